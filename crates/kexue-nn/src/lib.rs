@@ -1,0 +1,1 @@
+//! Transformer parts with a choice of attention scale and norm placement.

@@ -1,0 +1,1 @@
+//! Gradient transformations, chained in a stated order.

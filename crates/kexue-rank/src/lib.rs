@@ -1,0 +1,1 @@
+//! Honest means of benchmark tables.

@@ -1,0 +1,23 @@
+//! Lossless vocabularies and tokenizers.
+//!
+//! A [`Vocabulary`] turns text into token ids and back: one token for each frequent character, and the UTF-8 bytes of every other
+//! character, so that no string is unreachable (article 8802: an `[UNK]` would make an entity unanswerable).
+//!
+//! ```
+//! use kexue_text::VocabularyBuilder;
+//!
+//! let mut builder = VocabularyBuilder::new();
+//! builder.count("牛郎织女的作者是谁？");
+//! let vocabulary = builder.build();
+//! let tokens = vocabulary.encode("织女 𪚥");
+//! assert_eq!(vocabulary.decode(&tokens), "织女 𪚥");
+//! ```
+#![forbid(unsafe_code)]
+
+mod builder;
+mod file;
+mod vocabulary;
+
+pub use builder::VocabularyBuilder;
+pub use file::VocabularyError;
+pub use vocabulary::{BYTES, CLS, FIRST_CHARACTER, MASK, PAD, SEP, Token, Vocabulary};

@@ -1,0 +1,1 @@
+//! The one training loop: batches, progress, metrics, checkpoint and resume, reports.

@@ -1,0 +1,1 @@
+//! One dependency for all of Kexue.
