@@ -1,1 +1,15 @@
-//! Transformer parts with a choice of attention scale and norm placement.
+//! Transformer parts: attention with a choice of scale, norm placement, weights in and out, fast training and decoding on CPUs.
+#![deny(unsafe_code)]
+
+mod attention_scale;
+mod config;
+mod kernels;
+mod model;
+mod parameters;
+mod training;
+
+pub use attention_scale::AttentionScale;
+pub use config::{ConfigError, NormPlacement, TransformerConfig};
+pub use model::{Model, Token};
+pub use parameters::{Layout, Slot};
+pub use training::{PackedBatch, Tape};

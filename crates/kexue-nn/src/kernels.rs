@@ -1,0 +1,445 @@
+//! The arithmetic under the layers, on slices of `f32` in row-major order: forward and backward.
+//!
+//! Functions marked `multiversion` are compiled for several instruction sets and the best one is chosen at run time; their sums run in
+//! sixteen lanes, so that a compiler may keep them in vector registers.
+
+use multiversion::multiversion;
+
+const LANES: usize = 16;
+
+/// A matrix in a slice: `rows × columns`, element `(i, j)` at `i·row_stride + j·column_stride`.
+#[derive(Clone, Copy)]
+pub(crate) struct Shape {
+    pub rows: usize,
+    pub columns: usize,
+    pub row_stride: usize,
+    pub column_stride: usize,
+}
+
+impl Shape {
+    /// Row-major and dense.
+    pub fn dense(rows: usize, columns: usize) -> Self {
+        Self::strided(rows, columns, columns)
+    }
+
+    /// Row-major, rows `row_stride` apart.
+    pub fn strided(rows: usize, columns: usize, row_stride: usize) -> Self {
+        Self { rows, columns, row_stride, column_stride: 1 }
+    }
+
+    /// The same elements, transposed.
+    pub fn t(self) -> Self {
+        Self { rows: self.columns, columns: self.rows, row_stride: self.column_stride, column_stride: self.row_stride }
+    }
+
+    fn fits(&self, length: usize) -> bool {
+        self.rows == 0
+            || self.columns == 0
+            || (self.rows - 1) * self.row_stride + (self.columns - 1) * self.column_stride < length
+    }
+}
+
+/// `out = keep·out + a·b`, `keep` being 1 where `accumulate`, else 0.
+#[allow(unsafe_code)]
+pub(crate) fn matmul(out: &mut [f32], out_shape: Shape, a: &[f32], a_shape: Shape, b: &[f32], b_shape: Shape, accumulate: bool) {
+    let (m, n, k) = (out_shape.rows, out_shape.columns, a_shape.columns);
+    assert!(a_shape.rows == m && b_shape.rows == k && b_shape.columns == n, "matmul: shapes do not match");
+    assert!(
+        out_shape.fits(out.len()) && a_shape.fits(a.len()) && b_shape.fits(b.len()),
+        "matmul: a matrix reaches beyond its slice"
+    );
+    // SAFETY: the asserts above hold every element that the three shapes reach within its slice; `out` is borrowed mutably, so it
+    // overlaps neither `a` nor `b`.
+    unsafe {
+        gemm::gemm(
+            m,
+            n,
+            k,
+            out.as_mut_ptr(),
+            out_shape.column_stride as isize,
+            out_shape.row_stride as isize,
+            accumulate,
+            a.as_ptr(),
+            a_shape.column_stride as isize,
+            a_shape.row_stride as isize,
+            b.as_ptr(),
+            b_shape.column_stride as isize,
+            b_shape.row_stride as isize,
+            1.0,
+            1.0,
+            false,
+            false,
+            false,
+            gemm::Parallelism::None,
+        );
+    }
+}
+
+/// `y[rows, out] = x[rows, in] · wᵀ + b`, with `w[out, in]`.
+pub(crate) fn linear(y: &mut [f32], x: &[f32], w: &[f32], b: &[f32], rows: usize) {
+    let outputs = b.len();
+    let inputs = w.len() / outputs;
+    for row in y[..rows * outputs].chunks_exact_mut(outputs) {
+        row.copy_from_slice(b);
+    }
+    matmul(
+        y,
+        Shape::dense(rows, outputs),
+        x,
+        Shape::dense(rows, inputs),
+        w,
+        Shape::dense(outputs, inputs).t(),
+        true,
+    );
+}
+
+/// The gradients of [`linear`]: adds to those of `w` and `b`; `dx` is set, or added to where `accumulate`.
+#[allow(clippy::too_many_arguments)]
+pub(crate) fn linear_backward(
+    dx: &mut [f32],
+    dw: &mut [f32],
+    db: &mut [f32],
+    dy: &[f32],
+    x: &[f32],
+    w: &[f32],
+    rows: usize,
+    accumulate: bool,
+) {
+    let outputs = db.len();
+    let inputs = w.len() / outputs;
+    matmul(
+        dx,
+        Shape::dense(rows, inputs),
+        dy,
+        Shape::dense(rows, outputs),
+        w,
+        Shape::dense(outputs, inputs),
+        accumulate,
+    );
+    matmul(
+        dw,
+        Shape::dense(outputs, inputs),
+        dy,
+        Shape::dense(rows, outputs).t(),
+        x,
+        Shape::dense(rows, inputs),
+        true,
+    );
+    for row in dy[..rows * outputs].chunks_exact(outputs) {
+        add(db, row);
+    }
+}
+
+/// `out += x`.
+#[multiversion(targets("x86_64+avx512f+avx512vl+fma", "x86_64+avx2+fma", "aarch64+neon"))]
+pub(crate) fn add(out: &mut [f32], x: &[f32]) {
+    for (out, x) in out.iter_mut().zip(x) {
+        *out += x;
+    }
+}
+
+/// `out += factor·x`.
+#[multiversion(targets("x86_64+avx512f+avx512vl+fma", "x86_64+avx2+fma", "aarch64+neon"))]
+pub(crate) fn add_scaled(out: &mut [f32], x: &[f32], factor: f32) {
+    for (out, x) in out.iter_mut().zip(x) {
+        *out += factor * x;
+    }
+}
+
+#[inline(always)]
+fn lanes_sum(lanes: [f32; LANES]) -> f32 {
+    let mut sum = 0.0;
+    for lane in lanes {
+        sum += lane;
+    }
+    sum
+}
+
+#[inline(always)]
+fn dot_inline(a: &[f32], b: &[f32]) -> f32 {
+    let mut lanes = [0.0; LANES];
+    let (a_chunks, b_chunks) = (a.chunks_exact(LANES), b.chunks_exact(LANES));
+    let mut rest = 0.0;
+    for (a, b) in a_chunks.remainder().iter().zip(b_chunks.remainder()) {
+        rest += a * b;
+    }
+    for (a, b) in a_chunks.zip(b_chunks) {
+        for lane in 0..LANES {
+            lanes[lane] += a[lane] * b[lane];
+        }
+    }
+    lanes_sum(lanes) + rest
+}
+
+/// `Σ a·b`.
+#[multiversion(targets("x86_64+avx512f+avx512vl+fma", "x86_64+avx2+fma", "aarch64+neon"))]
+pub(crate) fn dot(a: &[f32], b: &[f32]) -> f32 {
+    dot_inline(a, b)
+}
+
+/// Layer norm of each row of `x`: `normal` gets `(x − mean)/std`, `y` gets `γ·normal + β`, `inverse_std` one number a row.
+#[multiversion(targets("x86_64+avx512f+avx512vl+fma", "x86_64+avx2+fma", "aarch64+neon"))]
+pub(crate) fn layer_norm(
+    y: &mut [f32],
+    normal: &mut [f32],
+    inverse_std: &mut [f32],
+    x: &[f32],
+    gamma: &[f32],
+    beta: &[f32],
+    epsilon: f32,
+) {
+    let width = gamma.len();
+    let rows = x.chunks_exact(width).zip(y.chunks_exact_mut(width)).zip(normal.chunks_exact_mut(width)).zip(inverse_std);
+    for (((x, y), normal), inverse_std) in rows {
+        let mut lanes = [0.0; LANES];
+        for chunk in x.chunks(LANES) {
+            for (lane, x) in lanes.iter_mut().zip(chunk) {
+                *lane += x;
+            }
+        }
+        let mean = lanes_sum(lanes) / width as f32;
+        for (normal, x) in normal.iter_mut().zip(x) {
+            *normal = x - mean;
+        }
+        let variance = dot_inline(normal, normal) / width as f32;
+        *inverse_std = 1.0 / (variance + epsilon).sqrt();
+        for i in 0..width {
+            normal[i] *= *inverse_std;
+            y[i] = normal[i] * gamma[i] + beta[i];
+        }
+    }
+}
+
+/// The gradients of [`layer_norm`]: adds to those of `γ` and `β`, and adds to `dx`.
+#[multiversion(targets("x86_64+avx512f+avx512vl+fma", "x86_64+avx2+fma", "aarch64+neon"))]
+pub(crate) fn layer_norm_backward(
+    dx: &mut [f32],
+    dgamma: &mut [f32],
+    dbeta: &mut [f32],
+    dy: &[f32],
+    normal: &[f32],
+    inverse_std: &[f32],
+    gamma: &[f32],
+) {
+    let width = gamma.len();
+    let rows = dx.chunks_exact_mut(width).zip(dy.chunks_exact(width)).zip(normal.chunks_exact(width)).zip(inverse_std);
+    for (((dx, dy), normal), inverse_std) in rows {
+        let (mut sum, mut sum_normal) = ([0.0; LANES], [0.0; LANES]);
+        for start in (0..width).step_by(LANES) {
+            for lane in 0..LANES.min(width - start) {
+                let i = start + lane;
+                let scaled = dy[i] * gamma[i];
+                sum[lane] += scaled;
+                sum_normal[lane] += scaled * normal[i];
+                dgamma[i] += dy[i] * normal[i];
+                dbeta[i] += dy[i];
+            }
+        }
+        let mean = lanes_sum(sum) / width as f32;
+        let mean_normal = lanes_sum(sum_normal) / width as f32;
+        for i in 0..width {
+            dx[i] += inverse_std * (dy[i] * gamma[i] - mean - normal[i] * mean_normal);
+        }
+    }
+}
+
+/// `eˣ` to about 2 units in the last place, 0 below −87, without branches.
+#[inline(always)]
+fn exp_inline(x: f32) -> f32 {
+    let x = x.clamp(-87.3, 88.0);
+    // x = n·ln 2 + r with |r| ≤ ln 2 / 2; the magic number rounds to an integer.
+    let shifted = x * std::f32::consts::LOG2_E + 12_582_912.0;
+    let n = shifted - 12_582_912.0;
+    let r = (x - n * 0.693_359_4) + n * 2.121_944_4e-4;
+    let mut polynomial = 1.987_569_1e-4;
+    polynomial = polynomial * r + 1.398_199_9e-3;
+    polynomial = polynomial * r + 8.333_452e-3;
+    polynomial = polynomial * r + 4.166_579_6e-2;
+    polynomial = polynomial * r + 1.666_666_5e-1;
+    polynomial = polynomial * r + 5e-1;
+    let fraction = polynomial * r * r + r + 1.0;
+    let power = f32::from_bits(((shifted.to_bits() as i32).wrapping_sub(0x4b40_0000).wrapping_add(127) << 23) as u32);
+    fraction * power
+}
+
+/// Softmax of a row in place.
+#[multiversion(targets("x86_64+avx512f+avx512vl+fma", "x86_64+avx2+fma", "aarch64+neon"))]
+pub(crate) fn softmax(row: &mut [f32]) {
+    let mut lanes = [f32::NEG_INFINITY; LANES];
+    for chunk in row.chunks(LANES) {
+        for (lane, x) in lanes.iter_mut().zip(chunk) {
+            *lane = lane.max(*x);
+        }
+    }
+    let largest = lanes.iter().fold(f32::NEG_INFINITY, |a, &b| a.max(b));
+    let mut sums = [0.0; LANES];
+    for chunk in row.chunks_mut(LANES) {
+        for (sum, x) in sums.iter_mut().zip(chunk) {
+            *x = exp_inline(*x - largest);
+            *sum += *x;
+        }
+    }
+    let inverse = 1.0 / lanes_sum(sums);
+    for x in row {
+        *x *= inverse;
+    }
+}
+
+/// `Φ(x)`, the normal distribution function, and `e^(−x²/2)`; Abramowitz & Stegun 7.1.26, within 1.5e-7.
+#[inline(always)]
+fn normal_distribution(x: f32) -> (f32, f32) {
+    let z = x.abs() * std::f32::consts::FRAC_1_SQRT_2;
+    let t = 1.0 / (1.0 + 0.327_591_1 * z);
+    let bell = exp_inline(-z * z);
+    let tail =
+        0.5 * t * (0.254_829_6 + t * (-0.284_496_73 + t * (1.421_413_7 + t * (-1.453_152 + t * 1.061_405_4)))) * bell;
+    let distribution = if x < 0.0 { tail } else { 1.0 - tail };
+    (distribution, bell)
+}
+
+/// The exact GELU, `x·Φ(x)`, of Hendrycks & Gimpel (arXiv 1606.08415).
+#[multiversion(targets("x86_64+avx512f+avx512vl+fma", "x86_64+avx2+fma", "aarch64+neon"))]
+pub(crate) fn gelu(y: &mut [f32], x: &[f32]) {
+    for (y, &x) in y.iter_mut().zip(x) {
+        *y = x * normal_distribution(x).0;
+    }
+}
+
+/// Multiplies `dy` by the derivative of [`gelu`] at `x`.
+#[multiversion(targets("x86_64+avx512f+avx512vl+fma", "x86_64+avx2+fma", "aarch64+neon"))]
+pub(crate) fn gelu_backward(dy: &mut [f32], x: &[f32]) {
+    for (dy, &x) in dy.iter_mut().zip(x) {
+        let (distribution, bell) = normal_distribution(x);
+        *dy *= distribution + x * bell * 0.398_942_3;
+    }
+}
+
+/// Cosines and sines of rotary positions (RoFormer, arXiv 2104.09864): pair `i` of a head turns by `position / 10000^(2i/head_dim)`.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Rotary {
+    half: usize,
+    /// `[position, head_dim / 2]` of (cosine, sine).
+    table: Vec<(f32, f32)>,
+}
+
+impl Rotary {
+    /// Starts anew where the heads are of another width.
+    pub fn for_heads(&mut self, head_dim: usize) {
+        if self.half != head_dim / 2 {
+            *self = Self { half: head_dim / 2, table: Vec::new() };
+        }
+    }
+
+    /// Makes sure that positions below `length` are there.
+    pub fn reserve(&mut self, length: usize) {
+        let half = self.half;
+        for position in self.table.len() / half..length {
+            self.table.extend((0..half).map(|i| {
+                let angle = position as f64 * 10_000f64.powf(-(i as f64) / half as f64);
+                (angle.cos() as f32, angle.sin() as f32)
+            }));
+        }
+    }
+
+    /// Turns every head of a row of width `heads · head_dim` to its position, or back.
+    pub fn turn(&self, row: &mut [f32], position: usize, back: bool) {
+        let table = &self.table[position * self.half..][..self.half];
+        let sign = if back { -1.0 } else { 1.0 };
+        for head in row.chunks_exact_mut(2 * self.half) {
+            for (pair, &(cosine, sine)) in head.chunks_exact_mut(2).zip(table) {
+                let (a, b, sine) = (pair[0], pair[1], sign * sine);
+                pair[0] = a * cosine - b * sine;
+                pair[1] = b * cosine + a * sine;
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rand::{Rng, SeedableRng};
+
+    fn random(seed: u64, length: usize) -> Vec<f32> {
+        let mut generator = rand_chacha::ChaCha8Rng::seed_from_u64(seed);
+        (0..length).map(|_| generator.random_range(-2.0..2.0)).collect()
+    }
+
+    #[test]
+    fn exponential_is_accurate() {
+        for i in -8700..8800 {
+            let x = i as f32 * 0.01;
+            let exact = f64::from(x).exp();
+            assert!((f64::from(exp_inline(x)) - exact).abs() <= exact * 4e-7, "exp({x})");
+        }
+        assert!(exp_inline(f32::NEG_INFINITY) < 1e-37);
+    }
+
+    #[test]
+    fn softmax_sums_to_one() {
+        let mut row = random(1, 37);
+        row[3] = f32::NEG_INFINITY;
+        softmax(&mut row);
+        assert!((row.iter().sum::<f32>() - 1.0).abs() < 1e-6);
+        assert!(row[3] < 1e-30);
+    }
+
+    #[test]
+    fn gelu_matches_its_table_and_its_derivative() {
+        // x·Φ(x) to ten digits.
+        let exact = [(-3.0, -0.004_049_694), (-1.0, -0.158_655_25), (0.0, 0.0), (0.5, 0.345_731_23), (2.0, 1.954_499_7)];
+        for (x, expected) in exact {
+            let mut y = [0.0];
+            gelu(&mut y, &[x]);
+            assert!((y[0] - expected).abs() < 1e-6, "gelu({x}) = {}", y[0]);
+        }
+        for x in random(2, 100) {
+            let (mut up, mut down, mut slope) = ([0.0], [0.0], [1.0]);
+            gelu(&mut up, &[x + 1e-2]);
+            gelu(&mut down, &[x - 1e-2]);
+            gelu_backward(&mut slope, &[x]);
+            assert!(((up[0] - down[0]) / 2e-2 - slope[0]).abs() < 1e-4);
+        }
+    }
+
+    #[test]
+    fn matmul_matches_the_definition() {
+        let (m, k, n) = (5, 7, 3);
+        let (a, b) = (random(3, m * k), random(4, n * k));
+        let mut out = vec![1.0; m * n];
+        matmul(&mut out, Shape::dense(m, n), &a, Shape::dense(m, k), &b, Shape::dense(n, k).t(), true);
+        for i in 0..m {
+            for j in 0..n {
+                let expected = 1.0 + (0..k).map(|l| a[i * k + l] * b[j * k + l]).sum::<f32>();
+                assert!((out[i * n + j] - expected).abs() < 1e-4);
+            }
+        }
+    }
+
+    #[test]
+    #[should_panic(expected = "reaches beyond")]
+    fn matmul_refuses_a_short_slice() {
+        let shape = Shape::dense(2, 2);
+        matmul(&mut [0.0; 3], shape, &[0.0; 4], shape, &[0.0; 4], shape, false);
+    }
+
+    #[test]
+    fn turning_back_undoes_turning() {
+        let mut rotary = Rotary::default();
+        rotary.for_heads(8);
+        rotary.reserve(20);
+        let row = random(5, 16);
+        let mut turned = row.clone();
+        rotary.turn(&mut turned, 19, false);
+        assert!(row.iter().zip(&turned).any(|(a, b)| (a - b).abs() > 0.1));
+        rotary.turn(&mut turned, 19, true);
+        assert!(row.iter().zip(&turned).all(|(a, b)| (a - b).abs() < 1e-5));
+    }
+
+    #[test]
+    fn odd_widths_are_summed_whole() {
+        let (a, b) = (random(6, 35), random(7, 35));
+        let exact: f32 = a.iter().zip(&b).map(|(a, b)| a * b).sum();
+        assert!((dot(&a, &b) - exact).abs() < 1e-4);
+    }
+}

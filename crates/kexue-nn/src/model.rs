@@ -1,0 +1,74 @@
+//! A Transformer: its configuration and its parameters.
+
+use crate::{ConfigError, Layout, TransformerConfig};
+use rand::Rng;
+use std::ops::Range;
+
+/// A token id.
+pub type Token = u32;
+
+/// A Transformer on the CPU.
+#[derive(Clone, Debug)]
+pub struct Model {
+    config: TransformerConfig,
+    layout: Layout,
+    values: Vec<f32>,
+}
+
+impl Model {
+    /// A fresh model.
+    ///
+    /// # Errors
+    /// When the configuration cannot stand.
+    pub fn new(config: TransformerConfig, generator: &mut impl Rng) -> Result<Self, ConfigError> {
+        config.validate()?;
+        let layout = Layout::new(&config);
+        let values = layout.initialise(config.initial_std, generator);
+        Ok(Self { config, layout, values })
+    }
+
+    /// A model with these parameters, in the order of its layout; `None` when they are too few or too many.
+    ///
+    /// # Errors
+    /// When the configuration cannot stand.
+    pub fn with_values(config: TransformerConfig, values: Vec<f32>) -> Result<Option<Self>, ConfigError> {
+        config.validate()?;
+        let layout = Layout::new(&config);
+        Ok((values.len() == layout.len()).then_some(Self { config, layout, values }))
+    }
+
+    /// The configuration.
+    pub fn config(&self) -> &TransformerConfig {
+        &self.config
+    }
+
+    /// Where each parameter stands.
+    pub fn layout(&self) -> &Layout {
+        &self.layout
+    }
+
+    /// All parameters.
+    pub fn values(&self) -> &[f32] {
+        &self.values
+    }
+
+    /// All parameters, to be changed.
+    pub fn values_mut(&mut self) -> &mut [f32] {
+        &mut self.values
+    }
+
+    pub(crate) fn at(&self, range: &Range<usize>) -> &[f32] {
+        &self.values[range.clone()]
+    }
+
+    /// The embedding of a token, `[d_model]`: also its row of the tied softmax.
+    pub fn embedding(&self, token: Token) -> &[f32] {
+        let start = self.layout.embedding.start + token as usize * self.config.d_model;
+        &self.values[start..start + self.config.d_model]
+    }
+
+    /// The logit of a token after a hidden state `[d_model]`.
+    pub fn logit(&self, hidden: &[f32], token: Token) -> f32 {
+        crate::kernels::dot(hidden, self.embedding(token))
+    }
+}
