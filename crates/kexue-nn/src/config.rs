@@ -137,7 +137,10 @@ impl TransformerConfig {
             return problem("dropout", format!("{} is not within 0 and 1", self.dropout));
         }
         if !(self.norm_epsilon > 0.0 && self.norm_epsilon.is_finite()) {
-            return problem("norm_epsilon", format!("{} is not a small positive number", self.norm_epsilon));
+            return problem(
+                "norm_epsilon",
+                format!("{} is not a small positive number", self.norm_epsilon),
+            );
         }
         if !(self.initial_std > 0.0 && self.initial_std.is_finite()) {
             return problem("initial_std", format!("{} is not a positive number", self.initial_std));

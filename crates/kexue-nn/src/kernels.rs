@@ -24,12 +24,22 @@ impl Shape {
 
     /// Row-major, rows `row_stride` apart.
     pub fn strided(rows: usize, columns: usize, row_stride: usize) -> Self {
-        Self { rows, columns, row_stride, column_stride: 1 }
+        Self {
+            rows,
+            columns,
+            row_stride,
+            column_stride: 1,
+        }
     }
 
     /// The same elements, transposed.
     pub fn t(self) -> Self {
-        Self { rows: self.columns, columns: self.rows, row_stride: self.column_stride, column_stride: self.row_stride }
+        Self {
+            rows: self.columns,
+            columns: self.rows,
+            row_stride: self.column_stride,
+            column_stride: self.row_stride,
+        }
     }
 
     fn fits(&self, length: usize) -> bool {
@@ -41,9 +51,20 @@ impl Shape {
 
 /// `out = keep·out + a·b`, `keep` being 1 where `accumulate`, else 0.
 #[allow(unsafe_code)]
-pub(crate) fn matmul(out: &mut [f32], out_shape: Shape, a: &[f32], a_shape: Shape, b: &[f32], b_shape: Shape, accumulate: bool) {
+pub(crate) fn matmul(
+    out: &mut [f32],
+    out_shape: Shape,
+    a: &[f32],
+    a_shape: Shape,
+    b: &[f32],
+    b_shape: Shape,
+    accumulate: bool,
+) {
     let (m, n, k) = (out_shape.rows, out_shape.columns, a_shape.columns);
-    assert!(a_shape.rows == m && b_shape.rows == k && b_shape.columns == n, "matmul: shapes do not match");
+    assert!(
+        a_shape.rows == m && b_shape.rows == k && b_shape.columns == n,
+        "matmul: shapes do not match"
+    );
     assert!(
         out_shape.fits(out.len()) && a_shape.fits(a.len()) && b_shape.fits(b.len()),
         "matmul: a matrix reaches beyond its slice"
@@ -189,7 +210,11 @@ pub(crate) fn layer_norm(
     epsilon: f32,
 ) {
     let width = gamma.len();
-    let rows = x.chunks_exact(width).zip(y.chunks_exact_mut(width)).zip(normal.chunks_exact_mut(width)).zip(inverse_std);
+    let rows = x
+        .chunks_exact(width)
+        .zip(y.chunks_exact_mut(width))
+        .zip(normal.chunks_exact_mut(width))
+        .zip(inverse_std);
     for (((x, y), normal), inverse_std) in rows {
         let mut lanes = [0.0; LANES];
         for chunk in x.chunks(LANES) {
@@ -222,7 +247,11 @@ pub(crate) fn layer_norm_backward(
     gamma: &[f32],
 ) {
     let width = gamma.len();
-    let rows = dx.chunks_exact_mut(width).zip(dy.chunks_exact(width)).zip(normal.chunks_exact(width)).zip(inverse_std);
+    let rows = dx
+        .chunks_exact_mut(width)
+        .zip(dy.chunks_exact(width))
+        .zip(normal.chunks_exact(width))
+        .zip(inverse_std);
     for (((dx, dy), normal), inverse_std) in rows {
         let (mut sum, mut sum_normal) = ([0.0; LANES], [0.0; LANES]);
         for start in (0..width).step_by(LANES) {
@@ -265,6 +294,11 @@ fn exp_inline(x: f32) -> f32 {
 /// Softmax of a row in place.
 #[multiversion(targets("x86_64+avx512f+avx512vl+fma", "x86_64+avx2+fma", "aarch64+neon"))]
 pub(crate) fn softmax(row: &mut [f32]) {
+    softmax_inline(row);
+}
+
+#[inline(always)]
+fn softmax_inline(row: &mut [f32]) {
     let mut lanes = [f32::NEG_INFINITY; LANES];
     for chunk in row.chunks(LANES) {
         for (lane, x) in lanes.iter_mut().zip(chunk) {
@@ -282,6 +316,39 @@ pub(crate) fn softmax(row: &mut [f32]) {
     let inverse = 1.0 / lanes_sum(sums);
     for x in row {
         *x *= inverse;
+    }
+}
+
+/// Attention of one query `[heads · head_dim]`, already scaled, over the rows of `keys` and `values` that it sees.
+#[multiversion(targets("x86_64+avx512f+avx512vl+fma", "x86_64+avx2+fma", "aarch64+neon"))]
+pub(crate) fn attend(
+    out: &mut [f32],
+    query: &[f32],
+    keys: &[f32],
+    values: &[f32],
+    visible: &[u32],
+    heads: usize,
+    scores: &mut Vec<f32>,
+) {
+    let width = query.len();
+    let head_dim = width / heads;
+    out.fill(0.0);
+    for head in 0..heads {
+        let at = head * head_dim;
+        let query = &query[at..at + head_dim];
+        scores.clear();
+        scores.extend(
+            visible
+                .iter()
+                .map(|&row| dot_inline(query, &keys[row as usize * width + at..][..head_dim])),
+        );
+        softmax_inline(scores);
+        let out = &mut out[at..at + head_dim];
+        for (&row, &weight) in visible.iter().zip(scores.iter()) {
+            for (out, value) in out.iter_mut().zip(&values[row as usize * width + at..][..head_dim]) {
+                *out += weight * value;
+            }
+        }
     }
 }
 
@@ -326,7 +393,10 @@ impl Rotary {
     /// Starts anew where the heads are of another width.
     pub fn for_heads(&mut self, head_dim: usize) {
         if self.half != head_dim / 2 {
-            *self = Self { half: head_dim / 2, table: Vec::new() };
+            *self = Self {
+                half: head_dim / 2,
+                table: Vec::new(),
+            };
         }
     }
 
@@ -387,7 +457,13 @@ mod tests {
     #[test]
     fn gelu_matches_its_table_and_its_derivative() {
         // x·Φ(x) to ten digits.
-        let exact = [(-3.0, -0.004_049_694), (-1.0, -0.158_655_25), (0.0, 0.0), (0.5, 0.345_731_23), (2.0, 1.954_499_7)];
+        let exact = [
+            (-3.0, -0.004_049_694),
+            (-1.0, -0.158_655_25),
+            (0.0, 0.0),
+            (0.5, 0.345_731_23),
+            (2.0, 1.954_499_7),
+        ];
         for (x, expected) in exact {
             let mut y = [0.0];
             gelu(&mut y, &[x]);
@@ -407,7 +483,15 @@ mod tests {
         let (m, k, n) = (5, 7, 3);
         let (a, b) = (random(3, m * k), random(4, n * k));
         let mut out = vec![1.0; m * n];
-        matmul(&mut out, Shape::dense(m, n), &a, Shape::dense(m, k), &b, Shape::dense(n, k).t(), true);
+        matmul(
+            &mut out,
+            Shape::dense(m, n),
+            &a,
+            Shape::dense(m, k),
+            &b,
+            Shape::dense(n, k).t(),
+            true,
+        );
         for i in 0..m {
             for j in 0..n {
                 let expected = 1.0 + (0..k).map(|l| a[i * k + l] * b[j * k + l]).sum::<f32>();

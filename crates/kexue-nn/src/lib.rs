@@ -3,13 +3,17 @@
 
 mod attention_scale;
 mod config;
+mod decoding;
 mod kernels;
 mod model;
 mod parameters;
 mod training;
+mod weights;
 
 pub use attention_scale::AttentionScale;
 pub use config::{ConfigError, NormPlacement, TransformerConfig};
+pub use decoding::{Decoder, Node, Steps};
 pub use model::{Model, Token};
 pub use parameters::{Layout, Slot};
 pub use training::{PackedBatch, Tape};
+pub use weights::{Precision, WeightsError};

@@ -68,7 +68,9 @@ impl Layout {
                 let name = |part: &str| format!("encoder.layer.{layer}.{part}");
                 let names = ["query", "key", "value"].map(|part| name(&format!("attention.self.{part}")));
                 // The three matrices, then the three biases, so that one multiplication serves all three.
-                let weights = names.each_ref().map(|name| slots.add(&format!("{name}.weight"), &[d, d]));
+                let weights = names
+                    .each_ref()
+                    .map(|name| slots.add(&format!("{name}.weight"), &[d, d]));
                 let biases = names.each_ref().map(|name| slots.add(&format!("{name}.bias"), &[d]));
                 BlockRanges {
                     query_key_value: Pair {
@@ -83,7 +85,13 @@ impl Layout {
                 }
             })
             .collect();
-        Self { length: slots.length, slots: slots.slots, embedding, outer_norm, blocks }
+        Self {
+            length: slots.length,
+            slots: slots.slots,
+            embedding,
+            outer_norm,
+            blocks,
+        }
     }
 
     /// Every parameter, in the order of the flat vector.
@@ -138,7 +146,11 @@ impl Slots {
         let start = self.length;
         self.length += shape.iter().product::<usize>();
         let range = start..self.length;
-        self.slots.push(Slot { name: name.to_owned(), shape: shape.to_vec(), range: range.clone() });
+        self.slots.push(Slot {
+            name: name.to_owned(),
+            shape: shape.to_vec(),
+            range: range.clone(),
+        });
         range
     }
 
@@ -165,7 +177,10 @@ mod tests {
     #[test]
     fn slots_tile_the_vector() {
         for norm_placement in [NormPlacement::Pre, NormPlacement::Post] {
-            let config = TransformerConfig { norm_placement, ..TransformerConfig::new(300) };
+            let config = TransformerConfig {
+                norm_placement,
+                ..TransformerConfig::new(300)
+            };
             let layout = Layout::new(&config);
             let mut end = 0;
             for slot in layout.slots() {
@@ -179,7 +194,11 @@ mod tests {
 
     #[test]
     fn initial_weights_have_the_effective_deviation() {
-        let config = TransformerConfig { d_model: 128, d_ffn: 512, ..TransformerConfig::new(1000) };
+        let config = TransformerConfig {
+            d_model: 128,
+            d_ffn: 512,
+            ..TransformerConfig::new(1000)
+        };
         let layout = Layout::new(&config);
         let values = layout.initialise(0.02, &mut rand_chacha::ChaCha8Rng::seed_from_u64(0));
         let weights = &values[layout.embedding.clone()];
@@ -191,7 +210,11 @@ mod tests {
         assert!((variance.sqrt() / 0.02 - 1.0).abs() < 4.0 / (2.0 * count).sqrt());
         let bound = 2.0 * 0.02 / TRUNCATED_STD as f32 * 1.000_01;
         assert!(weights.iter().all(|w| w.abs() <= bound));
-        assert!(values[layout.outer_norm.weight.clone()].iter().all(|&gamma| gamma == 1.0));
+        assert!(
+            values[layout.outer_norm.weight.clone()]
+                .iter()
+                .all(|&gamma| gamma == 1.0)
+        );
         assert!(values[layout.blocks[0].up.bias.clone()].iter().all(|&bias| bias == 0.0));
     }
 }

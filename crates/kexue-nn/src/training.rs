@@ -121,7 +121,9 @@ struct Dropout {
 
 impl Dropout {
     fn new(probability: f32) -> Self {
-        Self { dropped: (probability * 256.0).round().clamp(0.0, 255.0) as u8 }
+        Self {
+            dropped: (probability * 256.0).round().clamp(0.0, 255.0) as u8,
+        }
     }
 
     fn scale(self) -> f32 {
@@ -181,7 +183,8 @@ impl Model {
         let dropout = Dropout::new(config.dropout);
         tape.blocks.resize_with(config.layers, BlockTape::default);
         tape.rotary.for_heads(config.head_dim());
-        tape.rotary.reserve(batch.sequences().map(|(_, length, _)| length).max().unwrap_or(0));
+        tape.rotary
+            .reserve(batch.sequences().map(|(_, length, _)| length).max().unwrap_or(0));
 
         tape.hidden.resize(rows * d, 0.0);
         let hidden = &mut tape.hidden[..];
@@ -204,10 +207,22 @@ impl Model {
                 input.copy_from_slice(hidden);
             }
             let qkv = resize(&mut block.query_key_value, rows * 3 * d);
-            linear(qkv, input, self.at(&at.query_key_value.weight), self.at(&at.query_key_value.bias), rows);
+            linear(
+                qkv,
+                input,
+                self.at(&at.query_key_value.weight),
+                self.at(&at.query_key_value.bias),
+                rows,
+            );
             let context = resize(&mut block.context, rows * d);
             attention(config, batch, &tape.rotary, qkv, &mut block.probabilities, context);
-            linear(scratch, context, self.at(&at.attention_output.weight), self.at(&at.attention_output.bias), rows);
+            linear(
+                scratch,
+                context,
+                self.at(&at.attention_output.weight),
+                self.at(&at.attention_output.bias),
+                rows,
+            );
             dropout.forward(scratch, &mut block.attention_kept, generator.as_deref_mut());
             add(hidden, scratch);
 
@@ -222,7 +237,13 @@ impl Model {
             linear(up, input, self.at(&at.up.weight), self.at(&at.up.bias), rows);
             let activated = resize(&mut block.activated, rows * config.d_ffn);
             gelu(activated, up);
-            linear(scratch, activated, self.at(&at.down.weight), self.at(&at.down.bias), rows);
+            linear(
+                scratch,
+                activated,
+                self.at(&at.down.weight),
+                self.at(&at.down.bias),
+                rows,
+            );
             dropout.forward(scratch, &mut block.ffn_kept, generator.as_deref_mut());
             add(hidden, scratch);
             if !pre {
@@ -284,13 +305,40 @@ impl Model {
             dropout.backward(scratch, &block.attention_kept);
             let (dw, db) = two(gradient, &at.attention_output);
             let context = &block.context[..rows * d];
-            linear_backward(branch, dw, db, scratch, context, self.at(&at.attention_output.weight), rows, false);
+            linear_backward(
+                branch,
+                dw,
+                db,
+                scratch,
+                context,
+                self.at(&at.attention_output.weight),
+                rows,
+                false,
+            );
             let d_qkv = &mut wide[..rows * 3 * d];
             let qkv = &block.query_key_value[..rows * 3 * d];
-            attention_backward(config, batch, &tape.rotary, qkv, &block.probabilities, branch, d_qkv, &mut tape.scores);
+            attention_backward(
+                config,
+                batch,
+                &tape.rotary,
+                qkv,
+                &block.probabilities,
+                branch,
+                d_qkv,
+                &mut tape.scores,
+            );
             let (dw, db) = two(gradient, &at.query_key_value);
             let input = &block.attention_input[..rows * d];
-            linear_backward(branch, dw, db, d_qkv, input, self.at(&at.query_key_value.weight), rows, false);
+            linear_backward(
+                branch,
+                dw,
+                db,
+                d_qkv,
+                input,
+                self.at(&at.query_key_value.weight),
+                rows,
+                false,
+            );
             if pre {
                 self.norm_backward(d_hidden, gradient, branch, &block.attention_norm, &at.attention_norm);
             } else {
@@ -340,7 +388,11 @@ fn attention(
             let here;
             (here, probabilities) = std::mem::take(&mut probabilities).split_at_mut(length * length);
             let square = Shape::dense(length, length);
-            let (q, k, v) = (&qkv[head * head_dim..], &qkv[d + head * head_dim..], &qkv[2 * d + head * head_dim..]);
+            let (q, k, v) = (
+                &qkv[head * head_dim..],
+                &qkv[d + head * head_dim..],
+                &qkv[2 * d + head * head_dim..],
+            );
             matmul(here, square, q, strided, k, strided.t(), false);
             for (position, row) in here.chunks_exact_mut(length).enumerate() {
                 let (seen, hidden) = row.split_at_mut(visible_keys(position, prefix));
@@ -348,7 +400,15 @@ fn attention(
                 hidden.fill(0.0);
             }
             let out = &mut context[start * d + head * head_dim..];
-            matmul(out, Shape::strided(length, head_dim, d), here, square, v, strided, false);
+            matmul(
+                out,
+                Shape::strided(length, head_dim, d),
+                here,
+                square,
+                v,
+                strided,
+                false,
+            );
         }
     }
 }
@@ -386,8 +446,24 @@ fn attention_backward(
                     *d = p * (*d - mean);
                 }
             }
-            matmul(&mut d_qkv[at..], strided, d_scores, square, &qkv[d + at..], strided, false);
-            matmul(&mut d_qkv[d + at..], strided, d_scores, square.t(), &qkv[at..], strided, false);
+            matmul(
+                &mut d_qkv[at..],
+                strided,
+                d_scores,
+                square,
+                &qkv[d + at..],
+                strided,
+                false,
+            );
+            matmul(
+                &mut d_qkv[d + at..],
+                strided,
+                d_scores,
+                square.t(),
+                &qkv[at..],
+                strided,
+                false,
+            );
         }
         for (position, row) in d_qkv.chunks_exact_mut(3 * d).enumerate() {
             let factor = config.attention_scale.factor(visible_keys(position, prefix), head_dim);
@@ -430,7 +506,11 @@ mod tests {
     /// A loss that weighs every element of the hidden state differently.
     fn loss(model: &Model, batch: &PackedBatch, tape: &mut Tape) -> f64 {
         model.forward(batch, tape, Some(&mut ChaCha8Rng::seed_from_u64(11)));
-        tape.hidden().iter().enumerate().map(|(i, &h)| f64::from(h) * weight(i)).sum()
+        tape.hidden()
+            .iter()
+            .enumerate()
+            .map(|(i, &h)| f64::from(h) * weight(i))
+            .sum()
     }
 
     fn weight(i: usize) -> f64 {
@@ -455,8 +535,11 @@ mod tests {
             for slot in model.layout().slots().to_vec() {
                 let mut generator = ChaCha8Rng::seed_from_u64(slot.range.start as u64);
                 let direction: Vec<f32> = slot.range.clone().map(|_| generator.random_range(-1.0..1.0)).collect();
-                let exact: f64 =
-                    gradient[slot.range.clone()].iter().zip(&direction).map(|(&g, &u)| f64::from(g * u)).sum();
+                let exact: f64 = gradient[slot.range.clone()]
+                    .iter()
+                    .zip(&direction)
+                    .map(|(&g, &u)| f64::from(g * u))
+                    .sum();
                 let mut moved = |step: f32| {
                     let kept = model.values()[slot.range.clone()].to_vec();
                     add_direction(&mut model.values_mut()[slot.range.clone()], &direction, step);
@@ -467,7 +550,11 @@ mod tests {
                 let step = 4e-3;
                 let numeric = (8.0 * (moved(step) - moved(-step)) - (moved(2.0 * step) - moved(-2.0 * step)))
                     / (12.0 * f64::from(step));
-                let size: f64 = gradient[slot.range.clone()].iter().map(|&g| f64::from(g).powi(2)).sum::<f64>().sqrt();
+                let size: f64 = gradient[slot.range.clone()]
+                    .iter()
+                    .map(|&g| f64::from(g).powi(2))
+                    .sum::<f64>()
+                    .sqrt();
                 assert!(
                     (exact - numeric).abs() < 2e-3 * (1.0 + size),
                     "{norm:?} {scale:?} {}: {exact} but {numeric}",
@@ -508,7 +595,10 @@ mod tests {
         let (one, other) = (hidden(&[1, 5, 2, 7, 8]), hidden(&[1, 5, 2, 7, 9]));
         assert_eq!(one[..4 * 16], other[..4 * 16], "what comes later is not seen");
         let changed = hidden(&[1, 5, 3, 7, 8]);
-        assert!((one[0] - changed[0]).abs() > 1e-6, "the first token sees the whole prefix");
+        assert!(
+            (one[0] - changed[0]).abs() > 1e-6,
+            "the first token sees the whole prefix"
+        );
     }
 
     #[test]

@@ -1,1 +1,22 @@
 //! The one training loop: batches, progress, metrics, checkpoint and resume, reports.
+//!
+//! A [`Task`] says what the examples of a step are and what they cost; [`train`] does the rest. Every random choice is a function of the
+//! seed and the step, so that a resumed run continues exactly as if it had never stopped.
+#![forbid(unsafe_code)]
+
+mod checkpoint;
+mod error;
+mod files;
+mod metrics;
+mod order;
+mod report;
+mod settings;
+mod train;
+
+pub use error::TrainError;
+pub use files::write_by_rename;
+pub use metrics::Record;
+pub use order::{Order, generator};
+pub use report::write_report;
+pub use settings::TrainSettings;
+pub use train::{Loss, Outcome, Scratch, Task, train};

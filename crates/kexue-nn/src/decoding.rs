@@ -1,0 +1,409 @@
+//! Decoding on a CPU: keys and values of a *tree* of tokens under each prompt, so that beams share what they have in common.
+//!
+//! A cached token is a node that knows its parent. Moving a beam is keeping another node: no keys or values are ever copied, and many
+//! continuations of many prompts, of different lengths, are computed in one call without padding.
+
+use crate::NormPlacement;
+use crate::kernels::{Rotary, add, attend, gelu, layer_norm, linear};
+use crate::model::{Model, Token};
+use crate::parameters::Pair;
+use crate::training::visible_keys;
+
+/// A token in the cache of a [`Decoder`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Node(u32);
+
+#[derive(Clone, Copy, Debug)]
+struct Cached {
+    /// The token before this one, itself for the last token of a prompt's own chain.
+    parent: u32,
+    /// First row of its prompt, and the prompt's length.
+    prompt: (u32, u32),
+    /// Position in its sequence, from 0.
+    position: u32,
+}
+
+/// Decodes continuations of prompts with a UniLM mask: a prompt sees all of itself, a continuation the prompt and its own past.
+#[derive(Debug)]
+pub struct Decoder<'m> {
+    model: &'m Model,
+    nodes: Vec<Cached>,
+    /// For each block the keys and the values, `[nodes, d_model]` each.
+    keys_values: Vec<(Vec<f32>, Vec<f32>)>,
+    /// The last hidden state of every node, `[nodes, d_model]`.
+    hidden: Vec<f32>,
+    rotary: Rotary,
+    scratch: Scratch,
+}
+
+#[derive(Debug, Default)]
+struct Scratch {
+    stream: Vec<f32>,
+    normal: Vec<f32>,
+    normed: Vec<f32>,
+    inverse_std: Vec<f32>,
+    query_key_value: Vec<f32>,
+    branch: Vec<f32>,
+    up: Vec<f32>,
+    activated: Vec<f32>,
+    visible: Vec<u32>,
+    visible_ends: Vec<usize>,
+    scores: Vec<f32>,
+}
+
+impl Scratch {
+    fn resize(&mut self, rows: usize, d: usize, ffn: usize) {
+        self.stream.resize(rows * d, 0.0);
+        self.normal.resize(rows * d, 0.0);
+        self.normed.resize(rows * d, 0.0);
+        self.inverse_std.resize(rows, 0.0);
+        self.query_key_value.resize(rows * 3 * d, 0.0);
+        self.branch.resize(rows * d, 0.0);
+        self.up.resize(rows * ffn, 0.0);
+        self.activated.resize(rows * ffn, 0.0);
+    }
+
+    fn norm(&mut self, model: &Model, at: &Pair) {
+        let (gamma, beta) = (model.at(&at.weight), model.at(&at.bias));
+        let epsilon = model.config().norm_epsilon;
+        layer_norm(
+            &mut self.normed,
+            &mut self.normal,
+            &mut self.inverse_std,
+            &self.stream,
+            gamma,
+            beta,
+            epsilon,
+        );
+    }
+}
+
+impl<'m> Decoder<'m> {
+    /// An empty cache.
+    pub fn new(model: &'m Model) -> Self {
+        let mut rotary = Rotary::default();
+        rotary.for_heads(model.config().head_dim());
+        Self {
+            model,
+            nodes: Vec::new(),
+            keys_values: vec![Default::default(); model.config().layers],
+            hidden: Vec::new(),
+            rotary,
+            scratch: Scratch::default(),
+        }
+    }
+
+    /// The model.
+    pub fn model(&self) -> &'m Model {
+        self.model
+    }
+
+    /// Forgets everything, keeps the memory.
+    pub fn clear(&mut self) {
+        self.nodes.clear();
+        self.hidden.clear();
+        for (keys, values) in &mut self.keys_values {
+            keys.clear();
+            values.clear();
+        }
+    }
+
+    /// The last hidden state of a node, `[d_model]`.
+    pub fn hidden(&self, node: Node) -> &[f32] {
+        let d = self.model.config().d_model;
+        &self.hidden[node.0 as usize * d..][..d]
+    }
+
+    /// The logit of `token` as the next after `node`.
+    pub fn logit(&self, node: Node, token: Token) -> f32 {
+        self.model.logit(self.hidden(node), token)
+    }
+
+    /// Reads prompts, all in one call; returns the node of each one's last token.
+    ///
+    /// # Panics
+    /// When a prompt is empty or a token is not in the vocabulary.
+    pub fn prompts<'a>(&mut self, prompts: impl IntoIterator<Item = &'a [Token]>) -> Vec<Node> {
+        let (first, mut tokens, mut ends) = (self.nodes.len(), Vec::new(), Vec::new());
+        for prompt in prompts {
+            assert!(!prompt.is_empty(), "an empty prompt");
+            let start = self.nodes.len() as u32;
+            let prompt_rows = (start, prompt.len() as u32);
+            self.nodes.extend((0..prompt.len() as u32).map(|position| Cached {
+                parent: start + position,
+                prompt: prompt_rows,
+                position,
+            }));
+            tokens.extend_from_slice(prompt);
+            ends.push(Node(self.nodes.len() as u32 - 1));
+        }
+        self.compute(first, &tokens);
+        ends
+    }
+
+    /// Puts each token after its node, all in one call. A step may follow one before it in the same call: [`Steps`] hands out the nodes.
+    pub fn extend(&mut self, steps: &Steps) {
+        assert_eq!(
+            steps.first as usize,
+            self.nodes.len(),
+            "steps for another state of the cache"
+        );
+        let (first, mut tokens) = (self.nodes.len(), Vec::with_capacity(steps.steps.len()));
+        for &(parent, token) in &steps.steps {
+            let before = self.nodes[parent.0 as usize];
+            self.nodes.push(Cached {
+                parent: parent.0,
+                prompt: before.prompt,
+                position: before.position + 1,
+            });
+            tokens.push(token);
+        }
+        self.compute(first, &tokens);
+    }
+
+    /// An empty list of steps to follow the present state of the cache.
+    pub fn steps(&self) -> Steps {
+        Steps {
+            first: self.nodes.len() as u32,
+            steps: Vec::new(),
+        }
+    }
+
+    /// Computes the nodes from `first` on, whose tokens are given.
+    fn compute(&mut self, first: usize, tokens: &[Token]) {
+        let Self {
+            model,
+            nodes,
+            keys_values,
+            hidden,
+            rotary,
+            scratch,
+        } = self;
+        let (config, layout) = (model.config(), model.layout());
+        let (d, rows) = (config.d_model, tokens.len());
+        if rows == 0 {
+            return;
+        }
+        let new = &nodes[first..];
+        let pre = config.norm_placement == NormPlacement::Pre;
+        scratch.resize(rows, d, config.d_ffn);
+        rotary.reserve(new.iter().map(|node| node.position as usize + 1).max().unwrap_or(0));
+        list_visible(nodes, first, &mut scratch.visible, &mut scratch.visible_ends);
+
+        for (row, &token) in scratch.stream.chunks_exact_mut(d).zip(tokens) {
+            row.copy_from_slice(model.embedding(token));
+        }
+        if !pre {
+            scratch.norm(model, &layout.outer_norm);
+            scratch.stream.copy_from_slice(&scratch.normed);
+        }
+        for (at, (keys, values)) in layout.blocks.iter().zip(keys_values) {
+            if pre {
+                scratch.norm(model, &at.attention_norm);
+            } else {
+                scratch.normed.copy_from_slice(&scratch.stream);
+            }
+            let (weight, bias) = (model.at(&at.query_key_value.weight), model.at(&at.query_key_value.bias));
+            linear(&mut scratch.query_key_value, &scratch.normed, weight, bias, rows);
+            for (row, node) in scratch.query_key_value.chunks_exact_mut(3 * d).zip(new) {
+                rotary.turn(&mut row[..2 * d], node.position as usize, false);
+                let seen = visible_keys(node.position as usize, node.prompt.1 as usize);
+                let factor = config.attention_scale.factor(seen, config.head_dim());
+                row[..d].iter_mut().for_each(|q| *q *= factor);
+                keys.extend_from_slice(&row[d..2 * d]);
+                values.extend_from_slice(&row[2 * d..]);
+            }
+            let mut start = 0;
+            let qkv = scratch.query_key_value.chunks_exact(3 * d);
+            for ((row, &end), context) in qkv.zip(&scratch.visible_ends).zip(scratch.normed.chunks_exact_mut(d)) {
+                let visible = &scratch.visible[start..end];
+                attend(
+                    context,
+                    &row[..d],
+                    keys,
+                    values,
+                    visible,
+                    config.heads,
+                    &mut scratch.scores,
+                );
+                start = end;
+            }
+            let (weight, bias) = (
+                model.at(&at.attention_output.weight),
+                model.at(&at.attention_output.bias),
+            );
+            linear(&mut scratch.branch, &scratch.normed, weight, bias, rows);
+            add(&mut scratch.stream, &scratch.branch);
+
+            if pre {
+                scratch.norm(model, &at.ffn_norm);
+            } else {
+                scratch.norm(model, &at.attention_norm);
+                scratch.stream.copy_from_slice(&scratch.normed);
+            }
+            linear(
+                &mut scratch.up,
+                &scratch.normed,
+                model.at(&at.up.weight),
+                model.at(&at.up.bias),
+                rows,
+            );
+            gelu(&mut scratch.activated, &scratch.up);
+            linear(
+                &mut scratch.branch,
+                &scratch.activated,
+                model.at(&at.down.weight),
+                model.at(&at.down.bias),
+                rows,
+            );
+            add(&mut scratch.stream, &scratch.branch);
+            if !pre {
+                scratch.norm(model, &at.ffn_norm);
+                scratch.stream.copy_from_slice(&scratch.normed);
+            }
+        }
+        if pre {
+            scratch.norm(model, &layout.outer_norm);
+            hidden.extend_from_slice(&scratch.normed);
+        } else {
+            hidden.extend_from_slice(&scratch.stream);
+        }
+    }
+}
+
+/// For each new node the nodes it sees: its prompt, its ancestors, itself.
+fn list_visible(nodes: &[Cached], first: usize, visible: &mut Vec<u32>, ends: &mut Vec<usize>) {
+    visible.clear();
+    ends.clear();
+    for (index, node) in nodes.iter().enumerate().skip(first) {
+        let (start, length) = node.prompt;
+        visible.extend(start..start + length);
+        let mut at = index as u32;
+        while at >= start + length {
+            visible.push(at);
+            at = nodes[at as usize].parent;
+        }
+        ends.push(visible.len());
+    }
+}
+
+/// Tokens to be put after nodes in one call of [`Decoder::extend`].
+#[derive(Clone, Debug)]
+pub struct Steps {
+    first: u32,
+    steps: Vec<(Node, Token)>,
+}
+
+impl Steps {
+    /// Adds `token` after `parent`, which may itself be a step of this list; returns its node.
+    pub fn push(&mut self, parent: Node, token: Token) -> Node {
+        let node = Node(self.first + self.steps.len() as u32);
+        assert!(parent.0 < node.0, "a step after a node that does not exist yet");
+        self.steps.push((parent, token));
+        node
+    }
+
+    /// Number of steps.
+    pub fn len(&self) -> usize {
+        self.steps.len()
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.steps.is_empty()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{AttentionScale, PackedBatch, Tape, TransformerConfig};
+    use rand::SeedableRng;
+
+    fn models() -> impl Iterator<Item = Model> {
+        let scales = [
+            AttentionScale::Ordinary,
+            AttentionScale::EntropyInvariant { base: 512.0 },
+        ];
+        [NormPlacement::Pre, NormPlacement::Post]
+            .into_iter()
+            .flat_map(move |norm_placement| {
+                scales.map(|attention_scale| {
+                    let config = TransformerConfig {
+                        d_model: 24,
+                        layers: 3,
+                        heads: 3,
+                        d_ffn: 40,
+                        norm_placement,
+                        attention_scale,
+                        initial_std: 0.2,
+                        ..TransformerConfig::new(30)
+                    };
+                    Model::new(config, &mut rand_chacha::ChaCha8Rng::seed_from_u64(1)).unwrap()
+                })
+            })
+    }
+
+    /// Rows of the hidden states of prompt + continuation, computed without a cache.
+    fn uncached(model: &Model, prompt: &[Token], continuation: &[Token]) -> Vec<f32> {
+        let (mut batch, mut tape) = (PackedBatch::default(), Tape::default());
+        batch.push(&[prompt, continuation].concat(), prompt.len());
+        model.forward(&batch, &mut tape, None);
+        tape.hidden().to_vec()
+    }
+
+    fn close(a: &[f32], b: &[f32]) {
+        assert_eq!(a.len(), b.len());
+        for (a, b) in a.iter().zip(b) {
+            assert!((a - b).abs() < 2e-5, "{a} against {b}");
+        }
+    }
+
+    #[test]
+    fn cached_equals_uncached_for_trees_under_several_prompts() {
+        for model in models() {
+            let prompts: [&[Token]; 2] = [&[1, 7, 8, 2], &[1, 9, 2]];
+            let mut decoder = Decoder::new(&model);
+            let ends = decoder.prompts(prompts);
+            close(
+                decoder.hidden(ends[0]),
+                uncached(&model, prompts[0], &[]).chunks(24).last().unwrap(),
+            );
+
+            // Under the first prompt the branches 11 12 and 11 13, under the second 14; 12 and 14 come in the same call as their parents.
+            let mut steps = decoder.steps();
+            let a = steps.push(ends[0], 11);
+            let b = steps.push(a, 12);
+            let c = steps.push(ends[1], 14);
+            decoder.extend(&steps);
+            let mut steps = decoder.steps();
+            let e = steps.push(a, 13);
+            let f = steps.push(c, 15);
+            decoder.extend(&steps);
+
+            let last = |prompt, continuation: &[Token]| {
+                uncached(&model, prompt, continuation)
+                    .chunks(24)
+                    .last()
+                    .unwrap()
+                    .to_vec()
+            };
+            close(decoder.hidden(b), &last(prompts[0], &[11, 12]));
+            close(decoder.hidden(e), &last(prompts[0], &[11, 13]));
+            close(decoder.hidden(f), &last(prompts[1], &[14, 15]));
+        }
+    }
+
+    #[test]
+    fn a_cleared_decoder_is_a_new_one() {
+        let model = models().next().unwrap();
+        let mut decoder = Decoder::new(&model);
+        decoder.prompts([&[1, 5, 6, 7, 2][..]]);
+        decoder.clear();
+        let end = decoder.prompts([&[1, 7, 8, 2][..]])[0];
+        close(
+            decoder.hidden(end),
+            uncached(&model, &[1, 7, 8, 2], &[]).chunks(24).last().unwrap(),
+        );
+    }
+}

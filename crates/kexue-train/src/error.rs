@@ -1,0 +1,56 @@
+//! What can go wrong in a run.
+
+use std::path::PathBuf;
+use thiserror::Error;
+
+/// Why a run could not go on.
+#[derive(Debug, Error)]
+pub enum TrainError {
+    /// A file of the run cannot be read or written.
+    #[error("{path}: {source}")]
+    Io {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// A checkpoint that does not belong to this run, or is damaged.
+    #[error("{path}: {problem}")]
+    Checkpoint {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong, and what to do.
+        problem: String,
+    },
+    /// The loss is no longer a number.
+    #[error("the loss of step {step} is {loss}: the run has diverged; lower the learning rate or lengthen the warm-up")]
+    Diverged {
+        /// The step, from 0.
+        step: u64,
+        /// Its loss.
+        loss: f64,
+    },
+    /// A setting that cannot stand.
+    #[error("{field}: {problem}")]
+    Setting {
+        /// The setting.
+        field: &'static str,
+        /// What is wrong with it.
+        problem: String,
+    },
+    /// The task's own failure.
+    #[error(transparent)]
+    Task(Box<dyn std::error::Error + Send + Sync>),
+}
+
+impl TrainError {
+    /// A task's failure.
+    pub fn task(error: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
+        Self::Task(error.into())
+    }
+
+    pub(crate) fn io(path: impl Into<PathBuf>) -> impl FnOnce(std::io::Error) -> Self {
+        let path = path.into();
+        move |source| Self::Io { path, source }
+    }
+}

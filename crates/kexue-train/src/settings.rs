@@ -1,0 +1,107 @@
+//! How to train.
+
+use crate::TrainError;
+use kexue_optim::{AdamConfig, Decay};
+use serde::{Deserialize, Serialize};
+
+/// Everything about a run but the task and the model.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct TrainSettings {
+    /// Seed of every random choice.
+    pub seed: u64,
+    /// Optimiser steps.
+    pub steps: u64,
+    /// Examples a step.
+    pub batch_size: usize,
+    /// Parts of a batch that are computed in parallel. It decides how gradients are summed, so it belongs to what makes a run reproducible.
+    pub shards: usize,
+    /// Highest learning rate.
+    pub learning_rate: f32,
+    /// Steps of warm-up.
+    pub warmup: u64,
+    /// How the rate falls after it.
+    pub decay: Decay,
+    /// Decoupled weight decay of the matrices.
+    pub weight_decay: f32,
+    /// Largest norm of a gradient.
+    pub max_gradient_norm: f32,
+    /// Adam's constants.
+    pub adam: AdamConfig,
+    /// Weight of the past in the moving average of the weights that is validated and saved; 0 for none.
+    pub average: f32,
+    /// Steps between validations (and checkpoints).
+    pub validate_every: u64,
+    /// Stop after so many validations without a better result; 0 for never.
+    pub patience: u64,
+}
+
+impl Default for TrainSettings {
+    fn default() -> Self {
+        Self {
+            seed: 0,
+            steps: 5_000,
+            batch_size: 64,
+            shards: 2,
+            learning_rate: 1e-3,
+            warmup: 200,
+            decay: Decay::Cosine,
+            weight_decay: 0.01,
+            max_gradient_norm: 1.0,
+            adam: AdamConfig {
+                beta1: 0.9,
+                beta2: 0.98,
+                epsilon: 1e-8,
+            },
+            average: 0.999,
+            validate_every: 500,
+            patience: 0,
+        }
+    }
+}
+
+impl TrainSettings {
+    /// Checks that such a run can be.
+    ///
+    /// # Errors
+    /// Names the setting that cannot stand.
+    pub fn validate(&self) -> Result<(), TrainError> {
+        let problem = |field, problem: &str| {
+            Err(TrainError::Setting {
+                field,
+                problem: problem.to_owned(),
+            })
+        };
+        if self.steps == 0 {
+            return problem("steps", "there must be at least one");
+        }
+        if self.batch_size == 0 || self.batch_size > 1 << 20 {
+            return problem("batch_size", "must be within 1 and 1048576");
+        }
+        if self.shards == 0 || self.shards > 1024 {
+            return problem("shards", "must be within 1 and 1024");
+        }
+        if !(self.learning_rate > 0.0 && self.learning_rate.is_finite()) {
+            return problem("learning_rate", "must be a positive number");
+        }
+        if !(self.weight_decay >= 0.0 && self.weight_decay.is_finite()) {
+            return problem("weight_decay", "must be a number, 0 or more");
+        }
+        if !(self.max_gradient_norm > 0.0) {
+            return problem("max_gradient_norm", "must be a positive number");
+        }
+        if !(0.0..1.0).contains(&self.average) {
+            return problem("average", "must be 0 (none) or below 1");
+        }
+        if !(0.0..1.0).contains(&self.adam.beta1)
+            || !(0.0..1.0).contains(&self.adam.beta2)
+            || !(self.adam.epsilon > 0.0)
+        {
+            return problem("adam", "betas must be within 0 and 1, epsilon positive");
+        }
+        if self.validate_every == 0 {
+            return problem("validate_every", "must be at least 1");
+        }
+        Ok(())
+    }
+}
