@@ -1,1 +1,31 @@
 //! Knowledge graphs: import triples, build an index of facts, read and change it.
+//!
+//! A graph is a set of facts: subject, relation, objects, and where several things share a name the sense of the subject
+//! (`牛郎织女（2015年东方出版社出版的图书）`). [`GraphBuilder`] collects triples and writes the index file, [`KnowledgeGraph`] opens it: its
+//! [prefix index](KnowledgeGraph::index) is what a decoder walks, [`fact`](KnowledgeGraph::fact) what a key stands for.
+//!
+//! ```
+//! use kexue_kg::{BuildOptions, KnowledgeGraph};
+//!
+//! let graph = KnowledgeGraph::from_triples([("水（化合物）", "化学式", "H₂O"), ("水（歌曲）", "演唱", "黄绮珊")], &BuildOptions::default())?;
+//! let fact = graph.fact(0)?;
+//! assert_eq!(fact.subject, "水");
+//! # Ok::<(), kexue_kg::KgError>(())
+//! ```
+#![forbid(unsafe_code)]
+
+mod build;
+mod error;
+mod graph;
+mod import;
+mod interner;
+mod objects;
+mod sense;
+mod sorted;
+
+pub use build::{BuildOptions, BuildReport, GraphBuilder};
+pub use error::KgError;
+pub use graph::{Fact, KnowledgeGraph};
+pub use import::{Format, ImportOptions, ImportReport, Progress, import, open_text};
+pub use kexue_trie::Order;
+pub use sense::split_sense;

@@ -1,9 +1,27 @@
 //! Prefix indexes over token sequences: build, map, query.
 //!
 //! [`PrefixIndex`] is what a decoder needs of a set of keys: the tokens allowed after a prefix, the terminal among them as a choice in its
-//! own right, and everything below a prefix.
+//! own right, and everything below a prefix. Two indexes offer it, in memory or mapped from a file:
+//!
+//! - [`Trie`], for any set of token sequences;
+//! - [`FactIndex`], for the keys `subject SEP relation SEP sense SEP` of a knowledge graph, many times smaller than a trie of them.
+//!
+//! [`container`] is the file around them.
 #![deny(unsafe_code)]
 
+pub mod bytes;
+pub mod container;
+mod dictionary;
+pub mod elias_fano;
+mod facts;
 mod index;
+mod tokens;
+mod trie;
+mod varint;
 
+pub use bytes::Bytes;
+pub use container::{Container, ContainerWriter};
+pub use facts::{FactCode, FactIndex, FactIndexBuilder, MAX_PART, Order};
 pub use index::{Allowed, Error, Handle, Key, PrefixIndex, Result, Token};
+pub use trie::{Trie, TrieBuilder};
+pub use varint::{read_varint, write_varint};

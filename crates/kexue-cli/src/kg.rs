@@ -1,0 +1,299 @@
+//! `kexue kg`: build an index of a knowledge graph, and look into it.
+
+use anyhow::{Context, Result};
+use clap::{Args, Subcommand};
+use indicatif::{ProgressBar, ProgressStyle};
+use kexue_kg::{BuildOptions, Format, GraphBuilder, ImportOptions, KnowledgeGraph, Order, import};
+use kexue_text::Vocabulary;
+use serde_json::json;
+use std::io::Write;
+use std::ops::ControlFlow;
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::Instant;
+
+/// Knowledge graphs: build an index of facts, and look into it.
+#[derive(Debug, Args)]
+pub struct Command {
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+#[derive(Debug, Subcommand)]
+enum Verb {
+    /// Build an index from triples.
+    Build(Build),
+    /// Say what an index holds.
+    Info(Info),
+    /// Check every checksum and every invariant of an index.
+    Verify(Verify),
+    /// List the facts whose key begins with a prefix.
+    Complete(Complete),
+}
+
+#[derive(Debug, Args)]
+struct Build {
+    /// Files of triples, `.gz` and `.zst` too; `-` is standard input.
+    #[arg(required = true)]
+    inputs: Vec<PathBuf>,
+    /// The index to write.
+    #[arg(short, long)]
+    output: PathBuf,
+    /// The format of the inputs; without it, told from each file's name.
+    #[arg(long)]
+    format: Option<Format>,
+    /// Leave out and count what is not in the format, instead of stopping there.
+    #[arg(long)]
+    skip_bad: bool,
+    /// Add the inverse of each triple, from the object by `~relation` to the subject.
+    #[arg(long)]
+    inverse: bool,
+    /// Order of the parts of a key: `spm` (subject, relation, sense) or `smp`.
+    #[arg(long, default_value_t)]
+    order: Order,
+    /// Use this vocabulary instead of one counted from the names.
+    #[arg(long, conflicts_with_all = ["fold_case", "max_characters"])]
+    vocab: Option<PathBuf>,
+    /// Fold ASCII letters to lower case, so that questions need not match the case.
+    #[arg(long)]
+    fold_case: bool,
+    /// The most characters of the vocabulary; the others are spelt in bytes.
+    #[arg(long, default_value_t = 20_000)]
+    max_characters: usize,
+    /// Print the counts as JSON.
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Debug, Args)]
+struct Info {
+    /// The index.
+    index: PathBuf,
+    /// Print as JSON.
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Debug, Args)]
+struct Verify {
+    /// The index.
+    index: PathBuf,
+    /// Print as JSON.
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Debug, Args)]
+struct Complete {
+    /// The beginning of a key: a subject or the start of one; then, each after a tab, a relation and a sense.
+    prefix: String,
+    /// The index.
+    #[arg(long)]
+    kg: PathBuf,
+    /// The most facts to list.
+    #[arg(long, default_value_t = 20)]
+    limit: u64,
+    /// Print one JSON object a line.
+    #[arg(long)]
+    json: bool,
+}
+
+/// Runs the command.
+pub fn run(command: Command) -> Result<ExitCode> {
+    match command.verb {
+        Verb::Build(build) => build.run(),
+        Verb::Info(info) => info.run(),
+        Verb::Verify(verify) => verify.run(),
+        Verb::Complete(complete) => complete.run(),
+    }
+}
+
+impl Build {
+    fn run(self) -> Result<ExitCode> {
+        let started = Instant::now();
+        let vocabulary = self.vocab.as_deref().map(Vocabulary::load).transpose()?;
+        let mut builder = GraphBuilder::new(BuildOptions {
+            order: self.order,
+            inverse: self.inverse,
+            vocabulary,
+            fold_case: self.fold_case,
+            max_characters: self.max_characters,
+        });
+        // Where an input is a pipe, its length is not known.
+        let total: Option<u64> = self
+            .inputs
+            .iter()
+            .map(|path| std::fs::metadata(path).ok().map(|metadata| metadata.len()))
+            .sum();
+        let bar = match total {
+            Some(total) => ProgressBar::new(total).with_style(ProgressStyle::with_template(
+                "reading {bar:30} {bytes}/{total_bytes} {bytes_per_sec}, {eta} left",
+            )?),
+            None => ProgressBar::new_spinner().with_style(ProgressStyle::with_template(
+                "reading {bytes} {bytes_per_sec} {elapsed}",
+            )?),
+        };
+        let options = ImportOptions {
+            format: self.format,
+            skip_bad: self.skip_bad,
+        };
+        let imported = import(&self.inputs, options, &mut builder, &|bytes| bar.inc(bytes));
+        bar.finish_and_clear();
+        let imported = imported?;
+        if let Some(first) = &imported.first_skipped {
+            eprintln!("left out {} lines, the first: {first}", imported.skipped);
+        }
+        let spinner = ProgressBar::new_spinner().with_message("writing the index");
+        spinner.enable_steady_tick(std::time::Duration::from_millis(100));
+        let built = builder.finish(&self.output);
+        spinner.finish_and_clear();
+        let report = built?;
+        let bytes = std::fs::metadata(&self.output)?.len();
+        let mut out = std::io::stdout().lock();
+        if self.json {
+            let line = json!({
+                "read": imported.read, "skipped": imported.skipped, "report": report,
+                "bytes": bytes, "seconds": started.elapsed().as_secs_f64(),
+            });
+            writeln!(out, "{line}")?;
+        } else {
+            writeln!(
+                out,
+                "read {} triples, skipped {} lines, dropped {} repeated, merged {} into keys of others",
+                imported.read, imported.skipped, report.duplicates, report.merged
+            )?;
+            writeln!(
+                out,
+                "{} keys · {} subjects · {} relations · {} senses · {} tokens",
+                report.keys, report.subjects, report.relations, report.senses, report.vocabulary
+            )?;
+            writeln!(
+                out,
+                "{}: {:.1} MB in {:.1} s",
+                self.output.display(),
+                bytes as f64 / 1e6,
+                started.elapsed().as_secs_f64()
+            )?;
+        }
+        Ok(ExitCode::SUCCESS)
+    }
+}
+
+impl Info {
+    fn run(self) -> Result<ExitCode> {
+        let graph = KnowledgeGraph::open(&self.index)?;
+        let report = graph.report()?;
+        let mut out = std::io::stdout().lock();
+        let sections: Vec<(&str, u64)> = graph.container().sections().collect();
+        if self.json {
+            let sections: serde_json::Map<String, serde_json::Value> = sections
+                .iter()
+                .map(|&(name, length)| (name.to_owned(), length.into()))
+                .collect();
+            let line = json!({
+                "order": graph.order().to_string(), "folds_case": graph.vocabulary().folds_case(),
+                "bytes": graph.container().len(), "report": report, "sections": sections,
+            });
+            writeln!(out, "{line}")?;
+            return Ok(ExitCode::SUCCESS);
+        }
+        let case = if graph.vocabulary().folds_case() {
+            "folds case"
+        } else {
+            "keeps case"
+        };
+        for (name, value) in [
+            ("keys", report.keys.to_string()),
+            ("subjects", report.subjects.to_string()),
+            ("relations", report.relations.to_string()),
+            ("senses", report.senses.to_string()),
+            ("triples", report.triples.to_string()),
+            ("order", graph.order().to_string()),
+            ("vocabulary", format!("{} tokens, {case}", graph.vocabulary().len())),
+            ("bytes", graph.container().len().to_string()),
+        ] {
+            writeln!(out, "{name:<12}{value}")?;
+        }
+        for (name, length) in sections {
+            writeln!(out, "  {name:<28}{length:>14}")?;
+        }
+        Ok(ExitCode::SUCCESS)
+    }
+}
+
+impl Verify {
+    fn run(self) -> Result<ExitCode> {
+        let graph = KnowledgeGraph::open(&self.index)?;
+        let bar = ProgressBar::new(graph.index().len())
+            .with_style(ProgressStyle::with_template("checking {bar:30} {pos}/{len} keys")?);
+        let verified = graph.verify(&|keys| bar.inc(keys));
+        bar.finish_and_clear();
+        let keys = verified.with_context(|| self.index.display().to_string())?;
+        let mut out = std::io::stdout().lock();
+        if self.json {
+            writeln!(out, "{}", json!({ "keys": keys, "sound": true }))?;
+        } else {
+            writeln!(out, "{}: sound, {keys} keys", self.index.display())?;
+        }
+        Ok(ExitCode::SUCCESS)
+    }
+}
+
+impl Complete {
+    fn run(self) -> Result<ExitCode> {
+        let graph = KnowledgeGraph::open(&self.kg)?;
+        let mut prefix = Vec::new();
+        for (index, part) in self.prefix.split('\t').enumerate() {
+            if index > 0 {
+                prefix.push(kexue_text::SEP);
+            }
+            graph.vocabulary().encode_into(part, &mut prefix);
+        }
+        let index = graph.index();
+        let mut keys = Vec::new();
+        let total = match index.find(&prefix)? {
+            None => 0,
+            Some(at) => {
+                if self.limit > 0 {
+                    index.completions(at, &mut |_, key| {
+                        keys.push(key);
+                        if (keys.len() as u64) < self.limit {
+                            ControlFlow::Continue(())
+                        } else {
+                            ControlFlow::Break(())
+                        }
+                    })?;
+                }
+                index.count(at)?
+            }
+        };
+        let mut out = std::io::stdout().lock();
+        for key in &keys {
+            let fact = graph.fact(*key)?;
+            if self.json {
+                let line = json!({
+                    "subject": fact.subject, "sense": fact.sense, "relation": fact.relation, "objects": fact.objects,
+                });
+                writeln!(out, "{line}")?;
+            } else {
+                let sense = fact.sense.map(|sense| format!("（{sense}）")).unwrap_or_default();
+                writeln!(
+                    out,
+                    "{}{sense}\t{}\t{}",
+                    fact.subject,
+                    fact.relation,
+                    fact.objects.join(" | ")
+                )?;
+            }
+        }
+        if total > keys.len() as u64 {
+            eprintln!("{} of {total} facts; more with --limit", keys.len());
+        }
+        Ok(if total == 0 {
+            eprintln!("no fact begins so");
+            ExitCode::from(1)
+        } else {
+            ExitCode::SUCCESS
+        })
+    }
+}

@@ -1,0 +1,472 @@
+//! `kexue qa`: train, evaluate and use models that answer from a graph.
+
+use crate::output::{Interrupt, print_json};
+use crate::search_flags::SearchFlags;
+use anyhow::Result;
+use clap::{Args, Subcommand, ValueEnum};
+use kexue_kg::KnowledgeGraph;
+use kexue_nn::{AttentionScale, Model, NormPlacement, TransformerConfig};
+use kexue_optim::Decay;
+use kexue_qa::{
+    Case, LookAhead, LossOver, MentionUse, QaSettings, QaTask, Question, RunConfig, Scores, SearchOptions, Trained,
+    evaluate, expand, read_questions, read_templates, search, tie,
+};
+use kexue_train::{TrainSettings, generator, train, write_by_rename};
+use serde_json::json;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+/// Train, evaluate and use models that answer from a graph.
+#[derive(Args)]
+pub struct QaArgs {
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+#[derive(Subcommand)]
+enum Verb {
+    /// Train a model on questions about a graph, or resume a training that was interrupted.
+    Train(Box<TrainArgs>),
+    /// Score a model's answers: EM, F1, Score, Hits@1, and what was wrong.
+    Eval(EvalArgs),
+    /// Write answers in KgCLUE's submission format.
+    Predict(PredictArgs),
+    /// Make training questions out of templates `relation<tab>template with {S}`.
+    Expand(ExpandArgs),
+}
+
+#[derive(Args)]
+struct TrainArgs {
+    /// The graph, built by `kexue kg build`.
+    #[arg(long)]
+    kg: PathBuf,
+    /// Questions: `question<tab>S<tab>P[<tab>O]`, KgCLUE's JSON Lines, or MetaQA's `question with [entity]<tab>answer|answer`.
+    #[arg(long, required = true, num_args = 1..)]
+    questions: Vec<PathBuf>,
+    /// The folder of the run; a run that stands there is resumed.
+    #[arg(long)]
+    out: PathBuf,
+    /// Questions for validation; without it every tenth line (see --hold-out) is kept for it.
+    #[arg(long)]
+    valid: Option<PathBuf>,
+    /// Keep one line in so many of each question file out of the training; 0 keeps none.
+    #[arg(long, default_value_t = 10)]
+    hold_out: usize,
+    /// Validation questions decoded at each validation, evenly spread.
+    #[arg(long, default_value_t = 500)]
+    validate_on: usize,
+    #[command(flatten)]
+    model: ModelFlags,
+    #[command(flatten)]
+    training: TrainingFlags,
+    #[command(flatten)]
+    search: SearchFlags,
+}
+
+#[derive(Args)]
+#[command(next_help_heading = "Model")]
+struct ModelFlags {
+    /// Width of the residual stream.
+    #[arg(long, default_value_t = 256)]
+    d_model: usize,
+    /// Blocks.
+    #[arg(long, default_value_t = 4)]
+    layers: usize,
+    /// Attention heads.
+    #[arg(long, default_value_t = 4)]
+    heads: usize,
+    /// Width of the feed-forward layers; four times d_model by default.
+    #[arg(long)]
+    d_ffn: Option<usize>,
+    /// Where the layer norms stand.
+    #[arg(long, value_enum, default_value = "pre")]
+    norm: Norm,
+    /// The attention scale.
+    #[arg(long, value_enum, default_value = "ordinary")]
+    attention_scale: Scale,
+    /// Probability of dropping an element.
+    #[arg(long, default_value_t = 0.1)]
+    dropout: f32,
+    /// Effective standard deviation of the initial weights.
+    #[arg(long, default_value_t = 0.02)]
+    initial_std: f32,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+enum Norm {
+    Pre,
+    Post,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+enum Scale {
+    Ordinary,
+    /// log_512(n)/√d for n visible keys.
+    EntropyInvariant,
+}
+
+#[derive(Args)]
+#[command(next_help_heading = "Training")]
+struct TrainingFlags {
+    /// Seed of every random choice.
+    #[arg(long, default_value_t = 0)]
+    seed: u64,
+    /// Optimiser steps.
+    #[arg(long, default_value_t = 5000)]
+    steps: u64,
+    /// Questions a step.
+    #[arg(long, default_value_t = 64)]
+    batch_size: usize,
+    /// Highest learning rate.
+    #[arg(long, default_value_t = 1e-3)]
+    learning_rate: f32,
+    /// Steps of warm-up.
+    #[arg(long, default_value_t = 200)]
+    warmup: u64,
+    /// How the rate falls.
+    #[arg(long, value_enum, default_value = "cosine")]
+    decay: Fall,
+    /// Decoupled weight decay of the matrices.
+    #[arg(long, default_value_t = 0.01)]
+    weight_decay: f32,
+    /// Largest norm of a gradient.
+    #[arg(long, default_value_t = 1.0)]
+    max_gradient_norm: f32,
+    /// Weight of the past in the moving average of the weights; 0 for none.
+    #[arg(long, default_value_t = 0.999)]
+    average: f32,
+    /// Steps between validations and checkpoints.
+    #[arg(long, default_value_t = 500)]
+    validate_every: u64,
+    /// Stop after so many validations without a better result; 0 for never.
+    #[arg(long, default_value_t = 0)]
+    patience: u64,
+    /// What the softmax of the loss is taken over.
+    #[arg(long, value_enum, default_value = "mentioned")]
+    loss: LossFlag,
+    /// Probability that a training question gets another subject (and relation, where it names it).
+    #[arg(long, default_value_t = 0.5)]
+    swap: f32,
+    /// Relations from elsewhere added to a subject's facts as wrong choices.
+    #[arg(long, default_value_t = 8)]
+    negatives: usize,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+enum Fall {
+    Constant,
+    Linear,
+    Cosine,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+enum LossFlag {
+    /// The whole vocabulary, at every token.
+    Vocabulary,
+    /// What the index allows.
+    Allowed,
+    /// What the index allows, subjects among those in the question.
+    Mentioned,
+}
+
+impl TrainArgs {
+    fn config(&self, vocab_size: usize) -> RunConfig {
+        let (model, training) = (&self.model, &self.training);
+        let loss_over = match training.loss {
+            LossFlag::Vocabulary => LossOver::Vocabulary,
+            LossFlag::Allowed => LossOver::Allowed,
+            LossFlag::Mentioned => LossOver::Mentioned,
+        };
+        let defaults = SearchOptions {
+            look_ahead: match loss_over {
+                LossOver::Vocabulary => LookAhead::Vocabulary,
+                _ => LookAhead::Allowed,
+            },
+            ..SearchOptions::default()
+        };
+        RunConfig {
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            questions: self.questions.iter().chain(&self.valid).map(|path| path.display().to_string()).collect(),
+            hold_out: self.hold_out,
+            model: TransformerConfig {
+                d_model: model.d_model,
+                layers: model.layers,
+                heads: model.heads,
+                d_ffn: model.d_ffn.unwrap_or(4 * model.d_model),
+                norm_placement: match model.norm {
+                    Norm::Pre => NormPlacement::Pre,
+                    Norm::Post => NormPlacement::Post,
+                },
+                attention_scale: match model.attention_scale {
+                    Scale::Ordinary => AttentionScale::Ordinary,
+                    Scale::EntropyInvariant => AttentionScale::EntropyInvariant { base: 512.0 },
+                },
+                dropout: model.dropout,
+                initial_std: model.initial_std,
+                ..TransformerConfig::new(vocab_size)
+            },
+            train: TrainSettings {
+                seed: training.seed,
+                steps: training.steps,
+                batch_size: training.batch_size,
+                learning_rate: training.learning_rate,
+                warmup: training.warmup,
+                decay: match training.decay {
+                    Fall::Constant => Decay::Constant,
+                    Fall::Linear => Decay::Linear,
+                    Fall::Cosine => Decay::Cosine,
+                },
+                weight_decay: training.weight_decay,
+                max_gradient_norm: training.max_gradient_norm,
+                average: training.average,
+                validate_every: training.validate_every,
+                patience: training.patience,
+                ..TrainSettings::default()
+            },
+            qa: QaSettings { loss_over, swap: training.swap, negatives: training.negatives },
+            search: self.search.apply(defaults),
+        }
+    }
+}
+
+/// Runs the command.
+pub fn run(args: QaArgs) -> Result<ExitCode> {
+    match args.verb {
+        Verb::Train(args) => run_train(&args),
+        Verb::Eval(args) => run_eval(&args),
+        Verb::Predict(args) => run_predict(&args),
+        Verb::Expand(args) => run_expand(&args),
+    }
+}
+
+/// The lines that are trained on, and those held out.
+fn split(questions: Vec<Question>, hold_out: usize) -> (Vec<Question>, Vec<Question>) {
+    let held = |index: usize| hold_out > 0 && index % hold_out == hold_out - 1;
+    let (held_out, kept): (Vec<_>, Vec<_>) =
+        questions.into_iter().enumerate().partition(|(index, _)| held(*index));
+    let plain = |items: Vec<(usize, Question)>| items.into_iter().map(|(_, question)| question).collect();
+    (plain(kept), plain(held_out))
+}
+
+fn spread<T>(items: Vec<T>, most: usize) -> Vec<T> {
+    let every = items.len().div_ceil(most.max(1)).max(1);
+    items.into_iter().step_by(every).collect()
+}
+
+fn run_train(args: &TrainArgs) -> Result<ExitCode> {
+    let graph = KnowledgeGraph::open(&args.kg)?;
+    let (mut training, mut validation) = (Vec::new(), Vec::new());
+    for path in &args.questions {
+        let (kept, held_out) = split(read_questions(path, false)?, args.hold_out);
+        training.extend(kept);
+        validation.extend(held_out);
+    }
+    if let Some(path) = &args.valid {
+        validation = read_questions(path, false)?;
+    }
+    let (examples, tied) = tie(&graph, &training)?;
+    eprintln!(
+        "{} questions to train on ({} whose fact is not in the graph and {} that several facts answer are left out), {} to validate on",
+        tied.used,
+        tied.missing,
+        tied.ambiguous,
+        validation.len()
+    );
+    if examples.is_empty() {
+        return Err(kexue_qa::Error::File {
+            path: args.questions[0].clone(),
+            problem: "none of its questions has its fact in the graph; check that graph and questions belong together".to_owned(),
+        }
+        .into());
+    }
+    let config = args.config(graph.vocabulary().len());
+    let validation = Case::prepare(&graph, spread(validation, args.validate_on))?;
+    let task = QaTask::new(&graph, config.qa.clone(), examples, validation, config.search.clone())?;
+    let model = Model::new(config.model.clone(), &mut generator(config.train.seed, 0, 0))
+        .map_err(|error| anyhow::anyhow!(crate::output::Usage(error.to_string())))?;
+    eprintln!("a model of {} parameters", model.values().len());
+
+    let description = config.to_toml()?;
+    std::fs::create_dir_all(&args.out)
+        .map_err(|source| kexue_qa::Error::Io { path: args.out.clone(), source })?;
+    // A run that stands there is resumed only if it is the same; train() checks that before anything is overwritten.
+    let existing = args.out.join("config.toml");
+    if let Ok(text) = std::fs::read_to_string(&existing)
+        && text != description
+    {
+        return Err(kexue_qa::Error::File {
+            path: existing,
+            problem: "the folder holds a run with other settings; use another --out, or delete the folder".to_owned(),
+        }
+        .into());
+    }
+    write_by_rename(&existing, description.as_bytes())?;
+    write_by_rename(&args.out.join("vocab.txt"), graph.vocabulary().to_text().as_bytes())?;
+    let interrupt = Interrupt::install();
+    let outcome = train(&task, model, &config.train, &args.out, &description, interrupt.flag())?;
+    if outcome.interrupted {
+        eprintln!("interrupted after {} steps and saved; the same command goes on from there", outcome.steps);
+        return Ok(ExitCode::from(130));
+    }
+    eprintln!("best validation {:.2} at step {}", outcome.best.0, outcome.best.1);
+    println!("{}", args.out.display());
+    Ok(ExitCode::SUCCESS)
+}
+
+#[derive(Args)]
+struct EvalArgs {
+    /// The graph.
+    #[arg(long)]
+    kg: PathBuf,
+    /// The model's folder.
+    #[arg(long)]
+    model: PathBuf,
+    /// Questions with their right answers.
+    #[arg(long)]
+    questions: PathBuf,
+    /// Score only the lines that training held out: one in so many.
+    #[arg(long, default_value_t = 0)]
+    hold_out: usize,
+    /// Score several ways of decoding, one row each.
+    #[arg(long)]
+    ablation: bool,
+    #[command(flatten)]
+    search: SearchFlags,
+    /// Print JSON.
+    #[arg(long)]
+    json: bool,
+}
+
+fn open(kg: &Path, model: &Path) -> Result<(KnowledgeGraph, Trained)> {
+    let graph = KnowledgeGraph::open(kg)?;
+    let trained = Trained::open(model)?;
+    trained.check(&graph)?;
+    Ok((graph, trained))
+}
+
+fn run_eval(args: &EvalArgs) -> Result<ExitCode> {
+    let (graph, trained) = open(&args.kg, &args.model)?;
+    let mut questions = read_questions(&args.questions, false)?;
+    if args.hold_out > 0 {
+        questions = split(questions, args.hold_out).1;
+    }
+    let cases = Case::prepare(&graph, questions)?;
+    let chosen = args.search.apply(trained.config.search.clone());
+    let ways = if args.ablation { ablation(&chosen) } else { vec![("", chosen)] };
+    if !args.json {
+        let parts = ["wrong S", "wrong P", "wrong M"];
+        println!(
+            "{:<28} {:>6} {:>6} {:>6} {:>6} {:>7} {:>7} {:>7} {:>9} {:>8}",
+            "", "EM", "F1", "Score", "Hits@1", parts[0], parts[1], parts[2], "not in KG", "q/s"
+        );
+    }
+    for (name, options) in ways {
+        let start = std::time::Instant::now();
+        let (scores, _) = evaluate(&graph, &trained.model, &options, &cases)?;
+        let speed = cases.len() as f64 / start.elapsed().as_secs_f64();
+        if args.json {
+            print_json(&json!({"decoding": name, "options": options, "scores": scores, "questions_per_second": speed}))?;
+        } else {
+            print_row(name, &scores, speed);
+        }
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn print_row(name: &str, s: &Scores, speed: f64) {
+    println!(
+        "{name:<28} {:>6.2} {:>6.2} {:>6.2} {:>6.2} {:>7} {:>7} {:>7} {:>9} {speed:>8.0}",
+        s.exact_match, s.f1, s.score, s.hits_at_1, s.wrong_subject, s.wrong_relation, s.wrong_sense, s.not_in_graph
+    );
+}
+
+/// The ways of decoding, each adding one thing to the one before.
+fn ablation(chosen: &SearchOptions) -> Vec<(&'static str, SearchOptions)> {
+    let plain =
+        SearchOptions { look_ahead: LookAhead::Off, rescore: false, mentions: MentionUse::Off, ..chosen.clone() };
+    let look_ahead = match chosen.look_ahead {
+        LookAhead::Vocabulary => LookAhead::Vocabulary,
+        _ => LookAhead::Allowed,
+    };
+    let looking = SearchOptions { look_ahead, ..plain.clone() };
+    let rescored = SearchOptions { rescore: true, ..looking.clone() };
+    let mentioned = SearchOptions { mentions: MentionUse::Only, ..rescored.clone() };
+    let without_look_ahead = SearchOptions { look_ahead: LookAhead::Off, ..mentioned.clone() };
+    vec![
+        ("beam", plain),
+        ("+ look-ahead", looking),
+        ("+ exact rescoring", rescored),
+        ("+ mentions", mentioned),
+        ("the last without look-ahead", without_look_ahead),
+    ]
+}
+
+#[derive(Args)]
+struct PredictArgs {
+    /// The graph.
+    #[arg(long)]
+    kg: PathBuf,
+    /// The model's folder.
+    #[arg(long)]
+    model: PathBuf,
+    /// Questions: any form that training reads, JSON Lines without answers, or one question a line.
+    #[arg(long)]
+    questions: PathBuf,
+    /// The file to write, one JSON object a line; standard output by default.
+    #[arg(long, short)]
+    out: Option<PathBuf>,
+    #[command(flatten)]
+    search: SearchFlags,
+}
+
+fn run_predict(args: &PredictArgs) -> Result<ExitCode> {
+    let (graph, trained) = open(&args.kg, &args.model)?;
+    let questions = read_questions(&args.questions, true)?;
+    let texts: Vec<&str> = questions.iter().map(|question| question.text.as_str()).collect();
+    let results = search(&graph, &trained.model, &args.search.apply(trained.config.search.clone()), &texts, false)?;
+    let mut lines = String::new();
+    for (question, result) in questions.iter().zip(results) {
+        let Some(best) = result.found.first() else { continue };
+        let fact = graph.fact(best.key)?;
+        let subject = match &fact.sense {
+            Some(sense) => format!("{}（{sense}）", fact.subject),
+            None => fact.subject,
+        };
+        let object = fact.objects.first().map_or("", String::as_str);
+        let answer = format!("{subject} ||| {} ||| {object}", fact.relation);
+        lines += &serde_json::to_string(&json!({"id": question.id, "answer": answer}))?;
+        lines.push('\n');
+    }
+    match &args.out {
+        Some(path) => write_by_rename(path, lines.as_bytes())?,
+        None => print!("{lines}"),
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+#[derive(Args)]
+struct ExpandArgs {
+    /// The graph.
+    #[arg(long)]
+    kg: PathBuf,
+    /// Templates, `relation<tab>template with {S}`.
+    #[arg(long)]
+    templates: PathBuf,
+    /// Subjects put into each template.
+    #[arg(long, default_value_t = 10)]
+    each: usize,
+    /// Seed of the draw.
+    #[arg(long, default_value_t = 0)]
+    seed: u64,
+    /// The file to write.
+    #[arg(long, short)]
+    out: PathBuf,
+}
+
+fn run_expand(args: &ExpandArgs) -> Result<ExitCode> {
+    let graph = KnowledgeGraph::open(&args.kg)?;
+    let lines = expand(&graph, &read_templates(&args.templates)?, args.each, args.seed)?;
+    write_by_rename(&args.out, (lines.join("\n") + "\n").as_bytes())?;
+    eprintln!("{} questions", lines.len());
+    Ok(ExitCode::SUCCESS)
+}

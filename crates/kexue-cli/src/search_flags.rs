@@ -1,0 +1,74 @@
+//! The flags of a search, shared by all commands that answer.
+
+use clap::{Args, ValueEnum};
+use kexue_qa::{LookAhead, MentionUse, SearchOptions};
+
+/// How to decode; what is not given is the model's own setting.
+#[derive(Args, Clone)]
+#[command(next_help_heading = "Decoding")]
+pub struct SearchFlags {
+    /// Hypotheses kept.
+    #[arg(long)]
+    beam: Option<usize>,
+    /// The look-ahead of article 8802.
+    #[arg(long, value_enum)]
+    look_ahead: Option<LookAheadFlag>,
+    /// Use of subjects that occur in the question.
+    #[arg(long, value_enum)]
+    mentions: Option<MentionsFlag>,
+    /// Logit added to mentioned subjects with `--mentions prior`.
+    #[arg(long, default_value_t = 3.0)]
+    prior: f32,
+    /// Once the subjects are found, score all their facts exactly, or go on with the beam.
+    #[arg(long, value_enum)]
+    rescore: Option<RescoreFlag>,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+enum LookAheadFlag {
+    Off,
+    /// Over the allowed tokens.
+    Allowed,
+    /// Over the whole vocabulary, as in the article.
+    Vocabulary,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+enum MentionsFlag {
+    Off,
+    Prior,
+    Only,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+enum RescoreFlag {
+    Off,
+    Exact,
+}
+
+impl SearchFlags {
+    /// The options with the given flags in place of theirs.
+    pub fn apply(&self, mut options: SearchOptions) -> SearchOptions {
+        if let Some(beam) = self.beam {
+            options.beam = beam.max(1);
+        }
+        if let Some(look_ahead) = self.look_ahead {
+            options.look_ahead = match look_ahead {
+                LookAheadFlag::Off => LookAhead::Off,
+                LookAheadFlag::Allowed => LookAhead::Allowed,
+                LookAheadFlag::Vocabulary => LookAhead::Vocabulary,
+            };
+        }
+        if let Some(mentions) = self.mentions {
+            options.mentions = match mentions {
+                MentionsFlag::Off => MentionUse::Off,
+                MentionsFlag::Prior => MentionUse::Prior(self.prior),
+                MentionsFlag::Only => MentionUse::Only,
+            };
+        }
+        if let Some(rescore) = self.rescore {
+            options.rescore = matches!(rescore, RescoreFlag::Exact);
+        }
+        options
+    }
+}

@@ -1,0 +1,61 @@
+//! What can go wrong with a graph.
+
+use std::path::{Path, PathBuf};
+use thiserror::Error;
+
+/// Why a graph could not be built, opened or read.
+#[derive(Debug, Error)]
+pub enum KgError {
+    /// A file cannot be read or written.
+    #[error("{path}: {source}")]
+    Io {
+        /// The file, or `<stdin>`.
+        path: PathBuf,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// A line of the input is not what its format asks for.
+    #[error("{file}:{line}: {problem}")]
+    Line {
+        /// The file, or `<stdin>`.
+        file: String,
+        /// Line number, from 1.
+        line: u64,
+        /// The field, what was found, what was expected, what to do.
+        problem: String,
+    },
+    /// The input as a whole cannot be used.
+    #[error("{file}: {problem}")]
+    Input {
+        /// The file, or `<stdin>`.
+        file: String,
+        /// What was found, what was expected, what to do.
+        problem: String,
+    },
+    /// The index file cannot be used.
+    #[error("{path}: {source}")]
+    File {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        source: kexue_trie::Error,
+    },
+    /// The index could not answer.
+    #[error(transparent)]
+    Index(#[from] kexue_trie::Error),
+    /// There is nothing to build an index of.
+    #[error("the input holds no facts; expected lines of subject, relation and object")]
+    Empty,
+    /// The graph is larger than the format holds.
+    #[error("the graph has more than {0}")]
+    TooLarge(&'static str),
+}
+
+impl KgError {
+    pub(crate) fn io(path: &Path) -> impl FnOnce(std::io::Error) -> Self + '_ {
+        move |source| Self::Io {
+            path: path.to_path_buf(),
+            source,
+        }
+    }
+}

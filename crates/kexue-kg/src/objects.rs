@@ -1,0 +1,317 @@
+//! What the keys stand for: a record of objects for each key, in compressed blocks.
+//!
+//! ```text
+//! block, unpacked = varint(bytes of heads) · heads · texts
+//! head of a key   = varint(objects << 1 | respelt) · varint(bytes) of each text
+//! texts of a key  = where respelt: subject, relation, sense as they are written; then the objects
+//! block, packed   = varint(bytes unpacked) · a Zstandard frame, with the file's dictionary where it has one
+//! ```
+//!
+//! A key is respelt where its tokens do not decode to the spelling of its first triple: in a vocabulary that folds case.
+
+use kexue_trie::elias_fano::{EliasFano, EliasFanoBuilder};
+use kexue_trie::{Bytes, Container, ContainerWriter, Error, Key, read_varint, write_varint};
+use rayon::prelude::*;
+use std::io::{Read, Seek, Write};
+use std::sync::OnceLock;
+
+/// Bytes of text after which a block is closed.
+const BLOCK: usize = 16 << 10;
+/// Blocks compressed at a time, in parallel.
+const BATCH: usize = 256;
+const LEVEL: i32 = 3;
+/// Largest dictionary, in bytes, and the least text that is worth one.
+const DICTIONARY: usize = 64 << 10;
+const WORTH_A_DICTIONARY: usize = 1 << 20;
+/// Blocks up to this size are unpacked in one go, into memory that is asked for at once.
+const ONE_GO: u64 = 1 << 20;
+
+/// The record of a key.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Record {
+    /// Subject, relation and sense as they are written, where the tokens do not say.
+    pub spelling: Option<[String; 3]>,
+    pub objects: Vec<String>,
+}
+
+/// Trains the dictionary on samples of objects; empty where there is too little text to be worth it.
+pub(crate) fn train(samples: &[u8]) -> Vec<u8> {
+    if samples.len() < WORTH_A_DICTIONARY {
+        return Vec::new();
+    }
+    let sizes: Vec<usize> = samples.chunks(4096).map(<[u8]>::len).collect();
+    zstd::dict::from_continuous(samples, &sizes, DICTIONARY).unwrap_or_default()
+}
+
+/// Writes records in the order of their keys.
+pub(crate) struct ObjectWriter {
+    dictionary: Vec<u8>,
+    heads: Vec<u8>,
+    texts: Vec<u8>,
+    blocks: Vec<Vec<u8>>,
+    key: Key,
+    first_keys: EliasFanoBuilder,
+    ends: EliasFanoBuilder,
+    written: u64,
+}
+
+impl ObjectWriter {
+    /// Writes the dictionary and starts the blocks; until [`finish`](Self::finish), `out` takes nothing else.
+    pub fn new<W: Write + Seek>(dictionary: Vec<u8>, out: &mut ContainerWriter<W>) -> std::io::Result<Self> {
+        out.section("objects.dictionary", &dictionary)?;
+        out.begin("objects.blocks")?;
+        let mut ends = EliasFanoBuilder::new();
+        ends.push(0);
+        Ok(Self {
+            dictionary,
+            heads: Vec::new(),
+            texts: Vec::new(),
+            blocks: Vec::new(),
+            key: 0,
+            first_keys: EliasFanoBuilder::new(),
+            ends,
+            written: 0,
+        })
+    }
+
+    /// Adds the record of the next key.
+    pub fn push<'a, W: Write + Seek>(
+        &mut self,
+        spelling: Option<[&'a str; 3]>,
+        objects: impl ExactSizeIterator<Item = &'a [u8]>,
+        out: &mut ContainerWriter<W>,
+    ) -> std::io::Result<()> {
+        if self.heads.is_empty() {
+            self.first_keys.push(self.key);
+        }
+        write_varint(
+            (objects.len() as u64) << 1 | u64::from(spelling.is_some()),
+            &mut self.heads,
+        );
+        for text in spelling.iter().flatten().map(|text| text.as_bytes()).chain(objects) {
+            write_varint(text.len() as u64, &mut self.heads);
+            self.texts.extend_from_slice(text);
+        }
+        self.key += 1;
+        if self.texts.len() >= BLOCK {
+            self.close_block();
+            if self.blocks.len() >= BATCH {
+                self.flush(out)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn close_block(&mut self) {
+        if self.heads.is_empty() {
+            return;
+        }
+        let mut block = Vec::with_capacity(self.heads.len() + self.texts.len() + 5);
+        write_varint(self.heads.len() as u64, &mut block);
+        block.append(&mut self.heads);
+        block.append(&mut self.texts);
+        self.blocks.push(block);
+    }
+
+    fn flush<W: Write + Seek>(&mut self, out: &mut ContainerWriter<W>) -> std::io::Result<()> {
+        let dictionary = &self.dictionary;
+        let packed: Vec<std::io::Result<Vec<u8>>> = self
+            .blocks
+            .par_iter()
+            .map_init(
+                || zstd::bulk::Compressor::with_dictionary(LEVEL, dictionary),
+                |compressor, block| {
+                    let compressor = compressor
+                        .as_mut()
+                        .map_err(|error| std::io::Error::from(error.kind()))?;
+                    let mut packed = Vec::new();
+                    write_varint(block.len() as u64, &mut packed);
+                    packed.append(&mut compressor.compress(block)?);
+                    Ok(packed)
+                },
+            )
+            .collect();
+        self.blocks.clear();
+        for packed in packed {
+            let packed = packed?;
+            out.write_all(&packed)?;
+            self.written += packed.len() as u64;
+            self.ends.push(self.written);
+        }
+        Ok(())
+    }
+
+    /// Writes the last blocks and the tables.
+    pub fn finish<W: Write + Seek>(mut self, out: &mut ContainerWriter<W>) -> std::io::Result<()> {
+        self.close_block();
+        self.flush(out)?;
+        out.section("objects.keys", &self.first_keys.finish())?;
+        out.section("objects.ends", &self.ends.finish())
+    }
+}
+
+/// The records of an open index.
+pub(crate) struct Objects {
+    dictionary: Bytes,
+    prepared: OnceLock<zstd::dict::DecoderDictionary<'static>>,
+    blocks: Bytes,
+    first_keys: EliasFano,
+    ends: EliasFano,
+}
+
+impl std::fmt::Debug for Objects {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.debug_struct("Objects").field("ends", &self.ends).finish()
+    }
+}
+
+fn damaged(what: &str) -> Error {
+    Error::Damaged(what.into())
+}
+
+impl Objects {
+    pub fn open(container: &Container) -> Result<Self, Error> {
+        let objects = Self {
+            dictionary: container.section("objects.dictionary")?,
+            prepared: OnceLock::new(),
+            blocks: container.section("objects.blocks")?,
+            first_keys: EliasFano::new(container.section("objects.keys")?, "objects.keys")?,
+            ends: EliasFano::new(container.section("objects.ends")?, "objects.ends")?,
+        };
+        if objects.ends.len() != objects.first_keys.len() + 1 {
+            return Err(damaged("the blocks of objects and their keys do not fit together"));
+        }
+        Ok(objects)
+    }
+
+    /// Checks that every key below `keys` has a record.
+    pub fn verify(&self, keys: Key) -> Result<(), Error> {
+        let broken = || damaged("a block of objects is out of order");
+        let count = self.first_keys.len();
+        let checked: Result<(), Error> = (0..count).into_par_iter().try_for_each(|block| {
+            let first = self.first_keys.get(block)?;
+            let end = if block + 1 < count {
+                self.first_keys.get(block + 1)?
+            } else {
+                keys
+            };
+            let mut records = 0;
+            let mut readable = true;
+            each_record(&self.unpack(block)?, |_, record| {
+                records += 1;
+                readable &= record().is_some_and(|record| !record.objects.is_empty());
+                readable
+            })
+            .ok_or_else(broken)?;
+            let starts = block > 0 || first == 0;
+            if readable && starts && first.checked_add(records) == Some(end) {
+                Ok(())
+            } else {
+                Err(broken())
+            }
+        });
+        checked
+    }
+
+    /// A block, unpacked.
+    pub fn unpack(&self, block: u64) -> Result<Vec<u8>, Error> {
+        let cut_off = || damaged("a block of objects is cut off");
+        let range = self.ends.range(block)?;
+        let packed = usize::try_from(range.start)
+            .ok()
+            .zip(usize::try_from(range.end).ok())
+            .and_then(|(start, end)| self.blocks.get(start..end))
+            .ok_or_else(cut_off)?;
+        let mut at = 0;
+        let length = read_varint(packed, &mut at).ok_or_else(cut_off)?;
+        let frame = packed.get(at..).unwrap_or_default();
+        let dictionary = self
+            .prepared
+            .get_or_init(|| zstd::dict::DecoderDictionary::copy(&self.dictionary));
+        let broken = |error: std::io::Error| Error::Damaged(format!("a block of objects cannot be unpacked ({error})"));
+        let unpacked = if length <= ONE_GO {
+            zstd::bulk::Decompressor::with_prepared_dictionary(dictionary)
+                .and_then(|mut decompressor| decompressor.decompress(frame, length as usize))
+                .map_err(broken)?
+        } else {
+            let mut unpacked = Vec::new();
+            zstd::stream::Decoder::with_prepared_dictionary(frame, dictionary)
+                .and_then(|decoder| decoder.take(length).read_to_end(&mut unpacked))
+                .map_err(broken)?;
+            unpacked
+        };
+        if unpacked.len() as u64 != length {
+            return Err(cut_off());
+        }
+        Ok(unpacked)
+    }
+
+    /// The record of a key.
+    pub fn record(&self, key: Key) -> Result<Record, Error> {
+        let block = self
+            .first_keys
+            .last_at_most(key)?
+            .ok_or_else(|| damaged("there are no objects for a key"))?;
+        let first = self.first_keys.get(block)?;
+        let unpacked = self.unpack(block)?;
+        let mut wanted = None;
+        each_record(&unpacked, |index, record| {
+            if first + index == key {
+                wanted = Some(record());
+            }
+            wanted.is_none()
+        })
+        .ok_or_else(|| damaged("a block of objects is out of order"))?;
+        wanted
+            .flatten()
+            .ok_or_else(|| damaged("there are no objects for a key"))
+    }
+}
+
+/// Calls `visit` with the number of each record of a block and a function that reads it, until it returns false.
+pub(crate) fn each_record(block: &[u8], mut visit: impl FnMut(u64, &dyn Fn() -> Option<Record>) -> bool) -> Option<()> {
+    let mut at = 0;
+    let heads = usize::try_from(read_varint(block, &mut at)?).ok()?;
+    let start = at;
+    let end = start.checked_add(heads)?;
+    let heads = block.get(..end)?;
+    let mut text = end;
+    let mut index = 0;
+    while at < end {
+        let head = read_varint(heads, &mut at)?;
+        let (count, respelt) = (head >> 1, head & 1 == 1);
+        let count = usize::try_from(count).ok()?.checked_add(if respelt { 3 } else { 0 })?;
+        let sizes = at;
+        let mut length = 0usize;
+        // Every text takes a byte of the heads at least: what is not there is not counted.
+        for _ in 0..count {
+            length = length.checked_add(usize::try_from(read_varint(heads, &mut at)?).ok()?)?;
+        }
+        let texts = block.get(text..text.checked_add(length)?)?;
+        text += length;
+        let read = || {
+            let (mut at, mut start) = (sizes, 0);
+            let mut next = || {
+                let end = start + read_varint(heads, &mut at)? as usize;
+                let text = texts.get(start..end)?;
+                start = end;
+                String::from_utf8(text.to_vec()).ok()
+            };
+            let spelling = if respelt {
+                Some([next()?, next()?, next()?])
+            } else {
+                None
+            };
+            let mut objects = Vec::new();
+            for _ in 0..head >> 1 {
+                objects.push(next()?);
+            }
+            Some(Record { spelling, objects })
+        };
+        if !visit(index, &read) {
+            return Some(());
+        }
+        index += 1;
+    }
+    Some(())
+}

@@ -1,0 +1,70 @@
+//! The sense in a subject's name.
+
+/// Splits a name into the subject and the sense in full-width brackets at its end, if there is one.
+///
+/// The sense is what stands between the closing bracket at the end and the opening one that matches it: `A（B）（C）` is `A（B）` with sense `C`,
+/// `A（B（C））` is `A` with sense `B（C）`. A name that would be left empty, or a sense that is, is not split.
+///
+/// ```
+/// assert_eq!(kexue_kg::split_sense("牛郎织女（2015年的图书）"), ("牛郎织女", Some("2015年的图书")));
+/// assert_eq!(kexue_kg::split_sense("（无题）"), ("（无题）", None));
+/// ```
+pub fn split_sense(name: &str) -> (&str, Option<&str>) {
+    const OPEN: char = '（';
+    const CLOSE: char = '）';
+    let Some(inside) = name.strip_suffix(CLOSE) else {
+        return (name, None);
+    };
+    let mut depth = 1;
+    for (at, character) in inside.char_indices().rev() {
+        match character {
+            CLOSE => depth += 1,
+            OPEN => depth -= 1,
+            _ => continue,
+        }
+        if depth == 0 {
+            let (subject, sense) = (&inside[..at], &inside[at + OPEN.len_utf8()..]);
+            if subject.is_empty() || sense.is_empty() {
+                return (name, None);
+            }
+            return (subject, Some(sense));
+        }
+    }
+    (name, None)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn splits_at_the_matching_bracket() {
+        for (name, subject, sense) in [
+            ("甲", "甲", None),
+            ("甲（乙）", "甲", Some("乙")),
+            ("甲（乙）（丙）", "甲（乙）", Some("丙")),
+            ("甲（乙（丙））", "甲", Some("乙（丙）")),
+            ("甲（乙）丙", "甲（乙）丙", None),
+            ("甲乙）", "甲乙）", None),
+            ("（甲）", "（甲）", None),
+            ("甲（）", "甲（）", None),
+            ("甲(乙)", "甲(乙)", None),
+            ("", "", None),
+        ] {
+            assert_eq!(split_sense(name), (subject, sense), "{name}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn joins_to_the_same_name(name in "[甲乙（）a]{0,12}") {
+            let (subject, sense) = split_sense(&name);
+            let joined = match sense {
+                Some(sense) => format!("{subject}（{sense}）"),
+                None => subject.to_owned(),
+            };
+            prop_assert_eq!(joined, name);
+        }
+    }
+}

@@ -1,0 +1,113 @@
+//! Shared, immutable bytes: mapped from a file, owned, or part of the program.
+
+use memmap2::Mmap;
+use std::fs::File;
+use std::ops::Range;
+use std::sync::Arc;
+
+#[derive(Clone, Debug)]
+enum Source {
+    Static(&'static [u8]),
+    Owned(Arc<Vec<u8>>),
+    Mapped(Arc<Mmap>),
+}
+
+/// A range of immutable bytes that is cheap to clone and to slice.
+#[derive(Clone, Debug)]
+pub struct Bytes {
+    source: Source,
+    start: usize,
+    end: usize,
+}
+
+impl Bytes {
+    /// Maps a file into memory.
+    ///
+    /// The file must not be changed in place while it is mapped; index files never are, they appear by rename.
+    ///
+    /// # Errors
+    /// When the system cannot map the file.
+    #[allow(unsafe_code)]
+    pub fn map(file: &File) -> std::io::Result<Self> {
+        if file.metadata()?.len() == 0 {
+            return Ok(Self::from(Vec::new()));
+        }
+        // SAFETY: the mapping is read-only, and every reader of these bytes checks what it reads each time it reads it, so that no decision
+        // made earlier about their contents has to hold later.
+        let map = unsafe { Mmap::map(file)? };
+        Ok(Self {
+            start: 0,
+            end: map.len(),
+            source: Source::Mapped(Arc::new(map)),
+        })
+    }
+
+    /// The bytes.
+    #[inline]
+    pub fn as_slice(&self) -> &[u8] {
+        let all: &[u8] = match &self.source {
+            Source::Static(bytes) => bytes,
+            Source::Owned(bytes) => bytes,
+            Source::Mapped(map) => map,
+        };
+        all.get(self.start..self.end).unwrap_or_default()
+    }
+
+    /// The number of bytes.
+    pub fn len(&self) -> usize {
+        self.end - self.start
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// A part of these bytes, `None` where the range is not inside.
+    pub fn slice(&self, range: Range<usize>) -> Option<Self> {
+        if range.start > range.end || range.end > self.len() {
+            return None;
+        }
+        Some(Self {
+            source: self.source.clone(),
+            start: self.start + range.start,
+            end: self.start + range.end,
+        })
+    }
+}
+
+impl From<Vec<u8>> for Bytes {
+    fn from(bytes: Vec<u8>) -> Self {
+        Self {
+            start: 0,
+            end: bytes.len(),
+            source: Source::Owned(Arc::new(bytes)),
+        }
+    }
+}
+
+impl From<&'static [u8]> for Bytes {
+    fn from(bytes: &'static [u8]) -> Self {
+        Self {
+            source: Source::Static(bytes),
+            start: 0,
+            end: bytes.len(),
+        }
+    }
+}
+
+impl std::ops::Deref for Bytes {
+    type Target = [u8];
+
+    #[inline]
+    fn deref(&self) -> &[u8] {
+        self.as_slice()
+    }
+}
+
+/// The little-endian word at byte `at`, `None` beyond the end.
+#[inline]
+pub(crate) fn word(bytes: &[u8], at: usize) -> Option<u64> {
+    let end = at.checked_add(8)?;
+    Some(u64::from_le_bytes(bytes.get(at..end)?.try_into().ok()?))
+}

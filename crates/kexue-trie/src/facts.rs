@@ -1,0 +1,738 @@
+//! The prefix index of a knowledge graph: keys `subject SEP relation SEP sense SEP`, packed.
+//!
+//! A plain trie repeats the relations of every subject. Here only the subjects are a trie; each subject has a row that lists its facts by
+//! numbers into two dictionaries, of relations and of senses:
+//!
+//! ```text
+//! row    = varint(relations << 2 | kind) · senses · relation…
+//! kind   0: the one sense is none          senses: nothing
+//!        1: one sense                      senses: varint(code)
+//!        2, 3: several                     senses: varint(count) · varint(code)…, ascending by tokens
+//! relation = varint(number), ascending by tokens; then, which of the senses have it:
+//!        2: a bit mask of ceil(count / 8) bytes
+//!        3: varint(how many) · varint(distance to the one before, the first from -1, less 1)…
+//! code   = 0 for no sense, else the number in the dictionary of senses + 1
+//! ```
+//!
+//! The facts of a subject are numbered in the order of their keys, and those below a prefix follow each other: a handle below a subject is the
+//! subject, a range of its facts, and how many tokens of the current part they share.
+
+use crate::bytes::Bytes;
+use crate::container::{Container, ContainerWriter};
+use crate::dictionary::Dictionary;
+use crate::elias_fano::{EliasFano, EliasFanoBuilder};
+use crate::trie::{Place, Trie, TrieBuilder};
+use crate::varint::{read_varint, write_varint};
+use crate::{Allowed, Error, Handle, Key, PrefixIndex, Result, Token};
+use std::cell::Cell;
+use std::fmt;
+use std::io::{Seek, Write};
+use std::ops::{ControlFlow, Range};
+use std::str::FromStr;
+
+/// The order of the parts of a key.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum Order {
+    /// Subject, relation, sense: decode first what the question determines (article 8802).
+    #[default]
+    SubjectRelationSense,
+    /// Subject, sense, relation: the ablation.
+    SubjectSenseRelation,
+}
+
+impl fmt::Display for Order {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(match self {
+            Self::SubjectRelationSense => "spm",
+            Self::SubjectSenseRelation => "smp",
+        })
+    }
+}
+
+impl FromStr for Order {
+    type Err = String;
+
+    fn from_str(text: &str) -> std::result::Result<Self, String> {
+        match text {
+            "spm" => Ok(Self::SubjectRelationSense),
+            "smp" => Ok(Self::SubjectSenseRelation),
+            _ => Err(format!("expected `spm` or `smp`, found `{text}`")),
+        }
+    }
+}
+
+/// A fact of a subject, by numbers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct FactCode {
+    /// The relation's number in its dictionary.
+    pub relation: u32,
+    /// 0 for no sense, else the sense's number in its dictionary + 1.
+    pub sense: u32,
+}
+
+/// Writes a [`FactIndex`]: dictionaries first, then the subjects in lexicographic order of their tokens.
+#[derive(Debug)]
+pub struct FactIndexBuilder {
+    order: Order,
+    subjects: TrieBuilder,
+    rows: EliasFanoBuilder,
+    keys: EliasFanoBuilder,
+    key_count: u64,
+    row_bytes: Vec<u8>,
+    row: Vec<u8>,
+    sparse: Vec<u8>,
+    senses: Vec<u32>,
+}
+
+/// Names of the sections.
+const PREFIX: &str = "facts.";
+
+impl FactIndexBuilder {
+    /// Writes the dictionaries (entry `i` is number `i`) and starts the rows.
+    ///
+    /// # Errors
+    /// When the output cannot be written.
+    pub fn new<'a, W: Write + Seek>(
+        order: Order,
+        separator: Token,
+        relations: impl Iterator<Item = &'a [Token]> + Clone,
+        senses: impl Iterator<Item = &'a [Token]> + Clone,
+        out: &mut ContainerWriter<W>,
+    ) -> std::io::Result<Self> {
+        let mut header = Vec::new();
+        write_varint(u64::from(order == Order::SubjectSenseRelation), &mut header);
+        write_varint(u64::from(separator), &mut header);
+        out.section(&format!("{PREFIX}header"), &header)?;
+        Dictionary::write(&format!("{PREFIX}relations."), relations, out)?;
+        Dictionary::write(&format!("{PREFIX}senses."), senses, out)?;
+        let mut builder = Self {
+            order,
+            subjects: TrieBuilder::new(),
+            rows: EliasFanoBuilder::new(),
+            keys: EliasFanoBuilder::new(),
+            key_count: 0,
+            row_bytes: Vec::new(),
+            row: Vec::new(),
+            sparse: Vec::new(),
+            senses: Vec::new(),
+        };
+        builder.rows.push(0);
+        builder.keys.push(0);
+        Ok(builder)
+    }
+
+    /// Adds a subject, above the one before, and its facts.
+    ///
+    /// `facts` are distinct and in the order relation, sense, each by its tokens (no sense first), whatever the order of the index;
+    /// `senses` are the distinct sense codes among them, by tokens. The keys of the subject are numbered on from those before, in the order of
+    /// the index.
+    pub fn push(&mut self, subject: &[Token], facts: &[FactCode], senses: &[u32]) {
+        self.subjects.push(subject);
+        self.row.clear();
+        let groups = facts.chunk_by(|one, other| one.relation == other.relation);
+        let relations = groups.clone().count() as u64;
+        match senses {
+            [0] => write_varint(relations << 2, &mut self.row),
+            [code] => {
+                write_varint(relations << 2 | 1, &mut self.row);
+                write_varint(u64::from(*code), &mut self.row);
+            }
+            _ => {
+                write_varint(relations << 2 | 2, &mut self.row);
+                write_varint(senses.len() as u64, &mut self.row);
+                senses
+                    .iter()
+                    .for_each(|&code| write_varint(u64::from(code), &mut self.row));
+            }
+        }
+        if senses.len() == 1 {
+            groups.for_each(|group| write_varint(u64::from(group[0].relation), &mut self.row));
+        } else {
+            // Both forms are written and the shorter one kept.
+            let start = self.row.len();
+            self.sparse.clear();
+            let width = senses.len().div_ceil(8);
+            for group in groups {
+                write_varint(u64::from(group[0].relation), &mut self.row);
+                write_varint(u64::from(group[0].relation), &mut self.sparse);
+                write_varint(group.len() as u64, &mut self.sparse);
+                let mask = self.row.len();
+                self.row.resize(mask + width, 0);
+                let mut place = 0;
+                let mut next = 0;
+                for fact in group {
+                    while senses[place] != fact.sense {
+                        place += 1;
+                    }
+                    self.row[mask + place / 8] |= 1 << (place % 8);
+                    write_varint((place - next) as u64, &mut self.sparse);
+                    next = place + 1;
+                }
+            }
+            if self.sparse.len() < self.row.len() - start {
+                self.row.truncate(start);
+                self.row.extend_from_slice(&self.sparse);
+                // The kind is in the two lowest bits of the first byte: 2 becomes 3.
+                self.row[0] |= 1;
+            }
+        }
+        self.row_bytes.extend_from_slice(&self.row);
+        self.key_count += facts.len() as u64;
+        self.rows.push(self.row_bytes.len() as u64);
+        self.keys.push(self.key_count);
+    }
+
+    /// Puts facts that are sorted for [`push`](Self::push) in the order in which the index numbers its keys.
+    pub fn order_keys<T>(&mut self, facts: &mut [T], senses: &[u32], sense: impl Fn(&T) -> u32) {
+        if self.order == Order::SubjectSenseRelation && senses.len() > 1 {
+            self.senses.clear();
+            self.senses.extend_from_slice(senses);
+            facts.sort_by_key(|fact| {
+                let code = sense(fact);
+                self.senses.iter().position(|&other| other == code)
+            });
+        }
+    }
+
+    /// How many keys there are so far.
+    pub fn keys(&self) -> u64 {
+        self.key_count
+    }
+
+    /// Writes the rows, the subjects and the tables.
+    ///
+    /// # Errors
+    /// When the output cannot be written.
+    pub fn finish<W: Write + Seek>(self, out: &mut ContainerWriter<W>) -> std::io::Result<()> {
+        out.section(&format!("{PREFIX}rows"), &self.row_bytes)?;
+        out.section(&format!("{PREFIX}row_ends"), &self.rows.finish())?;
+        out.section(&format!("{PREFIX}keys"), &self.keys.finish())?;
+        self.subjects.write(&format!("{PREFIX}subjects."), out)
+    }
+}
+
+/// A fact as the two numbers that its key consists of, in the index's order.
+type Pair = (u32, u32);
+
+thread_local! {
+    /// Memory for the facts of a subject, kept between calls. It is taken out while in use, so that a visitor may ask the index again.
+    static PAIRS: Cell<Vec<Pair>> = const { Cell::new(Vec::new()) };
+}
+
+fn with_pairs<T>(use_pairs: impl FnOnce(&mut Vec<Pair>) -> Result<T>) -> Result<T> {
+    let mut pairs = PAIRS.take();
+    let result = use_pairs(&mut pairs);
+    PAIRS.set(pairs);
+    result
+}
+
+/// The prefix index of a knowledge graph.
+#[derive(Clone, Debug)]
+pub struct FactIndex {
+    order: Order,
+    separator: Token,
+    relations: Dictionary,
+    senses: Dictionary,
+    rows: Bytes,
+    row_ends: EliasFano,
+    keys: EliasFano,
+    subjects: Trie,
+    key_count: u64,
+}
+
+fn damaged(what: &str) -> Error {
+    Error::Damaged(what.into())
+}
+
+/// A place below a subject: facts `first..last` of it share `depth` tokens of part `part` (1, 2, or 3 behind the last separator).
+#[derive(Clone, Copy, Debug)]
+struct Below {
+    part: u64,
+    depth: u64,
+    subject: u64,
+    first: u32,
+    last: u32,
+    /// Where the subject's row starts.
+    row: u64,
+}
+
+impl Below {
+    fn pack(self) -> Handle {
+        Handle([
+            self.part | self.depth << 2 | self.subject << 24,
+            u64::from(self.first) << 32 | u64::from(self.last),
+            self.row,
+        ])
+    }
+
+    fn unpack(words: [u64; 3]) -> Self {
+        Self {
+            part: words[0] & 3,
+            depth: words[0] >> 2 & ((1 << 22) - 1),
+            subject: words[0] >> 24,
+            first: (words[1] >> 32) as u32,
+            last: words[1] as u32,
+            row: words[2],
+        }
+    }
+}
+
+enum Position {
+    Trie(Place),
+    Below(Below),
+}
+
+/// Longest part of a key, in tokens.
+pub const MAX_PART: usize = (1 << 22) - 1;
+
+impl FactIndex {
+    /// Reads an index from a container. Nothing is read but the sections' headers.
+    ///
+    /// # Errors
+    /// When a section is missing or the sizes do not fit together.
+    pub fn open(container: &Container) -> Result<Self> {
+        let section = |part: &str| container.section(&format!("{PREFIX}{part}"));
+        let header = section("header")?;
+        let mut at = 0;
+        let order = match read_varint(&header, &mut at) {
+            Some(0) => Order::SubjectRelationSense,
+            Some(1) => Order::SubjectSenseRelation,
+            _ => return Err(damaged("the order of the parts is not known")),
+        };
+        let separator = read_varint(&header, &mut at)
+            .and_then(|token| Token::try_from(token).ok())
+            .ok_or_else(|| damaged("the header is cut off"))?;
+        let mut index = Self {
+            order,
+            separator,
+            relations: Dictionary::open(container, &format!("{PREFIX}relations."))?,
+            senses: Dictionary::open(container, &format!("{PREFIX}senses."))?,
+            rows: section("rows")?,
+            row_ends: EliasFano::new(section("row_ends")?, "facts.row_ends")?,
+            keys: EliasFano::new(section("keys")?, "facts.keys")?,
+            subjects: Trie::open(container, &format!("{PREFIX}subjects."))?,
+            key_count: 0,
+        };
+        let count = index.subjects.len();
+        if index.row_ends.len() != count + 1 || index.keys.len() != count + 1 || count >> 40 != 0 {
+            return Err(damaged("the subjects and their rows do not fit together"));
+        }
+        index.key_count = index.keys.get(count)?;
+        Ok(index)
+    }
+
+    /// The order of the parts of a key.
+    pub fn order(&self) -> Order {
+        self.order
+    }
+
+    /// The token between the parts.
+    pub fn separator(&self) -> Token {
+        self.separator
+    }
+
+    /// The number of distinct subjects.
+    pub fn subjects(&self) -> u64 {
+        self.subjects.len()
+    }
+
+    /// The number of distinct relations.
+    pub fn relations(&self) -> u64 {
+        self.relations.len()
+    }
+
+    /// The number of distinct senses.
+    pub fn senses(&self) -> u64 {
+        self.senses.len()
+    }
+
+    /// The number of nodes of the trie of subjects.
+    pub fn nodes(&self) -> u64 {
+        self.subjects.nodes()
+    }
+
+    fn position(&self, at: Handle) -> Result<Position> {
+        if at.0[0] & 3 == 0 {
+            return self.subjects.checked(at.0).map(Position::Trie);
+        }
+        let below = Below::unpack(at.0);
+        if below.first >= below.last || below.row > self.rows.len() as u64 || below.subject >= self.subjects.len() {
+            return Err(Error::ForeignHandle);
+        }
+        Ok(Position::Below(below))
+    }
+
+    /// The place after a subject and its separator.
+    #[inline]
+    fn below(&self, subject: u64) -> Result<Below> {
+        let keys = self.keys.range(subject)?;
+        let count = keys.end - keys.start;
+        Ok(Below {
+            part: 1,
+            depth: 0,
+            subject,
+            first: 0,
+            last: u32::try_from(count)
+                .ok()
+                .filter(|&count| count > 0)
+                .ok_or_else(|| damaged("a subject has no facts, or too many"))?,
+            row: self.row_ends.get(subject)?,
+        })
+    }
+
+    /// The first `limit` facts of a row.
+    fn facts(&self, row: u64, limit: u32, pairs: &mut Vec<Pair>) -> Result<()> {
+        pairs.clear();
+        self.try_facts(row, limit, pairs)
+            .ok_or_else(|| damaged("a subject's row of facts is cut off"))
+    }
+
+    #[inline]
+    fn try_facts(&self, row: u64, limit: u32, pairs: &mut Vec<Pair>) -> Option<()> {
+        let limit = limit as usize;
+        let row = self.rows.get(usize::try_from(row).ok()?..)?;
+        let mut at = 0;
+        let head = read_varint(row, &mut at)?;
+        let relations = head >> 2;
+        let swapped = self.order == Order::SubjectSenseRelation;
+        let number = |at: &mut usize| read_varint(row, at).and_then(|number| u32::try_from(number).ok());
+        if head & 3 < 2 {
+            let sense = if head & 3 == 0 { 0 } else { number(&mut at)? };
+            let count = usize::try_from(relations).ok()?.min(limit);
+            for _ in 0..count {
+                let relation = number(&mut at)?;
+                pairs.push(if swapped { (sense, relation) } else { (relation, sense) });
+            }
+        } else {
+            let senses = usize::try_from(read_varint(row, &mut at)?).ok()?;
+            // Every sense takes a byte at least: what cannot be there is not asked memory for.
+            row.get(at..at.checked_add(senses)?)?;
+            let mut codes = Vec::with_capacity(senses);
+            for _ in 0..senses {
+                codes.push(number(&mut at)?);
+            }
+            let mut places = Vec::new();
+            for _ in 0..relations {
+                let relation = number(&mut at)?;
+                if head & 3 == 2 {
+                    let mask = row.get(at..at + senses.div_ceil(8))?;
+                    at += mask.len();
+                    for (index, &byte) in mask.iter().enumerate() {
+                        let mut bits = byte;
+                        while bits != 0 {
+                            let place = 8 * index + bits.trailing_zeros() as usize;
+                            bits &= bits - 1;
+                            pairs.push((relation, *codes.get(place)?));
+                            if swapped {
+                                places.push(place);
+                            }
+                        }
+                    }
+                } else {
+                    let mut next = 0usize;
+                    for _ in 0..read_varint(row, &mut at)? {
+                        let place = next.checked_add(usize::try_from(read_varint(row, &mut at)?).ok()?)?;
+                        next = place + 1;
+                        pairs.push((relation, *codes.get(place)?));
+                        if swapped {
+                            places.push(place);
+                        }
+                    }
+                }
+                if !swapped && pairs.len() >= limit {
+                    break;
+                }
+            }
+            if swapped {
+                let mut order: Vec<usize> = (0..pairs.len()).collect();
+                order.sort_by_key(|&index| places.get(index).copied());
+                *pairs = order
+                    .into_iter()
+                    .filter_map(|index| pairs.get(index).map(|&(relation, sense)| (sense, relation)))
+                    .collect();
+            }
+        }
+        pairs.truncate(limit);
+        (pairs.len() == limit).then_some(())
+    }
+
+    /// The dictionary and the bounds of the tokens of a fact's part, where the part has tokens.
+    #[inline]
+    fn part(&self, pair: Pair, part: u64) -> Result<(&Dictionary, Range<u64>)> {
+        let number = if part == 1 { pair.0 } else { pair.1 };
+        let is_relation = (part == 1) == (self.order == Order::SubjectRelationSense);
+        if is_relation {
+            Ok((&self.relations, self.relations.entry(u64::from(number))?))
+        } else if number == 0 {
+            Ok((&self.senses, 0..0))
+        } else {
+            Ok((&self.senses, self.senses.entry(u64::from(number) - 1)?))
+        }
+    }
+
+    /// The token at `depth` of a fact's part, the separator at its end.
+    #[inline]
+    fn token(&self, pair: Pair, part: u64, depth: u64) -> Result<Token> {
+        let (dictionary, range) = self.part(pair, part)?;
+        match range.start + depth {
+            at if at < range.end => dictionary.token(at),
+            at if at == range.end => Ok(self.separator),
+            _ => Err(damaged("a row's facts are out of order")),
+        }
+    }
+
+    #[inline]
+    fn number(pair: Pair, part: u64) -> u32 {
+        if part == 1 { pair.0 } else { pair.1 }
+    }
+
+    /// Calls `visit` with each token that may follow and the range of facts behind it, ascending.
+    #[inline]
+    fn branches(&self, below: &Below, mut visit: impl FnMut(Token, Range<u32>) -> bool) -> Result<()> {
+        with_pairs(|pairs| {
+            self.facts(below.row, below.last, pairs)?;
+            let mut current: Option<(Token, u32)> = None;
+            let mut previous = None;
+            for (index, &pair) in pairs.iter().enumerate().skip(below.first as usize) {
+                let number = Self::number(pair, below.part);
+                if previous == Some(number) {
+                    continue;
+                }
+                previous = Some(number);
+                let token = self.token(pair, below.part, below.depth)?;
+                match current {
+                    Some((running, _)) if running == token => {}
+                    Some((running, start)) => {
+                        if running > token {
+                            return Err(damaged("a row's facts are out of order"));
+                        }
+                        if !visit(running, start..index as u32) {
+                            return Ok(());
+                        }
+                        current = Some((token, index as u32));
+                    }
+                    None => current = Some((token, index as u32)),
+                }
+            }
+            if let Some((token, start)) = current {
+                visit(token, start..below.last);
+            }
+            Ok(())
+        })
+    }
+
+    /// The fact with this key: the subject's tokens are appended to `subject`, the relation's and the sense's to theirs; no sense has no
+    /// tokens.
+    ///
+    /// # Errors
+    /// When there is no such key or the index is damaged.
+    pub fn fact(
+        &self,
+        key: Key,
+        subject: &mut Vec<Token>,
+        relation: &mut Vec<Token>,
+        sense: &mut Vec<Token>,
+    ) -> Result<()> {
+        if key >= self.key_count {
+            return Err(damaged("there is no key of this number"));
+        }
+        let number = self
+            .keys
+            .last_at_most(key)?
+            .ok_or_else(|| damaged("the table of keys does not start at 0"))?;
+        self.subjects.key_of_rank(number, subject)?;
+        let below = self.below(number)?;
+        let first = self.keys.get(number)?;
+        with_pairs(|pairs| {
+            self.facts(below.row, below.last, pairs)?;
+            let pair = key
+                .checked_sub(first)
+                .and_then(|index| pairs.get(usize::try_from(index).ok()?))
+                .ok_or_else(|| damaged("the table of keys is out of order"))?;
+            for part in [1, 2] {
+                let (dictionary, range) = self.part(*pair, part)?;
+                let is_relation = (part == 1) == (self.order == Order::SubjectRelationSense);
+                dictionary.append(range, if is_relation { relation } else { sense })?;
+            }
+            Ok(())
+        })
+    }
+
+    /// Visits every subject in lexicographic order: its tokens, and the handle after its separator.
+    ///
+    /// # Errors
+    /// When the index is damaged.
+    pub fn visit_subjects(&self, visit: &mut dyn FnMut(&[Token], Handle) -> ControlFlow<()>) -> Result<()> {
+        if self.subjects.is_empty() {
+            return Ok(());
+        }
+        let root = self.subjects.place(0)?;
+        self.subjects
+            .visit(&root, &mut Vec::new(), &mut |tokens, node| {
+                Ok(visit(tokens, self.below(self.subjects.rank(node)?)?.pack()))
+            })
+            .map(drop)
+    }
+
+    /// Visits every subject that occurs in `text`: where, and the handle after its separator. By rising start, then by rising end.
+    ///
+    /// # Errors
+    /// When the index is damaged.
+    pub fn mentions(&self, text: &[Token], visit: &mut dyn FnMut(Range<usize>, Handle)) -> Result<()> {
+        if self.subjects.is_empty() {
+            return Ok(());
+        }
+        let root = self.subjects.place(0)?;
+        for start in 0..text.len() {
+            let mut place = root;
+            for (end, &token) in text.iter().enumerate().skip(start) {
+                match self.subjects.advance(&place, token)? {
+                    Some(next) => place = next,
+                    None => break,
+                }
+                if place.ends_key() {
+                    visit(start..end + 1, self.below(self.subjects.rank(place.node)?)?.pack());
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Visits the facts of `below`: the tokens that follow, put behind `prefix`, and the key.
+    fn visit_below(
+        &self,
+        below: &Below,
+        tokens: &mut Vec<Token>,
+        visit: &mut dyn FnMut(&[Token], Key) -> ControlFlow<()>,
+    ) -> Result<ControlFlow<()>> {
+        let base = self.keys.get(below.subject)?;
+        let length = tokens.len();
+        let flow = with_pairs(|pairs| {
+            self.facts(below.row, below.last, pairs)?;
+            let mut previous = None;
+            let mut second = length;
+            for (index, &pair) in pairs.iter().enumerate().skip(below.first as usize) {
+                if below.part == 1 && previous != Some(pair.0) {
+                    previous = Some(pair.0);
+                    tokens.truncate(length);
+                    let (dictionary, range) = self.part(pair, 1)?;
+                    dictionary.append(range.start + below.depth..range.end, tokens)?;
+                    tokens.push(self.separator);
+                    second = tokens.len();
+                }
+                if below.part <= 2 {
+                    tokens.truncate(second);
+                    let (dictionary, range) = self.part(pair, 2)?;
+                    let depth = if below.part == 2 { below.depth } else { 0 };
+                    dictionary.append(range.start + depth..range.end, tokens)?;
+                    tokens.push(self.separator);
+                }
+                if visit(tokens, base + index as u64).is_break() {
+                    return Ok(ControlFlow::Break(()));
+                }
+            }
+            Ok(ControlFlow::Continue(()))
+        })?;
+        tokens.truncate(length);
+        Ok(flow)
+    }
+}
+
+impl PrefixIndex for FactIndex {
+    fn len(&self) -> u64 {
+        self.key_count
+    }
+
+    fn root(&self) -> Handle {
+        self.subjects.root()
+    }
+
+    fn allowed(&self, at: Handle, allowed: &mut Allowed) -> Result<()> {
+        allowed.tokens.clear();
+        allowed.terminal = None;
+        match self.position(at)? {
+            Position::Trie(place) => {
+                if place.ends_key() {
+                    allowed.tokens.push(self.separator);
+                }
+                self.subjects.continuations(&place, &mut allowed.tokens)
+            }
+            Position::Below(below) if below.part == 3 => {
+                allowed.terminal = Some(self.keys.get(below.subject)? + u64::from(below.first));
+                Ok(())
+            }
+            Position::Below(below) => self.branches(&below, |token, _| {
+                allowed.tokens.push(token);
+                true
+            }),
+        }
+    }
+
+    fn step(&self, at: Handle, token: Token) -> Result<Option<Handle>> {
+        match self.position(at)? {
+            Position::Trie(place) => {
+                if token == self.separator {
+                    if !place.ends_key() {
+                        return Ok(None);
+                    }
+                    return Ok(Some(self.below(self.subjects.rank(place.node)?)?.pack()));
+                }
+                Ok(self.subjects.advance(&place, token)?.map(|place| Handle(place.pack())))
+            }
+            Position::Below(below) if below.part == 3 => Ok(None),
+            Position::Below(below) => {
+                let mut found = None;
+                self.branches(&below, |branch, facts| {
+                    if branch == token {
+                        found = Some(facts);
+                    }
+                    branch < token
+                })?;
+                Ok(found.map(|facts| {
+                    let mut next = Below {
+                        first: facts.start,
+                        last: facts.end,
+                        ..below
+                    };
+                    if token == self.separator {
+                        next.part += 1;
+                        next.depth = 0;
+                    } else {
+                        next.depth += 1;
+                    }
+                    next.pack()
+                }))
+            }
+        }
+    }
+
+    fn count(&self, at: Handle) -> Result<u64> {
+        match self.position(at)? {
+            Position::Trie(place) => {
+                let subjects = self.subjects.ranks_below(&place)?;
+                let (first, last) = (self.keys.get(subjects.start)?, self.keys.get(subjects.end)?);
+                last.checked_sub(first)
+                    .ok_or_else(|| damaged("the table of keys is out of order"))
+            }
+            Position::Below(below) => Ok(u64::from(below.last - below.first)),
+        }
+    }
+
+    fn completions(&self, at: Handle, visit: &mut dyn FnMut(&[Token], Key) -> ControlFlow<()>) -> Result<()> {
+        let mut tokens = Vec::new();
+        match self.position(at)? {
+            Position::Below(below) => self.visit_below(&below, &mut tokens, visit).map(drop),
+            Position::Trie(_) if self.subjects.is_empty() => Ok(()),
+            Position::Trie(place) => self
+                .subjects
+                .visit(&place, &mut tokens, &mut |tokens, node| {
+                    let below = self.below(self.subjects.rank(node)?)?;
+                    tokens.push(self.separator);
+                    let flow = self.visit_below(&below, tokens, visit)?;
+                    tokens.pop();
+                    Ok(flow)
+                })
+                .map(drop),
+        }
+    }
+}
