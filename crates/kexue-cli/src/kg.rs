@@ -1,6 +1,6 @@
 //! `kexue kg`: build an index of a knowledge graph, and look into it.
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use clap::{Args, Subcommand};
 use indicatif::{ProgressBar, ProgressStyle};
 use kexue_kg::{BuildOptions, Format, GraphBuilder, ImportOptions, KnowledgeGraph, Order, import};
@@ -8,7 +8,7 @@ use kexue_text::Vocabulary;
 use serde_json::json;
 use std::io::Write;
 use std::ops::ControlFlow;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Instant;
 
@@ -42,6 +42,9 @@ struct Build {
     /// The format of the inputs; without it, told from each file's name.
     #[arg(long)]
     format: Option<Format>,
+    /// Names of the columns of subject, relation and object, with commas between: a CSV file's header, the fields of JSON.
+    #[arg(long, value_delimiter = ',', num_args = 1)]
+    columns: Vec<String>,
     /// Leave out and count what is not in the format, instead of stopping there.
     #[arg(long)]
     skip_bad: bool,
@@ -60,6 +63,9 @@ struct Build {
     /// The most characters of the vocabulary; the others are spelt in bytes.
     #[arg(long, default_value_t = 20_000)]
     max_characters: usize,
+    /// Memory to keep to, as `512M` or `2G`: triples then wait in temporary files beside the index.
+    #[arg(long, value_parser = bytes)]
+    memory: Option<u64>,
     /// Print the counts as JSON.
     #[arg(long)]
     json: bool,
@@ -108,9 +114,34 @@ pub fn run(command: Command) -> Result<ExitCode> {
     }
 }
 
+/// A number of bytes with a unit: `800`, `64K`, `512M`, `2G`.
+fn bytes(text: &str) -> Result<u64, String> {
+    let wrong = || format!("expected a number of bytes as `512M` or `2G`, found `{text}`");
+    let (digits, shift) = match text.char_indices().last() {
+        Some((at, 'K' | 'k')) => (&text[..at], 10),
+        Some((at, 'M' | 'm')) => (&text[..at], 20),
+        Some((at, 'G' | 'g')) => (&text[..at], 30),
+        _ => (text, 0),
+    };
+    let number: u64 = digits.parse().map_err(|_| wrong())?;
+    number.checked_mul(1 << shift).ok_or_else(wrong)
+}
+
+fn folder_of(path: &Path) -> PathBuf {
+    match path.parent() {
+        Some(folder) if !folder.as_os_str().is_empty() => folder.to_path_buf(),
+        _ => PathBuf::from("."),
+    }
+}
+
 impl Build {
     fn run(self) -> Result<ExitCode> {
         let started = Instant::now();
+        let columns = match <[String; 3]>::try_from(self.columns) {
+            Ok(columns) => Some(columns),
+            Err(columns) if columns.is_empty() => None,
+            Err(columns) => bail!("--columns: expected three names, found {}", columns.len()),
+        };
         let vocabulary = self.vocab.as_deref().map(Vocabulary::load).transpose()?;
         let mut builder = GraphBuilder::new(BuildOptions {
             order: self.order,
@@ -118,6 +149,8 @@ impl Build {
             vocabulary,
             fold_case: self.fold_case,
             max_characters: self.max_characters,
+            memory: self.memory,
+            temporary: Some(folder_of(&self.output)),
         });
         // Where an input is a pipe, its length is not known.
         let total: Option<u64> = self
@@ -135,9 +168,10 @@ impl Build {
         };
         let options = ImportOptions {
             format: self.format,
+            columns,
             skip_bad: self.skip_bad,
         };
-        let imported = import(&self.inputs, options, &mut builder, &|bytes| bar.inc(bytes));
+        let imported = import(&self.inputs, &options, &mut builder, &|bytes| bar.inc(bytes));
         bar.finish_and_clear();
         let imported = imported?;
         if let Some(first) = &imported.first_skipped {

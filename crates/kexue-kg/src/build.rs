@@ -1,15 +1,16 @@
-//! From triples to an index file.
+//! Collecting triples for an index.
 
+use crate::emit::Emitter;
+use crate::import::Batch;
 use crate::interner::{Interner, hash};
-use crate::objects::{self, ObjectWriter};
-use crate::sorted::{Sorted, by_count};
+use crate::sample::Sample;
+use crate::triples::{Spill, Triples};
 use crate::{KgError, KnowledgeGraph, split_sense};
-use kexue_text::{SEP, Token, Vocabulary, VocabularyBuilder};
-use kexue_trie::{ContainerWriter, FactCode, FactIndexBuilder, MAX_PART, Order};
+use kexue_text::Vocabulary;
+use kexue_trie::{ContainerWriter, Order};
 use serde::{Deserialize, Serialize};
-use std::collections::HashSet;
 use std::io::{BufWriter, Cursor, Seek, Write};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// How to build an index.
 #[derive(Clone, Debug)]
@@ -18,12 +19,17 @@ pub struct BuildOptions {
     pub order: Order,
     /// Whether to add for each triple the inverse one, from the object by `~relation` to the subject.
     pub inverse: bool,
-    /// The vocabulary; without one it is counted from the names of subjects, relations and senses.
+    /// The vocabulary; without one it is counted from the names of subjects, relations and senses, each distinct name once.
     pub vocabulary: Option<Vocabulary>,
     /// Whether a counted vocabulary folds ASCII letters to lower case.
     pub fold_case: bool,
     /// The most characters of a counted vocabulary.
     pub max_characters: usize,
+    /// Memory to keep to, in bytes, by putting triples in temporary files; the distinct names stay in memory whatever is said here. The index
+    /// does not depend on it.
+    pub memory: Option<u64>,
+    /// Folder of the temporary files; without one, the system's.
+    pub temporary: Option<PathBuf>,
 }
 
 impl Default for BuildOptions {
@@ -34,6 +40,8 @@ impl Default for BuildOptions {
             vocabulary: None,
             fold_case: false,
             max_characters: 20_000,
+            memory: None,
+            temporary: None,
         }
     }
 }
@@ -59,19 +67,44 @@ pub struct BuildReport {
     pub vocabulary: u64,
 }
 
+/// The distinct names of one kind.
+#[derive(Debug, Default)]
+pub(crate) struct NameTable {
+    pub names: Interner,
+    /// How many triples have each.
+    pub counts: Vec<u64>,
+}
+
+impl NameTable {
+    fn intern(&mut self, text: &[u8], hash: u64) -> u32 {
+        let number = self.names.intern(text, hash);
+        match self.counts.get_mut(number as usize) {
+            Some(count) => *count += 1,
+            None => self.counts.push(1),
+        }
+        number
+    }
+}
+
+/// Everything that was collected.
+#[derive(Debug)]
+pub(crate) struct Collected {
+    pub subjects: Interner,
+    /// Bytes that the triples of each subject take; kept where they are spilled.
+    pub subject_bytes: Vec<u32>,
+    pub relations: NameTable,
+    pub senses: NameTable,
+    pub triples: Triples,
+    pub spill: Option<Spill>,
+    pub count: u64,
+    pub sample: Sample,
+}
+
 /// Collects triples and writes them as an index.
 #[derive(Debug)]
 pub struct GraphBuilder {
     options: BuildOptions,
-    subjects: Interner,
-    relations: Interner,
-    senses: Interner,
-    subject: Vec<u32>,
-    relation: Vec<u32>,
-    /// 0 for no sense, else the sense's number + 1.
-    sense: Vec<u32>,
-    object_ends: Vec<u64>,
-    objects: Vec<u8>,
+    collected: Collected,
 }
 
 impl GraphBuilder {
@@ -79,55 +112,135 @@ impl GraphBuilder {
     pub fn new(options: BuildOptions) -> Self {
         Self {
             options,
-            subjects: Interner::default(),
-            relations: Interner::default(),
-            senses: Interner::default(),
-            subject: Vec::new(),
-            relation: Vec::new(),
-            sense: Vec::new(),
-            object_ends: Vec::new(),
-            objects: Vec::new(),
+            collected: Collected {
+                subjects: Interner::default(),
+                subject_bytes: Vec::new(),
+                relations: NameTable::default(),
+                senses: NameTable::default(),
+                triples: Triples::default(),
+                spill: None,
+                count: 0,
+                sample: Sample::default(),
+            },
         }
     }
 
     /// Adds a triple; the sense in full-width brackets at the end of the subject is split off.
     ///
     /// # Errors
-    /// When the graph has more than 2³² − 1 triples, or a name has 2²⁰ bytes or more.
+    /// When a name has more than 2²⁰ bytes or the graph is larger than the format holds, or a temporary file cannot be written.
     pub fn add(&mut self, subject: &str, relation: &str, object: &str) -> Result<(), KgError> {
-        self.add_one(subject, relation, object)?;
+        if subject.len().max(relation.len()).max(object.len()) > crate::import::LONGEST {
+            return Err(KgError::TooLarge("a million bytes in one name"));
+        }
+        let (name, sense) = split_sense(subject);
+        self.add_parts(
+            (name.as_bytes(), hash(name.as_bytes())),
+            sense.map(str::as_bytes),
+            (relation.as_bytes(), hash(relation.as_bytes())),
+            object.as_bytes(),
+        )?;
         if self.options.inverse {
-            self.add_one(object, &format!("~{relation}"), subject)?;
+            self.add_inverse(subject, relation, object)?;
         }
         Ok(())
     }
 
-    fn add_one(&mut self, name: &str, relation: &str, object: &str) -> Result<(), KgError> {
-        let (subject, sense) = split_sense(name);
-        if self.subject.len() as u64 >= u64::from(u32::MAX) {
-            return Err(KgError::TooLarge("4,294,967,295 triples"));
+    fn add_inverse(&mut self, subject: &str, relation: &str, object: &str) -> Result<(), KgError> {
+        let (name, sense) = split_sense(object);
+        let relation = format!("~{relation}");
+        self.add_parts(
+            (name.as_bytes(), hash(name.as_bytes())),
+            sense.map(str::as_bytes),
+            (relation.as_bytes(), hash(relation.as_bytes())),
+            subject.as_bytes(),
+        )
+    }
+
+    /// Adds the triples of a batch.
+    pub(crate) fn add_batch(&mut self, batch: &Batch) -> Result<(), KgError> {
+        for entry in &batch.entries {
+            let (subject, relation, object) = (
+                batch.get(entry.subject),
+                batch.get(entry.relation),
+                batch.get(entry.object),
+            );
+            let sense = entry.sense.map(|sense| batch.get(sense));
+            self.add_parts(
+                (subject, entry.subject_hash),
+                sense,
+                (relation, entry.relation_hash),
+                object,
+            )?;
+            if self.options.inverse {
+                let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+                let name = match sense {
+                    Some(sense) => format!("{}（{}）", text(subject), text(sense)),
+                    None => text(subject),
+                };
+                self.add_inverse(&name, &text(relation), &text(object))?;
+            }
         }
-        if name.len().max(relation.len()) >= MAX_PART / 4 {
-            return Err(KgError::TooLarge("a million bytes in one name"));
-        }
-        let intern = |interner: &mut Interner, text: &str| interner.intern(text.as_bytes(), hash(text.as_bytes()));
-        self.subject.push(intern(&mut self.subjects, subject));
-        self.relation.push(intern(&mut self.relations, relation));
-        self.sense
-            .push(sense.map_or(0, |sense| intern(&mut self.senses, sense) + 1));
-        self.objects.extend_from_slice(object.as_bytes());
-        self.object_ends.push(self.objects.len() as u64);
         Ok(())
+    }
+
+    fn add_parts(
+        &mut self,
+        subject: (&[u8], u64),
+        sense: Option<&[u8]>,
+        relation: (&[u8], u64),
+        object: &[u8],
+    ) -> Result<(), KgError> {
+        let collected = &mut self.collected;
+        let subject = collected.subjects.intern(subject.0, subject.1);
+        let relation = collected.relations.intern(relation.0, relation.1);
+        let sense = sense.map_or(0, |sense| collected.senses.intern(sense, hash(sense)) + 1);
+        if collected.subjects.len().max(collected.senses.names.len()) >= u32::MAX as usize - 1 {
+            return Err(KgError::TooLarge("4,294,967,294 distinct names"));
+        }
+        collected
+            .triples
+            .push([subject, relation, sense], object)
+            .map_err(|_| KgError::TooLarge("four thousand million bytes of objects in 65,536 triples"))?;
+        collected.sample.offer(collected.count, object);
+        collected.count += 1;
+        match self.options.memory {
+            None if collected.triples.len() >= u32::MAX as usize => Err(KgError::TooLarge(
+                "4,294,967,295 triples in memory; keep to a limit with --memory",
+            )),
+            None => Ok(()),
+            Some(memory) => {
+                if collected.subject_bytes.len() <= subject as usize {
+                    collected.subject_bytes.push(0);
+                }
+                let bytes = &mut collected.subject_bytes[subject as usize];
+                *bytes = bytes.saturating_add(16 + object.len() as u32);
+                if collected.triples.bytes() as u64 > memory / 8 {
+                    self.spill()?;
+                }
+                Ok(())
+            }
+        }
+    }
+
+    fn spill(&mut self) -> Result<(), KgError> {
+        let folder = temporary(&self.options);
+        let failed = KgError::io(&folder);
+        let spill = match &mut self.collected.spill {
+            Some(spill) => spill,
+            none => none.insert(Spill::new(&folder).map_err(KgError::io(&folder))?),
+        };
+        self.collected.triples.spill(spill.writer()).map_err(failed)
     }
 
     /// The number of triples so far, inverse ones counted.
     pub fn len(&self) -> u64 {
-        self.subject.len() as u64
+        self.collected.count
     }
 
     /// Whether there are none.
     pub fn is_empty(&self) -> bool {
-        self.subject.is_empty()
+        self.collected.count == 0
     }
 
     /// Writes the index to a file, which appears when it is complete.
@@ -135,14 +248,10 @@ impl GraphBuilder {
     /// # Errors
     /// When there are no triples, or the file cannot be written.
     pub fn finish(self, path: &Path) -> Result<BuildReport, KgError> {
-        let folder = match path.parent() {
-            Some(folder) if !folder.as_os_str().is_empty() => folder,
-            _ => Path::new("."),
-        };
-        let file = tempfile::Builder::new()
-            .prefix(".kexue-kg-")
-            .tempfile_in(folder)
-            .map_err(KgError::io(path))?;
+        if self.is_empty() {
+            return Err(KgError::Empty);
+        }
+        let file = beside(path).map_err(KgError::io(path))?;
         let (report, out) = self.write(BufWriter::with_capacity(1 << 20, file), path)?;
         let file = out
             .into_inner()
@@ -160,193 +269,34 @@ impl GraphBuilder {
         Ok((report, out.into_inner()))
     }
 
-    fn write<W: Write + Seek>(self, out: W, path: &Path) -> Result<(BuildReport, W), KgError> {
+    fn write<W: Write + Seek>(mut self, out: W, path: &Path) -> Result<(BuildReport, W), KgError> {
         if self.is_empty() {
             return Err(KgError::Empty);
         }
-        let vocabulary = self.options.vocabulary.clone().unwrap_or_else(|| {
-            let mut counts = VocabularyBuilder::new()
-                .fold_case(self.options.fold_case)
-                .max_characters(self.options.max_characters);
-            for text in self
-                .subjects
-                .iter()
-                .chain(self.relations.iter())
-                .chain(self.senses.iter())
-            {
-                counts.count(text);
-            }
-            counts.build()
-        });
+        if self.collected.spill.is_some() {
+            self.spill()?;
+        }
         let mut container = ContainerWriter::new(out).map_err(KgError::io(path))?;
-        let report = self.emit(&vocabulary, &mut container).map_err(KgError::io(path))?;
+        let folder = temporary(&self.options);
+        let report = Emitter::new(self.options, self.collected)
+            .emit(&folder, &mut container)
+            .map_err(KgError::io(path))?;
         let out = container.finish().map_err(KgError::io(path))?;
         Ok((report, out))
     }
+}
 
-    fn emit<W: Write + Seek>(
-        self,
-        vocabulary: &Vocabulary,
-        out: &mut ContainerWriter<W>,
-    ) -> std::io::Result<BuildReport> {
-        out.section("vocabulary", vocabulary.to_text().as_bytes())?;
-        let subjects = Sorted::new(&self.subjects, vocabulary);
-        let relations = Sorted::new(&self.relations, vocabulary);
-        let senses = Sorted::new(&self.senses, vocabulary);
+fn temporary(options: &BuildOptions) -> PathBuf {
+    options.temporary.clone().unwrap_or_else(std::env::temp_dir)
+}
 
-        let mut relation_counts = vec![0; relations.len()];
-        let mut sense_counts = vec![0; senses.len()];
-        let mut starts = vec![0u32; subjects.len() + 1];
-        for index in 0..self.subject.len() {
-            relation_counts[relations.rank[self.relation[index] as usize] as usize] += 1;
-            if self.sense[index] > 0 {
-                sense_counts[senses.rank[self.sense[index] as usize - 1] as usize] += 1;
-            }
-            starts[subjects.rank[self.subject[index] as usize] as usize + 1] += 1;
-        }
-        for subject in 0..subjects.len() {
-            starts[subject + 1] += starts[subject];
-        }
-        let mut order = vec![0u32; self.subject.len()];
-        let mut next = starts.clone();
-        for index in 0..self.subject.len() {
-            let place = &mut next[subjects.rank[self.subject[index] as usize] as usize];
-            order[*place as usize] = index as u32;
-            *place += 1;
-        }
-        drop(next);
-        let (relation_codes, relation_ranks) = by_count(&relation_counts);
-        let (sense_codes, sense_ranks) = by_count(&sense_counts);
-
-        let entries = |sorted: &Sorted, ranks: &[u32]| -> Vec<Vec<Token>> {
-            ranks
-                .iter()
-                .map(|&rank| {
-                    let mut tokens = Vec::new();
-                    sorted.append(rank, &mut tokens);
-                    tokens
-                })
-                .collect()
-        };
-        let relation_entries = entries(&relations, &relation_ranks);
-        let sense_entries = entries(&senses, &sense_ranks);
-        let mut facts = FactIndexBuilder::new(
-            self.options.order,
-            SEP,
-            relation_entries.iter().map(Vec::as_slice),
-            sense_entries.iter().map(Vec::as_slice),
-            out,
-        )?;
-        drop((relation_entries, sense_entries));
-        let mut records = ObjectWriter::new(objects::train(&self.sample()), out)?;
-
-        let mut report = BuildReport {
-            triples: self.subject.len() as u64,
-            subjects: subjects.len() as u64,
-            relations: relations.len() as u64,
-            senses: senses.len() as u64,
-            vocabulary: vocabulary.len() as u64,
-            ..BuildReport::default()
-        };
-        let folds = vocabulary.folds_case();
-        let mut tokens = Vec::new();
-        // Of a subject: its triples as (rank of relation, rank of sense + 1 or 0, triple), the facts they are of, and the senses.
-        let mut triples: Vec<(u32, u32, u32)> = Vec::new();
-        let mut codes = Vec::new();
-        let mut ranks_of_senses = Vec::new();
-        let mut seen = HashSet::new();
-        for subject in 0..subjects.len() {
-            triples.clear();
-            triples.extend(
-                order[starts[subject] as usize..starts[subject + 1] as usize]
-                    .iter()
-                    .map(|&triple| {
-                        let sense = match self.sense[triple as usize] {
-                            0 => 0,
-                            sense => senses.rank[sense as usize - 1] + 1,
-                        };
-                        (relations.rank[self.relation[triple as usize] as usize], sense, triple)
-                    }),
-            );
-            triples.sort_unstable();
-            let mut groups: Vec<&[(u32, u32, u32)]> = triples
-                .chunk_by(|one, other| (one.0, one.1) == (other.0, other.1))
-                .collect();
-            ranks_of_senses.clear();
-            ranks_of_senses.extend(groups.iter().map(|group| group[0].1));
-            ranks_of_senses.sort_unstable();
-            ranks_of_senses.dedup();
-            let code = |rank: u32| match rank {
-                0 => 0,
-                rank => sense_codes[rank as usize - 1] + 1,
-            };
-            codes.clear();
-            codes.extend(groups.iter().map(|group| FactCode {
-                relation: relation_codes[group[0].0 as usize],
-                sense: code(group[0].1),
-            }));
-            let sense_list: Vec<u32> = ranks_of_senses.iter().map(|&rank| code(rank)).collect();
-            tokens.clear();
-            subjects.append(subject as u32, &mut tokens);
-            facts.push(&tokens, &codes, &sense_list);
-            if self.options.order == Order::SubjectSenseRelation {
-                groups.sort_by_key(|group| group[0].1);
-            }
-            for group in groups {
-                let spelling = folds.then(|| self.spelling(group[0].2 as usize)).filter(|spelling| {
-                    spelling
-                        .iter()
-                        .any(|text| text.bytes().any(|byte| byte.is_ascii_uppercase()))
-                });
-                if let [(_, _, triple)] = group {
-                    records.push(spelling, std::iter::once(self.object(*triple)), out)?;
-                } else {
-                    seen.clear();
-                    let distinct: Vec<&[u8]> = group
-                        .iter()
-                        .map(|&(_, _, triple)| self.object(triple))
-                        .filter(|object| seen.insert(*object))
-                        .collect();
-                    report.duplicates += (group.len() - distinct.len()) as u64;
-                    report.merged += distinct.len() as u64 - 1;
-                    records.push(spelling, distinct.into_iter(), out)?;
-                }
-                report.keys += 1;
-            }
-        }
-        records.finish(out)?;
-        facts.finish(out)?;
-        let description = serde_json::to_vec(&report).map_err(std::io::Error::other)?;
-        out.section("report", &description)?;
-        Ok(report)
-    }
-
-    fn object(&self, triple: u32) -> &[u8] {
-        let triple = triple as usize;
-        let start = if triple == 0 { 0 } else { self.object_ends[triple - 1] };
-        &self.objects[start as usize..self.object_ends[triple] as usize]
-    }
-
-    fn spelling(&self, triple: usize) -> [&str; 3] {
-        [
-            self.subjects.get(self.subject[triple]),
-            self.relations.get(self.relation[triple]),
-            match self.sense[triple] {
-                0 => "",
-                sense => self.senses.get(sense - 1),
-            },
-        ]
-    }
-
-    /// Objects spread over the input, to train the dictionary on.
-    fn sample(&self) -> Vec<u8> {
-        const TARGET: usize = 4 << 20;
-        let every = (self.objects.len() / TARGET).max(1);
-        (0..self.subject.len() as u32)
-            .step_by(every)
-            .flat_map(|triple| self.object(triple).iter().copied())
-            .collect()
-    }
+/// A temporary file in the folder of the file that it is to become.
+pub(crate) fn beside(path: &Path) -> std::io::Result<tempfile::NamedTempFile> {
+    let folder = match path.parent() {
+        Some(folder) if !folder.as_os_str().is_empty() => folder,
+        _ => Path::new("."),
+    };
+    tempfile::Builder::new().prefix(".kexue-kg-").tempfile_in(folder)
 }
 
 /// Gives a finished temporary file its name, readable as other files are.

@@ -15,17 +15,22 @@
 #![forbid(unsafe_code)]
 
 mod build;
+mod emit;
 mod error;
 mod graph;
 mod import;
 mod interner;
 mod objects;
+mod sample;
 mod sense;
 mod sorted;
+mod triples;
 
 pub use build::{BuildOptions, BuildReport, GraphBuilder};
 pub use error::KgError;
 pub use graph::{Fact, KnowledgeGraph};
-pub use import::{Format, ImportOptions, ImportReport, Progress, import, open_text};
+pub use import::{
+    Batch, Format, ImportOptions, ImportReport, Problem, Progress, import, import_reader, open_text, parse_block,
+};
 pub use kexue_trie::Order;
 pub use sense::split_sense;

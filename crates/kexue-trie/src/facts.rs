@@ -73,7 +73,6 @@ pub struct FactCode {
 /// Writes a [`FactIndex`]: dictionaries first, then the subjects in lexicographic order of their tokens.
 #[derive(Debug)]
 pub struct FactIndexBuilder {
-    order: Order,
     subjects: TrieBuilder,
     rows: EliasFanoBuilder,
     keys: EliasFanoBuilder,
@@ -81,7 +80,6 @@ pub struct FactIndexBuilder {
     row_bytes: Vec<u8>,
     row: Vec<u8>,
     sparse: Vec<u8>,
-    senses: Vec<u32>,
 }
 
 /// Names of the sections.
@@ -106,7 +104,6 @@ impl FactIndexBuilder {
         Dictionary::write(&format!("{PREFIX}relations."), relations, out)?;
         Dictionary::write(&format!("{PREFIX}senses."), senses, out)?;
         let mut builder = Self {
-            order,
             subjects: TrieBuilder::new(),
             rows: EliasFanoBuilder::new(),
             keys: EliasFanoBuilder::new(),
@@ -114,7 +111,6 @@ impl FactIndexBuilder {
             row_bytes: Vec::new(),
             row: Vec::new(),
             sparse: Vec::new(),
-            senses: Vec::new(),
         };
         builder.rows.push(0);
         builder.keys.push(0);
@@ -180,18 +176,6 @@ impl FactIndexBuilder {
         self.key_count += facts.len() as u64;
         self.rows.push(self.row_bytes.len() as u64);
         self.keys.push(self.key_count);
-    }
-
-    /// Puts facts that are sorted for [`push`](Self::push) in the order in which the index numbers its keys.
-    pub fn order_keys<T>(&mut self, facts: &mut [T], senses: &[u32], sense: impl Fn(&T) -> u32) {
-        if self.order == Order::SubjectSenseRelation && senses.len() > 1 {
-            self.senses.clear();
-            self.senses.extend_from_slice(senses);
-            facts.sort_by_key(|fact| {
-                let code = sense(fact);
-                self.senses.iter().position(|&other| other == code)
-            });
-        }
     }
 
     /// How many keys there are so far.

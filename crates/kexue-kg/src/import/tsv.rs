@@ -3,40 +3,51 @@
 //! Nothing is quoted or escaped. White space around a field belongs to it, but for the carriage return of a Windows line. Empty lines are
 //! passed over.
 
-use super::{Sink, Stop};
-use std::io::BufRead;
+use super::batch::{Batch, utf8};
 
-pub(super) fn read(mut source: impl BufRead, sink: &mut Sink<'_>) -> Result<(), Stop> {
-    let mut line = Vec::new();
-    let mut number = 0;
-    loop {
-        line.clear();
-        if source.read_until(b'\n', &mut line).map_err(Stop::Io)? == 0 {
-            return Ok(());
+pub(super) fn parse(block: Vec<u8>, first: u64) -> Batch {
+    let mut batch = Batch::default();
+    batch.entries.reserve(block.len() / 48);
+    // The whole block is looked at once; where it is not UTF-8, each line is, to name it.
+    let whole = std::str::from_utf8(&block).ok();
+    let (mut start, mut number) = (0, first);
+    while start < block.len() {
+        let end = memchr::memchr(b'\n', &block[start..]).map_or(block.len(), |length| start + length);
+        let mut stop = end;
+        if stop > start && block[stop - 1] == b'\r' {
+            stop -= 1;
         }
+        if stop > start {
+            let line = match whole {
+                // A line break is one byte, so that lines of UTF-8 are UTF-8.
+                Some(text) => Ok(&text[start..stop]),
+                None => utf8(&block[start..stop]),
+            };
+            match line.and_then(|line| fields(line, start)) {
+                Ok((triple, starts)) => batch.add_at(number, triple, starts),
+                Err(problem) => batch.problem(number, problem),
+            }
+        }
+        start = end + 1;
         number += 1;
-        let text = line.strip_suffix(b"\n").unwrap_or(&line);
-        let text = text.strip_suffix(b"\r").unwrap_or(text);
-        if !text.is_empty() {
-            sink.triple(number, parse(text))?;
-        }
     }
+    batch.text = block;
+    batch
 }
 
-fn parse(line: &[u8]) -> Result<[&str; 3], String> {
-    let line = std::str::from_utf8(line).map_err(|error| {
-        format!(
-            "byte {} is not UTF-8; convert the file to UTF-8",
-            error.valid_up_to() + 1
-        )
-    })?;
-    let mut fields = line.split('\t');
-    match (fields.next(), fields.next(), fields.next(), fields.next()) {
-        (Some(subject), Some(relation), Some(object), None) => Ok([subject, relation, object]),
-        _ => Err(format!(
-            "expected subject, relation and object with tabs between them, found {} field{}",
-            line.split('\t').count(),
-            if line.contains('\t') { "s" } else { "" }
+fn fields(line: &str, start: usize) -> Result<([&str; 3], [usize; 3]), String> {
+    let mut tabs = memchr::memchr_iter(b'\t', line.as_bytes());
+    match (tabs.next(), tabs.next(), tabs.next()) {
+        (Some(one), Some(two), None) => Ok((
+            [&line[..one], &line[one + 1..two], &line[two + 1..]],
+            [start, start + one + 1, start + two + 1],
         )),
+        _ => {
+            let found = line.split('\t').count();
+            Err(format!(
+                "expected subject, relation and object with tabs between them, found {found} field{}",
+                if found == 1 { "" } else { "s" }
+            ))
+        }
     }
 }

@@ -1,0 +1,263 @@
+//! Every format, and what is said of every kind of bad input.
+
+use kexue_kg::{
+    BuildOptions, Format, GraphBuilder, ImportOptions, ImportReport, KgError, KnowledgeGraph, import, import_reader,
+};
+use proptest::prelude::*;
+use std::io::Write;
+use std::path::PathBuf;
+
+fn read(text: &[u8], format: Format, options: &ImportOptions) -> Result<(Vec<String>, ImportReport), KgError> {
+    let mut builder = GraphBuilder::new(BuildOptions::default());
+    let report = import_reader(text, format, "in", options, &mut builder)?;
+    if builder.is_empty() {
+        return Ok((Vec::new(), report));
+    }
+    let graph = KnowledgeGraph::from_bytes(builder.finish_bytes()?.1)?;
+    let mut facts = Vec::new();
+    for key in 0..graph.index().len() {
+        let fact = graph.fact(key)?;
+        facts.push(format!(
+            "{}|{}|{}|{}",
+            fact.subject,
+            fact.sense.unwrap_or_default(),
+            fact.relation,
+            fact.objects.join(",")
+        ));
+    }
+    facts.sort();
+    Ok((facts, report))
+}
+
+fn facts(text: &str, format: Format) -> Vec<String> {
+    read(text.as_bytes(), format, &ImportOptions::default()).unwrap().0
+}
+
+fn problem(text: &[u8], format: Format) -> String {
+    read(text, format, &ImportOptions::default()).unwrap_err().to_string()
+}
+
+#[test]
+fn every_format_says_the_same() {
+    let expected = ["水|化合物|化学式|H₂O", "水|歌曲|演唱|甲,乙 \"丙\""];
+    assert_eq!(
+        facts(
+            "水（化合物）\t化学式\tH₂O\r\n\n水（歌曲）\t演唱\t甲\n水（歌曲）\t演唱\t乙 \"丙\"",
+            Format::Tsv
+        ),
+        expected
+    );
+    assert_eq!(
+        facts(
+            "水（化合物）,化学式,H₂O\n水（歌曲）,演唱,甲\n水（歌曲）,演唱,\"乙 \"\"丙\"\"\"\n",
+            Format::Csv
+        ),
+        expected
+    );
+    assert_eq!(
+        facts(
+            "{\"subject\":\"水（化合物）\",\"relation\":\"化学式\",\"object\":\"H\\u2082O\"}\n[\"水（歌曲）\",\"演唱\",[\"甲\",\"乙 \\\"丙\\\"\"]]\n",
+            Format::JsonLines
+        ),
+        expected
+    );
+    assert_eq!(
+        facts(
+            "# comment\n<水（化合物）> <化学式> \"H\\u2082O\" .\n<水（歌曲）> <演唱> \"甲\"@zh . # more\n<水（歌曲）> <演唱> \"乙 \\\"丙\\\"\"^^<http://x/s>.\n",
+            Format::NTriples
+        ),
+        expected
+    );
+    assert_eq!(facts("_:a <p> _:b.\n", Format::NTriples), ["_:a||p|_:b"]);
+}
+
+#[test]
+fn columns_are_found_by_name() {
+    let options = ImportOptions {
+        columns: Some(["s", "p", "o"].map(String::from)),
+        ..ImportOptions::default()
+    };
+    let (facts, _) = read(b"id,o,p,s\n1,c,b,a\n", Format::Csv, &options).unwrap();
+    assert_eq!(facts, ["a||b|c"]);
+    let (facts, _) = read(
+        b"{\"s\":\"a\",\"p\":\"b\",\"o\":\"c\",\"id\":1}\n",
+        Format::JsonLines,
+        &options,
+    )
+    .unwrap();
+    assert_eq!(facts, ["a||b|c"]);
+    insta::assert_snapshot!(
+        read(b"id,x\n", Format::Csv, &options).unwrap_err().to_string(),
+        @"in: line 1: there is no column `s`, found `id`, `x`; name three of them with --columns"
+    );
+}
+
+#[test]
+fn says_what_is_wrong_with_tsv() {
+    insta::assert_snapshot!(problem(b"a\tb\tc\na\tb\n", Format::Tsv), @"in:2: expected subject, relation and object with tabs between them, found 2 fields; correct it, or leave such lines out with --skip-bad");
+    insta::assert_snapshot!(problem(b"a b c", Format::Tsv), @"in:1: expected subject, relation and object with tabs between them, found 1 field; correct it, or leave such lines out with --skip-bad");
+    insta::assert_snapshot!(problem(b"a\tb\tc\td\n", Format::Tsv), @"in:1: expected subject, relation and object with tabs between them, found 4 fields; correct it, or leave such lines out with --skip-bad");
+    insta::assert_snapshot!(problem(b"a\t\tc\n", Format::Tsv), @"in:1: the relation is empty; correct it, or leave such lines out with --skip-bad");
+    insta::assert_snapshot!(problem(b"a\tb\tc\n\na\tb\t\xff\n", Format::Tsv), @"in:3: byte 5 of the line is not UTF-8; expected text in UTF-8; correct it, or leave such lines out with --skip-bad");
+}
+
+#[test]
+fn says_what_is_wrong_with_csv() {
+    insta::assert_snapshot!(problem(b"a,b,c\na,b\n", Format::Csv), @"in:2: expected the three columns subject, relation and object, found 2; name three of a header's columns with --columns; correct it, or leave such lines out with --skip-bad");
+    insta::assert_snapshot!(problem(b"\"a\n\",b,\xff\n", Format::Csv), @"in:1: the object is not UTF-8; expected text in UTF-8; correct it, or leave such lines out with --skip-bad");
+    insta::assert_snapshot!(problem(b",b,c\n", Format::Csv), @"in:1: the subject is empty; correct it, or leave such lines out with --skip-bad");
+}
+
+#[test]
+fn says_what_is_wrong_with_json_lines() {
+    insta::assert_snapshot!(problem(b"[\"a\",\"b\",\"c\"]\n{\"subject\":", Format::JsonLines), @"in:2: column 11: EOF while parsing a value; expected one JSON value; correct it, or leave such lines out with --skip-bad");
+    insta::assert_snapshot!(problem(b"{\"subject\":\"a\",\"object\":\"c\"}", Format::JsonLines), @"in:1: there is no field `relation`; name three fields with --columns; correct it, or leave such lines out with --skip-bad");
+    insta::assert_snapshot!(problem(b"[\"a\",\"b\",3]", Format::JsonLines), @"in:1: the object is a number; expected a string; correct it, or leave such lines out with --skip-bad");
+    insta::assert_snapshot!(problem(b"[\"a\",\"b\",[]]", Format::JsonLines), @"in:1: the object is an empty array; correct it, or leave such lines out with --skip-bad");
+    insta::assert_snapshot!(problem(b"[\"a\",\"b\"]", Format::JsonLines), @"in:1: expected an array of subject, relation and object, found 2 values; correct it, or leave such lines out with --skip-bad");
+    insta::assert_snapshot!(problem(b"true", Format::JsonLines), @"in:1: expected an object or an array, found a truth value; correct it, or leave such lines out with --skip-bad");
+}
+
+#[test]
+fn says_what_is_wrong_with_ntriples() {
+    insta::assert_snapshot!(problem(b"<a> <b> <c>\n", Format::NTriples), @"in:1: expected ` .` at the end of the triple; correct it, or leave such lines out with --skip-bad");
+    insta::assert_snapshot!(problem(b"a <b> <c> .\n", Format::NTriples), @"in:1: column 1: expected the subject: `<` or `_:`, found `a`; correct it, or leave such lines out with --skip-bad");
+    insta::assert_snapshot!(problem(b"<a> _:b <c> .\n", Format::NTriples), @"in:1: column 5: expected the relation: `<`, found `_`; correct it, or leave such lines out with --skip-bad");
+    insta::assert_snapshot!(problem("<a> <乙> \"c\\q\" .\n".as_bytes(), Format::NTriples), @r#"in:1: column 12: expected an escape: one of `t b n r f " ' \ u U`, found `q`; correct it, or leave such lines out with --skip-bad"#);
+    insta::assert_snapshot!(problem(b"<a> <b> \"c .\n", Format::NTriples), @r#"in:1: column 13: expected `"` at the end of a literal, found the end of the line; correct it, or leave such lines out with --skip-bad"#);
+    insta::assert_snapshot!(problem(b"<a> <b> <c\\uD800> .\n", Format::NTriples), @"in:1: column 13: expected 4 hexadecimal digits of a character, found `D`; correct it, or leave such lines out with --skip-bad");
+    insta::assert_snapshot!(problem(b"<a> <b> <c> . x\n", Format::NTriples), @"in:1: column 15: expected nothing more after ` .`, found `x`; correct it, or leave such lines out with --skip-bad");
+}
+
+#[test]
+fn bad_lines_are_left_out_on_request() {
+    let options = ImportOptions {
+        skip_bad: true,
+        ..ImportOptions::default()
+    };
+    let (facts, report) = read(b"a\tb\tc\nx\n\xff\na\tb\td\n", Format::Tsv, &options).unwrap();
+    assert_eq!(facts, ["a||b|c,d"]);
+    assert_eq!((report.read, report.skipped), (2, 2));
+    assert!(report.first_skipped.unwrap().starts_with("in:2: expected subject"));
+}
+
+#[test]
+fn packed_files_are_unpacked_and_unknown_ones_named() {
+    let folder = tempfile::tempdir().unwrap();
+    let text = "甲\t乙\t丙\n".repeat(3);
+    let gzip = folder.path().join("a.tsv.gz");
+    let mut encoder = flate2::write::GzEncoder::new(std::fs::File::create(&gzip).unwrap(), flate2::Compression::fast());
+    encoder.write_all(text.as_bytes()).unwrap();
+    encoder.finish().unwrap();
+    let zstandard = folder.path().join("b.TSV.zst");
+    std::fs::write(&zstandard, zstd::encode_all(text.as_bytes(), 1).unwrap()).unwrap();
+    let mut builder = GraphBuilder::new(BuildOptions::default());
+    let options = ImportOptions::default();
+    let report = import(&[gzip.clone(), zstandard], &options, &mut builder, &|_| ()).unwrap();
+    assert_eq!(report.read, 6);
+
+    let cut = folder.path().join("c.tsv.gz");
+    let bytes = std::fs::read(&gzip).unwrap();
+    std::fs::write(&cut, &bytes[..bytes.len() - 9]).unwrap();
+    let error = import(std::slice::from_ref(&cut), &options, &mut builder, &|_| ()).unwrap_err();
+    assert!(error.to_string().starts_with(&cut.display().to_string()), "{error}");
+    let error = import(&[PathBuf::from("facts.parquet.old")], &options, &mut builder, &|_| ()).unwrap_err();
+    insta::assert_snapshot!(error.to_string(), @"facts.parquet.old: the name does not say the format; expected `.tsv`, `.csv`, `.jsonl` or `.nt`, or name it with --format");
+    let error = import(&[PathBuf::from("no/such.tsv")], &options, &mut builder, &|_| ()).unwrap_err();
+    assert!(error.to_string().starts_with("no/such.tsv: No such file"), "{error}");
+    let error = GraphBuilder::new(BuildOptions::default()).finish_bytes().unwrap_err();
+    insta::assert_snapshot!(error.to_string(), @"the input holds no facts; expected lines of subject, relation and object");
+}
+
+#[test]
+fn blocks_are_taken_in_the_order_of_the_file() {
+    // Some blocks' worth, with a bad line far behind: its number is right, and objects keep their order.
+    let mut text = String::new();
+    for line in 0..120_000 {
+        text.push_str(&format!("主题{}\t关系\t对象{line}\n", line % 7));
+    }
+    let mut builder = GraphBuilder::new(BuildOptions::default());
+    import_reader(
+        text.as_bytes(),
+        Format::Tsv,
+        "in",
+        &ImportOptions::default(),
+        &mut builder,
+    )
+    .unwrap();
+    let graph = KnowledgeGraph::from_bytes(builder.finish_bytes().unwrap().1).unwrap();
+    for key in 0..7 {
+        let fact = graph.fact(key).unwrap();
+        let digit: usize = fact.subject.trim_start_matches("主题").parse().unwrap();
+        let expected: Vec<String> = (digit..120_000).step_by(7).map(|line| format!("对象{line}")).collect();
+        assert_eq!(fact.objects, expected);
+    }
+    graph.verify(&|_| ()).unwrap();
+    text.push_str("坏\n");
+    text.push_str(&"甲\t乙\t丙\n".repeat(100_000));
+    assert!(problem(text.as_bytes(), Format::Tsv).starts_with("in:120001: expected"));
+}
+
+#[test]
+fn the_index_does_not_depend_on_memory_or_threads() {
+    let triples: Vec<[String; 3]> = (0..20_000u64)
+        .map(|number| {
+            let mixed = number.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 40;
+            let sense = if mixed % 3 == 0 {
+                format!("（{}）", mixed % 5)
+            } else {
+                String::new()
+            };
+            [
+                format!("主{}{sense}", mixed % 997),
+                format!("R{}", mixed % 31),
+                format!("对象{}", mixed % 4001),
+            ]
+        })
+        .collect();
+    for fold_case in [false, true] {
+        let build = |memory, threads| {
+            let options = BuildOptions {
+                memory,
+                fold_case,
+                inverse: true,
+                ..BuildOptions::default()
+            };
+            let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+            pool.install(|| {
+                let mut builder = GraphBuilder::new(options);
+                for [subject, relation, object] in &triples {
+                    builder.add(subject, relation, object).unwrap();
+                }
+                builder.finish_bytes().unwrap().1
+            })
+        };
+        let whole = build(None, 2);
+        for (memory, threads) in [(Some(40_000), 1), (Some(400_000), 3), (Some(1 << 30), 2), (None, 1)] {
+            assert!(whole == build(memory, threads), "memory {memory:?}, {threads} threads");
+        }
+    }
+}
+
+fn formats() -> impl Strategy<Value = Format> {
+    prop_oneof![
+        Just(Format::Tsv),
+        Just(Format::Csv),
+        Just(Format::JsonLines),
+        Just(Format::NTriples)
+    ]
+}
+
+proptest! {
+    #[test]
+    fn no_bytes_make_an_importer_panic(bytes in proptest::collection::vec(any::<u8>(), 0..300), format in formats()) {
+        let options = ImportOptions { skip_bad: true, ..ImportOptions::default() };
+        let _ = read(&bytes, format, &options);
+    }
+
+    #[test]
+    fn no_text_makes_an_importer_panic(text in "[<>\"\\\\u0D_:.@^, \t\n\\[\\]{}a甲（）]{0,80}", format in formats()) {
+        let options = ImportOptions { skip_bad: true, ..ImportOptions::default() };
+        let _ = read(text.as_bytes(), format, &options);
+    }
+}
