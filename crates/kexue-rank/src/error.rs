@@ -1,0 +1,216 @@
+//! What can be wrong with a table or a question about it.
+
+use std::fmt;
+
+/// A place in a file: its name, and the line and column where they are known.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Place {
+    /// Name of the file, or `-` for standard input.
+    pub file: String,
+    /// Line, counted from 1; 0 where the format has no lines (JSON values).
+    pub line: u64,
+    /// Name of the column, or a path inside a JSON value; empty where the whole line is meant.
+    pub column: String,
+}
+
+impl Place {
+    /// A whole file.
+    pub fn file(file: &str) -> Self {
+        Self {
+            file: file.to_owned(),
+            ..Self::default()
+        }
+    }
+
+    /// A line of a file.
+    pub fn line(file: &str, line: u64) -> Self {
+        Self {
+            file: file.to_owned(),
+            line,
+            ..Self::default()
+        }
+    }
+
+    /// A cell of a file.
+    pub fn cell(file: &str, line: u64, column: &str) -> Self {
+        Self {
+            file: file.to_owned(),
+            line,
+            column: column.to_owned(),
+        }
+    }
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "{}", self.file)?;
+        if self.line > 0 {
+            write!(formatter, ":{}", self.line)?;
+        }
+        if !self.column.is_empty() {
+            write!(formatter, ": column `{}`", self.column)?;
+        }
+        Ok(())
+    }
+}
+
+/// A cell named by its system and its task.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
+pub struct CellName {
+    /// The row.
+    pub system: String,
+    /// The column.
+    pub task: String,
+}
+
+/// Why a question about a table cannot be answered. Every variant is bad input, never a bug.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// A file could not be read.
+    #[error("{path}: {source}")]
+    Io {
+        /// The file.
+        path: String,
+        /// The reason the system gives.
+        source: std::io::Error,
+    },
+
+    /// A file is not what it should be; the hint says what to do.
+    #[error("{place}: {problem}; {hint}")]
+    Malformed {
+        /// Where.
+        place: Place,
+        /// What was found, and what was expected.
+        problem: String,
+        /// What to do.
+        hint: String,
+    },
+
+    /// A name given by the user is not in the table.
+    #[error("no {what} is called `{name}`; there are: {known}")]
+    Unknown {
+        /// `column`, `system` or `group`.
+        what: &'static str,
+        /// The name asked for.
+        name: String,
+        /// The names there are.
+        known: String,
+    },
+
+    /// Means over different columns were asked for.
+    #[error(
+        "{} missing {}: a mean would compare unequal columns.\n{}\nTake the columns that every system has with --columns common, \
+         name the columns with --columns or --without, or leave the systems out with --drop-rows",
+        cells.len(), if cells.len() == 1 { "cell" } else { "cells" }, list_cells(cells)
+    )]
+    UnequalColumns {
+        /// The cells that are missing.
+        cells: Vec<CellName>,
+    },
+
+    /// A mean with an exponent of 0 or below of scores that are not positive.
+    #[error(
+        "the {mean} is not defined: {reason}.\n{}\nLeave the columns out with --without, choose the systems with --systems or --head, \
+         or ask for --mean am, median or min",
+        list_cells(cells)
+    )]
+    NotPositive {
+        /// The mean that was asked for.
+        mean: String,
+        /// Why it is not defined.
+        reason: String,
+        /// The cells that are zero or negative.
+        cells: Vec<CellName>,
+    },
+
+    /// Two files say different things about one cell.
+    #[error(
+        "{} of the same system and task {}:\n{}\nSay which file to believe with --prefer first or --prefer last",
+        disagreements.len(),
+        if disagreements.len() == 1 { "cell disagrees" } else { "cells disagree" },
+        list(disagreements, 20)
+    )]
+    Disagreement {
+        /// The cells, with the value and the place in each file.
+        disagreements: Vec<crate::join::Disagreement>,
+    },
+
+    /// The question does not fit the table.
+    #[error("{problem}; {hint}")]
+    Refused {
+        /// What is wrong.
+        problem: String,
+        /// What to do.
+        hint: String,
+    },
+}
+
+/// The result of everything in this crate that can fail.
+pub type Result<T> = std::result::Result<T, Error>;
+
+impl Error {
+    pub(crate) fn malformed(place: Place, problem: impl Into<String>, hint: impl Into<String>) -> Self {
+        Self::Malformed {
+            place,
+            problem: problem.into(),
+            hint: hint.into(),
+        }
+    }
+
+    pub(crate) fn refused(problem: impl Into<String>, hint: impl Into<String>) -> Self {
+        Self::Refused {
+            problem: problem.into(),
+            hint: hint.into(),
+        }
+    }
+
+    pub(crate) fn unknown(what: &'static str, name: &str, known: impl IntoIterator<Item = String>) -> Self {
+        let mut known: Vec<String> = known.into_iter().collect();
+        let more = known.len().saturating_sub(40);
+        known.truncate(40);
+        let mut known = known.join(", ");
+        if more > 0 {
+            known.push_str(&format!(" and {more} more"));
+        }
+        Self::Unknown {
+            what,
+            name: name.to_owned(),
+            known,
+        }
+    }
+}
+
+fn list<T: fmt::Display>(items: &[T], limit: usize) -> String {
+    let mut lines: Vec<String> = items.iter().take(limit).map(|item| format!("  {item}")).collect();
+    if items.len() > limit {
+        lines.push(format!("  … and {} more", items.len() - limit));
+    }
+    lines.join("\n")
+}
+
+/// Cells grouped by system, at most 20 systems.
+fn list_cells(cells: &[CellName]) -> String {
+    let mut rows: Vec<(&str, Vec<&str>)> = Vec::new();
+    for cell in cells {
+        match rows.last_mut() {
+            Some((system, tasks)) if *system == cell.system => tasks.push(&cell.task),
+            _ => rows.push((&cell.system, vec![&cell.task])),
+        }
+    }
+    let rows: Vec<String> = rows
+        .into_iter()
+        .map(|(system, tasks)| {
+            let more = tasks.len().saturating_sub(12);
+            let mut text = format!(
+                "{system}: {}",
+                tasks.iter().take(12).copied().collect::<Vec<_>>().join(", ")
+            );
+            if more > 0 {
+                text.push_str(&format!(" and {more} more"));
+            }
+            text
+        })
+        .collect();
+    list(&rows, 20)
+}

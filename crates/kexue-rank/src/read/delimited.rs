@@ -1,0 +1,130 @@
+//! Comma-, tab- and semicolon-separated values.
+
+use super::raw::{RawColumn, RawTable, is_blank};
+use crate::error::{Error, Place, Result};
+use crate::number::clean_name;
+
+const CANDIDATES: [u8; 4] = [b',', b'\t', b';', b'|'];
+
+/// Reads a file whose first line is the header. `delimiter` is found from the first lines if it is not given.
+pub(crate) fn read(file: &str, text: &str, delimiter: Option<u8>) -> Result<RawTable> {
+    let delimiter = match delimiter {
+        Some(delimiter) => delimiter,
+        None => sniff(file, text)?,
+    };
+    let mut reader = csv::ReaderBuilder::new()
+        .has_headers(false)
+        .flexible(true)
+        .delimiter(delimiter)
+        .from_reader(text.as_bytes());
+    let mut record = csv::StringRecord::new();
+    let mut table: Option<RawTable> = None;
+    loop {
+        match reader.read_record(&mut record) {
+            Ok(true) => {}
+            Ok(false) => break,
+            Err(error) => {
+                let line = error.position().map_or(0, csv::Position::line);
+                return Err(Error::malformed(
+                    Place::line(file, line),
+                    format!("not separated values: {error}"),
+                    "quote cells that hold the separator, a quotation mark or a line break",
+                ));
+            }
+        }
+        if is_blank(record.iter()) {
+            continue;
+        }
+        let line = record.position().map_or(0, csv::Position::line);
+        let Some(table) = &mut table else {
+            let columns = record.iter().map(|name| RawColumn::named(clean_name(name))).collect();
+            let mut new = RawTable::new(file, columns);
+            new.reserve(text.len());
+            table = Some(new);
+            continue;
+        };
+        let (found, expected) = (record.len(), table.columns.len());
+        // Rows may end early or in empty cells; a cell too many shifts columns and is never guessed at.
+        let surplus = found > expected && !is_blank(record.iter().skip(expected));
+        if surplus || found < expected && found == 1 && expected > 1 {
+            return Err(Error::malformed(
+                Place::line(file, line),
+                format!("{found} cells where the header has {expected}"),
+                "a decimal comma or another separator inside a cell splits it: quote the cell, or separate with ; or tabs",
+            ));
+        }
+        if found < expected {
+            return Err(Error::malformed(
+                Place::line(file, line),
+                format!("{found} cells where the header has {expected}"),
+                "write a cell that is missing as an empty cell or as -",
+            ));
+        }
+        table.push_row(line, record.iter());
+    }
+    table.ok_or_else(|| Error::malformed(Place::file(file), "an empty file", "give a table with a header line"))
+}
+
+/// The separator that gives the first lines one number of cells, and more than one.
+fn sniff(file: &str, text: &str) -> Result<u8> {
+    let sample = sample(text);
+    let mut consistent: Vec<(usize, u8)> = Vec::new();
+    let mut fallback: (usize, u8) = (1, b',');
+    for &delimiter in &CANDIDATES {
+        let mut reader = csv::ReaderBuilder::new()
+            .has_headers(false)
+            .flexible(true)
+            .delimiter(delimiter)
+            .from_reader(sample.as_bytes());
+        let counts: Vec<usize> = reader
+            .records()
+            .map_while(std::result::Result::ok)
+            .filter(|record| !is_blank(record.iter()))
+            .map(|record| record.len())
+            .take(20)
+            .collect();
+        let Some(&first) = counts.first() else { continue };
+        if first > fallback.0 {
+            fallback = (first, delimiter);
+        }
+        if first > 1 && counts.iter().all(|&count| count == first) {
+            consistent.push((first, delimiter));
+        }
+    }
+    match consistent.as_slice() {
+        [] if fallback.0 > 1 => Ok(fallback.1),
+        [] => Err(Error::malformed(
+            Place::line(file, 1),
+            "a header of one column, or no separator among comma, tab, ; and |",
+            "give a table with a header line, or name the separator with --delimiter",
+        )),
+        [(_, delimiter)] => Ok(*delimiter),
+        several => {
+            let names: Vec<String> = several
+                .iter()
+                .map(|(count, d)| format!("{:?} ({count} cells)", char::from(*d)))
+                .collect();
+            Err(Error::malformed(
+                Place::file(file),
+                format!("lines that can be separated in more than one way: {}", names.join(", ")),
+                "name the separator with --delimiter",
+            ))
+        }
+    }
+}
+
+/// The first whole lines, at most 64 KiB; a cut inside a quoted cell costs one uneven record at most.
+fn sample(text: &str) -> &str {
+    const LIMIT: usize = 64 * 1024;
+    if text.len() <= LIMIT {
+        return text;
+    }
+    let mut end = LIMIT;
+    while !text.is_char_boundary(end) {
+        end -= 1;
+    }
+    match text[..end].rfind('\n') {
+        Some(line) => &text[..line],
+        None => &text[..end],
+    }
+}

@@ -1,0 +1,376 @@
+//! Tabular environments of LaTeX.
+
+use super::raw::{RawColumn, RawTable, is_blank};
+use crate::error::{Error, Place, Result};
+use crate::number::{self, clean_name};
+
+const ENVIRONMENTS: [&str; 8] = [
+    "tabular",
+    "tabular*",
+    "tabularx",
+    "tabulary",
+    "longtable",
+    "tblr",
+    "array",
+    "NiceTabular",
+];
+
+/// Reads the `index`th environment, counted from 1; without it, the only one.
+/// Several header rows become names with group headings above them.
+pub(crate) fn read(file: &str, text: &str, index: Option<usize>) -> Result<RawTable> {
+    let text = without_comments(text);
+    let mut bodies: Vec<(usize, &str)> = Vec::new();
+    let mut at = 0;
+    while let Some(found) = text[at..].find("\\begin{") {
+        let start = at + found;
+        let after = start + "\\begin{".len();
+        at = after;
+        let Some(close) = text[after..].find('}') else { break };
+        let name = &text[after..after + close];
+        if !ENVIRONMENTS.contains(&name) {
+            continue;
+        }
+        let body = after + close + 1;
+        let ending = format!("\\end{{{name}}}");
+        let Some(length) = text[body..].find(&ending) else {
+            return Err(Error::malformed(
+                Place::line(file, line_of(&text, start)),
+                format!("an environment `{name}` without its end"),
+                format!("close it with {ending}"),
+            ));
+        };
+        bodies.push((body, &text[body..body + length]));
+        at = body + length;
+    }
+    let (offset, body) = super::choose(file, &bodies, index, |(start, _)| {
+        format!("line {}", line_of(&text, *start))
+    })?;
+    let rows = rows(&text, offset, skip_arguments(body));
+    if rows.is_empty() {
+        return Err(Error::malformed(
+            Place::line(file, line_of(&text, offset)),
+            "a table without rows",
+            "separate cells with & and rows with \\\\",
+        ));
+    }
+
+    // The header ends where a row has a number behind its first cell.
+    let is_score = |cell: &String| {
+        matches!(
+            number::parse(cell, Some(number::DecimalMark::Point), false, number::Parentheses::Drop),
+            number::Cell::Metrics(_)
+        )
+    };
+    let header = rows
+        .iter()
+        .position(|row| row.cells.iter().skip(1).any(is_score))
+        .unwrap_or(1)
+        .max(1);
+    let width = rows[..header].iter().map(|row| row.cells.len()).max().unwrap_or(0);
+    let cell = |row: usize, column: usize| rows[row].cells.get(column).map_or("", String::as_str);
+    let mut columns: Vec<RawColumn> = Vec::with_capacity(width);
+    for column in 0..width {
+        let mut names = (0..header)
+            .rev()
+            .map(|row| clean_name(cell(row, column)))
+            .filter(|name| !name.is_empty());
+        let name = names.next().unwrap_or_default();
+        let group = names.next().filter(|group| *group != name);
+        columns.push(RawColumn {
+            name,
+            group,
+            ..RawColumn::default()
+        });
+    }
+    let mut table = RawTable::new(file, columns);
+    let mut labels = Vec::new();
+    for row in &rows[header..] {
+        let filled = row.cells.iter().filter(|cell| !cell.trim().is_empty()).count();
+        if filled <= 1 && (row.spans || row.cells.len() < width) {
+            // A label between the rows, such as `\multicolumn{5}{c}{Single models}`.
+            labels.extend(
+                row.cells
+                    .iter()
+                    .find(|cell| !cell.trim().is_empty())
+                    .map(|cell| clean_name(cell)),
+            );
+            continue;
+        }
+        if row.cells.len() != width {
+            return Err(Error::malformed(
+                Place::line(file, row.line),
+                format!("{} cells where the header has {width}", row.cells.len()),
+                "write a missing cell as - and check the & of the row",
+            ));
+        }
+        table.push_row(row.line, row.cells.iter().map(String::as_str));
+    }
+    if !labels.is_empty() {
+        table
+            .notes
+            .push(format!("labels between the rows, skipped: {}", labels.join(", ")));
+    }
+    Ok(table)
+}
+
+struct Row {
+    line: u64,
+    cells: Vec<String>,
+    /// Whether one cell spans several columns.
+    spans: bool,
+}
+
+fn rows(text: &str, offset: usize, body: &str) -> Vec<Row> {
+    // `body` is a suffix of the environment that starts at `offset`; positions count from the file's start.
+    let base = (body.as_ptr() as usize)
+        .saturating_sub(text.as_ptr() as usize)
+        .max(offset);
+    let mut rows = Vec::new();
+    let bytes = body.as_bytes();
+    let mut start = 0;
+    let mut depth = 0usize;
+    let mut at = 0;
+    let mut push = |from: usize, to: usize| {
+        let source = &body[from..to];
+        let leading = source.len() - source.trim_start().len();
+        let (cells, spans) = cells(source);
+        if !is_blank(cells.iter().map(String::as_str)) {
+            rows.push(Row {
+                line: line_of(text, base + from + leading),
+                cells,
+                spans,
+            });
+        }
+    };
+    while at < bytes.len() {
+        match bytes[at] {
+            b'{' => depth += 1,
+            b'}' => depth = depth.saturating_sub(1),
+            b'\\' if bytes.get(at + 1) == Some(&b'\\') && depth == 0 => {
+                push(start, at);
+                at += 2;
+                // `\\[2pt]` and `\\*`
+                if bytes.get(at) == Some(&b'*') {
+                    at += 1;
+                }
+                if bytes.get(at) == Some(&b'[') {
+                    at = body[at..].find(']').map_or(bytes.len(), |close| at + close + 1);
+                }
+                start = at;
+                continue;
+            }
+            b'\\' => at += 1,
+            _ => {}
+        }
+        at += 1;
+    }
+    if start < body.len() {
+        push(start, body.len());
+    }
+    rows
+}
+
+/// Splits a row at `&`, unfolds `\multicolumn` and `\multirow`, and drops rules.
+fn cells(source: &str) -> (Vec<String>, bool) {
+    let mut cells = Vec::new();
+    let mut spans = false;
+    let mut depth = 0usize;
+    let mut cell = String::new();
+    let mut chars = source.chars();
+    let mut finish = |cell: &mut String| {
+        let (text, span) = unfold(cell.trim());
+        spans |= span > 1;
+        cells.push(text.clone());
+        // A heading stands above each of its columns; a spanning value is written once.
+        cells.extend(std::iter::repeat_n(text, span.min(1000) - 1));
+        cell.clear();
+    };
+    while let Some(c) = chars.next() {
+        match c {
+            '\\' => {
+                cell.push('\\');
+                cell.extend(chars.next());
+            }
+            '{' => {
+                depth += 1;
+                cell.push(c);
+            }
+            '}' => {
+                depth = depth.saturating_sub(1);
+                cell.push(c);
+            }
+            '&' if depth == 0 => finish(&mut cell),
+            other => cell.push(other),
+        }
+    }
+    finish(&mut cell);
+    (cells, spans)
+}
+
+/// The text of a cell and how many columns it spans.
+fn unfold(cell: &str) -> (String, usize) {
+    let mut text = cell.to_owned();
+    let mut span = 1;
+    // Rules and row colours stand before the first cell of a row.
+    for rule in [
+        "\\hline",
+        "\\toprule",
+        "\\midrule",
+        "\\bottomrule",
+        "\\endhead",
+        "\\endfirsthead",
+        "\\addlinespace",
+        "\\centering",
+    ] {
+        text = text.replace(rule, " ");
+    }
+    for rule in ["\\cline", "\\cmidrule", "\\rowcolor", "\\specialrule", "\\noalign"] {
+        while let Some(start) = text.find(rule) {
+            let rest = skip_arguments(&text[start + rule.len()..]);
+            text = format!("{} {}", &text[..start], rest);
+        }
+    }
+    if let Some(start) = text.find("\\multicolumn") {
+        let (arguments, rest) = arguments(&text[start + "\\multicolumn".len()..], 3);
+        if let [count, _, content] = arguments.as_slice() {
+            span = count.trim().parse().unwrap_or(1).max(1);
+            text = format!("{}{content}{rest}", &text[..start]);
+        }
+    }
+    if let Some(start) = text.find("\\multirow") {
+        let (arguments, rest) = arguments(&text[start + "\\multirow".len()..], 3);
+        if let [_, _, content] = arguments.as_slice() {
+            text = format!("{}{content}{rest}", &text[..start]);
+        }
+    }
+    (plain(text.trim()), span)
+}
+
+/// Takes `{…}` arguments from the front, skipping `[…]`.
+fn arguments(text: &str, count: usize) -> (Vec<String>, &str) {
+    let mut rest = text;
+    let mut found = Vec::new();
+    while found.len() < count {
+        rest = rest.trim_start();
+        if rest.starts_with('[') {
+            let Some(close) = rest.find(']') else { break };
+            rest = &rest[close + 1..];
+            continue;
+        }
+        if !rest.starts_with('{') {
+            break;
+        }
+        let Some(end) = closing(rest) else { break };
+        found.push(rest[1..end].to_owned());
+        rest = &rest[end + 1..];
+    }
+    (found, rest)
+}
+
+/// Skips `(…)`, `[…]` and `{…}` at the front: the options and column format of an environment or a rule.
+fn skip_arguments(text: &str) -> &str {
+    let mut rest = text.trim_start();
+    loop {
+        let end = match rest.as_bytes().first() {
+            Some(b'{') => closing(rest),
+            Some(b'[') => rest.find(']'),
+            Some(b'(') => rest.find(')'),
+            _ => None,
+        };
+        match end {
+            Some(end) => rest = rest[end + 1..].trim_start(),
+            None => return rest,
+        }
+    }
+}
+
+/// The index of the brace that closes the one at the front.
+fn closing(text: &str) -> Option<usize> {
+    let mut depth = 0usize;
+    let mut escaped = false;
+    for (index, byte) in text.bytes().enumerate() {
+        match byte {
+            _ if escaped => escaped = false,
+            b'\\' => escaped = true,
+            b'{' => depth += 1,
+            b'}' => {
+                depth = depth.checked_sub(1)?;
+                if depth == 0 {
+                    return Some(index);
+                }
+            }
+            _ => {}
+        }
+    }
+    None
+}
+
+/// Takes commands off a cell that is a name; a cell that is a number is left to the grammar of numbers.
+fn plain(cell: &str) -> String {
+    if !cell.contains('\\') || cell.contains("\\pm") || cell.contains('^') {
+        return cell.to_owned();
+    }
+    let mut out = String::new();
+    let mut rest = cell;
+    while let Some(start) = rest.find('\\') {
+        out.push_str(&rest[..start]);
+        let tail = &rest[start + 1..];
+        let length = tail.bytes().take_while(u8::is_ascii_alphabetic).count();
+        match &tail[..length] {
+            "" => {
+                let mut chars = tail.chars();
+                match chars.next() {
+                    Some(',' | ';' | ':' | '!' | ' ') | None => out.push(' '),
+                    Some(escaped) => out.push(escaped),
+                }
+                rest = chars.as_str();
+                continue;
+            }
+            "uparrow" => out.push('↑'),
+            "downarrow" => out.push('↓'),
+            "cite" | "citep" | "citet" | "citealp" | "footnote" | "textcolor" | "color" | "cellcolor" | "phantom" => {
+                rest = arguments(&tail[length..], 1).1;
+                continue;
+            }
+            _ => {}
+        }
+        rest = &tail[length..];
+    }
+    out.push_str(rest);
+    out.chars()
+        .filter(|c| !matches!(c, '{' | '}' | '$'))
+        .map(|c| if c == '~' { ' ' } else { c })
+        .collect::<String>()
+        .trim()
+        .to_owned()
+}
+
+/// Blanks out `% comments`, so that lines and positions stay.
+fn without_comments(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    for line in text.split_inclusive('\n') {
+        let mut escaped = false;
+        let mut end = line.len();
+        for (index, byte) in line.bytes().enumerate() {
+            match byte {
+                _ if escaped => escaped = false,
+                b'\\' => escaped = true,
+                b'%' => {
+                    end = index;
+                    break;
+                }
+                _ => {}
+            }
+        }
+        out.push_str(&line[..end]);
+        if end < line.len() && line.ends_with('\n') {
+            out.push('\n');
+        }
+    }
+    out
+}
+
+fn line_of(text: &str, position: usize) -> u64 {
+    let end = position.min(text.len());
+    text.as_bytes()[..end].iter().filter(|&&byte| byte == b'\n').count() as u64 + 1
+}

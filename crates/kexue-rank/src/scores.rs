@@ -1,0 +1,800 @@
+//! Complete scores: what is left of a table once missing cells, columns and weights are decided. Everything that ranks takes
+//! [`Scores`], so nothing can rank unequal columns.
+
+use rayon::prelude::*;
+
+use crate::error::{CellName, Error, Result};
+use crate::mean::Mean;
+use crate::table::{Direction, Table, find_name};
+
+/// Which columns are averaged.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Columns {
+    /// All tasks.
+    #[default]
+    All,
+    /// The tasks of which no chosen system lacks a score.
+    Common,
+    /// These.
+    Named(Vec<String>),
+}
+
+/// What becomes of cells with several metrics.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Metrics {
+    /// Their arithmetic mean is the score of the task.
+    #[default]
+    Average,
+    /// Each metric is a task; together they weigh what one task weighs.
+    Split,
+    /// The first metric is the score.
+    First,
+    /// The last metric is the score.
+    Last,
+}
+
+/// How scores of which lower is better become scores of which higher is better.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Flip {
+    /// `total − score`: an error rate of 7 in 100 is an accuracy of 93.
+    Complement(f64),
+    /// `1 / score`.
+    Reciprocal,
+}
+
+/// How groups of tasks count.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Averaging {
+    /// Every task counts once.
+    #[default]
+    Micro,
+    /// Every group counts once, and its tasks share that; a task without a group is a group.
+    Macro,
+}
+
+/// What to do with a row that the table gives no rank.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Unranked {
+    /// Treat it like the others.
+    #[default]
+    Keep,
+    /// Leave it out.
+    Drop,
+}
+
+/// Which rows and columns of a table to rank by, and how they weigh.
+#[derive(Clone, Debug, Default)]
+pub struct Selection {
+    /// The columns.
+    pub columns: Columns,
+    /// Columns to leave out.
+    pub without: Vec<String>,
+    /// The systems; all if empty.
+    pub systems: Vec<String>,
+    /// Only the first rows.
+    pub head: Option<usize>,
+    /// Rows without a rank.
+    pub unranked: Unranked,
+    /// Leave out the systems that lack a score.
+    pub drop_rows: bool,
+    /// Cells with several metrics.
+    pub metrics: Metrics,
+    /// Columns to average into one task before all else: `("MNLI", ["MNLI-m", "MNLI-mm"])`.
+    pub merge: Vec<(String, Vec<String>)>,
+    /// Groups of tasks, in addition to those of the table's headings.
+    pub groups: Vec<(String, Vec<String>)>,
+    /// Weights of tasks or groups, 1 where none is given.
+    pub weights: Vec<(String, f64)>,
+    /// How groups count.
+    pub averaging: Averaging,
+    /// How scores of which lower is better are turned, needed where a table has both kinds.
+    pub flip: Option<Flip>,
+}
+
+/// Scores without a missing cell, and weights that sum to 1.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Scores {
+    /// The rows.
+    pub systems: Vec<String>,
+    /// The columns.
+    pub tasks: Vec<String>,
+    /// `weights[task]`, positive, summing to 1.
+    pub weights: Vec<f64>,
+    /// Which scores are better; all columns agree.
+    pub direction: Direction,
+    /// `errors[system · tasks + task]`: the `± error` of the cells, NaN where there is none.
+    pub errors: Option<Vec<f64>>,
+    /// What was left out and turned, for the user to see.
+    pub notes: Vec<String>,
+    /// `values[system · tasks + task]`
+    values: Vec<f64>,
+}
+
+/// Scores in which cells may be missing, for questions that can be asked of pairs of systems.
+#[derive(Clone, Debug, PartialEq)]
+pub struct PartialScores {
+    /// The rows and columns; the values of missing cells are NaN.
+    pub scores: Scores,
+    /// The cells that are missing.
+    pub missing: Vec<CellName>,
+}
+
+/// A column after merging, before weighing.
+struct Column {
+    name: String,
+    group: Option<String>,
+    direction: Direction,
+    values: Vec<f64>,
+    errors: Option<Vec<f64>>,
+    /// What it weighs among its task's metrics.
+    share: f64,
+}
+
+impl Table {
+    /// The scores to rank by.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::UnequalColumns`] if a cell is missing, [`Error::Unknown`] for names that are not in the table, and
+    /// [`Error::Refused`] if nothing is left or columns of both directions are mixed.
+    pub fn select(&self, selection: &Selection) -> Result<Scores> {
+        let partial = self.select_partial(selection)?;
+        if partial.missing.is_empty() {
+            return Ok(partial.scores);
+        }
+        Err(Error::UnequalColumns { cells: partial.missing })
+    }
+
+    /// As [`Table::select`], but cells may be missing.
+    ///
+    /// # Errors
+    ///
+    /// As [`Table::select`], but for [`Error::UnequalColumns`].
+    pub fn select_partial(&self, selection: &Selection) -> Result<PartialScores> {
+        let mut notes = Vec::new();
+        let mut rows = self.rows(selection)?;
+        let mut columns = self.columns(selection)?;
+
+        if selection.columns == Columns::Common {
+            let before = columns.len();
+            let mut left_out = Vec::new();
+            columns.retain(|column| {
+                let complete = rows.iter().all(|&row| !column.values[row].is_nan());
+                if !complete {
+                    left_out.push(column.name.clone());
+                }
+                complete
+            });
+            if columns.is_empty() {
+                return Err(Error::refused(
+                    format!("none of {before} tasks has a score of every system"),
+                    "name columns with --columns, or leave systems out with --drop-rows or --systems",
+                ));
+            }
+            if !left_out.is_empty() {
+                notes.push(format!(
+                    "columns that some system lacks, left out: {}",
+                    left_out.join(", ")
+                ));
+            }
+        }
+        if columns.is_empty() {
+            return Err(Error::refused("no task is left", "name columns that hold scores"));
+        }
+        if selection.drop_rows {
+            let mut left_out = Vec::new();
+            rows.retain(|&row| {
+                let complete = columns.iter().all(|column| !column.values[row].is_nan());
+                if !complete {
+                    left_out.push(self.systems[row].name.as_str());
+                }
+                complete
+            });
+            if !left_out.is_empty() {
+                let more = left_out.len().saturating_sub(20);
+                let shown = left_out[..left_out.len() - more].join(", ");
+                let more = if more > 0 {
+                    format!(" and {more} more")
+                } else {
+                    String::new()
+                };
+                notes.push(format!(
+                    "{} systems that lack a score, left out: {shown}{more}",
+                    left_out.len()
+                ));
+            }
+        }
+        if rows.is_empty() {
+            return Err(Error::refused("no system is left", "choose other rows or columns"));
+        }
+        let direction = turn(&mut columns, selection.flip, &mut notes)?;
+        let weights = weights(&columns, selection)?;
+
+        // Weight 0 is the same as leaving the column out.
+        let kept: Vec<usize> = (0..columns.len()).filter(|&column| weights[column] > 0.0).collect();
+        let total: f64 = kept.iter().map(|&column| weights[column]).sum();
+        let width = kept.len();
+        let mut values = vec![0.0; rows.len() * width];
+        values
+            .par_chunks_mut(width.max(1))
+            .zip(&rows)
+            .for_each(|(row_values, &row)| {
+                for (value, &column) in row_values.iter_mut().zip(&kept) {
+                    *value = columns[column].values[row];
+                }
+            });
+        let errors = kept.iter().any(|&column| columns[column].errors.is_some()).then(|| {
+            rows.iter()
+                .flat_map(|&row| kept.iter().map(move |&column| (row, column)))
+                .map(|(row, column)| columns[column].errors.as_ref().map_or(f64::NAN, |errors| errors[row]))
+                .collect()
+        });
+        let scores = Scores {
+            systems: rows.iter().map(|&row| self.systems[row].name.clone()).collect(),
+            tasks: kept.iter().map(|&column| columns[column].name.clone()).collect(),
+            weights: kept.iter().map(|&column| weights[column] / total).collect(),
+            direction,
+            errors,
+            notes,
+            values,
+        };
+        let missing = scores.cells_where(f64::is_nan);
+        Ok(PartialScores { scores, missing })
+    }
+
+    fn rows(&self, selection: &Selection) -> Result<Vec<usize>> {
+        let mut rows: Vec<usize> = if selection.systems.is_empty() {
+            (0..self.systems.len()).collect()
+        } else {
+            let mut rows = Vec::new();
+            for name in &selection.systems {
+                let row = self.system(name).ok_or_else(|| {
+                    Error::unknown("system", name, self.systems.iter().map(|system| system.name.clone()))
+                })?;
+                if !rows.contains(&row) {
+                    rows.push(row);
+                }
+            }
+            rows
+        };
+        if selection.unranked == Unranked::Drop {
+            rows.retain(|&row| self.systems[row].ranked);
+        }
+        rows.truncate(selection.head.unwrap_or(usize::MAX));
+        Ok(rows)
+    }
+
+    /// The chosen columns, merged and with their metrics decided.
+    fn columns(&self, selection: &Selection) -> Result<Vec<Column>> {
+        let unknown = |name: &str| Error::unknown("column", name, self.tasks.iter().map(|task| task.name.clone()));
+        let task = |name: &str| self.task(name).ok_or_else(|| unknown(name));
+
+        let mut merged_into: Vec<Option<usize>> = vec![None; self.tasks.len()];
+        let mut merges: Vec<(String, Vec<usize>)> = Vec::new();
+        for (name, members) in &selection.merge {
+            let members = members
+                .iter()
+                .map(|member| task(member))
+                .collect::<Result<Vec<usize>>>()?;
+            for &member in &members {
+                if merged_into[member].replace(merges.len()).is_some() {
+                    return Err(Error::refused(
+                        format!("column `{}` is merged twice", self.tasks[member].name),
+                        "put it in one --merge",
+                    ));
+                }
+                if self.tasks[member].direction != self.tasks[members[0]].direction {
+                    return Err(Error::refused(
+                        format!("`{name}` would merge columns of which higher and of which lower is better"),
+                        "merge columns of one direction",
+                    ));
+                }
+            }
+            if members.is_empty() {
+                return Err(Error::refused(
+                    format!("`{name}` merges no column"),
+                    "give --merge NAME=COLUMN,COLUMN",
+                ));
+            }
+            merges.push((name.clone(), members));
+        }
+        let group_of = |name: &str, heading: &Option<String>| {
+            selection
+                .groups
+                .iter()
+                .find(|(_, members)| find_name(members.iter().map(String::as_str), name).is_some())
+                .map(|(group, _)| group.clone())
+                .or_else(|| heading.clone())
+        };
+        let mut columns: Vec<Column> = Vec::new();
+        let mut done = vec![false; merges.len()];
+        for (index, task) in self.tasks.iter().enumerate() {
+            if let Some(merge) = merged_into[index] {
+                if std::mem::replace(&mut done[merge], true) {
+                    continue;
+                }
+                let (name, members) = &merges[merge];
+                let parts: Vec<_> = members.iter().map(|&member| self.tasks[member].scores()).collect();
+                let count = parts.len() as f64;
+                columns.push(Column {
+                    name: name.clone(),
+                    group: group_of(name, &task.group),
+                    direction: task.direction,
+                    values: (0..self.systems.len())
+                        .map(|row| parts.iter().map(|part| part[row]).sum::<f64>() / count)
+                        .collect(),
+                    errors: None,
+                    share: 1.0,
+                });
+                continue;
+            }
+            let column = |name: String, values: Vec<f64>, share: f64| Column {
+                group: group_of(&task.name, &task.group),
+                name,
+                direction: task.direction,
+                values,
+                errors: (task.metrics.len() == 1).then(|| task.errors.clone()).flatten(),
+                share,
+            };
+            match (selection.metrics, task.metrics.as_slice()) {
+                (Metrics::Split, metrics) if metrics.len() > 1 => {
+                    for (number, metric) in metrics.iter().enumerate() {
+                        let name = format!("{} ({})", task.name, number + 1);
+                        columns.push(column(name, metric.clone(), 1.0 / metrics.len() as f64));
+                    }
+                }
+                (Metrics::First, [first, ..]) => columns.push(column(task.name.clone(), first.clone(), 1.0)),
+                (Metrics::Last, [.., last]) => columns.push(column(task.name.clone(), last.clone(), 1.0)),
+                _ => columns.push(column(task.name.clone(), task.scores().into_owned(), 1.0)),
+            }
+        }
+
+        // Names may be those of tasks, of merged tasks, and of single metrics.
+        let matches = |column: &Column, name: &str| {
+            find_name([column.name.as_str()].into_iter(), name).is_some()
+                || column
+                    .name
+                    .strip_suffix(')')
+                    .and_then(|inner| inner.rsplit_once(" ("))
+                    .is_some_and(|(task, _)| {
+                        selection.metrics == Metrics::Split && find_name([task].into_iter(), name).is_some()
+                    })
+        };
+        let known = |columns: &[Column]| columns.iter().map(|column| column.name.clone()).collect::<Vec<_>>();
+        let select = |columns: &[Column], names: &[String]| -> Result<Vec<usize>> {
+            let mut found = Vec::new();
+            for name in names {
+                let exact: Vec<usize> = (0..columns.len())
+                    .filter(|&index| columns[index].name == *name)
+                    .collect();
+                let hits: Vec<usize> = if exact.is_empty() {
+                    (0..columns.len())
+                        .filter(|&index| matches(&columns[index], name))
+                        .collect()
+                } else {
+                    exact
+                };
+                if hits.is_empty() {
+                    return Err(Error::unknown("column", name, known(columns)));
+                }
+                for hit in hits {
+                    if !found.contains(&hit) {
+                        found.push(hit);
+                    }
+                }
+            }
+            Ok(found)
+        };
+        if let Columns::Named(names) = &selection.columns {
+            let kept = select(&columns, names)?;
+            let mut slots: Vec<Option<Column>> = columns.into_iter().map(Some).collect();
+            columns = kept.into_iter().filter_map(|index| slots[index].take()).collect();
+        }
+        if !selection.without.is_empty() {
+            // A column that the reader already left out is not here to be found.
+            let present: Vec<String> = selection
+                .without
+                .iter()
+                .filter(|name| columns.iter().any(|column| matches(column, name)))
+                .cloned()
+                .collect();
+            let left_out = select(&columns, &present)?;
+            let mut index = 0;
+            columns.retain(|_| {
+                index += 1;
+                !left_out.contains(&(index - 1))
+            });
+        }
+        Ok(columns)
+    }
+}
+
+/// Makes all columns agree on which scores are better.
+fn turn(columns: &mut [Column], flip: Option<Flip>, notes: &mut Vec<String>) -> Result<Direction> {
+    let lower: Vec<usize> = (0..columns.len())
+        .filter(|&index| columns[index].direction == Direction::Lower)
+        .collect();
+    if lower.is_empty() {
+        return Ok(Direction::Higher);
+    }
+    let Some(flip) = flip else {
+        if lower.len() == columns.len() {
+            return Ok(Direction::Lower);
+        }
+        let names: Vec<&str> = lower.iter().map(|&index| columns[index].name.as_str()).collect();
+        return Err(Error::refused(
+            format!(
+                "lower is better for {} and higher for the others: their mean says nothing",
+                names.join(", ")
+            ),
+            "turn them with --lower-as complement (100 − x) or --lower-as reciprocal, or leave them out with --without",
+        ));
+    };
+    for &index in &lower {
+        let column = &mut columns[index];
+        match flip {
+            Flip::Complement(total) => column.values.iter_mut().for_each(|value| *value = total - *value),
+            Flip::Reciprocal => {
+                if column.values.contains(&0.0) {
+                    return Err(Error::refused(
+                        format!("column `{}` has a score of 0, which has no reciprocal", column.name),
+                        "turn it with --lower-as complement",
+                    ));
+                }
+                column.values.iter_mut().for_each(|value| *value = 1.0 / *value);
+                column.errors = None;
+            }
+        }
+        column.direction = Direction::Higher;
+        let how = match flip {
+            Flip::Complement(total) => format!("{total} − score"),
+            Flip::Reciprocal => "1 / score".to_owned(),
+        };
+        notes.push(format!("{}: lower is better, ranked by {how}", column.name));
+    }
+    Ok(Direction::Higher)
+}
+
+/// The weight of every column, not yet normalised.
+fn weights(columns: &[Column], selection: &Selection) -> Result<Vec<f64>> {
+    let mut weights: Vec<f64> = columns.iter().map(|column| column.share).collect();
+    let groups: Vec<&str> = columns.iter().filter_map(|column| column.group.as_deref()).collect();
+    if selection.averaging == Averaging::Macro {
+        for (weight, column) in weights.iter_mut().zip(columns) {
+            if let Some(group) = &column.group {
+                let size: f64 = columns
+                    .iter()
+                    .filter(|other| other.group.as_ref() == Some(group))
+                    .map(|other| other.share)
+                    .sum();
+                *weight /= size;
+            }
+        }
+    }
+    for (group, members) in &selection.groups {
+        if !groups.contains(&group.as_str()) {
+            return Err(Error::refused(
+                format!("group `{group}` has none of the columns ({})", members.join(", ")),
+                "give --group NAME=COLUMN,COLUMN with columns that are ranked by",
+            ));
+        }
+    }
+    for (name, factor) in &selection.weights {
+        if !(factor.is_finite() && *factor >= 0.0) {
+            return Err(Error::refused(
+                format!("the weight {factor} of `{name}`"),
+                "give a number that is not negative",
+            ));
+        }
+        let in_group: Vec<usize> = (0..columns.len())
+            .filter(|&index| columns[index].group.as_deref() == Some(name))
+            .collect();
+        let hits = match columns.iter().position(|column| column.name == *name) {
+            Some(index) => vec![index],
+            None if !in_group.is_empty() => in_group,
+            None => match find_name(columns.iter().map(|column| column.name.as_str()), name) {
+                Some(index) => vec![index],
+                None => {
+                    let known = columns
+                        .iter()
+                        .map(|column| column.name.clone())
+                        .chain(groups.iter().map(|g| (*g).to_owned()));
+                    return Err(Error::unknown("column", name, known));
+                }
+            },
+        };
+        for hit in hits {
+            weights[hit] *= factor;
+        }
+    }
+    if weights.iter().sum::<f64>() <= 0.0 {
+        return Err(Error::refused(
+            "all weights are zero",
+            "give one task a positive weight",
+        ));
+    }
+    Ok(weights)
+}
+
+impl Scores {
+    /// Complete scores of equal weight from plain numbers, row after row; higher is better.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::UnequalColumns`] if a score is NaN, [`Error::Refused`] if the lengths do not fit.
+    pub fn new(systems: Vec<String>, tasks: Vec<String>, values: Vec<f64>) -> Result<Self> {
+        if systems.is_empty() || tasks.is_empty() || values.len() != systems.len() * tasks.len() {
+            return Err(Error::refused(
+                format!(
+                    "{} scores of {} systems on {} tasks",
+                    values.len(),
+                    systems.len(),
+                    tasks.len()
+                ),
+                "give systems × tasks scores, and at least one",
+            ));
+        }
+        let weights = vec![1.0 / tasks.len() as f64; tasks.len()];
+        let scores = Self {
+            systems,
+            tasks,
+            weights,
+            direction: Direction::Higher,
+            errors: None,
+            notes: Vec::new(),
+            values,
+        };
+        let missing = scores.cells_where(f64::is_nan);
+        if missing.is_empty() {
+            Ok(scores)
+        } else {
+            Err(Error::UnequalColumns { cells: missing })
+        }
+    }
+
+    /// The scores of a system, in the order of the tasks.
+    pub fn row(&self, system: usize) -> &[f64] {
+        &self.values[system * self.tasks.len()..(system + 1) * self.tasks.len()]
+    }
+
+    /// One score.
+    pub fn value(&self, system: usize, task: usize) -> f64 {
+        self.values[system * self.tasks.len() + task]
+    }
+
+    /// The average of every system.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::NotPositive`] with the cells for which the mean is not defined.
+    pub fn means(&self, mean: Mean) -> Result<Vec<f64>> {
+        self.check_defined(mean)?;
+        let width = self.tasks.len();
+        Ok(self
+            .values
+            .par_chunks(width)
+            .with_min_len(256)
+            .map(|row| mean.of(row, &self.weights))
+            .collect())
+    }
+
+    /// Whether a mean is defined for every system.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::NotPositive`] with the cells for which it is not.
+    pub fn check_defined(&self, mean: Mean) -> Result<()> {
+        if self
+            .values
+            .par_iter()
+            .with_min_len(1 << 16)
+            .all(|&value| mean.undefined(value).is_none())
+        {
+            return Ok(());
+        }
+        let reason = self
+            .values
+            .iter()
+            .find_map(|&value| mean.undefined(value))
+            .unwrap_or_default();
+        Err(Error::NotPositive {
+            mean: mean.to_string(),
+            reason: reason.to_owned(),
+            cells: self.cells_where(|value| mean.undefined(value).is_some()),
+        })
+    }
+
+    /// The ranks of numbers, one for each system, 1 the best in the direction of these scores; equal numbers share a rank.
+    pub fn ranks(&self, averages: &[f64]) -> Vec<usize> {
+        ranks(averages, self.direction)
+    }
+
+    /// The scores without one task.
+    pub(crate) fn without_task(&self, task: usize) -> Self {
+        let width = self.tasks.len();
+        let keep = |index: &usize| index % width != task;
+        let filter =
+            |values: &[f64]| -> Vec<f64> { (0..values.len()).filter(keep).map(|index| values[index]).collect() };
+        let mut weights = self.weights.clone();
+        weights.remove(task);
+        let total: f64 = weights.iter().sum();
+        let mut tasks = self.tasks.clone();
+        tasks.remove(task);
+        Self {
+            systems: self.systems.clone(),
+            tasks,
+            weights: weights.iter().map(|weight| weight / total).collect(),
+            direction: self.direction,
+            errors: self.errors.as_deref().map(filter),
+            notes: Vec::new(),
+            values: filter(&self.values),
+        }
+    }
+
+    /// The scores of some systems.
+    pub fn of_systems(&self, systems: &[usize]) -> Self {
+        let width = self.tasks.len();
+        let filter = |values: &[f64]| -> Vec<f64> {
+            systems
+                .iter()
+                .flat_map(|&system| values[system * width..(system + 1) * width].iter().copied())
+                .collect()
+        };
+        Self {
+            systems: systems.iter().map(|&system| self.systems[system].clone()).collect(),
+            tasks: self.tasks.clone(),
+            weights: self.weights.clone(),
+            direction: self.direction,
+            errors: self.errors.as_deref().map(filter),
+            notes: self.notes.clone(),
+            values: filter(&self.values),
+        }
+    }
+
+    fn cells_where(&self, condition: impl Fn(f64) -> bool) -> Vec<CellName> {
+        let width = self.tasks.len();
+        self.values
+            .iter()
+            .enumerate()
+            .filter(|(_, value)| condition(**value))
+            .map(|(index, _)| CellName {
+                system: self.systems[index / width].clone(),
+                task: self.tasks[index % width].clone(),
+            })
+            .collect()
+    }
+}
+
+/// Averages that differ by less than rounding are equal.
+pub(crate) fn tied(a: f64, b: f64) -> bool {
+    (a - b).abs() <= 1e-12 * a.abs().max(b.abs())
+}
+
+/// The ranks of numbers, 1 the best; equal numbers share the better rank, and the next rank is skipped.
+pub fn ranks(averages: &[f64], direction: Direction) -> Vec<usize> {
+    let mut order: Vec<u32> = (0..averages.len() as u32).collect();
+    let key = |index: u32| averages[index as usize];
+    match direction {
+        Direction::Higher => order.par_sort_unstable_by(|&a, &b| key(b).total_cmp(&key(a))),
+        Direction::Lower => order.par_sort_unstable_by(|&a, &b| key(a).total_cmp(&key(b))),
+    }
+    let mut ranks = vec![0; averages.len()];
+    let mut rank = 0;
+    for (position, &index) in order.iter().enumerate() {
+        if position == 0 || !tied(key(order[position - 1]), key(index)) {
+            rank = position + 1;
+        }
+        ranks[index as usize] = rank;
+    }
+    ranks
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn table() -> Table {
+        Table::from_scores(
+            &["A", "B", "C"],
+            &["x", "y", "z"],
+            &[&[90.0, 80.0, 70.0], &[85.0, 85.0, f64::NAN], &[60.0, 95.0, 75.0]],
+        )
+    }
+
+    #[test]
+    fn unequal_columns_are_refused_with_the_cells() {
+        let error = table().select(&Selection::default()).unwrap_err();
+        let Error::UnequalColumns { cells } = error else {
+            panic!("{error}")
+        };
+        assert_eq!(
+            cells,
+            [CellName {
+                system: "B".into(),
+                task: "z".into()
+            }]
+        );
+    }
+
+    #[test]
+    fn the_three_ways_out() {
+        let common = table()
+            .select(&Selection {
+                columns: Columns::Common,
+                ..Selection::default()
+            })
+            .unwrap();
+        assert_eq!(common.tasks, ["x", "y"]);
+        let dropped = table()
+            .select(&Selection {
+                drop_rows: true,
+                ..Selection::default()
+            })
+            .unwrap();
+        assert_eq!(dropped.systems, ["A", "C"]);
+        let named = Selection {
+            columns: Columns::Named(vec!["Y".into()]),
+            ..Selection::default()
+        };
+        assert_eq!(table().select(&named).unwrap().row(1), [85.0]);
+        let without = Selection {
+            without: vec!["z".into()],
+            ..Selection::default()
+        };
+        assert_eq!(table().select(&without).unwrap().tasks, ["x", "y"]);
+    }
+
+    #[test]
+    fn macro_weights_compose() {
+        let selection = Selection {
+            without: vec!["z".into()],
+            groups: vec![("one".into(), vec!["x".into()])],
+            ..Selection::default()
+        };
+        let table = Table::from_scores(&["A"], &["x", "y", "w"], &[&[1.0, 2.0, 4.0]]);
+        let grouped = Selection {
+            groups: vec![("g".into(), vec!["y".into(), "w".into()])],
+            averaging: Averaging::Macro,
+            ..Selection::default()
+        };
+        assert_eq!(table.select(&grouped).unwrap().weights, [0.5, 0.25, 0.25]);
+        let weighted = Selection {
+            weights: vec![("g".into(), 2.0)],
+            ..grouped
+        };
+        let weights = table.select(&weighted).unwrap().weights;
+        assert!(weights.iter().zip([1.0 / 3.0; 3]).all(|(a, b)| (a - b).abs() < 1e-15));
+        assert!(table.select(&selection).is_ok());
+    }
+
+    #[test]
+    fn directions_do_not_mix_by_accident() {
+        let mut table = table();
+        table.tasks[0].direction = Direction::Lower;
+        let selection = Selection {
+            without: vec!["z".into()],
+            ..Selection::default()
+        };
+        assert!(matches!(table.select(&selection), Err(Error::Refused { .. })));
+        let turned = Selection {
+            flip: Some(Flip::Complement(100.0)),
+            ..selection
+        };
+        assert_eq!(table.select(&turned).unwrap().row(0), [10.0, 80.0]);
+    }
+
+    #[test]
+    fn ties_share_a_rank() {
+        assert_eq!(ranks(&[3.0, 1.0, 3.0, 2.0], Direction::Higher), [1, 4, 1, 3]);
+        assert_eq!(ranks(&[3.0, 1.0, 3.0, 2.0], Direction::Lower), [3, 1, 3, 2]);
+        // 0.1 + 0.2 and 0.3 are the same average.
+        assert_eq!(ranks(&[0.1 + 0.2, 0.3], Direction::Higher), [1, 1]);
+    }
+
+    #[test]
+    fn means_that_are_not_defined_name_their_cells() {
+        let scores = Scores::new(vec!["A".into()], vec!["x".into(), "y".into()], vec![0.0, 1.0]).unwrap();
+        assert!(matches!(scores.means(Mean::HARMONIC), Err(Error::NotPositive { ref cells, .. }) if cells.len() == 1));
+        assert_eq!(scores.means(Mean::ARITHMETIC).unwrap(), [0.5]);
+    }
+}

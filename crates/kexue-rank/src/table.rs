@@ -1,0 +1,176 @@
+//! A results table: systems, tasks, scores, and the averages that were printed beside them.
+
+use std::borrow::Cow;
+
+/// Whether a higher or a lower score is better.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Direction {
+    /// Accuracy, F1, correlation.
+    #[default]
+    Higher,
+    /// Error rate, perplexity, distance.
+    Lower,
+}
+
+/// A row: who was scored.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct System {
+    /// Its name, unique in the table.
+    pub name: String,
+    /// Other names by which another file may know it, such as the team and the name together.
+    pub aliases: Vec<String>,
+    /// Line of its source file, counted from 1; 0 where the format has no lines.
+    pub line: u64,
+    /// `false` if the table has ranks and gives none to this row.
+    pub ranked: bool,
+}
+
+/// A column of scores.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Task {
+    /// Its name, unique in the table.
+    pub name: String,
+    /// The heading above several columns, where the table has one.
+    pub group: Option<String>,
+    /// Which scores are better.
+    pub direction: Direction,
+    /// `metrics[metric][row]`: one metric, or several of cells such as `93.9/91.8`. NaN is a missing cell, in every metric.
+    pub metrics: Vec<Vec<f64>>,
+    /// `errors[row]`: the `± error` of the cells, NaN where there is none.
+    pub errors: Option<Vec<f64>>,
+    /// Digits behind the decimal mark of the cell that has most.
+    pub decimals: u8,
+}
+
+impl Task {
+    /// The score of a row: the arithmetic mean of its metrics; NaN if missing.
+    pub fn score(&self, row: usize) -> f64 {
+        let sum: f64 = self.metrics.iter().map(|metric| metric[row]).sum();
+        sum / self.metrics.len() as f64
+    }
+
+    /// The scores of all rows, see [`Task::score`].
+    pub fn scores(&self) -> Cow<'_, [f64]> {
+        match self.metrics.as_slice() {
+            [single] => Cow::Borrowed(single),
+            _ => Cow::Owned(
+                (0..self.metrics.first().map_or(0, Vec::len))
+                    .map(|row| self.score(row))
+                    .collect(),
+            ),
+        }
+    }
+
+    /// Whether a row has no score.
+    pub fn is_missing(&self, row: usize) -> bool {
+        self.metrics.iter().any(|metric| metric[row].is_nan())
+    }
+}
+
+/// A column of averages that somebody printed.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Claim {
+    /// The heading.
+    pub name: String,
+    /// `values[row]`; NaN where none is printed.
+    pub values: Vec<f64>,
+    /// Digits behind the decimal mark of the cell that has most.
+    pub decimals: u8,
+}
+
+/// A results table as it was read, missing cells and all.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Table {
+    /// The files it was read from.
+    pub sources: Vec<String>,
+    /// The rows.
+    pub systems: Vec<System>,
+    /// The columns that are scores.
+    pub tasks: Vec<Task>,
+    /// The columns that are averages of scores.
+    pub claims: Vec<Claim>,
+    /// All column headings of the files, used or not.
+    pub headings: Vec<String>,
+    /// What was guessed and what is unusual, for the user to see.
+    pub notes: Vec<String>,
+}
+
+impl Table {
+    /// A table of plain numbers, `scores[row][task]`, NaN for missing; higher is better.
+    /// Rows that are too short are filled with missing cells.
+    pub fn from_scores(systems: &[&str], tasks: &[&str], scores: &[&[f64]]) -> Self {
+        Self {
+            systems: systems
+                .iter()
+                .map(|name| System {
+                    name: (*name).to_owned(),
+                    aliases: Vec::new(),
+                    line: 0,
+                    ranked: true,
+                })
+                .collect(),
+            tasks: tasks
+                .iter()
+                .enumerate()
+                .map(|(task, name)| Task {
+                    name: (*name).to_owned(),
+                    group: None,
+                    direction: Direction::Higher,
+                    metrics: vec![
+                        (0..systems.len())
+                            .map(|row| {
+                                scores
+                                    .get(row)
+                                    .and_then(|row| row.get(task))
+                                    .copied()
+                                    .unwrap_or(f64::NAN)
+                            })
+                            .collect(),
+                    ],
+                    errors: None,
+                    decimals: 0,
+                })
+                .collect(),
+            headings: tasks.iter().map(|name| (*name).to_owned()).collect(),
+            ..Self::default()
+        }
+    }
+
+    /// The index of a task by its name; letter case, spaces and punctuation may differ where that is unique.
+    pub fn task(&self, name: &str) -> Option<usize> {
+        find_name(self.tasks.iter().map(|task| task.name.as_str()), name)
+    }
+
+    /// The index of a system by its name, as for [`Table::task`].
+    pub fn system(&self, name: &str) -> Option<usize> {
+        find_name(self.systems.iter().map(|system| system.name.as_str()), name)
+    }
+}
+
+/// Letters and digits in lower case: what two spellings of one name have in common.
+pub(crate) fn normalise(name: &str) -> String {
+    name.chars()
+        .filter(|c| c.is_alphanumeric())
+        .flat_map(char::to_lowercase)
+        .collect()
+}
+
+/// Finds a name exactly, else by its letters and digits if only one has them.
+pub(crate) fn find_name<'a>(names: impl Iterator<Item = &'a str> + Clone, wanted: &str) -> Option<usize> {
+    if let Some(found) = names.clone().position(|name| name == wanted) {
+        return Some(found);
+    }
+    let wanted = normalise(wanted);
+    if wanted.is_empty() {
+        return None;
+    }
+    let mut found = names
+        .enumerate()
+        .filter(|(_, name)| normalise(name) == wanted)
+        .map(|(index, _)| index);
+    match (found.next(), found.next()) {
+        (Some(index), None) => Some(index),
+        _ => None,
+    }
+}
