@@ -1,8 +1,11 @@
 //! The `kexue` command: parse, call, print.
 
+mod ask;
+mod kg;
 mod output;
 mod qa;
 mod search_flags;
+mod vocab;
 
 use clap::{Parser, Subcommand};
 use std::process::ExitCode;
@@ -10,25 +13,40 @@ use std::process::ExitCode;
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
-/// Kexue: question answering that can only answer with facts, and other results of Scientific Spaces as tools.
+/// Eight systems of *Scientific Spaces*, from the command line.
 #[derive(Parser)]
 #[command(version, arg_required_else_help = true)]
 struct Cli {
     #[command(subcommand)]
-    thing: Thing,
+    command: Command,
 }
 
 #[derive(Subcommand)]
-enum Thing {
-    /// Train, evaluate and use models that answer from a graph.
+enum Command {
+    /// Answer a question with a fact of a graph, or say "I don't know".
+    Ask(ask::AskArgs),
+    /// Knowledge graphs: build an index of facts, and look into it.
+    Kg(kg::Command),
+    /// Question answering: train, evaluate and use models that answer from a graph.
     Qa(qa::QaArgs),
+    /// Count a vocabulary from texts.
+    Vocab(vocab::VocabArgs),
 }
 
 fn main() -> ExitCode {
-    let result = match Cli::parse().thing {
-        Thing::Qa(args) => qa::run(args),
+    let result = match Cli::parse().command {
+        Command::Ask(args) => ask::run(&args),
+        Command::Kg(command) => kg::run(command),
+        Command::Qa(args) => qa::run(args),
+        Command::Vocab(args) => vocab::run(&args),
     };
     result.unwrap_or_else(|error| {
+        // A reader that closes early, as `head` does, has what it wants.
+        if let Some(error) = error.downcast_ref::<std::io::Error>()
+            && error.kind() == std::io::ErrorKind::BrokenPipe
+        {
+            return ExitCode::SUCCESS;
+        }
         eprintln!("kexue: {error:#}");
         output::exit_code(&error)
     })

@@ -14,7 +14,11 @@ pub struct Usage(pub String);
 
 /// The exit code of a failed command: 2 for a wrong command line, 3 for bad input.
 pub fn exit_code(error: &anyhow::Error) -> ExitCode {
-    if error.is::<Usage>() { ExitCode::from(2) } else { ExitCode::from(3) }
+    if error.is::<Usage>() {
+        ExitCode::from(2)
+    } else {
+        ExitCode::from(3)
+    }
 }
 
 /// Prints a value as one line of JSON.

@@ -186,7 +186,12 @@ impl TrainArgs {
         };
         RunConfig {
             version: env!("CARGO_PKG_VERSION").to_owned(),
-            questions: self.questions.iter().chain(&self.valid).map(|path| path.display().to_string()).collect(),
+            questions: self
+                .questions
+                .iter()
+                .chain(&self.valid)
+                .map(|path| path.display().to_string())
+                .collect(),
             hold_out: self.hold_out,
             model: TransformerConfig {
                 d_model: model.d_model,
@@ -223,7 +228,11 @@ impl TrainArgs {
                 patience: training.patience,
                 ..TrainSettings::default()
             },
-            qa: QaSettings { loss_over, swap: training.swap, negatives: training.negatives },
+            qa: QaSettings {
+                loss_over,
+                swap: training.swap,
+                negatives: training.negatives,
+            },
             search: self.search.apply(defaults),
         }
     }
@@ -242,8 +251,7 @@ pub fn run(args: QaArgs) -> Result<ExitCode> {
 /// The lines that are trained on, and those held out.
 fn split(questions: Vec<Question>, hold_out: usize) -> (Vec<Question>, Vec<Question>) {
     let held = |index: usize| hold_out > 0 && index % hold_out == hold_out - 1;
-    let (held_out, kept): (Vec<_>, Vec<_>) =
-        questions.into_iter().enumerate().partition(|(index, _)| held(*index));
+    let (held_out, kept): (Vec<_>, Vec<_>) = questions.into_iter().enumerate().partition(|(index, _)| held(*index));
     let plain = |items: Vec<(usize, Question)>| items.into_iter().map(|(_, question)| question).collect();
     (plain(kept), plain(held_out))
 }
@@ -275,7 +283,8 @@ fn run_train(args: &TrainArgs) -> Result<ExitCode> {
     if examples.is_empty() {
         return Err(kexue_qa::Error::File {
             path: args.questions[0].clone(),
-            problem: "none of its questions has its fact in the graph; check that graph and questions belong together".to_owned(),
+            problem: "none of its questions has its fact in the graph; check that graph and questions belong together"
+                .to_owned(),
         }
         .into());
     }
@@ -287,8 +296,10 @@ fn run_train(args: &TrainArgs) -> Result<ExitCode> {
     eprintln!("a model of {} parameters", model.values().len());
 
     let description = config.to_toml()?;
-    std::fs::create_dir_all(&args.out)
-        .map_err(|source| kexue_qa::Error::Io { path: args.out.clone(), source })?;
+    std::fs::create_dir_all(&args.out).map_err(|source| kexue_qa::Error::Io {
+        path: args.out.clone(),
+        source,
+    })?;
     // A run that stands there is resumed only if it is the same; train() checks that before anything is overwritten.
     let existing = args.out.join("config.toml");
     if let Ok(text) = std::fs::read_to_string(&existing)
@@ -305,7 +316,10 @@ fn run_train(args: &TrainArgs) -> Result<ExitCode> {
     let interrupt = Interrupt::install();
     let outcome = train(&task, model, &config.train, &args.out, &description, interrupt.flag())?;
     if outcome.interrupted {
-        eprintln!("interrupted after {} steps and saved; the same command goes on from there", outcome.steps);
+        eprintln!(
+            "interrupted after {} steps and saved; the same command goes on from there",
+            outcome.steps
+        );
         return Ok(ExitCode::from(130));
     }
     eprintln!("best validation {:.2} at step {}", outcome.best.0, outcome.best.1);
@@ -352,7 +366,11 @@ fn run_eval(args: &EvalArgs) -> Result<ExitCode> {
     }
     let cases = Case::prepare(&graph, questions)?;
     let chosen = args.search.apply(trained.config.search.clone());
-    let ways = if args.ablation { ablation(&chosen) } else { vec![("", chosen)] };
+    let ways = if args.ablation {
+        ablation(&chosen)
+    } else {
+        vec![("", chosen)]
+    };
     if !args.json {
         let parts = ["wrong S", "wrong P", "wrong M"];
         println!(
@@ -365,7 +383,9 @@ fn run_eval(args: &EvalArgs) -> Result<ExitCode> {
         let (scores, _) = evaluate(&graph, &trained.model, &options, &cases)?;
         let speed = cases.len() as f64 / start.elapsed().as_secs_f64();
         if args.json {
-            print_json(&json!({"decoding": name, "options": options, "scores": scores, "questions_per_second": speed}))?;
+            print_json(
+                &json!({"decoding": name, "options": options, "scores": scores, "questions_per_second": speed}),
+            )?;
         } else {
             print_row(name, &scores, speed);
         }
@@ -382,16 +402,32 @@ fn print_row(name: &str, s: &Scores, speed: f64) {
 
 /// The ways of decoding, each adding one thing to the one before.
 fn ablation(chosen: &SearchOptions) -> Vec<(&'static str, SearchOptions)> {
-    let plain =
-        SearchOptions { look_ahead: LookAhead::Off, rescore: false, mentions: MentionUse::Off, ..chosen.clone() };
+    let plain = SearchOptions {
+        look_ahead: LookAhead::Off,
+        rescore: false,
+        mentions: MentionUse::Off,
+        ..chosen.clone()
+    };
     let look_ahead = match chosen.look_ahead {
         LookAhead::Vocabulary => LookAhead::Vocabulary,
         _ => LookAhead::Allowed,
     };
-    let looking = SearchOptions { look_ahead, ..plain.clone() };
-    let rescored = SearchOptions { rescore: true, ..looking.clone() };
-    let mentioned = SearchOptions { mentions: MentionUse::Only, ..rescored.clone() };
-    let without_look_ahead = SearchOptions { look_ahead: LookAhead::Off, ..mentioned.clone() };
+    let looking = SearchOptions {
+        look_ahead,
+        ..plain.clone()
+    };
+    let rescored = SearchOptions {
+        rescore: true,
+        ..looking.clone()
+    };
+    let mentioned = SearchOptions {
+        mentions: MentionUse::Only,
+        ..rescored.clone()
+    };
+    let without_look_ahead = SearchOptions {
+        look_ahead: LookAhead::Off,
+        ..mentioned.clone()
+    };
     vec![
         ("beam", plain),
         ("+ look-ahead", looking),
@@ -423,7 +459,13 @@ fn run_predict(args: &PredictArgs) -> Result<ExitCode> {
     let (graph, trained) = open(&args.kg, &args.model)?;
     let questions = read_questions(&args.questions, true)?;
     let texts: Vec<&str> = questions.iter().map(|question| question.text.as_str()).collect();
-    let results = search(&graph, &trained.model, &args.search.apply(trained.config.search.clone()), &texts, false)?;
+    let results = search(
+        &graph,
+        &trained.model,
+        &args.search.apply(trained.config.search.clone()),
+        &texts,
+        false,
+    )?;
     let mut lines = String::new();
     for (question, result) in questions.iter().zip(results) {
         let Some(best) = result.found.first() else { continue };

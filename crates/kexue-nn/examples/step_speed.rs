@@ -1,35 +1,130 @@
-//! Prints how long a forward and a backward pass take, and how many floating-point operations a second that is.
-use kexue_nn::{Model, PackedBatch, Tape, TransformerConfig};
+//! Tokens per second of a training step, forward, backward and AdamW, as `benches/peers/nn/train_speed.py` measures PyTorch's.
+//!
+//! Flags: `--threads N` (2), `--rounds N` (8), `--without-softmax`, `--without-adam`. One JSON object on standard output.
+use kexue_nn::{Choice, Model, PackedBatch, Tape, Token, TransformerConfig};
+use kexue_optim::{Adam, AdamConfig, Chain, Decay, LearningRate, Schedule, WeightDecay};
 use rand::{Rng, SeedableRng};
+use rand_chacha::ChaCha8Rng;
+use rayon::prelude::*;
+use std::sync::Arc;
 use std::time::Instant;
 
+const SEQUENCES: usize = 64;
+const LENGTH: usize = 36;
+const PREFIX: usize = 20;
+const VOCABULARY: usize = 8000;
+
+/// The sequences of one thread, and the memory it works in.
+struct Shard {
+    batch: PackedBatch,
+    choices: Vec<Choice>,
+    tape: Tape,
+    gradient: Vec<f32>,
+    generator: ChaCha8Rng,
+}
+
 fn main() {
-    let mut generator = rand_chacha::ChaCha8Rng::seed_from_u64(0);
-    let config = TransformerConfig::new(8000);
-    let model = Model::new(config.clone(), &mut generator).expect("a valid configuration");
-    let mut batch = PackedBatch::default();
-    for _ in 0..32 {
-        let tokens: Vec<u32> = (0..36).map(|_| generator.random_range(0..8000)).collect();
-        batch.push(&tokens, 20);
+    let arguments: Vec<String> = std::env::args().collect();
+    let has = |name: &str| arguments.iter().any(|argument| argument == name);
+    let number = |name: &str, default: usize| {
+        let at = arguments.iter().position(|argument| argument == name);
+        at.map_or(default, |at| {
+            let value = arguments.get(at + 1).and_then(|value| value.parse().ok());
+            value.unwrap_or_else(|| panic!("{name} wants a number"))
+        })
+    };
+    let (threads, rounds) = (number("--threads", 2).max(1), number("--rounds", 8).max(1));
+    rayon::ThreadPoolBuilder::new()
+        .num_threads(threads)
+        .build_global()
+        .expect("a thread pool");
+
+    let mut generator = ChaCha8Rng::seed_from_u64(0);
+    let config = TransformerConfig::new(VOCABULARY);
+    let mut model = Model::new(config.clone(), &mut generator).expect("a valid configuration");
+    let length = model.layout().len();
+    let decaying = model.layout().slots().iter().filter(|slot| slot.decays());
+    let mut chain = Chain::new();
+    if !has("--without-adam") {
+        chain = chain
+            .then(Adam::new(AdamConfig::default(), length))
+            .then(WeightDecay {
+                rate: 0.01,
+                ranges: decaying.map(|slot| slot.range.clone()).collect(),
+            })
+            .then(LearningRate(Schedule {
+                peak: 1e-4,
+                warmup: 0,
+                total: 1,
+                decay: Decay::Constant,
+            }));
     }
-    let (mut tape, mut gradient) = (Tape::default(), vec![0.0; model.layout().len()]);
-    let d = config.d_model;
-    let linear = (4 * d * d + 2 * d * config.d_ffn) * config.layers;
-    for round in 0..12 {
+    let vocabulary: Arc<[Token]> = (0..VOCABULARY as Token).collect();
+    let mut shards: Vec<Shard> = (0..threads)
+        .map(|shard| {
+            let (mut batch, mut choices) = (PackedBatch::default(), Vec::new());
+            for _ in (shard..SEQUENCES).step_by(threads) {
+                let tokens: Vec<Token> = (0..LENGTH)
+                    .map(|_| generator.random_range(0..VOCABULARY as Token))
+                    .collect();
+                let start = batch.push(&tokens, PREFIX);
+                choices.extend((PREFIX..LENGTH).map(|place| Choice {
+                    row: start + place - 1,
+                    allowed: vocabulary.clone(),
+                    target: tokens[place] as usize,
+                }));
+            }
+            let generator = ChaCha8Rng::seed_from_u64(1 + shard as u64);
+            Shard {
+                batch,
+                choices,
+                tape: Tape::default(),
+                gradient: vec![0.0; length],
+                generator,
+            }
+        })
+        .collect();
+
+    let mut seconds = Vec::new();
+    for round in 0..rounds + 3 {
         let start = Instant::now();
-        model.forward(&batch, &mut tape, Some(&mut generator));
-        let forward = start.elapsed();
-        let mut d_hidden = vec![1e-3; batch.len() * d];
-        model.backward(&batch, &mut tape, &mut d_hidden, &mut gradient);
-        let total = start.elapsed();
-        if round > 1 {
-            println!(
-                "{} tokens: forward {:.1} ms, with backward {:.1} ms, {:.1} GFLOP/s in the linear layers",
-                batch.len(),
-                forward.as_secs_f64() * 1e3,
-                total.as_secs_f64() * 1e3,
-                6.0 * (linear * batch.len()) as f64 / total.as_secs_f64() / 1e9
-            );
+        shards.par_iter_mut().for_each(|shard| {
+            shard.gradient.fill(0.0);
+            model.forward(&shard.batch, &mut shard.tape, Some(&mut shard.generator));
+            let mut d_hidden;
+            if has("--without-softmax") {
+                d_hidden = vec![1e-3; shard.tape.hidden().len()];
+            } else {
+                d_hidden = vec![0.0; shard.tape.hidden().len()];
+                let hidden = shard.tape.hidden();
+                model.choice_loss(hidden, &shard.choices, &mut d_hidden, &mut shard.gradient);
+            }
+            model.backward(&shard.batch, &mut shard.tape, &mut d_hidden, &mut shard.gradient);
+        });
+        let (first, others) = shards.split_first_mut().expect("at least one shard");
+        for other in others {
+            let chunks = first
+                .gradient
+                .par_chunks_mut(1 << 16)
+                .zip(other.gradient.par_chunks(1 << 16));
+            chunks.for_each(|(sum, more)| sum.iter_mut().zip(more).for_each(|(sum, more)| *sum += more));
+        }
+        if !has("--without-adam") {
+            chain.step(model.values_mut(), &mut first.gradient, round as u64);
+        }
+        // The first rounds touch the memory for the first time.
+        if round >= 3 {
+            seconds.push(start.elapsed().as_secs_f64());
         }
     }
+    seconds.sort_by(f64::total_cmp);
+    let median = (seconds[(rounds - 1) / 2] + seconds[rounds / 2]) / 2.0;
+    let tokens = (SEQUENCES * LENGTH) as f64;
+    let linear = (4 * config.d_model * config.d_model + 2 * config.d_model * config.d_ffn) * config.layers;
+    println!(
+        "{{\"tokens_per_second\": {:.0}, \"step_ms\": {:.1}, \"linear_layers_gflops\": {:.1}}}",
+        tokens / median,
+        median * 1e3,
+        6.0 * linear as f64 * tokens / median / 1e9
+    );
 }

@@ -2,6 +2,7 @@
 #![deny(unsafe_code)]
 
 mod attention_scale;
+mod choices;
 mod config;
 mod decoding;
 mod kernels;
@@ -11,6 +12,7 @@ mod training;
 mod weights;
 
 pub use attention_scale::AttentionScale;
+pub use choices::Choice;
 pub use config::{ConfigError, NormPlacement, TransformerConfig};
 pub use decoding::{Decoder, Node, Steps};
 pub use model::{Model, Token};

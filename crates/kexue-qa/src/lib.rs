@@ -1,1 +1,39 @@
-//! Question answering over a knowledge graph that can only answer with its facts.
+//! Question answering over a knowledge graph that can only answer with its facts (article 8802).
+//!
+//! A model reads a question and spells an answer `S [SEP] P [SEP] M [SEP]` along a prefix index of the graph: subject, relation, sense.
+//! Whatever it says is a fact of the graph.
+//!
+//! - [`read_questions`], [`tie`]: questions, and the facts they mean
+//! - [`QaTask`]: training them, by [`kexue_train::train`]
+//! - [`search`], [`ask`]: answering
+//! - [`evaluate`]: EM, F1, Score, Hits@1
+//! - [`Trained`]: a model on disk
+#![forbid(unsafe_code)]
+
+mod answer;
+mod catalog;
+mod dataset;
+mod embedded;
+mod error;
+mod evaluate;
+mod exact;
+mod lcs;
+mod prompt;
+mod questions;
+mod run;
+mod search;
+mod task;
+mod templates;
+
+pub use answer::{Answer, AskOptions, Candidate, ask};
+pub use dataset::{Example, Tied, gold_facts, tie};
+pub use embedded::embedded;
+pub use error::{Error, Result};
+pub use evaluate::{Case, Scores, evaluate, f1, score};
+pub use lcs::{LcsState, QuestionLcs, lcs_of_texts};
+pub use prompt::MAX_QUESTION_TOKENS;
+pub use questions::{Gold, Question, read_questions};
+pub use run::{RunConfig, Trained};
+pub use search::{ExplainedChoice, Found, LookAhead, MentionUse, SearchOptions, SearchResult, search};
+pub use task::{LossOver, QaSettings, QaTask};
+pub use templates::{expand, read_templates};

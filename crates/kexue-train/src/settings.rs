@@ -42,7 +42,7 @@ impl Default for TrainSettings {
             seed: 0,
             steps: 5_000,
             batch_size: 64,
-            shards: 2,
+            shards: 4,
             learning_rate: 1e-3,
             warmup: 200,
             decay: Decay::Cosine,

@@ -189,7 +189,13 @@ pub fn train(
             }
             let measured = task.validate(&candidate)?;
             if let Some((name, result)) = measured.first() {
-                bar.println(format!("step {}: {name} {result:.4}", progress.step));
+                let line = format!("step {}: {name} {result:.4}", progress.step);
+                // A hidden bar, as in a log file, prints nothing itself.
+                if bar.is_hidden() {
+                    eprintln!("{line}")
+                } else {
+                    bar.println(line)
+                }
                 if *result > progress.best || !progress.best.is_finite() {
                     (progress.best, progress.best_step, progress.stale) = (*result, progress.step, 0);
                     save_model(model_path, &candidate, task.metadata())?;

@@ -1,0 +1,167 @@
+//! `kexue ask`: one question, or a prompt for many.
+
+use crate::output::{Usage, print_json};
+use crate::search_flags::SearchFlags;
+use anyhow::Result;
+use clap::Args;
+use kexue_kg::KnowledgeGraph;
+use kexue_qa::{Answer, AskOptions, Trained, ask, embedded};
+use std::fmt::Write as _;
+use std::io::{BufRead, IsTerminal, Write};
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+/// Answer a question with a fact of a graph, or say "I don't know".
+#[derive(Args)]
+pub struct AskArgs {
+    /// The question; without it, questions are read line by line.
+    question: Option<String>,
+    /// A graph built by `kexue kg build`, with --model; without both, the embedded one: countries and chemical elements.
+    #[arg(long, requires = "model")]
+    kg: Option<PathBuf>,
+    /// The folder of a model trained by `kexue qa train`.
+    #[arg(long, requires = "kg")]
+    model: Option<PathBuf>,
+    /// The least probability of an answer that is given; below it, "I don't know" and exit code 1.
+    #[arg(long, default_value_t = 0.5)]
+    min_confidence: f64,
+    /// Facts shown, the answer included.
+    #[arg(long, default_value_t = 1)]
+    top: usize,
+    /// Show the choices on the way: what was allowed, and how probable.
+    #[arg(long)]
+    explain: bool,
+    /// Print JSON, one object a question.
+    #[arg(long)]
+    json: bool,
+    #[command(flatten)]
+    search: SearchFlags,
+}
+
+/// Runs the command.
+pub fn run(args: &AskArgs) -> Result<ExitCode> {
+    if !(0.0..=1.0).contains(&args.min_confidence) {
+        return Err(Usage(format!(
+            "--min-confidence {} is not within 0 and 1",
+            args.min_confidence
+        ))
+        .into());
+    }
+    let (graph, trained) = match (&args.kg, &args.model) {
+        (Some(kg), Some(model)) => {
+            let (graph, trained) = (KnowledgeGraph::open(kg)?, Trained::open(model)?);
+            trained.check(&graph)?;
+            (graph, trained)
+        }
+        _ => embedded()?,
+    };
+    let options = AskOptions {
+        search: args.search.apply(trained.config.search.clone()),
+        min_confidence: args.min_confidence,
+        top: args.top,
+        explain: args.explain,
+    };
+    let answer = |question: &str| -> Result<Answer> {
+        let mut answers = ask(&graph, &trained.model, &options, &[question])?;
+        answers
+            .pop()
+            .ok_or_else(|| anyhow::anyhow!("no answer to one question"))
+    };
+    if let Some(question) = &args.question {
+        let answer = answer(question)?;
+        show(&answer, args)?;
+        return Ok(ExitCode::from(u8::from(!answer.known)));
+    }
+    let terminal = std::io::stdin().is_terminal();
+    if terminal {
+        eprintln!("Ask about countries and chemical elements, in Chinese or English; an empty line ends.");
+    }
+    let mut lines = std::io::stdin().lock().lines();
+    let mut all_known = true;
+    loop {
+        if terminal {
+            eprint!("> ");
+            std::io::stderr().flush()?;
+        }
+        let Some(line) = lines.next().transpose()? else { break };
+        if line.trim().is_empty() {
+            if terminal {
+                break;
+            }
+            continue;
+        }
+        match answer(&line) {
+            Ok(answer) => {
+                all_known &= answer.known;
+                show(&answer, args)?;
+            }
+            // One bad question does not end the conversation.
+            Err(error) if terminal => eprintln!("{error:#}"),
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(ExitCode::from(u8::from(!all_known)))
+}
+
+fn show(answer: &Answer, args: &AskArgs) -> Result<()> {
+    if args.json {
+        return print_json(answer);
+    }
+    let mut text = String::new();
+    if args.explain {
+        explain(answer, &mut text)?;
+    }
+    match answer.candidates.first() {
+        Some(best) if answer.known => {
+            writeln!(text, "{}", best.objects.join("; "))?;
+        }
+        _ => writeln!(text, "I don't know")?,
+    }
+    for candidate in &answer.candidates {
+        let how = if answer.pinned && candidate.probability >= 1.0 {
+            " (pinned)"
+        } else {
+            ""
+        };
+        let objects = candidate.objects.join("; ");
+        let subject = candidate.full_subject();
+        writeln!(
+            text,
+            "  {subject} · {} · {objects}  {:.1} %{how}",
+            candidate.relation,
+            100.0 * candidate.probability
+        )?;
+    }
+    std::io::stdout().write_all(text.as_bytes())?;
+    Ok(())
+}
+
+/// Choices listed for each step at most.
+const SHOWN: usize = 8;
+
+fn explain(answer: &Answer, text: &mut String) -> Result<()> {
+    for choice in &answer.choices {
+        let prefix = if choice.prefix.is_empty() {
+            "(start)"
+        } else {
+            &choice.prefix
+        };
+        write!(
+            text,
+            "after {prefix} ({:.1} %), {} allowed:",
+            100.0 * choice.prefix_probability,
+            choice.allowed.len()
+        )?;
+        for (name, probability, gain) in choice.allowed.iter().take(SHOWN) {
+            write!(text, "  {name} {:.1} %", 100.0 * probability)?;
+            if *gain > 0 {
+                write!(text, " (look-ahead +{gain})")?;
+            }
+        }
+        if choice.allowed.len() > SHOWN {
+            write!(text, "  …")?;
+        }
+        writeln!(text)?;
+    }
+    Ok(())
+}

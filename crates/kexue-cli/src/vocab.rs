@@ -1,0 +1,52 @@
+//! `kexue vocab`: count a vocabulary from texts.
+
+use anyhow::Result;
+use clap::Args;
+use kexue_kg::open_text;
+use kexue_text::VocabularyBuilder;
+use kexue_train::write_by_rename;
+use std::io::BufRead;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+/// Count a vocabulary from texts: triples and questions, so that the characters of both have a token.
+#[derive(Args)]
+pub struct VocabArgs {
+    /// Text files, `.gz` and `.zst` too.
+    #[arg(required = true)]
+    texts: Vec<PathBuf>,
+    /// The file to write, for `kexue kg build --vocab`.
+    #[arg(long, short)]
+    out: PathBuf,
+    /// Fold ASCII letters to lower case, so that questions need not match the case.
+    #[arg(long)]
+    fold_case: bool,
+    /// The most characters; the others are spelt in bytes.
+    #[arg(long, default_value_t = 20_000)]
+    max_characters: usize,
+    /// The fewest times that a character must have been seen.
+    #[arg(long, default_value_t = 1)]
+    min_count: u64,
+}
+
+/// Runs the command.
+pub fn run(args: &VocabArgs) -> Result<ExitCode> {
+    let mut builder = VocabularyBuilder::new()
+        .fold_case(args.fold_case)
+        .max_characters(args.max_characters)
+        .min_count(args.min_count);
+    for path in &args.texts {
+        for (index, line) in open_text(path)?.lines().enumerate() {
+            let line = line.map_err(|error| kexue_qa::Error::Line {
+                path: path.clone(),
+                line: index + 1,
+                problem: format!("cannot be read: {error}; the text must be UTF-8"),
+            })?;
+            builder.count(&line);
+        }
+    }
+    let vocabulary = builder.build();
+    write_by_rename(&args.out, vocabulary.to_text().as_bytes())?;
+    eprintln!("{} characters", vocabulary.characters().len());
+    Ok(ExitCode::SUCCESS)
+}

@@ -1,0 +1,183 @@
+//! The loss of choosing one token among those allowed: a softmax over a set, not over the vocabulary.
+//!
+//! With the whole vocabulary as the set it is the ordinary cross-entropy; with the tokens that a trie allows it trains the choice that
+//! constrained decoding really makes, at a cost in the size of the set.
+
+use crate::kernels::{Shape, add, add_scaled, dot, matmul, softmax};
+use crate::model::{Model, Token};
+use std::sync::Arc;
+
+/// A choice to be learnt.
+#[derive(Clone, Debug)]
+pub struct Choice {
+    /// Row of the hidden state that decides.
+    pub row: usize,
+    /// What may be chosen, each token once. Choices that share one list are computed together.
+    pub allowed: Arc<[Token]>,
+    /// Which of them is right, as an index into `allowed`.
+    pub target: usize,
+}
+
+/// Lists from this length on are worth a matrix product for all choices that share them.
+const DENSE: usize = 256;
+
+impl Model {
+    /// The summed cross-entropy of some choices, given the hidden states `[tokens, d_model]`. Adds the loss's derivative with respect to
+    /// the hidden states to `d_hidden`, and that of the tied embedding to `gradient`.
+    ///
+    /// # Panics
+    /// When a row, a token or a target is out of range.
+    pub fn choice_loss(&self, hidden: &[f32], choices: &[Choice], d_hidden: &mut [f32], gradient: &mut [f32]) -> f64 {
+        let d = self.config().d_model;
+        let d_embedding = &mut gradient[self.layout().embedding.clone()];
+        let (mut dense, mut loss) = (Vec::<&Choice>::new(), 0.0);
+        let mut scores = Vec::new();
+        for choice in choices {
+            if choice.allowed.len() >= DENSE {
+                dense.push(choice);
+                continue;
+            }
+            let state = &hidden[choice.row * d..][..d];
+            scores.clear();
+            scores.extend(choice.allowed.iter().map(|&token| dot(state, self.embedding(token))));
+            softmax(&mut scores);
+            loss -= log_of(scores[choice.target]);
+            scores[choice.target] -= 1.0;
+            let d_state = &mut d_hidden[choice.row * d..][..d];
+            for (&token, &score) in choice.allowed.iter().zip(&scores) {
+                add_scaled(d_state, self.embedding(token), score);
+                add_scaled(&mut d_embedding[token as usize * d..][..d], state, score);
+            }
+        }
+        dense.sort_by_key(|choice| (choice.allowed.as_ptr() as usize, choice.row));
+        for group in dense.chunk_by(|a, b| Arc::ptr_eq(&a.allowed, &b.allowed)) {
+            loss += self.dense_loss(hidden, group, d_hidden, d_embedding);
+        }
+        loss
+    }
+
+    /// The loss of choices that share one list.
+    fn dense_loss(&self, hidden: &[f32], group: &[&Choice], d_hidden: &mut [f32], d_embedding: &mut [f32]) -> f64 {
+        let (d, allowed) = (self.config().d_model, &group[0].allowed);
+        let gather = |rows: &mut dyn Iterator<Item = &[f32]>| rows.flatten().copied().collect::<Vec<f32>>();
+        let embeddings = gather(&mut allowed.iter().map(|&token| self.embedding(token)));
+        let states = gather(&mut group.iter().map(|choice| &hidden[choice.row * d..][..d]));
+        let (rows, tokens) = (group.len(), allowed.len());
+        let (states_shape, embeddings_shape) = (Shape::dense(rows, d), Shape::dense(tokens, d));
+        let scores_shape = Shape::dense(rows, tokens);
+        let mut scores = vec![0.0; rows * tokens];
+        matmul(
+            &mut scores,
+            scores_shape,
+            &states,
+            states_shape,
+            &embeddings,
+            embeddings_shape.t(),
+            false,
+        );
+        let mut loss = 0.0;
+        for (row, choice) in scores.chunks_exact_mut(tokens).zip(group) {
+            softmax(row);
+            loss -= log_of(row[choice.target]);
+            row[choice.target] -= 1.0;
+        }
+        let mut d_states = vec![0.0; rows * d];
+        matmul(
+            &mut d_states,
+            states_shape,
+            &scores,
+            scores_shape,
+            &embeddings,
+            embeddings_shape,
+            false,
+        );
+        for (row, choice) in d_states.chunks_exact(d).zip(group) {
+            add(&mut d_hidden[choice.row * d..][..d], row);
+        }
+        let mut d_gathered = embeddings;
+        matmul(
+            &mut d_gathered,
+            embeddings_shape,
+            &scores,
+            scores_shape.t(),
+            &states,
+            states_shape,
+            false,
+        );
+        for (row, &token) in d_gathered.chunks_exact(d).zip(allowed.iter()) {
+            add(&mut d_embedding[token as usize * d..][..d], row);
+        }
+        loss
+    }
+}
+
+/// The logarithm, bounded where a probability has underflowed.
+fn log_of(probability: f32) -> f64 {
+    f64::from(probability.max(1e-37)).ln()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::TransformerConfig;
+    use rand::SeedableRng;
+
+    #[test]
+    fn gradients_agree_with_finite_differences_for_short_and_long_lists() {
+        let config = TransformerConfig {
+            d_model: 8,
+            layers: 1,
+            heads: 2,
+            d_ffn: 8,
+            initial_std: 0.5,
+            ..TransformerConfig::new(400)
+        };
+        let mut model = Model::new(config, &mut rand_chacha::ChaCha8Rng::seed_from_u64(4)).unwrap();
+        let mut hidden: Vec<f32> = (0..24).map(|i| (i as f32).sin()).collect();
+        let long: Arc<[Token]> = (0..300).collect();
+        let choices = [
+            Choice {
+                row: 0,
+                allowed: Arc::from([3, 7, 9]),
+                target: 1,
+            },
+            Choice {
+                row: 1,
+                allowed: long.clone(),
+                target: 5,
+            },
+            Choice {
+                row: 2,
+                allowed: long,
+                target: 7,
+            },
+        ];
+        let (mut d_hidden, mut gradient) = (vec![0.0; 24], vec![0.0; model.layout().len()]);
+        model.choice_loss(&hidden, &choices, &mut d_hidden, &mut gradient);
+        let loss = |model: &Model, hidden: &[f32]| {
+            model.choice_loss(hidden, &choices, &mut [0.0; 24], &mut vec![0.0; model.layout().len()])
+        };
+        for i in 0..24 {
+            let kept = hidden[i];
+            hidden[i] = kept + 1e-2;
+            let up = loss(&model, &hidden);
+            hidden[i] = kept - 1e-2;
+            let down = loss(&model, &hidden);
+            hidden[i] = kept;
+            assert!(((up - down) / 2e-2 - f64::from(d_hidden[i])).abs() < 1e-3, "hidden {i}");
+        }
+        for token in [3, 5, 7, 299, 399] {
+            let at = model.layout().embedding.start + token * 8 + 2;
+            let kept = model.values()[at];
+            model.values_mut()[at] = kept + 1e-2;
+            let up = loss(&model, &hidden);
+            model.values_mut()[at] = kept - 1e-2;
+            let down = loss(&model, &hidden);
+            model.values_mut()[at] = kept;
+            assert!(
+                ((up - down) / 2e-2 - f64::from(gradient[at])).abs() < 1e-3,
+                "token {token}"
+            );
+        }
+    }
+}

@@ -1,0 +1,109 @@
+//! Answers for people and programs.
+
+use crate::Result;
+use crate::search::{ExplainedChoice, SearchOptions, search};
+use kexue_kg::{Fact, KnowledgeGraph};
+use kexue_nn::Model;
+use serde::Serialize;
+
+/// A fact and how probable it is.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Candidate {
+    /// The subject, without its sense.
+    pub subject: String,
+    /// Its sense.
+    pub sense: Option<String>,
+    /// The relation.
+    pub relation: String,
+    /// All objects, in the file's order.
+    pub objects: Vec<String>,
+    /// Its probability among all that could be answered.
+    pub probability: f64,
+}
+
+impl Candidate {
+    fn new(fact: Fact, probability: f64) -> Self {
+        let Fact {
+            subject,
+            sense,
+            relation,
+            objects,
+        } = fact;
+        Self {
+            subject,
+            sense,
+            relation,
+            objects,
+            probability,
+        }
+    }
+
+    /// The subject with its sense in full-width brackets.
+    pub fn full_subject(&self) -> String {
+        match &self.sense {
+            Some(sense) => format!("{}（{sense}）", self.subject),
+            None => self.subject.clone(),
+        }
+    }
+}
+
+/// What is answered to a question.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Answer {
+    /// The question.
+    pub question: String,
+    /// Whether the best candidate is probable enough to be given as the answer.
+    pub known: bool,
+    /// Whether the answer was pinned by decree.
+    pub pinned: bool,
+    /// The best fact and its runners-up.
+    pub candidates: Vec<Candidate>,
+    /// The choices on the way, when asked for.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub choices: Vec<ExplainedChoice>,
+}
+
+/// How to answer.
+#[derive(Clone, Debug, PartialEq)]
+pub struct AskOptions {
+    /// The search.
+    pub search: SearchOptions,
+    /// The least probability of an answer that is given.
+    pub min_confidence: f64,
+    /// Candidates shown, the best one included.
+    pub top: usize,
+    /// Whether to tell the choices.
+    pub explain: bool,
+}
+
+/// Answers questions.
+///
+/// # Errors
+/// When a question cannot be asked, or the graph is damaged.
+pub fn ask(graph: &KnowledgeGraph, model: &Model, options: &AskOptions, questions: &[&str]) -> Result<Vec<Answer>> {
+    let results = search(graph, model, &options.search, questions, options.explain)?;
+    questions
+        .iter()
+        .zip(results)
+        .map(|(&question, result)| {
+            let pin = None.map(|fact| Candidate::new(fact, 1.0));
+            let pinned = pin.is_some();
+            let found = result.found.iter().take(options.top.max(1)).map(|found| {
+                let fact = graph.fact(found.key)?;
+                Ok(Candidate::new(fact, found.log_probability.exp()))
+            });
+            let candidates: Vec<Candidate> = pin.into_iter().map(Ok).chain(found).collect::<Result<_>>()?;
+            let known = candidates
+                .first()
+                .is_some_and(|best| best.probability >= options.min_confidence);
+            let choices = result.choices;
+            Ok(Answer {
+                question: question.to_owned(),
+                known,
+                pinned,
+                candidates,
+                choices,
+            })
+        })
+        .collect()
+}

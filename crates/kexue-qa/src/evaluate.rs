@@ -1,0 +1,187 @@
+//! Scores of answers: EM, F1 and Score of article 8802, Hits@1, and what was wrong.
+
+use crate::Result;
+use crate::dataset::gold_facts;
+use crate::lcs::lcs_of_texts;
+use crate::questions::{Gold, Question};
+use crate::search::{SearchOptions, SearchResult, search};
+use kexue_kg::{Fact, KnowledgeGraph};
+use kexue_nn::Model;
+use kexue_trie::Key;
+use serde::Serialize;
+
+/// A question to be scored.
+#[derive(Clone, Debug)]
+pub struct Case {
+    /// The question and its gold answer.
+    pub question: Question,
+    /// The keys of the facts that the gold answer can mean.
+    pub gold_keys: Vec<Key>,
+    gold_objects: Vec<String>,
+}
+
+impl Case {
+    /// Prepares questions for scoring.
+    ///
+    /// # Errors
+    /// When the graph is damaged.
+    pub fn prepare(graph: &KnowledgeGraph, questions: Vec<Question>) -> Result<Vec<Self>> {
+        questions
+            .into_iter()
+            .map(|question| {
+                let gold_keys: Vec<Key> = gold_facts(graph, &question.gold)?
+                    .into_iter()
+                    .map(|(key, _)| key)
+                    .collect();
+                let gold_objects = match (&question.gold, gold_keys.first()) {
+                    (
+                        Gold::Fact {
+                            object: Some(object), ..
+                        },
+                        _,
+                    ) => vec![object.clone()],
+                    (Gold::Answers { answers, .. }, _) => answers.clone(),
+                    // No object in the file: the graph's own.
+                    (_, Some(&key)) => graph.fact(key)?.objects,
+                    _ => Vec::new(),
+                };
+                Ok(Self {
+                    question,
+                    gold_keys,
+                    gold_objects,
+                })
+            })
+            .collect()
+    }
+}
+
+/// Sums over questions.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
+pub struct Scores {
+    /// Questions scored.
+    pub questions: usize,
+    /// First object equals the gold object, in percent.
+    pub exact_match: f64,
+    /// `2·LCS/(len+len)` over characters of the two, in percent.
+    pub f1: f64,
+    /// `(EM+F1)/2`.
+    pub score: f64,
+    /// First object is one of the gold answers, in percent.
+    pub hits_at_1: f64,
+    /// The fact is the gold fact, in percent.
+    pub fact: f64,
+    /// Questions whose subject is wrong.
+    pub wrong_subject: usize,
+    /// Right subject, wrong relation.
+    pub wrong_relation: usize,
+    /// Right subject and relation, wrong sense.
+    pub wrong_sense: usize,
+    /// Questions whose gold fact is not in the graph; they count as wrong.
+    pub not_in_graph: usize,
+}
+
+impl Scores {
+    /// The numbers by name, the one to maximise first.
+    pub fn as_named(&self) -> Vec<(String, f64)> {
+        [
+            ("score", self.score),
+            ("exact_match", self.exact_match),
+            ("f1", self.f1),
+            ("hits_at_1", self.hits_at_1),
+            ("fact", self.fact),
+        ]
+        .map(|(name, value)| (name.to_owned(), value))
+        .to_vec()
+    }
+}
+
+/// F1 of article 8802: `2·LCS(a, b)/(len a + len b)` over characters; two empty texts are alike.
+pub fn f1(a: &str, b: &str) -> f64 {
+    let length = a.chars().count() + b.chars().count();
+    if length == 0 {
+        1.0
+    } else {
+        2.0 * lcs_of_texts(a, b) as f64 / length as f64
+    }
+}
+
+/// Answers questions and scores the answers.
+///
+/// # Errors
+/// When a question cannot be asked, or the graph is damaged.
+pub fn evaluate(
+    graph: &KnowledgeGraph,
+    model: &Model,
+    options: &SearchOptions,
+    cases: &[Case],
+) -> Result<(Scores, Vec<SearchResult>)> {
+    let texts: Vec<&str> = cases.iter().map(|case| case.question.text.as_str()).collect();
+    let results = search(graph, model, options, &texts, false)?;
+    let scores = score(graph, cases, &results)?;
+    Ok((scores, results))
+}
+
+/// Scores results.
+///
+/// # Errors
+/// When the graph is damaged.
+pub fn score(graph: &KnowledgeGraph, cases: &[Case], results: &[SearchResult]) -> Result<Scores> {
+    let mut scores = Scores {
+        questions: cases.len(),
+        ..Scores::default()
+    };
+    let mut f1_sum = 0.0;
+    let (mut exact, mut hits, mut facts) = (0, 0, 0);
+    for (case, result) in cases.iter().zip(results) {
+        let gold = case.gold_keys.first().map(|&key| graph.fact(key)).transpose()?;
+        scores.not_in_graph += usize::from(gold.is_none());
+        let Some(best) = result.found.first() else { continue };
+        let fact = graph.fact(best.key)?;
+        let object = fact.objects.first().map_or("", String::as_str);
+        let gold_object = case.gold_objects.first().map_or("", String::as_str);
+        exact += usize::from(object == gold_object);
+        hits += usize::from(case.gold_objects.iter().any(|gold| gold == object));
+        f1_sum += f1(object, gold_object);
+        if case.gold_keys.contains(&best.key) {
+            facts += 1;
+        } else if let Some(gold) = gold {
+            *wrong_part(&mut scores, &fact, &gold) += 1;
+        }
+    }
+    let percent = |count: f64| {
+        if cases.is_empty() {
+            0.0
+        } else {
+            100.0 * count / cases.len() as f64
+        }
+    };
+    scores.exact_match = percent(exact as f64);
+    scores.f1 = percent(f1_sum);
+    scores.score = (scores.exact_match + scores.f1) / 2.0;
+    scores.hits_at_1 = percent(hits as f64);
+    scores.fact = percent(facts as f64);
+    Ok(scores)
+}
+
+fn wrong_part<'s>(scores: &'s mut Scores, fact: &Fact, gold: &Fact) -> &'s mut usize {
+    if fact.subject != gold.subject {
+        &mut scores.wrong_subject
+    } else if fact.relation != gold.relation {
+        &mut scores.wrong_relation
+    } else {
+        &mut scores.wrong_sense
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn f1_is_over_characters() {
+        assert_eq!(f1("周迅", "周迅"), 1.0);
+        assert_eq!(f1("周迅2013", "周迅"), 2.0 * 2.0 / 8.0);
+        assert_eq!(f1("", ""), 1.0);
+        assert_eq!(f1("a", ""), 0.0);
+    }
+}

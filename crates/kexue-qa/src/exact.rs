@@ -1,0 +1,134 @@
+//! Exact rescoring: once the subject is closed there are few facts left, so all of them are scored, in one call for all questions.
+
+use crate::Result;
+use crate::prompt::Facts;
+use crate::search::{Context, Found, Hypothesis, Search, State};
+use kexue_nn::{Decoder, Node, Steps};
+use kexue_trie::{Allowed, Token};
+use std::ops::Range;
+use std::sync::Arc;
+
+/// A place in the tree of a subject's facts where there is more than one way to go on.
+struct Branch {
+    range: Range<usize>,
+    depth: usize,
+    node: Node,
+}
+
+/// A subject of the beam and the tree of its facts.
+struct Tree {
+    state: usize,
+    hypothesis: usize,
+    facts: Arc<Facts>,
+    branches: Vec<Branch>,
+}
+
+/// Replaces the hypotheses of every question by all facts of their subjects, each with the product of its choices' probabilities.
+pub(crate) fn rescore(search: Search<'_>, decoder: &mut Decoder<'_>, states: &mut [State]) -> Result<()> {
+    let mut steps = decoder.steps();
+    let mut trees = Vec::new();
+    for (state_index, state) in states.iter_mut().enumerate() {
+        for (hypothesis_index, hypothesis) in state.beam.iter_mut().enumerate() {
+            let Some(subject) = hypothesis.subject.clone() else {
+                continue;
+            };
+            let facts = state.prompt.facts(search.graph.index(), &subject)?;
+            let mut tree = Tree {
+                state: state_index,
+                hypothesis: hypothesis_index,
+                facts,
+                branches: Vec::new(),
+            };
+            if tree.facts.len() > 1 {
+                let node = hypothesis.compute(&mut steps);
+                tree.plan(&mut steps, node);
+            }
+            trees.push(tree);
+        }
+    }
+    if !steps.is_empty() {
+        decoder.extend(&steps);
+    }
+    for tree in &trees {
+        let state = &mut states[tree.state];
+        let found = tree.score(search, decoder, state);
+        state.result.found.extend(found);
+    }
+    Ok(())
+}
+
+impl Tree {
+    /// Finds the branches and adds the tokens that lead to them to the steps.
+    fn plan(&mut self, steps: &mut Steps, root: Node) {
+        let mut open = vec![(0..self.facts.len(), 0, root)];
+        while let Some((range, depth, node)) = open.pop() {
+            let groups = self.groups(range.clone(), depth);
+            if groups.len() > 1 {
+                self.branches.push(Branch { range, depth, node });
+            }
+            for (token, group) in groups {
+                if let (Some(token), true) = (token, group.len() > 1) {
+                    open.push((group, depth + 1, steps.push(node, token)));
+                }
+            }
+        }
+    }
+
+    /// The facts of a range by their token at `depth`; `None` for one that ends there.
+    fn groups(&self, range: Range<usize>, depth: usize) -> Vec<(Option<Token>, Range<usize>)> {
+        let mut groups: Vec<(Option<Token>, Range<usize>)> = Vec::new();
+        for fact in range {
+            let token = self.facts.suffix(fact).get(depth).copied();
+            match groups.last_mut() {
+                Some((last, group)) if *last == token => group.end = fact + 1,
+                _ => groups.push((token, fact..fact + 1)),
+            }
+        }
+        groups
+    }
+
+    fn score(&self, search: Search<'_>, decoder: &Decoder<'_>, state: &mut State) -> Vec<Found> {
+        let hypothesis: &Hypothesis = &state.beam[self.hypothesis];
+        let mut log_probabilities = vec![hypothesis.log_probability; self.facts.len()];
+        for branch in &self.branches {
+            let groups = self.groups(branch.range.clone(), branch.depth);
+            let prefix = &self.facts.suffix(branch.range.start)[..branch.depth];
+            let ends_here = groups.iter().find(|(token, _)| token.is_none());
+            let allowed = Allowed {
+                tokens: groups.iter().filter_map(|(token, _)| *token).collect(),
+                terminal: ends_here.map(|(_, group)| self.facts.keys[group.start]),
+            };
+            let context = Context {
+                prompt: &state.prompt,
+                allowed: &allowed,
+                mentioned: &[],
+                facts: search
+                    .looks_ahead()
+                    .then(|| (&*self.facts, prefix, branch.range.clone())),
+            };
+            let distribution = search.distribution(decoder, branch.node, &context);
+            if search.explain {
+                let subject = hypothesis.subject.iter().flat_map(|subject| subject.tokens.iter());
+                let whole: Vec<Token> = subject.chain(prefix).copied().collect();
+                let probability = log_probabilities[branch.range.start].exp();
+                state
+                    .result
+                    .choices
+                    .push(search.explained(&whole, probability, &allowed, &distribution));
+            }
+            // The distribution lists the tokens first and the terminal last.
+            let in_order = groups.iter().filter(|(token, _)| token.is_some()).chain(ends_here);
+            for ((_, group), log_probability) in in_order.zip(distribution.log_probabilities) {
+                for fact in group.clone() {
+                    log_probabilities[fact] += log_probability;
+                }
+            }
+        }
+        self.facts
+            .keys
+            .iter()
+            .zip(log_probabilities)
+            .map(|(&key, log_probability)| Found { key, log_probability })
+            .collect()
+    }
+}

@@ -1,0 +1,214 @@
+//! A question as the search sees it.
+
+use crate::lcs::{LcsState, QuestionLcs};
+use crate::{Error, Result};
+use kexue_kg::KnowledgeGraph;
+use kexue_text::{CLS, SEP};
+use kexue_trie::{Handle, Key, PrefixIndex, Token};
+use std::collections::HashMap;
+use std::ops::{ControlFlow, Range};
+use std::sync::Arc;
+
+/// The longest question, in tokens: far beyond what people ask, short enough for the square of it.
+pub const MAX_QUESTION_TOKENS: usize = 512;
+
+/// A question's tokens, `[CLS] Q [SEP]`, and what is looked up for it once.
+#[derive(Debug)]
+pub(crate) struct Prompt {
+    pub tokens: Vec<Token>,
+    pub lcs: QuestionLcs,
+    pub mentions: Mentions,
+    facts: HashMap<Handle, Arc<Facts>>,
+}
+
+impl Prompt {
+    pub fn new(graph: &KnowledgeGraph, question: &str, with_mentions: bool) -> Result<Self> {
+        let question = question.trim();
+        if question.is_empty() {
+            return Err(Error::Question("is empty".to_owned()));
+        }
+        let mut tokens = vec![CLS];
+        graph.vocabulary().encode_into(question, &mut tokens);
+        if tokens.len() > MAX_QUESTION_TOKENS {
+            let problem = format!("has {} tokens; {MAX_QUESTION_TOKENS} is the most", tokens.len() - 1);
+            return Err(Error::Question(problem));
+        }
+        let mentions = if with_mentions {
+            Mentions::find(graph, &tokens[1..])?
+        } else {
+            Mentions::default()
+        };
+        tokens.push(SEP);
+        Ok(Self {
+            lcs: QuestionLcs::new(&tokens),
+            tokens,
+            mentions,
+            facts: HashMap::new(),
+        })
+    }
+
+    /// The facts of a subject, enumerated once.
+    pub fn facts(&mut self, index: &dyn PrefixIndex, subject: &Subject) -> Result<Arc<Facts>> {
+        if let Some(facts) = self.facts.get(&subject.at) {
+            return Ok(facts.clone());
+        }
+        let facts = Arc::new(Facts::load(index, &self.lcs, subject)?);
+        self.facts.insert(subject.at, facts.clone());
+        Ok(facts)
+    }
+}
+
+/// A closed subject: its tokens with the separator, and where they lead.
+#[derive(Clone, Debug)]
+pub(crate) struct Subject {
+    pub at: Handle,
+    pub tokens: Arc<[Token]>,
+}
+
+/// The subjects of the graph that occur in a question, each once, in the order of their tokens.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Mentions {
+    /// Tokens with the closing separator.
+    subjects: Vec<Vec<Token>>,
+}
+
+impl Mentions {
+    /// The subjects in a question's tokens (without `[CLS]` and `[SEP]`).
+    pub fn find(graph: &KnowledgeGraph, question: &[Token]) -> Result<Self> {
+        let mut subjects = Vec::new();
+        graph.mentions(question, &mut |range: Range<usize>, _| {
+            let mut tokens = question[range].to_vec();
+            tokens.push(SEP);
+            subjects.push(tokens);
+        })?;
+        subjects.sort_unstable();
+        subjects.dedup();
+        Ok(Self { subjects })
+    }
+
+    /// All of them.
+    pub fn all(&self) -> Range<usize> {
+        0..self.subjects.len()
+    }
+
+    /// The tokens that continue the subjects of a range, all alike in their first `depth` tokens; ascending.
+    pub fn allowed(&self, range: Range<usize>, depth: usize, tokens: &mut Vec<Token>) {
+        tokens.clear();
+        tokens.extend(self.subjects[range].iter().filter_map(|subject| subject.get(depth)));
+        tokens.dedup();
+    }
+
+    /// Those of the range whose token at `depth` is this one.
+    pub fn narrow(&self, range: Range<usize>, depth: usize, token: Token) -> Range<usize> {
+        let here = &self.subjects[range.clone()];
+        let start = here.partition_point(|subject| subject.get(depth) < Some(&token));
+        let end = here.partition_point(|subject| subject.get(depth) <= Some(&token));
+        range.start + start..range.start + end
+    }
+}
+
+/// Everything that may follow a closed subject, in the order of the tokens.
+#[derive(Debug)]
+pub(crate) struct Facts {
+    tokens: Vec<Token>,
+    ends: Vec<usize>,
+    pub keys: Vec<Key>,
+    /// Longest common subsequence of the question and `S [SEP] P [SEP] M`, for each fact.
+    lcs: Vec<u32>,
+    /// The state after `S [SEP]`.
+    after_subject: LcsState,
+}
+
+impl Facts {
+    fn load(index: &dyn PrefixIndex, lcs: &QuestionLcs, subject: &Subject) -> Result<Self> {
+        let mut after_subject = lcs.start();
+        for &token in subject.tokens.iter() {
+            lcs.advance(&mut after_subject, token);
+        }
+        let (mut tokens, mut ends, mut keys, mut lengths) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+        // States after each token of the fact before: its successor shares a prefix with it.
+        let mut states = vec![after_subject.clone()];
+        let mut before: Vec<Token> = Vec::new();
+        index.completions(subject.at, &mut |suffix, key| {
+            let shared = before.iter().zip(suffix).take_while(|(a, b)| a == b).count();
+            states.truncate(shared + 1);
+            for &token in &suffix[shared..] {
+                let mut state = states[states.len() - 1].clone();
+                lcs.advance(&mut state, token);
+                states.push(state);
+            }
+            before.clear();
+            before.extend_from_slice(suffix);
+            // The closing separator does not count.
+            lengths.push(lcs.length(&states[suffix.len().saturating_sub(1)]) as u32);
+            tokens.extend_from_slice(suffix);
+            ends.push(tokens.len());
+            keys.push(key);
+            ControlFlow::Continue(())
+        })?;
+        Ok(Self {
+            tokens,
+            ends,
+            keys,
+            lcs: lengths,
+            after_subject,
+        })
+    }
+
+    pub fn len(&self) -> usize {
+        self.keys.len()
+    }
+
+    /// The tokens of a fact after its subject.
+    pub fn suffix(&self, fact: usize) -> &[Token] {
+        let start = if fact == 0 { 0 } else { self.ends[fact - 1] };
+        &self.tokens[start..self.ends[fact]]
+    }
+
+    /// The facts of a range whose token at `depth` is this one; all are alike before it.
+    pub fn narrow(&self, range: Range<usize>, depth: usize, token: Token) -> Range<usize> {
+        let at = |fact: usize| self.suffix(fact).get(depth).copied();
+        let start = partition(range.clone(), |fact| at(fact) < Some(token));
+        let end = partition(start..range.end, |fact| at(fact) <= Some(token));
+        start..end
+    }
+
+    /// The facts that begin so after their subject.
+    pub fn with_prefix(&self, prefix: &[Token]) -> Range<usize> {
+        prefix
+            .iter()
+            .enumerate()
+            .fold(0..self.len(), |range, (depth, &token)| self.narrow(range, depth, token))
+    }
+
+    /// How much the best fact through each token would add to the longest common subsequence of question and prefix: article 8802's Δ.
+    pub fn gains(&self, lcs: &QuestionLcs, prefix: &[Token], range: Range<usize>, allowed: &[Token]) -> Vec<u32> {
+        let mut state = self.after_subject.clone();
+        for &token in prefix {
+            lcs.advance(&mut state, token);
+        }
+        let now = lcs.length(&state) as u32;
+        allowed
+            .iter()
+            .map(|&token| {
+                let through = self.narrow(range.clone(), prefix.len(), token);
+                let best = self.lcs[through].iter().copied().max().unwrap_or(0);
+                best.saturating_sub(now)
+            })
+            .collect()
+    }
+}
+
+/// The first of a range for which `before` no longer holds.
+fn partition(range: Range<usize>, before: impl Fn(usize) -> bool) -> usize {
+    let (mut low, mut high) = (range.start, range.end);
+    while low < high {
+        let middle = low + (high - low) / 2;
+        if before(middle) {
+            low = middle + 1;
+        } else {
+            high = middle;
+        }
+    }
+    low
+}

@@ -1,0 +1,265 @@
+//! Reading questions.
+//!
+//! Three forms, told apart by their first line:
+//! - tab-separated `question ⇥ S ⇥ P [⇥ O …]`,
+//! - KgCLUE's JSON Lines, `{"question": …, "answer": "S ||| P ||| O"}`,
+//! - MetaQA's `question with [entity] ⇥ answer|answer`, where the relation is to be inferred.
+//!
+//! Files ending in `.gz` or `.zst` are read through.
+
+use crate::{Error, Result};
+use serde::Deserialize;
+use std::io::BufRead;
+use std::path::Path;
+
+/// What the right answer is said to be.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Gold {
+    /// A fact.
+    Fact {
+        /// The subject, perhaps with its sense in brackets.
+        subject: String,
+        /// The relation.
+        relation: String,
+        /// The object, where the file has one.
+        object: Option<String>,
+    },
+    /// The objects of a fact whose relation is not said.
+    Answers {
+        /// The entity that the question is about.
+        entity: String,
+        /// All answers.
+        answers: Vec<String>,
+    },
+    /// Nothing: a question to be answered only.
+    Unknown,
+}
+
+/// A question of a file.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Question {
+    /// The number the file gives it, or that of its line, from 0.
+    pub id: u64,
+    /// The text.
+    pub text: String,
+    /// The right answer.
+    pub gold: Gold,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Form {
+    Facts,
+    JsonLines,
+    Answers,
+    Plain,
+}
+
+#[derive(Deserialize)]
+struct JsonLine {
+    id: Option<u64>,
+    question: String,
+    answer: Option<String>,
+}
+
+/// Reads a file of questions. With `plain`, lines of nothing but a question are a fourth form.
+///
+/// # Errors
+/// When the file cannot be read; or names the line, what was expected and what was found.
+pub fn read_questions(path: &Path, plain: bool) -> Result<Vec<Question>> {
+    let reader = kexue_kg::open_text(path)?;
+    let mut form = None;
+    let mut questions = Vec::new();
+    for (index, line) in reader.lines().enumerate() {
+        let problem = |problem: String| Error::Line {
+            path: path.to_path_buf(),
+            line: index + 1,
+            problem,
+        };
+        let line = line.map_err(|error| problem(format!("cannot be read: {error}; the text must be UTF-8")))?;
+        let line = line.trim_end_matches(['\r', '\n']);
+        if line.trim().is_empty() {
+            continue;
+        }
+        let form = *form.get_or_insert_with(|| form_of(line));
+        if form == Form::Plain && !plain {
+            return Err(problem(
+                "expected `question<tab>S<tab>P[<tab>O]`, `question with [entity]<tab>answer|answer` or a JSON object"
+                    .to_owned(),
+            ));
+        }
+        let mut question = parse(line, form).map_err(problem)?;
+        if question.id == u64::MAX {
+            question.id = index as u64;
+        }
+        questions.push(question);
+    }
+    if questions.is_empty() {
+        let problem = "holds no questions".to_owned();
+        return Err(Error::File {
+            path: path.to_path_buf(),
+            problem,
+        });
+    }
+    Ok(questions)
+}
+
+fn form_of(line: &str) -> Form {
+    if line.starts_with('{') {
+        return Form::JsonLines;
+    }
+    match line.matches('\t').count() {
+        0 => Form::Plain,
+        1 => Form::Answers,
+        _ => Form::Facts,
+    }
+}
+
+fn parse(line: &str, form: Form) -> std::result::Result<Question, String> {
+    match form {
+        Form::Plain => Ok(Question {
+            id: u64::MAX,
+            text: line.trim().to_owned(),
+            gold: Gold::Unknown,
+        }),
+        Form::Facts => {
+            let fields: Vec<&str> = line.split('\t').map(str::trim).collect();
+            let [text, subject, relation, rest @ ..] = &fields[..] else {
+                return Err(format!(
+                    "expected at least 3 fields separated by tabs, found {}",
+                    fields.len()
+                ));
+            };
+            for (name, value) in [("question", text), ("subject", subject), ("relation", relation)] {
+                if value.is_empty() {
+                    return Err(format!("the {name} is empty"));
+                }
+            }
+            let object = rest
+                .first()
+                .filter(|object| !object.is_empty())
+                .map(|&object| object.to_owned());
+            let gold = Gold::Fact {
+                subject: (*subject).to_owned(),
+                relation: (*relation).to_owned(),
+                object,
+            };
+            Ok(Question {
+                id: u64::MAX,
+                text: (*text).to_owned(),
+                gold,
+            })
+        }
+        Form::JsonLines => {
+            let line: JsonLine = serde_json::from_str(line)
+                .map_err(|error| format!("expected a JSON object with `question` and `answer`: {error}"))?;
+            let gold = match &line.answer {
+                None => Gold::Unknown,
+                Some(answer) => {
+                    let fields: Vec<&str> = answer.splitn(3, "|||").map(str::trim).collect();
+                    let [subject, relation, object] = fields[..] else {
+                        return Err(format!("field `answer`: expected `S ||| P ||| O`, found `{answer}`"));
+                    };
+                    Gold::Fact {
+                        subject: subject.to_owned(),
+                        relation: relation.to_owned(),
+                        object: Some(object.to_owned()),
+                    }
+                }
+            };
+            Ok(Question {
+                id: line.id.unwrap_or(u64::MAX),
+                text: line.question,
+                gold,
+            })
+        }
+        Form::Answers => {
+            let fields: Vec<&str> = line.split('\t').collect();
+            let [text, answers] = fields[..] else {
+                return Err(format!("expected 2 fields separated by a tab, found {}", fields.len()));
+            };
+            let marked = text.split_once('[').and_then(|(before, rest)| {
+                let (entity, after) = rest.split_once(']')?;
+                Some((format!("{before}{entity}{after}"), entity.to_owned()))
+            });
+            let Some((text, entity)) = marked else {
+                return Err(
+                    "the question must name its entity in square brackets, as in `who directed [Kismet]`".to_owned(),
+                );
+            };
+            let answers: Vec<String> = answers.split('|').map(|answer| answer.trim().to_owned()).collect();
+            Ok(Question {
+                id: u64::MAX,
+                text,
+                gold: Gold::Answers { entity, answers },
+            })
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(text: &str) -> std::result::Result<Vec<Question>, String> {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("q.txt");
+        std::fs::write(&path, text).unwrap();
+        read_questions(&path, false).map_err(|error| {
+            let message = error.to_string();
+            message
+                .split_once("q.txt")
+                .map_or(message.clone(), |(_, rest)| rest.to_owned())
+        })
+    }
+
+    #[test]
+    fn the_three_forms() {
+        let fact = |object: Option<&str>| Gold::Fact {
+            subject: "S（M）".to_owned(),
+            relation: "P".to_owned(),
+            object: object.map(str::to_owned),
+        };
+        assert_eq!(read("Q?\tS（M）\tP\n").unwrap()[0].gold, fact(None));
+        assert_eq!(read("Q?\tS（M）\tP\tO\tanswer\n").unwrap()[0].gold, fact(Some("O")));
+        let json = read("{\"id\": 7, \"question\": \"Q?\", \"answer\": \"S（M） ||| P ||| O\"}\n").unwrap();
+        assert_eq!((json[0].id, &json[0].gold), (7, &fact(Some("O"))));
+        let answers = read("\nwho directed [Kismet] \tA|B\n").unwrap();
+        assert_eq!(answers[0].text, "who directed Kismet ");
+        assert_eq!(answers[0].id, 1, "the line's number, from 0");
+        let gold = Gold::Answers {
+            entity: "Kismet".to_owned(),
+            answers: vec!["A".to_owned(), "B".to_owned()],
+        };
+        assert_eq!(answers[0].gold, gold);
+    }
+
+    #[test]
+    fn names_the_line_and_what_is_wrong() {
+        assert!(
+            read("only a question\n")
+                .unwrap_err()
+                .starts_with(":1: expected `question<tab>S<tab>P")
+        );
+        assert_eq!(
+            read("Q\tS\tP\nQ\tS\n").unwrap_err(),
+            ":2: expected at least 3 fields separated by tabs, found 2"
+        );
+        assert_eq!(read("Q\t\tP\n").unwrap_err(), ":1: the subject is empty");
+        assert!(
+            read("{\"question\": \"Q\", \"answer\": \"S | P\"}\n")
+                .unwrap_err()
+                .contains("field `answer`")
+        );
+        assert!(
+            read("{\"answer\": 1}\n")
+                .unwrap_err()
+                .starts_with(":1: expected a JSON object")
+        );
+        assert!(
+            read("who directed Kismet\tA\n")
+                .unwrap_err()
+                .contains("square brackets")
+        );
+        assert_eq!(read("\n").unwrap_err(), ": holds no questions");
+    }
+}

@@ -1,0 +1,336 @@
+//! What a training step of question answering is.
+
+use crate::catalog::Catalog;
+use crate::dataset::Example;
+use crate::evaluate::{Case, evaluate};
+use crate::prompt::Mentions;
+use crate::search::SearchOptions;
+use crate::{Error, Result};
+use kexue_kg::{KnowledgeGraph, Order};
+use kexue_nn::{Choice, Model};
+use kexue_text::{CLS, SEP};
+use kexue_train::{Loss, Scratch, Task, TrainError};
+use kexue_trie::{Allowed, Token};
+use rand::Rng;
+use rand::seq::IndexedRandom;
+use rand_chacha::ChaCha8Rng;
+use serde::{Deserialize, Serialize};
+use std::collections::HashMap;
+use std::ops::ControlFlow;
+use std::sync::Arc;
+
+/// What the softmax of the loss is taken over.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum LossOver {
+    /// The whole vocabulary, at every token of the answer: the ordinary cross-entropy.
+    Vocabulary,
+    /// The tokens that the index allows: constrained training.
+    Allowed,
+    /// As `Allowed`, but subjects are chosen among those that occur in the question.
+    #[default]
+    Mentioned,
+}
+
+/// How training questions are made.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct QaSettings {
+    /// What the softmax of the loss is taken over.
+    pub loss_over: LossOver,
+    /// Probability that a question gets another subject, and where it names its relation, another relation.
+    pub swap: f32,
+    /// Relations from elsewhere in the graph that are added to a subject's facts as wrong choices.
+    pub negatives: usize,
+}
+
+impl Default for QaSettings {
+    fn default() -> Self {
+        Self {
+            loss_over: LossOver::default(),
+            swap: 0.5,
+            negatives: 8,
+        }
+    }
+}
+
+/// Question answering over a graph as a task to train.
+pub struct QaTask<'a> {
+    graph: &'a KnowledgeGraph,
+    settings: QaSettings,
+    examples: Vec<Example>,
+    catalog: Option<Catalog>,
+    vocabulary: Arc<[Token]>,
+    /// What may begin an answer: one list for all examples.
+    root: Arc<[Token]>,
+    validation: Vec<Case>,
+    search: SearchOptions,
+}
+
+impl<'a> QaTask<'a> {
+    /// A task; `validation` is decoded with `search`.
+    ///
+    /// # Errors
+    /// When the graph is damaged.
+    pub fn new(
+        graph: &'a KnowledgeGraph,
+        settings: QaSettings,
+        examples: Vec<Example>,
+        validation: Vec<Case>,
+        search: SearchOptions,
+    ) -> Result<Self> {
+        let catalog = if settings.swap > 0.0 || settings.negatives > 0 {
+            Some(Catalog::new(graph)?)
+        } else {
+            None
+        };
+        let mut root = Allowed::default();
+        graph.index().allowed(graph.index().root(), &mut root)?;
+        Ok(Self {
+            graph,
+            settings,
+            examples,
+            catalog,
+            vocabulary: (0..graph.vocabulary().len() as Token).collect(),
+            root: root.tokens.into(),
+            validation,
+            search,
+        })
+    }
+
+    /// The example as it is, or with its subject (and relation) swapped.
+    fn vary(&self, example: &Example, generator: &mut ChaCha8Rng) -> Example {
+        let unchanged = || example.clone();
+        let Some(catalog) = &self.catalog else {
+            return unchanged();
+        };
+        if !generator.random_bool(f64::from(self.settings.swap.clamp(0.0, 1.0))) {
+            return unchanged();
+        }
+        let parts: Vec<&[Token]> = example.path.split(|&token| token == SEP).collect();
+        let [subject, second, third, ..] = parts[..] else {
+            return unchanged();
+        };
+        let relation = match self.graph.order() {
+            Order::SubjectRelationSense => second,
+            Order::SubjectSenseRelation => third,
+        };
+        let Some(at) = find(&example.question, subject) else {
+            return unchanged();
+        };
+        let mut question = vec![
+            example.question[..at].to_vec(),
+            example.question[at + subject.len()..].to_vec(),
+        ];
+        // A relation of one token may stand there by chance.
+        let literal = (relation.len() > 1)
+            .then(|| (0..2).find_map(|side| Some((side, find(&question[side], relation)?))))
+            .flatten()
+            .filter(|_| generator.random_bool(0.5));
+        let fact = match literal {
+            Some(_) => catalog.any_fact(generator),
+            None => catalog
+                .relation_number(relation)
+                .and_then(|number| catalog.fact_of_relation(number, generator)),
+        };
+        let Some(fact) = fact else { return unchanged() };
+        if let Some((side, at)) = literal {
+            question[side].splice(at..at + relation.len(), catalog.relation(fact.relation).iter().copied());
+        }
+        let question = [&question[0], catalog.subject(fact), &question[1]].concat();
+        Example {
+            question,
+            path: catalog.path(fact),
+        }
+    }
+
+    /// The choices along an example's path: position in the path, what is allowed, and which of it is right.
+    fn choices(&self, example: &Example, generator: &mut ChaCha8Rng) -> Result<Vec<(usize, Arc<[Token]>, usize)>> {
+        if self.settings.loss_over == LossOver::Vocabulary {
+            let choice = |(at, &token): (usize, &Token)| (at, self.vocabulary.clone(), token as usize);
+            return Ok(example.path.iter().enumerate().map(choice).collect());
+        }
+        let mut choices = Vec::new();
+        let mut add = |at: usize, allowed: Arc<[Token]>| -> Result<()> {
+            if allowed.len() > 1 {
+                let target = allowed.binary_search(&example.path[at]);
+                let outside = |_| Error::DeadEnd(self.graph.vocabulary().decode(&example.path[..at]));
+                choices.push((at, allowed, target.map_err(outside)?));
+            }
+            Ok(())
+        };
+        let index = self.graph.index();
+        let subject_end = example
+            .path
+            .iter()
+            .position(|&token| token == SEP)
+            .map_or(0, |at| at + 1);
+        let mentions = match self.settings.loss_over {
+            LossOver::Mentioned => Mentions::find(self.graph, &example.question)?,
+            _ => Mentions::default(),
+        };
+        // The subject among the mentioned ones, if it is one of them; else among all.
+        let mut range = mentions.all();
+        let mut allowed = Vec::new();
+        let is_mentioned = {
+            let narrowed = example.path[..subject_end]
+                .iter()
+                .enumerate()
+                .fold(range.clone(), |range, (depth, &token)| {
+                    mentions.narrow(range, depth, token)
+                });
+            !narrowed.is_empty()
+        };
+        let mut handle = index.root();
+        for (at, &token) in example.path[..subject_end].iter().enumerate() {
+            if is_mentioned {
+                mentions.allowed(range.clone(), at, &mut allowed);
+                range = mentions.narrow(range, at, token);
+                add(at, allowed.as_slice().into())?;
+            } else if at == 0 {
+                add(at, self.root.clone())?;
+            } else {
+                let mut here = Allowed::default();
+                index.allowed(handle, &mut here)?;
+                add(at, here.tokens.into())?;
+            }
+            let dead_end = || Error::DeadEnd(self.graph.vocabulary().decode(&example.path[..=at]));
+            handle = index.step(handle, token)?.ok_or_else(dead_end)?;
+        }
+        // Relation and sense among the subject's facts and the added wrong ones.
+        let suffix = &example.path[subject_end..];
+        let mut rivals: Vec<Vec<Token>> = Vec::new();
+        index.completions(handle, &mut |rival, _| {
+            rivals.push(rival.to_vec());
+            ControlFlow::Continue(())
+        })?;
+        self.add_negatives(example, suffix, &mut rivals, generator);
+        let mut alive: Vec<&[Token]> = rivals.iter().map(Vec::as_slice).collect();
+        for (depth, &token) in suffix.iter().enumerate() {
+            let mut tokens: Vec<Token> = alive.iter().filter_map(|rival| rival.get(depth).copied()).collect();
+            tokens.sort_unstable();
+            tokens.dedup();
+            add(subject_end + depth, tokens.into())?;
+            alive.retain(|rival| rival.get(depth) == Some(&token));
+        }
+        Ok(choices)
+    }
+
+    /// Adds relations that the subject does not have, most of them sharing a token with the question or the right relation.
+    fn add_negatives(
+        &self,
+        example: &Example,
+        suffix: &[Token],
+        rivals: &mut Vec<Vec<Token>>,
+        generator: &mut ChaCha8Rng,
+    ) {
+        let Some(catalog) = &self.catalog else { return };
+        let before = match self.graph.order() {
+            Order::SubjectRelationSense => 0,
+            Order::SubjectSenseRelation => suffix.iter().position(|&token| token == SEP).map_or(0, |at| at + 1),
+        };
+        let relation = suffix[before..].split(|&token| token == SEP).next().unwrap_or_default();
+        for _ in 0..self.settings.negatives {
+            let holding = match generator.random_range(0..4) {
+                0 => None,
+                1 => example.question.choose(generator).copied(),
+                _ => relation.choose(generator).copied(),
+            };
+            let Some(number) = catalog.any_relation(holding, generator) else {
+                continue;
+            };
+            if catalog.relation(number) != relation {
+                let mut rival = suffix[..before].to_vec();
+                rival.extend_from_slice(catalog.relation(number));
+                rival.push(SEP);
+                rivals.push(rival);
+            }
+        }
+    }
+
+    fn batch_loss(
+        &self,
+        model: &Model,
+        examples: &[usize],
+        generator: &mut ChaCha8Rng,
+        scratch: &mut Scratch,
+    ) -> Result<Loss> {
+        scratch.batch.clear();
+        let (mut choices, mut sequence) = (Vec::new(), Vec::new());
+        for &example in examples {
+            let example = self.vary(&self.examples[example], generator);
+            sequence.clear();
+            sequence.push(CLS);
+            sequence.extend_from_slice(&example.question);
+            sequence.push(SEP);
+            let prefix = sequence.len();
+            let here = self.choices(&example, generator)?;
+            // What comes after the last choice decides nothing.
+            let last = here.last().map_or(0, |&(at, ..)| at);
+            sequence.extend_from_slice(&example.path[..last]);
+            let start = scratch.batch.push(&sequence, prefix);
+            choices.extend(here.into_iter().map(|(at, allowed, target)| Choice {
+                row: start + prefix - 1 + at,
+                allowed,
+                target,
+            }));
+        }
+        let tokens = scratch.batch.len();
+        model.forward(&scratch.batch, &mut scratch.tape, Some(generator));
+        scratch.d_hidden.clear();
+        scratch.d_hidden.resize(tokens * model.config().d_model, 0.0);
+        let sum = model.choice_loss(
+            scratch.tape.hidden(),
+            &choices,
+            &mut scratch.d_hidden,
+            &mut scratch.gradient,
+        );
+        model.backward(
+            &scratch.batch,
+            &mut scratch.tape,
+            &mut scratch.d_hidden,
+            &mut scratch.gradient,
+        );
+        Ok(Loss {
+            sum,
+            terms: examples.len() as f64,
+            tokens,
+        })
+    }
+}
+
+impl Task for QaTask<'_> {
+    fn examples(&self) -> usize {
+        self.examples.len()
+    }
+
+    fn loss(
+        &self,
+        model: &Model,
+        examples: &[usize],
+        generator: &mut ChaCha8Rng,
+        scratch: &mut Scratch,
+    ) -> std::result::Result<Loss, TrainError> {
+        self.batch_loss(model, examples, generator, scratch)
+            .map_err(TrainError::task)
+    }
+
+    fn validate(&self, model: &Model) -> std::result::Result<Vec<(String, f64)>, TrainError> {
+        if self.validation.is_empty() {
+            return Ok(Vec::new());
+        }
+        let (scores, _) = evaluate(self.graph, model, &self.search, &self.validation).map_err(TrainError::task)?;
+        Ok(scores.as_named())
+    }
+
+    fn metadata(&self) -> HashMap<String, String> {
+        HashMap::from([("format".to_owned(), "pt".to_owned())])
+    }
+}
+
+fn find(haystack: &[Token], needle: &[Token]) -> Option<usize> {
+    if needle.is_empty() {
+        return None;
+    }
+    haystack.windows(needle.len()).position(|window| window == needle)
+}

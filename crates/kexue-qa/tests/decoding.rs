@@ -1,0 +1,298 @@
+//! The search against a reference that knows nothing of beams, caches, forced tokens or bit masks.
+
+use kexue_kg::{BuildOptions, KnowledgeGraph, Order};
+use kexue_nn::{AttentionScale, Model, NormPlacement, PackedBatch, Tape, TransformerConfig};
+use kexue_qa::{LookAhead, MentionUse, SearchOptions, SearchResult, search};
+use kexue_text::{CLS, SEP};
+use kexue_trie::{Key, PrefixIndex, Token};
+use proptest::prelude::*;
+use rand::SeedableRng;
+use std::collections::{BTreeMap, BTreeSet};
+use std::ops::ControlFlow;
+
+/// Triples over few characters, so that names are prefixes of each other, have homonyms and share relations.
+fn triples() -> impl Strategy<Value = Vec<(String, String, String)>> {
+    let subject = "[ab]{1,3}(（[xy]{1,2}）)?";
+    let triple = (subject, "[cd]{1,2}", "[0-9]").prop_map(|(s, p, o)| (s, p, o));
+    proptest::collection::vec(triple, 1..14)
+}
+
+fn graph(triples: &[(String, String, String)], order: Order) -> KnowledgeGraph {
+    let triples = triples.iter().map(|(s, p, o)| (s.as_str(), p.as_str(), o.as_str()));
+    KnowledgeGraph::from_triples(
+        triples,
+        &BuildOptions {
+            order,
+            ..BuildOptions::default()
+        },
+    )
+    .unwrap()
+}
+
+fn model(graph: &KnowledgeGraph, seed: u64) -> Model {
+    let config = TransformerConfig {
+        d_model: 16,
+        layers: 2,
+        heads: 2,
+        d_ffn: 16,
+        norm_placement: if seed % 2 == 0 {
+            NormPlacement::Pre
+        } else {
+            NormPlacement::Post
+        },
+        attention_scale: AttentionScale::EntropyInvariant { base: 512.0 },
+        initial_std: 0.4,
+        ..TransformerConfig::new(graph.vocabulary().len())
+    };
+    Model::new(config, &mut rand_chacha::ChaCha8Rng::seed_from_u64(seed)).unwrap()
+}
+
+fn keys(graph: &KnowledgeGraph) -> Vec<(Vec<Token>, Key)> {
+    let (index, mut keys) = (graph.index(), Vec::new());
+    index
+        .completions(index.root(), &mut |tokens, key| {
+            keys.push((tokens.to_vec(), key));
+            ControlFlow::Continue(())
+        })
+        .unwrap();
+    keys
+}
+
+fn lcs(a: &[Token], b: &[Token]) -> usize {
+    let mut table = vec![vec![0; b.len() + 1]; a.len() + 1];
+    for (i, x) in a.iter().enumerate() {
+        for (j, y) in b.iter().enumerate() {
+            table[i + 1][j + 1] = if x == y {
+                table[i][j] + 1
+            } else {
+                table[i][j + 1].max(table[i + 1][j])
+            };
+        }
+    }
+    table[a.len()][b.len()]
+}
+
+fn softmax(logits: &mut [f64]) {
+    let largest = logits.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+    let sum: f64 = logits.iter().map(|l| (l - largest).exp()).sum();
+    logits.iter_mut().for_each(|l| *l = (*l - largest).exp() / sum);
+}
+
+/// The probability of every key by the definition: each token renormalised over what may follow, with the look-ahead of article 8802.
+fn reference(
+    graph: &KnowledgeGraph,
+    model: &Model,
+    question: &str,
+    look_ahead: LookAhead,
+    only_mentioned: bool,
+) -> BTreeMap<Key, f64> {
+    let mut prompt = vec![CLS];
+    prompt.extend(graph.vocabulary().encode(question));
+    prompt.push(SEP);
+    let mut keys = keys(graph);
+    if only_mentioned {
+        let mentioned = |key: &[Token]| {
+            let subject = key.split(|&token| token == SEP).next().unwrap();
+            prompt.windows(subject.len()).any(|window| window == subject)
+        };
+        let kept: Vec<_> = keys.iter().filter(|(key, _)| mentioned(key)).cloned().collect();
+        if !kept.is_empty() {
+            keys = kept;
+        }
+    }
+    let mut probabilities = BTreeMap::new();
+    for (path, key) in &keys {
+        let (mut batch, mut tape) = (PackedBatch::default(), Tape::default());
+        batch.push(&[&prompt[..], path].concat(), prompt.len());
+        model.forward(&batch, &mut tape, None);
+        let mut probability = 1.0;
+        for at in 0..path.len() {
+            let rivals: Vec<&[Token]> = keys
+                .iter()
+                .map(|(key, _)| &key[..])
+                .filter(|key| key.starts_with(&path[..at]))
+                .collect();
+            let allowed: Vec<Token> = rivals
+                .iter()
+                .map(|key| key[at])
+                .collect::<BTreeSet<_>>()
+                .into_iter()
+                .collect();
+            if allowed.len() == 1 {
+                continue;
+            }
+            let row = prompt.len() - 1 + at;
+            let hidden = &tape.hidden()[row * 16..][..16];
+            let logit = |token: Token| f64::from(model.logit(hidden, token));
+            let closed = path[..at].contains(&SEP);
+            let mut p: Vec<f64> = if closed && look_ahead == LookAhead::Vocabulary {
+                let mut all: Vec<f64> = (0..graph.vocabulary().len() as Token).map(logit).collect();
+                softmax(&mut all);
+                allowed.iter().map(|&token| all[token as usize]).collect()
+            } else {
+                let mut some: Vec<f64> = allowed.iter().map(|&token| logit(token)).collect();
+                softmax(&mut some);
+                some
+            };
+            if closed && look_ahead != LookAhead::Off {
+                let now = lcs(&path[..at], &prompt);
+                for (p, &token) in p.iter_mut().zip(&allowed) {
+                    let through = rivals.iter().filter(|rival| rival[at] == token);
+                    let best = through
+                        .map(|rival| lcs(&rival[..rival.len() - 1], &prompt))
+                        .max()
+                        .unwrap();
+                    *p = p.powf(1.0 / (best.saturating_sub(now) as f64 + 1.0));
+                }
+                let sum: f64 = p.iter().sum();
+                p.iter_mut().for_each(|p| *p /= sum);
+            }
+            probability *= p[allowed.iter().position(|&token| token == path[at]).unwrap()];
+        }
+        probabilities.insert(*key, probability);
+    }
+    probabilities
+}
+
+fn run(graph: &KnowledgeGraph, model: &Model, options: &SearchOptions, question: &str) -> SearchResult {
+    search(graph, model, options, &[question], false).unwrap().remove(0)
+}
+
+fn options(look_ahead: LookAhead, mentions: MentionUse, rescore: bool, beam: usize) -> SearchOptions {
+    SearchOptions {
+        beam,
+        look_ahead,
+        mentions,
+        rescore,
+        ..SearchOptions::default()
+    }
+}
+
+const LOOK_AHEADS: [LookAhead; 3] = [LookAhead::Off, LookAhead::Allowed, LookAhead::Vocabulary];
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(24))]
+
+    #[test]
+    fn a_wide_beam_and_exact_rescoring_are_exhaustive(
+        triples in triples(),
+        question in "[abcd？ ]{1,12}",
+        seed in 0u64..8,
+        sense_first: bool,
+    ) {
+        prop_assume!(!question.trim().is_empty());
+        let order = if sense_first { Order::SubjectSenseRelation } else { Order::SubjectRelationSense };
+        let graph = graph(&triples, order);
+        let model = model(&graph, seed);
+        for look_ahead in LOOK_AHEADS {
+            for mentions in [MentionUse::Off, MentionUse::Only] {
+                let expected = reference(&graph, &model, question.trim(), look_ahead, mentions == MentionUse::Only);
+                prop_assert!((expected.values().sum::<f64>() - 1.0).abs() < 1e-5);
+                for rescore in [false, true] {
+                    let result = run(&graph, &model, &options(look_ahead, mentions, rescore, 10_000), &question);
+                    prop_assert_eq!(result.found.len(), expected.len());
+                    for found in &result.found {
+                        let exact = expected[&found.key];
+                        let p = found.log_probability.exp();
+                        prop_assert!((p - exact).abs() < 1e-5, "{:?} {:?}: {} against {}", look_ahead, mentions, p, exact);
+                    }
+                    prop_assert!(result.found.windows(2).all(|pair| pair[0].log_probability >= pair[1].log_probability));
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn short_cuts_change_nothing(triples in triples(), question in "[abcd]{1,12}", seed in 0u64..8, beam in 1usize..4) {
+        let graph = graph(&triples, Order::SubjectRelationSense);
+        let model = model(&graph, seed);
+        for look_ahead in LOOK_AHEADS {
+            for mentions in [MentionUse::Off, MentionUse::Only, MentionUse::Prior(2.0)] {
+                let fast = options(look_ahead, mentions, false, beam);
+                let plain = SearchOptions { skip_forced: false, allowed_logits_only: false, ..fast.clone() };
+                let (fast, plain) = (run(&graph, &model, &fast, &question), run(&graph, &model, &plain, &question));
+                prop_assert_eq!(fast.found.len(), plain.found.len());
+                for (a, b) in fast.found.iter().zip(&plain.found) {
+                    prop_assert!((a.log_probability - b.log_probability).abs() < 1e-5);
+                }
+                let keys = |result: &SearchResult| result.found.iter().map(|found| found.key).collect::<BTreeSet<_>>();
+                prop_assert_eq!(keys(&fast), keys(&plain));
+            }
+        }
+    }
+
+    #[test]
+    fn questions_of_a_batch_do_not_influence_each_other(
+        triples in triples(),
+        questions in proptest::collection::vec("[abcd]{1,20}", 2..6),
+        seed in 0u64..4,
+    ) {
+        let graph = graph(&triples, Order::SubjectRelationSense);
+        let model = model(&graph, seed);
+        for rescore in [false, true] {
+            let options = options(LookAhead::Allowed, MentionUse::Only, rescore, 3);
+            let texts: Vec<&str> = questions.iter().map(String::as_str).collect();
+            let together = search(&graph, &model, &options, &texts, false).unwrap();
+            for (text, together) in texts.iter().zip(together) {
+                let alone = run(&graph, &model, &options, text);
+                prop_assert_eq!(alone.found.len(), together.found.len());
+                for (a, b) in alone.found.iter().zip(&together.found) {
+                    prop_assert!((a.log_probability - b.log_probability).abs() < 1e-5);
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn homonyms_with_and_without_a_sense_are_both_reachable() {
+    let triples = [
+        ("水", "定义", "液体"),
+        ("水（歌曲）", "定义", "歌"),
+        ("A（B）（C）", "定义", "x"),
+        ("𪚥𪚥", "定义", "y"),
+    ]
+    .map(|(s, p, o)| (s.to_owned(), p.to_owned(), o.to_owned()));
+    let graph = graph(&triples, Order::SubjectRelationSense);
+    let model = model(&graph, 0);
+    let found = |question: &str| {
+        let result = run(
+            &graph,
+            &model,
+            &options(LookAhead::Off, MentionUse::Only, true, 3),
+            question,
+        );
+        let mut facts: Vec<_> = result
+            .found
+            .iter()
+            .map(|found| graph.fact(found.key).unwrap())
+            .collect();
+        facts.sort_by(|a, b| a.sense.cmp(&b.sense));
+        facts
+            .into_iter()
+            .map(|fact| (fact.subject, fact.sense))
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(
+        found("水是什么"),
+        [("水".to_owned(), None), ("水".to_owned(), Some("歌曲".to_owned()))]
+    );
+    assert_eq!(found("A（B）的定义"), [("A（B）".to_owned(), Some("C".to_owned()))]);
+    assert_eq!(found("𪚥𪚥的定义"), [("𪚥𪚥".to_owned(), None)]);
+}
+
+#[test]
+fn a_question_that_cannot_be_asked_is_an_error() {
+    let graph = graph(&[("a".into(), "c".into(), "1".into())], Order::SubjectRelationSense);
+    let model = model(&graph, 0);
+    let message = |question: &str| {
+        search(&graph, &model, &SearchOptions::default(), &[question], false)
+            .unwrap_err()
+            .to_string()
+    };
+    assert_eq!(message("  "), "the question is empty");
+    assert_eq!(
+        message(&"a".repeat(600)),
+        "the question has 600 tokens; 512 is the most"
+    );
+}
