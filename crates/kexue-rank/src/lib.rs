@@ -2,13 +2,19 @@
 
 #![forbid(unsafe_code)]
 
+pub mod check;
 pub mod error;
+pub mod flips;
 pub mod join;
 pub mod mean;
 pub(crate) mod number;
 pub mod read;
+pub mod resample;
 pub mod scores;
+mod subsets;
+pub mod swap;
 pub mod table;
+pub mod vote;
 
 pub use error::{Error, Result};
 pub use mean::Mean;

@@ -46,7 +46,7 @@ impl Mean {
     /// Why the mean is not defined for a score, if it is not.
     pub fn undefined(self, score: f64) -> Option<&'static str> {
         match self {
-            Self::Power(p) if p == f64::INFINITY || p == f64::NEG_INFINITY || p == 1.0 => None,
+            Self::Power(p) if p.is_infinite() || p == 1.0 => None,
             Self::Power(0.0) if score <= 0.0 => {
                 Some("it is a mean of logarithms, and one score of zero would make the whole mean zero")
             }

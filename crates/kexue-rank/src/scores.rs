@@ -667,7 +667,8 @@ impl Scores {
 
 /// Averages that differ by less than rounding are equal.
 pub(crate) fn tied(a: f64, b: f64) -> bool {
-    (a - b).abs() <= 1e-12 * a.abs().max(b.abs())
+    let difference = (a - b).abs();
+    a == b || difference.is_finite() && difference <= 1e-12 * a.abs().max(b.abs())
 }
 
 /// The ranks of numbers, 1 the best; equal numbers share the better rank, and the next rank is skipped.

@@ -1,0 +1,410 @@
+//! Which systems change places when the mean changes, and which never do.
+
+use std::cmp::Ordering;
+
+use rayon::prelude::*;
+
+use crate::error::{Error, Result};
+use crate::mean::Mean;
+use crate::scores::{Scores, tied};
+use crate::swap::{Profile, compare};
+use crate::table::Direction;
+
+/// Pairs grow with the square of the systems; more than this are not for anyone to read.
+pub const MOST_SYSTEMS: usize = 5000;
+
+/// Two systems whose order differs between two means.
+#[derive(Clone, Debug, PartialEq, serde::Serialize)]
+pub struct Flip {
+    /// The system that is better under the first mean.
+    pub ahead: usize,
+    /// The system that is better under the second.
+    pub behind: usize,
+    /// Averages of `ahead` and `behind` under the first mean.
+    pub first: [f64; 2],
+    /// Averages of `ahead` and `behind` under the second mean.
+    pub second: [f64; 2],
+    /// The exponents between the two means at which they swap, in rising order; empty where a mean has no exponent.
+    pub swaps: Vec<f64>,
+}
+
+/// An exchange of two systems at an exponent.
+#[derive(Clone, Copy, Debug, PartialEq, serde::Serialize)]
+pub struct Swap {
+    /// The exponent.
+    pub exponent: f64,
+    /// The system that is better below the exponent.
+    pub before: usize,
+    /// The system that is better above it.
+    pub after: usize,
+}
+
+/// How the pairs of systems behave over all finite exponents.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize)]
+pub struct Stability {
+    /// All pairs.
+    pub pairs: usize,
+    /// Pairs that never swap because one dominates: it leads under every rising function of the scores.
+    pub dominated: usize,
+    /// Other pairs that never swap under a power mean.
+    pub never: usize,
+    /// Pairs with the same scores in another order, always tied.
+    pub identical: usize,
+    /// Pairs that swap at least once.
+    pub swapping: usize,
+}
+
+/// The ranks of one system over all finite exponents.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
+pub struct RankRange {
+    /// The best rank.
+    pub best: usize,
+    /// The worst rank.
+    pub worst: usize,
+    /// The rank far below zero, where the smallest score decides.
+    pub bottom: usize,
+    /// The rank far above zero, where the largest score decides.
+    pub top: usize,
+}
+
+/// Everything that changes with the exponent. `A` before `B` means better in the direction of the scores.
+#[derive(Clone, Debug, PartialEq, serde::Serialize)]
+pub struct Flips {
+    /// The two means between which [`Flips::flips`] lists the pairs.
+    pub between: [Mean; 2],
+    /// The pairs whose order differs between the two means, by the first swap.
+    pub flips: Vec<Flip>,
+    /// Counts of pairs.
+    pub stability: Stability,
+    /// The range of every system.
+    pub ranges: Vec<RankRange>,
+    /// All exchanges of two systems, by rising exponent.
+    pub swaps: Vec<Swap>,
+}
+
+impl Flips {
+    /// The ranks of all systems just above an exponent (`-∞` for far below zero), 1 the best.
+    pub fn ranks_above(&self, exponent: f64) -> Vec<usize> {
+        let mut ranks: Vec<usize> = self.ranges.iter().map(|range| range.bottom).collect();
+        for swap in self.swaps.iter().take_while(|swap| swap.exponent <= exponent) {
+            ranks[swap.before] += 1;
+            ranks[swap.after] -= 1;
+        }
+        ranks
+    }
+}
+
+/// Finds what changes between two means, and over all exponents.
+///
+/// # Errors
+///
+/// [`Error::NotPositive`] if a score is zero or negative, since half of the exponents are not defined then, and
+/// [`Error::Refused`] for more than [`MOST_SYSTEMS`] systems.
+pub fn flips(scores: &Scores, between: [Mean; 2]) -> Result<Flips> {
+    let count = scores.systems.len();
+    if count > MOST_SYSTEMS {
+        return Err(Error::refused(
+            format!("{count} systems make {} pairs", count * (count - 1) / 2),
+            format!("choose at most {MOST_SYSTEMS} with --head or --systems"),
+        ));
+    }
+    for mean in between.into_iter().chain([Mean::GEOMETRIC]) {
+        scores.check_defined(mean)?;
+    }
+    let averages = [scores.means(between[0])?, scores.means(between[1])?];
+    let profiles: Vec<Profile> = (0..count)
+        .into_par_iter()
+        .map(|system| Profile::new(scores.row(system), &scores.weights))
+        .collect();
+    // A larger mean is better, or worse.
+    let better = |order: Ordering| {
+        if scores.direction == Direction::Lower {
+            order.reverse()
+        } else {
+            order
+        }
+    };
+    let exponents = between.map(|mean| match mean {
+        Mean::Power(exponent) => Some(exponent),
+        Mean::Median => None,
+    });
+
+    /// What one system finds out about those behind it in the table.
+    struct Part {
+        stability: Stability,
+        swaps: Vec<Swap>,
+        flips: Vec<Flip>,
+        /// For each later system how it stands far below zero.
+        below: Vec<Ordering>,
+    }
+    let parts: Vec<Part> = (0..count)
+        .into_par_iter()
+        .map(|i| {
+            let mut part = Part {
+                stability: Stability::default(),
+                swaps: Vec::new(),
+                flips: Vec::new(),
+                below: Vec::with_capacity(count - i - 1),
+            };
+            for j in i + 1..count {
+                let found = compare(&profiles[i], &profiles[j]);
+                let below = better(found.below);
+                part.below.push(below);
+                part.stability.pairs += 1;
+                if found.below == Ordering::Equal {
+                    part.stability.identical += 1;
+                } else if found.dominance {
+                    part.stability.dominated += 1;
+                } else if found.swaps.is_empty() {
+                    part.stability.never += 1;
+                } else {
+                    part.stability.swapping += 1;
+                }
+                let (mut before, mut after) = if below == Ordering::Greater { (i, j) } else { (j, i) };
+                for &exponent in &found.swaps {
+                    part.swaps.push(Swap {
+                        exponent,
+                        before,
+                        after,
+                    });
+                    std::mem::swap(&mut before, &mut after);
+                }
+                // Powers have their order from the swaps; averages that rounding makes equal have none.
+                let order = |side: usize| {
+                    let (a, b) = (averages[side][i], averages[side][j]);
+                    if tied(a, b) {
+                        Ordering::Equal
+                    } else {
+                        better(a.total_cmp(&b))
+                    }
+                };
+                let (first, second) = (order(0), order(1));
+                if first == second.reverse() && first != Ordering::Equal {
+                    let (ahead, behind) = if first == Ordering::Greater { (i, j) } else { (j, i) };
+                    let swaps = match exponents {
+                        [Some(a), Some(b)] => {
+                            let (low, high) = (a.min(b), a.max(b));
+                            found
+                                .swaps
+                                .iter()
+                                .copied()
+                                .filter(|p| (low..=high).contains(p))
+                                .collect()
+                        }
+                        _ => Vec::new(),
+                    };
+                    part.flips.push(Flip {
+                        ahead,
+                        behind,
+                        first: [averages[0][ahead], averages[0][behind]],
+                        second: [averages[1][ahead], averages[1][behind]],
+                        swaps,
+                    });
+                }
+            }
+            part
+        })
+        .collect();
+
+    let mut stability = Stability::default();
+    let mut bottom = vec![1usize; count];
+    for (i, part) in parts.iter().enumerate() {
+        for (offset, below) in part.below.iter().enumerate() {
+            match below {
+                Ordering::Greater => bottom[i + 1 + offset] += 1,
+                Ordering::Less => bottom[i] += 1,
+                Ordering::Equal => {}
+            }
+        }
+        stability.pairs += part.stability.pairs;
+        stability.dominated += part.stability.dominated;
+        stability.never += part.stability.never;
+        stability.identical += part.stability.identical;
+        stability.swapping += part.stability.swapping;
+    }
+    let mut swaps = Vec::with_capacity(parts.iter().map(|part| part.swaps.len()).sum());
+    let mut flips = Vec::new();
+    for part in parts {
+        swaps.extend(part.swaps);
+        flips.extend(part.flips);
+    }
+    swaps.par_sort_unstable_by(|a, b| {
+        a.exponent
+            .total_cmp(&b.exponent)
+            .then(a.before.cmp(&b.before))
+            .then(a.after.cmp(&b.after))
+    });
+    let key = |flip: &Flip| flip.swaps.first().copied().unwrap_or(f64::INFINITY);
+    flips.sort_by(|a, b| {
+        key(a)
+            .total_cmp(&key(b))
+            .then(a.ahead.cmp(&b.ahead))
+            .then(a.behind.cmp(&b.behind))
+    });
+
+    let ranges = ranges(&bottom, &swaps);
+    Ok(Flips {
+        between,
+        flips,
+        stability,
+        ranges,
+        swaps,
+    })
+}
+
+/// Follows the ranks from exchange to exchange. Exchanges at one exponent count together: nobody ranks between them.
+fn ranges(bottom: &[usize], swaps: &[Swap]) -> Vec<RankRange> {
+    let mut now = bottom.to_vec();
+    let mut ranges: Vec<RankRange> = bottom
+        .iter()
+        .map(|&rank| RankRange {
+            best: rank,
+            worst: rank,
+            bottom: rank,
+            top: rank,
+        })
+        .collect();
+    for group in swaps.chunk_by(|a, b| tied(a.exponent, b.exponent)) {
+        for swap in group {
+            now[swap.before] += 1;
+            now[swap.after] -= 1;
+        }
+        for system in group.iter().flat_map(|swap| [swap.before, swap.after]) {
+            let range = &mut ranges[system];
+            range.best = range.best.min(now[system]);
+            range.worst = range.worst.max(now[system]);
+        }
+    }
+    for (range, rank) in ranges.iter_mut().zip(now) {
+        range.top = rank;
+    }
+    ranges
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn scores(rows: &[Vec<f64>]) -> Scores {
+        let systems = (0..rows.len()).map(|i| format!("S{i}")).collect();
+        let tasks = (0..rows[0].len()).map(|i| format!("T{i}")).collect();
+        Scores::new(systems, tasks, rows.concat()).unwrap()
+    }
+
+    #[test]
+    fn one_flip_between_the_arithmetic_and_the_harmonic_mean() {
+        let scores = scores(&[vec![99.0, 50.0], vec![74.0, 74.0], vec![10.0, 10.0]]);
+        let found = flips(&scores, [Mean::ARITHMETIC, Mean::HARMONIC]).unwrap();
+        assert_eq!(found.flips.len(), 1);
+        assert_eq!((found.flips[0].ahead, found.flips[0].behind), (0, 1));
+        assert_eq!(
+            found.stability,
+            Stability {
+                pairs: 3,
+                dominated: 2,
+                swapping: 1,
+                ..Stability::default()
+            }
+        );
+        assert_eq!(
+            found.ranges[0],
+            RankRange {
+                best: 1,
+                worst: 2,
+                bottom: 2,
+                top: 1
+            }
+        );
+        assert_eq!(
+            found.ranges[2],
+            RankRange {
+                best: 3,
+                worst: 3,
+                bottom: 3,
+                top: 3
+            }
+        );
+        assert_eq!(found.ranks_above(f64::NEG_INFINITY), [2, 1, 3]);
+        assert_eq!(found.ranks_above(f64::INFINITY), [1, 2, 3]);
+    }
+
+    #[test]
+    fn lower_is_better_turns_the_order() {
+        let mut table = crate::Table::from_scores(&["A", "B"], &["x", "y"], &[&[9.0, 1.0], &[4.0, 4.0]]);
+        table
+            .tasks
+            .iter_mut()
+            .for_each(|task| task.direction = Direction::Lower);
+        let scores = table.select(&crate::Selection::default()).unwrap();
+        let found = flips(&scores, [Mean::ARITHMETIC, Mean::HARMONIC]).unwrap();
+        // 5 against 4: B has the lower arithmetic mean; 1.8 against 4: A the lower harmonic.
+        assert_eq!((found.flips[0].ahead, found.flips[0].behind), (1, 0));
+        assert_eq!(found.ranks_above(f64::NEG_INFINITY), [1, 2]);
+    }
+
+    #[test]
+    fn scores_that_are_not_positive_are_refused() {
+        assert!(matches!(
+            flips(&scores(&[vec![0.0, 1.0]]), [Mean::ARITHMETIC, Mean::ARITHMETIC]),
+            Err(Error::NotPositive { .. })
+        ));
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(64))]
+
+        #[test]
+        fn ranks_follow_from_the_swaps(
+            rows in (2usize..6).prop_flat_map(|tasks| prop::collection::vec(prop::collection::vec(1u32..30, tasks), 2..7)),
+        ) {
+            let rows: Vec<Vec<f64>> = rows.iter().map(|row| row.iter().map(|&x| f64::from(x)).collect()).collect();
+            let scores = scores(&rows);
+            let found = flips(&scores, [Mean::ARITHMETIC, Mean::HARMONIC]).unwrap();
+            for p in [-30.3, -3.1, -0.7, 0.37, 1.93, 30.7] {
+                let averages = scores.means(Mean::Power(p)).unwrap();
+                // Orders that rounding hides in the averages are not hidden in the swaps.
+                let mut sorted = rows.clone();
+                sorted.iter_mut().for_each(|row| row.sort_by(f64::total_cmp));
+                let close = (0..rows.len()).any(|i| {
+                    (0..i).any(|j| (averages[i] - averages[j]).abs() < 1e-9 * averages[i] && sorted[i] != sorted[j])
+                });
+                if !close {
+                    prop_assert_eq!(found.ranks_above(p), scores.ranks(&averages), "at {}", p);
+                }
+            }
+            for flip in &found.flips {
+                prop_assert!(flip.swaps.len() % 2 == 1, "{flip:?}");
+            }
+        }
+
+        #[test]
+        fn a_column_on_which_all_tie_changes_no_order_of_the_same_exponent_one(
+            rows in prop::collection::vec(prop::collection::vec(1.0f64..30.0, 3), 2..6),
+            constant in 1.0f64..30.0,
+        ) {
+            let wide: Vec<Vec<f64>> = rows.iter().map(|row| [row.clone(), vec![constant]].concat()).collect();
+            let (narrow, wide) = (scores(&rows), scores(&wide));
+            // A shared column adds the same to every power sum: no pair gains or loses a swap.
+            let [a, b] = [&narrow, &wide].map(|scores| flips(scores, [Mean::ARITHMETIC, Mean::HARMONIC]).unwrap());
+            prop_assert_eq!(a.stability.swapping, b.stability.swapping);
+            prop_assert_eq!(a.swaps.len(), b.swaps.len());
+            for (x, y) in a.swaps.iter().zip(&b.swaps) {
+                prop_assert!((x.exponent - y.exponent).abs() <= 1e-7 * (1.0 + x.exponent.abs()));
+            }
+        }
+
+        #[test]
+        fn scaling_all_scores_moves_no_swap(
+            rows in prop::collection::vec(prop::collection::vec(1.0f64..30.0, 4), 2..5),
+            factor in 0.01f64..50.0,
+        ) {
+            let scaled: Vec<Vec<f64>> = rows.iter().map(|row| row.iter().map(|x| x * factor).collect()).collect();
+            let [a, b] = [&rows, &scaled].map(|rows| flips(&scores(rows), [Mean::ARITHMETIC, Mean::HARMONIC]).unwrap());
+            prop_assert_eq!(a.swaps.len(), b.swaps.len());
+            for (x, y) in a.swaps.iter().zip(&b.swaps) {
+                prop_assert!((x.exponent - y.exponent).abs() <= 1e-6 * (1.0 + x.exponent.abs()));
+            }
+        }
+    }
+}
