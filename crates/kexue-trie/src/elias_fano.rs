@@ -82,6 +82,31 @@ impl EliasFanoBuilder {
     }
 }
 
+/// The place of one bit number `index` of a word that has more than `index`: byte sums side by side, then the byte's bits.
+///
+/// S. Vigna, "Broadword implementation of rank/select queries", 2008.
+#[inline]
+fn select_in_word(word: u64, index: u32) -> u32 {
+    const ONES: u64 = 0x0101_0101_0101_0101;
+    const HIGH: u64 = 0x8080_8080_8080_8080;
+    let mut sums = word - ((word >> 1) & 0x5555_5555_5555_5555);
+    sums = (sums & 0x3333_3333_3333_3333) + ((sums >> 2) & 0x3333_3333_3333_3333);
+    sums = ((sums + (sums >> 4)) & 0x0f0f_0f0f_0f0f_0f0f).wrapping_mul(ONES);
+    // The bytes whose sum up to and with them is at most `index` lie before the one that is sought.
+    let before = (((u64::from(index) * ONES) | HIGH).wrapping_sub(sums) & HIGH).count_ones() * 8;
+    let before = before.min(56);
+    let skipped = if before == 0 {
+        0
+    } else {
+        (sums >> (before - 8)) as u32 & 0xff
+    };
+    let mut byte = word >> before & 0xff;
+    for _ in skipped..index {
+        byte &= byte.wrapping_sub(1);
+    }
+    before + byte.trailing_zeros().min(7)
+}
+
 /// Coded rising numbers.
 #[derive(Clone, Debug)]
 pub struct EliasFano {
@@ -171,10 +196,8 @@ impl EliasFano {
             number += 1;
             bits = word(bytes, at(number)?)?;
         }
-        for _ in 0..left {
-            bits &= bits - 1;
-        }
-        Some((bits, number))
+        let place = select_in_word(bits, left);
+        Some((bits & (!0 << place), number))
     }
 
     fn damaged() -> Error {

@@ -7,7 +7,7 @@
 //! row    = varint(relations << 2 | kind) · senses · relation…
 //! kind   0: the one sense is none          senses: nothing
 //!        1: one sense                      senses: varint(code)
-//!        2, 3: several                     senses: varint(count) · varint(code)…, ascending by tokens
+//!        2, 3: several                     senses: varint(facts) · varint(count) · varint(code)…, ascending by tokens
 //! relation = varint(number), ascending by tokens; then, which of the senses have it:
 //!        2: a bit mask of ceil(count / 8) bytes
 //!        3: varint(how many) · varint(distance to the one before, the first from -1, less 1)…
@@ -19,8 +19,8 @@
 
 use crate::bytes::Bytes;
 use crate::container::{Container, ContainerWriter};
-use crate::dictionary::Dictionary;
 use crate::elias_fano::{EliasFano, EliasFanoBuilder};
+use crate::texts::{Codes, Texts, TextsBuilder};
 use crate::trie::{Place, Trie, TrieBuilder};
 use crate::varint::{read_varint, write_varint};
 use crate::{Allowed, Error, Handle, Key, PrefixIndex, Result, Token};
@@ -93,16 +93,23 @@ impl FactIndexBuilder {
     pub fn new<'a, W: Write + Seek>(
         order: Order,
         separator: Token,
-        relations: impl Iterator<Item = &'a [Token]> + Clone,
-        senses: impl Iterator<Item = &'a [Token]> + Clone,
+        relations: impl Iterator<Item = &'a [Token]>,
+        senses: impl Iterator<Item = &'a [Token]>,
         out: &mut ContainerWriter<W>,
     ) -> std::io::Result<Self> {
         let mut header = Vec::new();
         write_varint(u64::from(order == Order::SubjectSenseRelation), &mut header);
         write_varint(u64::from(separator), &mut header);
         out.section(&format!("{PREFIX}header"), &header)?;
-        Dictionary::write(&format!("{PREFIX}relations."), relations, out)?;
-        Dictionary::write(&format!("{PREFIX}senses."), senses, out)?;
+        let write =
+            |part: &str, entries: &mut dyn Iterator<Item = &'a [Token]>, direct, out: &mut ContainerWriter<W>| {
+                let mut texts = TextsBuilder::default();
+                entries.for_each(|entry| texts.push(entry));
+                texts.write(&format!("{PREFIX}{part}."), direct, out)
+            };
+        // Every question below a subject asks for relations: their bounds are read in one go.
+        write("relations", &mut { relations }, true, out)?;
+        write("senses", &mut { senses }, false, out)?;
         let mut builder = Self {
             subjects: TrieBuilder::new(),
             rows: EliasFanoBuilder::new(),
@@ -135,6 +142,7 @@ impl FactIndexBuilder {
             }
             _ => {
                 write_varint(relations << 2 | 2, &mut self.row);
+                write_varint(facts.len() as u64, &mut self.row);
                 write_varint(senses.len() as u64, &mut self.row);
                 senses
                     .iter()
@@ -215,8 +223,8 @@ fn with_pairs<T>(use_pairs: impl FnOnce(&mut Vec<Pair>) -> Result<T>) -> Result<
 pub struct FactIndex {
     order: Order,
     separator: Token,
-    relations: Dictionary,
-    senses: Dictionary,
+    relations: Texts,
+    senses: Texts,
     rows: Bytes,
     row_ends: EliasFano,
     keys: EliasFano,
@@ -266,6 +274,9 @@ enum Position {
     Below(Below),
 }
 
+/// The third word of a handle whose subject's row has not been read; no place of the trie has it.
+const UNREAD: u64 = u64::MAX;
+
 /// Longest part of a key, in tokens.
 pub const MAX_PART: usize = (1 << 22) - 1;
 
@@ -289,8 +300,8 @@ impl FactIndex {
         let mut index = Self {
             order,
             separator,
-            relations: Dictionary::open(container, &format!("{PREFIX}relations."))?,
-            senses: Dictionary::open(container, &format!("{PREFIX}senses."))?,
+            relations: Texts::open(container, &format!("{PREFIX}relations."))?,
+            senses: Texts::open(container, &format!("{PREFIX}senses."))?,
             rows: section("rows")?,
             row_ends: EliasFano::new(section("row_ends")?, "facts.row_ends")?,
             keys: EliasFano::new(section("keys")?, "facts.keys")?,
@@ -336,6 +347,10 @@ impl FactIndex {
     }
 
     fn position(&self, at: Handle) -> Result<Position> {
+        if at.0[0] & 3 == 0 && at.0[2] == UNREAD {
+            let subject = self.subjects.rank(at.0[0] >> 3)?;
+            return self.below(subject).map(Position::Below);
+        }
         if at.0[0] & 3 == 0 {
             return self.subjects.checked(at.0).map(Position::Trie);
         }
@@ -346,21 +361,34 @@ impl FactIndex {
         Ok(Position::Below(below))
     }
 
+    /// The handle after a subject, which ends at this node, and its separator. What it stands for is read when it is asked: a text mentions many
+    /// subjects of which few are.
+    fn unread(node: u64) -> Handle {
+        Handle([node << 3, 0, UNREAD])
+    }
+
     /// The place after a subject and its separator.
     #[inline]
     fn below(&self, subject: u64) -> Result<Below> {
-        let keys = self.keys.range(subject)?;
-        let count = keys.end - keys.start;
+        let row = self.row_ends.get(subject)?;
+        let count = || {
+            let row = self.rows.get(usize::try_from(row).ok()?..)?;
+            let mut at = 0;
+            let head = read_varint(row, &mut at)?;
+            let count = if head & 3 < 2 {
+                head >> 2
+            } else {
+                read_varint(row, &mut at)?
+            };
+            u32::try_from(count).ok().filter(|&count| count > 0)
+        };
         Ok(Below {
             part: 1,
             depth: 0,
             subject,
             first: 0,
-            last: u32::try_from(count)
-                .ok()
-                .filter(|&count| count > 0)
-                .ok_or_else(|| damaged("a subject has no facts, or too many"))?,
-            row: self.row_ends.get(subject)?,
+            last: count().ok_or_else(|| damaged("a subject has no facts, or too many"))?,
+            row,
         })
     }
 
@@ -388,6 +416,7 @@ impl FactIndex {
                 pairs.push(if swapped { (sense, relation) } else { (relation, sense) });
             }
         } else {
+            read_varint(row, &mut at)?;
             let senses = usize::try_from(read_varint(row, &mut at)?).ok()?;
             // Every sense takes a byte at least: what cannot be there is not asked memory for.
             row.get(at..at.checked_add(senses)?)?;
@@ -442,26 +471,29 @@ impl FactIndex {
 
     /// The dictionary and the bounds of the tokens of a fact's part, where the part has tokens.
     #[inline]
-    fn part(&self, pair: Pair, part: u64) -> Result<(&Dictionary, Range<u64>)> {
+    fn part(&self, pair: Pair, part: u64) -> Result<(&Codes, Range<u64>)> {
         let number = if part == 1 { pair.0 } else { pair.1 };
         let is_relation = (part == 1) == (self.order == Order::SubjectRelationSense);
         if is_relation {
-            Ok((&self.relations, self.relations.entry(u64::from(number))?))
+            Ok((&self.relations.codes, self.relations.range(u64::from(number))?))
         } else if number == 0 {
-            Ok((&self.senses, 0..0))
+            Ok((&self.senses.codes, 0..0))
         } else {
-            Ok((&self.senses, self.senses.entry(u64::from(number) - 1)?))
+            Ok((&self.senses.codes, self.senses.range(u64::from(number) - 1)?))
         }
     }
 
     /// The token at `depth` of a fact's part, the separator at its end.
     #[inline]
     fn token(&self, pair: Pair, part: u64, depth: u64) -> Result<Token> {
-        let (dictionary, range) = self.part(pair, part)?;
-        match range.start + depth {
-            at if at < range.end => dictionary.token(at),
-            at if at == range.end => Ok(self.separator),
-            _ => Err(damaged("a row's facts are out of order")),
+        let (dictionary, mut range) = self.part(pair, part)?;
+        if !dictionary.skip(&mut range, depth)? {
+            return Err(damaged("a row's facts are out of order"));
+        }
+        if range.is_empty() {
+            Ok(self.separator)
+        } else {
+            dictionary.next(&mut range.start)
         }
     }
 
@@ -505,6 +537,47 @@ impl FactIndex {
         })
     }
 
+    /// The facts of `below` whose current part goes on with `tokens`, and ends there where it is `closed`.
+    #[inline]
+    fn narrow(&self, pairs: &[Pair], below: &Below, tokens: &[Token], closed: bool) -> Result<Option<Below>> {
+        let mut found: Option<Range<u32>> = None;
+        let (mut previous, mut fits) = (None, false);
+        for (index, &pair) in (below.first..below.last).zip(pairs.iter().skip(below.first as usize)) {
+            let number = Self::number(pair, below.part);
+            if previous != Some(number) {
+                previous = Some(number);
+                fits = self.fits(pair, below, tokens, closed)?;
+                if !fits && found.is_some() {
+                    break;
+                }
+            }
+            if fits {
+                found = Some(found.map_or(index, |found| found.start)..index + 1);
+            }
+        }
+        Ok(found.map(|facts| Below {
+            first: facts.start,
+            last: facts.end,
+            part: below.part + u64::from(closed),
+            depth: if closed { 0 } else { below.depth + tokens.len() as u64 },
+            ..*below
+        }))
+    }
+
+    #[inline]
+    fn fits(&self, pair: Pair, below: &Below, tokens: &[Token], closed: bool) -> Result<bool> {
+        let (dictionary, mut range) = self.part(pair, below.part)?;
+        if !dictionary.skip(&mut range, below.depth)? {
+            return Err(damaged("a row's facts are out of order"));
+        }
+        for &token in tokens {
+            if range.is_empty() || dictionary.next(&mut range.start)? != token {
+                return Ok(false);
+            }
+        }
+        Ok(!closed || range.is_empty())
+    }
+
     /// The fact with this key: the subject's tokens are appended to `subject`, the relation's and the sense's to theirs; no sense has no
     /// tokens.
     ///
@@ -542,6 +615,26 @@ impl FactIndex {
         })
     }
 
+    /// The place that is reached from a subject: one reading of its row for both parts.
+    fn find_below(&self, mut below: Below, mut rest: &[Token]) -> Result<Option<Handle>> {
+        with_pairs(|pairs| {
+            self.facts(below.row, below.last, pairs)?;
+            while !rest.is_empty() {
+                if below.part == 3 {
+                    return Ok(None);
+                }
+                let end = rest.iter().position(|&token| token == self.separator);
+                let tokens = &rest[..end.unwrap_or(rest.len())];
+                match self.narrow(pairs, &below, tokens, end.is_some())? {
+                    Some(next) => below = next,
+                    None => return Ok(None),
+                }
+                rest = end.map_or(&[], |end| &rest[end + 1..]);
+            }
+            Ok(Some(below.pack()))
+        })
+    }
+
     /// Visits every subject in lexicographic order: its tokens, and the handle after its separator.
     ///
     /// # Errors
@@ -550,10 +643,10 @@ impl FactIndex {
         if self.subjects.is_empty() {
             return Ok(());
         }
-        let root = self.subjects.place(0)?;
+        let root = self.subjects.root_place()?;
         self.subjects
             .visit(&root, &mut Vec::new(), &mut |tokens, node| {
-                Ok(visit(tokens, self.below(self.subjects.rank(node)?)?.pack()))
+                Ok(visit(tokens, Self::unread(node)))
             })
             .map(drop)
     }
@@ -566,7 +659,7 @@ impl FactIndex {
         if self.subjects.is_empty() {
             return Ok(());
         }
-        let root = self.subjects.place(0)?;
+        let root = self.subjects.root_place()?;
         for start in 0..text.len() {
             let mut place = root;
             for (end, &token) in text.iter().enumerate().skip(start) {
@@ -575,7 +668,7 @@ impl FactIndex {
                     None => break,
                 }
                 if place.ends_key() {
-                    visit(start..end + 1, self.below(self.subjects.rank(place.node)?)?.pack());
+                    visit(start..end + 1, Self::unread(place.node));
                 }
             }
         }
@@ -599,16 +692,17 @@ impl FactIndex {
                 if below.part == 1 && previous != Some(pair.0) {
                     previous = Some(pair.0);
                     tokens.truncate(length);
-                    let (dictionary, range) = self.part(pair, 1)?;
-                    dictionary.append(range.start + below.depth..range.end, tokens)?;
+                    let (dictionary, mut range) = self.part(pair, 1)?;
+                    dictionary.skip(&mut range, below.depth)?;
+                    dictionary.append(range, tokens)?;
                     tokens.push(self.separator);
                     second = tokens.len();
                 }
                 if below.part <= 2 {
                     tokens.truncate(second);
-                    let (dictionary, range) = self.part(pair, 2)?;
-                    let depth = if below.part == 2 { below.depth } else { 0 };
-                    dictionary.append(range.start + depth..range.end, tokens)?;
+                    let (dictionary, mut range) = self.part(pair, 2)?;
+                    dictionary.skip(&mut range, if below.part == 2 { below.depth } else { 0 })?;
+                    dictionary.append(range, tokens)?;
                     tokens.push(self.separator);
                 }
                 if visit(tokens, base + index as u64).is_break() {
@@ -659,35 +753,40 @@ impl PrefixIndex for FactIndex {
                     if !place.ends_key() {
                         return Ok(None);
                     }
-                    return Ok(Some(self.below(self.subjects.rank(place.node)?)?.pack()));
+                    return Ok(Some(Self::unread(place.node)));
                 }
                 Ok(self.subjects.advance(&place, token)?.map(|place| Handle(place.pack())))
             }
             Position::Below(below) if below.part == 3 => Ok(None),
-            Position::Below(below) => {
-                let mut found = None;
-                self.branches(&below, |branch, facts| {
-                    if branch == token {
-                        found = Some(facts);
-                    }
-                    branch < token
-                })?;
-                Ok(found.map(|facts| {
-                    let mut next = Below {
-                        first: facts.start,
-                        last: facts.end,
-                        ..below
-                    };
-                    if token == self.separator {
-                        next.part += 1;
-                        next.depth = 0;
-                    } else {
-                        next.depth += 1;
-                    }
-                    next.pack()
-                }))
+            Position::Below(below) => with_pairs(|pairs| {
+                self.facts(below.row, below.last, pairs)?;
+                let closed = token == self.separator;
+                let tokens = if closed { &[][..] } else { &[token] };
+                let next = self.narrow(pairs, &below, tokens, closed)?;
+                Ok(next.map(Below::pack))
+            }),
+        }
+    }
+
+    fn find(&self, prefix: &[Token]) -> Result<Option<Handle>> {
+        let mut place = self.subjects.root_place()?;
+        for (index, &token) in prefix.iter().enumerate() {
+            if token == self.separator {
+                if !place.ends_key() {
+                    return Ok(None);
+                }
+                if index + 1 == prefix.len() {
+                    return Ok(Some(Self::unread(place.node)));
+                }
+                let below = self.below(self.subjects.rank(place.node)?)?;
+                return self.find_below(below, &prefix[index + 1..]);
+            }
+            match self.subjects.advance(&place, token)? {
+                Some(next) => place = next,
+                None => return Ok(None),
             }
         }
+        Ok(Some(Handle(place.pack())))
     }
 
     fn count(&self, at: Handle) -> Result<u64> {

@@ -11,10 +11,10 @@
 
 pub mod bytes;
 pub mod container;
-mod dictionary;
 pub mod elias_fano;
 mod facts;
 mod index;
+mod texts;
 mod tokens;
 mod trie;
 mod varint;

@@ -5,9 +5,10 @@
 //! and its children. What is kept, for `n` nodes of which `i` have children:
 //!
 //! - `labels`: `n` tokens;
-//! - `nodes`: for each 64 nodes three words of bits (has children, ends a key, has a tail) and the number of each before them;
-//! - `children`: Elias–Fano, `i + 1` numbers: the first child of each node that has children;
-//! - `tails`, `tail_tokens`: Elias–Fano bounds and the tokens;
+//! - `nodes`: for each 64 nodes 64 bytes, one line of a cache: four words of bits (has children, ends a key, has a tail, is a first child),
+//!   the number of nodes before them that have children and that end a key, where the first of their tails stands, and a word of zeros;
+//! - `children`: the first child of every fourth node that has children; those of the others follow by the bits of the first children;
+//! - `tails`: the tokens of the tails in the order of their nodes, each with its length before it;
 //! - `ranks`: Elias–Fano, a number for each node that ends a key: its rank in the lexicographic order of the keys (the terminal first),
 //!   plus the number of keys times its level, which makes them rise.
 //!
@@ -16,13 +17,18 @@
 use crate::bytes::{Bytes, word};
 use crate::container::{Container, ContainerWriter};
 use crate::elias_fano::{EliasFano, EliasFanoBuilder};
+use crate::texts::{Codes, TextsBuilder};
 use crate::tokens::{Tokens, TokensBuilder};
 use crate::{Allowed, Error, Handle, Key, PrefixIndex, Result, Token};
 use std::io::{Seek, Write};
 use std::ops::ControlFlow;
 
 /// Bytes of a block of 64 nodes.
-const BLOCK: usize = 48;
+const BLOCK: usize = 64;
+/// Nodes with children between two whose first child is written down.
+const STRIDE: u64 = 4;
+/// Bytes of a block before the tails' place.
+const TAILS: usize = 48;
 
 /// Collects sequences in lexicographic order and writes them as a [`Trie`].
 #[derive(Clone, Debug, Default)]
@@ -36,6 +42,7 @@ struct Range {
     low: u64,
     high: u64,
     depth: u32,
+    first_child: bool,
 }
 
 impl TrieBuilder {
@@ -85,26 +92,24 @@ impl TrieBuilder {
         let keys = self.len();
         let largest = self.tokens.iter().copied().max().unwrap_or_default();
         let mut labels = TokensBuilder::new(largest);
-        let mut tail_tokens = TokensBuilder::new(largest);
-        let (mut children, mut tails, mut ranks) = (
-            EliasFanoBuilder::new(),
-            EliasFanoBuilder::new(),
-            EliasFanoBuilder::new(),
-        );
+        let mut tails = TextsBuilder::default();
+        let mut ranks = EliasFanoBuilder::new();
+        let mut children: Vec<u8> = Vec::new();
+        let mut parents = 0u64;
         let mut nodes = Nodes::default();
-        tails.push(0);
 
         let mut level = vec![Range {
             low: 0,
             high: keys,
             depth: 0,
+            first_child: false,
         }];
         labels.push(0);
         let mut depth = 0;
         while !level.is_empty() {
             let mut next = Vec::new();
             for range in level {
-                let mut bits = [false; 3];
+                let mut bits = [false, false, false, range.first_child];
                 if range.low < range.high {
                     let (first, last) = (self.sequence(range.low), self.sequence(range.high - 1));
                     let start = range.depth as usize;
@@ -115,10 +120,7 @@ impl TrieBuilder {
                         .count();
                     if tail > 0 {
                         bits[2] = true;
-                        first[start..start + tail]
-                            .iter()
-                            .for_each(|&token| tail_tokens.push(token));
-                        tails.push(tail_tokens.len());
+                        tails.push(&first[start..start + tail]);
                     }
                     let end = start + tail;
                     let mut low = range.low;
@@ -129,8 +131,12 @@ impl TrieBuilder {
                     }
                     if low < range.high {
                         bits[0] = true;
-                        children.push(labels.len());
+                        if parents.is_multiple_of(STRIDE) {
+                            children.extend(labels.len().to_le_bytes());
+                        }
+                        parents += 1;
                     }
+                    let mut first_child = true;
                     while low < range.high {
                         let label = self.sequence(low)[end];
                         let high = self.end_of_group(low, range.high, end, label);
@@ -139,7 +145,9 @@ impl TrieBuilder {
                             low,
                             high,
                             depth: end as u32 + 1,
+                            first_child,
                         });
+                        first_child = false;
                         low = high;
                     }
                 }
@@ -148,7 +156,7 @@ impl TrieBuilder {
             level = next;
             depth += 1;
         }
-        children.push(labels.len());
+        let (tail_text, tail_starts) = tails.encode(true);
 
         let mut name = String::from(prefix);
         let mut section = |part: &str, bytes: &[u8]| {
@@ -157,11 +165,10 @@ impl TrieBuilder {
             out.section(&name, bytes)
         };
         section("labels", &labels.finish())?;
-        section("nodes", &nodes.finish())?;
-        section("children", &children.finish())?;
-        section("tails", &tails.finish())?;
-        section("tail_tokens", &tail_tokens.finish())?;
-        section("ranks", &ranks.finish())
+        section("nodes", &nodes.finish(&tail_starts))?;
+        section("children", &children)?;
+        section("ranks", &ranks.finish())?;
+        section("tails", &tail_text)
     }
 
     /// The end of the sequences from `low` on whose token at `place` is `label`: by doubling steps, then by halving.
@@ -189,37 +196,37 @@ impl TrieBuilder {
 /// The bits of the nodes, 64 to a block.
 #[derive(Default)]
 struct Nodes {
-    bytes: Vec<u8>,
-    words: [u64; 3],
-    before: [u64; 3],
+    blocks: Vec<[u64; 4]>,
     filled: u32,
 }
 
 impl Nodes {
-    fn push(&mut self, bits: [bool; 3]) {
-        for (word, bit) in self.words.iter_mut().zip(bits) {
-            *word |= u64::from(bit) << self.filled;
+    fn push(&mut self, bits: [bool; 4]) {
+        if self.filled.is_multiple_of(64) {
+            self.blocks.push([0; 4]);
         }
-        self.filled += 1;
-        if self.filled == 64 {
-            self.flush();
+        if let Some(words) = self.blocks.last_mut() {
+            for (word, bit) in words.iter_mut().zip(bits) {
+                *word |= u64::from(bit) << (self.filled % 64);
+            }
         }
+        self.filled = (self.filled + 1) % 64;
     }
 
-    fn flush(&mut self) {
-        for number in self.words.iter().chain(&self.before) {
-            self.bytes.extend(number.to_le_bytes());
+    /// The blocks; `tails` is where each tail starts.
+    fn finish(self, tails: &[u64]) -> Vec<u8> {
+        let mut bytes = Vec::with_capacity(self.blocks.len() * BLOCK);
+        let mut before = [0u64; 3];
+        for words in self.blocks {
+            let tail = tails.get(before[2] as usize).copied().unwrap_or_default();
+            for number in words.into_iter().chain([before[0], before[1], tail, 0]) {
+                bytes.extend(number.to_le_bytes());
+            }
+            for (before, word) in before.iter_mut().zip(words) {
+                *before += u64::from(word.count_ones());
+            }
         }
-        for (before, word) in self.before.iter_mut().zip(&mut self.words) {
-            *before += u64::from(word.count_ones());
-            *word = 0;
-        }
-        self.filled = 0;
-    }
-
-    fn finish(mut self) -> Vec<u8> {
-        self.flush();
-        self.bytes
+        bytes
     }
 }
 
@@ -227,7 +234,7 @@ impl Nodes {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Place {
     pub node: u64,
-    /// The next tail token, and how many are left.
+    /// Where the code of the next tail token stands, and how many bytes of codes are left.
     pub tail: u64,
     pub tail_left: u64,
     pub first_child: u64,
@@ -274,9 +281,10 @@ pub(crate) type KeyVisitor<'a> = dyn FnMut(&mut Vec<Token>, u64) -> Result<Contr
 pub struct Trie {
     labels: Tokens,
     nodes: Bytes,
-    children: EliasFano,
-    tails: EliasFano,
-    tail_tokens: Tokens,
+    children: Bytes,
+    tails: Codes,
+    /// The root, read once.
+    root: Option<Place>,
     ranks: EliasFano,
 }
 
@@ -296,38 +304,29 @@ impl Trie {
         };
         let tokens = |part| section(part).and_then(|(bytes, name)| Tokens::new(bytes, &name));
         let numbers = |part| section(part).and_then(|(bytes, name)| EliasFano::new(bytes, &name));
-        let trie = Self {
+        let mut trie = Self {
             labels: tokens("labels")?,
             nodes: section("nodes")?.0,
-            children: numbers("children")?,
-            tails: numbers("tails")?,
-            tail_tokens: tokens("tail_tokens")?,
+            children: section("children")?.0,
+            tails: Codes::open(container, &format!("{prefix}tails"))?,
+            root: None,
             ranks: numbers("ranks")?,
         };
         let blocks = trie.nodes.len() as u64 / BLOCK as u64;
-        if !trie.nodes.len().is_multiple_of(BLOCK) || trie.labels.len() == 0 || blocks != trie.labels.len() / 64 + 1 {
+        if !trie.nodes.len().is_multiple_of(BLOCK) || trie.labels.len() == 0 || blocks != trie.labels.len().div_ceil(64)
+        {
             return Err(damaged("the trie's nodes and labels do not fit together"));
         }
-        if trie.labels.len() >> FIELD != 0 || trie.tail_tokens.len() >> FIELD != 0 {
+        if trie.labels.len() >> FIELD != 0 || trie.tails.len() >> FIELD != 0 {
             return Err(damaged("the trie is larger than 2^40"));
         }
+        trie.root = trie.place(0).ok();
         Ok(trie)
     }
 
     /// The number of nodes, the root among them.
     pub fn nodes(&self) -> u64 {
         self.labels.len()
-    }
-
-    /// Whether the bit of kind `kind` is set for a node, and how many nodes before it have it set.
-    #[inline]
-    fn bit(&self, block: &[u8], bit: u32, kind: usize) -> Option<(bool, u64)> {
-        let bits = word(block, 8 * kind)?;
-        let before = word(block, 24 + 8 * kind)?;
-        Some((
-            bits >> bit & 1 == 1,
-            before.wrapping_add(u64::from((bits & ((1 << bit) - 1)).count_ones())),
-        ))
     }
 
     #[inline]
@@ -338,38 +337,89 @@ impl Trie {
             .ok_or_else(|| damaged("a node lies outside the trie"))
     }
 
+    /// The root.
+    #[inline]
+    pub(crate) fn root_place(&self) -> Result<Place> {
+        match self.root {
+            Some(root) => Ok(root),
+            None => self.place(0),
+        }
+    }
+
+    /// The children of the node that is number `index` among those that have some.
+    #[inline]
+    fn children(&self, index: u64) -> Option<std::ops::Range<u64>> {
+        let start = word(&self.children, usize::try_from(index / STRIDE).ok()?.checked_mul(8)?)?;
+        let nodes = self.nodes.as_slice();
+        let firsts = |number: u64| {
+            word(
+                nodes,
+                usize::try_from(number).ok()?.checked_mul(BLOCK)?.checked_add(24)?,
+            )
+        };
+        let mut number = start / 64;
+        let mut bits = firsts(number)? & (!0 << (start % 64));
+        let mut left = index % STRIDE;
+        while left > 0 || bits == 0 {
+            if bits == 0 {
+                number += 1;
+                bits = firsts(number)?;
+            } else {
+                bits &= bits - 1;
+                left -= 1;
+            }
+        }
+        let start = number * 64 + u64::from(bits.trailing_zeros());
+        bits &= bits - 1;
+        while bits == 0 {
+            number += 1;
+            match firsts(number) {
+                Some(next) => bits = next,
+                None => return Some(start..self.labels.len()),
+            }
+        }
+        Some(start..number * 64 + u64::from(bits.trailing_zeros()))
+    }
+
     /// The place after the label of `node`.
     #[inline]
     pub(crate) fn place(&self, node: u64) -> Result<Place> {
+        let outside = || damaged("a node lies outside the trie");
         let block = self.block(node)?;
         let bit = (node % 64) as u32;
-        let kind = |kind| {
-            self.bit(block, bit, kind)
-                .ok_or_else(|| damaged("a node lies outside the trie"))
-        };
+        let below = (1u64 << bit) - 1;
+        let bits = |kind: usize| word(block, 8 * kind).ok_or_else(outside);
         let mut place = Place {
             node,
             tail: 0,
             tail_left: 0,
             first_child: 0,
             degree: 0,
-            terminal: kind(1)?.0,
+            terminal: bits(1)? >> bit & 1 == 1,
         };
-        if let (true, index) = kind(0)? {
-            let children = self.children.range(index)?;
+        let parents = bits(0)?;
+        if parents >> bit & 1 == 1 {
+            let index = word(block, 32)
+                .and_then(|before| before.checked_add(u64::from((parents & below).count_ones())))
+                .ok_or_else(outside)?;
+            let children = self
+                .children(index)
+                .ok_or_else(|| damaged("a node's children are out of order"))?;
             place.first_child = children.start;
-            place.degree = children.end - children.start;
+            place.degree = children.end.saturating_sub(children.start);
             if children.start <= node || children.end > self.labels.len() || !(1..=SMALL).contains(&place.degree) {
                 return Err(damaged("a node's children are out of order"));
             }
         } else if !place.terminal && node != 0 {
             return Err(damaged("a node has neither a key nor children"));
         }
-        if let (true, index) = kind(2)? {
-            let tail = self.tails.range(index)?;
+        let tailed = bits(2)?;
+        if tailed >> bit & 1 == 1 {
+            let start = word(block, TAILS).ok_or_else(outside)?;
+            let tail = self.tails.with_length(start, (tailed & below).count_ones())?;
             place.tail = tail.start;
             place.tail_left = tail.end - tail.start;
-            if tail.end > self.tail_tokens.len() || !(1..=SMALL).contains(&place.tail_left) {
+            if !(1..=SMALL).contains(&place.tail_left) {
                 return Err(damaged("a node's tail is out of order"));
             }
         }
@@ -380,12 +430,16 @@ impl Trie {
     #[inline]
     pub(crate) fn advance(&self, place: &Place, token: Token) -> Result<Option<Place>> {
         if place.tail_left > 0 {
-            if self.tail_tokens.get(place.tail)? != token {
+            let mut tail = place.tail;
+            if self.tails.next(&mut tail)? != token {
                 return Ok(None);
             }
+            let tail_left = (place.tail + place.tail_left)
+                .checked_sub(tail)
+                .ok_or_else(|| damaged("a node's tail is cut off"))?;
             return Ok(Some(Place {
-                tail: place.tail + 1,
-                tail_left: place.tail_left - 1,
+                tail,
+                tail_left,
                 ..*place
             }));
         }
@@ -399,7 +453,7 @@ impl Trie {
     #[inline]
     pub(crate) fn continuations(&self, place: &Place, tokens: &mut Vec<Token>) -> Result<()> {
         if place.tail_left > 0 {
-            tokens.push(self.tail_tokens.get(place.tail)?);
+            tokens.push(self.tails.next(&mut { place.tail })?);
             Ok(())
         } else {
             self.labels.append(place.first_child, place.degree, tokens)
@@ -410,8 +464,12 @@ impl Trie {
     #[inline]
     pub(crate) fn rank(&self, node: u64) -> Result<u64> {
         let block = self.block(node)?;
-        match self.bit(block, (node % 64) as u32, 1) {
-            Some((true, index)) => Ok(self.ranks.get(index)? % self.ranks.len()),
+        let bit = (node % 64) as u32;
+        match (word(block, 8), word(block, 40)) {
+            (Some(terminals), Some(before)) if terminals >> bit & 1 == 1 => {
+                let index = before.wrapping_add(u64::from((terminals & ((1 << bit) - 1)).count_ones()));
+                Ok(self.ranks.get(index)? % self.ranks.len())
+            }
             _ => Err(damaged("a key was expected where none ends")),
         }
     }
@@ -444,9 +502,9 @@ impl Trie {
         if rank >= self.ranks.len() {
             return Err(damaged("there is no key of this number"));
         }
-        let mut place = self.place(0)?;
+        let mut place = self.root_place()?;
         loop {
-            self.tail_tokens.append(place.tail, place.tail_left, tokens)?;
+            self.tails.append(place.tail..place.tail + place.tail_left, tokens)?;
             if place.terminal && self.rank(place.node)? == rank {
                 return Ok(place);
             }
@@ -484,7 +542,7 @@ impl Trie {
         let mut budget = self.nodes();
         let mut pending = Vec::new();
         let base = prefix.len();
-        self.tail_tokens.append(place.tail, place.tail_left, prefix)?;
+        self.tails.append(place.tail..place.tail + place.tail_left, prefix)?;
         if place.terminal && visit(prefix, place.node)?.is_break() {
             return Ok(ControlFlow::Break(()));
         }
@@ -500,7 +558,7 @@ impl Trie {
             prefix.truncate(length);
             prefix.push(self.labels.get(node)?);
             let place = self.place(node)?;
-            self.tail_tokens.append(place.tail, place.tail_left, prefix)?;
+            self.tails.append(place.tail..place.tail + place.tail_left, prefix)?;
             if place.terminal && visit(prefix, node)?.is_break() {
                 return Ok(ControlFlow::Break(()));
             }
@@ -529,7 +587,7 @@ impl PrefixIndex for Trie {
 
     fn root(&self) -> Handle {
         // The root of a damaged file is a place without any choice; the damage is reported where it is asked.
-        let place = self.place(0).unwrap_or(Place {
+        let place = self.root_place().unwrap_or(Place {
             node: 0,
             tail: 0,
             tail_left: 0,
