@@ -102,6 +102,8 @@ pub struct Scores {
     pub weights: Vec<f64>,
     /// Which scores are better; all columns agree.
     pub direction: Direction,
+    /// Digits behind the decimal mark with which scores are printed: those of the column that has most.
+    pub decimals: u8,
     /// `errors[system · tasks + task]`: the `± error` of the cells, NaN where there is none.
     pub errors: Option<Vec<f64>>,
     /// What was left out and turned, for the user to see.
@@ -234,6 +236,7 @@ impl Table {
             tasks: kept.iter().map(|&column| columns[column].name.clone()).collect(),
             weights: kept.iter().map(|&column| weights[column] / total).collect(),
             direction,
+            decimals: self.tasks.iter().map(|task| task.decimals).max().unwrap_or(0),
             errors,
             notes,
             values,
@@ -540,6 +543,7 @@ impl Scores {
             tasks,
             weights,
             direction: Direction::Higher,
+            decimals: 2,
             errors: None,
             notes: Vec::new(),
             values,
@@ -625,6 +629,7 @@ impl Scores {
             tasks,
             weights: weights.iter().map(|weight| weight / total).collect(),
             direction: self.direction,
+            decimals: self.decimals,
             errors: self.errors.as_deref().map(filter),
             notes: Vec::new(),
             values: filter(&self.values),
@@ -645,6 +650,7 @@ impl Scores {
             tasks: self.tasks.clone(),
             weights: self.weights.clone(),
             direction: self.direction,
+            decimals: self.decimals,
             errors: self.errors.as_deref().map(filter),
             notes: self.notes.clone(),
             values: filter(&self.values),

@@ -2,7 +2,7 @@
 
 use super::raw::{RawColumn, RawTable, is_blank};
 use crate::error::{Error, Place, Result};
-use crate::number::clean_name;
+use crate::number::{clean_name, parse_plain};
 
 const CANDIDATES: [u8; 4] = [b',', b'\t', b';', b'|'];
 
@@ -100,6 +100,15 @@ fn sniff(file: &str, text: &str) -> Result<u8> {
         )),
         [(_, delimiter)] => Ok(*delimiter),
         several => {
+            // The separator that sets numbers free is the separator.
+            let mut by_numbers: Vec<(usize, u8)> = several
+                .iter()
+                .map(|(_, delimiter)| (numbers(sample, *delimiter), *delimiter))
+                .collect();
+            by_numbers.sort_unstable_by(|a, b| b.0.cmp(&a.0));
+            if by_numbers[0].0 > by_numbers[1].0 {
+                return Ok(by_numbers[0].1);
+            }
             let names: Vec<String> = several
                 .iter()
                 .map(|(count, d)| format!("{:?} ({count} cells)", char::from(*d)))
@@ -111,6 +120,20 @@ fn sniff(file: &str, text: &str) -> Result<u8> {
             ))
         }
     }
+}
+
+/// How many cells of the first lines are plain numbers.
+fn numbers(sample: &str, delimiter: u8) -> usize {
+    let mut reader = csv::ReaderBuilder::new()
+        .flexible(true)
+        .delimiter(delimiter)
+        .from_reader(sample.as_bytes());
+    reader
+        .records()
+        .map_while(std::result::Result::ok)
+        .take(20)
+        .map(|record| record.iter().filter(|cell| parse_plain(cell.trim()).is_some()).count())
+        .sum()
 }
 
 /// The first whole lines, at most 64 KiB; a cut inside a quoted cell costs one uneven record at most.

@@ -1,0 +1,417 @@
+//! A self-contained HTML page: the scores as a heat map, the ranks against the exponent, and their bootstrap intervals.
+
+use std::fmt::Write as _;
+
+use crate::error::Result;
+use crate::flips::{Flips, flips};
+use crate::mean::Mean;
+use crate::report::number;
+use crate::resample::{Bootstrap, BootstrapOptions, bootstrap};
+use crate::scores::Scores;
+use crate::table::Direction;
+
+/// Systems that a page shows; more cannot be told apart.
+pub const MOST_SYSTEMS: usize = 40;
+
+/// The page for the best systems by a mean, at most `limit` and [`MOST_SYSTEMS`] of them. Ranks are among those shown.
+///
+/// # Errors
+///
+/// [`crate::Error::NotPositive`] if the mean is not defined for the scores.
+pub fn page(scores: &Scores, mean: Mean, limit: usize, options: BootstrapOptions, title: &str) -> Result<String> {
+    let averages = scores.means(mean)?;
+    let ranks = scores.ranks(&averages);
+    let mut order: Vec<usize> = (0..scores.systems.len()).collect();
+    order.sort_by_key(|&system| ranks[system]);
+    order.truncate(limit.clamp(1, MOST_SYSTEMS));
+    let shown = scores.of_systems(&order);
+    let averages: Vec<f64> = order.iter().map(|&system| averages[system]).collect();
+
+    let mut body = String::new();
+    let _ = writeln!(body, "<h1>{}</h1>", escape(title));
+    let of = if order.len() < scores.systems.len() {
+        format!("the {} best of {} systems", order.len(), scores.systems.len())
+    } else {
+        format!("{} systems", order.len())
+    };
+    let _ = writeln!(body, "<p>{of} by the {mean} of {} tasks</p>", scores.tasks.len());
+
+    body.push_str("<section><h2>Scores</h2><p>Each column from its worst (light) to its best (dark).</p>");
+    body.push_str(&heat_map(&shown, &averages, mean));
+    body.push_str("</section><section><h2>Rank against the exponent of the mean</h2>");
+    match flips(&shown, [Mean::ARITHMETIC, Mean::HARMONIC]) {
+        Ok(found) => {
+            let _ = write!(
+                body,
+                "<p>From the smallest score alone (−∞) over the harmonic, geometric and arithmetic mean to the largest alone \
+                 (∞). {} of {} pairs never change places.</p>",
+                found.stability.pairs - found.stability.swapping,
+                found.stability.pairs
+            );
+            body.push_str(&bump_chart(&shown, &found));
+        }
+        Err(error) => {
+            let text = error.to_string();
+            let first = text.lines().next().unwrap_or_default();
+            let _ = write!(body, "<p>Not drawn: {}</p>", escape(first));
+        }
+    }
+    body.push_str("</section><section><h2>Ranks with other tasks</h2>");
+    let resampled = bootstrap(&shown, mean, options)?;
+    let _ = write!(
+        body,
+        "<p>{} % intervals of the rank over {} resamples of the tasks, and the probability of being ahead of the next.</p>",
+        number(100.0 * options.level, 0),
+        options.resamples
+    );
+    body.push_str(&intervals(&shown, &resampled));
+    body.push_str("</section>");
+    Ok(format!(
+        "<!doctype html>\n<html lang=\"en\"><head><meta charset=\"utf-8\">\n<meta name=\"viewport\" \
+         content=\"width=device-width, initial-scale=1\">\n<title>{}</title>\n<style>{STYLE}</style></head>\n<body>\n{body}\n\
+         </body></html>\n",
+        escape(title)
+    ))
+}
+
+const STYLE: &str = "
+:root{color-scheme:light dark;--ink:#1c2430;--soft:#66707f;--line:#d8dde4;--paper:#fff;--other:#aab3bf}
+@media(prefers-color-scheme:dark){:root{--ink:#e6e9ee;--soft:#9aa4b2;--line:#39424f;--paper:#14181e;--other:#5b6675}}
+body{font:15px/1.45 system-ui,sans-serif;color:var(--ink);background:var(--paper);margin:2rem auto;max-width:1240px;padding:0 1rem}
+h1{font-size:1.5rem;margin:0 0 .2rem}h2{font-size:1.1rem;margin:2rem 0 .2rem}p{margin:.2rem 0 .8rem;color:var(--soft)}
+section{overflow-x:auto}svg{display:block}text{fill:var(--ink);font:12px system-ui,sans-serif}
+.soft{fill:var(--soft)}.rule{stroke:var(--line);stroke-width:1}.series{fill:none;stroke-width:2.2;stroke-linejoin:round}
+.halo{fill:none;stroke:transparent;stroke-width:12}g.system:hover .series{stroke-width:5}g.system:hover text{font-weight:700}
+";
+
+/// Colours that can be told apart by most eyes, for as many systems as a reader follows.
+const COLOURS: [&str; 10] = [
+    "#3b6fb6", "#d1702a", "#2f8f5b", "#b8434e", "#7a5bb5", "#8a6a4f", "#c2559d", "#5f7f1f", "#1f8fa3", "#a88a10",
+];
+
+const ROW: f64 = 26.0;
+const NAME_WIDTH: f64 = 250.0;
+
+fn colour(index: usize) -> &'static str {
+    COLOURS.get(index).copied().unwrap_or("var(--other)")
+}
+
+fn heat_map(scores: &Scores, averages: &[f64], mean: Mean) -> String {
+    let digits = usize::from(scores.decimals.clamp(1, 4));
+    let cell = 64.0;
+    let top = 66.0;
+    let columns = scores.tasks.len() + 1;
+    let width = NAME_WIDTH + cell * columns as f64 + 90.0;
+    let height = top + ROW * scores.systems.len() as f64 + 8.0;
+    let mut svg = open(width, height, "Heat map of the scores");
+    for (task, name) in std::iter::once(mean.label())
+        .chain(scores.tasks.iter().cloned())
+        .enumerate()
+    {
+        let x = NAME_WIDTH + cell * (task as f64 + 0.4);
+        let _ = write!(
+            svg,
+            "<text transform=\"translate({x:.1},{:.1}) rotate(-32)\"><title>{}</title>{}</text>",
+            top - 8.0,
+            escape(&name),
+            escape(&shorten(&name, 14))
+        );
+    }
+    for (row, name) in scores.systems.iter().enumerate() {
+        let y = top + ROW * row as f64;
+        name_at(&mut svg, name, NAME_WIDTH - 10.0, y + ROW * 0.66, "end");
+        for column in 0..columns {
+            let value = if column == 0 {
+                averages[row]
+            } else {
+                scores.value(row, column - 1)
+            };
+            let all = (0..scores.systems.len()).map(|system| {
+                if column == 0 {
+                    averages[system]
+                } else {
+                    scores.value(system, column - 1)
+                }
+            });
+            let (low, high) = all.fold((f64::INFINITY, f64::NEG_INFINITY), |(low, high), v| {
+                (low.min(v), high.max(v))
+            });
+            let mut share = if high > low { (value - low) / (high - low) } else { 0.5 };
+            if scores.direction == Direction::Lower {
+                share = 1.0 - share;
+            }
+            let x = NAME_WIDTH + cell * column as f64;
+            let task = if column == 0 {
+                mean.to_string()
+            } else {
+                scores.tasks[column - 1].clone()
+            };
+            let _ = write!(
+                svg,
+                "<g><title>{}, {}: {}</title><rect x=\"{x:.1}\" y=\"{y:.1}\" width=\"{:.1}\" height=\"{:.1}\" rx=\"3\" \
+                 fill=\"{}\"/><text x=\"{:.1}\" y=\"{:.1}\" text-anchor=\"middle\" style=\"fill:{}\">{}</text></g>",
+                escape(name),
+                escape(&task),
+                number(value, digits + 1),
+                cell - 2.0,
+                ROW - 2.0,
+                shade(share),
+                x + 0.5 * cell,
+                y + ROW * 0.66,
+                if share > 0.55 { "#fff" } else { "#1c2430" },
+                number(value, if column == 0 { digits + 1 } else { digits })
+            );
+        }
+    }
+    svg.push_str("</svg>");
+    svg
+}
+
+/// From a light to a dark blue.
+fn shade(share: f64) -> String {
+    let mix = |from: f64, to: f64| (from + (to - from) * share.clamp(0.0, 1.0)).round() as u8;
+    format!(
+        "#{:02x}{:02x}{:02x}",
+        mix(233.0, 24.0),
+        mix(241.0, 78.0),
+        mix(250.0, 138.0)
+    )
+}
+
+/// Exponents from −∞ to ∞ on a line of length 1.
+fn along(exponent: f64) -> f64 {
+    if exponent.is_infinite() {
+        if exponent > 0.0 { 1.0 } else { 0.0 }
+    } else {
+        0.5 + 0.5 * exponent / (exponent.abs() + 3.0)
+    }
+}
+
+fn bump_chart(scores: &Scores, found: &Flips) -> String {
+    let count = scores.systems.len();
+    let (top, bottom, plot) = (30.0, 44.0, 640.0);
+    let left = NAME_WIDTH;
+    let width = left + plot + NAME_WIDTH;
+    let height = top + ROW * count as f64 + bottom;
+    let mut svg = open(width, height, "Ranks against the exponent of the power mean");
+    let y_of = |rank: f64| top + ROW * (rank - 0.5);
+    for (exponent, label) in [
+        (f64::NEG_INFINITY, "−∞ (min)"),
+        (-10.0, "−10"),
+        (-3.0, "−3"),
+        (-1.0, "HM"),
+        (0.0, "GM"),
+        (1.0, "AM"),
+        (3.0, "3"),
+        (10.0, "10"),
+        (f64::INFINITY, "∞ (max)"),
+    ] {
+        let x = left + plot * along(exponent);
+        let _ = write!(
+            svg,
+            "<line class=\"rule\" x1=\"{x:.1}\" x2=\"{x:.1}\" y1=\"{top:.1}\" y2=\"{:.1}\"/><text class=\"soft\" x=\"{x:.1}\" \
+             y=\"{:.1}\" text-anchor=\"middle\">{label}</text>",
+            height - bottom + 4.0,
+            height - bottom + 22.0
+        );
+    }
+
+    // Every system's ranks from exchange to exchange; those of one exponent are one step.
+    let mut ranks = found.ranks_above(f64::NEG_INFINITY);
+    let start = ranks.clone();
+    let mut steps: Vec<Vec<(f64, f64)>> = vec![Vec::new(); count];
+    for group in found
+        .swaps
+        .chunk_by(|a, b| (a.exponent - b.exponent).abs() <= 1e-9 * (1.0 + a.exponent.abs()))
+    {
+        for swap in group {
+            ranks[swap.before] += 1;
+            ranks[swap.after] -= 1;
+        }
+        let mut moved: Vec<usize> = group.iter().flat_map(|swap| [swap.before, swap.after]).collect();
+        moved.sort_unstable();
+        moved.dedup();
+        for system in moved {
+            steps[system].push((left + plot * along(group[0].exponent), ranks[system] as f64));
+        }
+    }
+    // Systems that tie at an end share a rank; there they are set side by side in the order of the other end.
+    let places = |ranks: &[usize]| {
+        let mut order: Vec<usize> = (0..count).collect();
+        order.sort_by_key(|&system| ranks[system]);
+        let mut places = vec![0.0; count];
+        for (place, &system) in order.iter().enumerate() {
+            places[system] = place as f64 + 1.0;
+        }
+        places
+    };
+    let (label_left, label_right) = (places(&start), places(&ranks));
+    for (system, name) in scores.systems.iter().enumerate() {
+        let mut path = String::new();
+        let mut y = y_of(start[system] as f64);
+        let _ = write!(path, "M{left:.1} {y:.1}");
+        let mut x = left;
+        let own = &steps[system];
+        for (index, &(at, rank)) in own.iter().enumerate() {
+            let next = own.get(index + 1).map_or(left + plot, |(next, _)| *next);
+            let before = (0.5 * (at - x)).clamp(0.0, 7.0);
+            let after = (0.5 * (next - at)).clamp(0.0, 7.0);
+            let to = y_of(rank);
+            let _ = write!(
+                path,
+                "L{:.1} {y:.1}C{at:.1} {y:.1} {at:.1} {to:.1} {:.1} {to:.1}",
+                at - before,
+                at + after
+            );
+            y = to;
+            x = at + after;
+        }
+        let _ = write!(path, "L{:.1} {y:.1}", left + plot);
+        let range = &found.ranges[system];
+        let _ = write!(
+            svg,
+            "<g class=\"system\"><title>{}: ranks {}–{}</title><path class=\"halo\" d=\"{path}\"/><path class=\"series\" \
+             stroke=\"{}\" d=\"{path}\"/>",
+            escape(name),
+            range.best,
+            range.worst,
+            colour(system)
+        );
+        name_at(&mut svg, name, left - 10.0, y_of(label_left[system]) + 4.0, "end");
+        name_at(
+            &mut svg,
+            name,
+            left + plot + 10.0,
+            y_of(label_right[system]) + 4.0,
+            "start",
+        );
+        svg.push_str("</g>");
+    }
+    svg.push_str("</svg>");
+    svg
+}
+
+fn intervals(scores: &Scores, found: &Bootstrap) -> String {
+    let count = scores.systems.len();
+    let (top, plot) = (30.0, 560.0);
+    let width = NAME_WIDTH + plot + 150.0;
+    let height = top + ROW * count as f64 + 12.0;
+    let mut svg = open(width, height, "Bootstrap intervals of the ranks");
+    let x_of = |rank: usize| NAME_WIDTH + plot * (rank as f64 - 0.5) / count as f64;
+    let step = count.div_ceil(12).max(1);
+    for rank in (1..=count).step_by(step) {
+        let x = x_of(rank);
+        let _ = write!(
+            svg,
+            "<line class=\"rule\" x1=\"{x:.1}\" x2=\"{x:.1}\" y1=\"{top:.1}\" y2=\"{:.1}\"/><text class=\"soft\" x=\"{x:.1}\" \
+             y=\"{:.1}\" text-anchor=\"middle\">{rank}</text>",
+            height - 8.0,
+            top - 8.0
+        );
+    }
+    for (system, name) in scores.systems.iter().enumerate() {
+        let y = top + ROW * (system as f64 + 0.5);
+        let interval = found.intervals[system];
+        let (low, high, at) = (x_of(interval.low), x_of(interval.high), x_of(interval.rank));
+        let _ = write!(
+            svg,
+            "<g class=\"system\"><title>{}: rank {}, {}–{}</title><line x1=\"{low:.1}\" x2=\"{high:.1}\" y1=\"{y:.1}\" \
+             y2=\"{y:.1}\" stroke=\"{c}\" stroke-width=\"6\" stroke-linecap=\"round\" opacity=\".45\"/><circle cx=\"{at:.1}\" \
+             cy=\"{y:.1}\" r=\"5\" fill=\"{c}\"/>",
+            escape(name),
+            interval.rank,
+            interval.low,
+            interval.high,
+            c = colour(system)
+        );
+        name_at(&mut svg, name, NAME_WIDTH - 10.0, y + 4.0, "end");
+        svg.push_str("</g>");
+        if system + 1 < count {
+            let _ = write!(
+                svg,
+                "<text class=\"soft\" x=\"{:.1}\" y=\"{:.1}\">{} % ahead of next</text>",
+                NAME_WIDTH + plot + 12.0,
+                y + 4.0,
+                number(100.0 * found.probability_ahead(system, system + 1), 0)
+            );
+        }
+    }
+    svg.push_str("</svg>");
+    svg
+}
+
+fn open(width: f64, height: f64, label: &str) -> String {
+    format!(
+        "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"{width:.0}\" height=\"{height:.0}\" viewBox=\"0 0 {width:.0} \
+         {height:.0}\" role=\"img\" aria-label=\"{label}\">"
+    )
+}
+
+fn name_at(svg: &mut String, name: &str, x: f64, y: f64, anchor: &str) {
+    let _ = write!(
+        svg,
+        "<text x=\"{x:.1}\" y=\"{y:.1}\" text-anchor=\"{anchor}\">{}</text>",
+        escape(&shorten(name, 34))
+    );
+}
+
+fn shorten(text: &str, limit: usize) -> String {
+    use unicode_width::UnicodeWidthChar as _;
+    let mut width = 0;
+    let mut out = String::new();
+    for c in text.chars() {
+        width += c.width().unwrap_or(0);
+        if width > limit {
+            out.push('…');
+            return out;
+        }
+        out.push(c);
+    }
+    out
+}
+
+fn escape(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    for c in text.chars() {
+        match c {
+            '&' => out.push_str("&amp;"),
+            '<' => out.push_str("&lt;"),
+            '>' => out.push_str("&gt;"),
+            '"' => out.push_str("&quot;"),
+            '\'' => out.push_str("&#39;"),
+            c if c.is_control() => out.push(' '),
+            other => out.push(other),
+        }
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_page_is_whole_and_escapes_names() {
+        let scores = Scores::new(
+            vec!["<script>".into(), "B".into(), "C".into()],
+            vec!["x & y".into(), "z".into()],
+            vec![99.0, 50.0, 74.0, 74.0, 10.0, 10.0],
+        )
+        .unwrap();
+        let page = page(&scores, Mean::ARITHMETIC, 10, BootstrapOptions::default(), "A table").unwrap();
+        assert!(!page.contains("<script>") && page.contains("&lt;script&gt;") && page.contains("x &amp; y"));
+        assert_eq!(page.matches("<svg").count(), 3);
+        assert_eq!(page.matches("<svg").count(), page.matches("</svg>").count());
+        assert!(!page.contains("NaN") && !page.contains("inf"));
+        // Nothing is loaded from anywhere.
+        assert!(!page.contains("src=") && !page.contains("href=") && !page.contains("url("));
+    }
+
+    #[test]
+    fn scores_that_are_not_positive_leave_out_the_bump_chart_only() {
+        let scores = Scores::new(vec!["A".into(), "B".into()], vec!["x".into()], vec![0.0, 1.0]).unwrap();
+        let page = page(&scores, Mean::ARITHMETIC, 10, BootstrapOptions::default(), "T").unwrap();
+        assert_eq!(page.matches("<svg").count(), 2);
+        assert!(page.contains("Not drawn"));
+    }
+}
