@@ -105,6 +105,8 @@ pub(crate) struct Collected {
 pub struct GraphBuilder {
     options: BuildOptions,
     collected: Collected,
+    /// Sections beside those of the facts.
+    attached: Vec<(&'static str, Vec<u8>)>,
 }
 
 impl GraphBuilder {
@@ -122,6 +124,7 @@ impl GraphBuilder {
                 count: 0,
                 sample: Sample::default(),
             },
+            attached: Vec::new(),
         }
     }
 
@@ -144,6 +147,27 @@ impl GraphBuilder {
             self.add_inverse(subject, relation, object)?;
         }
         Ok(())
+    }
+
+    /// Adds a triple whose sense is known, as it is.
+    pub(crate) fn add_fact(
+        &mut self,
+        subject: &str,
+        sense: Option<&str>,
+        relation: &str,
+        object: &str,
+    ) -> Result<(), KgError> {
+        self.add_parts(
+            (subject.as_bytes(), hash(subject.as_bytes())),
+            sense.map(str::as_bytes),
+            (relation.as_bytes(), hash(relation.as_bytes())),
+            object.as_bytes(),
+        )
+    }
+
+    /// Puts a section beside those of the facts.
+    pub(crate) fn attach(&mut self, name: &'static str, bytes: Vec<u8>) {
+        self.attached.push((name, bytes));
     }
 
     fn add_inverse(&mut self, subject: &str, relation: &str, object: &str) -> Result<(), KgError> {
@@ -278,6 +302,9 @@ impl GraphBuilder {
         }
         let mut container = ContainerWriter::new(out).map_err(KgError::io(path))?;
         let folder = temporary(&self.options);
+        for (name, bytes) in &self.attached {
+            container.section(name, bytes).map_err(KgError::io(path))?;
+        }
         let report = Emitter::new(self.options, self.collected)
             .emit(&folder, &mut container)
             .map_err(KgError::io(path))?;

@@ -40,6 +40,12 @@ pub enum KgError {
         /// What is wrong with it.
         source: kexue_trie::Error,
     },
+    /// Another program changes the graph.
+    #[error("{path}: another program is changing this graph; try again when it is done")]
+    Busy {
+        /// The index.
+        path: PathBuf,
+    },
     /// The index could not answer.
     #[error(transparent)]
     Index(#[from] kexue_trie::Error),

@@ -1,12 +1,13 @@
 //! An open knowledge graph.
 
-use crate::objects::Objects;
-use crate::{BuildReport, KgError};
+use crate::live::{Base, Changes, Stored, changes_of, normalise};
+use crate::objects::{Objects, Record};
+use crate::{BuildReport, KgError, split_sense};
 use kexue_text::{Token, Vocabulary};
-use kexue_trie::{Bytes, Container, Error, FactIndex, Handle, Key, Order, PrefixIndex};
+use kexue_trie::{Bytes, Container, Error, FactIndex, Handle, Key, MergedIndex, Order, Origin, PrefixIndex};
 use std::fs::File;
 use std::ops::{ControlFlow, Range};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// A fact of the graph: what a key stands for.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -29,8 +30,10 @@ pub struct Fact {
 pub struct KnowledgeGraph {
     container: Container,
     vocabulary: Vocabulary,
-    facts: FactIndex,
+    index: MergedIndex,
     objects: Objects,
+    changes: Changes,
+    path: Option<PathBuf>,
 }
 
 impl KnowledgeGraph {
@@ -41,7 +44,7 @@ impl KnowledgeGraph {
     pub fn open(path: &Path) -> Result<Self, KgError> {
         let file = File::open(path).map_err(KgError::io(path))?;
         let bytes = Bytes::map(&file).map_err(KgError::io(path))?;
-        Self::from_bytes(bytes).map_err(|error| match error {
+        Self::assemble(bytes, Some(path)).map_err(|error| match error {
             KgError::Index(source) => KgError::File {
                 path: path.to_path_buf(),
                 source,
@@ -55,16 +58,30 @@ impl KnowledgeGraph {
     /// # Errors
     /// When the bytes are not an index, or its header is damaged.
     pub fn from_bytes(bytes: impl Into<Bytes>) -> Result<Self, KgError> {
-        let container = Container::open(bytes.into())?;
+        Self::assemble(bytes.into(), None)
+    }
+
+    fn assemble(bytes: Bytes, path: Option<&Path>) -> Result<Self, KgError> {
+        let container = Container::open(bytes)?;
         let vocabulary = container.section("vocabulary")?;
         let vocabulary = std::str::from_utf8(&vocabulary)
             .map_err(|_| Error::Damaged("the vocabulary is not UTF-8".into()))
             .and_then(|text| Vocabulary::from_text(text).map_err(|error| Error::Damaged(error.to_string())))?;
+        let facts = FactIndex::open(&container)?;
+        let objects = Objects::open(&container)?;
+        let base = Base {
+            facts: &facts,
+            objects: &objects,
+            vocabulary: &vocabulary,
+        };
+        let changes = changes_of(path, &container, &base)?;
         Ok(Self {
+            index: changes.merge(&facts)?,
             vocabulary,
-            facts: FactIndex::open(&container)?,
-            objects: Objects::open(&container)?,
+            objects,
+            changes,
             container,
+            path: path.map(Path::to_path_buf),
         })
     }
 
@@ -75,17 +92,17 @@ impl KnowledgeGraph {
 
     /// The order of the parts of a key.
     pub fn order(&self) -> Order {
-        self.facts.order()
+        self.index.base().order()
     }
 
-    /// The prefix index of the keys.
+    /// The prefix index of the keys, with the changes since it was built.
     pub fn index(&self) -> &dyn PrefixIndex {
-        &self.facts
+        &self.index
     }
 
-    /// The packed index of the file.
+    /// The packed index of the file, without the changes since it was built.
     pub fn facts(&self) -> &FactIndex {
-        &self.facts
+        self.index.base()
     }
 
     /// The file's sections.
@@ -108,17 +125,108 @@ impl KnowledgeGraph {
     /// When there is no such key or the index is damaged.
     pub fn fact(&self, key: Key) -> Result<Fact, KgError> {
         let (mut subject, mut relation, mut sense) = (Vec::new(), Vec::new(), Vec::new());
-        self.facts.fact(key, &mut subject, &mut relation, &mut sense)?;
-        let record = self.objects.record(key)?;
+        let key = match self.index.origin(key) {
+            Origin::Base(key) => key,
+            Origin::Changed {
+                subject: tokens,
+                key: number,
+            } => {
+                let changed = self
+                    .changes
+                    .subjects
+                    .get(tokens)
+                    .and_then(|facts| facts.iter().nth(number));
+                let (rest, stored) = changed.ok_or_else(|| Error::Damaged("there is no key of this number".into()))?;
+                match stored {
+                    Stored::Base(key) => *key,
+                    Stored::Changed(record) => {
+                        let mut parts = rest.split(|&token| token == kexue_text::SEP).map(<[Token]>::to_vec);
+                        let (first, second) = (parts.next().unwrap_or_default(), parts.next().unwrap_or_default());
+                        let (relation, sense) = match self.order() {
+                            Order::SubjectRelationSense => (first, second),
+                            Order::SubjectSenseRelation => (second, first),
+                        };
+                        return Ok(self.written(tokens.to_vec(), relation, sense, record.clone()));
+                    }
+                }
+            }
+        };
+        self.facts().fact(key, &mut subject, &mut relation, &mut sense)?;
+        Ok(self.written(subject, relation, sense, self.objects.record(key)?))
+    }
+
+    fn written(&self, subject: Vec<Token>, relation: Vec<Token>, sense: Vec<Token>, record: Record) -> Fact {
         let [subject, relation, sense] = record
             .spelling
             .unwrap_or_else(|| [subject, relation, sense].map(|tokens| self.vocabulary.decode(&tokens)));
-        Ok(Fact {
+        Fact {
             subject,
             sense: Some(sense).filter(|sense| !sense.is_empty()),
             relation,
             objects: record.objects,
-        })
+        }
+    }
+
+    pub(crate) fn base(&self) -> Base<'_> {
+        Base {
+            facts: self.facts(),
+            objects: &self.objects,
+            vocabulary: &self.vocabulary,
+        }
+    }
+
+    /// Takes in what others have changed since the graph was opened, also a new index in place of the old one. Handles and keys from before do
+    /// not hold any more.
+    ///
+    /// # Errors
+    /// As [`open`](Self::open); the graph is then as before.
+    pub fn refresh(&mut self) -> Result<(), KgError> {
+        if let Some(path) = self.path.clone() {
+            *self = Self::open(&path)?;
+        }
+        Ok(())
+    }
+
+    /// The key and the fact that a question is pinned to, if it is and the fact is still there. Width, case, spaces, and punctuation at
+    /// the end make no difference.
+    ///
+    /// # Errors
+    /// When the index is damaged.
+    pub fn pinned(&self, question: &str) -> Result<Option<(Key, Fact)>, KgError> {
+        let Some((subject, relation)) = self.changes.pins.get(&normalise(question)) else {
+            return Ok(None);
+        };
+        match self.key_of(subject, relation)? {
+            Some(key) => Ok(Some((key, self.fact(key)?))),
+            None => Ok(None),
+        }
+    }
+
+    /// The questions that are pinned, as they are compared, with subject and relation.
+    pub fn pins(&self) -> impl Iterator<Item = (&str, &str, &str)> {
+        self.changes
+            .pins
+            .iter()
+            .map(|(question, (subject, relation))| (question.as_str(), subject.as_str(), relation.as_str()))
+    }
+
+    /// The key of a fact: the subject with its sense in full-width brackets, and the relation.
+    ///
+    /// # Errors
+    /// When the index is damaged.
+    pub fn key_of(&self, subject: &str, relation: &str) -> Result<Option<Key>, KgError> {
+        let (name, sense) = split_sense(subject);
+        let sense = sense.unwrap_or_default();
+        let (second, third) = match self.order() {
+            Order::SubjectRelationSense => (relation, sense),
+            Order::SubjectSenseRelation => (sense, relation),
+        };
+        let mut tokens = Vec::new();
+        for part in [name, second, third] {
+            self.vocabulary.encode_into(part, &mut tokens);
+            tokens.push(kexue_text::SEP);
+        }
+        Ok(self.index.get(&tokens)?)
     }
 
     /// Checks everything: the checksums, that the keys rise and are numbered without gaps, and that each has its record of objects. Returns the
@@ -129,7 +237,7 @@ impl KnowledgeGraph {
     pub fn verify(&self, progress: &dyn Fn(u64)) -> Result<u64, KgError> {
         self.container.verify()?;
         let damaged = |what: &str| Error::Damaged(what.into());
-        let index = &self.facts;
+        let index = self.index.base();
         let mut previous: Vec<Token> = Vec::new();
         let mut expected = 0;
         let mut problem = None;
@@ -165,7 +273,7 @@ impl KnowledgeGraph {
     /// # Errors
     /// When the index is damaged.
     pub fn subjects(&self, visit: &mut dyn FnMut(&[Token], Handle) -> ControlFlow<()>) -> Result<(), KgError> {
-        Ok(self.facts.visit_subjects(visit)?)
+        Ok(self.index.visit_subjects(visit)?)
     }
 
     /// Visits every subject that occurs in a question: where, and the handle after its separator. By rising start, then by rising end.
@@ -173,6 +281,6 @@ impl KnowledgeGraph {
     /// # Errors
     /// When the index is damaged.
     pub fn mentions(&self, question: &[Token], visit: &mut dyn FnMut(Range<usize>, Handle)) -> Result<(), KgError> {
-        Ok(self.facts.mentions(question, visit)?)
+        Ok(self.index.mentions(question, visit)?)
     }
 }

@@ -4,6 +4,8 @@
 //! (`牛郎织女（2015年东方出版社出版的图书）`). [`GraphBuilder`] collects triples and writes the index file, [`KnowledgeGraph`] opens it: its
 //! [prefix index](KnowledgeGraph::index) is what a decoder walks, [`fact`](KnowledgeGraph::fact) what a key stands for.
 //!
+//! [`GraphWriter`] changes a graph without building it again: changes stand in a log beside the index, which readers merge.
+//!
 //! ```
 //! use kexue_kg::{BuildOptions, KnowledgeGraph};
 //!
@@ -20,6 +22,8 @@ mod error;
 mod graph;
 mod import;
 mod interner;
+mod live;
+mod log;
 mod objects;
 mod sample;
 mod sense;
@@ -33,4 +37,6 @@ pub use import::{
     Batch, Format, ImportOptions, ImportReport, Problem, Progress, import, import_reader, open_text, parse_block,
 };
 pub use kexue_trie::Order;
+pub use live::GraphWriter;
+pub use log::{Change, log_path};
 pub use sense::split_sense;

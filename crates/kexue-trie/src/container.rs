@@ -215,6 +215,11 @@ impl Container {
         Ok(Self { bytes, sections })
     }
 
+    /// The checksum of the header, which tells this file from any other.
+    pub fn identity(&self) -> u64 {
+        word(&self.bytes, HEADER - 8).unwrap_or_default()
+    }
+
     /// The bytes of a section, `None` where there is none of this name.
     pub fn find(&self, name: &str) -> Option<Bytes> {
         let section = self.sections.iter().find(|section| section.name == name)?;

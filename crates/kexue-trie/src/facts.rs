@@ -250,11 +250,14 @@ struct Below {
 
 impl Below {
     fn pack(self) -> Handle {
-        Handle([
-            self.part | self.depth << 2 | self.subject << 24,
-            u64::from(self.first) << 32 | u64::from(self.last),
-            self.row,
-        ])
+        Handle(
+            [
+                self.part | self.depth << 2 | self.subject << 24,
+                u64::from(self.first) << 32 | u64::from(self.last),
+                self.row,
+            ],
+            0,
+        )
     }
 
     fn unpack(words: [u64; 3]) -> Self {
@@ -347,6 +350,9 @@ impl FactIndex {
     }
 
     fn position(&self, at: Handle) -> Result<Position> {
+        if at.1 != 0 {
+            return Err(Error::ForeignHandle);
+        }
         if at.0[0] & 3 == 0 && at.0[2] == UNREAD {
             let subject = self.subjects.rank(at.0[0] >> 3)?;
             return self.below(subject).map(Position::Below);
@@ -364,7 +370,7 @@ impl FactIndex {
     /// The handle after a subject, which ends at this node, and its separator. What it stands for is read when it is asked: a text mentions many
     /// subjects of which few are.
     fn unread(node: u64) -> Handle {
-        Handle([node << 3, 0, UNREAD])
+        Handle([node << 3, 0, UNREAD], 0)
     }
 
     /// The place after a subject and its separator.
@@ -635,6 +641,20 @@ impl FactIndex {
         })
     }
 
+    /// The keys of a subject; where there is none, the empty range at the place that it would have.
+    ///
+    /// # Errors
+    /// When the index is damaged.
+    pub fn keys_of(&self, subject: &[Token]) -> Result<Range<Key>> {
+        let (rank, exact) = self.subjects.lower_bound(subject)?;
+        if exact {
+            self.keys.range(rank)
+        } else {
+            let key = self.keys.get(rank)?;
+            Ok(key..key)
+        }
+    }
+
     /// Visits every subject in lexicographic order: its tokens, and the handle after its separator.
     ///
     /// # Errors
@@ -755,7 +775,10 @@ impl PrefixIndex for FactIndex {
                     }
                     return Ok(Some(Self::unread(place.node)));
                 }
-                Ok(self.subjects.advance(&place, token)?.map(|place| Handle(place.pack())))
+                Ok(self
+                    .subjects
+                    .advance(&place, token)?
+                    .map(|place| Handle(place.pack(), 0)))
             }
             Position::Below(below) if below.part == 3 => Ok(None),
             Position::Below(below) => with_pairs(|pairs| {
@@ -786,7 +809,7 @@ impl PrefixIndex for FactIndex {
                 None => return Ok(None),
             }
         }
-        Ok(Some(Handle(place.pack())))
+        Ok(Some(Handle(place.pack(), 0)))
     }
 
     fn count(&self, at: Handle) -> Result<u64> {

@@ -28,7 +28,7 @@ pub type Result<T> = std::result::Result<T, Error>;
 ///
 /// Handles are small and `Copy`; keeping the handle of a prefix is how one steps back to it. What the words mean is the index's affair.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct Handle(pub(crate) [u64; 3]);
+pub struct Handle(pub(crate) [u64; 3], pub(crate) u64);
 
 /// What may follow a prefix.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

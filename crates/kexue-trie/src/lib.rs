@@ -6,6 +6,8 @@
 //! - [`Trie`], for any set of token sequences;
 //! - [`FactIndex`], for the keys `subject SEP relation SEP sense SEP` of a knowledge graph, many times smaller than a trie of them.
 //!
+//! [`MergedIndex`] is a [`FactIndex`] with some subjects changed since it was built.
+//!
 //! [`container`] is the file around them.
 #![deny(unsafe_code)]
 
@@ -14,6 +16,7 @@ pub mod container;
 pub mod elias_fano;
 mod facts;
 mod index;
+mod merged;
 mod texts;
 mod tokens;
 mod trie;
@@ -23,5 +26,6 @@ pub use bytes::Bytes;
 pub use container::{Container, ContainerWriter};
 pub use facts::{FactCode, FactIndex, FactIndexBuilder, MAX_PART, Order};
 pub use index::{Allowed, Error, Handle, Key, PrefixIndex, Result, Token};
+pub use merged::{ChangedSubject, MergedIndex, Origin};
 pub use trie::{Trie, TrieBuilder};
 pub use varint::{read_varint, write_varint};

@@ -497,6 +497,39 @@ impl Trie {
         Ok(range)
     }
 
+    /// How many keys are below `tokens` in the order, and whether `tokens` is a key.
+    pub(crate) fn lower_bound(&self, tokens: &[Token]) -> Result<(u64, bool)> {
+        if self.ranks.is_empty() {
+            return Ok((0, false));
+        }
+        let mut place = self.root_place()?;
+        for &token in tokens {
+            if let Some(next) = self.advance(&place, token)? {
+                place = next;
+                continue;
+            }
+            let below = self.ranks_below(&place)?;
+            if place.tail_left > 0 {
+                let before = token < self.tails.next(&mut { place.tail })?;
+                return Ok((if before { below.start } else { below.end }, false));
+            }
+            let (mut low, mut high) = (place.first_child, place.first_child + place.degree);
+            while low < high {
+                let middle = low + (high - low) / 2;
+                if self.labels.get(middle)? < token {
+                    low = middle + 1;
+                } else {
+                    high = middle;
+                }
+            }
+            if low == place.first_child + place.degree {
+                return Ok((below.end, false));
+            }
+            return Ok((self.ranks_below(&self.place(low)?)?.start, false));
+        }
+        Ok((self.ranks_below(&place)?.start, place.ends_key()))
+    }
+
     /// The place of the node where key number `rank` ends; its tokens are appended.
     pub(crate) fn key_of_rank(&self, rank: u64, tokens: &mut Vec<Token>) -> Result<Place> {
         if rank >= self.ranks.len() {
@@ -595,7 +628,7 @@ impl PrefixIndex for Trie {
             degree: 0,
             terminal: false,
         });
-        Handle(place.pack())
+        Handle(place.pack(), 0)
     }
 
     fn allowed(&self, at: Handle, allowed: &mut Allowed) -> Result<()> {
@@ -610,7 +643,7 @@ impl PrefixIndex for Trie {
 
     fn step(&self, at: Handle, token: Token) -> Result<Option<Handle>> {
         let next = self.advance(&self.checked(at.0)?, token)?;
-        Ok(next.map(|place| Handle(place.pack())))
+        Ok(next.map(|place| Handle(place.pack(), 0)))
     }
 
     fn count(&self, at: Handle) -> Result<u64> {

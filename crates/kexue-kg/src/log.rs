@@ -1,0 +1,231 @@
+//! The log of changes beside an index.
+//!
+//! ```text
+//! header = magic "kexuelog" · identity of the index u64
+//! record = length u32 · XXH3 of the payload u64 · payload: a change as JSON
+//! ```
+//!
+//! A change is written and synced before it is acknowledged. A record that is cut off at the end was never acknowledged, and is not there; one that
+//! is damaged before the end is an error.
+
+use crate::KgError;
+use crate::build::{beside, publish};
+use serde::{Deserialize, Serialize};
+use std::fs::{File, OpenOptions, TryLockError};
+use std::io::{Read, Seek, SeekFrom, Write};
+use std::path::{Path, PathBuf};
+use xxhash_rust::xxh3::xxh3_64;
+
+const MAGIC: &[u8; 8] = b"kexuelog";
+const HEADER: usize = 16;
+const RECORD: usize = 12;
+
+/// A change to a graph. A name is written as in a triple, its sense in full-width brackets at the end.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Change {
+    /// One more object of a fact, at the end of its objects; a new fact if need be.
+    Add {
+        /// The subject.
+        subject: String,
+        /// The relation.
+        relation: String,
+        /// The object.
+        object: String,
+    },
+    /// The objects of a fact, in place of those that it has.
+    Replace {
+        /// The subject.
+        subject: String,
+        /// The relation.
+        relation: String,
+        /// The objects.
+        objects: Vec<String>,
+    },
+    /// Away with an object; without one with the fact; without a relation with all facts of the subject in this sense.
+    Remove {
+        /// The subject.
+        subject: String,
+        /// The relation.
+        relation: Option<String>,
+        /// The object.
+        object: Option<String>,
+    },
+    /// This question is answered by this fact, whatever a model says.
+    Pin {
+        /// The question.
+        question: String,
+        /// The subject.
+        subject: String,
+        /// The relation.
+        relation: String,
+    },
+    /// The question is a model's to answer again.
+    Unpin {
+        /// The question.
+        question: String,
+    },
+}
+
+/// The file of the log of an index.
+pub fn log_path(index: &Path) -> PathBuf {
+    with_extension(index, "log")
+}
+
+fn lock_path(index: &Path) -> PathBuf {
+    with_extension(index, "lock")
+}
+
+fn with_extension(index: &Path, extension: &str) -> PathBuf {
+    let mut name = index.as_os_str().to_owned();
+    name.push(".");
+    name.push(extension);
+    name.into()
+}
+
+/// The changes of a log, and how many of its bytes they take.
+pub(crate) struct LogContents {
+    pub identity: u64,
+    pub changes: Vec<Change>,
+    pub length: u64,
+}
+
+/// Reads the log of an index; none where there is no file, or only the beginning of a header, of which nothing was acknowledged.
+pub(crate) fn read_log(index: &Path) -> Result<Option<LogContents>, KgError> {
+    let path = log_path(index);
+    let mut bytes = Vec::new();
+    match File::open(&path) {
+        Ok(mut file) => file.read_to_end(&mut bytes).map_err(KgError::io(&path))?,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(KgError::io(&path)(error)),
+    };
+    parse_log(&bytes).map_err(|problem| KgError::Input {
+        file: path.display().to_string(),
+        problem,
+    })
+}
+
+/// Reads the bytes of a log.
+pub(crate) fn parse_log(bytes: &[u8]) -> Result<Option<LogContents>, String> {
+    let Some(header) = bytes.get(..HEADER) else {
+        return Ok(None);
+    };
+    if !header.starts_with(MAGIC) {
+        return Err("the file does not begin like a log of changes; move it away".into());
+    }
+    let mut contents = LogContents {
+        identity: number(&header[8..]),
+        changes: Vec::new(),
+        length: HEADER as u64,
+    };
+    let mut at = HEADER;
+    while let Some(head) = bytes.get(at..at + RECORD) {
+        let length = number(&head[..4]) as usize;
+        let Some(payload) = bytes.get(at + RECORD..).and_then(|rest| rest.get(..length)) else {
+            break;
+        };
+        let end = at + RECORD + length;
+        if xxh3_64(payload) != number(&head[4..]) {
+            // The system may have put the pages of a last write on disk in any order; what follows a record was written after it was synced.
+            if end == bytes.len() || bytes[at..].iter().all(|&byte| byte == 0) {
+                break;
+            }
+            return Err(format!(
+                "the change at byte {at} is damaged; restore the file, or cut it off there to keep the changes before"
+            ));
+        }
+        let change = serde_json::from_slice(payload).map_err(|error| {
+            format!("the change at byte {at} cannot be read ({error}); was it written by a newer program?")
+        })?;
+        contents.changes.push(change);
+        at = end;
+        contents.length = at as u64;
+    }
+    Ok(Some(contents))
+}
+
+fn number(bytes: &[u8]) -> u64 {
+    bytes
+        .iter()
+        .rev()
+        .fold(0, |number, &byte| number << 8 | u64::from(byte))
+}
+
+/// The one writer of an index's log.
+#[derive(Debug)]
+pub(crate) struct LogWriter {
+    file: File,
+    path: PathBuf,
+    /// Held as long as the writer lives.
+    _lock: File,
+}
+
+/// Takes the lock of an index.
+pub(crate) fn lock(index: &Path) -> Result<File, KgError> {
+    let path = lock_path(index);
+    let lock = OpenOptions::new()
+        .create(true)
+        .truncate(false)
+        .write(true)
+        .open(&path)
+        .map_err(KgError::io(&path))?;
+    match lock.try_lock() {
+        Ok(()) => Ok(lock),
+        Err(TryLockError::WouldBlock) => Err(KgError::Busy {
+            path: index.to_path_buf(),
+        }),
+        Err(TryLockError::Error(error)) => Err(KgError::io(&path)(error)),
+    }
+}
+
+impl LogWriter {
+    /// Opens the log of the index with this identity for writing, with the lock already taken; what is cut off at its end is removed.
+    pub fn open(index: &Path, identity: u64, lock: File) -> Result<Self, KgError> {
+        let path = log_path(index);
+        let length = match read_log(index)? {
+            Some(contents) if contents.identity == identity => contents.length,
+            _ => {
+                // A new log appears with its header or not at all.
+                let mut file = beside(&path).map_err(KgError::io(&path))?;
+                let mut header = MAGIC.to_vec();
+                header.extend(identity.to_le_bytes());
+                file.write_all(&header).map_err(KgError::io(&path))?;
+                publish(file, &path).map_err(KgError::io(&path))?;
+                sync_folder(&path).map_err(KgError::io(&path))?;
+                HEADER as u64
+            }
+        };
+        let mut file = OpenOptions::new().write(true).open(&path).map_err(KgError::io(&path))?;
+        file.set_len(length).map_err(KgError::io(&path))?;
+        file.seek(SeekFrom::Start(length)).map_err(KgError::io(&path))?;
+        Ok(Self {
+            file,
+            path,
+            _lock: lock,
+        })
+    }
+
+    /// Writes a change; when this returns, it is on disk.
+    pub fn append(&mut self, change: &Change) -> Result<(), KgError> {
+        let payload = serde_json::to_vec(change).map_err(|error| KgError::io(&self.path)(error.into()))?;
+        let length =
+            u32::try_from(payload.len()).map_err(|_| KgError::TooLarge("four thousand million bytes in a change"))?;
+        let mut record = Vec::with_capacity(RECORD + payload.len());
+        record.extend(length.to_le_bytes());
+        record.extend(xxh3_64(&payload).to_le_bytes());
+        record.extend(payload);
+        self.file
+            .write_all(&record)
+            .and_then(|()| self.file.sync_data())
+            .map_err(KgError::io(&self.path))
+    }
+}
+
+/// Makes a rename in a file's folder last.
+pub(crate) fn sync_folder(path: &Path) -> std::io::Result<()> {
+    let folder = match path.parent() {
+        Some(folder) if !folder.as_os_str().is_empty() => folder,
+        _ => Path::new("."),
+    };
+    File::open(folder)?.sync_all()
+}

@@ -1,0 +1,408 @@
+//! Changes to a built graph: what readers see, and what survives when the writer is killed.
+
+use kexue_kg::{BuildOptions, Change, Fact, GraphBuilder, GraphWriter, KgError, KnowledgeGraph, Order, log_path};
+use kexue_text::{SEP, Token, Vocabulary};
+use kexue_trie::{Allowed, PrefixIndex};
+use proptest::prelude::*;
+use std::collections::{BTreeMap, BTreeSet};
+use std::io::{BufRead, BufReader};
+use std::ops::ControlFlow;
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+type Triple = (String, String, String);
+
+fn build(path: &Path, triples: &[Triple], order: Order) {
+    let mut builder = GraphBuilder::new(BuildOptions {
+        order,
+        // The vocabulary stays when facts change: what is compared must have the same.
+        vocabulary: Some(Vocabulary::new("甲乙子丙丁庚辛".chars(), false)),
+        ..BuildOptions::default()
+    });
+    for (subject, relation, object) in triples {
+        builder.add(subject, relation, object).unwrap();
+    }
+    builder.finish(path).unwrap();
+}
+
+fn facts(graph: &KnowledgeGraph) -> Vec<Fact> {
+    (0..graph.index().len()).map(|key| graph.fact(key).unwrap()).collect()
+}
+
+/// Everything that a walk from the root sees: at each prefix what is allowed, and how many keys there are.
+fn walk(index: &dyn PrefixIndex) -> BTreeMap<Vec<Token>, (Allowed, u64)> {
+    let mut seen = BTreeMap::new();
+    let mut pending = vec![(Vec::new(), index.root())];
+    while let Some((prefix, at)) = pending.pop() {
+        let mut allowed = Allowed::default();
+        index.allowed(at, &mut allowed).unwrap();
+        assert!(!allowed.is_empty() || index.is_empty(), "a dead end after {prefix:?}");
+        for token in 0..300 {
+            let next = index.step(at, token).unwrap();
+            assert_eq!(next.is_some(), allowed.tokens.contains(&token));
+            if let Some(next) = next {
+                let mut longer: Vec<Token> = prefix.clone();
+                longer.push(token);
+                assert_eq!(index.find(&longer).unwrap(), Some(next));
+                pending.push((longer, next));
+            }
+        }
+        let mut below = Vec::new();
+        index
+            .completions(at, &mut |tokens, key| {
+                below.push((tokens.to_vec(), key));
+                ControlFlow::Continue(())
+            })
+            .unwrap();
+        let count = index.count(at).unwrap();
+        assert_eq!(below.len() as u64, count);
+        assert!(
+            below
+                .windows(2)
+                .all(|pair| pair[0].0 < pair[1].0 && pair[0].1 + 1 == pair[1].1)
+        );
+        seen.insert(prefix, (allowed, count));
+    }
+    seen
+}
+
+fn triples(at_least: usize) -> impl Strategy<Value = Vec<Triple>> {
+    let name = prop_oneof!["[甲乙]{1,3}", "[甲乙]{1,2}（[子丙]）"];
+    proptest::collection::vec((name, "[丙丁]{1,2}", "[庚辛]{1,2}"), at_least..12)
+}
+
+#[derive(Clone, Debug)]
+enum Edit {
+    Add(Triple),
+    Replace(Triple),
+    RemoveObject(Triple),
+    RemoveFact(Triple),
+    RemoveSubject(Triple),
+}
+
+impl Edit {
+    fn change(&self) -> Change {
+        match self.clone() {
+            Self::Add((subject, relation, object)) => Change::Add {
+                subject,
+                relation,
+                object,
+            },
+            Self::Replace((subject, relation, object)) => Change::Replace {
+                subject,
+                relation,
+                objects: vec![object, "庚".into()],
+            },
+            Self::RemoveObject((subject, relation, object)) => Change::Remove {
+                subject,
+                relation: Some(relation),
+                object: Some(object),
+            },
+            Self::RemoveFact((subject, relation, _)) => Change::Remove {
+                subject,
+                relation: Some(relation),
+                object: None,
+            },
+            Self::RemoveSubject((subject, ..)) => Change::Remove {
+                subject,
+                relation: None,
+                object: None,
+            },
+        }
+    }
+
+    fn apply(&self, triples: &mut Vec<Triple>) {
+        match self {
+            Self::Add(triple) => triples.push(triple.clone()),
+            Self::Replace((subject, relation, object)) => {
+                triples.retain(|(s, p, _)| (s, p) != (subject, relation));
+                triples.push((subject.clone(), relation.clone(), object.clone()));
+                triples.push((subject.clone(), relation.clone(), "庚".into()));
+            }
+            Self::RemoveObject(triple) => triples.retain(|other| other != triple),
+            Self::RemoveFact((subject, relation, _)) => triples.retain(|(s, p, _)| (s, p) != (subject, relation)),
+            Self::RemoveSubject((subject, ..)) => triples.retain(|(s, ..)| s != subject),
+        }
+    }
+}
+
+fn edits() -> impl Strategy<Value = Vec<Edit>> {
+    let edit = (triples(1), 0usize..5).prop_map(|(triples, kind)| {
+        let triple = triples[0].clone();
+        [
+            Edit::Add,
+            Edit::Replace,
+            Edit::RemoveObject,
+            Edit::RemoveFact,
+            Edit::RemoveSubject,
+        ][kind](triple)
+    });
+    proptest::collection::vec(edit, 1..12)
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(48))]
+
+    #[test]
+    fn a_changed_graph_is_equal_to_one_built_so(mut triples in triples(3), edits in edits(), smp: bool) {
+        let folder = tempfile::tempdir().unwrap();
+        let order = if smp { Order::SubjectSenseRelation } else { Order::SubjectRelationSense };
+        let path = folder.path().join("graph.idx");
+        // A fact that no edit reaches: a graph without any cannot be built.
+        triples.push(("丁".into(), "丁".into(), "丁".into()));
+        build(&path, &triples, order);
+        let mut reader = KnowledgeGraph::open(&path).unwrap();
+        let mut writer = GraphWriter::open(&path).unwrap();
+        for edit in &edits {
+            edit.apply(&mut triples);
+            writer.apply(&edit.change()).unwrap();
+        }
+        reader.refresh().unwrap();
+        let rebuilt = folder.path().join("rebuilt.idx");
+        build(&rebuilt, &triples, order);
+        let expected = KnowledgeGraph::open(&rebuilt).unwrap();
+        prop_assert_eq!(facts(&reader), facts(&expected));
+        prop_assert_eq!(walk(reader.index()), walk(expected.index()));
+
+        let question: Vec<Token> = reader.vocabulary().encode("甲乙甲甲乙乙丁甲乙");
+        let mentioned = |graph: &KnowledgeGraph| {
+            let mut mentioned = Vec::new();
+            graph.mentions(&question, &mut |range, at| mentioned.push((range, graph.index().count(at).unwrap()))).unwrap();
+            mentioned
+        };
+        prop_assert_eq!(mentioned(&reader), mentioned(&expected));
+        let subjects = |graph: &KnowledgeGraph| {
+            let mut subjects = Vec::new();
+            graph.subjects(&mut |tokens, at| {
+                subjects.push((tokens.to_vec(), graph.index().count(at).unwrap()));
+                ControlFlow::Continue(())
+            }).unwrap();
+            subjects
+        };
+        prop_assert_eq!(subjects(&reader), subjects(&expected));
+
+        writer.compact().unwrap();
+        prop_assert!(!log_path(&path).exists());
+        let compacted = KnowledgeGraph::open(&path).unwrap();
+        compacted.verify(&|_| ()).unwrap();
+        prop_assert_eq!(facts(&compacted), facts(&expected));
+    }
+}
+
+fn small(folder: &Path) -> std::path::PathBuf {
+    let path = folder.join("graph.idx");
+    build(
+        &path,
+        &[
+            ("甲（子）".into(), "丙".into(), "庚".into()),
+            ("乙".into(), "丙".into(), "辛".into()),
+        ],
+        Order::default(),
+    );
+    path
+}
+
+fn add(number: usize) -> Change {
+    Change::Add {
+        subject: format!("新{number}"),
+        relation: "丙".into(),
+        object: format!("对象{number}"),
+    }
+}
+
+fn added(graph: &KnowledgeGraph) -> BTreeSet<usize> {
+    facts(graph)
+        .iter()
+        .filter_map(|fact| fact.subject.strip_prefix('新')?.parse().ok())
+        .collect()
+}
+
+#[test]
+fn a_log_cut_off_anywhere_keeps_every_whole_change() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = small(folder.path());
+    let mut ends = vec![];
+    {
+        let mut writer = GraphWriter::open(&path).unwrap();
+        for number in 0..5 {
+            ends.push(std::fs::metadata(log_path(&path)).unwrap().len());
+            assert!(writer.apply(&add(number)).unwrap());
+        }
+    }
+    let whole = std::fs::read(log_path(&path)).unwrap();
+    for length in 0..=whole.len() {
+        std::fs::write(log_path(&path), &whole[..length]).unwrap();
+        let acknowledged =
+            ends.iter().skip(1).filter(|&&end| end <= length as u64).count() + usize::from(length == whole.len());
+        let expected: BTreeSet<usize> = (0..acknowledged).collect();
+        assert_eq!(added(&KnowledgeGraph::open(&path).unwrap()), expected, "{length} bytes");
+        // The next writer goes on behind the last whole change.
+        let mut writer = GraphWriter::open(&path).unwrap();
+        assert!(writer.apply(&add(9)).unwrap());
+        let mut expected = expected;
+        expected.insert(9);
+        assert_eq!(
+            added(&KnowledgeGraph::open(&path).unwrap()),
+            expected,
+            "{length} bytes, written on"
+        );
+    }
+    for at in 16..whole.len() - 60 {
+        let mut damaged = whole.clone();
+        damaged[at] ^= 1;
+        std::fs::write(log_path(&path), &damaged).unwrap();
+        // Damage is an error, or makes the rest look cut off; it never gives a change that was not made.
+        if let Ok(graph) = KnowledgeGraph::open(&path) {
+            assert!(added(&graph).is_subset(&(0..5).collect()));
+        }
+    }
+}
+
+#[test]
+fn killed_between_the_rename_and_the_end_a_compaction_is_complete() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = small(folder.path());
+    let mut writer = GraphWriter::open(&path).unwrap();
+    writer.apply(&add(1)).unwrap();
+    let pin = Change::Pin {
+        question: "谁 是甲？".into(),
+        subject: "甲（子）".into(),
+        relation: "丙".into(),
+    };
+    writer.apply(&pin).unwrap();
+    let log = std::fs::read(log_path(&path)).unwrap();
+    writer.compact().unwrap();
+    std::fs::write(log_path(&path), &log).unwrap();
+    let graph = KnowledgeGraph::open(&path).unwrap();
+    assert_eq!(added(&graph), [1].into());
+    assert_eq!(graph.pinned("谁 是甲").unwrap().unwrap().1.objects, ["庚"]);
+    let mut writer = GraphWriter::open(&path).unwrap();
+    writer.apply(&add(2)).unwrap();
+    assert_eq!(added(&KnowledgeGraph::open(&path).unwrap()), [1, 2].into());
+    drop(writer);
+
+    // Another index under the same name is not given changes that are not its own.
+    build(&path, &[("丁".into(), "丙".into(), "庚".into())], Order::default());
+    let error = KnowledgeGraph::open(&path).unwrap_err().to_string();
+    assert!(error.contains("these are changes to another index"), "{error}");
+}
+
+#[test]
+fn pins_answer_until_their_fact_is_gone() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = small(folder.path());
+    let mut writer = GraphWriter::open(&path).unwrap();
+    let pin = Change::Pin {
+        question: "Who is 甲?".into(),
+        subject: "甲（子）".into(),
+        relation: "丙".into(),
+    };
+    assert!(writer.apply(&pin).unwrap());
+    assert!(!writer.apply(&pin).unwrap(), "nothing to change");
+    let pinned = |question: &str| {
+        let graph = KnowledgeGraph::open(&path).unwrap();
+        graph.pinned(question).unwrap().map(|(_, fact)| fact.objects)
+    };
+    assert_eq!(pinned("  who　IS  甲？？ "), Some(vec!["庚".to_owned()]));
+    assert_eq!(pinned("who was 甲"), None);
+    let remove = Change::Remove {
+        subject: "甲（子）".into(),
+        relation: None,
+        object: None,
+    };
+    assert!(writer.apply(&remove).unwrap());
+    assert!(!writer.apply(&remove).unwrap());
+    assert_eq!(pinned("who is 甲"), None);
+    let unpin = Change::Unpin {
+        question: "WHO is 甲".into(),
+    };
+    assert!(writer.apply(&unpin).unwrap());
+    assert!(!writer.apply(&unpin).unwrap());
+}
+
+#[test]
+fn a_second_writer_is_told() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = small(folder.path());
+    let writer = GraphWriter::open(&path).unwrap();
+    let error = GraphWriter::open(&path).unwrap_err();
+    assert!(matches!(error, KgError::Busy { .. }));
+    assert!(
+        error
+            .to_string()
+            .ends_with("another program is changing this graph; try again when it is done")
+    );
+    drop(writer);
+    GraphWriter::open(&path).unwrap();
+}
+
+#[test]
+fn changes_that_cannot_be_are_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut writer = GraphWriter::open(&small(folder.path())).unwrap();
+    let problem = |writer: &mut GraphWriter, change: &Change| writer.apply(change).unwrap_err().to_string();
+    insta::assert_snapshot!(problem(&mut writer, &Change::Unpin { question: String::new() }), @"change: the question is empty");
+    let change = Change::Remove {
+        subject: "甲".into(),
+        relation: None,
+        object: Some("庚".into()),
+    };
+    insta::assert_snapshot!(problem(&mut writer, &change), @"change: an object to remove needs its relation");
+}
+
+/// Not a test by itself: the writer that the next one kills.
+#[test]
+fn writer_to_be_killed() {
+    let Ok(path) = std::env::var("KEXUE_TEST_WRITER") else {
+        return;
+    };
+    let mut writer = GraphWriter::open(Path::new(&path)).unwrap();
+    for number in 0.. {
+        writer.apply(&add(number)).unwrap();
+        println!("acknowledged {number}");
+    }
+}
+
+#[test]
+fn a_killed_writer_loses_nothing_acknowledged() {
+    let folder = tempfile::tempdir().unwrap();
+    for after in [0, 1, 3, 7, 12] {
+        let path = small(folder.path());
+        let _ = std::fs::remove_file(log_path(&path));
+        let mut child = Command::new(std::env::current_exe().unwrap())
+            .args(["--exact", "writer_to_be_killed", "--nocapture"])
+            .env("KEXUE_TEST_WRITER", &path)
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+        let mut acknowledged = BTreeSet::new();
+        while acknowledged.len() <= after {
+            let line = lines.next().unwrap().unwrap();
+            if let Some((_, number)) = line.split_once("acknowledged ") {
+                acknowledged.insert(number.parse::<usize>().unwrap());
+            }
+        }
+        child.kill().unwrap();
+        child.wait().unwrap();
+        for line in lines.map_while(Result::ok) {
+            if let Some(number) = line
+                .strip_prefix("acknowledged ")
+                .and_then(|number| number.parse().ok())
+            {
+                acknowledged.insert(number);
+            }
+        }
+        let found = added(&KnowledgeGraph::open(&path).unwrap());
+        assert!(found.is_superset(&acknowledged), "{acknowledged:?} of {found:?}");
+        assert_eq!(found, (0..found.len()).collect(), "no gaps, at most one more");
+        assert!(found.len() <= acknowledged.len() + 1);
+        // The lock went with the writer.
+        GraphWriter::open(&path).unwrap();
+    }
+}
+
+#[test]
+fn separators_are_never_part_of_a_name() {
+    assert!(!Vocabulary::new([], false).encode("[SEP]").contains(&SEP));
+}

@@ -1,0 +1,478 @@
+//! An index of facts with some of its subjects changed: what a reader sees of a graph that is written to.
+//!
+//! A changed subject stands here with all its keys and hides the subject of the same name in the index below. Keys are numbered anew, without
+//! gaps, so that the merged index is equal to one that is built of the changed graph.
+
+use crate::{Allowed, Error, FactIndex, Handle, Key, PrefixIndex, Result, Token};
+use std::ops::{ControlFlow, Range};
+
+/// A subject that has changed, with all keys that it has now.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ChangedSubject {
+    /// The tokens of the subject.
+    pub subject: Vec<Token>,
+    /// What follows the subject's separator in each of its keys, ascending, up to and with the last separator; none where the subject is gone.
+    pub keys: Vec<Vec<Token>>,
+}
+
+#[derive(Clone, Debug)]
+struct Changed {
+    subject: Vec<Token>,
+    keys: Vec<Vec<Token>>,
+    /// The keys of the index below that are hidden, or where they would be.
+    hidden: Range<Key>,
+    /// The number of the first key in the merged order.
+    start: Key,
+}
+
+/// A [`FactIndex`] with changed subjects.
+#[derive(Clone, Debug)]
+pub struct MergedIndex {
+    base: FactIndex,
+    changed: Vec<Changed>,
+    len: u64,
+}
+
+/// Third words of handles that no place of the index below has.
+const ONLY_CHANGED: u64 = u64::MAX - 1;
+const IN_CHANGED: u64 = u64::MAX - 2;
+const NUMBER: u64 = (1 << 21) - 1;
+
+/// Where a handle points.
+enum Position {
+    /// In the index below, where nothing has changed.
+    Base(Handle),
+    /// In front of a separator: a place in the index below, if there is one, and the changed subjects that share `depth` tokens.
+    Shared {
+        base: Option<Handle>,
+        changed: Range<usize>,
+        depth: usize,
+    },
+    /// Below a changed subject: some of its keys, which share `depth` tokens.
+    Changed {
+        subject: usize,
+        keys: Range<usize>,
+        depth: usize,
+    },
+}
+
+fn shared(base: Option<Handle>, changed: Range<usize>, depth: usize) -> Handle {
+    let words = base.map_or([0, 0, ONLY_CHANGED], |base| base.0);
+    if changed.is_empty() {
+        return Handle(words, 0);
+    }
+    Handle(
+        words,
+        (depth as u64) << 42 | (changed.start as u64) << 21 | changed.end as u64,
+    )
+}
+
+fn in_changed(subject: usize, keys: Range<usize>, depth: usize) -> Handle {
+    Handle(
+        [subject as u64, (keys.start as u64) << 32 | keys.end as u64, IN_CHANGED],
+        depth as u64,
+    )
+}
+
+impl MergedIndex {
+    /// Puts changed subjects over an index; of two with the same tokens, the later counts.
+    ///
+    /// # Errors
+    /// When there are more than two million, or the index is damaged.
+    pub fn new(base: FactIndex, mut changed: Vec<ChangedSubject>) -> Result<Self> {
+        if changed.len() as u64 >= NUMBER {
+            return Err(Error::Damaged("more than two million subjects have changed".into()));
+        }
+        changed.sort_by(|one, other| one.subject.cmp(&other.subject));
+        changed.reverse();
+        changed.dedup_by(|one, other| one.subject == other.subject);
+        changed.reverse();
+        let mut merged = Vec::with_capacity(changed.len());
+        let (mut added, mut removed) = (0, 0);
+        for ChangedSubject { subject, keys } in changed {
+            let hidden = base.keys_of(&subject)?;
+            let start = hidden.start + added - removed;
+            added += keys.len() as u64;
+            removed += hidden.end - hidden.start;
+            merged.push(Changed {
+                subject,
+                keys,
+                hidden,
+                start,
+            });
+        }
+        Ok(Self {
+            len: base.len() + added - removed,
+            base,
+            changed: merged,
+        })
+    }
+
+    /// The index below.
+    pub fn base(&self) -> &FactIndex {
+        &self.base
+    }
+
+    /// Whether nothing has changed.
+    pub fn is_unchanged(&self) -> bool {
+        self.changed.is_empty()
+    }
+
+    /// Where a key comes from: its number in the index below, or the changed subject and which of its keys.
+    pub fn origin(&self, key: Key) -> Origin<'_> {
+        let after = self.changed.partition_point(|changed| changed.start <= key);
+        let Some(changed) = after.checked_sub(1).and_then(|last| self.changed.get(last)) else {
+            return Origin::Base(key);
+        };
+        let place = key - changed.start;
+        match changed.keys.get(place as usize) {
+            Some(_) => Origin::Changed {
+                subject: &changed.subject,
+                key: place as usize,
+            },
+            None => Origin::Base(changed.hidden.end + (place - changed.keys.len() as u64)),
+        }
+    }
+
+    /// The merged number of a key of the index below that is not hidden.
+    fn number(&self, key: Key) -> Key {
+        let after = self.changed.partition_point(|changed| changed.hidden.start <= key);
+        match after.checked_sub(1).and_then(|last| self.changed.get(last)) {
+            Some(changed) => changed.start + changed.keys.len() as u64 + key.saturating_sub(changed.hidden.end),
+            None => key,
+        }
+    }
+
+    fn position(&self, at: Handle) -> Result<Position> {
+        let words = at.0;
+        if words[2] == IN_CHANGED {
+            let subject = words[0] as usize;
+            let keys = (words[1] >> 32) as usize..(words[1] & u64::from(u32::MAX)) as usize;
+            let sound = self
+                .changed
+                .get(subject)
+                .is_some_and(|changed| keys.end <= changed.keys.len() && keys.start < keys.end);
+            return match sound {
+                true => Ok(Position::Changed {
+                    subject,
+                    keys,
+                    depth: at.1 as usize,
+                }),
+                false => Err(Error::ForeignHandle),
+            };
+        }
+        if at.1 == 0 {
+            return match words[2] {
+                ONLY_CHANGED => Err(Error::ForeignHandle),
+                _ => Ok(Position::Base(Handle(words, 0))),
+            };
+        }
+        let changed = (at.1 >> 21 & NUMBER) as usize..(at.1 & NUMBER) as usize;
+        if changed.is_empty() || changed.end > self.changed.len() {
+            return Err(Error::ForeignHandle);
+        }
+        Ok(Position::Shared {
+            base: (words[2] != ONLY_CHANGED).then_some(Handle(words, 0)),
+            changed,
+            depth: (at.1 >> 42) as usize,
+        })
+    }
+
+    /// The changed subjects among these whose token at `depth` is `token`.
+    fn narrow(&self, changed: &Range<usize>, depth: usize, token: Token) -> Range<usize> {
+        let subjects = &self.changed[changed.clone()];
+        let at = |subject: &Changed| subject.subject.get(depth).copied();
+        let start = subjects.partition_point(|subject| at(subject) < Some(token));
+        let end = subjects.partition_point(|subject| at(subject) <= Some(token));
+        changed.start + start..changed.start + end
+    }
+
+    /// The changed subject that ends exactly here: the first of the range, if one does.
+    fn ends_here(&self, changed: &Range<usize>, depth: usize) -> Option<usize> {
+        let first = self.changed.get(changed.start)?;
+        (!changed.is_empty() && first.subject.len() == depth).then_some(changed.start)
+    }
+
+    fn count_shared(&self, base: Option<Handle>, changed: &Range<usize>) -> Result<u64> {
+        let mut count = match base {
+            Some(base) => self.base.count(base)?,
+            None => 0,
+        };
+        for changed in &self.changed[changed.clone()] {
+            count = (count + changed.keys.len() as u64)
+                .checked_sub(changed.hidden.end - changed.hidden.start)
+                .ok_or_else(|| Error::Damaged("a subject has more keys than its prefix".into()))?;
+        }
+        Ok(count)
+    }
+
+    fn step_shared(
+        &self,
+        base: Option<Handle>,
+        changed: &Range<usize>,
+        depth: usize,
+        token: Token,
+    ) -> Result<Option<Handle>> {
+        if token == self.base.separator() {
+            if let Some(subject) = self.ends_here(changed, depth) {
+                let keys = self.changed[subject].keys.len();
+                return Ok((keys > 0).then(|| in_changed(subject, 0..keys, 0)));
+            }
+            return match base {
+                Some(base) => self.base.step(base, token),
+                None => Ok(None),
+            };
+        }
+        let base = match base {
+            Some(base) => self.base.step(base, token)?,
+            None => None,
+        };
+        let changed = self.narrow(changed, depth, token);
+        if changed.is_empty() {
+            return Ok(base);
+        }
+        // Everything below may be gone.
+        Ok((self.count_shared(base, &changed)? > 0).then(|| shared(base, changed, depth + 1)))
+    }
+
+    /// The keys of a changed subject among `keys` whose token at `depth` is the one of the first.
+    fn same_token(&self, subject: usize, keys: &Range<usize>, depth: usize) -> Option<(Token, Range<usize>)> {
+        let list = self.changed[subject].keys.get(keys.clone())?;
+        let token = *list.first()?.get(depth)?;
+        let end = list.partition_point(|key| key.get(depth).copied() <= Some(token));
+        Some((token, keys.start..keys.start + end))
+    }
+
+    /// Visits every subject in lexicographic order: its tokens, and the handle after its separator.
+    ///
+    /// # Errors
+    /// When the index is damaged.
+    pub fn visit_subjects(&self, visit: &mut dyn FnMut(&[Token], Handle) -> ControlFlow<()>) -> Result<()> {
+        let mut next = self.changed.iter().enumerate().peekable();
+        let mut stopped = false;
+        self.base.visit_subjects(&mut |subject, handle| {
+            while let Some((number, changed)) = next.next_if(|(_, changed)| changed.subject.as_slice() < subject) {
+                if !changed.keys.is_empty()
+                    && visit(&changed.subject, in_changed(number, 0..changed.keys.len(), 0)).is_break()
+                {
+                    stopped = true;
+                    return ControlFlow::Break(());
+                }
+            }
+            if next.peek().is_some_and(|(_, changed)| changed.subject == subject) {
+                // It comes with the changed ones, before the next.
+                return ControlFlow::Continue(());
+            }
+            let flow = visit(subject, handle);
+            stopped = flow.is_break();
+            flow
+        })?;
+        for (number, changed) in next {
+            if stopped {
+                break;
+            }
+            if !changed.keys.is_empty() {
+                stopped = visit(&changed.subject, in_changed(number, 0..changed.keys.len(), 0)).is_break();
+            }
+        }
+        Ok(())
+    }
+
+    /// Visits every subject that occurs in `text`: where, and the handle after its separator. By rising start, then by rising end.
+    ///
+    /// # Errors
+    /// When the index is damaged.
+    pub fn mentions(&self, text: &[Token], visit: &mut dyn FnMut(Range<usize>, Handle)) -> Result<()> {
+        if self.changed.is_empty() {
+            return self.base.mentions(text, visit);
+        }
+        let mut found = Vec::new();
+        self.base.mentions(text, &mut |range, handle| {
+            let hidden = self
+                .changed
+                .binary_search_by(|changed| changed.subject.as_slice().cmp(&text[range.clone()]));
+            if hidden.is_err() {
+                found.push((range, handle));
+            }
+        })?;
+        for start in 0..text.len() {
+            let mut changed = 0..self.changed.len();
+            for (depth, &token) in text[start..].iter().enumerate() {
+                changed = self.narrow(&changed, depth, token);
+                if changed.is_empty() {
+                    break;
+                }
+                if let Some(subject) = self.ends_here(&changed, depth + 1) {
+                    let keys = self.changed[subject].keys.len();
+                    if keys > 0 {
+                        found.push((start..start + depth + 1, in_changed(subject, 0..keys, 0)));
+                    }
+                }
+            }
+        }
+        found.sort_by_key(|(range, _)| (range.start, range.end));
+        found.into_iter().for_each(|(range, handle)| visit(range, handle));
+        Ok(())
+    }
+
+    /// Visits the keys of a changed subject behind `prefix`.
+    fn visit_changed(
+        &self,
+        subject: usize,
+        keys: Range<usize>,
+        depth: usize,
+        tokens: &mut Vec<Token>,
+        visit: &mut dyn FnMut(&[Token], Key) -> ControlFlow<()>,
+    ) -> ControlFlow<()> {
+        let changed = &self.changed[subject];
+        let length = tokens.len();
+        for number in keys {
+            tokens.truncate(length);
+            tokens.extend_from_slice(changed.keys[number].get(depth..).unwrap_or_default());
+            visit(tokens, changed.start + number as u64)?;
+        }
+        tokens.truncate(length);
+        ControlFlow::Continue(())
+    }
+}
+
+/// Where a key of a [`MergedIndex`] comes from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Origin<'a> {
+    /// This key of the index below.
+    Base(Key),
+    /// A changed subject.
+    Changed {
+        /// Its tokens.
+        subject: &'a [Token],
+        /// Which of its keys.
+        key: usize,
+    },
+}
+
+impl PrefixIndex for MergedIndex {
+    fn len(&self) -> u64 {
+        self.len
+    }
+
+    fn root(&self) -> Handle {
+        shared(Some(self.base.root()), 0..self.changed.len(), 0)
+    }
+
+    fn allowed(&self, at: Handle, allowed: &mut Allowed) -> Result<()> {
+        match self.position(at)? {
+            Position::Base(base) => {
+                self.base.allowed(base, allowed)?;
+                allowed.terminal = allowed.terminal.map(|key| self.number(key));
+                Ok(())
+            }
+            Position::Changed { subject, keys, depth } => {
+                allowed.tokens.clear();
+                let changed = &self.changed[subject];
+                allowed.terminal = (changed.keys[keys.start].len() == depth).then(|| changed.start + keys.start as u64);
+                let mut rest = keys;
+                while let Some((token, same)) = self.same_token(subject, &rest, depth) {
+                    allowed.tokens.push(token);
+                    rest.start = same.end;
+                }
+                Ok(())
+            }
+            Position::Shared { base, changed, depth } => {
+                match base {
+                    Some(base) => self.base.allowed(base, allowed)?,
+                    None => *allowed = Allowed::default(),
+                }
+                // Only tokens of changed subjects can have come or gone.
+                let mut touched = vec![];
+                for subject in &self.changed[changed.clone()] {
+                    let token = subject.subject.get(depth).copied().unwrap_or(self.base.separator());
+                    if touched.last() != Some(&token) {
+                        touched.push(token);
+                    }
+                }
+                for token in touched {
+                    let there = self.step_shared(base, &changed, depth, token)?.is_some();
+                    match (allowed.tokens.binary_search(&token), there) {
+                        (Ok(place), false) => {
+                            allowed.tokens.remove(place);
+                        }
+                        (Err(place), true) => allowed.tokens.insert(place, token),
+                        _ => {}
+                    }
+                }
+                Ok(())
+            }
+        }
+    }
+
+    fn step(&self, at: Handle, token: Token) -> Result<Option<Handle>> {
+        match self.position(at)? {
+            Position::Base(base) => self.base.step(base, token),
+            Position::Shared { base, changed, depth } => self.step_shared(base, &changed, depth, token),
+            Position::Changed { subject, keys, depth } => {
+                let list = &self.changed[subject].keys[keys.clone()];
+                let start = list.partition_point(|key| key.get(depth).copied() < Some(token));
+                let end = list.partition_point(|key| key.get(depth).copied() <= Some(token));
+                Ok((start < end).then(|| in_changed(subject, keys.start + start..keys.start + end, depth + 1)))
+            }
+        }
+    }
+
+    fn count(&self, at: Handle) -> Result<u64> {
+        match self.position(at)? {
+            Position::Base(base) => self.base.count(base),
+            Position::Shared { base, changed, .. } => self.count_shared(base, &changed),
+            Position::Changed { keys, .. } => Ok(keys.len() as u64),
+        }
+    }
+
+    fn completions(&self, at: Handle, visit: &mut dyn FnMut(&[Token], Key) -> ControlFlow<()>) -> Result<()> {
+        let mut tokens = Vec::new();
+        match self.position(at)? {
+            Position::Base(base) => self
+                .base
+                .completions(base, &mut |tokens, key| visit(tokens, self.number(key))),
+            Position::Changed { subject, keys, depth } => {
+                let _ = self.visit_changed(subject, keys, depth, &mut tokens, visit);
+                Ok(())
+            }
+            Position::Shared { base, changed, depth } => {
+                let separator = self.base.separator();
+                let mut next = changed.peekable();
+                let mut stopped = false;
+                let mut all_keys = |subject: usize, visit: &mut dyn FnMut(&[Token], Key) -> ControlFlow<()>| {
+                    let changed = &self.changed[subject];
+                    tokens.clear();
+                    tokens.extend_from_slice(changed.subject.get(depth..).unwrap_or_default());
+                    tokens.push(separator);
+                    self.visit_changed(subject, 0..changed.keys.len(), 0, &mut tokens, visit)
+                };
+                if let Some(base) = base {
+                    self.base.completions(base, &mut |rest, key| {
+                        let end = rest.iter().position(|&token| token == separator).unwrap_or(rest.len());
+                        let subject = &rest[..end];
+                        let order = |changed: &usize| self.changed[*changed].subject[depth..].cmp(subject);
+                        while let Some(changed) = next.next_if(|changed| order(changed).is_lt()) {
+                            if all_keys(changed, visit).is_break() {
+                                stopped = true;
+                                return ControlFlow::Break(());
+                            }
+                        }
+                        if next.peek().is_some_and(|changed| order(changed).is_eq()) {
+                            return ControlFlow::Continue(());
+                        }
+                        let flow = visit(rest, self.number(key));
+                        stopped = flow.is_break();
+                        flow
+                    })?;
+                }
+                for changed in next {
+                    if stopped || all_keys(changed, visit).is_break() {
+                        break;
+                    }
+                }
+                Ok(())
+            }
+        }
+    }
+}
