@@ -40,14 +40,5 @@ fn main() -> ExitCode {
         Command::Qa(args) => qa::run(args),
         Command::Vocab(args) => vocab::run(&args),
     };
-    result.unwrap_or_else(|error| {
-        // A reader that closes early, as `head` does, has what it wants.
-        if let Some(error) = error.downcast_ref::<std::io::Error>()
-            && error.kind() == std::io::ErrorKind::BrokenPipe
-        {
-            return ExitCode::SUCCESS;
-        }
-        eprintln!("kexue: {error:#}");
-        output::exit_code(&error)
-    })
+    result.unwrap_or_else(|error| output::fail(&error))
 }

@@ -1,6 +1,7 @@
 //! What all commands share: exit codes, JSON, Ctrl-C.
 
 use anyhow::Result;
+use kexue_train::TrainError;
 use serde::Serialize;
 use std::io::Write;
 use std::process::ExitCode;
@@ -12,9 +13,27 @@ use thiserror::Error;
 #[error("{0}")]
 pub struct Usage(pub String);
 
-/// The exit code of a failed command: 2 for a wrong command line, 3 for bad input.
-pub fn exit_code(error: &anyhow::Error) -> ExitCode {
-    if error.is::<Usage>() {
+/// Says what failed, and returns the exit code: 2 for a wrong command line, 3 for bad input.
+pub fn fail(error: &anyhow::Error) -> ExitCode {
+    // A reader that closes early, as `head` does, has what it wants.
+    if error
+        .downcast_ref::<std::io::Error>()
+        .is_some_and(|error| error.kind() == std::io::ErrorKind::BrokenPipe)
+    {
+        return ExitCode::SUCCESS;
+    }
+    // Some errors already hold their cause's words.
+    let mut message = error.to_string();
+    for cause in error.chain().skip(1).map(ToString::to_string) {
+        if !message.contains(&cause) {
+            message = format!("{message}: {cause}");
+        }
+    }
+    eprintln!("kexue: {message}");
+    let setting = error
+        .downcast_ref::<TrainError>()
+        .is_some_and(|error| matches!(error, TrainError::Setting { .. }));
+    if error.is::<Usage>() || setting {
         ExitCode::from(2)
     } else {
         ExitCode::from(3)

@@ -1,6 +1,6 @@
 //! `kexue qa`: train, evaluate and use models that answer from a graph.
 
-use crate::output::{Interrupt, print_json};
+use crate::output::{Interrupt, Usage, print_json};
 use crate::search_flags::SearchFlags;
 use anyhow::Result;
 use clap::{Args, Subcommand, ValueEnum};
@@ -150,6 +150,9 @@ struct TrainingFlags {
     /// Relations from elsewhere added to a subject's facts as wrong choices.
     #[arg(long, default_value_t = 8)]
     negatives: usize,
+    /// Added to a choice's logit for each token of look-ahead gain, in training and decoding; 0 for the article's look-ahead.
+    #[arg(long, default_value_t = 0.0)]
+    lexical_prior: f32,
 }
 
 #[derive(Clone, Copy, ValueEnum)]
@@ -179,6 +182,7 @@ impl TrainArgs {
         };
         let defaults = SearchOptions {
             look_ahead: match loss_over {
+                _ if training.lexical_prior != 0.0 => LookAhead::Added(training.lexical_prior),
                 LossOver::Vocabulary => LookAhead::Vocabulary,
                 _ => LookAhead::Allowed,
             },
@@ -232,6 +236,7 @@ impl TrainArgs {
                 loss_over,
                 swap: training.swap,
                 negatives: training.negatives,
+                lexical_prior: training.lexical_prior,
             },
             search: self.search.apply(defaults),
         }
@@ -289,10 +294,11 @@ fn run_train(args: &TrainArgs) -> Result<ExitCode> {
         .into());
     }
     let config = args.config(graph.vocabulary().len());
+    config.train.validate()?;
     let validation = Case::prepare(&graph, spread(validation, args.validate_on))?;
     let task = QaTask::new(&graph, config.qa.clone(), examples, validation, config.search.clone())?;
     let model = Model::new(config.model.clone(), &mut generator(config.train.seed, 0, 0))
-        .map_err(|error| anyhow::anyhow!(crate::output::Usage(error.to_string())))?;
+        .map_err(|error| Usage(error.to_string()))?;
     eprintln!("a model of {} parameters", model.values().len());
 
     let description = config.to_toml()?;
@@ -372,10 +378,9 @@ fn run_eval(args: &EvalArgs) -> Result<ExitCode> {
         vec![("", chosen)]
     };
     if !args.json {
-        let parts = ["wrong S", "wrong P", "wrong M"];
         println!(
-            "{:<28} {:>6} {:>6} {:>6} {:>6} {:>7} {:>7} {:>7} {:>9} {:>8}",
-            "", "EM", "F1", "Score", "Hits@1", parts[0], parts[1], parts[2], "not in KG", "q/s"
+            "{:<28} {:>6} {:>6} {:>6} {:>6} {:>6} {:>7} {:>7} {:>7} {:>9} {:>8}",
+            "", "EM", "F1", "Score", "Hits@1", "fact", "wrong S", "wrong P", "wrong M", "not in KG", "q/s"
         );
     }
     for (name, options) in ways {
@@ -395,8 +400,16 @@ fn run_eval(args: &EvalArgs) -> Result<ExitCode> {
 
 fn print_row(name: &str, s: &Scores, speed: f64) {
     println!(
-        "{name:<28} {:>6.2} {:>6.2} {:>6.2} {:>6.2} {:>7} {:>7} {:>7} {:>9} {speed:>8.0}",
-        s.exact_match, s.f1, s.score, s.hits_at_1, s.wrong_subject, s.wrong_relation, s.wrong_sense, s.not_in_graph
+        "{name:<28} {:>6.2} {:>6.2} {:>6.2} {:>6.2} {:>6.2} {:>7} {:>7} {:>7} {:>9} {speed:>8.0}",
+        s.exact_match,
+        s.f1,
+        s.score,
+        s.hits_at_1,
+        s.fact,
+        s.wrong_subject,
+        s.wrong_relation,
+        s.wrong_sense,
+        s.not_in_graph
     );
 }
 
@@ -409,8 +422,8 @@ fn ablation(chosen: &SearchOptions) -> Vec<(&'static str, SearchOptions)> {
         ..chosen.clone()
     };
     let look_ahead = match chosen.look_ahead {
-        LookAhead::Vocabulary => LookAhead::Vocabulary,
-        _ => LookAhead::Allowed,
+        LookAhead::Off => LookAhead::Allowed,
+        chosen => chosen,
     };
     let looking = SearchOptions {
         look_ahead,

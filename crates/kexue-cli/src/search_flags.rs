@@ -19,6 +19,9 @@ pub struct SearchFlags {
     /// Logit added to mentioned subjects with `--mentions prior`.
     #[arg(long, default_value_t = 3.0)]
     prior: f32,
+    /// What each token of gain adds to a logit with `--look-ahead added`.
+    #[arg(long, default_value_t = 1.0)]
+    gain_weight: f32,
     /// Once the subjects are found, score all their facts exactly, or go on with the beam.
     #[arg(long, value_enum)]
     rescore: Option<RescoreFlag>,
@@ -31,6 +34,8 @@ enum LookAheadFlag {
     Allowed,
     /// Over the whole vocabulary, as in the article.
     Vocabulary,
+    /// Added to the logits, as in training with --lexical-prior.
+    Added,
 }
 
 #[derive(Clone, Copy, ValueEnum)]
@@ -57,6 +62,7 @@ impl SearchFlags {
                 LookAheadFlag::Off => LookAhead::Off,
                 LookAheadFlag::Allowed => LookAhead::Allowed,
                 LookAheadFlag::Vocabulary => LookAhead::Vocabulary,
+                LookAheadFlag::Added => LookAhead::Added(self.gain_weight),
             };
         }
         if let Some(mentions) = self.mentions {

@@ -72,6 +72,7 @@ fn main() {
                     row: start + place - 1,
                     allowed: vocabulary.clone(),
                     target: tokens[place] as usize,
+                    bias: Vec::new(),
                 }));
             }
             let generator = ChaCha8Rng::seed_from_u64(1 + shard as u64);

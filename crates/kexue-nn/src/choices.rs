@@ -16,6 +16,8 @@ pub struct Choice {
     pub allowed: Arc<[Token]>,
     /// Which of them is right, as an index into `allowed`.
     pub target: usize,
+    /// What is added to their logits, one number each; none where it is empty.
+    pub bias: Vec<f32>,
 }
 
 /// Lists from this length on are worth a matrix product for all choices that share them.
@@ -40,6 +42,7 @@ impl Model {
             let state = &hidden[choice.row * d..][..d];
             scores.clear();
             scores.extend(choice.allowed.iter().map(|&token| dot(state, self.embedding(token))));
+            add(&mut scores, &choice.bias);
             softmax(&mut scores);
             loss -= log_of(scores[choice.target]);
             scores[choice.target] -= 1.0;
@@ -77,6 +80,7 @@ impl Model {
         );
         let mut loss = 0.0;
         for (row, choice) in scores.chunks_exact_mut(tokens).zip(group) {
+            add(row, &choice.bias);
             softmax(row);
             loss -= log_of(row[choice.target]);
             row[choice.target] -= 1.0;
@@ -140,16 +144,19 @@ mod tests {
                 row: 0,
                 allowed: Arc::from([3, 7, 9]),
                 target: 1,
+                bias: vec![0.5, -1.0, 0.0],
             },
             Choice {
                 row: 1,
                 allowed: long.clone(),
                 target: 5,
+                bias: (0..300).map(|i| (i as f32).cos()).collect(),
             },
             Choice {
                 row: 2,
                 allowed: long,
                 target: 7,
+                bias: Vec::new(),
             },
         ];
         let (mut d_hidden, mut gradient) = (vec![0.0; 24], vec![0.0; model.layout().len()]);

@@ -137,8 +137,11 @@ pub fn score(graph: &KnowledgeGraph, cases: &[Case], results: &[SearchResult]) -
         scores.not_in_graph += usize::from(gold.is_none());
         let Some(best) = result.found.first() else { continue };
         let fact = graph.fact(best.key)?;
-        let object = fact.objects.first().map_or("", String::as_str);
         let gold_object = case.gold_objects.first().map_or("", String::as_str);
+        // A gold object that lists several, `a|b`, is compared with the whole list.
+        let whole = fact.objects.join("|");
+        let first = fact.objects.first().map_or("", String::as_str);
+        let object = if whole == gold_object { gold_object } else { first };
         exact += usize::from(object == gold_object);
         hits += usize::from(case.gold_objects.iter().any(|gold| gold == object));
         f1_sum += f1(object, gold_object);

@@ -98,13 +98,14 @@ impl Tree {
                 tokens: groups.iter().filter_map(|(token, _)| *token).collect(),
                 terminal: ends_here.map(|(_, group)| self.facts.keys[group.start]),
             };
+            let gains = search.looks_ahead().then(|| {
+                self.facts
+                    .gains(&state.prompt.lcs, prefix, branch.range.clone(), &allowed.tokens)
+            });
             let context = Context {
-                prompt: &state.prompt,
                 allowed: &allowed,
                 mentioned: &[],
-                facts: search
-                    .looks_ahead()
-                    .then(|| (&*self.facts, prefix, branch.range.clone())),
+                gains,
             };
             let distribution = search.distribution(decoder, branch.node, &context);
             if search.explain {

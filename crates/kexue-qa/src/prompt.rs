@@ -98,6 +98,16 @@ impl Mentions {
         tokens.dedup();
     }
 
+    /// How much longer than `depth` the longest subject of the range through each token is.
+    pub fn gains(&self, range: Range<usize>, depth: usize, tokens: &[Token]) -> Vec<u32> {
+        let gain = |&token: &Token| {
+            let through = &self.subjects[self.narrow(range.clone(), depth, token)];
+            let longest = through.iter().map(|subject| subject.len() - 1).max().unwrap_or(depth);
+            longest.saturating_sub(depth) as u32
+        };
+        tokens.iter().map(gain).collect()
+    }
+
     /// Those of the range whose token at `depth` is this one.
     pub fn narrow(&self, range: Range<usize>, depth: usize, token: Token) -> Range<usize> {
         let here = &self.subjects[range.clone()];
@@ -115,44 +125,51 @@ pub(crate) struct Facts {
     pub keys: Vec<Key>,
     /// Longest common subsequence of the question and `S [SEP] P [SEP] M`, for each fact.
     lcs: Vec<u32>,
-    /// The state after `S [SEP]`.
-    after_subject: LcsState,
+    /// The states after `S [SEP]` and each token of the last fact: its successor shares a prefix with it.
+    states: Vec<LcsState>,
 }
 
 impl Facts {
-    fn load(index: &dyn PrefixIndex, lcs: &QuestionLcs, subject: &Subject) -> Result<Self> {
+    /// No facts yet of a subject, given by its tokens with the separator.
+    pub fn new(lcs: &QuestionLcs, subject: &[Token]) -> Self {
         let mut after_subject = lcs.start();
-        for &token in subject.tokens.iter() {
+        for &token in subject {
             lcs.advance(&mut after_subject, token);
         }
-        let (mut tokens, mut ends, mut keys, mut lengths) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
-        // States after each token of the fact before: its successor shares a prefix with it.
-        let mut states = vec![after_subject.clone()];
-        let mut before: Vec<Token> = Vec::new();
+        Self {
+            tokens: Vec::new(),
+            ends: Vec::new(),
+            keys: Vec::new(),
+            lcs: Vec::new(),
+            states: vec![after_subject],
+        }
+    }
+
+    fn load(index: &dyn PrefixIndex, lcs: &QuestionLcs, subject: &Subject) -> Result<Self> {
+        let mut facts = Self::new(lcs, &subject.tokens);
         index.completions(subject.at, &mut |suffix, key| {
-            let shared = before.iter().zip(suffix).take_while(|(a, b)| a == b).count();
-            states.truncate(shared + 1);
-            for &token in &suffix[shared..] {
-                let mut state = states[states.len() - 1].clone();
-                lcs.advance(&mut state, token);
-                states.push(state);
-            }
-            before.clear();
-            before.extend_from_slice(suffix);
-            // The closing separator does not count.
-            lengths.push(lcs.length(&states[suffix.len().saturating_sub(1)]) as u32);
-            tokens.extend_from_slice(suffix);
-            ends.push(tokens.len());
-            keys.push(key);
+            facts.push(lcs, suffix, key);
             ControlFlow::Continue(())
         })?;
-        Ok(Self {
-            tokens,
-            ends,
-            keys,
-            lcs: lengths,
-            after_subject,
-        })
+        Ok(facts)
+    }
+
+    /// Adds a fact: its tokens after the subject, not before those of the facts that are there.
+    pub fn push(&mut self, lcs: &QuestionLcs, suffix: &[Token], key: Key) {
+        let before = self.len().checked_sub(1).map_or(&[][..], |last| self.suffix(last));
+        let shared = before.iter().zip(suffix).take_while(|(a, b)| a == b).count();
+        self.states.truncate(shared + 1);
+        for &token in &suffix[shared..] {
+            let mut state = self.states[self.states.len() - 1].clone();
+            lcs.advance(&mut state, token);
+            self.states.push(state);
+        }
+        // The closing separator does not count.
+        self.lcs
+            .push(lcs.length(&self.states[suffix.len().saturating_sub(1)]) as u32);
+        self.tokens.extend_from_slice(suffix);
+        self.ends.push(self.tokens.len());
+        self.keys.push(key);
     }
 
     pub fn len(&self) -> usize {
@@ -183,7 +200,7 @@ impl Facts {
 
     /// How much the best fact through each token would add to the longest common subsequence of question and prefix: article 8802's Δ.
     pub fn gains(&self, lcs: &QuestionLcs, prefix: &[Token], range: Range<usize>, allowed: &[Token]) -> Vec<u32> {
-        let mut state = self.after_subject.clone();
+        let mut state = self.states[0].clone();
         for &token in prefix {
             lcs.advance(&mut state, token);
         }

@@ -5,7 +5,7 @@
 //! choice needs the logits of its allowed tokens only. Both are exact.
 
 use crate::exact::rescore;
-use crate::prompt::{Facts, Prompt, Subject};
+use crate::prompt::{Prompt, Subject};
 use crate::{Error, Result};
 use kexue_kg::KnowledgeGraph;
 use kexue_nn::{Decoder, Model, Node};
@@ -16,17 +16,20 @@ use serde::{Deserialize, Serialize};
 use std::ops::Range;
 use std::sync::Arc;
 
-/// What the look-ahead of article 8802 raises to the power `1/(Δ+1)`.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+/// How the gain Δ in the longest common subsequence with the question is used: article 8802 raises a probability to the power `1/(Δ+1)`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum LookAhead {
     /// Nothing: no look-ahead.
     Off,
-    /// The probability among the allowed tokens: for models trained on that choice.
+    /// The power of the probability among the allowed tokens: for models trained on that choice.
     #[default]
     Allowed,
-    /// The probability in the whole vocabulary, as in the article: for models trained with the ordinary cross-entropy.
+    /// The power of the probability in the whole vocabulary, as in the article: for models trained with the ordinary cross-entropy.
     Vocabulary,
+    /// Not a power: this much for each token of gain is added to the logit, for subjects too, whose gain is the length of the longest
+    /// mention. For models that were trained so (`QaSettings::lexical_prior`).
+    Added(f32),
 }
 
 /// What subjects that occur in the question mean for the choice of the subject.
@@ -196,12 +199,11 @@ pub(crate) struct Distribution {
 
 /// What a choice's probabilities depend on beside the model.
 pub(crate) struct Context<'a> {
-    pub prompt: &'a Prompt,
     pub allowed: &'a Allowed,
     /// Tokens that spell a mentioned subject, ascending.
     pub mentioned: &'a [Token],
-    /// The subject's facts that begin with the prefix after the subject, for the look-ahead.
-    pub facts: Option<(&'a Facts, &'a [Token], Range<usize>)>,
+    /// The gain of each allowed token, where the look-ahead applies.
+    pub gains: Option<Vec<u32>>,
 }
 
 impl<'a> Search<'a> {
@@ -304,20 +306,11 @@ impl<'a> Search<'a> {
                 continue;
             }
             self.allowed(&state.prompt, hypothesis, &mut allowed, &mut mentioned)?;
-            let facts = match &hypothesis.subject {
-                Some(subject) if self.looks_ahead() => {
-                    Some((state.prompt.facts(self.graph.index(), subject)?, subject.tokens.len()))
-                }
-                _ => None,
-            };
+            let gains = self.gains(&mut state.prompt, hypothesis, &allowed.tokens)?;
             let context = Context {
-                prompt: &state.prompt,
                 allowed: &allowed,
                 mentioned: &mentioned,
-                facts: facts.as_ref().map(|(facts, start)| {
-                    let prefix = &hypothesis.tokens[*start..];
-                    (&**facts, prefix, facts.with_prefix(prefix))
-                }),
+                gains,
             };
             let distribution = self.distribution(decoder, hypothesis.node, &context);
             if self.explain {
@@ -431,6 +424,28 @@ impl<'a> Search<'a> {
         Ok(())
     }
 
+    /// How much each token could add to the longest common subsequence, where the look-ahead applies.
+    fn gains(self, prompt: &mut Prompt, hypothesis: &Hypothesis, tokens: &[Token]) -> Result<Option<Vec<u32>>> {
+        match &hypothesis.subject {
+            Some(subject) if self.looks_ahead() => {
+                let facts = prompt.facts(self.graph.index(), subject)?;
+                let prefix = &hypothesis.tokens[subject.tokens.len()..];
+                Ok(Some(facts.gains(
+                    &prompt.lcs,
+                    prefix,
+                    facts.with_prefix(prefix),
+                    tokens,
+                )))
+            }
+            None if matches!(self.options.look_ahead, LookAhead::Added(_)) => Ok(Some(prompt.mentions.gains(
+                hypothesis.mentions.clone(),
+                hypothesis.tokens.len(),
+                tokens,
+            ))),
+            _ => Ok(None),
+        }
+    }
+
     /// Whether choices after the subject look ahead.
     pub fn looks_ahead(self) -> bool {
         self.options.look_ahead != LookAhead::Off
@@ -442,8 +457,8 @@ impl<'a> Search<'a> {
         // A terminal among tokens is read as the separator that would come: the model has no token for "nothing more".
         let terminal = context.allowed.terminal.map(|_| SEP);
         let choices = || tokens.iter().copied().chain(terminal);
-        let look_ahead = context.allowed.len() > 1 && context.facts.is_some();
-        let whole = look_ahead && self.options.look_ahead == LookAhead::Vocabulary;
+        let gains = context.gains.as_ref().filter(|_| context.allowed.len() > 1);
+        let whole = gains.is_some() && self.options.look_ahead == LookAhead::Vocabulary;
         let mut logits: Vec<f64> = if self.options.allowed_logits_only && !whole {
             choices().map(|token| f64::from(decoder.logit(node, token))).collect()
         } else {
@@ -459,20 +474,23 @@ impl<'a> Search<'a> {
                 }
             }
         }
+        if let (LookAhead::Added(weight), Some(gains)) = (self.options.look_ahead, gains) {
+            for (logit, gain) in logits.iter_mut().zip(gains) {
+                *logit += f64::from(weight) * f64::from(*gain);
+            }
+        }
         if !whole {
             log_softmax(&mut logits);
         }
-        let mut gains = Vec::new();
-        if let (true, Some((facts, prefix, range))) = (look_ahead, &context.facts) {
-            gains = facts.gains(&context.prompt.lcs, prefix, range.clone(), tokens);
-            for (logit, gain) in logits.iter_mut().zip(&gains) {
+        if let (LookAhead::Allowed | LookAhead::Vocabulary, Some(gains)) = (self.options.look_ahead, gains) {
+            for (logit, gain) in logits.iter_mut().zip(gains) {
                 *logit /= f64::from(gain + 1);
             }
             log_softmax(&mut logits);
         }
         Distribution {
             log_probabilities: logits,
-            gains,
+            gains: gains.cloned().unwrap_or_default(),
         }
     }
 

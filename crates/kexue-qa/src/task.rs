@@ -3,7 +3,8 @@
 use crate::catalog::Catalog;
 use crate::dataset::Example;
 use crate::evaluate::{Case, evaluate};
-use crate::prompt::Mentions;
+use crate::lcs::QuestionLcs;
+use crate::prompt::{Facts, Mentions};
 use crate::search::SearchOptions;
 use crate::{Error, Result};
 use kexue_kg::{KnowledgeGraph, Order};
@@ -42,6 +43,9 @@ pub struct QaSettings {
     pub swap: f32,
     /// Relations from elsewhere in the graph that are added to a subject's facts as wrong choices.
     pub negatives: usize,
+    /// Added to the logit of a choice for each token by which it could lengthen the longest common subsequence with the question, in
+    /// training as in decoding ([`LookAhead::Added`](crate::LookAhead::Added)): what spelling alone tells, the model need not learn.
+    pub lexical_prior: f32,
 }
 
 impl Default for QaSettings {
@@ -50,6 +54,7 @@ impl Default for QaSettings {
             loss_over: LossOver::default(),
             swap: 0.5,
             negatives: 8,
+            lexical_prior: 0.0,
         }
     }
 }
@@ -144,18 +149,33 @@ impl<'a> QaTask<'a> {
         }
     }
 
-    /// The choices along an example's path: position in the path, what is allowed, and which of it is right.
-    fn choices(&self, example: &Example, generator: &mut ChaCha8Rng) -> Result<Vec<(usize, Arc<[Token]>, usize)>> {
+    /// The choices along an example's path; a choice's row is its position in the path.
+    fn choices(&self, example: &Example, generator: &mut ChaCha8Rng) -> Result<Vec<Choice>> {
         if self.settings.loss_over == LossOver::Vocabulary {
-            let choice = |(at, &token): (usize, &Token)| (at, self.vocabulary.clone(), token as usize);
+            let choice = |(row, &token): (usize, &Token)| Choice {
+                row,
+                allowed: self.vocabulary.clone(),
+                target: token as usize,
+                bias: Vec::new(),
+            };
             return Ok(example.path.iter().enumerate().map(choice).collect());
         }
+        let prior = self.settings.lexical_prior;
         let mut choices = Vec::new();
-        let mut add = |at: usize, allowed: Arc<[Token]>| -> Result<()> {
+        let mut add = |row: usize, allowed: Arc<[Token]>, gains: &dyn Fn(&[Token]) -> Vec<u32>| -> Result<()> {
             if allowed.len() > 1 {
-                let target = allowed.binary_search(&example.path[at]);
-                let outside = |_| Error::DeadEnd(self.graph.vocabulary().decode(&example.path[..at]));
-                choices.push((at, allowed, target.map_err(outside)?));
+                let outside = |_| Error::DeadEnd(self.graph.vocabulary().decode(&example.path[..row]));
+                let target = allowed.binary_search(&example.path[row]).map_err(outside)?;
+                let bias = match prior {
+                    0.0 => Vec::new(),
+                    _ => gains(&allowed).into_iter().map(|gain| prior * gain as f32).collect(),
+                };
+                choices.push(Choice {
+                    row,
+                    allowed,
+                    target,
+                    bias,
+                });
             }
             Ok(())
         };
@@ -165,53 +185,61 @@ impl<'a> QaTask<'a> {
             .iter()
             .position(|&token| token == SEP)
             .map_or(0, |at| at + 1);
+        let (subject, suffix) = example.path.split_at(subject_end);
         let mentions = match self.settings.loss_over {
             LossOver::Mentioned => Mentions::find(self.graph, &example.question)?,
             _ => Mentions::default(),
         };
         // The subject among the mentioned ones, if it is one of them; else among all.
         let mut range = mentions.all();
-        let mut allowed = Vec::new();
-        let is_mentioned = {
-            let narrowed = example.path[..subject_end]
-                .iter()
-                .enumerate()
-                .fold(range.clone(), |range, (depth, &token)| {
-                    mentions.narrow(range, depth, token)
-                });
-            !narrowed.is_empty()
-        };
+        let through = subject
+            .iter()
+            .enumerate()
+            .fold(range.clone(), |range, (depth, &token)| {
+                mentions.narrow(range, depth, token)
+            });
+        let is_mentioned = !through.is_empty();
         let mut handle = index.root();
-        for (at, &token) in example.path[..subject_end].iter().enumerate() {
+        for (at, &token) in subject.iter().enumerate() {
             if is_mentioned {
+                let mut allowed = Vec::new();
                 mentions.allowed(range.clone(), at, &mut allowed);
+                add(at, allowed.into(), &|tokens| mentions.gains(range.clone(), at, tokens))?;
                 range = mentions.narrow(range, at, token);
-                add(at, allowed.as_slice().into())?;
             } else if at == 0 {
-                add(at, self.root.clone())?;
+                add(at, self.root.clone(), &|tokens| vec![0; tokens.len()])?;
             } else {
                 let mut here = Allowed::default();
                 index.allowed(handle, &mut here)?;
-                add(at, here.tokens.into())?;
+                add(at, here.tokens.into(), &|tokens| vec![0; tokens.len()])?;
             }
             let dead_end = || Error::DeadEnd(self.graph.vocabulary().decode(&example.path[..=at]));
             handle = index.step(handle, token)?.ok_or_else(dead_end)?;
         }
         // Relation and sense among the subject's facts and the added wrong ones.
-        let suffix = &example.path[subject_end..];
         let mut rivals: Vec<Vec<Token>> = Vec::new();
         index.completions(handle, &mut |rival, _| {
             rivals.push(rival.to_vec());
             ControlFlow::Continue(())
         })?;
         self.add_negatives(example, suffix, &mut rivals, generator);
-        let mut alive: Vec<&[Token]> = rivals.iter().map(Vec::as_slice).collect();
+        rivals.sort_unstable();
+        rivals.dedup();
+        let lcs = QuestionLcs::new(&[&[CLS][..], &example.question, &[SEP]].concat());
+        let mut facts = Facts::new(&lcs, subject);
+        for rival in &rivals {
+            facts.push(&lcs, rival, 0);
+        }
+        let mut range = 0..facts.len();
         for (depth, &token) in suffix.iter().enumerate() {
-            let mut tokens: Vec<Token> = alive.iter().filter_map(|rival| rival.get(depth).copied()).collect();
-            tokens.sort_unstable();
-            tokens.dedup();
-            add(subject_end + depth, tokens.into())?;
-            alive.retain(|rival| rival.get(depth) == Some(&token));
+            let mut allowed: Vec<Token> = rivals[range.clone()]
+                .iter()
+                .filter_map(|rival| rival.get(depth).copied())
+                .collect();
+            allowed.dedup();
+            let gains = |tokens: &[Token]| facts.gains(&lcs, &suffix[..depth], range.clone(), tokens);
+            add(subject_end + depth, allowed.into(), &gains)?;
+            range = facts.narrow(range.clone(), depth, token);
         }
         Ok(choices)
     }
@@ -225,9 +253,13 @@ impl<'a> QaTask<'a> {
         generator: &mut ChaCha8Rng,
     ) {
         let Some(catalog) = &self.catalog else { return };
-        let before = match self.graph.order() {
-            Order::SubjectRelationSense => 0,
-            Order::SubjectSenseRelation => suffix.iter().position(|&token| token == SEP).map_or(0, |at| at + 1),
+        // In the order subject, sense, relation the rivals have the right sense, in the other none.
+        let (before, after): (usize, &[Token]) = match self.graph.order() {
+            Order::SubjectRelationSense => (0, &[SEP, SEP]),
+            Order::SubjectSenseRelation => (
+                suffix.iter().position(|&token| token == SEP).map_or(0, |at| at + 1),
+                &[SEP],
+            ),
         };
         let relation = suffix[before..].split(|&token| token == SEP).next().unwrap_or_default();
         for _ in 0..self.settings.negatives {
@@ -240,10 +272,7 @@ impl<'a> QaTask<'a> {
                 continue;
             };
             if catalog.relation(number) != relation {
-                let mut rival = suffix[..before].to_vec();
-                rival.extend_from_slice(catalog.relation(number));
-                rival.push(SEP);
-                rivals.push(rival);
+                rivals.push([&suffix[..before], catalog.relation(number), after].concat());
             }
         }
     }
@@ -266,13 +295,12 @@ impl<'a> QaTask<'a> {
             let prefix = sequence.len();
             let here = self.choices(&example, generator)?;
             // What comes after the last choice decides nothing.
-            let last = here.last().map_or(0, |&(at, ..)| at);
+            let last = here.last().map_or(0, |choice| choice.row);
             sequence.extend_from_slice(&example.path[..last]);
             let start = scratch.batch.push(&sequence, prefix);
-            choices.extend(here.into_iter().map(|(at, allowed, target)| Choice {
-                row: start + prefix - 1 + at,
-                allowed,
-                target,
+            choices.extend(here.into_iter().map(|choice| Choice {
+                row: start + prefix - 1 + choice.row,
+                ..choice
             }));
         }
         let tokens = scratch.batch.len();

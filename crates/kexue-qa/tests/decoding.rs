@@ -4,7 +4,7 @@ use kexue_kg::{BuildOptions, KnowledgeGraph, Order};
 use kexue_nn::{AttentionScale, Model, NormPlacement, PackedBatch, Tape, TransformerConfig};
 use kexue_qa::{LookAhead, MentionUse, SearchOptions, SearchResult, search};
 use kexue_text::{CLS, SEP};
-use kexue_trie::{Key, PrefixIndex, Token};
+use kexue_trie::{Key, Token};
 use proptest::prelude::*;
 use rand::SeedableRng;
 use std::collections::{BTreeMap, BTreeSet};
@@ -90,6 +90,7 @@ fn reference(
     prompt.extend(graph.vocabulary().encode(question));
     prompt.push(SEP);
     let mut keys = keys(graph);
+    let mut all_mentioned = false;
     if only_mentioned {
         let mentioned = |key: &[Token]| {
             let subject = key.split(|&token| token == SEP).next().unwrap();
@@ -97,6 +98,7 @@ fn reference(
         };
         let kept: Vec<_> = keys.iter().filter(|(key, _)| mentioned(key)).cloned().collect();
         if !kept.is_empty() {
+            all_mentioned = true;
             keys = kept;
         }
     }
@@ -134,19 +136,38 @@ fn reference(
                 softmax(&mut some);
                 some
             };
-            if closed && look_ahead != LookAhead::Off {
-                let now = lcs(&path[..at], &prompt);
-                for (p, &token) in p.iter_mut().zip(&allowed) {
-                    let through = rivals.iter().filter(|rival| rival[at] == token);
+            let gain = |token: Token| {
+                let through = rivals.iter().filter(|rival| rival[at] == token);
+                if closed {
+                    let now = lcs(&path[..at], &prompt);
                     let best = through
                         .map(|rival| lcs(&rival[..rival.len() - 1], &prompt))
                         .max()
                         .unwrap();
-                    *p = p.powf(1.0 / (best.saturating_sub(now) as f64 + 1.0));
+                    best.saturating_sub(now) as f64
+                } else if all_mentioned {
+                    let length = |rival: &[Token]| rival.iter().position(|&token| token == SEP).unwrap();
+                    through.map(|rival| length(rival)).max().unwrap().saturating_sub(at) as f64
+                } else {
+                    0.0
                 }
-                let sum: f64 = p.iter().sum();
-                p.iter_mut().for_each(|p| *p /= sum);
+            };
+            match look_ahead {
+                LookAhead::Off => {}
+                LookAhead::Added(weight) => {
+                    for (p, &token) in p.iter_mut().zip(&allowed) {
+                        *p *= (f64::from(weight) * gain(token)).exp();
+                    }
+                }
+                _ if closed => {
+                    for (p, &token) in p.iter_mut().zip(&allowed) {
+                        *p = p.powf(1.0 / (gain(token) + 1.0));
+                    }
+                }
+                _ => {}
             }
+            let sum: f64 = p.iter().sum();
+            p.iter_mut().for_each(|p| *p /= sum);
             probability *= p[allowed.iter().position(|&token| token == path[at]).unwrap()];
         }
         probabilities.insert(*key, probability);
@@ -168,7 +189,12 @@ fn options(look_ahead: LookAhead, mentions: MentionUse, rescore: bool, beam: usi
     }
 }
 
-const LOOK_AHEADS: [LookAhead; 3] = [LookAhead::Off, LookAhead::Allowed, LookAhead::Vocabulary];
+const LOOK_AHEADS: [LookAhead; 4] = [
+    LookAhead::Off,
+    LookAhead::Allowed,
+    LookAhead::Vocabulary,
+    LookAhead::Added(0.7),
+];
 
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(24))]
