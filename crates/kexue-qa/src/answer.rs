@@ -86,7 +86,7 @@ pub fn ask(graph: &KnowledgeGraph, model: &Model, options: &AskOptions, question
         .iter()
         .zip(results)
         .map(|(&question, result)| {
-            let pin = None.map(|fact| Candidate::new(fact, 1.0));
+            let pin = graph.pinned(question)?.map(|(_, fact)| Candidate::new(fact, 1.0));
             let pinned = pin.is_some();
             let found = result.found.iter().take(options.top.max(1)).map(|found| {
                 let fact = graph.fact(found.key)?;

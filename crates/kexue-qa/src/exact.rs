@@ -106,6 +106,7 @@ impl Tree {
                 allowed: &allowed,
                 mentioned: &[],
                 gains,
+                row: None,
             };
             let distribution = search.distribution(decoder, branch.node, &context);
             if search.explain {

@@ -204,6 +204,22 @@ pub(crate) struct Context<'a> {
     pub mentioned: &'a [Token],
     /// The gain of each allowed token, where the look-ahead applies.
     pub gains: Option<Vec<u32>>,
+    /// The logits of the whole vocabulary, where they were computed together.
+    pub row: Option<&'a [f32]>,
+}
+
+/// Lists of allowed tokens beyond this length get their logits from one matrix product for all questions.
+const LONG: usize = 1024;
+
+/// A choice to be made at this token.
+#[derive(Default)]
+struct PendingChoice {
+    /// Which hypothesis of the beam makes it.
+    hypothesis: usize,
+    allowed: Allowed,
+    mentioned: Vec<Token>,
+    /// Its row among the logits that are computed together.
+    row: Option<usize>,
 }
 
 impl<'a> Search<'a> {
@@ -265,67 +281,89 @@ impl<'a> Search<'a> {
     fn advance(self, decoder: &mut Decoder<'_>, states: &mut [State]) -> Result<bool> {
         let rescore = self.options.rescore;
         let mut steps = decoder.steps();
-        let mut times = Vec::with_capacity(states.len());
+        let (mut choices, mut long) = (Vec::with_capacity(states.len()), Vec::new());
         for state in &mut *states {
             let open = state.beam.iter().filter(|hypothesis| !hypothesis.done(rescore));
             let time = open.map(|hypothesis| hypothesis.ready_at).min();
-            times.push(time);
-            for hypothesis in &mut state.beam {
+            let mut here = Vec::new();
+            for (index, hypothesis) in state.beam.iter_mut().enumerate() {
                 if Some(hypothesis.ready_at) == time && !hypothesis.done(rescore) {
-                    hypothesis.compute(&mut steps);
+                    let mut choice = PendingChoice {
+                        hypothesis: index,
+                        ..PendingChoice::default()
+                    };
+                    self.allowed(&state.prompt, hypothesis, &mut choice.allowed, &mut choice.mentioned)?;
+                    let node = hypothesis.compute(&mut steps);
+                    if choice.allowed.len() > LONG {
+                        choice.row = Some(long.len());
+                        long.push(node);
+                    }
+                    here.push(choice);
                 }
             }
+            choices.push(here);
         }
-        if times.iter().all(Option::is_none) {
+        if choices.iter().all(Vec::is_empty) {
             return Ok(false);
         }
         if !steps.is_empty() {
             decoder.extend(&steps);
         }
-        for (state, time) in states.iter_mut().zip(times) {
-            if let Some(time) = time {
-                self.choose(decoder, state, time)?;
+        let logits = if long.is_empty() {
+            Vec::new()
+        } else {
+            decoder.vocabulary_logits(&long)
+        };
+        for (state, choices) in states.iter_mut().zip(choices) {
+            if !choices.is_empty() {
+                self.choose(decoder, state, &choices, &logits)?;
             }
         }
         Ok(true)
     }
 
     /// Makes the choices that stand at this number of tokens and keeps the best hypotheses.
-    fn choose(self, decoder: &Decoder<'_>, state: &mut State, time: usize) -> Result<()> {
+    fn choose(self, decoder: &Decoder<'_>, state: &mut State, choices: &[PendingChoice], logits: &[f32]) -> Result<()> {
         enum Candidate {
             Stays,
             Takes(Token),
             Ends(Key),
         }
-        let rescore = self.options.rescore;
+        let vocabulary = decoder.model().config().vocab_size;
         let mut candidates = Vec::new();
-        let (mut allowed, mut mentioned) = (Allowed::default(), Vec::new());
+        let mut pending = choices.iter().peekable();
         for (index, hypothesis) in state.beam.iter().enumerate() {
-            if hypothesis.done(rescore) || hypothesis.ready_at != time {
+            let Some(choice) = pending.next_if(|choice| choice.hypothesis == index) else {
                 candidates.push((hypothesis.log_probability, index, Candidate::Stays));
                 continue;
-            }
-            self.allowed(&state.prompt, hypothesis, &mut allowed, &mut mentioned)?;
+            };
+            let allowed = &choice.allowed;
             let gains = self.gains(&mut state.prompt, hypothesis, &allowed.tokens)?;
+            let row = choice.row.map(|row| &logits[row * vocabulary..][..vocabulary]);
             let context = Context {
-                allowed: &allowed,
-                mentioned: &mentioned,
+                allowed,
+                mentioned: &choice.mentioned,
                 gains,
+                row,
             };
             let distribution = self.distribution(decoder, hypothesis.node, &context);
             if self.explain {
                 let probability = hypothesis.log_probability.exp();
-                let choice = self.explained(&hypothesis.tokens, probability, &allowed, &distribution);
+                let choice = self.explained(&hypothesis.tokens, probability, allowed, &distribution);
                 state.result.choices.push(choice);
             }
-            let choices = allowed.tokens.iter().map(|&token| Candidate::Takes(token));
-            let choices = choices.chain(allowed.terminal.map(Candidate::Ends));
-            for (choice, log_probability) in choices.zip(distribution.log_probabilities) {
-                candidates.push((hypothesis.log_probability + log_probability, index, choice));
+            let takes = allowed.tokens.iter().map(|&token| Candidate::Takes(token));
+            let takes = takes.chain(allowed.terminal.map(Candidate::Ends));
+            for (candidate, log_probability) in takes.zip(distribution.log_probabilities) {
+                candidates.push((hypothesis.log_probability + log_probability, index, candidate));
             }
         }
+        let kept = self.options.beam.max(1);
+        if candidates.len() > kept {
+            candidates.select_nth_unstable_by(kept - 1, |a, b| b.0.total_cmp(&a.0));
+            candidates.truncate(kept);
+        }
         candidates.sort_by(|a, b| b.0.total_cmp(&a.0));
-        candidates.truncate(self.options.beam.max(1));
         let mut beam = Vec::with_capacity(candidates.len());
         for (log_probability, index, candidate) in candidates {
             let mut hypothesis = state.beam[index].clone();
@@ -459,11 +497,15 @@ impl<'a> Search<'a> {
         let choices = || tokens.iter().copied().chain(terminal);
         let gains = context.gains.as_ref().filter(|_| context.allowed.len() > 1);
         let whole = gains.is_some() && self.options.look_ahead == LookAhead::Vocabulary;
+        let logit = |token: Token| match context.row {
+            Some(row) => f64::from(row[token as usize]),
+            None => f64::from(decoder.logit(node, token)),
+        };
         let mut logits: Vec<f64> = if self.options.allowed_logits_only && !whole {
-            choices().map(|token| f64::from(decoder.logit(node, token))).collect()
+            choices().map(logit).collect()
         } else {
             let vocabulary = 0..decoder.model().config().vocab_size as Token;
-            let mut all: Vec<f64> = vocabulary.map(|token| f64::from(decoder.logit(node, token))).collect();
+            let mut all: Vec<f64> = vocabulary.map(logit).collect();
             log_softmax(&mut all);
             choices().map(|token| all[token as usize]).collect()
         };

@@ -322,3 +322,30 @@ fn a_question_that_cannot_be_asked_is_an_error() {
         "the question has 600 tokens; 512 is the most"
     );
 }
+
+#[test]
+fn long_lists_of_allowed_tokens_are_computed_alike() {
+    let names: Vec<String> = (0..1500).map(|i| char::from_u32(0x4e00 + i).unwrap().to_string()).collect();
+    let triples: Vec<_> = names.iter().map(|name| (name.clone(), "c".to_owned(), "1".to_owned())).collect();
+    let graph = graph(&triples, Order::SubjectRelationSense);
+    let model = model(&graph, 0);
+    let result = run(&graph, &model, &options(LookAhead::Off, MentionUse::Off, false, 2000), "cc");
+    assert_eq!(result.found.len(), 1500);
+    let expected = {
+        let mut prompt = vec![CLS];
+        prompt.extend(graph.vocabulary().encode("cc"));
+        prompt.push(SEP);
+        let (mut batch, mut tape) = (PackedBatch::default(), Tape::default());
+        batch.push(&prompt, prompt.len());
+        model.forward(&batch, &mut tape, None);
+        let last = tape.hidden().chunks_exact(16).next_back().unwrap();
+        let token = |name: &String| graph.vocabulary().encode(name)[0];
+        let mut logits: Vec<f64> = names.iter().map(|name| f64::from(model.logit(last, token(name)))).collect();
+        softmax(&mut logits);
+        names.iter().cloned().zip(logits).collect::<BTreeMap<_, _>>()
+    };
+    for found in &result.found {
+        let subject = graph.fact(found.key).unwrap().subject;
+        assert!((found.log_probability.exp() - expected[&subject]).abs() < 1e-5);
+    }
+}
