@@ -2,7 +2,7 @@
 
 use crate::build::{BuildOptions, BuildReport, Collected};
 use crate::interner::Interner;
-use crate::objects::{self, ObjectWriter};
+use crate::objects::{Coding, ObjectWriter};
 use crate::sorted::{Sorted, by_count};
 use crate::triples::Triples;
 use kexue_text::{SEP, Token, Vocabulary, VocabularyBuilder};
@@ -82,8 +82,7 @@ impl Emitter {
     }
 
     pub fn emit<W: Write + Seek>(self, folder: &Path, out: &mut ContainerWriter<W>) -> std::io::Result<BuildReport> {
-        let (vocabulary, dictionary) =
-            rayon::join(|| self.vocabulary(), || objects::train(self.collected.sample.text()));
+        let (vocabulary, coding) = rayon::join(|| self.vocabulary(), || Coding::new(self.collected.sample.text()));
         out.section("vocabulary", vocabulary.to_text().as_bytes())?;
         let Collected {
             subjects,
@@ -125,7 +124,7 @@ impl Emitter {
         };
         let mut output = Output {
             facts,
-            records: ObjectWriter::new(dictionary, out)?,
+            records: ObjectWriter::new(coding, out)?,
             report: BuildReport {
                 triples: count,
                 subjects: ranks.subjects.len() as u64,
@@ -323,7 +322,7 @@ impl Output {
             let triples = &scratch.triples;
             scratch.groups.sort_by_key(|group| triples[group.start as usize].1);
         }
-        let mut distinct: Vec<&[u8]> = Vec::new();
+        let mut distinct: Vec<&str> = Vec::new();
         for group in &scratch.groups {
             let group = &scratch.triples[group.start as usize..group.end as usize];
             let spelling = spellings.and_then(|spellings| spellings.of(triples.names(group[0].2)));

@@ -17,6 +17,7 @@
 #![forbid(unsafe_code)]
 
 mod build;
+mod characters;
 mod emit;
 mod error;
 mod graph;

@@ -3,12 +3,13 @@
 //! ```text
 //! block, unpacked = varint(bytes of heads) · heads · texts
 //! head of a key   = varint(objects << 1 | respelt) · varint(bytes) of each text
-//! texts of a key  = where respelt: subject, relation, sense as they are written; then the objects
+//! texts of a key  = where respelt: subject, relation, sense as they are written; then the objects; in the code of `characters`
 //! block, packed   = varint(bytes unpacked) · a Zstandard frame, with the file's dictionary where it has one
 //! ```
 //!
 //! A key is respelt where its tokens do not decode to the spelling of its first triple: in a vocabulary that folds case.
 
+use crate::characters::{CharacterDecoder, CharacterEncoder};
 use kexue_trie::elias_fano::{EliasFano, EliasFanoBuilder};
 use kexue_trie::{Bytes, Container, ContainerWriter, Error, Key, read_varint, write_varint};
 use rayon::prelude::*;
@@ -34,20 +35,34 @@ pub(crate) struct Record {
     pub objects: Vec<String>,
 }
 
-/// Trains the dictionary on samples of objects; empty where there is too little text to be worth it.
-pub(crate) fn train(samples: &[u8]) -> Vec<u8> {
-    if samples.len() < WORTH_A_DICTIONARY {
-        return Vec::new();
+/// The code of the characters and the dictionary of the compression, both made of a sample of the objects.
+pub(crate) struct Coding {
+    characters: CharacterEncoder,
+    /// Empty where there is too little text to be worth one.
+    dictionary: Vec<u8>,
+}
+
+impl Coding {
+    pub fn new(sample: &[u8]) -> Self {
+        let sample = String::from_utf8_lossy(sample);
+        let characters = CharacterEncoder::new(&sample);
+        let mut dictionary = Vec::new();
+        if sample.len() >= WORTH_A_DICTIONARY {
+            let mut codes = Vec::with_capacity(sample.len());
+            characters.encode(&sample, &mut codes);
+            let sizes: Vec<usize> = codes.chunks(4096).map(<[u8]>::len).collect();
+            dictionary = zstd::dict::from_continuous(&codes, &sizes, DICTIONARY).unwrap_or_default();
+        }
+        Self { characters, dictionary }
     }
-    let sizes: Vec<usize> = samples.chunks(4096).map(<[u8]>::len).collect();
-    zstd::dict::from_continuous(samples, &sizes, DICTIONARY).unwrap_or_default()
 }
 
 /// Writes records in the order of their keys.
 pub(crate) struct ObjectWriter {
-    dictionary: Vec<u8>,
+    coding: Coding,
     heads: Vec<u8>,
     texts: Vec<u8>,
+    codes: Vec<u8>,
     blocks: Vec<Vec<u8>>,
     key: Key,
     first_keys: EliasFanoBuilder,
@@ -57,15 +72,17 @@ pub(crate) struct ObjectWriter {
 
 impl ObjectWriter {
     /// Writes the dictionary and starts the blocks; until [`finish`](Self::finish), `out` takes nothing else.
-    pub fn new<W: Write + Seek>(dictionary: Vec<u8>, out: &mut ContainerWriter<W>) -> std::io::Result<Self> {
-        out.section("objects.dictionary", &dictionary)?;
+    pub fn new<W: Write + Seek>(coding: Coding, out: &mut ContainerWriter<W>) -> std::io::Result<Self> {
+        out.section("objects.characters", coding.characters.table().as_bytes())?;
+        out.section("objects.dictionary", &coding.dictionary)?;
         out.begin("objects.blocks")?;
         let mut ends = EliasFanoBuilder::new();
         ends.push(0);
         Ok(Self {
-            dictionary,
+            coding,
             heads: Vec::new(),
             texts: Vec::new(),
+            codes: Vec::new(),
             blocks: Vec::new(),
             key: 0,
             first_keys: EliasFanoBuilder::new(),
@@ -78,7 +95,7 @@ impl ObjectWriter {
     pub fn push<'a, W: Write + Seek>(
         &mut self,
         spelling: Option<[&'a str; 3]>,
-        objects: impl ExactSizeIterator<Item = &'a [u8]>,
+        objects: impl ExactSizeIterator<Item = &'a str>,
         out: &mut ContainerWriter<W>,
     ) -> std::io::Result<()> {
         if self.heads.is_empty() {
@@ -88,9 +105,11 @@ impl ObjectWriter {
             (objects.len() as u64) << 1 | u64::from(spelling.is_some()),
             &mut self.heads,
         );
-        for text in spelling.iter().flatten().map(|text| text.as_bytes()).chain(objects) {
-            write_varint(text.len() as u64, &mut self.heads);
-            self.texts.extend_from_slice(text);
+        for text in spelling.into_iter().flatten().chain(objects) {
+            self.codes.clear();
+            let length = self.coding.characters.encode(text, &mut self.codes);
+            write_varint(length as u64, &mut self.heads);
+            self.texts.extend_from_slice(&self.codes);
         }
         self.key += 1;
         if self.texts.len() >= BLOCK {
@@ -114,7 +133,7 @@ impl ObjectWriter {
     }
 
     fn flush<W: Write + Seek>(&mut self, out: &mut ContainerWriter<W>) -> std::io::Result<()> {
-        let dictionary = &self.dictionary;
+        let dictionary = &self.coding.dictionary;
         let packed: Vec<std::io::Result<Vec<u8>>> = self
             .blocks
             .par_iter()
@@ -152,6 +171,8 @@ impl ObjectWriter {
 
 /// The records of an open index.
 pub(crate) struct Objects {
+    table: Bytes,
+    characters: OnceLock<CharacterDecoder>,
     dictionary: Bytes,
     prepared: OnceLock<zstd::dict::DecoderDictionary<'static>>,
     blocks: Bytes,
@@ -172,6 +193,8 @@ fn damaged(what: &str) -> Error {
 impl Objects {
     pub fn open(container: &Container) -> Result<Self, Error> {
         let objects = Self {
+            table: container.section("objects.characters")?,
+            characters: OnceLock::new(),
             dictionary: container.section("objects.dictionary")?,
             prepared: OnceLock::new(),
             blocks: container.section("objects.blocks")?,
@@ -197,7 +220,7 @@ impl Objects {
             };
             let mut records = 0;
             let mut readable = true;
-            each_record(&self.unpack(block)?, |_, record| {
+            each_record(&self.unpack(block)?, self.characters(), |_, record| {
                 records += 1;
                 readable &= record().is_some_and(|record| !record.objects.is_empty());
                 readable
@@ -211,6 +234,12 @@ impl Objects {
             }
         });
         checked
+    }
+
+    /// What turns codes into text; made when it is first asked for, so that an index opens at once.
+    fn characters(&self) -> &CharacterDecoder {
+        self.characters
+            .get_or_init(|| CharacterDecoder::new(&String::from_utf8_lossy(&self.table)))
     }
 
     /// A block, unpacked.
@@ -255,7 +284,7 @@ impl Objects {
         let first = self.first_keys.get(block)?;
         let unpacked = self.unpack(block)?;
         let mut wanted = None;
-        each_record(&unpacked, |index, record| {
+        each_record(&unpacked, self.characters(), |index, record| {
             if first + index == key {
                 wanted = Some(record());
             }
@@ -269,7 +298,11 @@ impl Objects {
 }
 
 /// Calls `visit` with the number of each record of a block and a function that reads it, until it returns false.
-pub(crate) fn each_record(block: &[u8], mut visit: impl FnMut(u64, &dyn Fn() -> Option<Record>) -> bool) -> Option<()> {
+fn each_record(
+    block: &[u8],
+    characters: &CharacterDecoder,
+    mut visit: impl FnMut(u64, &dyn Fn() -> Option<Record>) -> bool,
+) -> Option<()> {
     let mut at = 0;
     let heads = usize::try_from(read_varint(block, &mut at)?).ok()?;
     let start = at;
@@ -295,7 +328,7 @@ pub(crate) fn each_record(block: &[u8], mut visit: impl FnMut(u64, &dyn Fn() -> 
                 let end = start + read_varint(heads, &mut at)? as usize;
                 let text = texts.get(start..end)?;
                 start = end;
-                String::from_utf8(text.to_vec()).ok()
+                characters.decode(text)
             };
             let spelling = if respelt {
                 Some([next()?, next()?, next()?])

@@ -123,9 +123,10 @@ impl Triples {
         self.chunks[triple / CHUNK].names[triple % CHUNK]
     }
 
-    pub fn object(&self, triple: u32) -> &[u8] {
+    /// The object of a triple. Only text goes in, so that it is always UTF-8.
+    pub fn object(&self, triple: u32) -> &str {
         let triple = triple as usize;
-        self.chunks[triple / CHUNK].object(triple % CHUNK)
+        std::str::from_utf8(self.chunks[triple / CHUNK].object(triple % CHUNK)).unwrap_or_default()
     }
 
     /// Names of all triples, in order.

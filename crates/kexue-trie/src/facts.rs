@@ -8,7 +8,8 @@
 //! kind   0: the one sense is none          senses: nothing
 //!        1: one sense                      senses: varint(code)
 //!        2, 3: several                     senses: varint(facts) · varint(count) · varint(code)…, ascending by tokens
-//! relation = varint(number), ascending by tokens; then, which of the senses have it:
+//! relation = number, ascending by tokens: n below 192 as a byte, n below 16,320 as 192 + ((n - 192) >> 8) and the low byte, any other as
+//!            255 and varint(n); then, which of the senses have it:
 //!        2: a bit mask of ceil(count / 8) bytes
 //!        3: varint(how many) · varint(distance to the one before, the first from -1, less 1)…
 //! code   = 0 for no sense, else the number in the dictionary of senses + 1
@@ -150,15 +151,15 @@ impl FactIndexBuilder {
             }
         }
         if senses.len() == 1 {
-            groups.for_each(|group| write_varint(u64::from(group[0].relation), &mut self.row));
+            groups.for_each(|group| write_relation(group[0].relation, &mut self.row));
         } else {
             // Both forms are written and the shorter one kept.
             let start = self.row.len();
             self.sparse.clear();
             let width = senses.len().div_ceil(8);
             for group in groups {
-                write_varint(u64::from(group[0].relation), &mut self.row);
-                write_varint(u64::from(group[0].relation), &mut self.sparse);
+                write_relation(group[0].relation, &mut self.row);
+                write_relation(group[0].relation, &mut self.sparse);
                 write_varint(group.len() as u64, &mut self.sparse);
                 let mask = self.row.len();
                 self.row.resize(mask + width, 0);
@@ -201,6 +202,39 @@ impl FactIndexBuilder {
         out.section(&format!("{PREFIX}keys"), &self.keys.finish())?;
         self.subjects.write(&format!("{PREFIX}subjects."), out)
     }
+}
+
+/// Relations that take one byte, and those that take one or two.
+const ONE_BYTE: u32 = 192;
+const TWO_BYTES: u32 = ONE_BYTE + (63 << 8);
+
+fn write_relation(number: u32, bytes: &mut Vec<u8>) {
+    match number {
+        0..ONE_BYTE => bytes.push(number as u8),
+        ONE_BYTE..TWO_BYTES => {
+            let rest = number - ONE_BYTE;
+            bytes.extend([(ONE_BYTE + (rest >> 8)) as u8, rest as u8]);
+        }
+        _ => {
+            bytes.push(255);
+            write_varint(u64::from(number), bytes);
+        }
+    }
+}
+
+#[inline]
+fn read_relation(bytes: &[u8], at: &mut usize) -> Option<u32> {
+    let first = u32::from(*bytes.get(*at)?);
+    *at += 1;
+    if first < ONE_BYTE {
+        return Some(first);
+    }
+    if first < 255 {
+        let second = u32::from(*bytes.get(*at)?);
+        *at += 1;
+        return Some(ONE_BYTE + ((first - ONE_BYTE) << 8 | second));
+    }
+    u32::try_from(read_varint(bytes, at)?).ok()
 }
 
 /// A fact as the two numbers that its key consists of, in the index's order.
@@ -418,7 +452,7 @@ impl FactIndex {
             let sense = if head & 3 == 0 { 0 } else { number(&mut at)? };
             let count = usize::try_from(relations).ok()?.min(limit);
             for _ in 0..count {
-                let relation = number(&mut at)?;
+                let relation = read_relation(row, &mut at)?;
                 pairs.push(if swapped { (sense, relation) } else { (relation, sense) });
             }
         } else {
@@ -432,7 +466,7 @@ impl FactIndex {
             }
             let mut places = Vec::new();
             for _ in 0..relations {
-                let relation = number(&mut at)?;
+                let relation = read_relation(row, &mut at)?;
                 if head & 3 == 2 {
                     let mask = row.get(at..at + senses.div_ceil(8))?;
                     at += mask.len();

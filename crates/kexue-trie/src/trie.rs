@@ -7,7 +7,7 @@
 //! - `labels`: `n` tokens;
 //! - `nodes`: for each 64 nodes 64 bytes, one line of a cache: four words of bits (has children, ends a key, has a tail, is a first child),
 //!   the number of nodes before them that have children and that end a key, where the first of their tails stands, and a word of zeros;
-//! - `children`: the first child of every fourth node that has children; those of the others follow by the bits of the first children;
+//! - `children`: the first child of every eighth node that has children; those of the others follow by the bits of the first children;
 //! - `tails`: the tokens of the tails in the order of their nodes, each with its length before it;
 //! - `ranks`: Elias–Fano, a number for each node that ends a key: its rank in the lexicographic order of the keys (the terminal first),
 //!   plus the number of keys times its level, which makes them rise.
@@ -26,7 +26,7 @@ use std::ops::ControlFlow;
 /// Bytes of a block of 64 nodes.
 const BLOCK: usize = 64;
 /// Nodes with children between two whose first child is written down.
-const STRIDE: u64 = 4;
+const STRIDE: u64 = 8;
 /// Bytes of a block before the tails' place.
 const TAILS: usize = 48;
 

@@ -1,0 +1,142 @@
+//! A short code for text: a byte for a frequent character, two for most others.
+//!
+//! ```text
+//! code = b          character b of the table, where b is below 192
+//!      | b c        character 192 + ((b - 192) << 8 | c) of the table, where b is below 255
+//!      | 255 c c c  the code point
+//! ```
+//!
+//! Zstandard works on bytes; where most characters have one or two it does better than on the three that UTF-8 gives a Chinese one.
+
+use std::collections::HashMap;
+
+const SINGLES: usize = 192;
+const TABLE: usize = SINGLES + (255 - SINGLES) * 256;
+const WHOLE: u8 = 255;
+/// For a character without a place in the table.
+const NONE: u16 = u16::MAX;
+
+/// Turns text into codes.
+pub(crate) struct CharacterEncoder {
+    characters: Vec<char>,
+    basic: Vec<u16>,
+    supplementary: HashMap<char, u16>,
+}
+
+impl CharacterEncoder {
+    /// With a table of the most frequent characters of `sample`.
+    pub fn new(sample: &str) -> Self {
+        let mut counts: HashMap<char, u64> = HashMap::new();
+        for character in sample.chars() {
+            *counts.entry(character).or_default() += 1;
+        }
+        let mut order: Vec<(char, u64)> = counts.into_iter().collect();
+        order.sort_unstable_by_key(|&(character, count)| (std::cmp::Reverse(count), character));
+        order.truncate(TABLE);
+        let mut encoder = Self {
+            characters: order.into_iter().map(|(character, _)| character).collect(),
+            basic: vec![NONE; 1 << 16],
+            supplementary: HashMap::new(),
+        };
+        for (place, &character) in (0u16..).zip(&encoder.characters) {
+            match encoder.basic.get_mut(character as usize) {
+                Some(slot) => *slot = place,
+                None => {
+                    encoder.supplementary.insert(character, place);
+                }
+            }
+        }
+        encoder
+    }
+
+    /// The table as text.
+    pub fn table(&self) -> String {
+        self.characters.iter().collect()
+    }
+
+    /// Appends the codes of a text; returns how many bytes they take.
+    pub fn encode(&self, text: &str, codes: &mut Vec<u8>) -> usize {
+        let before = codes.len();
+        for character in text.chars() {
+            let place = match self.basic.get(character as usize) {
+                Some(&place) => place,
+                None => self.supplementary.get(&character).copied().unwrap_or(NONE),
+            };
+            if usize::from(place) < SINGLES {
+                codes.push(place as u8);
+            } else if place != NONE {
+                let rest = place - SINGLES as u16;
+                codes.extend([(rest >> 8) as u8 + SINGLES as u8, rest as u8]);
+            } else {
+                let [one, two, three, _] = (character as u32).to_le_bytes();
+                codes.extend([WHOLE, one, two, three]);
+            }
+        }
+        codes.len() - before
+    }
+}
+
+/// Turns codes back into text.
+#[derive(Debug)]
+pub(crate) struct CharacterDecoder {
+    characters: Vec<char>,
+}
+
+impl CharacterDecoder {
+    pub fn new(table: &str) -> Self {
+        Self {
+            characters: table.chars().collect(),
+        }
+    }
+
+    /// The text of codes; none where they are not any text's.
+    pub fn decode(&self, codes: &[u8]) -> Option<String> {
+        let mut text = String::with_capacity(codes.len() * 2);
+        let mut codes = codes.iter().copied();
+        while let Some(first) = codes.next() {
+            let character = if usize::from(first) < SINGLES {
+                *self.characters.get(usize::from(first))?
+            } else if first < WHOLE {
+                let rest = (usize::from(first) - SINGLES) << 8 | usize::from(codes.next()?);
+                *self.characters.get(SINGLES + rest)?
+            } else {
+                char::from_u32(u32::from_le_bytes([codes.next()?, codes.next()?, codes.next()?, 0]))?
+            };
+            text.push(character);
+        }
+        Some(text)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn every_kind_of_code_is_read_back() {
+        let all: String = (0x20..0x9000).filter_map(char::from_u32).collect();
+        let encoder = CharacterEncoder::new(&all);
+        let decoder = CharacterDecoder::new(&encoder.table());
+        let text = " ~\u{e0}\u{2000}\u{8fff}\u{10ffff}龙";
+        let mut codes = Vec::new();
+        assert_eq!(encoder.encode(text, &mut codes), codes.len());
+        assert_eq!(decoder.decode(&codes).as_deref(), Some(text));
+    }
+
+    proptest! {
+        #[test]
+        fn round_trip(sample in any::<String>(), text in any::<String>()) {
+            let encoder = CharacterEncoder::new(&sample);
+            let decoder = CharacterDecoder::new(&encoder.table());
+            let mut codes = Vec::new();
+            encoder.encode(&text, &mut codes);
+            prop_assert_eq!(decoder.decode(&codes), Some(text));
+        }
+
+        #[test]
+        fn any_codes_are_read_or_refused(sample in any::<String>(), codes in proptest::collection::vec(any::<u8>(), 0..40)) {
+            let _ = CharacterDecoder::new(&sample).decode(&codes);
+        }
+    }
+}
