@@ -178,8 +178,11 @@ class UniLMForGeneration(PreTrainedModel, GenerationMixin):
         )
         self.model = UniLM(config, longest=4096)
 
-    def forward(self, input_ids, attention_mask, past_key_values=None, **_):
+    def forward(self, input_ids, attention_mask=None, past_key_values=None, **_):
         length = input_ids.shape[1]
+        if attention_mask is None:  # `generate` leaves out a mask that masks nothing
+            past = past_key_values.get_seq_length() if past_key_values is not None else 0
+            attention_mask = torch.ones(input_ids.shape[0], past + length, dtype=torch.long)
         seen = attention_mask.bool()
         mask = None
         if not seen.all():
