@@ -3,7 +3,7 @@
 use anyhow::{Context, Result, bail};
 use clap::{Args, Subcommand};
 use indicatif::{ProgressBar, ProgressStyle};
-use kexue_kg::{BuildOptions, Format, GraphBuilder, ImportOptions, KnowledgeGraph, Order, import};
+use kexue_kg::{BuildOptions, Change, Format, GraphBuilder, GraphWriter, ImportOptions, KnowledgeGraph, Order, import};
 use kexue_text::Vocabulary;
 use serde_json::json;
 use std::io::Write;
@@ -29,6 +29,18 @@ enum Verb {
     Verify(Verify),
     /// List the facts whose key begins with a prefix.
     Complete(Complete),
+    /// Add an object to a fact, or a new fact, at once and without building the index again.
+    Add(Add),
+    /// Put other objects in the place of those of a fact.
+    Replace(Replace),
+    /// Remove an object, a fact, or all facts of a subject.
+    Remove(Remove),
+    /// Let a question be answered by a fact, whatever the model says.
+    Pin(Pin),
+    /// Let the model answer a pinned question again.
+    Unpin(Unpin),
+    /// Fold all changes into the index.
+    Compact(Compact),
 }
 
 #[derive(Debug, Args)]
@@ -104,6 +116,87 @@ struct Complete {
     json: bool,
 }
 
+#[derive(Debug, Args)]
+struct Add {
+    /// The index.
+    index: PathBuf,
+    /// The subject, its sense in full-width brackets at the end.
+    subject: String,
+    /// The relation.
+    relation: String,
+    /// The object.
+    object: String,
+    /// Print as JSON.
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Debug, Args)]
+struct Replace {
+    /// The index.
+    index: PathBuf,
+    /// The subject, its sense in full-width brackets at the end.
+    subject: String,
+    /// The relation.
+    relation: String,
+    /// The objects.
+    #[arg(required = true)]
+    objects: Vec<String>,
+    /// Print as JSON.
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Debug, Args)]
+struct Remove {
+    /// The index.
+    index: PathBuf,
+    /// The subject, its sense in full-width brackets at the end.
+    subject: String,
+    /// The relation; without it, all facts of the subject go.
+    relation: Option<String>,
+    /// The object; without it, all of the fact goes.
+    object: Option<String>,
+    /// Print as JSON.
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Debug, Args)]
+struct Pin {
+    /// The index.
+    index: PathBuf,
+    /// The question.
+    question: String,
+    /// The subject, its sense in full-width brackets at the end.
+    subject: String,
+    /// The relation.
+    relation: String,
+    /// Print as JSON.
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Debug, Args)]
+struct Unpin {
+    /// The index.
+    index: PathBuf,
+    /// The question.
+    question: String,
+    /// Print as JSON.
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Debug, Args)]
+struct Compact {
+    /// The index.
+    index: PathBuf,
+    /// Print as JSON.
+    #[arg(long)]
+    json: bool,
+}
+
 /// Runs the command.
 pub fn run(command: Command) -> Result<ExitCode> {
     match command.verb {
@@ -111,6 +204,91 @@ pub fn run(command: Command) -> Result<ExitCode> {
         Verb::Info(info) => info.run(),
         Verb::Verify(verify) => verify.run(),
         Verb::Complete(complete) => complete.run(),
+        Verb::Add(add) => change(
+            &add.index,
+            &Change::Add {
+                subject: add.subject,
+                relation: add.relation,
+                object: add.object,
+            },
+            add.json,
+        ),
+        Verb::Replace(replace) => change(
+            &replace.index,
+            &Change::Replace {
+                subject: replace.subject,
+                relation: replace.relation,
+                objects: replace.objects,
+            },
+            replace.json,
+        ),
+        Verb::Remove(remove) => change(
+            &remove.index,
+            &Change::Remove {
+                subject: remove.subject,
+                relation: remove.relation,
+                object: remove.object,
+            },
+            remove.json,
+        ),
+        Verb::Pin(pin) => pin.run(),
+        Verb::Unpin(unpin) => change(
+            &unpin.index,
+            &Change::Unpin {
+                question: unpin.question,
+            },
+            unpin.json,
+        ),
+        Verb::Compact(compact) => compact.run(),
+    }
+}
+
+/// Makes a change; exit code 1 where there is nothing to change.
+fn change(index: &Path, change: &Change, json: bool) -> Result<ExitCode> {
+    let changed = GraphWriter::open(index)?.apply(change)?;
+    if json {
+        writeln!(std::io::stdout(), "{}", json!({ "changed": changed }))?;
+    } else if !changed {
+        eprintln!("nothing to change: the graph says so already");
+    }
+    Ok(ExitCode::from(u8::from(!changed)))
+}
+
+impl Pin {
+    fn run(self) -> Result<ExitCode> {
+        let graph = KnowledgeGraph::open(&self.index)?;
+        if graph.key_of(&self.subject, &self.relation)?.is_none() {
+            bail!(
+                "{}: there is no fact `{}` `{}` to pin the question to; add it first with `kexue kg add`",
+                self.index.display(),
+                self.subject,
+                self.relation
+            );
+        }
+        let pin = Change::Pin {
+            question: self.question,
+            subject: self.subject,
+            relation: self.relation,
+        };
+        change(&self.index, &pin, self.json)
+    }
+}
+
+impl Compact {
+    fn run(self) -> Result<ExitCode> {
+        let report = GraphWriter::open(&self.index)?.compact()?;
+        let mut out = std::io::stdout().lock();
+        if self.json {
+            writeln!(out, "{}", json!({ "report": report }))?;
+        } else {
+            writeln!(
+                out,
+                "{}: {} keys, no changes left beside it",
+                self.index.display(),
+                report.keys
+            )?;
+        }
+        Ok(ExitCode::SUCCESS)
     }
 }
 
@@ -237,7 +415,7 @@ impl Info {
             "keeps case"
         };
         for (name, value) in [
-            ("keys", report.keys.to_string()),
+            ("keys", graph.index().len().to_string()),
             ("subjects", report.subjects.to_string()),
             ("relations", report.relations.to_string()),
             ("senses", report.senses.to_string()),

@@ -1,0 +1,125 @@
+//! `kexue kg` from the outside: what it prints, and how it exits.
+
+use assert_cmd::Command;
+use std::path::Path;
+
+fn kexue(folder: &Path, arguments: &[&str]) -> (i32, String, String) {
+    let output = Command::cargo_bin("kexue")
+        .unwrap()
+        .current_dir(folder)
+        .args(arguments)
+        .output()
+        .unwrap();
+    let text = |bytes| String::from_utf8(bytes).unwrap();
+    (output.status.code().unwrap(), text(output.stdout), text(output.stderr))
+}
+
+fn folder() -> tempfile::TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(
+        folder.path().join("facts.tsv"),
+        "水（化合物）\t化学式\tH₂O\n水（歌曲）\t演唱\t甲\n水（歌曲）\t演唱\t乙\n水（歌曲）\t演唱\t乙\n",
+    )
+    .unwrap();
+    folder
+}
+
+#[test]
+fn build_look_change_and_compact() {
+    let folder = folder();
+    let run = |arguments: &[&str]| kexue(folder.path(), arguments);
+    let (code, out, _) = run(&["kg", "build", "facts.tsv", "-o", "my.idx"]);
+    assert_eq!(code, 0);
+    assert!(out.starts_with("read 4 triples, skipped 0 lines, dropped 1 repeated, merged 1 into keys of others\n2 keys · 1 subjects · 2 relations · 2 senses"), "{out}");
+
+    let (code, out, _) = run(&["kg", "complete", "水", "--kg", "my.idx"]);
+    assert_eq!(
+        (code, out.as_str()),
+        (0, "水（化合物）\t化学式\tH₂O\n水（歌曲）\t演唱\t甲 | 乙\n")
+    );
+    let (code, out, _) = run(&["kg", "complete", "水\t演唱", "--kg", "my.idx", "--json"]);
+    assert_eq!(code, 0);
+    assert_eq!(
+        out,
+        "{\"objects\":[\"甲\",\"乙\"],\"relation\":\"演唱\",\"sense\":\"歌曲\",\"subject\":\"水\"}\n"
+    );
+    assert_eq!(run(&["kg", "complete", "火", "--kg", "my.idx"]).0, 1);
+    assert_eq!(run(&["kg", "verify", "my.idx"]).1, "my.idx: sound, 2 keys\n");
+    assert!(run(&["kg", "info", "my.idx"]).1.contains("order       spm\n"));
+
+    assert_eq!(run(&["kg", "add", "my.idx", "火", "颜色", "红"]).0, 0);
+    assert_eq!(run(&["kg", "add", "my.idx", "火", "颜色", "红"]).0, 1);
+    assert_eq!(run(&["kg", "complete", "火", "--kg", "my.idx"]).1, "火\t颜色\t红\n");
+    assert_eq!(run(&["kg", "replace", "my.idx", "火", "颜色", "橙", "黄"]).0, 0);
+    assert_eq!(run(&["kg", "remove", "my.idx", "水（歌曲）"]).0, 0);
+    assert_eq!(run(&["kg", "pin", "my.idx", "火是什么颜色？", "火", "颜色"]).0, 0);
+    let (code, _, error) = run(&["kg", "pin", "my.idx", "水是谁唱的？", "水（歌曲）", "演唱"]);
+    assert_eq!(code, 3);
+    assert_eq!(
+        error,
+        "kexue: my.idx: there is no fact `水（歌曲）` `演唱` to pin the question to; add it first with `kexue kg add`\n"
+    );
+    assert_eq!(
+        run(&["kg", "compact", "my.idx"]).1,
+        "my.idx: 2 keys, no changes left beside it\n"
+    );
+    assert_eq!(
+        run(&["kg", "complete", "", "--kg", "my.idx"]).1,
+        "火\t颜色\t橙 | 黄\n水（化合物）\t化学式\tH₂O\n"
+    );
+}
+
+#[test]
+fn reads_standard_input() {
+    let folder = folder();
+    let output = Command::cargo_bin("kexue")
+        .unwrap()
+        .current_dir(folder.path())
+        .args(["kg", "build", "-", "-o", "in.idx", "--json", "--inverse"])
+        .write_stdin("甲\t父\t乙\n")
+        .output()
+        .unwrap();
+    assert!(output.status.success());
+    let report: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(report["read"], 1);
+    assert_eq!(report["report"]["keys"], 2);
+}
+
+#[test]
+fn bad_input_is_exit_code_3_and_leaves_nothing() {
+    let folder = folder();
+    std::fs::write(folder.path().join("bad.tsv"), "a\tb\tc\nx\n").unwrap();
+    let run = |arguments: &[&str]| kexue(folder.path(), arguments);
+    let (code, out, error) = run(&["kg", "build", "bad.tsv", "-o", "bad.idx"]);
+    assert_eq!((code, out.as_str()), (3, ""));
+    assert_eq!(
+        error,
+        "kexue: bad.tsv:2: expected subject, relation and object with tabs between them, found 1 field; correct it, or leave such lines out with --skip-bad\n"
+    );
+    assert!(!folder.path().join("bad.idx").exists());
+    let (code, out, error) = run(&["kg", "build", "bad.tsv", "-o", "bad.idx", "--skip-bad"]);
+    assert_eq!(code, 0);
+    assert!(out.starts_with("read 1 triples, skipped 1 lines"), "{out}");
+    assert!(
+        error.starts_with("left out 1 lines, the first: bad.tsv:2: expected"),
+        "{error}"
+    );
+
+    std::fs::write(
+        folder.path().join("not.idx"),
+        "something else, longer than a header of an index is, to be sure of that",
+    )
+    .unwrap();
+    let (code, _, error) = run(&["kg", "info", "not.idx"]);
+    assert_eq!(code, 3);
+    assert_eq!(
+        error,
+        "kexue: not.idx: the index is damaged: the file does not begin like an index; build it again\n"
+    );
+    assert_eq!(run(&["kg", "info", "missing.idx"]).0, 3);
+    assert_eq!(run(&["kg", "build", "facts.tsv", "-o", "x.idx", "--order", "pms"]).0, 2);
+    assert_eq!(
+        run(&["kg", "build", "facts.tsv", "-o", "x.idx", "--memory", "much"]).0,
+        2
+    );
+}
