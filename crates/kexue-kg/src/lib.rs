@@ -41,3 +41,8 @@ pub use kexue_trie::Order;
 pub use live::GraphWriter;
 pub use log::{Change, log_path};
 pub use sense::split_sense;
+
+/// The page about the prefix index, whose example is run with the tests.
+#[cfg(doctest)]
+#[doc = include_str!("../../../docs/trie.md")]
+struct TriePage;
