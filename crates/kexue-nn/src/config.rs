@@ -124,7 +124,7 @@ impl TransformerConfig {
                 return problem(field, format!("{value} is not within 1 and {most}"));
             }
         }
-        if self.d_model % self.heads != 0 || self.head_dim() % 2 != 0 {
+        if !self.d_model.is_multiple_of(self.heads) || !self.head_dim().is_multiple_of(2) {
             return problem(
                 "heads",
                 format!(

@@ -28,7 +28,8 @@ pub struct Tied {
     pub ambiguous: usize,
 }
 
-/// The facts that a question's gold answer can mean, as key and path.
+/// The facts that a question's gold answer can mean, as key and path. Where only answers are given, the relation is inferred: the fact of the
+/// entity whose objects are most nearly the answers (their intersection at least half of their union).
 ///
 /// # Errors
 /// When the graph is damaged.
@@ -62,8 +63,15 @@ pub fn gold_facts(graph: &KnowledgeGraph, gold: &Gold) -> Result<Vec<(Key, Vec<T
             }
         }
         Gold::Answers { answers, .. } => {
+            // The relation whose objects are the answers; published answer lists miss a few, so the nearest one serves.
             let wanted: BTreeSet<&str> = answers.iter().map(String::as_str).collect();
-            facts.retain(|(_, fact, _)| fact.objects.iter().map(String::as_str).collect::<BTreeSet<_>>() == wanted);
+            let nearness = |fact: &kexue_kg::Fact| {
+                let objects: BTreeSet<&str> = fact.objects.iter().map(String::as_str).collect();
+                let common = objects.intersection(&wanted).count();
+                common as f64 / (objects.len() + wanted.len() - common).max(1) as f64
+            };
+            let best = facts.iter().map(|(_, fact, _)| nearness(fact)).fold(0.0, f64::max);
+            facts.retain(|(_, fact, _)| best >= 0.5 && nearness(fact) == best);
         }
         Gold::Unknown => {}
     }

@@ -35,7 +35,7 @@ fn model(graph: &KnowledgeGraph, seed: u64) -> Model {
         layers: 2,
         heads: 2,
         d_ffn: 16,
-        norm_placement: if seed % 2 == 0 {
+        norm_placement: if seed.is_multiple_of(2) {
             NormPlacement::Pre
         } else {
             NormPlacement::Post
@@ -325,11 +325,21 @@ fn a_question_that_cannot_be_asked_is_an_error() {
 
 #[test]
 fn long_lists_of_allowed_tokens_are_computed_alike() {
-    let names: Vec<String> = (0..1500).map(|i| char::from_u32(0x4e00 + i).unwrap().to_string()).collect();
-    let triples: Vec<_> = names.iter().map(|name| (name.clone(), "c".to_owned(), "1".to_owned())).collect();
+    let names: Vec<String> = (0..1500)
+        .map(|i| char::from_u32(0x4e00 + i).unwrap().to_string())
+        .collect();
+    let triples: Vec<_> = names
+        .iter()
+        .map(|name| (name.clone(), "c".to_owned(), "1".to_owned()))
+        .collect();
     let graph = graph(&triples, Order::SubjectRelationSense);
     let model = model(&graph, 0);
-    let result = run(&graph, &model, &options(LookAhead::Off, MentionUse::Off, false, 2000), "cc");
+    let result = run(
+        &graph,
+        &model,
+        &options(LookAhead::Off, MentionUse::Off, false, 2000),
+        "cc",
+    );
     assert_eq!(result.found.len(), 1500);
     let expected = {
         let mut prompt = vec![CLS];
@@ -340,7 +350,10 @@ fn long_lists_of_allowed_tokens_are_computed_alike() {
         model.forward(&batch, &mut tape, None);
         let last = tape.hidden().chunks_exact(16).next_back().unwrap();
         let token = |name: &String| graph.vocabulary().encode(name)[0];
-        let mut logits: Vec<f64> = names.iter().map(|name| f64::from(model.logit(last, token(name)))).collect();
+        let mut logits: Vec<f64> = names
+            .iter()
+            .map(|name| f64::from(model.logit(last, token(name))))
+            .collect();
         softmax(&mut logits);
         names.iter().cloned().zip(logits).collect::<BTreeMap<_, _>>()
     };

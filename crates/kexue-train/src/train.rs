@@ -158,8 +158,8 @@ pub fn train(
 
         interrupted = interrupt.load(Ordering::Relaxed);
         let last = progress.step == settings.steps || interrupted;
-        let validating = !interrupted && (progress.step % settings.validate_every == 0 || last);
-        if validating || last || progress.step % 50 == 0 {
+        let validating = !interrupted && (progress.step.is_multiple_of(settings.validate_every) || last);
+        if validating || last || progress.step.is_multiple_of(50) {
             let mean = window.sum / window.terms.max(1.0);
             let tokens = window_tokens as f64 / window_start.elapsed().as_secs_f64();
             bar.set_message(format!(
