@@ -29,12 +29,12 @@ mod tests {
 
     #[test]
     fn only_the_ranges_decay() {
-        let mut update = [0.0; 3];
+        let mut update = [0.0; 4];
         WeightDecay {
             rate: 0.1,
-            ranges: vec![1..2],
+            ranges: vec![1..2, 3..4],
         }
-        .apply(&mut update, &[1.0, 2.0, 3.0], 0);
-        assert_eq!(update, [0.0, 0.2, 0.0]);
+        .apply(&mut update, &[1.0, 2.0, 3.0, 4.0], 0);
+        assert_eq!(update, [0.0, 0.2, 0.0, 0.4]);
     }
 }

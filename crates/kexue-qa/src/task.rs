@@ -123,7 +123,7 @@ impl<'a> QaTask<'a> {
         let Some(at) = find(&example.question, subject) else {
             return unchanged();
         };
-        let mut question = vec![
+        let mut question = [
             example.question[..at].to_vec(),
             example.question[at + subject.len()..].to_vec(),
         ];

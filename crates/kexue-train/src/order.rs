@@ -38,7 +38,7 @@ impl Order {
         if self.epoch != Some(epoch) {
             self.permutation.sort_unstable();
             self.permutation
-                .shuffle(&mut generator(self.seed, 0x6f72_6465_72, epoch));
+                .shuffle(&mut generator(self.seed, 0x006f_7264_6572, epoch));
             self.epoch = Some(epoch);
         }
         self.permutation

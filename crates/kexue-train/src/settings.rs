@@ -87,7 +87,7 @@ impl TrainSettings {
         if !(self.weight_decay >= 0.0 && self.weight_decay.is_finite()) {
             return problem("weight_decay", "must be a number, 0 or more");
         }
-        if !(self.max_gradient_norm > 0.0) {
+        if self.max_gradient_norm.is_nan() || self.max_gradient_norm <= 0.0 {
             return problem("max_gradient_norm", "must be a positive number");
         }
         if !(0.0..1.0).contains(&self.average) {
@@ -95,7 +95,8 @@ impl TrainSettings {
         }
         if !(0.0..1.0).contains(&self.adam.beta1)
             || !(0.0..1.0).contains(&self.adam.beta2)
-            || !(self.adam.epsilon > 0.0)
+            || self.adam.epsilon.is_nan()
+            || self.adam.epsilon <= 0.0
         {
             return problem("adam", "betas must be within 0 and 1, epsilon positive");
         }
