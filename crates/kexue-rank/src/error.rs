@@ -126,9 +126,9 @@ pub enum Error {
 
     /// Two files say different things about one cell.
     #[error(
-        "{} of the same system and task {}:\n{}\nSay which file to believe with --prefer first or --prefer last",
+        "the files disagree about {} {}:\n{}\nSay which file to believe with --prefer first or --prefer last",
         disagreements.len(),
-        if disagreements.len() == 1 { "cell disagrees" } else { "cells disagree" },
+        if disagreements.len() == 1 { "cell" } else { "cells" },
         list(disagreements, 20)
     )]
     Disagreement {

@@ -9,6 +9,8 @@ pub mod join;
 pub mod mean;
 pub(crate) mod number;
 pub mod picture;
+pub mod present;
+pub mod ranking;
 pub mod read;
 pub mod report;
 pub mod resample;

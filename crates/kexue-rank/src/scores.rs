@@ -5,7 +5,7 @@ use rayon::prelude::*;
 
 use crate::error::{CellName, Error, Result};
 use crate::mean::Mean;
-use crate::table::{Direction, Table, find_name};
+use crate::table::{Claim, Direction, Table, Task, find_name};
 
 /// Which columns are averaged.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -124,6 +124,8 @@ pub struct PartialScores {
 /// A column after merging, before weighing.
 struct Column {
     name: String,
+    /// The task of which it is a metric, or its own name.
+    task: String,
     group: Option<String>,
     direction: Direction,
     values: Vec<f64>,
@@ -245,6 +247,40 @@ impl Table {
         Ok(PartialScores { scores, missing })
     }
 
+    /// The table with the rows of a selection only; columns stay.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Unknown`] for a system that is not in the table, [`Error::Refused`] if none is left.
+    pub fn with_rows(&self, selection: &Selection) -> Result<Self> {
+        let rows = self.rows(selection)?;
+        if rows.is_empty() {
+            return Err(Error::refused("no system is left", "choose other rows"));
+        }
+        let pick = |values: &Vec<f64>| rows.iter().map(|&row| values[row]).collect::<Vec<f64>>();
+        Ok(Self {
+            systems: rows.iter().map(|&row| self.systems[row].clone()).collect(),
+            tasks: self
+                .tasks
+                .iter()
+                .map(|task| Task {
+                    metrics: task.metrics.iter().map(pick).collect(),
+                    errors: task.errors.as_ref().map(pick),
+                    ..task.clone()
+                })
+                .collect(),
+            claims: self
+                .claims
+                .iter()
+                .map(|claim| Claim {
+                    values: pick(&claim.values),
+                    ..claim.clone()
+                })
+                .collect(),
+            ..self.clone()
+        })
+    }
+
     fn rows(&self, selection: &Selection) -> Result<Vec<usize>> {
         let mut rows: Vec<usize> = if selection.systems.is_empty() {
             (0..self.systems.len()).collect()
@@ -321,6 +357,7 @@ impl Table {
                 let count = parts.len() as f64;
                 columns.push(Column {
                     name: name.clone(),
+                    task: name.clone(),
                     group: group_of(name, &task.group),
                     direction: task.direction,
                     values: (0..self.systems.len())
@@ -333,6 +370,7 @@ impl Table {
             }
             let column = |name: String, values: Vec<f64>, share: f64| Column {
                 group: group_of(&task.name, &task.group),
+                task: task.name.clone(),
                 name,
                 direction: task.direction,
                 values,
@@ -352,31 +390,11 @@ impl Table {
             }
         }
 
-        // Names may be those of tasks, of merged tasks, and of single metrics.
-        let matches = |column: &Column, name: &str| {
-            find_name([column.name.as_str()].into_iter(), name).is_some()
-                || column
-                    .name
-                    .strip_suffix(')')
-                    .and_then(|inner| inner.rsplit_once(" ("))
-                    .is_some_and(|(task, _)| {
-                        selection.metrics == Metrics::Split && find_name([task].into_iter(), name).is_some()
-                    })
-        };
         let known = |columns: &[Column]| columns.iter().map(|column| column.name.clone()).collect::<Vec<_>>();
         let select = |columns: &[Column], names: &[String]| -> Result<Vec<usize>> {
             let mut found = Vec::new();
             for name in names {
-                let exact: Vec<usize> = (0..columns.len())
-                    .filter(|&index| columns[index].name == *name)
-                    .collect();
-                let hits: Vec<usize> = if exact.is_empty() {
-                    (0..columns.len())
-                        .filter(|&index| matches(&columns[index], name))
-                        .collect()
-                } else {
-                    exact
-                };
+                let hits = columns_named(columns, name);
                 if hits.is_empty() {
                     return Err(Error::unknown("column", name, known(columns)));
                 }
@@ -394,14 +412,7 @@ impl Table {
             columns = kept.into_iter().filter_map(|index| slots[index].take()).collect();
         }
         if !selection.without.is_empty() {
-            // A column that the reader already left out is not here to be found.
-            let present: Vec<String> = selection
-                .without
-                .iter()
-                .filter(|name| columns.iter().any(|column| matches(column, name)))
-                .cloned()
-                .collect();
-            let left_out = select(&columns, &present)?;
+            let left_out = select(&columns, &selection.without)?;
             let mut index = 0;
             columns.retain(|_| {
                 index += 1;
@@ -410,6 +421,25 @@ impl Table {
         }
         Ok(columns)
     }
+}
+
+/// The columns that a name stands for: one, or all metrics of a task.
+fn columns_named(columns: &[Column], name: &str) -> Vec<usize> {
+    let by = |key: &dyn Fn(&Column) -> bool| {
+        (0..columns.len())
+            .filter(|&index| key(&columns[index]))
+            .collect::<Vec<_>>()
+    };
+    let alike = crate::table::normalise(name);
+    [
+        by(&|column| column.name == name),
+        by(&|column| column.task == name),
+        by(&|column| crate::table::normalise(&column.name) == alike),
+        by(&|column| crate::table::normalise(&column.task) == alike),
+    ]
+    .into_iter()
+    .find(|hits| !hits.is_empty())
+    .unwrap_or_default()
 }
 
 /// Makes all columns agree on which scores are better.
@@ -489,23 +519,18 @@ fn weights(columns: &[Column], selection: &Selection) -> Result<Vec<f64>> {
                 "give a number that is not negative",
             ));
         }
-        let in_group: Vec<usize> = (0..columns.len())
-            .filter(|&index| columns[index].group.as_deref() == Some(name))
-            .collect();
-        let hits = match columns.iter().position(|column| column.name == *name) {
-            Some(index) => vec![index],
-            None if !in_group.is_empty() => in_group,
-            None => match find_name(columns.iter().map(|column| column.name.as_str()), name) {
-                Some(index) => vec![index],
-                None => {
-                    let known = columns
-                        .iter()
-                        .map(|column| column.name.clone())
-                        .chain(groups.iter().map(|g| (*g).to_owned()));
-                    return Err(Error::unknown("column", name, known));
-                }
-            },
-        };
+        let in_group = (0..columns.len()).filter(|&index| columns[index].group.as_deref() == Some(name));
+        let mut hits = columns_named(columns, name);
+        if hits.is_empty() {
+            hits = in_group.collect();
+        }
+        if hits.is_empty() {
+            let known = columns
+                .iter()
+                .map(|column| column.name.clone())
+                .chain(groups.iter().map(|group| (*group).to_owned()));
+            return Err(Error::unknown("column", name, known));
+        }
         for hit in hits {
             weights[hit] *= factor;
         }
@@ -753,11 +778,6 @@ mod tests {
 
     #[test]
     fn macro_weights_compose() {
-        let selection = Selection {
-            without: vec!["z".into()],
-            groups: vec![("one".into(), vec!["x".into()])],
-            ..Selection::default()
-        };
         let table = Table::from_scores(&["A"], &["x", "y", "w"], &[&[1.0, 2.0, 4.0]]);
         let grouped = Selection {
             groups: vec![("g".into(), vec!["y".into(), "w".into()])],
@@ -771,7 +791,11 @@ mod tests {
         };
         let weights = table.select(&weighted).unwrap().weights;
         assert!(weights.iter().zip([1.0 / 3.0; 3]).all(|(a, b)| (a - b).abs() < 1e-15));
-        assert!(table.select(&selection).is_ok());
+        let typo = Selection {
+            without: vec!["v".into()],
+            ..Selection::default()
+        };
+        assert!(matches!(table.select(&typo), Err(Error::Unknown { .. })));
     }
 
     #[test]

@@ -44,9 +44,8 @@ pub(crate) fn read(file: &str, text: &str, delimiter: Option<u8>) -> Result<RawT
             continue;
         };
         let (found, expected) = (record.len(), table.columns.len());
-        // Rows may end early or in empty cells; a cell too many shifts columns and is never guessed at.
-        let surplus = found > expected && !is_blank(record.iter().skip(expected));
-        if surplus || found < expected && found == 1 && expected > 1 {
+        // Empty cells at the end are what spreadsheets leave; a cell too many shifts columns and is never guessed at.
+        if found > expected && !is_blank(record.iter().skip(expected)) {
             return Err(Error::malformed(
                 Place::line(file, line),
                 format!("{found} cells where the header has {expected}"),

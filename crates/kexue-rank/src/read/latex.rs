@@ -45,7 +45,12 @@ pub(crate) fn read(file: &str, text: &str, index: Option<usize>) -> Result<RawTa
     let (offset, body) = super::choose(file, &bodies, index, |(start, _)| {
         format!("line {}", line_of(&text, *start))
     })?;
-    let rows = rows(&text, offset, skip_arguments(body));
+    // A label between the rows, such as `\multicolumn{5}{c}{Single models}`, spans from the first column on.
+    let is_label = |row: &Row| row.spans && row.cells.iter().all(|cell| *cell == row.cells[0]);
+    let (labels, rows): (Vec<Row>, Vec<Row>) = rows(&text, offset, skip_arguments(body))
+        .into_iter()
+        .partition(is_label);
+    let mut labels: Vec<String> = labels.iter().map(|row| clean_name(&row.cells[0])).collect();
     if rows.is_empty() {
         return Err(Error::malformed(
             Place::line(file, line_of(&text, offset)),
@@ -83,11 +88,9 @@ pub(crate) fn read(file: &str, text: &str, index: Option<usize>) -> Result<RawTa
         });
     }
     let mut table = RawTable::new(file, columns);
-    let mut labels = Vec::new();
     for row in &rows[header..] {
         let filled = row.cells.iter().filter(|cell| !cell.trim().is_empty()).count();
-        if filled <= 1 && (row.spans || row.cells.len() < width) {
-            // A label between the rows, such as `\multicolumn{5}{c}{Single models}`.
+        if filled <= 1 && row.cells.len() < width {
             labels.extend(
                 row.cells
                     .iter()

@@ -1,0 +1,255 @@
+//! The subsets of columns whose mean is a claim.
+
+use crate::mean::Mean;
+use crate::subsets::Subsets;
+use crate::table::Claim;
+
+use super::Options;
+use super::reading::Reading;
+
+/// Rules kept for each row, mean and reading, though no other row confirms them.
+const RULES_PER_ROW: usize = 64;
+/// Subsets looked at for each row, mean and reading.
+const MATCHES_PER_ROW: usize = 20_000;
+
+/// A rule as indices: of the mean among those tried, of the reading, and the columns it leaves out as bits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Candidate {
+    pub mean: usize,
+    pub reading: usize,
+    pub left_out: u64,
+}
+
+impl Candidate {
+    /// How many decisions the rule takes: columns to leave out, and how to read the others.
+    pub fn cost(&self, readings: &[Reading]) -> usize {
+        self.left_out.count_ones() as usize + readings[self.reading].cost
+    }
+
+    /// How many decisions lead from another rule to this one.
+    pub fn distance(&self, other: &Self, readings: &[Reading]) -> usize {
+        let same_columns = readings[self.reading].base == readings[other.reading].base;
+        let columns = if same_columns {
+            (self.left_out ^ other.left_out).count_ones()
+        } else {
+            2 + self.left_out.count_ones() + other.left_out.count_ones()
+        };
+        let zeros = readings[self.reading].zeros != readings[other.reading].zeros;
+        columns as usize + usize::from(zeros) + usize::from(self.mean != other.mean)
+    }
+}
+
+/// The subsets that reproduce one claim, fewest left out first; of the many that do so by accident, those that reproduce another
+/// row's claim as well are kept all.
+pub(super) fn candidates(
+    row: usize,
+    witnesses: &[usize],
+    claim: &Claim,
+    half: f64,
+    readings: &[Reading],
+    options: &Options,
+) -> Vec<Candidate> {
+    let mut found = Vec::new();
+    for (reading_index, reading) in readings.iter().enumerate() {
+        for (mean_index, &mean) in options.means.iter().enumerate() {
+            // A zero is for what is missing, and has no logarithm or reciprocal.
+            if reading.zeros && (!reading.lacks(row) || mean.undefined(0.0).is_some()) {
+                continue;
+            }
+            let (mut seen, mut kept) = (0, 0);
+            search(reading, mean, row, options.most_left_out, |search| {
+                let (low, high) = search.range(claim.values[row], half);
+                search.subsets.find(search.left_out, low, high, |mask| {
+                    let candidate = Candidate {
+                        mean: mean_index,
+                        reading: reading_index,
+                        left_out: search.spread(mask),
+                    };
+                    let meets = |&other: &usize| {
+                        other != row && reading.meets(mean, candidate.left_out, other, claim.values[other], half)
+                    };
+                    seen += 1;
+                    if kept < RULES_PER_ROW || witnesses.iter().any(meets) {
+                        found.push(candidate);
+                        kept += 1;
+                    }
+                    seen < MATCHES_PER_ROW
+                });
+                seen < MATCHES_PER_ROW
+            });
+        }
+    }
+    found
+}
+
+/// How much wider than rounding the range is in which rules are counted to tell how many meet a claim by accident.
+const WIDER: f64 = 20.0;
+
+/// How many rules of at most `cost` decisions meet a claim by accident, expected from how many come near it.
+pub(super) fn by_chance(
+    row: usize,
+    claimed: f64,
+    half: f64,
+    cost: usize,
+    readings: &[Reading],
+    options: &Options,
+) -> f64 {
+    let mut near = 0;
+    for reading in readings.iter().filter(|reading| !reading.zeros) {
+        let Some(most) = cost.checked_sub(reading.cost) else {
+            continue;
+        };
+        let most = most.min(options.most_left_out.unwrap_or(usize::MAX));
+        for &mean in &options.means {
+            search(reading, mean, row, Some(most), |search| {
+                let (low, high) = search.range(claimed, WIDER * half);
+                near += search.subsets.count(search.left_out, low, high);
+                true
+            });
+        }
+    }
+    // One of them is the rule itself.
+    near.saturating_sub(1) as f64 / WIDER
+}
+
+/// The same for the rules that at most `distance` decisions lead to from another rule.
+pub(super) fn by_chance_near(
+    from: &Candidate,
+    row: usize,
+    claimed: f64,
+    half: f64,
+    distance: usize,
+    readings: &[Reading],
+    options: &Options,
+) -> f64 {
+    let base = readings[from.reading].base;
+    let mut near = 0u64;
+    for (index, reading) in readings.iter().enumerate().filter(|(_, reading)| reading.base == base) {
+        if reading.zeros && !reading.lacks(row) {
+            continue;
+        }
+        for (mean_index, &mean) in options.means.iter().enumerate() {
+            let start = Candidate {
+                mean: mean_index,
+                reading: index,
+                left_out: from.left_out,
+            };
+            let Some(columns) = distance.checked_sub(start.distance(from, readings)) else {
+                continue;
+            };
+            toggled(from.left_out, reading.units.len(), columns.min(3), &mut |left_out| {
+                near += u64::from(reading.meets(mean, left_out, row, claimed, WIDER * half));
+            });
+        }
+    }
+    near.saturating_sub(1) as f64 / WIDER
+}
+
+/// Calls `visit` with a mask, and with every mask that differs from it in at most `most` bits.
+fn toggled(mask: u64, width: usize, most: usize, visit: &mut impl FnMut(u64)) {
+    fn deeper(mask: u64, from: usize, width: usize, most: usize, visit: &mut impl FnMut(u64)) {
+        visit(mask);
+        if most > 0 {
+            for bit in from..width {
+                deeper(mask ^ (1 << bit), bit + 1, width, most - 1, visit);
+            }
+        }
+    }
+    deeper(mask, 0, width, most, visit);
+}
+
+/// One size of subsets of a row's columns under one mean.
+struct Search<'a> {
+    subsets: &'a Subsets,
+    /// Columns left out of those present.
+    left_out: usize,
+    /// The sum of the transformed scores of all columns present.
+    total: f64,
+    kept: usize,
+    transform: &'a dyn Fn(f64) -> f64,
+    /// The index of each column searched among all columns.
+    present: &'a [usize],
+    /// Columns that are left out in any case.
+    forced: u64,
+}
+
+impl Search<'_> {
+    /// The range in which the sum of what is left out must lie for the mean to be within `half` of the claim.
+    fn range(&self, claimed: f64, half: f64) -> (f64, f64) {
+        let ends = [claimed - half, claimed + half].map(|mean| self.total - self.kept as f64 * (self.transform)(mean));
+        // Sums in binary are off by a little.
+        let slack = 1e-12 * self.total.abs().max(1e-300) * self.kept as f64;
+        (ends[0].min(ends[1]) - slack, ends[0].max(ends[1]) + slack)
+    }
+
+    /// A mask over the columns searched as a mask over all columns; those without a score are not left out but skipped.
+    fn spread(&self, mask: u64) -> u64 {
+        self.forced
+            + self
+                .present
+                .iter()
+                .enumerate()
+                .filter(|(bit, _)| mask >> bit & 1 == 1)
+                .map(|(_, &column)| 1u64 << column)
+                .sum::<u64>()
+    }
+}
+
+/// Visits the subsets of a row's columns, fewest left out first, until `visit` returns `false`. Means that are not sums (median,
+/// minimum, maximum) are tried on all columns only, by [`explain`].
+fn search(
+    reading: &Reading,
+    mean: Mean,
+    row: usize,
+    most_left_out: Option<usize>,
+    mut visit: impl FnMut(&Search<'_>) -> bool,
+) {
+    let exponent = match mean {
+        Mean::Power(exponent) if exponent.is_finite() => exponent,
+        _ => return,
+    };
+    let transform = move |value: f64| match exponent {
+        0.0 => value.max(f64::MIN_POSITIVE).ln(),
+        1.0 => value,
+        _ => value.max(f64::MIN_POSITIVE).powf(exponent),
+    };
+    // A score for which the mean is not defined can only have been left out.
+    let value = |index: usize| reading.units[index].values[row];
+    let present = (0..reading.units.len()).filter(|&index| !value(index).is_nan());
+    let (present, forced): (Vec<usize>, Vec<usize>) =
+        present.partition(|&index| mean.undefined(value(index)).is_none());
+    let transformed: Vec<f64> = present.iter().map(|&index| transform(value(index))).collect();
+    let total: f64 = transformed.iter().sum();
+    let count = present.len();
+    // A mean is of two columns at least; of many columns few can be left out in a search that ends.
+    let affordable = match count {
+        0..=24 => count,
+        25..=40 => 6,
+        _ => 3,
+    };
+    let wanted = most_left_out.unwrap_or(affordable + forced.len());
+    let Some(most) = wanted.checked_sub(forced.len()) else {
+        return;
+    };
+    let most = most.min(count.saturating_sub(2));
+    if count == 0 {
+        return;
+    }
+    let subsets = Subsets::new(&transformed, most);
+    let forced: u64 = forced.into_iter().map(|index| 1u64 << index).sum();
+    for left_out in 0..=most {
+        let kept = count - left_out;
+        let search = Search {
+            subsets: &subsets,
+            left_out,
+            total,
+            kept,
+            transform: &transform,
+            present: &present,
+            forced,
+        };
+        if !visit(&search) {
+            return;
+        }
+    }
+}
