@@ -4,6 +4,7 @@ mod ask;
 mod kg;
 mod output;
 mod qa;
+mod rank;
 mod search_flags;
 mod vocab;
 
@@ -21,6 +22,8 @@ struct Cli {
     command: Command,
 }
 
+// One command a run: its size does not matter.
+#[allow(clippy::large_enum_variant)]
 #[derive(Subcommand)]
 enum Command {
     /// Answer a question with a fact of a graph, or say "I don't know".
@@ -29,6 +32,8 @@ enum Command {
     Kg(kg::Command),
     /// Question answering: train, evaluate and use models that answer from a graph.
     Qa(qa::QaArgs),
+    /// Leaderboards: means over equal columns, rank flips, votes, and a check of claimed averages.
+    Rank(rank::RankArgs),
     /// Count a vocabulary from texts.
     Vocab(vocab::VocabArgs),
 }
@@ -38,6 +43,7 @@ fn main() -> ExitCode {
         Command::Ask(args) => ask::run(&args),
         Command::Kg(command) => kg::run(command),
         Command::Qa(args) => qa::run(args),
+        Command::Rank(args) => rank::run(args),
         Command::Vocab(args) => vocab::run(&args),
     };
     result.unwrap_or_else(|error| output::fail(&error))

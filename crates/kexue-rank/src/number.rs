@@ -175,8 +175,8 @@ pub fn observe(text: &str, evidence: &mut Evidence) {
             Shape::Plain => {}
             Shape::Decimal {
                 mark: DecimalMark::Point,
-                decimals,
-            } if decimals == 3 => evidence.three_decimals += 1,
+                decimals: 3,
+            } => evidence.three_decimals += 1,
             Shape::Decimal {
                 mark: DecimalMark::Point,
                 ..

@@ -301,7 +301,7 @@ impl Ballots {
                         }
                     }
                 }
-                places.sort_by(|a, b| b.0.cmp(&a.0));
+                places.sort_by_key(|&(place, _)| std::cmp::Reverse(place));
                 let mut merged: Vec<(u32, f64)> = Vec::with_capacity(places.len());
                 for (place, votes) in places {
                     match merged.last_mut() {

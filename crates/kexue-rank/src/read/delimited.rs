@@ -104,7 +104,7 @@ fn sniff(file: &str, text: &str) -> Result<u8> {
                 .iter()
                 .map(|(_, delimiter)| (numbers(sample, *delimiter), *delimiter))
                 .collect();
-            by_numbers.sort_unstable_by(|a, b| b.0.cmp(&a.0));
+            by_numbers.sort_unstable_by_key(|&(numbers, _)| std::cmp::Reverse(numbers));
             if by_numbers[0].0 > by_numbers[1].0 {
                 return Ok(by_numbers[0].1);
             }

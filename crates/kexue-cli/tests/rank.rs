@@ -1,0 +1,239 @@
+//! `kexue rank` as a user meets it.
+
+use assert_cmd::Command;
+use std::fs;
+use std::path::Path;
+
+fn kexue(folder: &Path, arguments: &[&str]) -> (i32, String, String) {
+    let output = Command::cargo_bin("kexue")
+        .unwrap()
+        .current_dir(folder)
+        .arg("rank")
+        .args(arguments)
+        .output()
+        .unwrap();
+    let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
+    (output.status.code().unwrap(), text(output.stdout), text(output.stderr))
+}
+
+const TABLE: &str =
+    "Model,A,B,C,AM,HM\nx,90.0,50.0,-,70.00,64.29\ny,60.0,70.0,80.0,70.00,69.04\nz,40.0,45.0,50.0,45.00,44.63\n";
+
+fn folder() -> tempfile::TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    fs::write(folder.path().join("t.csv"), TABLE).unwrap();
+    folder
+}
+
+#[test]
+fn means_over_unequal_columns_are_refused() {
+    let folder = folder();
+    let (code, out, errors) = kexue(folder.path(), &["show", "t.csv"]);
+    assert_eq!((code, out.as_str()), (3, ""));
+    assert!(
+        errors.contains("t.csv: 3 systems named by `Model`; 3 tasks: A, B, C; averages: AM, HM"),
+        "{errors}"
+    );
+    assert!(
+        errors.contains("x: C\n") && errors.contains("--columns common"),
+        "{errors}"
+    );
+}
+
+#[test]
+fn show_common_columns() {
+    let folder = folder();
+    let (code, out, errors) = kexue(folder.path(), &["show", "t.csv", "--columns", "common", "--quiet"]);
+    assert_eq!((code, errors.as_str()), (0, ""));
+    insta::assert_snapshot!(out, @r"
+    #  system     AM     GM  #     HM  #
+    1  x       70.00  67.08  1  64.29  2
+    2  y       65.00  64.81  2  64.62  1
+    3  z       42.50  42.43  3  42.35  3
+
+    2 tasks: A, B
+    ");
+    let (_, out, _) = kexue(
+        folder.path(),
+        &["show", "t.csv", "--without", "C", "-q", "--json", "--mean", "0.5,-inf"],
+    );
+    let value: serde_json::Value = serde_json::from_str(&out).unwrap();
+    assert_eq!(value["systems"][0]["system"], "x");
+    assert_eq!(value["systems"][1]["means"]["min"]["average"], 60.0);
+    let (_, out, _) = kexue(folder.path(), &["show", "t.csv", "--drop-rows", "-q", "--markdown"]);
+    assert!(out.starts_with("| # | system | AM |"), "{out}");
+}
+
+#[test]
+fn flips_with_a_picture() {
+    let folder = folder();
+    let (code, out, _) = kexue(
+        folder.path(),
+        &[
+            "flips",
+            "t.csv",
+            "--columns",
+            "A,B",
+            "-q",
+            "--html",
+            "page.html",
+            "--resamples",
+            "100",
+        ],
+    );
+    assert_eq!(code, 0);
+    assert!(
+        out.contains("1 of 3 pairs changes its order") && out.contains("2 of 3 pairs never swap"),
+        "{out}"
+    );
+    let page = fs::read_to_string(folder.path().join("page.html")).unwrap();
+    assert_eq!(page.matches("</svg>").count(), 3);
+    assert_eq!(
+        fs::read_dir(folder.path()).unwrap().count(),
+        2,
+        "no temporary file is left"
+    );
+    let (_, out, _) = kexue(
+        folder.path(),
+        &[
+            "flips",
+            "t.csv",
+            "--columns",
+            "A,B",
+            "-q",
+            "--json",
+            "--resamples",
+            "10",
+        ],
+    );
+    let value: serde_json::Value = serde_json::from_str(&out).unwrap();
+    assert_eq!(value["flips"][0]["ahead"], "x");
+    assert_eq!(value["flips"][0]["swaps"].as_array().unwrap().len(), 1);
+}
+
+#[test]
+fn votes() {
+    let folder = folder();
+    let (code, _, errors) = kexue(folder.path(), &["vote", "t.csv", "-q"]);
+    assert_eq!(code, 3, "{errors}");
+    let (code, out, _) = kexue(
+        folder.path(),
+        &["vote", "t.csv", "-q", "--missing", "last", "--rule", "borda,condorcet"],
+    );
+    assert_eq!(code, 0);
+    assert!(
+        out.contains("Borda") && out.contains("Condorcet  y") && !out.contains("plurality"),
+        "{out}"
+    );
+    let (_, out, _) = kexue(
+        folder.path(),
+        &["vote", "t.csv", "-q", "--missing", "pairwise", "--json"],
+    );
+    let value: serde_json::Value = serde_json::from_str(&out).unwrap();
+    assert_eq!(value["rules"].as_array().unwrap().len(), 8);
+}
+
+#[test]
+fn check_says_no_with_exit_code_1() {
+    let folder = folder();
+    let (code, out, _) = kexue(folder.path(), &["check", "t.csv", "-q", "--report", "review.md"]);
+    assert_eq!(code, 1);
+    assert!(
+        out.contains("x: arithmetic mean of 2 columns, because C is missing"),
+        "{out}"
+    );
+    let report = fs::read_to_string(folder.path().join("review.md")).unwrap();
+    assert!(
+        report.starts_with("# Averages claimed in t.csv\n") && report.contains("| x | 70.00 |"),
+        "{report}"
+    );
+
+    fs::write(
+        folder.path().join("honest.csv"),
+        "Model,A,B,Avg\nx,90.0,50.0,70.0\ny,60.0,71.0,65.5\n",
+    )
+    .unwrap();
+    let (code, out, _) = kexue(folder.path(), &["check", "honest.csv", "-q"]);
+    assert_eq!(code, 0, "{out}");
+    assert!(
+        out.contains("Every average is reproduced by one mean over the same columns"),
+        "{out}"
+    );
+    let (_, out, _) = kexue(folder.path(), &["check", "honest.csv", "-q", "--json"]);
+    let value: serde_json::Value = serde_json::from_str(&out).unwrap();
+    assert_eq!(value["consistent"], true);
+}
+
+#[test]
+fn a_wrong_command_line_is_exit_code_2_and_bad_input_3() {
+    let folder = folder();
+    for arguments in [
+        &["show"][..],
+        &["show", "t.csv", "--mean", "mode"],
+        &["show", "t.csv", "--json", "--markdown"],
+        &["flips", "t.csv", "--level", "2"],
+        &["show", "t.csv", "--merge", "nothing"],
+        &["show", "t.csv", "--lower-as", "sideways"],
+    ] {
+        let (code, out, errors) = kexue(folder.path(), arguments);
+        assert_eq!((code, out.as_str()), (2, ""), "{arguments:?}: {errors}");
+    }
+    for (arguments, words) in [
+        (&["show", "none.csv"][..], "none.csv"),
+        (
+            &["show", "t.csv", "--columns", "D"],
+            "no column is called `D`; there are: Model, A, B, C",
+        ),
+        (
+            &["show", "t.csv", "--systems", "w"],
+            "no system is called `w`; there are: x, y, z",
+        ),
+        (&["check", "t.csv", "--without", "AM,HM"], "no column of averages"),
+    ] {
+        let (code, _, errors) = kexue(folder.path(), arguments);
+        assert_eq!(code, 3, "{arguments:?}: {errors}");
+        assert!(errors.contains(words), "{errors}");
+    }
+}
+
+#[test]
+fn files_that_disagree_are_an_error_until_one_is_believed() {
+    let folder = folder();
+    fs::write(folder.path().join("u.csv"), "Model,A,B\nx,90.0,51.0\ny,60.0,70.0\n").unwrap();
+    let (code, _, errors) = kexue(folder.path(), &["show", "t.csv", "u.csv", "-q"]);
+    assert_eq!(code, 3);
+    assert!(errors.contains("B of x: 50 in t.csv:2, 51 in u.csv:2"), "{errors}");
+    let (code, out, errors) = kexue(
+        folder.path(),
+        &[
+            "show",
+            "t.csv",
+            "u.csv",
+            "--prefer",
+            "last",
+            "--columns",
+            "A,B",
+            "--mean",
+            "am",
+        ],
+    );
+    assert_eq!(code, 0, "{errors}");
+    assert!(errors.contains("the last is believed: B of x"), "{errors}");
+    assert!(out.contains("70.50"), "{out}");
+}
+
+#[test]
+fn standard_input_is_a_file() {
+    let output = Command::cargo_bin("kexue")
+        .unwrap()
+        .args(["rank", "show", "-", "--columns", "common", "-q"])
+        .write_stdin(TABLE)
+        .output()
+        .unwrap();
+    assert_eq!(
+        output.status.code(),
+        Some(0),
+        "{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+}
