@@ -41,7 +41,7 @@ fn build_look_change_and_compact() {
     assert_eq!(code, 0);
     assert_eq!(
         out,
-        "{\"objects\":[\"甲\",\"乙\"],\"relation\":\"演唱\",\"sense\":\"歌曲\",\"subject\":\"水\"}\n"
+        "{\"subject\":\"水\",\"sense\":\"歌曲\",\"relation\":\"演唱\",\"objects\":[\"甲\",\"乙\"]}\n"
     );
     assert_eq!(run(&["kg", "complete", "火", "--kg", "my.idx"]).0, 1);
     assert_eq!(run(&["kg", "verify", "my.idx"]).1, "my.idx: sound, 2 keys\n");

@@ -74,7 +74,7 @@ fn train_evaluate_predict_ask() {
     assert_eq!(out.lines().count(), 20);
     assert_eq!(
         out.lines().next().unwrap(),
-        r#"{"answer":"赤城 ||| 人口 ||| 0万","id":0}"#
+        r#"{"id":0,"answer":"赤城 ||| 人口 ||| 0万"}"#
     );
 
     let (code, out, _) = kexue(folder, &[&["ask", "蓝城有多少人？"], &model[..]].concat());
