@@ -134,21 +134,6 @@ pub(crate) fn interpret(raw: RawTable, options: &Options) -> Result<Table> {
             }
         })
         .collect();
-    if !options.tasks.is_empty() {
-        // Naming the scores leaves the others to be averages or nothing.
-        for (column, role) in roles.iter_mut().enumerate() {
-            if (role.is_none() || *role == Some(Role::Task))
-                && !listed(&options.tasks, column)
-                && !is_claim(&names[column])
-            {
-                *role = Some(if is_rank(&names[column]) {
-                    Role::Rank
-                } else {
-                    Role::Ignored
-                });
-            }
-        }
-    }
     let is_text = |column: usize| {
         let mut seen = 0usize;
         let mut text = 0usize;
@@ -168,6 +153,21 @@ pub(crate) fn interpret(raw: RawTable, options: &Options) -> Result<Table> {
         seen > 0 && 2 * text >= seen
     };
     let system_columns = system_columns(&names, &mut roles, options, &is_text, &file)?;
+    if !options.tasks.is_empty() {
+        // Naming the scores leaves the others to be averages or nothing.
+        for (column, role) in roles.iter_mut().enumerate() {
+            if (role.is_none() || *role == Some(Role::Task))
+                && !listed(&options.tasks, column)
+                && !is_claim(&names[column])
+            {
+                *role = Some(if is_rank(&names[column]) {
+                    Role::Rank
+                } else {
+                    Role::Ignored
+                });
+            }
+        }
+    }
 
     for (column, role) in roles.iter_mut().enumerate() {
         if role.is_some() {
@@ -276,6 +276,9 @@ pub(crate) fn interpret(raw: RawTable, options: &Options) -> Result<Table> {
         ));
     }
     if table.tasks.is_empty() {
+        if let Some(name) = options.tasks.iter().find(|name| find(name).is_none()) {
+            return Err(Error::unknown("column", name, names.iter().cloned()));
+        }
         return Err(Error::malformed(
             Place::file(&file),
             format!("a table without scores; its columns are {}", names.join(", ")),
