@@ -9,6 +9,7 @@ pub mod join;
 pub mod mean;
 pub(crate) mod number;
 pub mod picture;
+mod power_sum;
 pub mod present;
 pub mod ranking;
 pub mod read;

@@ -120,6 +120,10 @@ pub fn parse_plain(text: &str) -> Option<(f64, u8)> {
     if count == 0 || count > 15 {
         return None;
     }
+    // `007` is a name, not a number.
+    if digits[0] == b'0' && digits.get(1).is_some_and(u8::is_ascii_digit) {
+        return None;
+    }
     let decimals = decimals.unwrap_or(0);
     const POWERS: [f64; 16] = [
         1e0, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9, 1e10, 1e11, 1e12, 1e13, 1e14, 1e15,

@@ -1,6 +1,8 @@
 //! Complete scores: what is left of a table once missing cells, columns and weights are decided. Everything that ranks takes
 //! [`Scores`], so nothing can rank unequal columns.
 
+use std::borrow::Cow;
+
 use rayon::prelude::*;
 
 use crate::error::{CellName, Error, Result};
@@ -122,14 +124,14 @@ pub struct PartialScores {
 }
 
 /// A column after merging, before weighing.
-struct Column {
+struct Column<'a> {
     name: String,
     /// The task of which it is a metric, or its own name.
     task: String,
     group: Option<String>,
     direction: Direction,
-    values: Vec<f64>,
-    errors: Option<Vec<f64>>,
+    values: Cow<'a, [f64]>,
+    errors: Option<&'a [f64]>,
     /// What it weighs among its task's metrics.
     share: f64,
 }
@@ -230,7 +232,7 @@ impl Table {
         let errors = kept.iter().any(|&column| columns[column].errors.is_some()).then(|| {
             rows.iter()
                 .flat_map(|&row| kept.iter().map(move |&column| (row, column)))
-                .map(|(row, column)| columns[column].errors.as_ref().map_or(f64::NAN, |errors| errors[row]))
+                .map(|(row, column)| columns[column].errors.map_or(f64::NAN, |errors| errors[row]))
                 .collect()
         });
         let scores = Scores {
@@ -304,7 +306,7 @@ impl Table {
     }
 
     /// The chosen columns, merged and with their metrics decided.
-    fn columns(&self, selection: &Selection) -> Result<Vec<Column>> {
+    fn columns<'a>(&'a self, selection: &Selection) -> Result<Vec<Column<'a>>> {
         let unknown = |name: &str| Error::unknown("column", name, self.tasks.iter().map(|task| task.name.clone()));
         let task = |name: &str| self.task(name).ok_or_else(|| unknown(name));
 
@@ -345,7 +347,7 @@ impl Table {
                 .map(|(group, _)| group.clone())
                 .or_else(|| heading.clone())
         };
-        let mut columns: Vec<Column> = Vec::new();
+        let mut columns: Vec<Column<'_>> = Vec::new();
         let mut done = vec![false; merges.len()];
         for (index, task) in self.tasks.iter().enumerate() {
             if let Some(merge) = merged_into[index] {
@@ -368,30 +370,30 @@ impl Table {
                 });
                 continue;
             }
-            let column = |name: String, values: Vec<f64>, share: f64| Column {
+            let column = |name: String, values: Cow<'a, [f64]>, share: f64| Column {
                 group: group_of(&task.name, &task.group),
                 task: task.name.clone(),
                 name,
                 direction: task.direction,
                 values,
-                errors: (task.metrics.len() == 1).then(|| task.errors.clone()).flatten(),
+                errors: task.errors.as_deref().filter(|_| task.metrics.len() == 1),
                 share,
             };
             match (selection.metrics, task.metrics.as_slice()) {
                 (Metrics::Split, metrics) if metrics.len() > 1 => {
                     for (number, metric) in metrics.iter().enumerate() {
                         let name = format!("{} ({})", task.name, number + 1);
-                        columns.push(column(name, metric.clone(), 1.0 / metrics.len() as f64));
+                        columns.push(column(name, Cow::Borrowed(metric), 1.0 / metrics.len() as f64));
                     }
                 }
-                (Metrics::First, [first, ..]) => columns.push(column(task.name.clone(), first.clone(), 1.0)),
-                (Metrics::Last, [.., last]) => columns.push(column(task.name.clone(), last.clone(), 1.0)),
-                _ => columns.push(column(task.name.clone(), task.scores().into_owned(), 1.0)),
+                (Metrics::First, [first, ..]) => columns.push(column(task.name.clone(), Cow::Borrowed(first), 1.0)),
+                (Metrics::Last, [.., last]) => columns.push(column(task.name.clone(), Cow::Borrowed(last), 1.0)),
+                _ => columns.push(column(task.name.clone(), task.scores(), 1.0)),
             }
         }
 
-        let known = |columns: &[Column]| columns.iter().map(|column| column.name.clone()).collect::<Vec<_>>();
-        let select = |columns: &[Column], names: &[String]| -> Result<Vec<usize>> {
+        let known = |columns: &[Column<'_>]| columns.iter().map(|column| column.name.clone()).collect::<Vec<_>>();
+        let select = |columns: &[Column<'_>], names: &[String]| -> Result<Vec<usize>> {
             let mut found = Vec::new();
             for name in names {
                 let hits = columns_named(columns, name);
@@ -408,7 +410,7 @@ impl Table {
         };
         if let Columns::Named(names) = &selection.columns {
             let kept = select(&columns, names)?;
-            let mut slots: Vec<Option<Column>> = columns.into_iter().map(Some).collect();
+            let mut slots: Vec<Option<Column<'_>>> = columns.into_iter().map(Some).collect();
             columns = kept.into_iter().filter_map(|index| slots[index].take()).collect();
         }
         if !selection.without.is_empty() {
@@ -424,8 +426,8 @@ impl Table {
 }
 
 /// The columns that a name stands for: one, or all metrics of a task.
-fn columns_named(columns: &[Column], name: &str) -> Vec<usize> {
-    let by = |key: &dyn Fn(&Column) -> bool| {
+fn columns_named(columns: &[Column<'_>], name: &str) -> Vec<usize> {
+    let by = |key: &dyn Fn(&Column<'_>) -> bool| {
         (0..columns.len())
             .filter(|&index| key(&columns[index]))
             .collect::<Vec<_>>()
@@ -443,7 +445,7 @@ fn columns_named(columns: &[Column], name: &str) -> Vec<usize> {
 }
 
 /// Makes all columns agree on which scores are better.
-fn turn(columns: &mut [Column], flip: Option<Flip>, notes: &mut Vec<String>) -> Result<Direction> {
+fn turn(columns: &mut [Column<'_>], flip: Option<Flip>, notes: &mut Vec<String>) -> Result<Direction> {
     let lower: Vec<usize> = (0..columns.len())
         .filter(|&index| columns[index].direction == Direction::Lower)
         .collect();
@@ -466,7 +468,11 @@ fn turn(columns: &mut [Column], flip: Option<Flip>, notes: &mut Vec<String>) -> 
     for &index in &lower {
         let column = &mut columns[index];
         match flip {
-            Flip::Complement(total) => column.values.iter_mut().for_each(|value| *value = total - *value),
+            Flip::Complement(total) => column
+                .values
+                .to_mut()
+                .iter_mut()
+                .for_each(|value| *value = total - *value),
             Flip::Reciprocal => {
                 if column.values.contains(&0.0) {
                     return Err(Error::refused(
@@ -474,7 +480,11 @@ fn turn(columns: &mut [Column], flip: Option<Flip>, notes: &mut Vec<String>) -> 
                         "turn it with --lower-as complement",
                     ));
                 }
-                column.values.iter_mut().for_each(|value| *value = 1.0 / *value);
+                column
+                    .values
+                    .to_mut()
+                    .iter_mut()
+                    .for_each(|value| *value = 1.0 / *value);
                 column.errors = None;
             }
         }
@@ -489,7 +499,7 @@ fn turn(columns: &mut [Column], flip: Option<Flip>, notes: &mut Vec<String>) -> 
 }
 
 /// The weight of every column, not yet normalised.
-fn weights(columns: &[Column], selection: &Selection) -> Result<Vec<f64>> {
+fn weights(columns: &[Column<'_>], selection: &Selection) -> Result<Vec<f64>> {
     let mut weights: Vec<f64> = columns.iter().map(|column| column.share).collect();
     let groups: Vec<&str> = columns.iter().filter_map(|column| column.group.as_deref()).collect();
     if selection.averaging == Averaging::Macro {
@@ -613,12 +623,12 @@ impl Scores {
     ///
     /// [`Error::NotPositive`] with the cells for which it is not.
     pub fn check_defined(&self, mean: Mean) -> Result<()> {
-        if self
+        // What is not defined for a score is not defined for a lower one.
+        let smallest = self
             .values
-            .par_iter()
-            .with_min_len(1 << 16)
-            .all(|&value| mean.undefined(value).is_none())
-        {
+            .par_chunks(1 << 16)
+            .map(|part| part.iter().copied().fold(f64::INFINITY, f64::min));
+        if mean.undefined(smallest.reduce(|| f64::INFINITY, f64::min)).is_none() {
             return Ok(());
         }
         let reason = self

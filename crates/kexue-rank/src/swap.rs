@@ -16,6 +16,8 @@
 
 use std::cmp::Ordering;
 
+use crate::power_sum::{LogSum, Terms};
+
 /// How two systems compare under the power means of all exponents.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Comparison {
@@ -51,41 +53,42 @@ impl Comparison {
     }
 }
 
-/// Exponents at which every system's mean is known beforehand; means rise with the exponent, so two systems whose means at
-/// neighbouring exponents do not overlap cannot swap between them.
-const GRID: [f64; 23] = [
-    f64::NEG_INFINITY,
-    -8192.0,
-    -1024.0,
-    -256.0,
-    -64.0,
-    -16.0,
-    -8.0,
-    -4.0,
-    -2.0,
-    -1.0,
-    -0.5,
-    0.0,
-    0.5,
-    1.0,
-    2.0,
-    4.0,
-    8.0,
-    16.0,
-    64.0,
-    256.0,
-    1024.0,
-    8192.0,
-    f64::INFINITY,
-];
+/// Exponents known on either side of zero: from 1/8 to 1024 in steps of a third of an octave.
+const SIDE: usize = 40;
+/// Where zero is among all.
+const ZERO: usize = SIDE;
+
+/// Exponents at which every system's power sum is known beforehand, rising. Close enough for most pairs to be decided by them.
+const GRID: [f64; 2 * SIDE + 1] = {
+    let mut grid = [0.0; 2 * SIDE + 1];
+    let mut exponent = 0.125;
+    let mut step = 1;
+    while step <= SIDE {
+        grid[ZERO + step] = exponent;
+        grid[ZERO - step] = -exponent;
+        exponent *= 1.259_921_049_894_873_2;
+        // One of the three is exact, so that the arithmetic and the harmonic mean are among them.
+        if step % 3 == 0 {
+            exponent = (1u64 << (step / 3)) as f64 * 0.125;
+        }
+        step += 1;
+    }
+    grid
+};
 
 /// The scores of one system, made ready to be compared.
 #[derive(Clone, Debug)]
 pub struct Profile {
-    /// Logarithms of the scores and their weights, falling.
-    terms: Vec<(f64, f64)>,
-    /// Logarithms of the power means at the exponents of [`GRID`].
-    grid: [f64; GRID.len()],
+    /// Logarithms of the scores, falling.
+    logs: Vec<f64>,
+    /// Their weights.
+    weights: Vec<f64>,
+    /// The power sums at the exponents of [`GRID`].
+    grid: [LogSum; GRID.len()],
+    /// Logarithms of the means at −∞, at the exponents of [`GRID`], and at ∞, rising.
+    means: [f64; GRID.len() + 2],
+    /// Whether all weights are the same.
+    equal_weights: bool,
 }
 
 impl Profile {
@@ -99,73 +102,170 @@ impl Profile {
             .map(|(score, weight)| (score.ln(), *weight))
             .collect();
         terms.sort_unstable_by(|a, b| b.0.total_cmp(&a.0));
-        let extreme = |term: Option<&(f64, f64)>| term.map_or(f64::NAN, |(log, _)| *log);
+        let (logs, weights): (Vec<f64>, Vec<f64>) = terms.into_iter().unzip();
         let grid = GRID.map(|exponent| {
-            if exponent == f64::INFINITY {
-                extreme(terms.first())
-            } else if exponent == f64::NEG_INFINITY {
-                extreme(terms.last())
-            } else {
-                crate::mean::log_power_mean(exponent, terms.iter().copied())
+            Terms {
+                logs: &logs,
+                weights: &weights,
             }
+            .log_sum(exponent)
         });
-        Self { terms, grid }
+        let mut means = [f64::NAN; GRID.len() + 2];
+        means[0] = logs.last().copied().unwrap_or(f64::NAN);
+        means[GRID.len() + 1] = logs.first().copied().unwrap_or(f64::NAN);
+        for (index, (exponent, sum)) in GRID.iter().zip(&grid).enumerate() {
+            means[index + 1] = if *exponent == 0.0 {
+                sum.slope
+            } else {
+                sum.value / exponent
+            };
+        }
+        let equal_weights = weights.windows(2).all(|pair| pair[0] == pair[1]);
+        Self {
+            logs,
+            weights,
+            grid,
+            means,
+            equal_weights,
+        }
     }
 
-    /// Whether this system leads at every exponent by so much that neighbouring grid exponents do not overlap.
+    fn terms(&self) -> Terms<'_> {
+        Terms {
+            logs: &self.logs,
+            weights: &self.weights,
+        }
+    }
+
+    /// Whether this system's mean is above the other's even at the next exponent known, and so, as means rise with the exponent,
+    /// at every exponent.
     fn clearly_above(&self, other: &Self) -> bool {
-        self.grid
+        self.means
             .iter()
-            .zip(&other.grid[1..])
+            .zip(&other.means[1..])
             .all(|(mine, theirs)| *mine > theirs + 1e-12)
     }
 }
 
 /// Compares two systems at all exponents.
 pub fn compare(first: &Profile, second: &Profile) -> Comparison {
-    thread_local! {
-        static TERMS: std::cell::RefCell<Vec<(f64, f64)>> = const { std::cell::RefCell::new(Vec::new()) };
+    let comparable = first.equal_weights && second.equal_weights && first.logs.len() == second.logs.len();
+    if comparable {
+        // With equal weights F changes sign where the sorted scores do.
+        let (mut above, mut below) = (false, false);
+        for (a, b) in first.logs.iter().zip(&second.logs) {
+            above |= a > b;
+            below |= a < b;
+        }
+        if !(above && below) {
+            return Comparison {
+                below: above.cmp(&below),
+                swaps: Vec::new(),
+                dominance: true,
+            };
+        }
+        if first.clearly_above(second) || second.clearly_above(first) {
+            let below = if first.means[0] > second.means[0] {
+                Ordering::Greater
+            } else {
+                Ordering::Less
+            };
+            return Comparison {
+                below,
+                swaps: Vec::new(),
+                dominance: false,
+            };
+        }
     }
-    TERMS.with_borrow_mut(|terms| {
-        merge(&first.terms, &second.terms, terms);
-        compare_terms(first, second, terms)
-    })
+    let pair = Pair {
+        positive: first.terms(),
+        negative: second.terms(),
+    };
+    match pair.ends() {
+        Some(ends) if comparable => {
+            let changes = quantile_changes(&first.logs, &second.logs);
+            let known: [Value; GRID.len()] = std::array::from_fn(|index| Value {
+                exponent: GRID[index],
+                difference: first.grid[index].value - second.grid[index].value,
+                positive_slope: first.grid[index].slope,
+                negative_slope: second.grid[index].slope,
+            });
+            let swaps = zeros(&pair, &known, changes, &ends);
+            Comparison {
+                below: ends.below,
+                swaps,
+                dominance: false,
+            }
+        }
+        _ => compare_merged(first, second),
+    }
 }
 
-fn compare_terms(first: &Profile, second: &Profile, terms: &[(f64, f64)]) -> Comparison {
-    let (Some(top), Some(bottom)) = (terms.first(), terms.last()) else {
+/// The general case: weights differ, or what both have at an end would hide there, in rounding, what they differ by. Then what both
+/// have is taken out of both.
+fn compare_merged(first: &Profile, second: &Profile) -> Comparison {
+    let terms = merge(first.terms(), second.terms());
+    let side = |sign: f64| -> (Vec<f64>, Vec<f64>) {
+        let total: f64 = terms.iter().map(|(_, c)| (c * sign).max(0.0)).sum();
+        terms
+            .iter()
+            .filter(|(_, c)| c * sign > 0.0)
+            .map(|(u, c)| (*u, c * sign / total))
+            .unzip()
+    };
+    let (positive, negative) = (side(1.0), side(-1.0));
+    let pair = Pair {
+        positive: Terms {
+            logs: &positive.0,
+            weights: &positive.1,
+        },
+        negative: Terms {
+            logs: &negative.0,
+            weights: &negative.1,
+        },
+    };
+    let Some(ends) = pair.ends() else {
         return Comparison {
             below: Ordering::Equal,
             swaps: Vec::new(),
             dominance: true,
         };
     };
-    // Far out the extreme term decides: the smallest score drags its owner down.
-    let above = order(top.1);
-    let below = order(-bottom.1);
-    let changes = sign_changes(terms);
-    let stable = |dominance| Comparison {
-        below,
-        swaps: Vec::new(),
-        dominance,
-    };
+    let changes = sign_changes(&terms);
     if changes == 0 {
-        return stable(true);
+        return Comparison {
+            below: ends.below,
+            swaps: Vec::new(),
+            dominance: true,
+        };
     }
-    if changes > 1 && (first.clearly_above(second) || second.clearly_above(first)) {
-        return stable(false);
-    }
-    let sums = Sums::new(terms);
-    let swaps = if changes == 1 {
-        single_swap(&sums, below, above)
-    } else {
-        all_swaps(&sums, terms)
-    };
+    let known = GRID.map(|exponent| pair.at(exponent));
     Comparison {
-        below,
-        swaps,
+        below: ends.below,
+        swaps: zeros(&pair, &known, changes, &ends),
         dominance: false,
     }
+}
+
+/// What is known of two systems far from zero.
+struct Ends {
+    /// The orders of the means far below and far above zero.
+    below: Ordering,
+    above: Ordering,
+    /// Exponents beyond which there is no swap.
+    lowest: f64,
+    highest: f64,
+}
+
+/// Changes of sign of F, for scores of equal weight: those of the differences of the sorted scores.
+fn quantile_changes(first: &[f64], second: &[f64]) -> usize {
+    let (mut sign, mut changes) = (0i8, 0);
+    for (a, b) in first.iter().zip(second) {
+        let now = i8::from(a > b) - i8::from(a < b);
+        changes += usize::from(now * sign < 0);
+        sign = if now == 0 { sign } else { now };
+    }
+    changes
 }
 
 fn order(value: f64) -> Ordering {
@@ -173,37 +273,42 @@ fn order(value: f64) -> Ordering {
 }
 
 /// Both systems' terms in falling order of the logarithm; equal logarithms are one term, and cancelled terms are gone.
-fn merge(first: &[(f64, f64)], second: &[(f64, f64)], out: &mut Vec<(f64, f64)>) {
-    out.clear();
-    let (mut a, mut b) = (first.iter().copied().peekable(), second.iter().copied().peekable());
+fn merge(first: Terms<'_>, second: Terms<'_>) -> Vec<(f64, f64)> {
+    let mut out: Vec<(f64, f64)> = Vec::with_capacity(first.logs.len() + second.logs.len());
+    let term = |terms: Terms<'_>, index: usize| Some((*terms.logs.get(index)?, *terms.weights.get(index)?));
+    let (mut i, mut j) = (0, 0);
     loop {
-        let (log, coefficient) = match (a.peek(), b.peek()) {
-            (Some(&x), Some(&y)) if x.0 >= y.0 => {
-                a.next();
-                x
+        let (a, b) = (term(first, i), term(second, j));
+        let (log, coefficient) = match (a, b) {
+            (Some((u, w)), Some((v, x))) if u == v => {
+                i += 1;
+                j += 1;
+                (u, w - x)
             }
-            (_, Some(&(log, weight))) => {
-                b.next();
-                (log, -weight)
+            (Some((u, w)), Some((v, _))) if u > v => {
+                i += 1;
+                (u, w)
             }
-            (Some(&x), None) => {
-                a.next();
-                x
+            (Some((u, w)), None) => {
+                i += 1;
+                (u, w)
             }
-            (None, None) => break,
+            (_, Some((v, x))) => {
+                j += 1;
+                (v, -x)
+            }
+            (None, None) => return out,
         };
         match out.last_mut() {
-            Some(last) if last.0 == log => last.1 += coefficient,
-            _ => {
-                if out.last().is_some_and(|last| last.1.abs() < 1e-14) {
+            Some(last) if last.0 == log => {
+                last.1 += coefficient;
+                if last.1.abs() < 1e-14 {
                     out.pop();
                 }
-                out.push((log, coefficient));
             }
+            _ if coefficient.abs() >= 1e-14 => out.push((log, coefficient)),
+            _ => {}
         }
-    }
-    if out.last().is_some_and(|last| last.1.abs() < 1e-14) {
-        out.pop();
     }
 }
 
@@ -225,12 +330,10 @@ fn sign_changes(terms: &[(f64, f64)]) -> usize {
     changes
 }
 
-/// The positive and the negative terms, logarithms counted from their middle, coefficients summing to 1.
-struct Sums {
-    positive: Vec<(f64, f64)>,
-    negative: Vec<(f64, f64)>,
-    /// Largest distance of a logarithm from the middle.
-    radius: f64,
+/// The positive and the negative terms, each with coefficients summing to 1.
+struct Pair<'a> {
+    positive: Terms<'a>,
+    negative: Terms<'a>,
 }
 
 /// P and N at an exponent.
@@ -253,206 +356,242 @@ impl Value {
             self.difference / self.exponent
         }
     }
+
+    /// The derivative of D.
+    fn slope(&self) -> f64 {
+        self.positive_slope - self.negative_slope
+    }
 }
 
-impl Sums {
-    fn new(terms: &[(f64, f64)]) -> Self {
-        let (top, bottom) = (terms[0].0, terms[terms.len() - 1].0);
-        let middle = 0.5 * (top + bottom);
-        let side = |sign: f64| {
-            let picked: Vec<(f64, f64)> = terms
-                .iter()
-                .filter(|(_, c)| c * sign > 0.0)
-                .map(|(u, c)| (u - middle, c * sign))
-                .collect();
-            let total: f64 = picked.iter().map(|(_, c)| c).sum();
-            picked.into_iter().map(|(u, c)| (u, c / total)).collect::<Vec<_>>()
+impl Pair<'_> {
+    /// Far from zero; `None` if both have the same score at an end, or none.
+    fn ends(&self) -> Option<Ends> {
+        let extremes = |terms: Terms<'_>| {
+            let last = terms.logs.len().checked_sub(1)?;
+            Some([
+                (terms.logs[0], terms.weights[0]),
+                (terms.logs[last], terms.weights[last]),
+            ])
         };
-        Self {
-            positive: side(1.0),
-            negative: side(-1.0),
-            radius: 0.5 * (top - bottom),
+        let ([top_a, bottom_a], [top_b, bottom_b]) = (extremes(self.positive)?, extremes(self.negative)?);
+        if top_a.0 == top_b.0 || bottom_a.0 == bottom_b.0 {
+            return None;
         }
+        // The extreme term alone outweighs all of the other's, whose weights sum to 1, from an exponent on.
+        let bound = |weight: f64, gap: f64| (-weight.ln() / gap.abs()).clamp(1.0, 1e15);
+        let owner = |a: (f64, f64), b: (f64, f64), a_owns: bool| if a_owns { a.1 } else { b.1 };
+        Some(Ends {
+            below: bottom_a.0.total_cmp(&bottom_b.0),
+            above: top_a.0.total_cmp(&top_b.0),
+            lowest: -bound(
+                owner(bottom_a, bottom_b, bottom_a.0 < bottom_b.0),
+                bottom_a.0 - bottom_b.0,
+            ),
+            highest: bound(owner(top_a, top_b, top_a.0 > top_b.0), top_a.0 - top_b.0),
+        })
     }
 
     fn at(&self, exponent: f64) -> Value {
-        let (positive, positive_slope) = log_sum(&self.positive, exponent, self.radius);
-        let (negative, negative_slope) = log_sum(&self.negative, exponent, self.radius);
+        let (positive, negative) = (self.positive.log_sum(exponent), self.negative.log_sum(exponent));
         Value {
             exponent,
-            difference: positive - negative,
-            positive_slope,
-            negative_slope,
+            difference: positive.value - negative.value,
+            positive_slope: positive.slope,
+            negative_slope: negative.slope,
         }
     }
 }
 
-/// `ln Σ c exp(p u)` and its derivative by p; the coefficients sum to 1.
-fn log_sum(terms: &[(f64, f64)], exponent: f64, radius: f64) -> (f64, f64) {
-    if exponent.abs() * radius < 0.5 {
-        let (mut less_one, mut moment) = (0.0, 0.0);
-        for &(u, c) in terms {
-            let part = c * (exponent * u).exp_m1();
-            less_one += part;
-            moment += (part + c) * u;
+/// All zeros of the lead.
+fn zeros(pair: &Pair<'_>, known: &[Value; GRID.len()], changes: usize, ends: &Ends) -> Vec<f64> {
+    if changes == 1 {
+        // One change of sign, one swap: it is where the lead changes sign.
+        let leads = known.map(|value| order(value.lead()));
+        if let Some(index) = (0..GRID.len()).find(|&index| leads[index] == Ordering::Equal) {
+            return vec![GRID[index]];
         }
-        return (less_one.ln_1p(), moment / (1.0 + less_one));
+        return match (0..GRID.len()).find(|&index| leads[index] == ends.above) {
+            Some(0) => vec![far_zero(pair, known[0], ends.below)],
+            Some(index) => vec![refine(pair, known[index - 1], known[index])],
+            None => vec![far_zero(pair, known[GRID.len() - 1], ends.above)],
+        };
     }
-    // Terms fall, so the largest power is at one end.
-    let extreme = if exponent > 0.0 { terms.first() } else { terms.last() };
-    let shift = extreme.map_or(0.0, |(u, _)| exponent * u);
-    let (mut sum, mut moment) = (0.0, 0.0);
-    for &(u, c) in terms {
-        let part = c * (exponent * u - shift).exp();
-        sum += part;
-        moment += part * u;
-    }
-    (shift + sum.ln(), moment / sum)
-}
 
-/// F changes sign once: the order far below and far above zero differs, and there is one swap.
-fn single_swap(sums: &Sums, below: Ordering, above: Ordering) -> Vec<f64> {
-    let middle = order(sums.at(0.0).lead());
-    if middle == Ordering::Equal {
-        return vec![0.0];
-    }
-    let (direction, target) = if middle == above { (-1.0, below) } else { (1.0, above) };
-    let mut near = 0.0;
-    let mut far = direction;
-    // The extreme terms decide at a finite exponent; the limit only guards against rounding.
-    while order(sums.at(far).lead()) != target {
-        near = far;
-        far *= 2.0;
-        if far.abs() > 1e15 {
-            return vec![far];
+    let mut found = Vec::new();
+    // Outward from the two exponents next to zero, and beyond the grid as far as zeros can be.
+    for index in 0..GRID.len() - 1 {
+        if index + 1 != ZERO && index != ZERO {
+            close_interval(pair, known[index], known[index + 1], &mut found);
         }
     }
-    vec![refine(sums, near.min(far), near.max(far))]
-}
+    if ends.lowest < GRID[0] {
+        close_interval(pair, pair.at(ends.lowest), known[0], &mut found);
+    }
+    if ends.highest > GRID[GRID.len() - 1] {
+        close_interval(pair, known[GRID.len() - 1], pair.at(ends.highest), &mut found);
+    }
 
-/// All zeros, however many.
-fn all_swaps(sums: &Sums, terms: &[(f64, f64)]) -> Vec<f64> {
-    let (lowest, highest) = (-root_bound(terms.iter().rev()), root_bound(terms.iter()));
-    let mut swaps = Vec::new();
-    let zero = sums.at(0.0);
-    let mut near: [Value; 2] = [zero; 2];
-    for (side, limit) in [(0, lowest), (1, highest)] {
-        // From zero outward: D has a zero at p = 0 that is not a swap, so the innermost interval is closed by the slope alone.
-        let mut outer = sums.at(limit);
-        let mut pending: Vec<(Value, Value)> = Vec::new();
+    // D has a zero at p = 0 that is no swap, so there the lead D/p is enclosed: it is the mean slope of D from 0 to p.
+    let zero = known[ZERO];
+    let mut near = [zero; 2];
+    for (side, mut outer) in [(0, known[ZERO - 1]), (1, known[ZERO + 1])] {
         loop {
             let (low, high) = if side == 0 { (outer, zero) } else { (zero, outer) };
             let least = low.positive_slope - high.negative_slope;
             let most = high.positive_slope - low.negative_slope;
-            if least > 0.0 || most < 0.0 {
+            if least > 0.0 || most < 0.0 || outer.exponent.abs() < INNERMOST {
                 break;
             }
-            if outer.exponent.abs() < INNERMOST {
-                break;
-            }
-            // Powers of the exponent, so that wide ranges take few steps.
-            let factor = if outer.exponent.abs() > 64.0 { 0.125 } else { 0.5 };
-            let inner = sums.at(outer.exponent * factor);
-            pending.push(if side == 0 { (outer, inner) } else { (inner, outer) });
+            let inner = pair.at(0.5 * outer.exponent);
+            let (low, high) = if side == 0 { (outer, inner) } else { (inner, outer) };
+            close_interval(pair, low, high, &mut found);
             outer = inner;
         }
         near[side] = outer;
-        while let Some((low, high)) = pending.pop() {
-            close_interval(sums, low, high, &mut swaps);
-        }
     }
     // What is left around zero holds one swap if the orders on its two sides differ.
     if order(near[0].lead()) != order(near[1].lead()) {
-        swaps.push(refine(sums, near[0].exponent, near[1].exponent));
+        found.push(refine(pair, near[0], near[1]));
     }
-    swaps.sort_unstable_by(f64::total_cmp);
-    swaps
+    found.sort_unstable_by(f64::total_cmp);
+    found
+}
+
+/// The zero beyond the grid, where the order at last is `target`.
+fn far_zero(pair: &Pair<'_>, from: Value, target: Ordering) -> f64 {
+    let mut near = from;
+    loop {
+        let far = pair.at(2.0 * near.exponent);
+        if order(far.lead()) == target {
+            let (low, high) = if far.exponent < near.exponent {
+                (far, near)
+            } else {
+                (near, far)
+            };
+            return refine(pair, low, high);
+        }
+        // The extreme terms decide at a finite exponent; the limit only guards against rounding.
+        if far.exponent.abs() > 1e15 {
+            return far.exponent;
+        }
+        near = far;
+    }
 }
 
 /// Exponents nearer to zero than this are told apart by the sign at their two sides only.
 const INNERMOST: f64 = 1e-7;
 
-/// Beyond this exponent the first term outweighs all others together.
-fn root_bound<'a>(mut terms: impl Iterator<Item = &'a (f64, f64)> + Clone) -> f64 {
-    let Some(first) = terms.next() else { return 1.0 };
-    let others: f64 = terms.clone().map(|(_, c)| c.abs()).sum();
-    let gap = terms.next().map_or(1.0, |second| (first.0 - second.0).abs());
-    ((others / first.1.abs()).ln() / gap).clamp(1.0, 1e15)
-}
-
 /// Finds the zeros of D inside an interval that does not hold p = 0.
-fn close_interval(sums: &Sums, low: Value, high: Value, swaps: &mut Vec<f64>) {
-    let mut stack = vec![(low, high)];
-    while let Some((low, high)) = stack.pop() {
-        let width = high.exponent - low.exponent;
-        let least = low.positive_slope - high.negative_slope;
-        let most = high.positive_slope - low.negative_slope;
-        let (left, right) = (low.difference, high.difference);
-        let opposite = (left > 0.0) != (right > 0.0);
-        if opposite {
-            if least > 0.0 || most < 0.0 || width < 1e-9 * (1.0 + low.exponent.abs()) {
-                swaps.push(refine(sums, low.exponent, high.exponent));
-                continue;
-            }
-        } else {
-            // The two lines that D cannot cross meet at the nearest that it can come to zero.
-            let (left, right, least, most) = if left > 0.0 {
-                (left, right, least, most)
-            } else {
-                (-left, -right, -most, -least)
-            };
-            let nearest = if least >= 0.0 || most <= 0.0 {
-                left.min(right)
-            } else {
-                let at = ((right - most * width - left) / (least - most)).clamp(0.0, width);
-                left + least * at
-            };
-            // Two zeros closer than this swap nothing that anyone could see.
-            if nearest > 0.0 || width < 1e-9 * (1.0 + low.exponent.abs()) {
-                continue;
-            }
+fn close_interval(pair: &Pair<'_>, low: Value, high: Value, found: &mut Vec<f64>) {
+    let width = high.exponent - low.exponent;
+    let least = low.positive_slope - high.negative_slope;
+    let most = high.positive_slope - low.negative_slope;
+    let (left, right) = (low.difference, high.difference);
+    let narrow = width < 1e-9 * (1.0 + low.exponent.abs());
+    if (left > 0.0) != (right > 0.0) {
+        if least > 0.0 || most < 0.0 || narrow {
+            found.push(refine(pair, low, high));
+            return;
         }
-        let middle = sums.at(0.5 * (low.exponent + high.exponent));
-        stack.push((middle, high));
-        stack.push((low, middle));
+    } else {
+        // The two lines that D cannot cross meet at the nearest that it can come to zero.
+        let (left, right, least, most) = if left > 0.0 {
+            (left, right, least, most)
+        } else {
+            (-left, -right, -most, -least)
+        };
+        let nearest = if least >= 0.0 || most <= 0.0 {
+            left.min(right)
+        } else {
+            let at = ((right - most * width - left) / (least - most)).clamp(0.0, width);
+            left + least * at
+        };
+        // Two zeros closer than this swap nothing that anyone could see.
+        if nearest > 0.0 || narrow {
+            return;
+        }
     }
+    let middle = pair.at(0.5 * (low.exponent + high.exponent));
+    close_interval(pair, low, middle, found);
+    close_interval(pair, middle, high, found);
 }
 
-/// The zero of the lead between two exponents at which it has opposite signs (Chandrupatla's method).
-fn refine(sums: &Sums, low: f64, high: f64) -> f64 {
-    let lead = |p: f64| sums.at(p).lead();
-    let (mut a, mut b) = (high, low);
-    let (mut fa, mut fb) = (lead(a), lead(b));
-    let mut t = 0.5;
-    for _ in 0..200 {
-        let x = a + t * (b - a);
-        let fx = lead(x);
-        // The point before last, for the interpolation.
-        let (c, fc);
-        if (fx > 0.0) == (fa > 0.0) {
-            (c, fc) = (a, fa);
-        } else {
-            (c, fc) = (b, fb);
-            (b, fb) = (a, fa);
+/// The zero of the lead between two exponents at which it has opposite signs: Newton's method on D, and on the lead itself where
+/// p = 0 is near, kept inside by halving.
+fn refine(pair: &Pair<'_>, low: Value, high: Value) -> f64 {
+    let (mut low, mut high) = (low, high);
+    let sign = low.lead() > 0.0;
+    let around_zero = low.exponent < 0.0 && high.exponent > 0.0 || low.exponent == 0.0 || high.exponent == 0.0;
+    let mut at = if around_zero {
+        let (left, right) = (low.lead(), high.lead());
+        low.exponent + (high.exponent - low.exponent) * left / (left - right)
+    } else {
+        cubic_zero(low, high)
+    };
+    let mut last_width = f64::INFINITY;
+    for round in 0..200 {
+        let width = high.exponent - low.exponent;
+        // Newton's steps come from one side; if they do not shrink the bracket, halve it now and then.
+        let inside = at > low.exponent && at < high.exponent;
+        if !inside || round % 8 == 7 && width > 0.25 * last_width {
+            at = 0.5 * (low.exponent + high.exponent);
         }
-        (a, fa) = (x, fx);
-        let (best, value) = if fa.abs() < fb.abs() { (a, fa) } else { (b, fb) };
-        let tolerance = 4.0 * f64::EPSILON * best.abs() + 1e-14;
-        let limit = tolerance / (b - a).abs();
-        if limit > 0.5 || value == 0.0 {
-            return best;
+        if round % 8 == 7 {
+            last_width = width;
         }
-        // Inverse quadratic interpolation where the three points allow it, else halving.
-        let xi = (a - b) / (c - b);
-        let phi = (fa - fb) / (fc - fb);
-        t = if phi * phi < xi && (1.0 - phi) * (1.0 - phi) < 1.0 - xi {
-            fa / (fb - fa) * fc / (fb - fc) + (c - a) / (b - a) * fa / (fc - fa) * fb / (fc - fb)
+        let value = pair.at(at);
+        let lead = value.lead();
+        if lead == 0.0 {
+            return at;
+        }
+        let step = if around_zero {
+            // The derivative of D/p.
+            let slope = if at == 0.0 {
+                f64::NAN
+            } else {
+                (value.slope() - lead) / at
+            };
+            lead / slope
         } else {
-            0.5
+            value.difference / value.slope()
         };
-        t = t.clamp(limit, 1.0 - limit);
+        if (lead > 0.0) == sign {
+            low = value;
+        } else {
+            high = value;
+        }
+        // The error after a step is of the order of its square.
+        let (close, closest) = (1e-8 * (1.0 + at.abs()), 1e-13 * (1.0 + at.abs()));
+        if step.is_finite() && step.abs() <= close || high.exponent - low.exponent <= closest {
+            let next = at - step;
+            return if next.is_finite() && next >= low.exponent && next <= high.exponent {
+                next
+            } else {
+                at
+            };
+        }
+        at -= step;
     }
-    0.5 * (a + b)
+    at
+}
+
+/// The zero of the cubic with the values and slopes of D at both ends.
+fn cubic_zero(low: Value, high: Value) -> f64 {
+    let width = high.exponent - low.exponent;
+    let (f, g) = (low.difference, high.difference);
+    let (df, dg) = (low.slope() * width, high.slope() * width);
+    let (c2, c3) = (3.0 * (g - f) - 2.0 * df - dg, 2.0 * (f - g) + df + dg);
+    let mut t = f / (f - g);
+    for _ in 0..4 {
+        let value = f + t * (df + t * (c2 + t * c3));
+        let slope = df + t * (2.0 * c2 + 3.0 * t * c3);
+        let next = t - value / slope;
+        if !(next > 0.0 && next < 1.0) {
+            break;
+        }
+        t = next;
+    }
+    low.exponent + t * width
 }
 
 #[cfg(test)]

@@ -5,9 +5,10 @@ use std::collections::HashMap;
 use rayon::prelude::*;
 
 use super::Options;
+use super::cells::{Parsed, parse_column};
 use super::raw::{RawTable, Role};
 use crate::error::{Error, Place, Result};
-use crate::number::{self, Cell, Evidence, clean_name, is_missing, parse_plain};
+use crate::number::{self, Cell, clean_name};
 use crate::table::{Claim, Direction, System, Table, Task, find_name, normalise};
 
 /// Headings of the column that names the systems, best first.
@@ -97,21 +98,7 @@ const LOWER_WORDS: [&str; 26] = [
     "ece",
 ];
 
-/// What became of a column of text.
-struct Parsed {
-    metrics: Vec<Vec<f64>>,
-    errors: Option<Vec<f64>>,
-    decimals: u8,
-    /// Cells that are numbers, missing, and neither.
-    numbers: usize,
-    missing: usize,
-    unreadable: usize,
-    /// The first cell that cannot be read as a number, and why.
-    problem: Option<(usize, String, &'static str)>,
-    notes: Vec<String>,
-}
-
-pub(crate) fn interpret(raw: RawTable, options: &Options) -> Result<Table> {
+pub(crate) fn interpret(mut raw: RawTable, options: &Options) -> Result<Table> {
     let file = raw.file.clone();
     let mut notes = raw.notes.clone();
     let (names, directions) = headings(&raw, &mut notes);
@@ -138,16 +125,18 @@ pub(crate) fn interpret(raw: RawTable, options: &Options) -> Result<Table> {
         let mut seen = 0usize;
         let mut text = 0usize;
         for row in 0..raw.rows().min(200) {
-            let cell = raw.cell(row, column).trim();
-            if !is_missing(cell) {
+            if !raw.is_missing(row, column) {
                 seen += 1;
-                text += usize::from(
-                    parse_plain(cell).is_none()
-                        && matches!(
-                            number::parse(cell, Some(number::DecimalMark::Point), false, number::Parentheses::Drop),
-                            Cell::Unreadable(_)
-                        ),
-                );
+                let cell = raw.cell(row, column);
+                text += usize::from(matches!(
+                    number::parse(
+                        &cell,
+                        Some(number::DecimalMark::Point),
+                        false,
+                        number::Parentheses::Drop
+                    ),
+                    Cell::Unreadable(_)
+                ));
             }
         }
         seen > 0 && 2 * text >= seen
@@ -174,7 +163,7 @@ pub(crate) fn interpret(raw: RawTable, options: &Options) -> Result<Table> {
             continue;
         }
         let name = &names[column];
-        let all_missing = (0..raw.rows()).all(|row| is_missing(raw.cell(row, column)));
+        let all_missing = (0..raw.rows()).all(|row| raw.is_missing(row, column));
         *role = if is_rank(name) && !is_text(column) {
             Some(Role::Rank)
         } else if all_missing || OTHER_HEADINGS.contains(&normalise(name).as_str()) {
@@ -225,6 +214,9 @@ pub(crate) fn interpret(raw: RawTable, options: &Options) -> Result<Table> {
                 format!("`{}` is not a score: {reason}", shorten(&text)),
                 hint(reason, &named),
             ));
+        }
+        if cells.metrics.is_empty() {
+            cells.metrics = vec![std::mem::take(&mut raw.cells[column].values)];
         }
         notes.extend(cells.notes.drain(..).map(|note| format!("{name}: {note}")));
         if roles[column] == Some(Role::Claim) {
@@ -427,7 +419,7 @@ fn systems(
     for row in 0..raw.rows() {
         let mut name = String::new();
         for &column in columns {
-            let part = clean_name(raw.cell(row, column));
+            let part = clean_name(&raw.cell(row, column));
             if !name.is_empty() && !part.is_empty() {
                 name.push(' ');
             }
@@ -438,12 +430,12 @@ fn systems(
             notes.push(format!("{}: a row without a name", raw.lines[row]));
         }
         let aliases = team
-            .map(|column| clean_name(raw.cell(row, column)))
+            .map(|column| clean_name(&raw.cell(row, column)))
             .filter(|team| !team.is_empty())
             .map(|team| format!("{team} {name}"))
             .into_iter()
             .collect();
-        let ranked = rank.is_none_or(|column| !is_missing(raw.cell(row, column)));
+        let ranked = rank.is_none_or(|column| !raw.is_missing(row, column));
         if !ranked {
             unranked.push(name.clone());
         }
@@ -462,31 +454,33 @@ fn systems(
     }
 
     // Two rows of one name are two systems.
-    let mut counts: HashMap<String, usize> = HashMap::with_capacity(systems.len());
-    for system in &systems {
-        *counts.entry(system.name.clone()).or_insert(0) += 1;
+    let mut numbers: Vec<usize> = Vec::with_capacity(systems.len());
+    let mut repeated: Vec<String> = Vec::new();
+    {
+        let mut counts: HashMap<&str, usize> = HashMap::with_capacity(systems.len());
+        for system in &systems {
+            let count = counts.entry(&system.name).or_insert(0);
+            *count += 1;
+            numbers.push(*count);
+            if *count == 2 {
+                repeated.push(system.name.clone());
+            }
+        }
+        // The first of several is numbered too.
+        for (number, system) in numbers.iter_mut().zip(&systems) {
+            if counts.get(system.name.as_str()).is_none_or(|&count| count < 2) {
+                *number = 0;
+            }
+        }
     }
-    let repeated: Vec<String> = {
-        let mut names: Vec<String> = counts
-            .iter()
-            .filter(|(_, count)| **count > 1)
-            .map(|(name, _)| name.clone())
-            .collect();
-        names.sort();
-        names
-    };
     if !repeated.is_empty() {
+        repeated.sort();
         notes.push(format!(
             "several rows have one name and are numbered #1, #2, …: {}",
             list(repeated.into_iter())
         ));
-        let mut next: HashMap<String, usize> = HashMap::new();
-        for system in &mut systems {
-            if counts.get(&system.name).is_some_and(|&count| count > 1) {
-                let number = next.entry(system.name.clone()).or_insert(0);
-                *number += 1;
-                system.name = format!("{} #{number}", system.name);
-            }
+        for (number, system) in numbers.iter().zip(&mut systems).filter(|(number, _)| **number > 0) {
+            system.name = format!("{} #{number}", system.name);
         }
     }
     systems
@@ -516,218 +510,6 @@ fn words(name: &str) -> impl Iterator<Item = String> + '_ {
 
 fn lower_word(name: &str) -> Option<String> {
     words(name).find(|word| LOWER_WORDS.contains(&word.as_str()))
-}
-
-fn parse_column(raw: &RawTable, column: usize, options: &Options) -> Parsed {
-    let rows = raw.rows();
-    let mut evidence = Evidence::default();
-    let mut first: Vec<f64> = Vec::with_capacity(rows);
-    let mut decimals = 0u8;
-    let mut missing = 0usize;
-    let mut plain_first = None;
-    let mut slow: Vec<usize> = Vec::new();
-    for row in 0..rows {
-        let cell = raw.cell(row, column).trim();
-        if let Some((value, digits)) = parse_plain(cell) {
-            match digits {
-                0 => {}
-                3 => evidence.three_decimals += 1,
-                _ => evidence.decimal_points += 1,
-            }
-            plain_first.get_or_insert(row);
-            decimals = decimals.max(digits);
-            first.push(value);
-        } else {
-            first.push(f64::NAN);
-            if is_missing(cell) {
-                missing += 1;
-            } else {
-                slow.push(row);
-            }
-        }
-    }
-    let mut numbers = rows - missing - slow.len();
-    let mut parsed = Parsed {
-        metrics: Vec::new(),
-        errors: None,
-        decimals,
-        numbers,
-        missing,
-        unreadable: 0,
-        problem: None,
-        notes: Vec::new(),
-    };
-    if slow.is_empty()
-        && !(options.decimal == Some(number::DecimalMark::Comma)
-            && evidence.three_decimals + evidence.decimal_points > 0)
-    {
-        parsed.metrics = vec![first];
-        return parsed;
-    }
-
-    for &row in &slow {
-        number::observe(raw.cell(row, column), &mut evidence);
-    }
-    let strict = options.decimal.is_some();
-    let (mark, unclear) = match (options.decimal, evidence.mark()) {
-        (Some(mark), _) => (Some(mark), None),
-        (None, Ok(mark)) => (Some(mark), None),
-        (None, Err(reason)) => (None, Some(reason)),
-    };
-    let mut problem: Option<(usize, String, &'static str)> = None;
-    let mut report = |row: usize, reason: &'static str| {
-        if problem.as_ref().is_none_or(|(known, _, _)| row < *known) {
-            problem = Some((row, raw.cell(row, column).trim().to_owned(), reason));
-        }
-    };
-    if mark == Some(number::DecimalMark::Comma) {
-        // What was read as plain has a point: a thousand, or a contradiction.
-        for row in 0..rows {
-            let cell = raw.cell(row, column).trim();
-            if let Some((_, digits)) = parse_plain(cell)
-                && digits > 0
-            {
-                slow.push(row);
-                numbers -= 1;
-            }
-        }
-        slow.sort_unstable();
-    }
-
-    let mut cells: Vec<(usize, Vec<Option<number::Number>>)> = Vec::with_capacity(slow.len());
-    let mut half_missing = 0usize;
-    for &row in &slow {
-        match number::parse(raw.cell(row, column), mark, strict, options.parentheses) {
-            Cell::Missing => parsed.missing += 1,
-            Cell::Metrics(metrics) => {
-                if metrics.len() > 1 && metrics.iter().any(Option::is_none) {
-                    half_missing += 1;
-                    parsed.missing += 1;
-                } else {
-                    numbers += 1;
-                    cells.push((row, metrics));
-                }
-            }
-            Cell::Unreadable(reason) => {
-                parsed.unreadable += 1;
-                report(row, reason);
-            }
-            Cell::Ambiguous(reason) => {
-                numbers += 1;
-                report(row, unclear.unwrap_or(reason));
-            }
-        }
-    }
-    // A point with three digits that the column's commas make unclear.
-    if let Some(reason) = unclear
-        && problem_is_none(&problem)
-        && evidence.unclear_commas == 0
-        && let Some(row) =
-            (0..rows).find(|&row| parse_plain(raw.cell(row, column).trim()).is_some_and(|(_, digits)| digits == 3))
-    {
-        problem = Some((row, raw.cell(row, column).trim().to_owned(), reason));
-    }
-
-    let width = cells.iter().map(|(_, metrics)| metrics.len()).max().unwrap_or(1).max(1);
-    let plain_rows = numbers > cells.len() + usize::from(problem.is_some());
-    if width > 1 && problem.is_none() {
-        let odd = cells
-            .iter()
-            .find(|(_, metrics)| metrics.len() != width)
-            .map(|(row, _)| *row)
-            .or(plain_first.filter(|_| plain_rows));
-        if let Some(row) = odd {
-            problem = Some((
-                row,
-                raw.cell(row, column).trim().to_owned(),
-                "other cells of the column have several metrics",
-            ));
-        }
-    }
-    parsed.metrics = vec![first];
-    parsed.metrics.resize_with(width, || vec![f64::NAN; rows]);
-    let mut errors = vec![f64::NAN; rows];
-    let (mut error_count, mut percents, mut marked_above_one) = (0usize, 0usize, false);
-    for (row, metrics) in &cells {
-        for (index, number) in metrics.iter().enumerate() {
-            let Some(number) = number else { continue };
-            parsed.metrics[index][*row] = number.value;
-            parsed.decimals = parsed.decimals.max(number.decimals);
-            percents += usize::from(number.percent);
-            marked_above_one |= number.percent && number.value.abs() > 1.0;
-            if let Some(error) = number.error {
-                errors[*row] = error;
-                error_count += 1;
-            }
-        }
-    }
-    if error_count > 0 {
-        parsed
-            .notes
-            .push(format!("{error_count} of {numbers} scores have an error (±)"));
-        parsed.errors = Some(errors);
-    }
-    if percents > 0 && problem.is_none() {
-        let fraction = (0..rows).find(|&row| {
-            let value = parsed.metrics[0][row];
-            value > 0.0 && value <= 1.0 && !raw.cell(row, column).contains('%')
-        });
-        match fraction {
-            Some(row) if marked_above_one => {
-                problem = Some((
-                    row,
-                    raw.cell(row, column).trim().to_owned(),
-                    "other cells are percentages, this one may be a fraction",
-                ));
-            }
-            _ => parsed.notes.push("percent signs, taken off".to_owned()),
-        }
-    }
-    if half_missing > 0 {
-        parsed.notes.push(format!(
-            "{half_missing} cells have only some of their metrics and count as missing"
-        ));
-    }
-    if evidence.footnotes > 0 {
-        parsed
-            .notes
-            .push(format!("footnote marks on {} cells, taken off", evidence.footnotes));
-    }
-    let resolved_commas = evidence.decimal_commas
-        + if mark == Some(number::DecimalMark::Comma) {
-            evidence.unclear_commas
-        } else {
-            0
-        };
-    if resolved_commas > 0 && problem.is_none() {
-        let mixed = if evidence.decimal_points > 0 && mark != Some(number::DecimalMark::Comma) {
-            ", and others decimal points"
-        } else {
-            ""
-        };
-        parsed
-            .notes
-            .push(format!("{resolved_commas} cells have decimal commas{mixed}"));
-    }
-    let thousands = evidence.thousands_commas
-        + evidence.thousands_points
-        + if mark == Some(number::DecimalMark::Point) {
-            evidence.unclear_commas
-        } else {
-            0
-        };
-    if thousands > 0 && problem.is_none() {
-        parsed
-            .notes
-            .push(format!("{thousands} cells have thousands separators"));
-    }
-    parsed.numbers = numbers;
-    parsed.problem = problem;
-    parsed
-}
-
-fn problem_is_none<T>(problem: &Option<T>) -> bool {
-    problem.is_none()
 }
 
 fn hint(reason: &str, name: &str) -> String {

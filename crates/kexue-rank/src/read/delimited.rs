@@ -39,7 +39,10 @@ pub(crate) fn read(file: &str, text: &str, delimiter: Option<u8>) -> Result<RawT
         let Some(table) = &mut table else {
             let columns = record.iter().map(|name| RawColumn::named(clean_name(name))).collect();
             let mut new = RawTable::new(file, columns);
-            new.reserve(text.len());
+            // Lines are about as long as the first ones.
+            let start = sample(text);
+            let lines = start.lines().count().max(1);
+            new.reserve(text.len() / (start.len() / lines).max(1) + 1);
             table = Some(new);
             continue;
         };

@@ -3,6 +3,7 @@
 //! A reader guesses which column is what and says so in [`Table::notes`]; every guess can be replaced by a field of
 //! [`Options`]. What can be read in two ways is an error that names the line and the column.
 
+mod cells;
 mod columns;
 mod delimited;
 mod json;

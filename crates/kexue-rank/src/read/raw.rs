@@ -1,5 +1,8 @@
 //! A table as text: what every reader produces, and what [`super::columns`] makes sense of.
 
+use std::borrow::Cow;
+
+use crate::number::{is_missing, parse_plain};
 use crate::table::Direction;
 
 /// What a column is for, where its format says so.
@@ -29,7 +32,28 @@ impl RawColumn {
     }
 }
 
-/// Cells in row order, all in one buffer.
+/// The cells of a column: plain numbers as numbers, everything else as text.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct RawCells {
+    /// `values[row]`, NaN for cells that are text.
+    pub values: Vec<f64>,
+    /// `decimals[row]`, [`TEXT`] for cells that are text.
+    pub decimals: Vec<u8>,
+    /// Row, start and end in the table's text of the cells that are text, by row.
+    texts: Vec<(usize, usize, usize)>,
+}
+
+/// Stands for the decimals of a cell that is text.
+pub(crate) const TEXT: u8 = u8::MAX;
+
+impl RawCells {
+    /// Rows of the cells that are not plain numbers.
+    pub fn text_rows(&self) -> impl Iterator<Item = usize> + '_ {
+        self.texts.iter().map(|(row, _, _)| *row)
+    }
+}
+
+/// A table before anyone knows what its columns are.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct RawTable {
     pub file: String,
@@ -37,29 +61,48 @@ pub(crate) struct RawTable {
     /// Line of each row, 0 where there are none.
     pub lines: Vec<u64>,
     pub notes: Vec<String>,
+    pub cells: Vec<RawCells>,
     text: String,
-    ends: Vec<usize>,
 }
 
 impl RawTable {
     pub fn new(file: &str, columns: Vec<RawColumn>) -> Self {
+        let cells = vec![RawCells::default(); columns.len()];
         Self {
             file: file.to_owned(),
             columns,
+            cells,
             ..Self::default()
         }
     }
 
-    pub fn reserve(&mut self, bytes: usize) {
-        self.text.reserve(bytes);
+    pub fn reserve(&mut self, rows: usize) {
+        self.lines.reserve(rows);
+        for cells in &mut self.cells {
+            cells.values.reserve(rows);
+            cells.decimals.reserve(rows);
+        }
     }
 
     /// Appends a row; it is filled up or cut to the number of columns.
     pub fn push_row<'a>(&mut self, line: u64, cells: impl IntoIterator<Item = &'a str>) {
-        let mut cells = cells.into_iter();
-        for _ in 0..self.columns.len() {
-            self.text.push_str(cells.next().unwrap_or(""));
-            self.ends.push(self.text.len());
+        let row = self.lines.len();
+        let mut texts = cells.into_iter();
+        for cells in &mut self.cells {
+            let text = texts.next().unwrap_or("").trim();
+            match parse_plain(text) {
+                Some((value, decimals)) => {
+                    cells.values.push(value);
+                    cells.decimals.push(decimals);
+                }
+                None => {
+                    let start = self.text.len();
+                    self.text.push_str(text);
+                    cells.values.push(f64::NAN);
+                    cells.decimals.push(TEXT);
+                    cells.texts.push((row, start, self.text.len()));
+                }
+            }
         }
         self.lines.push(line);
     }
@@ -68,10 +111,21 @@ impl RawTable {
         self.lines.len()
     }
 
-    pub fn cell(&self, row: usize, column: usize) -> &str {
-        let index = row * self.columns.len() + column;
-        let start = if index == 0 { 0 } else { self.ends[index - 1] };
-        &self.text[start..self.ends[index]]
+    /// The text of a cell, as it was or, for a plain number, as good as it was.
+    pub fn cell(&self, row: usize, column: usize) -> Cow<'_, str> {
+        let cells = &self.cells[column];
+        if cells.decimals[row] != TEXT {
+            return Cow::Owned(format!("{:.*}", usize::from(cells.decimals[row]), cells.values[row]));
+        }
+        match cells.texts.binary_search_by_key(&row, |(row, _, _)| *row) {
+            Ok(index) => Cow::Borrowed(&self.text[cells.texts[index].1..cells.texts[index].2]),
+            Err(_) => Cow::Borrowed(""),
+        }
+    }
+
+    /// Whether a cell says that there is no score.
+    pub fn is_missing(&self, row: usize, column: usize) -> bool {
+        self.cells[column].decimals[row] == TEXT && is_missing(&self.cell(row, column))
     }
 }
 
