@@ -2,6 +2,7 @@
 
 #![forbid(unsafe_code)]
 
+mod area;
 pub mod check;
 pub mod error;
 pub mod flips;

@@ -7,6 +7,12 @@ pub(crate) struct LogSum {
     pub slope: f64,
 }
 
+/// A sum of which the logarithm is a convex function of the exponent.
+pub(crate) trait LogConvex {
+    /// The logarithm of the sum, and its slope.
+    fn log_sum(&self, exponent: f64) -> LogSum;
+}
+
 /// Logarithms, falling, and their weights, which sum to 1.
 #[derive(Clone, Copy)]
 pub(crate) struct Terms<'a> {
@@ -16,9 +22,8 @@ pub(crate) struct Terms<'a> {
 
 const LANES: usize = 8;
 
-impl Terms<'_> {
-    /// The logarithm of the sum of the powers, and its slope.
-    pub fn log_sum(self, exponent: f64) -> LogSum {
+impl LogConvex for Terms<'_> {
+    fn log_sum(&self, exponent: f64) -> LogSum {
         let (Some(&top), Some(&bottom)) = (self.logs.first(), self.logs.last()) else {
             return LogSum {
                 value: f64::NAN,
@@ -44,7 +49,9 @@ impl Terms<'_> {
             slope: extreme + moment / sum,
         }
     }
+}
 
+impl Terms<'_> {
     /// `Σ w f(u − from)` and `Σ w f(u − from) (u − from)`.
     #[inline(always)]
     fn sums(self, from: f64, f: impl Fn(f64) -> f64) -> (f64, f64) {

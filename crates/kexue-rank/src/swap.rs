@@ -13,10 +13,14 @@
 //!   D inside. An interval is closed when D cannot reach zero, or has opposite signs at its ends and a slope that cannot change
 //!   sign: then it holds one zero, which is refined. Otherwise it is halved. Beyond the exponents at which the largest or the
 //!   smallest score outweighs all others together there are no zeros.
+//! - **Close systems**, for which P and N differ by little and the above would halve for long, are decided in the same way with
+//!   the integrals of F where it is positive and where it is negative ([`crate::area`]) in the place of P and N: these do not
+//!   overlap, however close the scores are. This is slower by the evaluation, and always right; the sums of powers are the fast path.
 
 use std::cmp::Ordering;
 
-use crate::power_sum::{LogSum, Terms};
+use crate::area::Area;
+use crate::power_sum::{LogConvex, LogSum, Terms};
 
 /// How two systems compare under the power means of all exponents.
 #[derive(Clone, Debug, PartialEq)]
@@ -149,248 +153,218 @@ impl Profile {
 
 /// Compares two systems at all exponents.
 pub fn compare(first: &Profile, second: &Profile) -> Comparison {
-    let comparable = first.equal_weights && second.equal_weights && first.logs.len() == second.logs.len();
-    if comparable {
+    if first.equal_weights && second.equal_weights && first.logs.len() == second.logs.len() {
         // With equal weights F changes sign where the sorted scores do.
-        let (mut above, mut below) = (false, false);
+        let (mut above, mut below, mut changes) = (Ordering::Equal, Ordering::Equal, 0);
         for (a, b) in first.logs.iter().zip(&second.logs) {
-            above |= a > b;
-            below |= a < b;
+            let now = order(*a, *b);
+            if now != Ordering::Equal {
+                changes += usize::from(now == below.reverse());
+                above = if above == Ordering::Equal { now } else { above };
+                below = now;
+            }
         }
-        if !(above && below) {
+        let settled = |dominance| Comparison {
+            below,
+            swaps: Vec::new(),
+            dominance,
+        };
+        if changes == 0 {
+            return settled(true);
+        }
+        if first.clearly_above(second) || second.clearly_above(first) {
+            return settled(false);
+        }
+        let pair = Pair {
+            positive: first.terms(),
+            negative: second.terms(),
+        };
+        let known: [Value; GRID.len()] = std::array::from_fn(|index| Value {
+            exponent: GRID[index],
+            difference: first.grid[index].value - second.grid[index].value,
+            positive_slope: first.grid[index].slope,
+            negative_slope: second.grid[index].slope,
+        });
+        let swaps = if changes == 1 {
+            only_zero(&pair, &known, above).map(|zero| vec![zero])
+        } else {
+            zeros(&pair, &known)
+        };
+        if let Some(swaps) = swaps {
             return Comparison {
-                below: above.cmp(&below),
+                below,
+                swaps: rounded(swaps),
+                dominance: false,
+            };
+        }
+    }
+    compare_areas(first, second)
+}
+
+/// Compares by the areas of F: any two systems, whatever their weights and however close.
+fn compare_areas(first: &Profile, second: &Profile) -> Comparison {
+    let (positive, negative) = Area::of_running_sums(&merge(first.terms(), second.terms()));
+    let (ahead, behind) = match (positive.ends(), negative.ends()) {
+        (Some(ahead), Some(behind)) => (ahead, behind),
+        (ahead, behind) => {
+            return Comparison {
+                below: ahead.is_some().cmp(&behind.is_some()),
                 swaps: Vec::new(),
                 dominance: true,
             };
         }
-        if first.clearly_above(second) || second.clearly_above(first) {
-            let below = if first.means[0] > second.means[0] {
-                Ordering::Greater
+    };
+    let pair = Pair { positive, negative };
+    let (left, right) = (pair.at(-1.0), pair.at(1.0));
+    let mut swaps = Vec::new();
+    close_interval(&pair, left, right, &mut swaps, u32::MAX);
+    for (mut inner, side) in [(left, -1.0), (right, 1.0)] {
+        let reach = |(top, bottom): (f64, f64)| if side > 0.0 { top } else { -bottom };
+        // Far out the system that reaches farther leads, and its slope is beyond all that the other's can ever be.
+        let settled = |value: &Value| {
+            if reach(ahead) > reach(behind) {
+                value.difference > 0.0 && side * value.positive_slope >= reach(behind)
             } else {
-                Ordering::Less
-            };
-            return Comparison {
-                below,
-                swaps: Vec::new(),
-                dominance: false,
-            };
-        }
-    }
-    let pair = Pair {
-        positive: first.terms(),
-        negative: second.terms(),
-    };
-    match pair.ends() {
-        Some(ends) if comparable => {
-            let changes = quantile_changes(&first.logs, &second.logs);
-            let known: [Value; GRID.len()] = std::array::from_fn(|index| Value {
-                exponent: GRID[index],
-                difference: first.grid[index].value - second.grid[index].value,
-                positive_slope: first.grid[index].slope,
-                negative_slope: second.grid[index].slope,
-            });
-            let swaps = zeros(&pair, &known, changes, &ends);
-            Comparison {
-                below: ends.below,
-                swaps,
-                dominance: false,
+                value.difference < 0.0 && side * value.negative_slope >= reach(ahead)
             }
+        };
+        while !settled(&inner) && inner.exponent.abs() < FARTHEST {
+            let outer = pair.at(2.0 * inner.exponent);
+            let (low, high) = if side < 0.0 { (outer, inner) } else { (inner, outer) };
+            close_interval(&pair, low, high, &mut swaps, u32::MAX);
+            inner = outer;
         }
-        _ => compare_merged(first, second),
     }
-}
-
-/// The general case: weights differ, or what both have at an end would hide there, in rounding, what they differ by. Then what both
-/// have is taken out of both.
-fn compare_merged(first: &Profile, second: &Profile) -> Comparison {
-    let terms = merge(first.terms(), second.terms());
-    let side = |sign: f64| -> (Vec<f64>, Vec<f64>) {
-        let total: f64 = terms.iter().map(|(_, c)| (c * sign).max(0.0)).sum();
-        terms
-            .iter()
-            .filter(|(_, c)| c * sign > 0.0)
-            .map(|(u, c)| (*u, c * sign / total))
-            .unzip()
-    };
-    let (positive, negative) = (side(1.0), side(-1.0));
-    let pair = Pair {
-        positive: Terms {
-            logs: &positive.0,
-            weights: &positive.1,
-        },
-        negative: Terms {
-            logs: &negative.0,
-            weights: &negative.1,
-        },
-    };
-    let Some(ends) = pair.ends() else {
-        return Comparison {
-            below: Ordering::Equal,
-            swaps: Vec::new(),
-            dominance: true,
-        };
-    };
-    let changes = sign_changes(&terms);
-    if changes == 0 {
-        return Comparison {
-            below: ends.below,
-            swaps: Vec::new(),
-            dominance: true,
-        };
-    }
-    let known = GRID.map(|exponent| pair.at(exponent));
     Comparison {
-        below: ends.below,
-        swaps: zeros(&pair, &known, changes, &ends),
+        // The lowest score decides far below zero: it is the other's where F is positive down to it.
+        below: behind.1.total_cmp(&ahead.1),
+        swaps: rounded(swaps),
         dominance: false,
     }
 }
 
-/// What is known of two systems far from zero.
-struct Ends {
-    /// The orders of the means far below and far above zero.
-    below: Ordering,
-    above: Ordering,
-    /// Exponents beyond which there is no swap.
-    lowest: f64,
-    highest: f64,
+/// Exponents in rising order, without what rounding adds to 0 or 1.
+fn rounded(mut exponents: Vec<f64>) -> Vec<f64> {
+    exponents
+        .iter_mut()
+        .for_each(|exponent| *exponent = (*exponent * 1e12).round() / 1e12 + 0.0);
+    exponents.sort_unstable_by(f64::total_cmp);
+    exponents
 }
 
-/// Changes of sign of F, for scores of equal weight: those of the differences of the sorted scores.
-fn quantile_changes(first: &[f64], second: &[f64]) -> usize {
-    let (mut sign, mut changes) = (0i8, 0);
-    for (a, b) in first.iter().zip(second) {
-        let now = i8::from(a > b) - i8::from(a < b);
-        changes += usize::from(now * sign < 0);
-        sign = if now == 0 { sign } else { now };
+/// The order of two logarithms, equal if they differ by no more than the rounding of a score.
+fn order(first: f64, second: f64) -> Ordering {
+    const ROUNDING: f64 = 4e-15;
+    if (first - second).abs() <= ROUNDING {
+        Ordering::Equal
+    } else {
+        first.total_cmp(&second)
     }
-    changes
 }
 
-fn order(value: f64) -> Ordering {
-    value.partial_cmp(&0.0).unwrap_or(Ordering::Equal)
-}
-
-/// Both systems' terms in falling order of the logarithm; equal logarithms are one term, and cancelled terms are gone.
+/// Both systems' terms in falling order of the logarithm; equal logarithms are one term.
 fn merge(first: Terms<'_>, second: Terms<'_>) -> Vec<(f64, f64)> {
     let mut out: Vec<(f64, f64)> = Vec::with_capacity(first.logs.len() + second.logs.len());
-    let term = |terms: Terms<'_>, index: usize| Some((*terms.logs.get(index)?, *terms.weights.get(index)?));
     let (mut i, mut j) = (0, 0);
     loop {
-        let (a, b) = (term(first, i), term(second, j));
-        let (log, coefficient) = match (a, b) {
-            (Some((u, w)), Some((v, x))) if u == v => {
-                i += 1;
-                j += 1;
-                (u, w - x)
-            }
-            (Some((u, w)), Some((v, _))) if u > v => {
-                i += 1;
-                (u, w)
-            }
-            (Some((u, w)), None) => {
-                i += 1;
-                (u, w)
-            }
-            (_, Some((v, x))) => {
-                j += 1;
-                (v, -x)
-            }
+        let side = match (first.logs.get(i), second.logs.get(j)) {
+            (Some(a), Some(b)) => order(*a, *b),
+            (Some(_), None) => Ordering::Greater,
+            (None, Some(_)) => Ordering::Less,
             (None, None) => return out,
         };
+        let (mut log, mut coefficient) = (f64::NAN, 0.0);
+        if side != Ordering::Greater {
+            (log, coefficient) = (second.logs[j], -second.weights[j]);
+            j += 1;
+        }
+        if side != Ordering::Less {
+            log = first.logs[i];
+            coefficient += first.weights[i];
+            i += 1;
+        }
         match out.last_mut() {
-            Some(last) if last.0 == log => {
-                last.1 += coefficient;
-                if last.1.abs() < 1e-14 {
-                    out.pop();
-                }
-            }
-            _ if coefficient.abs() >= 1e-14 => out.push((log, coefficient)),
-            _ => {}
+            Some(last) if last.0 == log => last.1 += coefficient,
+            _ => out.push((log, coefficient)),
         }
     }
 }
 
-/// Changes of sign of F, the running sum of the coefficients from the top.
-fn sign_changes(terms: &[(f64, f64)]) -> usize {
-    let mut sum = 0.0f64;
-    let mut sign = 0i8;
-    let mut changes = 0;
-    // The last sum is that of all coefficients: zero.
-    for (_, coefficient) in &terms[..terms.len() - 1] {
-        sum += coefficient;
-        if sum.abs() < 1e-13 {
-            continue;
-        }
-        let now = if sum > 0.0 { 1 } else { -1 };
-        changes += usize::from(sign == -now);
-        sign = now;
-    }
-    changes
+/// Two sums of which the logarithms are convex.
+struct Pair<S> {
+    positive: S,
+    negative: S,
 }
 
-/// The positive and the negative terms, each with coefficients summing to 1.
-struct Pair<'a> {
-    positive: Terms<'a>,
-    negative: Terms<'a>,
-}
-
-/// P and N at an exponent.
+/// The logarithms of both sums at an exponent.
 #[derive(Clone, Copy)]
 struct Value {
     exponent: f64,
-    /// ln P − ln N
+    /// D: the logarithm of the positive sum less that of the negative.
     difference: f64,
-    /// Slopes of ln P and ln N.
+    /// Slopes of the two logarithms.
     positive_slope: f64,
     negative_slope: f64,
 }
 
+/// A value and a slope of a function whose zero is sought.
+#[derive(Clone, Copy)]
+struct Point {
+    at: f64,
+    value: f64,
+    slope: f64,
+}
+
 impl Value {
-    /// A number with the sign of the difference of the means: D(p)/p, and its limit at 0.
+    /// The derivative of D.
+    fn slope(&self) -> f64 {
+        self.positive_slope - self.negative_slope
+    }
+
+    /// The difference of the logarithms of the means, for sums of powers: D/p, and its limit at 0.
     fn lead(&self) -> f64 {
         if self.exponent == 0.0 {
-            self.positive_slope - self.negative_slope
+            self.slope()
         } else {
             self.difference / self.exponent
         }
     }
 
-    /// The derivative of D.
-    fn slope(&self) -> f64 {
-        self.positive_slope - self.negative_slope
+    /// The order of the means, for sums of powers; `None` if rounding may have made it.
+    fn order(&self) -> Option<Ordering> {
+        const NOISE: f64 = 1e-11;
+        let size = self.positive_slope.abs() + self.negative_slope.abs();
+        let noise = if self.exponent == 0.0 {
+            size
+        } else {
+            1.0 / self.exponent.abs() + size
+        };
+        let lead = self.lead();
+        (lead.abs() > NOISE * noise).then(|| lead.total_cmp(&0.0))
+    }
+
+    /// D.
+    fn point(&self) -> Point {
+        Point {
+            at: self.exponent,
+            value: self.difference,
+            slope: self.slope(),
+        }
+    }
+
+    /// D/p.
+    fn lead_point(&self) -> Point {
+        let lead = self.lead();
+        Point {
+            at: self.exponent,
+            value: lead,
+            // Not known at 0, where nothing is lost by not knowing it.
+            slope: (self.slope() - lead) / self.exponent,
+        }
     }
 }
 
-impl Pair<'_> {
-    /// Far from zero; `None` if both have the same score at an end, or none.
-    fn ends(&self) -> Option<Ends> {
-        let extremes = |terms: Terms<'_>| {
-            let last = terms.logs.len().checked_sub(1)?;
-            Some([
-                (terms.logs[0], terms.weights[0]),
-                (terms.logs[last], terms.weights[last]),
-            ])
-        };
-        let ([top_a, bottom_a], [top_b, bottom_b]) = (extremes(self.positive)?, extremes(self.negative)?);
-        if top_a.0 == top_b.0 || bottom_a.0 == bottom_b.0 {
-            return None;
-        }
-        // The extreme term alone outweighs all of the other's, whose weights sum to 1, from an exponent on.
-        let bound = |weight: f64, gap: f64| (-weight.ln() / gap.abs()).clamp(1.0, 1e15);
-        let owner = |a: (f64, f64), b: (f64, f64), a_owns: bool| if a_owns { a.1 } else { b.1 };
-        Some(Ends {
-            below: bottom_a.0.total_cmp(&bottom_b.0),
-            above: top_a.0.total_cmp(&top_b.0),
-            lowest: -bound(
-                owner(bottom_a, bottom_b, bottom_a.0 < bottom_b.0),
-                bottom_a.0 - bottom_b.0,
-            ),
-            highest: bound(owner(top_a, top_b, top_a.0 > top_b.0), top_a.0 - top_b.0),
-        })
-    }
-
+impl<S: LogConvex> Pair<S> {
     fn at(&self, exponent: f64) -> Value {
         let (positive, negative) = (self.positive.log_sum(exponent), self.negative.log_sum(exponent));
         Value {
@@ -402,96 +376,133 @@ impl Pair<'_> {
     }
 }
 
-/// All zeros of the lead.
-fn zeros(pair: &Pair<'_>, known: &[Value; GRID.len()], changes: usize, ends: &Ends) -> Vec<f64> {
-    if changes == 1 {
-        // One change of sign, one swap: it is where the lead changes sign.
-        let leads = known.map(|value| order(value.lead()));
-        if let Some(index) = (0..GRID.len()).find(|&index| leads[index] == Ordering::Equal) {
-            return vec![GRID[index]];
-        }
-        return match (0..GRID.len()).find(|&index| leads[index] == ends.above) {
-            Some(0) => vec![far_zero(pair, known[0], ends.below)],
-            Some(index) => vec![refine(pair, known[index - 1], known[index])],
-            None => vec![far_zero(pair, known[GRID.len() - 1], ends.above)],
-        };
-    }
+/// Exponents beyond this are not looked at.
+const FARTHEST: f64 = 1e15;
 
+/// The zero of the lead of sums of powers if there is exactly one, above which the order is `above`; `None` if the systems are too
+/// close for it.
+fn only_zero(pair: &Pair<Terms<'_>>, known: &[Value; GRID.len()], above: Ordering) -> Option<f64> {
+    let refined = |low: Value, high: Value| {
+        if low.exponent < 0.0 && high.exponent > 0.0 || low.exponent == 0.0 || high.exponent == 0.0 {
+            refine(low.lead_point(), high.lead_point(), |p| pair.at(p).lead_point())
+        } else {
+            refine(low.point(), high.point(), |p| pair.at(p).point())
+        }
+    };
+    // The order changes between two neighbours of which both are certain.
+    let turned = known.iter().position(|value| value.order() == Some(above));
+    match turned {
+        Some(index) if index > 0 => {
+            known[index - 1].order()?;
+            return Some(refined(known[index - 1], known[index]));
+        }
+        Some(_) | None => {}
+    }
+    // Or beyond them, where the highest or the lowest score decides at last.
+    let (mut inner, target) = match turned {
+        Some(_) => (known[0], above.reverse()),
+        None => (known[GRID.len() - 1], above),
+    };
+    inner.order()?;
+    loop {
+        let outer = pair.at(2.0 * inner.exponent);
+        if outer.order()? == target {
+            let (low, high) = if outer.exponent < inner.exponent {
+                (outer, inner)
+            } else {
+                (inner, outer)
+            };
+            return Some(refined(low, high));
+        }
+        if outer.exponent.abs() > FARTHEST {
+            return None;
+        }
+        inner = outer;
+    }
+}
+
+/// All zeros of the lead of sums of powers; `None` if the systems are too close for it.
+fn zeros(pair: &Pair<Terms<'_>>, known: &[Value; GRID.len()]) -> Option<Vec<f64>> {
+    /// Halvings of an interval before the systems count as close.
+    const HALVINGS: u32 = 10;
+    if known.iter().any(|value| value.order().is_none()) {
+        return None;
+    }
+    let (lowest, highest) = pair.reach()?;
     let mut found = Vec::new();
-    // Outward from the two exponents next to zero, and beyond the grid as far as zeros can be.
+    let mut close = |low: Value, high: Value| close_interval(pair, low, high, &mut found, HALVINGS).then_some(());
     for index in 0..GRID.len() - 1 {
         if index + 1 != ZERO && index != ZERO {
-            close_interval(pair, known[index], known[index + 1], &mut found);
+            close(known[index], known[index + 1])?;
         }
     }
-    if ends.lowest < GRID[0] {
-        close_interval(pair, pair.at(ends.lowest), known[0], &mut found);
+    if lowest < GRID[0] {
+        close(pair.at(lowest), known[0])?;
     }
-    if ends.highest > GRID[GRID.len() - 1] {
-        close_interval(pair, known[GRID.len() - 1], pair.at(ends.highest), &mut found);
+    if highest > GRID[GRID.len() - 1] {
+        close(known[GRID.len() - 1], pair.at(highest))?;
     }
 
     // D has a zero at p = 0 that is no swap, so there the lead D/p is enclosed: it is the mean slope of D from 0 to p.
     let zero = known[ZERO];
-    let mut near = [zero; 2];
-    for (side, mut outer) in [(0, known[ZERO - 1]), (1, known[ZERO + 1])] {
-        loop {
-            let (low, high) = if side == 0 { (outer, zero) } else { (zero, outer) };
-            let least = low.positive_slope - high.negative_slope;
-            let most = high.positive_slope - low.negative_slope;
-            if least > 0.0 || most < 0.0 || outer.exponent.abs() < INNERMOST {
+    for mut outer in [known[ZERO - 1], known[ZERO + 1]] {
+        let ordered = |a: Value, b: Value| if a.exponent < b.exponent { (a, b) } else { (b, a) };
+        for halving in 0.. {
+            let (low, high) = ordered(outer, zero);
+            let (least, most) = slopes(low, high);
+            if least > 0.0 || most < 0.0 {
                 break;
             }
+            if halving == HALVINGS {
+                return None;
+            }
             let inner = pair.at(0.5 * outer.exponent);
-            let (low, high) = if side == 0 { (outer, inner) } else { (inner, outer) };
-            close_interval(pair, low, high, &mut found);
+            inner.order()?;
+            let (low, high) = ordered(outer, inner);
+            close(low, high)?;
             outer = inner;
         }
-        near[side] = outer;
     }
-    // What is left around zero holds one swap if the orders on its two sides differ.
-    if order(near[0].lead()) != order(near[1].lead()) {
-        found.push(refine(pair, near[0], near[1]));
-    }
-    found.sort_unstable_by(f64::total_cmp);
-    found
+    Some(found)
 }
 
-/// The zero beyond the grid, where the order at last is `target`.
-fn far_zero(pair: &Pair<'_>, from: Value, target: Ordering) -> f64 {
-    let mut near = from;
-    loop {
-        let far = pair.at(2.0 * near.exponent);
-        if order(far.lead()) == target {
-            let (low, high) = if far.exponent < near.exponent {
-                (far, near)
-            } else {
-                (near, far)
-            };
-            return refine(pair, low, high);
-        }
-        // The extreme terms decide at a finite exponent; the limit only guards against rounding.
-        if far.exponent.abs() > 1e15 {
-            return far.exponent;
-        }
-        near = far;
+impl Pair<Terms<'_>> {
+    /// Exponents below and above which there are no zeros; `None` if both have the same score at an end, or none.
+    fn reach(&self) -> Option<(f64, f64)> {
+        // The extreme term alone outweighs all of the other's, whose weights sum to 1, from an exponent on.
+        let bound = |a: (f64, f64), b: (f64, f64), leader: Ordering| {
+            let order = order(a.0, b.0);
+            let weight = if order == leader { a.1 } else { b.1 };
+            (order != Ordering::Equal).then(|| (-weight.ln() / (a.0 - b.0).abs()).clamp(1.0, FARTHEST))
+        };
+        let (a, b) = (self.positive, self.negative);
+        let first = |terms: Terms<'_>| Some((*terms.logs.first()?, *terms.weights.first()?));
+        let last = |terms: Terms<'_>| Some((*terms.logs.last()?, *terms.weights.last()?));
+        let lowest = bound(last(a)?, last(b)?, Ordering::Less)?;
+        let highest = bound(first(a)?, first(b)?, Ordering::Greater)?;
+        Some((-lowest, highest))
     }
 }
 
-/// Exponents nearer to zero than this are told apart by the sign at their two sides only.
-const INNERMOST: f64 = 1e-7;
+/// What the slope of D lies between, from one exponent to a higher one: the slopes of both logarithms rise.
+fn slopes(low: Value, high: Value) -> (f64, f64) {
+    (
+        low.positive_slope - high.negative_slope,
+        high.positive_slope - low.negative_slope,
+    )
+}
 
-/// Finds the zeros of D inside an interval that does not hold p = 0.
-fn close_interval(pair: &Pair<'_>, low: Value, high: Value, found: &mut Vec<f64>) {
+/// Finds the zeros of D inside an interval, for sums of powers one that does not hold p = 0; `false` if so many halvings are not
+/// enough.
+fn close_interval<S: LogConvex>(pair: &Pair<S>, low: Value, high: Value, found: &mut Vec<f64>, halvings: u32) -> bool {
     let width = high.exponent - low.exponent;
-    let least = low.positive_slope - high.negative_slope;
-    let most = high.positive_slope - low.negative_slope;
+    let (least, most) = slopes(low, high);
     let (left, right) = (low.difference, high.difference);
     let narrow = width < 1e-9 * (1.0 + low.exponent.abs());
     if (left > 0.0) != (right > 0.0) {
         if least > 0.0 || most < 0.0 || narrow {
-            found.push(refine(pair, low, high));
-            return;
+            found.push(refine(low.point(), high.point(), |p| pair.at(p).point()));
+            return true;
         }
     } else {
         // The two lines that D cannot cross meet at the nearest that it can come to zero.
@@ -508,78 +519,58 @@ fn close_interval(pair: &Pair<'_>, low: Value, high: Value, found: &mut Vec<f64>
         };
         // Two zeros closer than this swap nothing that anyone could see.
         if nearest > 0.0 || narrow {
-            return;
+            return true;
         }
     }
+    if halvings == 0 {
+        return false;
+    }
     let middle = pair.at(0.5 * (low.exponent + high.exponent));
-    close_interval(pair, low, middle, found);
-    close_interval(pair, middle, high, found);
+    close_interval(pair, low, middle, found, halvings - 1) && close_interval(pair, middle, high, found, halvings - 1)
 }
 
-/// The zero of the lead between two exponents at which it has opposite signs: Newton's method on D, and on the lead itself where
-/// p = 0 is near, kept inside by halving.
-fn refine(pair: &Pair<'_>, low: Value, high: Value) -> f64 {
+/// The zero of a function between two points at which it has opposite signs: Newton's method, kept inside by halving.
+fn refine(low: Point, high: Point, function: impl Fn(f64) -> Point) -> f64 {
     let (mut low, mut high) = (low, high);
-    let sign = low.lead() > 0.0;
-    let around_zero = low.exponent < 0.0 && high.exponent > 0.0 || low.exponent == 0.0 || high.exponent == 0.0;
-    let mut at = if around_zero {
-        let (left, right) = (low.lead(), high.lead());
-        low.exponent + (high.exponent - low.exponent) * left / (left - right)
-    } else {
-        cubic_zero(low, high)
-    };
+    let sign = low.value > 0.0;
+    let mut at = cubic_zero(low, high);
     let mut last_width = f64::INFINITY;
     for round in 0..200 {
-        let width = high.exponent - low.exponent;
+        let width = high.at - low.at;
         // Newton's steps come from one side; if they do not shrink the bracket, halve it now and then.
-        let inside = at > low.exponent && at < high.exponent;
+        let inside = at > low.at && at < high.at;
         if !inside || round % 8 == 7 && width > 0.25 * last_width {
-            at = 0.5 * (low.exponent + high.exponent);
+            at = 0.5 * (low.at + high.at);
         }
         if round % 8 == 7 {
             last_width = width;
         }
-        let value = pair.at(at);
-        let lead = value.lead();
-        if lead == 0.0 {
+        let point = function(at);
+        if point.value == 0.0 {
             return at;
         }
-        let step = if around_zero {
-            // The derivative of D/p.
-            let slope = if at == 0.0 {
-                f64::NAN
-            } else {
-                (value.slope() - lead) / at
-            };
-            lead / slope
+        let step = point.value / point.slope;
+        if (point.value > 0.0) == sign {
+            low = point;
         } else {
-            value.difference / value.slope()
-        };
-        if (lead > 0.0) == sign {
-            low = value;
-        } else {
-            high = value;
+            high = point;
         }
         // The error after a step is of the order of its square.
         let (close, closest) = (1e-8 * (1.0 + at.abs()), 1e-13 * (1.0 + at.abs()));
-        if step.is_finite() && step.abs() <= close || high.exponent - low.exponent <= closest {
+        if step.is_finite() && step.abs() <= close || high.at - low.at <= closest {
             let next = at - step;
-            return if next.is_finite() && next >= low.exponent && next <= high.exponent {
-                next
-            } else {
-                at
-            };
+            return if next >= low.at && next <= high.at { next } else { at };
         }
         at -= step;
     }
     at
 }
 
-/// The zero of the cubic with the values and slopes of D at both ends.
-fn cubic_zero(low: Value, high: Value) -> f64 {
-    let width = high.exponent - low.exponent;
-    let (f, g) = (low.difference, high.difference);
-    let (df, dg) = (low.slope() * width, high.slope() * width);
+/// The zero of the cubic with the values and slopes of two points, or of the straight line through them.
+fn cubic_zero(low: Point, high: Point) -> f64 {
+    let width = high.at - low.at;
+    let (f, g) = (low.value, high.value);
+    let (df, dg) = (low.slope * width, high.slope * width);
     let (c2, c3) = (3.0 * (g - f) - 2.0 * df - dg, 2.0 * (f - g) + df + dg);
     let mut t = f / (f - g);
     for _ in 0..4 {
@@ -591,7 +582,7 @@ fn cubic_zero(low: Value, high: Value) -> f64 {
         }
         t = next;
     }
-    low.exponent + t * width
+    low.at + t * width
 }
 
 #[cfg(test)]
@@ -641,7 +632,7 @@ mod tests {
         assert_eq!(compare(&profile(&[4.0, 1.0]), &profile(&[2.0, 2.0])).swaps, [0.0]);
         // Exactly at the arithmetic mean.
         let found = compare(&profile(&[4.0, 1.0]), &profile(&[2.5, 2.5])).swaps;
-        assert!((found[0] - 1.0).abs() < 1e-12, "{found:?}");
+        assert_eq!(found, [1.0]);
     }
 
     #[test]
@@ -682,8 +673,39 @@ mod tests {
         assert_eq!(close.below, Ordering::Less);
     }
 
+    #[test]
+    fn scores_that_differ_by_their_rounding_are_equal() {
+        let (mean, direct) = ((93.9 + 91.8) / 2.0, 92.85);
+        let found = compare(&profile(&[mean, 0.1 + 0.2, 7.0]), &profile(&[direct, 0.3, 7.0]));
+        assert_eq!((found.below, found.dominance), (Ordering::Equal, true));
+        let weighted = |scores| Profile::new(scores, &[0.5, 0.3, 0.2]);
+        let found = compare(&weighted(&[mean, 0.1 + 0.2, 7.0]), &weighted(&[direct, 0.3, 7.0]));
+        assert_eq!((found.below, found.dominance), (Ordering::Equal, true));
+    }
+
     proptest! {
         #![proptest_config(ProptestConfig::with_cases(192))]
+
+        #[test]
+        fn systems_however_close_swap_where_their_difference_does(
+            scores in prop::collection::vec((20u32..100, -9i32..=9), 3..9), gap in prop_oneof![Just(1e-6), Just(1e-8), Just(1e-10)],
+        ) {
+            let second: Vec<f64> = scores.iter().map(|(score, _)| f64::from(*score)).collect();
+            let first: Vec<f64> = scores.iter().map(|(score, d)| f64::from(*score) * (1.0 + gap * f64::from(*d))).collect();
+            let found = compare(&profile(&first), &profile(&second));
+            // To first order in the gap H(p) = Σ d sᵖ.
+            let limit = |p: f64| {
+                let terms = scores.iter().map(|(score, d)| (f64::from(*d), (f64::from(*score) / 45.0).powf(p)));
+                let (sum, size) = terms.fold((0.0, 0.0), |(sum, size), (d, power)| (sum + d * power, size + d.abs() * power));
+                sum / size
+            };
+            for p in (-3000..=3000).map(|step| f64::from(step) * 0.01) {
+                let expected = limit(p);
+                if expected.abs() > 1e-3 {
+                    prop_assert_eq!(found.at(p), expected.total_cmp(&0.0), "at {}: {:?}", p, found);
+                }
+            }
+        }
 
         #[test]
         fn swaps_agree_with_sampling(
