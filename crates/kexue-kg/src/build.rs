@@ -1,10 +1,10 @@
 //! Collecting triples for an index.
 
-use crate::emit::Emitter;
+use crate::emit::emit;
 use crate::import::Batch;
 use crate::interner::{Interner, hash};
+use crate::parts::Parts;
 use crate::sample::Sample;
-use crate::triples::{Spill, Triples};
 use crate::{KgError, KnowledgeGraph, split_sense};
 use kexue_text::Vocabulary;
 use kexue_trie::{ContainerWriter, Order};
@@ -89,13 +89,9 @@ impl NameTable {
 /// Everything that was collected.
 #[derive(Debug)]
 pub(crate) struct Collected {
-    pub subjects: Interner,
-    /// Bytes that the triples of each subject take; kept where they are spilled.
-    pub subject_bytes: Vec<u32>,
     pub relations: NameTable,
     pub senses: NameTable,
-    pub triples: Triples,
-    pub spill: Option<Spill>,
+    pub parts: Parts,
     pub count: u64,
     pub sample: Sample,
 }
@@ -104,6 +100,8 @@ pub(crate) struct Collected {
 #[derive(Debug)]
 pub struct GraphBuilder {
     options: BuildOptions,
+    /// Whether names that differ in their case alone can be the same.
+    folds: bool,
     collected: Collected,
     /// Sections beside those of the facts.
     attached: Vec<(&'static str, Vec<u8>)>,
@@ -112,18 +110,20 @@ pub struct GraphBuilder {
 impl GraphBuilder {
     /// No triples yet.
     pub fn new(options: BuildOptions) -> Self {
+        let folds = match &options.vocabulary {
+            Some(vocabulary) => vocabulary.folds_case(),
+            None => options.fold_case,
+        };
         Self {
-            options,
+            folds,
             collected: Collected {
-                subjects: Interner::default(),
-                subject_bytes: Vec::new(),
                 relations: NameTable::default(),
                 senses: NameTable::default(),
-                triples: Triples::default(),
-                spill: None,
+                parts: Parts::new(options.memory.map(|memory| memory / 4), temporary(&options)),
                 count: 0,
                 sample: Sample::default(),
             },
+            options,
             attached: Vec::new(),
         }
     }
@@ -137,12 +137,7 @@ impl GraphBuilder {
             return Err(KgError::TooLarge("a million bytes in one name"));
         }
         let (name, sense) = split_sense(subject);
-        self.add_parts(
-            (name.as_bytes(), hash(name.as_bytes())),
-            sense.map(str::as_bytes),
-            (relation.as_bytes(), hash(relation.as_bytes())),
-            object.as_bytes(),
-        )?;
+        self.add_fact(name, sense, relation, object)?;
         if self.options.inverse {
             self.add_inverse(subject, relation, object)?;
         }
@@ -157,10 +152,12 @@ impl GraphBuilder {
         relation: &str,
         object: &str,
     ) -> Result<(), KgError> {
+        let hashed = |text: &'_ str| hash(text.as_bytes());
         self.add_parts(
-            (subject.as_bytes(), hash(subject.as_bytes())),
-            sense.map(str::as_bytes),
-            (relation.as_bytes(), hash(relation.as_bytes())),
+            (subject.as_bytes(), hashed(subject)),
+            false,
+            sense.map(|sense| (sense.as_bytes(), hashed(sense))),
+            (relation.as_bytes(), hashed(relation)),
             object.as_bytes(),
         )
     }
@@ -172,13 +169,7 @@ impl GraphBuilder {
 
     fn add_inverse(&mut self, subject: &str, relation: &str, object: &str) -> Result<(), KgError> {
         let (name, sense) = split_sense(object);
-        let relation = format!("~{relation}");
-        self.add_parts(
-            (name.as_bytes(), hash(name.as_bytes())),
-            sense.map(str::as_bytes),
-            (relation.as_bytes(), hash(relation.as_bytes())),
-            subject.as_bytes(),
-        )
+        self.add_fact(name, sense, &format!("~{relation}"), subject)
     }
 
     /// Adds the triples of a batch.
@@ -189,9 +180,10 @@ impl GraphBuilder {
                 batch.get(entry.relation),
                 batch.get(entry.object),
             );
-            let sense = entry.sense.map(|sense| batch.get(sense));
+            let sense = entry.sense.map(|(sense, hash)| (batch.get(sense), hash));
             self.add_parts(
                 (subject, entry.subject_hash),
+                entry.same_subject,
                 sense,
                 (relation, entry.relation_hash),
                 object,
@@ -199,7 +191,7 @@ impl GraphBuilder {
             if self.options.inverse {
                 let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
                 let name = match sense {
-                    Some(sense) => format!("{}（{}）", text(subject), text(sense)),
+                    Some((sense, _)) => format!("{}（{}）", text(subject), text(sense)),
                     None => text(subject),
                 };
                 self.add_inverse(&name, &text(relation), &text(object))?;
@@ -208,53 +200,33 @@ impl GraphBuilder {
         Ok(())
     }
 
+    /// Adds a triple of names with their hashes; `same` where the subject is that of the triple added before.
     fn add_parts(
         &mut self,
-        subject: (&[u8], u64),
-        sense: Option<&[u8]>,
-        relation: (&[u8], u64),
+        (subject, subject_hash): (&[u8], u64),
+        same: bool,
+        sense: Option<(&[u8], u64)>,
+        (relation, relation_hash): (&[u8], u64),
         object: &[u8],
     ) -> Result<(), KgError> {
         let collected = &mut self.collected;
-        let subject = collected.subjects.intern(subject.0, subject.1);
-        let relation = collected.relations.intern(relation.0, relation.1);
-        let sense = sense.map_or(0, |sense| collected.senses.intern(sense, hash(sense)) + 1);
-        if collected.subjects.len().max(collected.senses.names.len()) >= u32::MAX as usize - 1 {
-            return Err(KgError::TooLarge("4,294,967,294 distinct names"));
+        let relation = collected.relations.intern(relation, relation_hash);
+        let sense = sense.map_or(0, |(sense, hash)| collected.senses.intern(sense, hash) + 1);
+        if relation.max(sense) >= u32::MAX - 1 {
+            return Err(KgError::TooLarge("4,294,967,294 distinct relations or senses"));
         }
+        // Subjects that may become the same must come to the same part.
+        let subject_hash = match self.folds {
+            true => hash(&subject.to_ascii_lowercase()),
+            false => subject_hash,
+        };
         collected
-            .triples
-            .push([subject, relation, sense], object)
-            .map_err(|_| KgError::TooLarge("four thousand million bytes of objects in 65,536 triples"))?;
+            .parts
+            .push(subject_hash, same && !self.options.inverse, subject, [relation, sense], object)
+            .map_err(KgError::io(&temporary(&self.options)))?;
         collected.sample.offer(collected.count, object);
         collected.count += 1;
-        match self.options.memory {
-            None if collected.triples.len() >= u32::MAX as usize => Err(KgError::TooLarge(
-                "4,294,967,295 triples in memory; keep to a limit with --memory",
-            )),
-            None => Ok(()),
-            Some(memory) => {
-                if collected.subject_bytes.len() <= subject as usize {
-                    collected.subject_bytes.push(0);
-                }
-                let bytes = &mut collected.subject_bytes[subject as usize];
-                *bytes = bytes.saturating_add(16 + object.len() as u32);
-                if collected.triples.bytes() as u64 > memory / 8 {
-                    self.spill()?;
-                }
-                Ok(())
-            }
-        }
-    }
-
-    fn spill(&mut self) -> Result<(), KgError> {
-        let folder = temporary(&self.options);
-        let failed = KgError::io(&folder);
-        let spill = match &mut self.collected.spill {
-            Some(spill) => spill,
-            none => none.insert(Spill::new(&folder).map_err(KgError::io(&folder))?),
-        };
-        self.collected.triples.spill(spill.writer()).map_err(failed)
+        Ok(())
     }
 
     /// The number of triples so far, inverse ones counted.
@@ -293,21 +265,16 @@ impl GraphBuilder {
         Ok((report, out.into_inner()))
     }
 
-    fn write<W: Write + Seek>(mut self, out: W, path: &Path) -> Result<(BuildReport, W), KgError> {
+    fn write<W: Write + Seek + Send>(self, out: W, path: &Path) -> Result<(BuildReport, W), KgError> {
         if self.is_empty() {
             return Err(KgError::Empty);
         }
-        if self.collected.spill.is_some() {
-            self.spill()?;
-        }
         let mut container = ContainerWriter::new(out).map_err(KgError::io(path))?;
-        let folder = temporary(&self.options);
         for (name, bytes) in &self.attached {
             container.section(name, bytes).map_err(KgError::io(path))?;
         }
-        let report = Emitter::new(self.options, self.collected)
-            .emit(&folder, &mut container)
-            .map_err(KgError::io(path))?;
+        let folder = temporary(&self.options);
+        let report = emit(&self.options, self.collected, &folder, &mut container).map_err(KgError::io(path))?;
         let out = container.finish().map_err(KgError::io(path))?;
         Ok((report, out))
     }

@@ -54,13 +54,16 @@ impl CharacterEncoder {
         self.characters.iter().collect()
     }
 
-    /// Appends the codes of a text; returns how many bytes they take.
-    pub fn encode(&self, text: &str, codes: &mut Vec<u8>) -> usize {
+    /// Appends the codes of a text, given as its UTF-8; returns how many bytes they take.
+    pub fn encode(&self, text: &[u8], codes: &mut Vec<u8>) -> usize {
         let before = codes.len();
-        for character in text.chars() {
+        codes.reserve(4 * text.len());
+        for character in Characters(text) {
             let place = match self.basic.get(character as usize) {
                 Some(&place) => place,
-                None => self.supplementary.get(&character).copied().unwrap_or(NONE),
+                None => char::from_u32(character)
+                    .and_then(|character| self.supplementary.get(&character).copied())
+                    .unwrap_or(NONE),
             };
             if usize::from(place) < SINGLES {
                 codes.push(place as u8);
@@ -68,11 +71,38 @@ impl CharacterEncoder {
                 let rest = place - SINGLES as u16;
                 codes.extend([(rest >> 8) as u8 + SINGLES as u8, rest as u8]);
             } else {
-                let [one, two, three, _] = (character as u32).to_le_bytes();
+                let [one, two, three, _] = character.to_le_bytes();
                 codes.extend([WHOLE, one, two, three]);
             }
         }
         codes.len() - before
+    }
+}
+
+/// The code points of UTF-8 that is known to be some: it has been checked where it was read.
+struct Characters<'a>(&'a [u8]);
+
+impl Iterator for Characters<'_> {
+    type Item = u32;
+
+    #[inline]
+    fn next(&mut self) -> Option<u32> {
+        let low = |byte: u8| u32::from(byte & 0x3f);
+        let (character, rest) = match *self.0 {
+            [] => return None,
+            [one @ ..0x80, ref rest @ ..] => (u32::from(one), rest),
+            [one @ 0xe0..0xf0, two, three, ref rest @ ..] => {
+                (u32::from(one & 0x0f) << 12 | low(two) << 6 | low(three), rest)
+            }
+            [one @ 0xc0..0xe0, two, ref rest @ ..] => (u32::from(one & 0x1f) << 6 | low(two), rest),
+            [one @ 0xf0..=0xff, two, three, four, ref rest @ ..] => (
+                u32::from(one & 0x07) << 18 | low(two) << 12 | low(three) << 6 | low(four),
+                rest,
+            ),
+            [_, ref rest @ ..] => (u32::from(char::REPLACEMENT_CHARACTER), rest),
+        };
+        self.0 = rest;
+        Some(character)
     }
 }
 
@@ -120,7 +150,7 @@ mod tests {
         let decoder = CharacterDecoder::new(&encoder.table());
         let text = " ~\u{e0}\u{2000}\u{8fff}\u{10ffff}龙";
         let mut codes = Vec::new();
-        assert_eq!(encoder.encode(text, &mut codes), codes.len());
+        assert_eq!(encoder.encode(text.as_bytes(), &mut codes), codes.len());
         assert_eq!(decoder.decode(&codes).as_deref(), Some(text));
     }
 
@@ -130,7 +160,7 @@ mod tests {
             let encoder = CharacterEncoder::new(&sample);
             let decoder = CharacterDecoder::new(&encoder.table());
             let mut codes = Vec::new();
-            encoder.encode(&text, &mut codes);
+            encoder.encode(text.as_bytes(), &mut codes);
             prop_assert_eq!(decoder.decode(&codes), Some(text));
         }
 

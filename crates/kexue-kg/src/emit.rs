@@ -1,371 +1,392 @@
 //! Writing what was collected as an index: names to tokens, triples in the order of their keys.
 
-use crate::build::{BuildOptions, BuildReport, Collected};
+use crate::build::{BuildOptions, BuildReport, Collected, NameTable};
 use crate::interner::Interner;
-use crate::objects::{Coding, ObjectWriter};
+use crate::objects::{BlockCoder, Blocks, Coding, ObjectWriter};
+use crate::parts::{Part, Piece, Spill, read_triple};
+use crate::runs::{Chunk, Merge, count_subjects, sort};
 use crate::sorted::{Sorted, by_count};
-use crate::triples::Triples;
 use kexue_text::{SEP, Token, Vocabulary, VocabularyBuilder};
-use kexue_trie::{ContainerWriter, FactCode, FactIndexBuilder, Order};
+use kexue_trie::{ContainerWriter, FactCode, FactIndexBuilder, Order, RowEncoder};
+use rayon::prelude::*;
 use std::collections::HashSet;
-use std::io::{Seek, Write};
+use std::io::{Result, Seek, Write};
 use std::ops::Range;
 use std::path::Path;
+use std::sync::{Mutex, PoisonError};
 
-/// Most parts that spilled triples are dealt out to.
-const MAX_PARTS: u64 = 200;
+/// Subjects that are written at a time, or as many as have so many triples. Blocks of objects end with them, so that they can be packed in
+/// parallel and still be the same in any number of threads.
+const SUBJECTS: usize = 8192;
+const TRIPLES: u64 = 1 << 16;
+/// Chunks that are packed in parallel.
+const WINDOW: usize = 16;
 
-pub(crate) struct Emitter {
-    options: BuildOptions,
+/// The dictionaries that triples refer to.
+struct Dictionaries {
+    relations: Dictionary,
+    senses: Dictionary,
+    /// Whether the spelling of names is kept where the tokens do not say it.
+    spelt: bool,
+    order: Order,
+}
+
+struct Dictionary {
+    names: Interner,
+    sorted: Sorted,
+    /// Of each name its rank in the order of the tokens, and its number in the dictionary.
+    codes: Vec<(u32, u32)>,
+    /// The rank of each number.
+    ranks: Vec<u32>,
+}
+
+impl Dictionary {
+    fn new(names: Interner, counts: &[u64], vocabulary: &Vocabulary) -> Self {
+        let sorted = Sorted::new(&names, vocabulary);
+        let mut by_rank = vec![0; sorted.len()];
+        for (&rank, &count) in sorted.rank.iter().zip(counts) {
+            by_rank[rank as usize] += count;
+        }
+        let (numbers, ranks) = by_count(&by_rank);
+        Self {
+            codes: (sorted.rank.iter())
+                .map(|&rank| (rank, numbers[rank as usize]))
+                .collect(),
+            // What the tokens do not say must be kept; what they say need not.
+            names: if vocabulary.folds_case() { names } else { Interner::default() },
+            sorted,
+            ranks,
+        }
+    }
+
+    fn entries(&self) -> impl Iterator<Item = &[Token]> {
+        self.ranks.iter().map(|&rank| self.sorted.tokens(rank))
+    }
+}
+
+/// The vocabulary of the names, each distinct one counted once.
+fn count_vocabulary(
+    options: &BuildOptions,
+    names: [&NameTable; 2],
+    parts: &[Part],
+    spill: Option<&Spill>,
+) -> Result<Vocabulary> {
+    let empty = || {
+        VocabularyBuilder::new()
+            .fold_case(options.fold_case)
+            .max_characters(options.max_characters)
+    };
+    let mut counts = (parts.par_iter())
+        .try_fold(empty, |mut counts, part| {
+            count_subjects(part, spill, &mut counts)?;
+            Ok(counts)
+        })
+        .try_reduce(empty, |mut counts, more| {
+            counts.merge(&more);
+            Ok::<_, std::io::Error>(counts)
+        })?;
+    for table in names {
+        table.names.iter().for_each(|name| counts.count(name));
+    }
+    Ok(counts.build())
+}
+
+/// Writes everything; returns what it is.
+pub(crate) fn emit<W: Write + Seek + Send>(
+    options: &BuildOptions,
     collected: Collected,
+    folder: &Path,
+    out: &mut ContainerWriter<W>,
+) -> Result<BuildReport> {
+    let (parts, spill) = collected.parts.finish();
+    let (relations, senses) = (collected.relations, collected.senses);
+    let (vocabulary, coding) = rayon::join(
+        || match &options.vocabulary {
+            Some(vocabulary) => Ok(vocabulary.clone()),
+            None => count_vocabulary(options, [&relations, &senses], &parts, spill.as_ref()),
+        },
+        || Coding::new(collected.sample.text()),
+    );
+    let vocabulary = vocabulary?;
+    out.section("vocabulary", vocabulary.to_text().as_bytes())?;
+    let (relations, senses) = rayon::join(
+        || Dictionary::new(relations.names, &relations.counts, &vocabulary),
+        || Dictionary::new(senses.names, &senses.counts, &vocabulary),
+    );
+    let dictionaries = Dictionaries {
+        relations,
+        senses,
+        spelt: vocabulary.folds_case(),
+        order: options.order,
+    };
+    let facts = FactIndexBuilder::new(
+        options.order,
+        SEP,
+        dictionaries.relations.entries(),
+        dictionaries.senses.entries(),
+        out,
+    )?;
+    let mut output = Output {
+        facts,
+        records: ObjectWriter::new(&coding, out)?,
+        report: BuildReport {
+            triples: collected.count,
+            relations: dictionaries.relations.sorted.len() as u64,
+            senses: dictionaries.senses.sorted.len() as u64,
+            vocabulary: vocabulary.len() as u64,
+            ..BuildReport::default()
+        },
+        out,
+    };
+    let (runs, spill) = sort_parts(parts, spill, folder, &vocabulary)?;
+    let mut merge = Merge::new(runs, spill.as_ref())?;
+    let mut window = || -> Result<Vec<Chunk>> {
+        let chunk = || merge.chunk(SUBJECTS, TRIPLES).transpose();
+        std::iter::from_fn(chunk).take(WINDOW).collect()
+    };
+    let mut next = window()?;
+    let mut packed: Vec<Packed> = Vec::new();
+    while !next.is_empty() {
+        // While some chunks are packed, those before are written and those behind are read.
+        let (now, others) = rayon::join(
+            || {
+                (next.into_par_iter())
+                    .map_init(
+                        || Packer::new(&dictionaries, &coding),
+                        |packer, chunk| match packer {
+                            Ok(packer) => packer.pack(chunk),
+                            Err(error) => Err(std::io::Error::other(error.to_string())),
+                        },
+                    )
+                    .collect::<Result<Vec<Packed>>>()
+            },
+            || {
+                packed.iter().try_for_each(|packed| output.push(packed))?;
+                window()
+            },
+        );
+        packed = now?;
+        next = others?;
+    }
+    packed.iter().try_for_each(|packed| output.push(packed))?;
+    drop((merge, dictionaries));
+    output.finish()
 }
 
-/// What the names have become.
-struct Ranks {
-    subjects: Sorted,
-    relations: Sorted,
-    senses: Sorted,
-    /// Number in the dictionary of each rank.
-    relation_codes: Vec<u32>,
-    sense_codes: Vec<u32>,
+/// Makes a run of each part, in a file where the parts are in one.
+fn sort_parts(
+    parts: Vec<Part>,
+    spill: Option<Spill>,
+    folder: &Path,
+    vocabulary: &Vocabulary,
+) -> Result<(Vec<Piece>, Option<Spill>)> {
+    let Some(spill) = spill else {
+        let runs: Result<_> = (parts.into_par_iter())
+            // The part's memory is given up when its run is made.
+            .map(|part| Ok(Piece::Memory(sort(&part, None, vocabulary)?)))
+            .collect();
+        return Ok((runs?, None));
+    };
+    let sorted = Mutex::new(Spill::new(folder)?);
+    let runs: Result<_> = (parts.into_par_iter())
+        .map(|part| {
+            let run = sort(&part, Some(&spill), vocabulary)?;
+            sorted.lock().unwrap_or_else(PoisonError::into_inner).append(&run)
+        })
+        .collect();
+    Ok((runs?, Some(sorted.into_inner().unwrap_or_else(PoisonError::into_inner))))
 }
 
-/// The spellings, where they are not what the tokens say.
-struct Spellings {
-    subjects: Interner,
-    relations: Interner,
-    senses: Interner,
+/// What becomes of a chunk.
+struct Packed {
+    chunk: Chunk,
+    rows: Vec<u8>,
+    /// Of each subject where its row ends, and the number of its keys.
+    subjects: Vec<(usize, u64)>,
+    blocks: Blocks,
+    duplicates: u64,
+    merged: u64,
 }
 
-/// Memory for one subject's facts.
-#[derive(Default)]
-struct Scratch {
-    tokens: Vec<Token>,
-    /// Rank of the relation, rank of the sense + 1 or 0, triple.
-    triples: Vec<(u32, u32, u32)>,
-    /// Where the triples of each key begin.
-    groups: Vec<Range<u32>>,
+/// A triple of the subject at hand, its names in the order of their tokens.
+#[derive(Clone, Copy)]
+struct Named<'a> {
+    /// Rank of the relation, then rank of the sense + 1 or 0, then place in the input.
+    order: (u32, u32, u32),
+    fact: FactCode,
+    object: &'a [u8],
+}
+
+/// Packs chunks.
+struct Packer<'a> {
+    dictionaries: &'a Dictionaries,
+    rows: RowEncoder,
+    blocks: BlockCoder<'a>,
+    groups: Vec<Range<usize>>,
     codes: Vec<FactCode>,
-    sense_ranks: Vec<u32>,
+    senses: Vec<(u32, u32)>,
     sense_codes: Vec<u32>,
 }
 
-struct Output {
+impl<'a> Packer<'a> {
+    fn new(dictionaries: &'a Dictionaries, coding: &'a Coding) -> Result<Self> {
+        Ok(Self {
+            dictionaries,
+            rows: RowEncoder::default(),
+            blocks: BlockCoder::new(coding)?,
+            groups: Vec::new(),
+            codes: Vec::new(),
+            senses: Vec::new(),
+            sense_codes: Vec::new(),
+        })
+    }
+
+    fn pack(&mut self, chunk: Chunk) -> Result<Packed> {
+        let mut packed = Packed {
+            rows: Vec::new(),
+            subjects: Vec::with_capacity(chunk.len()),
+            blocks: Blocks::default(),
+            duplicates: 0,
+            merged: 0,
+            chunk: Chunk::default(),
+        };
+        let mut triples = Vec::new();
+        let mut spellings = Vec::new();
+        for (_, bytes) in chunk.subjects() {
+            self.read(bytes, &mut triples, &mut spellings)
+                .ok_or_else(|| std::io::Error::other("a triple is not as it was written"))?;
+            self.subject(&triples, &spellings, &mut packed)?;
+        }
+        packed.blocks = self.blocks.finish()?;
+        packed.chunk = chunk;
+        Ok(packed)
+    }
+
+    /// The triples of a subject in the order of their keys, and where spellings are kept the names of each by its place in the input.
+    fn read<'t>(&self, bytes: &'t [u8], triples: &mut Vec<Named<'t>>, spellings: &mut Vec<Spelling<'t>>) -> Option<()> {
+        let Dictionaries { relations, senses, .. } = self.dictionaries;
+        triples.clear();
+        spellings.clear();
+        let (mut at, mut place, mut subject) = (0, 0, &bytes[..0]);
+        while at < bytes.len() {
+            let triple = read_triple(bytes, &mut at)?;
+            let (relation, code) = relations.codes[triple.relation as usize];
+            let (sense, sense_code) = match triple.sense.checked_sub(1) {
+                None => (0, 0),
+                Some(sense) => {
+                    let (rank, code) = senses.codes[sense as usize];
+                    (rank + 1, code + 1)
+                }
+            };
+            if self.dictionaries.spelt {
+                subject = triple.subject.unwrap_or(subject);
+                spellings.push((subject, triple.relation, triple.sense));
+            }
+            triples.push(Named {
+                order: (relation, sense, place),
+                fact: FactCode {
+                    relation: code,
+                    sense: sense_code,
+                },
+                object: triple.object,
+            });
+            place += 1;
+        }
+        triples.sort_unstable_by_key(|triple| triple.order);
+        Some(())
+    }
+
+    fn subject(&mut self, triples: &[Named<'_>], spellings: &[Spelling<'_>], packed: &mut Packed) -> Result<()> {
+        self.groups.clear();
+        self.codes.clear();
+        self.senses.clear();
+        let mut start = 0;
+        for group in triples.chunk_by(|one, other| one.fact == other.fact) {
+            self.groups.push(start..start + group.len());
+            start += group.len();
+            self.codes.push(group[0].fact);
+            self.senses.push((group[0].order.1, group[0].fact.sense));
+        }
+        self.senses.sort_unstable();
+        self.senses.dedup();
+        self.sense_codes.clear();
+        self.sense_codes.extend(self.senses.iter().map(|&(_, code)| code));
+        packed.rows.extend_from_slice(self.rows.encode(&self.codes, &self.sense_codes));
+        packed.subjects.push((packed.rows.len(), self.groups.len() as u64));
+        if self.dictionaries.order == Order::SubjectSenseRelation {
+            self.groups.sort_by_key(|group| triples[group.start].order.1);
+        }
+        for group in &self.groups {
+            let group = &triples[group.clone()];
+            let spelling = spellings
+                .get(group[0].order.2 as usize)
+                .and_then(|spelling| self.dictionaries.spelling(spelling));
+            let objects = group.iter().map(|triple| triple.object);
+            if group.len() == 1 {
+                self.blocks.push(spelling, objects)?;
+                continue;
+            }
+            let mut distinct: Vec<&[u8]> = Vec::new();
+            if group.len() <= 16 {
+                for object in objects {
+                    if !distinct.contains(&object) {
+                        distinct.push(object);
+                    }
+                }
+            } else {
+                let mut seen = HashSet::new();
+                distinct.extend(objects.filter(|object| seen.insert(*object)));
+            }
+            packed.duplicates += (group.len() - distinct.len()) as u64;
+            packed.merged += distinct.len() as u64 - 1;
+            self.blocks.push(spelling, distinct.into_iter())?;
+        }
+        Ok(())
+    }
+}
+
+/// The names of a triple as they were written: the subject, the number of the relation, that of the sense + 1 or 0.
+type Spelling<'a> = (&'a [u8], u32, u32);
+
+impl Dictionaries {
+    /// The names, where folding their case changed them.
+    fn spelling<'s>(&'s self, &(subject, relation, sense): &Spelling<'s>) -> Option<[&'s [u8]; 3]> {
+        let sense = sense.checked_sub(1).map_or("", |sense| self.senses.names.get(sense));
+        let names = [subject, self.relations.names.get(relation).as_bytes(), sense.as_bytes()];
+        (names.iter().flat_map(|name| name.iter()))
+            .any(u8::is_ascii_uppercase)
+            .then_some(names)
+    }
+}
+
+/// What is being written.
+struct Output<'a, W: Write + Seek> {
     facts: FactIndexBuilder,
     records: ObjectWriter,
     report: BuildReport,
-    scratch: Scratch,
+    out: &'a mut ContainerWriter<W>,
 }
 
-impl Emitter {
-    pub fn new(options: BuildOptions, collected: Collected) -> Self {
-        Self { options, collected }
-    }
-
-    fn vocabulary(&self) -> Vocabulary {
-        if let Some(vocabulary) = &self.options.vocabulary {
-            return vocabulary.clone();
-        }
-        let mut counts = VocabularyBuilder::new()
-            .fold_case(self.options.fold_case)
-            .max_characters(self.options.max_characters);
-        let Collected {
-            subjects,
-            relations,
-            senses,
-            ..
-        } = &self.collected;
-        for text in subjects.iter().chain(relations.names.iter()).chain(senses.names.iter()) {
-            counts.count(text);
-        }
-        counts.build()
-    }
-
-    pub fn emit<W: Write + Seek>(self, folder: &Path, out: &mut ContainerWriter<W>) -> std::io::Result<BuildReport> {
-        let (vocabulary, coding) = rayon::join(|| self.vocabulary(), || Coding::new(self.collected.sample.text()));
-        out.section("vocabulary", vocabulary.to_text().as_bytes())?;
-        let Collected {
-            subjects,
-            subject_bytes,
-            relations,
-            senses,
-            triples,
-            spill,
-            count,
-            ..
-        } = self.collected;
-        let ranked = Ranked::new(&relations.names, &relations.counts, &vocabulary);
-        let (relation_codes, relation_ranks) = by_count(&ranked.counts);
-        let sense_table = Ranked::new(&senses.names, &senses.counts, &vocabulary);
-        let (sense_codes, sense_ranks) = by_count(&sense_table.counts);
-        let ranks = Ranks {
-            subjects: Sorted::new(&subjects, &vocabulary),
-            relations: ranked.sorted,
-            senses: sense_table.sorted,
-            relation_codes,
-            sense_codes,
-        };
-        // What the tokens do not say must be kept; what they say need not.
-        let spellings = vocabulary.folds_case().then_some(Spellings {
-            subjects,
-            relations: relations.names,
-            senses: senses.names,
-        });
-        let facts = {
-            let relations = entries(&ranks.relations, &relation_ranks);
-            let senses = entries(&ranks.senses, &sense_ranks);
-            FactIndexBuilder::new(
-                self.options.order,
-                SEP,
-                relations.iter().map(Vec::as_slice),
-                senses.iter().map(Vec::as_slice),
-                out,
-            )?
-        };
-        let mut output = Output {
-            facts,
-            records: ObjectWriter::new(coding, out)?,
-            report: BuildReport {
-                triples: count,
-                subjects: ranks.subjects.len() as u64,
-                relations: ranks.relations.len() as u64,
-                senses: ranks.senses.len() as u64,
-                vocabulary: vocabulary.len() as u64,
-                ..BuildReport::default()
-            },
-            scratch: Scratch::default(),
-        };
-        let all = 0..ranks.subjects.len() as u32;
-        match (spill, self.options.memory) {
-            (Some(spill), Some(memory)) => {
-                let ends = parts(&ranks.subjects, &subject_bytes, memory);
-                drop(subject_bytes);
-                let dealt = spill.deal(folder, ends.len(), |[subject, ..]| {
-                    let rank = ranks.subjects.rank[subject as usize];
-                    ends.partition_point(|&end| end <= rank)
-                })?;
-                let mut start = 0;
-                for (part, end) in dealt.into_iter().zip(ends) {
-                    output.emit(
-                        &part.load()?,
-                        start..end,
-                        &ranks,
-                        spellings.as_ref(),
-                        self.options.order,
-                        out,
-                    )?;
-                    start = end;
-                }
-            }
-            _ => output.emit(&triples, all, &ranks, spellings.as_ref(), self.options.order, out)?,
-        }
-        drop((triples, ranks, spellings));
-        output.records.finish(out)?;
-        output.facts.finish(out)?;
-        let description = serde_json::to_vec(&output.report).map_err(std::io::Error::other)?;
-        out.section("report", &description)?;
-        Ok(output.report)
-    }
-}
-
-/// Names in the order of their tokens, with the triples of each rank.
-struct Ranked {
-    sorted: Sorted,
-    counts: Vec<u64>,
-}
-
-impl Ranked {
-    fn new(names: &Interner, counts_by_name: &[u64], vocabulary: &Vocabulary) -> Self {
-        let sorted = Sorted::new(names, vocabulary);
-        let mut counts = vec![0; sorted.len()];
-        for (&rank, &count) in sorted.rank.iter().zip(counts_by_name) {
-            counts[rank as usize] += count;
-        }
-        Self { sorted, counts }
-    }
-}
-
-fn entries(sorted: &Sorted, ranks: &[u32]) -> Vec<Vec<Token>> {
-    ranks
-        .iter()
-        .map(|&rank| {
-            let mut tokens = Vec::new();
-            sorted.append(rank, &mut tokens);
-            tokens
-        })
-        .collect()
-}
-
-/// Cuts the subjects into ranges whose triples fit a part of the memory each; the ends of the ranges.
-fn parts(subjects: &Sorted, bytes_by_name: &[u32], memory: u64) -> Vec<u32> {
-    let mut bytes = vec![0u64; subjects.len()];
-    for (&rank, &more) in subjects.rank.iter().zip(bytes_by_name) {
-        bytes[rank as usize] += u64::from(more);
-    }
-    let total: u64 = bytes.iter().sum();
-    let size = (memory / 6).max(total / MAX_PARTS).max(1);
-    let mut ends = Vec::new();
-    let mut filled = 0;
-    for (rank, &more) in bytes.iter().enumerate() {
-        if filled + more > size && filled > 0 {
-            ends.push(rank as u32);
-            filled = 0;
-        }
-        filled += more;
-    }
-    ends.push(bytes.len() as u32);
-    ends
-}
-
-impl Output {
-    /// Writes the subjects of these ranks, whose triples these are.
-    fn emit<W: Write + Seek>(
-        &mut self,
-        triples: &Triples,
-        subjects: Range<u32>,
-        ranks: &Ranks,
-        spellings: Option<&Spellings>,
-        order: Order,
-        out: &mut ContainerWriter<W>,
-    ) -> std::io::Result<()> {
-        // A counting sort by subject keeps the order of the input for each.
-        let place = |subject: u32| (ranks.subjects.rank[subject as usize] - subjects.start) as usize;
-        let mut ends = vec![0u32; subjects.len() + 1];
-        for [subject, ..] in triples.iter() {
-            ends[place(subject) + 1] += 1;
-        }
-        for subject in 0..subjects.len() {
-            ends[subject + 1] += ends[subject];
-        }
-        let mut sorted = vec![0u32; triples.len()];
-        // Afterwards, `ends[s]` is where the triples of subject `s` end.
-        for (triple, [subject, ..]) in triples.iter().enumerate() {
-            let next = &mut ends[place(subject)];
-            sorted[*next as usize] = triple as u32;
-            *next += 1;
-        }
+impl<W: Write + Seek> Output<'_, W> {
+    /// Writes the next chunk.
+    fn push(&mut self, packed: &Packed) -> Result<()> {
         let mut start = 0;
-        for (index, subject) in subjects.enumerate() {
-            let end = ends[index];
-            self.subject(
-                triples,
-                subject,
-                &sorted[start as usize..end as usize],
-                ranks,
-                spellings,
-                order,
-                out,
-            )?;
+        for ((tokens, _), &(end, keys)) in packed.chunk.subjects().zip(&packed.subjects) {
+            self.facts.push(tokens, &packed.rows[start..end], keys);
+            self.report.keys += keys;
             start = end;
         }
-        Ok(())
+        self.report.subjects += packed.subjects.len() as u64;
+        self.report.duplicates += packed.duplicates;
+        self.report.merged += packed.merged;
+        self.records.push(&packed.blocks, self.out)
     }
 
-    #[allow(clippy::too_many_arguments)] // the parts of one loop's body
-    fn subject<W: Write + Seek>(
-        &mut self,
-        triples: &Triples,
-        subject: u32,
-        own: &[u32],
-        ranks: &Ranks,
-        spellings: Option<&Spellings>,
-        order: Order,
-        out: &mut ContainerWriter<W>,
-    ) -> std::io::Result<()> {
-        let scratch = &mut self.scratch;
-        scratch.triples.clear();
-        scratch.triples.extend(own.iter().map(|&triple| {
-            let [_, relation, sense] = triples.names(triple);
-            let sense = match sense {
-                0 => 0,
-                sense => ranks.senses.rank[sense as usize - 1] + 1,
-            };
-            (ranks.relations.rank[relation as usize], sense, triple)
-        }));
-        scratch.triples.sort_unstable();
-        scratch.groups.clear();
-        let mut start = 0;
-        for group in scratch
-            .triples
-            .chunk_by(|one, other| (one.0, one.1) == (other.0, other.1))
-        {
-            scratch.groups.push(start..start + group.len() as u32);
-            start += group.len() as u32;
-        }
-        let first = |group: &Range<u32>| scratch.triples[group.start as usize];
-        scratch.sense_ranks.clear();
-        scratch
-            .sense_ranks
-            .extend(scratch.groups.iter().map(|group| first(group).1));
-        scratch.sense_ranks.sort_unstable();
-        scratch.sense_ranks.dedup();
-        let code = |rank: u32| match rank {
-            0 => 0,
-            rank => ranks.sense_codes[rank as usize - 1] + 1,
-        };
-        scratch.sense_codes.clear();
-        scratch
-            .sense_codes
-            .extend(scratch.sense_ranks.iter().map(|&rank| code(rank)));
-        scratch.codes.clear();
-        scratch.codes.extend(scratch.groups.iter().map(|group| {
-            let (relation, sense, _) = first(group);
-            FactCode {
-                relation: ranks.relation_codes[relation as usize],
-                sense: code(sense),
-            }
-        }));
-        scratch.tokens.clear();
-        ranks.subjects.append(subject, &mut scratch.tokens);
-        self.facts.push(&scratch.tokens, &scratch.codes, &scratch.sense_codes);
-        if order == Order::SubjectSenseRelation {
-            let triples = &scratch.triples;
-            scratch.groups.sort_by_key(|group| triples[group.start as usize].1);
-        }
-        let mut distinct: Vec<&str> = Vec::new();
-        for group in &scratch.groups {
-            let group = &scratch.triples[group.start as usize..group.end as usize];
-            let spelling = spellings.and_then(|spellings| spellings.of(triples.names(group[0].2)));
-            if let [(_, _, triple)] = group {
-                self.records
-                    .push(spelling, std::iter::once(triples.object(*triple)), out)?;
-            } else {
-                distinct.clear();
-                let objects = group.iter().map(|&(_, _, triple)| triples.object(triple));
-                if group.len() <= 16 {
-                    for object in objects {
-                        if !distinct.contains(&object) {
-                            distinct.push(object);
-                        }
-                    }
-                } else {
-                    let mut seen = HashSet::new();
-                    distinct.extend(objects.filter(|object| seen.insert(*object)));
-                }
-                self.report.duplicates += (group.len() - distinct.len()) as u64;
-                self.report.merged += distinct.len() as u64 - 1;
-                self.records.push(spelling, distinct.iter().copied(), out)?;
-            }
-        }
-        self.report.keys += scratch.groups.len() as u64;
-        Ok(())
-    }
-}
-
-impl Spellings {
-    /// The names of a triple, where folding their case changed them.
-    fn of(&self, [subject, relation, sense]: [u32; 3]) -> Option<[&str; 3]> {
-        let names = [
-            self.subjects.get(subject),
-            self.relations.get(relation),
-            match sense {
-                0 => "",
-                sense => self.senses.get(sense - 1),
-            },
-        ];
-        names
-            .iter()
-            .any(|name| name.bytes().any(|byte| byte.is_ascii_uppercase()))
-            .then_some(names)
+    fn finish(self) -> Result<BuildReport> {
+        self.records.finish(self.out)?;
+        self.facts.finish(self.out)?;
+        let description = serde_json::to_vec(&self.report).map_err(std::io::Error::other)?;
+        self.out.section("report", &description)?;
+        Ok(self.report)
     }
 }

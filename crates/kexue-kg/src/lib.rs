@@ -26,10 +26,11 @@ mod interner;
 mod live;
 mod log;
 mod objects;
+mod parts;
+mod runs;
 mod sample;
 mod sense;
 mod sorted;
-mod triples;
 
 pub use build::{BuildOptions, BuildReport, GraphBuilder};
 pub use error::KgError;

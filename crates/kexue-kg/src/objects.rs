@@ -15,11 +15,11 @@ use kexue_trie::{Bytes, Container, ContainerWriter, Error, Key, read_varint, wri
 use rayon::prelude::*;
 use std::io::{Read, Seek, Write};
 use std::sync::OnceLock;
+use zstd::bulk::Compressor;
+use zstd::dict::EncoderDictionary;
 
 /// Bytes of text after which a block is closed.
 const BLOCK: usize = 16 << 10;
-/// Blocks compressed at a time, in parallel.
-const BATCH: usize = 256;
 const LEVEL: i32 = 3;
 /// Largest dictionary, in bytes, and the least text that is worth one.
 const DICTIONARY: usize = 64 << 10;
@@ -40,6 +40,7 @@ pub(crate) struct Coding {
     characters: CharacterEncoder,
     /// Empty where there is too little text to be worth one.
     dictionary: Vec<u8>,
+    prepared: EncoderDictionary<'static>,
 }
 
 impl Coding {
@@ -49,121 +50,136 @@ impl Coding {
         let mut dictionary = Vec::new();
         if sample.len() >= WORTH_A_DICTIONARY {
             let mut codes = Vec::with_capacity(sample.len());
-            characters.encode(&sample, &mut codes);
+            characters.encode(sample.as_bytes(), &mut codes);
             let sizes: Vec<usize> = codes.chunks(4096).map(<[u8]>::len).collect();
             dictionary = zstd::dict::from_continuous(&codes, &sizes, DICTIONARY).unwrap_or_default();
         }
-        Self { characters, dictionary }
+        Self {
+            characters,
+            prepared: EncoderDictionary::copy(&dictionary, LEVEL),
+            dictionary,
+        }
     }
 }
 
-/// Writes records in the order of their keys.
-pub(crate) struct ObjectWriter {
-    coding: Coding,
+/// The packed blocks of some keys that follow each other.
+#[derive(Debug, Default)]
+pub(crate) struct Blocks {
+    packed: Vec<u8>,
+    /// Of each block the number of its keys and its length.
+    sizes: Vec<(u64, u64)>,
+}
+
+/// Packs records into blocks.
+pub(crate) struct BlockCoder<'a> {
+    coding: &'a Coding,
+    compressor: Compressor<'a>,
     heads: Vec<u8>,
     texts: Vec<u8>,
-    codes: Vec<u8>,
-    blocks: Vec<Vec<u8>>,
+    block: Vec<u8>,
+    keys: u64,
+    blocks: Blocks,
+}
+
+impl<'a> BlockCoder<'a> {
+    pub fn new(coding: &'a Coding) -> std::io::Result<Self> {
+        Ok(Self {
+            coding,
+            compressor: Compressor::with_prepared_dictionary(&coding.prepared)?,
+            heads: Vec::new(),
+            texts: Vec::new(),
+            block: Vec::new(),
+            keys: 0,
+            blocks: Blocks::default(),
+        })
+    }
+
+    /// Adds the record of the next key.
+    pub fn push<'t>(
+        &mut self,
+        spelling: Option<[&'t [u8]; 3]>,
+        objects: impl ExactSizeIterator<Item = &'t [u8]>,
+    ) -> std::io::Result<()> {
+        write_varint(
+            (objects.len() as u64) << 1 | u64::from(spelling.is_some()),
+            &mut self.heads,
+        );
+        for text in spelling.into_iter().flatten().chain(objects) {
+            let length = self.coding.characters.encode(text, &mut self.texts);
+            write_varint(length as u64, &mut self.heads);
+        }
+        self.keys += 1;
+        if self.texts.len() >= BLOCK {
+            self.close()?;
+        }
+        Ok(())
+    }
+
+    fn close(&mut self) -> std::io::Result<()> {
+        if self.keys == 0 {
+            return Ok(());
+        }
+        self.block.clear();
+        write_varint(self.heads.len() as u64, &mut self.block);
+        self.block.append(&mut self.heads);
+        self.block.append(&mut self.texts);
+        let packed = &mut self.blocks.packed;
+        let start = packed.len();
+        write_varint(self.block.len() as u64, packed);
+        let frame = packed.len();
+        packed.resize(frame + zstd::zstd_safe::compress_bound(self.block.len()), 0);
+        let length = self.compressor.compress_to_buffer(&self.block, &mut packed[frame..])?;
+        packed.truncate(frame + length);
+        self.blocks.sizes.push((self.keys, (packed.len() - start) as u64));
+        self.keys = 0;
+        Ok(())
+    }
+
+    /// Closes the last block and gives all away.
+    pub fn finish(&mut self) -> std::io::Result<Blocks> {
+        self.close()?;
+        Ok(std::mem::take(&mut self.blocks))
+    }
+}
+
+/// Writes blocks in the order of their keys.
+pub(crate) struct ObjectWriter {
     key: Key,
+    written: u64,
     first_keys: EliasFanoBuilder,
     ends: EliasFanoBuilder,
-    written: u64,
 }
 
 impl ObjectWriter {
     /// Writes the dictionary and starts the blocks; until [`finish`](Self::finish), `out` takes nothing else.
-    pub fn new<W: Write + Seek>(coding: Coding, out: &mut ContainerWriter<W>) -> std::io::Result<Self> {
+    pub fn new<W: Write + Seek>(coding: &Coding, out: &mut ContainerWriter<W>) -> std::io::Result<Self> {
         out.section("objects.characters", coding.characters.table().as_bytes())?;
         out.section("objects.dictionary", &coding.dictionary)?;
         out.begin("objects.blocks")?;
         let mut ends = EliasFanoBuilder::new();
         ends.push(0);
         Ok(Self {
-            coding,
-            heads: Vec::new(),
-            texts: Vec::new(),
-            codes: Vec::new(),
-            blocks: Vec::new(),
             key: 0,
+            written: 0,
             first_keys: EliasFanoBuilder::new(),
             ends,
-            written: 0,
         })
     }
 
-    /// Adds the record of the next key.
-    pub fn push<'a, W: Write + Seek>(
-        &mut self,
-        spelling: Option<[&'a str; 3]>,
-        objects: impl ExactSizeIterator<Item = &'a str>,
-        out: &mut ContainerWriter<W>,
-    ) -> std::io::Result<()> {
-        if self.heads.is_empty() {
+    /// Adds blocks.
+    pub fn push<W: Write + Seek>(&mut self, blocks: &Blocks, out: &mut ContainerWriter<W>) -> std::io::Result<()> {
+        out.write_all(&blocks.packed)?;
+        for &(keys, length) in &blocks.sizes {
             self.first_keys.push(self.key);
-        }
-        write_varint(
-            (objects.len() as u64) << 1 | u64::from(spelling.is_some()),
-            &mut self.heads,
-        );
-        for text in spelling.into_iter().flatten().chain(objects) {
-            self.codes.clear();
-            let length = self.coding.characters.encode(text, &mut self.codes);
-            write_varint(length as u64, &mut self.heads);
-            self.texts.extend_from_slice(&self.codes);
-        }
-        self.key += 1;
-        if self.texts.len() >= BLOCK {
-            self.close_block();
-            if self.blocks.len() >= BATCH {
-                self.flush(out)?;
-            }
-        }
-        Ok(())
-    }
-
-    fn close_block(&mut self) {
-        if self.heads.is_empty() {
-            return;
-        }
-        let mut block = Vec::with_capacity(self.heads.len() + self.texts.len() + 5);
-        write_varint(self.heads.len() as u64, &mut block);
-        block.append(&mut self.heads);
-        block.append(&mut self.texts);
-        self.blocks.push(block);
-    }
-
-    fn flush<W: Write + Seek>(&mut self, out: &mut ContainerWriter<W>) -> std::io::Result<()> {
-        let dictionary = &self.coding.dictionary;
-        let packed: Vec<std::io::Result<Vec<u8>>> = self
-            .blocks
-            .par_iter()
-            .map_init(
-                || zstd::bulk::Compressor::with_dictionary(LEVEL, dictionary),
-                |compressor, block| {
-                    let compressor = compressor
-                        .as_mut()
-                        .map_err(|error| std::io::Error::from(error.kind()))?;
-                    let mut packed = Vec::new();
-                    write_varint(block.len() as u64, &mut packed);
-                    packed.append(&mut compressor.compress(block)?);
-                    Ok(packed)
-                },
-            )
-            .collect();
-        self.blocks.clear();
-        for packed in packed {
-            let packed = packed?;
-            out.write_all(&packed)?;
-            self.written += packed.len() as u64;
+            self.key += keys;
+            self.written += length;
             self.ends.push(self.written);
         }
         Ok(())
     }
 
-    /// Writes the last blocks and the tables.
-    pub fn finish<W: Write + Seek>(mut self, out: &mut ContainerWriter<W>) -> std::io::Result<()> {
-        self.close_block();
-        self.flush(out)?;
+    /// Writes the tables.
+    pub fn finish<W: Write + Seek>(self, out: &mut ContainerWriter<W>) -> std::io::Result<()> {
         out.section("objects.keys", &self.first_keys.finish())?;
         out.section("objects.ends", &self.ends.finish())
     }

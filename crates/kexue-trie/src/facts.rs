@@ -79,6 +79,11 @@ pub struct FactIndexBuilder {
     keys: EliasFanoBuilder,
     key_count: u64,
     row_bytes: Vec<u8>,
+}
+
+/// Codes the rows of subjects. Rows do not depend on each other: those of different subjects can be coded at the same time.
+#[derive(Clone, Debug, Default)]
+pub struct RowEncoder {
     row: Vec<u8>,
     sparse: Vec<u8>,
 }
@@ -117,21 +122,40 @@ impl FactIndexBuilder {
             keys: EliasFanoBuilder::new(),
             key_count: 0,
             row_bytes: Vec::new(),
-            row: Vec::new(),
-            sparse: Vec::new(),
         };
         builder.rows.push(0);
         builder.keys.push(0);
         Ok(builder)
     }
 
-    /// Adds a subject, above the one before, and its facts.
+    /// Adds a subject, above the one before, with the row that a [`RowEncoder`] made of its facts, and their number. The keys of the subject are
+    /// numbered on from those before, in the order of the index.
+    pub fn push(&mut self, subject: &[Token], row: &[u8], facts: u64) {
+        self.subjects.push(subject);
+        self.row_bytes.extend_from_slice(row);
+        self.rows.push(self.row_bytes.len() as u64);
+        self.key_count += facts;
+        self.keys.push(self.key_count);
+    }
+
+    /// Writes the rows, the subjects and the tables.
+    ///
+    /// # Errors
+    /// When the output cannot be written.
+    pub fn finish<W: Write + Seek>(self, out: &mut ContainerWriter<W>) -> std::io::Result<()> {
+        out.section(&format!("{PREFIX}rows"), &self.row_bytes)?;
+        out.section(&format!("{PREFIX}row_ends"), &self.rows.finish())?;
+        out.section(&format!("{PREFIX}keys"), &self.keys.finish())?;
+        self.subjects.write(&format!("{PREFIX}subjects."), out)
+    }
+}
+
+impl RowEncoder {
+    /// The row of a subject's facts.
     ///
     /// `facts` are distinct and in the order relation, sense, each by its tokens (no sense first), whatever the order of the index;
-    /// `senses` are the distinct sense codes among them, by tokens. The keys of the subject are numbered on from those before, in the order of
-    /// the index.
-    pub fn push(&mut self, subject: &[Token], facts: &[FactCode], senses: &[u32]) {
-        self.subjects.push(subject);
+    /// `senses` are the distinct sense codes among them, by tokens.
+    pub fn encode(&mut self, facts: &[FactCode], senses: &[u32]) -> &[u8] {
         self.row.clear();
         let groups = facts.chunk_by(|one, other| one.relation == other.relation);
         let relations = groups.clone().count() as u64;
@@ -181,26 +205,7 @@ impl FactIndexBuilder {
                 self.row[0] |= 1;
             }
         }
-        self.row_bytes.extend_from_slice(&self.row);
-        self.key_count += facts.len() as u64;
-        self.rows.push(self.row_bytes.len() as u64);
-        self.keys.push(self.key_count);
-    }
-
-    /// How many keys there are so far.
-    pub fn keys(&self) -> u64 {
-        self.key_count
-    }
-
-    /// Writes the rows, the subjects and the tables.
-    ///
-    /// # Errors
-    /// When the output cannot be written.
-    pub fn finish<W: Write + Seek>(self, out: &mut ContainerWriter<W>) -> std::io::Result<()> {
-        out.section(&format!("{PREFIX}rows"), &self.row_bytes)?;
-        out.section(&format!("{PREFIX}row_ends"), &self.rows.finish())?;
-        out.section(&format!("{PREFIX}keys"), &self.keys.finish())?;
-        self.subjects.write(&format!("{PREFIX}subjects."), out)
+        &self.row
     }
 }
 

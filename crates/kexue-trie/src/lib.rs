@@ -24,7 +24,7 @@ mod varint;
 
 pub use bytes::Bytes;
 pub use container::{Container, ContainerWriter};
-pub use facts::{FactCode, FactIndex, FactIndexBuilder, MAX_PART, Order};
+pub use facts::{FactCode, FactIndex, FactIndexBuilder, MAX_PART, Order, RowEncoder};
 pub use index::{Allowed, Error, Handle, Key, PrefixIndex, Result, Token};
 pub use merged::{ChangedSubject, MergedIndex, Origin};
 pub use trie::{Trie, TrieBuilder};

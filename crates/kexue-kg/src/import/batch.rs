@@ -14,7 +14,7 @@ pub struct Problem {
 }
 
 /// A piece of a batch's text.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Piece {
     start: u32,
     end: u32,
@@ -24,11 +24,13 @@ pub(crate) struct Piece {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Entry {
     pub subject: Piece,
-    pub sense: Option<Piece>,
-    pub relation: Piece,
-    pub object: Piece,
+    /// Whether the subject is that of the entry before.
+    pub same_subject: bool,
     pub subject_hash: u64,
+    pub sense: Option<(Piece, u64)>,
+    pub relation: Piece,
     pub relation_hash: u64,
+    pub object: Piece,
 }
 
 /// The triples found in a block of input, in their order, and what was not in the format.
@@ -36,6 +38,8 @@ pub(crate) struct Entry {
 pub struct Batch {
     pub(crate) text: Vec<u8>,
     pub(crate) entries: Vec<Entry>,
+    /// The subject of the last entry, with its sense.
+    name: Piece,
     /// What was not in the format.
     pub problems: Vec<Problem>,
 }
@@ -64,6 +68,7 @@ impl Batch {
 
     /// Adds a triple of strings that are copied.
     pub(super) fn add(&mut self, line: u64, triple: [&str; 3]) {
+        let same = self.entries.last().is_some_and(|_| self.get(self.name) == triple[0].as_bytes());
         let pieces = triple.map(|text| {
             let start = self.text.len() as u32;
             self.text.extend_from_slice(text.as_bytes());
@@ -72,11 +77,11 @@ impl Batch {
                 end: self.text.len() as u32,
             }
         });
-        self.add_pieces(line, triple, pieces);
+        self.add_pieces(line, triple, pieces, same);
     }
 
-    /// Adds a triple whose strings stand in the text already, at these bytes.
-    pub(super) fn add_at(&mut self, line: u64, triple: [&str; 3], starts: [usize; 3]) {
+    /// Adds a triple whose strings stand in the text already, at these bytes; `same` where its subject is that of the triple added before.
+    pub(super) fn add_at(&mut self, line: u64, triple: [&str; 3], starts: [usize; 3], same: bool) {
         let mut pieces = [Piece { start: 0, end: 0 }; 3];
         for ((piece, text), start) in pieces.iter_mut().zip(triple).zip(starts) {
             *piece = Piece {
@@ -84,10 +89,10 @@ impl Batch {
                 end: (start + text.len()) as u32,
             };
         }
-        self.add_pieces(line, triple, pieces);
+        self.add_pieces(line, triple, pieces, same);
     }
 
-    fn add_pieces(&mut self, line: u64, triple: [&str; 3], [name, relation, object]: [Piece; 3]) {
+    fn add_pieces(&mut self, line: u64, triple: [&str; 3], [name, relation, object]: [Piece; 3], same: bool) {
         for (text, field) in triple.iter().zip(["subject", "relation", "object"]) {
             if text.is_empty() {
                 return self.problem(line, format!("the {field} is empty"));
@@ -99,21 +104,36 @@ impl Batch {
                 );
             }
         }
+        self.name = name;
+        // Triples of a subject mostly follow each other: its name is split and hashed once.
+        if let Some(&before) = self.entries.last().filter(|_| same) {
+            self.entries.push(Entry {
+                same_subject: true,
+                relation,
+                object,
+                relation_hash: hash(triple[1].as_bytes()),
+                ..before
+            });
+            return;
+        }
         let (subject, sense) = split_sense(triple[0]);
-        let subject_end = name.start + subject.len() as u32;
         self.entries.push(Entry {
             subject: Piece {
                 start: name.start,
-                end: subject_end,
+                end: name.start + subject.len() as u32,
             },
+            subject_hash: hash(subject.as_bytes()),
+            same_subject: false,
             // Between them stands an opening bracket of three bytes, behind them a closing one.
-            sense: sense.map(|sense| Piece {
-                start: name.end - 3 - sense.len() as u32,
-                end: name.end - 3,
+            sense: sense.map(|sense| {
+                let piece = Piece {
+                    start: name.end - 3 - sense.len() as u32,
+                    end: name.end - 3,
+                };
+                (piece, hash(sense.as_bytes()))
             }),
             relation,
             object,
-            subject_hash: hash(subject.as_bytes()),
             relation_hash: hash(triple[1].as_bytes()),
         });
     }

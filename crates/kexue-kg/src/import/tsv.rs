@@ -11,6 +11,8 @@ pub(super) fn parse(block: Vec<u8>, first: u64) -> Batch {
     // The whole block is looked at once; where it is not UTF-8, each line is, to name it.
     let whole = std::str::from_utf8(&block).ok();
     let (mut start, mut number) = (0, first);
+    // That of the triple added last.
+    let mut subject = "";
     while start < block.len() {
         let end = memchr::memchr(b'\n', &block[start..]).map_or(block.len(), |length| start + length);
         let mut stop = end;
@@ -24,7 +26,13 @@ pub(super) fn parse(block: Vec<u8>, first: u64) -> Batch {
                 None => utf8(&block[start..stop]),
             };
             match line.and_then(|line| fields(line, start)) {
-                Ok((triple, starts)) => batch.add_at(number, triple, starts),
+                Ok((triple, starts)) => {
+                    let before = batch.entries.len();
+                    batch.add_at(number, triple, starts, before > 0 && triple[0] == subject);
+                    if batch.entries.len() > before {
+                        subject = triple[0];
+                    }
+                }
                 Err(problem) => batch.problem(number, problem),
             }
         }

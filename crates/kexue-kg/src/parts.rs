@@ -1,0 +1,219 @@
+//! Triples waiting to be sorted, dealt out by the hashes of their subjects.
+//!
+//! ```text
+//! triple = head · varint(relation) · varint(sense) · varint(bytes) · object
+//! head   = 0 where the subject is that of the triple before, else varint(bytes) · subject
+//! ```
+//!
+//! All triples of a subject are in one part, in the order of the input; a part is small enough to be sorted in a core's own cache, or in a
+//! bounded memory. Segments of a part are kept in memory, or beyond a limit in one temporary file.
+
+use kexue_trie::{read_varint, write_varint};
+use std::borrow::Cow;
+use std::fs::File;
+use std::io::{Read, Seek, SeekFrom, Write};
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+/// Parts that triples are dealt out to.
+pub(crate) const PARTS: usize = 256;
+/// Bytes of a segment, where no triple needs more.
+const SEGMENT: usize = 64 << 10;
+
+/// Bytes in memory or in a temporary file.
+#[derive(Debug)]
+pub(crate) enum Piece {
+    Memory(Vec<u8>),
+    File { start: u64, length: usize },
+}
+
+/// A temporary file without a name, written from its start to its end and read anywhere.
+#[derive(Debug)]
+pub(crate) struct Spill {
+    file: Mutex<File>,
+    length: u64,
+}
+
+impl Spill {
+    pub fn new(folder: &Path) -> std::io::Result<Self> {
+        Ok(Self {
+            file: Mutex::new(tempfile::tempfile_in(folder)?),
+            length: 0,
+        })
+    }
+
+    fn lock(&self) -> MutexGuard<'_, File> {
+        // A file has no state that a panic elsewhere could have left half changed.
+        self.file.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Puts bytes at the end.
+    pub fn append(&mut self, bytes: &[u8]) -> std::io::Result<Piece> {
+        let start = self.length;
+        let mut file = self.lock();
+        file.seek(SeekFrom::Start(start))?;
+        file.write_all(bytes)?;
+        drop(file);
+        self.length += bytes.len() as u64;
+        Ok(Piece::File {
+            start,
+            length: bytes.len(),
+        })
+    }
+
+    /// Fills `bytes` from what stands at `start`.
+    pub fn read(&self, start: u64, bytes: &mut [u8]) -> std::io::Result<()> {
+        let mut file = self.lock();
+        file.seek(SeekFrom::Start(start))?;
+        file.read_exact(bytes)
+    }
+}
+
+/// What a part is filled with.
+#[derive(Debug, Default)]
+pub(crate) struct Part {
+    full: Vec<Piece>,
+    open: Vec<u8>,
+}
+
+/// Triples by the parts of their subjects.
+#[derive(Debug)]
+pub(crate) struct Parts {
+    parts: Vec<Part>,
+    /// Part of the triple before, none where its segment has been closed since.
+    last: Option<usize>,
+    /// Bytes of segments in memory, and how many are kept there at most.
+    bytes: u64,
+    limit: u64,
+    folder: PathBuf,
+    spill: Option<Spill>,
+}
+
+/// A triple as it stands in a part.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Triple<'a> {
+    /// None where it is that of the triple before.
+    pub subject: Option<&'a [u8]>,
+    pub relation: u32,
+    /// 0 for no sense, else the sense's number + 1.
+    pub sense: u32,
+    pub object: &'a [u8],
+}
+
+impl Parts {
+    /// None yet; beyond `limit` bytes, segments go to a temporary file in `folder`.
+    pub fn new(limit: Option<u64>, folder: PathBuf) -> Self {
+        Self {
+            parts: (0..PARTS).map(|_| Part::default()).collect(),
+            last: None,
+            bytes: 0,
+            limit: limit.unwrap_or(u64::MAX),
+            folder,
+            spill: None,
+        }
+    }
+
+    /// Adds a triple of the subject with this hash; `same` where the subject is that of the triple added before.
+    pub fn push(
+        &mut self,
+        hash: u64,
+        same: bool,
+        subject: &[u8],
+        [relation, sense]: [u32; 2],
+        object: &[u8],
+    ) -> std::io::Result<()> {
+        let number = (hash % PARTS as u64) as usize;
+        let part = &mut self.parts[number];
+        // Five varints at most, of at most five bytes each.
+        let most = subject.len() + object.len() + 25;
+        let mut same = same && self.last == Some(number);
+        if part.open.len() + most > part.open.capacity() {
+            same = false;
+            let full = std::mem::replace(&mut part.open, Vec::with_capacity(most.max(SEGMENT)));
+            self.bytes += part.open.capacity() as u64;
+            if !full.is_empty() {
+                part.full.push(Piece::Memory(full));
+            }
+        }
+        let open = &mut part.open;
+        if same {
+            open.push(0);
+        } else {
+            write_varint(subject.len() as u64, open);
+            open.extend_from_slice(subject);
+        }
+        write_varint(u64::from(relation), open);
+        write_varint(u64::from(sense), open);
+        write_varint(object.len() as u64, open);
+        open.extend_from_slice(object);
+        self.last = Some(number);
+        if self.bytes > self.limit {
+            self.spill()?;
+        }
+        Ok(())
+    }
+
+    /// Moves the segments in memory to the temporary file.
+    fn spill(&mut self) -> std::io::Result<()> {
+        let spill = match &mut self.spill {
+            Some(spill) => spill,
+            none => none.insert(Spill::new(&self.folder)?),
+        };
+        for part in &mut self.parts {
+            if !part.open.is_empty() {
+                part.full.push(Piece::Memory(std::mem::take(&mut part.open)));
+            }
+            for piece in &mut part.full {
+                if let Piece::Memory(bytes) = piece {
+                    *piece = spill.append(bytes)?;
+                }
+            }
+        }
+        self.last = None;
+        self.bytes = 0;
+        Ok(())
+    }
+
+    /// The parts, and the file that some of their segments are in.
+    pub fn finish(self) -> (Vec<Part>, Option<Spill>) {
+        (self.parts, self.spill)
+    }
+}
+
+impl Part {
+    /// The segments; those in the file are read.
+    pub fn segments<'a>(&'a self, spill: Option<&Spill>) -> std::io::Result<Vec<Cow<'a, [u8]>>> {
+        let mut segments = Vec::with_capacity(self.full.len() + 1);
+        for piece in &self.full {
+            segments.push(match (piece, spill) {
+                (Piece::Memory(bytes), _) => Cow::from(bytes.as_slice()),
+                (&Piece::File { start, length }, Some(spill)) => {
+                    let mut bytes = vec![0; length];
+                    spill.read(start, &mut bytes)?;
+                    bytes.into()
+                }
+                (Piece::File { .. }, None) => return Err(std::io::Error::other("a temporary file is gone")),
+            });
+        }
+        segments.push(self.open.as_slice().into());
+        Ok(segments)
+    }
+}
+
+/// Reads the next triple at `*at`, which moves behind it; none at the end.
+#[inline]
+pub(crate) fn read_triple<'a>(bytes: &'a [u8], at: &mut usize) -> Option<Triple<'a>> {
+    fn text<'a>(bytes: &'a [u8], at: &mut usize) -> Option<&'a [u8]> {
+        let length = read_varint(bytes, at)? as usize;
+        let text = bytes.get(*at..*at + length)?;
+        *at += length;
+        Some(text)
+    }
+    let subject = text(bytes, at)?;
+    Some(Triple {
+        subject: (!subject.is_empty()).then_some(subject),
+        relation: read_varint(bytes, at)? as u32,
+        sense: read_varint(bytes, at)? as u32,
+        object: text(bytes, at)?,
+    })
+}
