@@ -31,8 +31,8 @@ class Config:
         """From the `[model]` table of a run's `config.toml`."""
         table = dict(table)
         scale = table.pop("attention_scale", {"kind": "ordinary"})
-        table.pop("initial_std", None)
-        return cls(scale_base=scale.get("base"), **table)
+        known = {key: value for key, value in table.items() if key in cls.__dataclass_fields__}
+        return cls(scale_base=scale.get("base"), **known)
 
     @property
     def head_dim(self) -> int:

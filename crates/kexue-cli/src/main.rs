@@ -2,10 +2,12 @@
 
 mod ask;
 mod kg;
+mod model_flags;
 mod output;
 mod qa;
 mod rank;
 mod search_flags;
+mod training_flags;
 mod vocab;
 
 use clap::{Parser, Subcommand};

@@ -1,17 +1,18 @@
 //! `kexue qa`: train, evaluate and use models that answer from a graph.
 
+use crate::model_flags::{ModelFlags, named};
 use crate::output::{Interrupt, Usage, print_json};
 use crate::search_flags::SearchFlags;
+use crate::training_flags::TrainingFlags;
 use anyhow::Result;
-use clap::{Args, Subcommand, ValueEnum};
+use clap::{Args, Subcommand};
 use kexue_kg::KnowledgeGraph;
-use kexue_nn::{AttentionScale, Model, NormPlacement, TransformerConfig};
-use kexue_optim::Decay;
+use kexue_nn::{Head, Model};
 use kexue_qa::{
     Case, LookAhead, LossOver, MentionUse, QaSettings, QaTask, Question, RunConfig, Scores, SearchOptions, Trained,
     evaluate, expand, read_questions, read_templates, search, tie,
 };
-use kexue_train::{TrainSettings, generator, train, write_by_rename};
+use kexue_train::{generator, train, write_by_rename};
 use serde_json::json;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -60,90 +61,18 @@ struct TrainArgs {
     #[command(flatten)]
     training: TrainingFlags,
     #[command(flatten)]
+    qa: QaFlags,
+    #[command(flatten)]
     search: SearchFlags,
 }
 
 #[derive(Args)]
-#[command(next_help_heading = "Model")]
-struct ModelFlags {
-    /// Width of the residual stream.
-    #[arg(long, default_value_t = 256)]
-    d_model: usize,
-    /// Blocks.
-    #[arg(long, default_value_t = 4)]
-    layers: usize,
-    /// Attention heads.
-    #[arg(long, default_value_t = 4)]
-    heads: usize,
-    /// Width of the feed-forward layers; four times d_model by default.
-    #[arg(long)]
-    d_ffn: Option<usize>,
-    /// Where the layer norms stand.
-    #[arg(long, value_enum, default_value = "pre")]
-    norm: Norm,
-    /// The attention scale.
-    #[arg(long, value_enum, default_value = "ordinary")]
-    attention_scale: Scale,
-    /// Probability of dropping an element.
-    #[arg(long, default_value_t = 0.1)]
-    dropout: f32,
-    /// Effective standard deviation of the initial weights.
-    #[arg(long, default_value_t = 0.02)]
-    initial_std: f32,
-}
-
-#[derive(Clone, Copy, ValueEnum)]
-enum Norm {
-    Pre,
-    Post,
-}
-
-#[derive(Clone, Copy, ValueEnum)]
-enum Scale {
-    Ordinary,
-    /// log_512(n)/√d for n visible keys.
-    EntropyInvariant,
-}
-
-#[derive(Args)]
-#[command(next_help_heading = "Training")]
-struct TrainingFlags {
-    /// Seed of every random choice.
-    #[arg(long, default_value_t = 0)]
-    seed: u64,
-    /// Optimiser steps.
-    #[arg(long, default_value_t = 5000)]
-    steps: u64,
-    /// Questions a step.
-    #[arg(long, default_value_t = 64)]
-    batch_size: usize,
-    /// Highest learning rate.
-    #[arg(long, default_value_t = 1e-3)]
-    learning_rate: f32,
-    /// Steps of warm-up.
-    #[arg(long, default_value_t = 200)]
-    warmup: u64,
-    /// How the rate falls.
-    #[arg(long, value_enum, default_value = "cosine")]
-    decay: Fall,
-    /// Decoupled weight decay of the matrices.
-    #[arg(long, default_value_t = 0.01)]
-    weight_decay: f32,
-    /// Largest norm of a gradient.
-    #[arg(long, default_value_t = 1.0)]
-    max_gradient_norm: f32,
-    /// Weight of the past in the moving average of the weights; 0 for none.
-    #[arg(long, default_value_t = 0.999)]
-    average: f32,
-    /// Steps between validations and checkpoints.
-    #[arg(long, default_value_t = 500)]
-    validate_every: u64,
-    /// Stop after so many validations without a better result; 0 for never.
-    #[arg(long, default_value_t = 0)]
-    patience: u64,
-    /// What the softmax of the loss is taken over.
-    #[arg(long, value_enum, default_value = "mentioned")]
-    loss: LossFlag,
+#[command(next_help_heading = "Training questions")]
+struct QaFlags {
+    /// What the softmax of the loss is taken over: the whole vocabulary at every token, what the index allows, or what it allows with
+    /// subjects among those in the question.
+    #[arg(long, value_parser = named::<LossOver>(&["vocabulary", "allowed", "mentioned"]), default_value = "mentioned")]
+    loss: LossOver,
     /// Probability that a training question gets another subject (and relation, where it names it).
     #[arg(long, default_value_t = 0.5)]
     swap: f32,
@@ -155,34 +84,12 @@ struct TrainingFlags {
     lexical_prior: f32,
 }
 
-#[derive(Clone, Copy, ValueEnum)]
-enum Fall {
-    Constant,
-    Linear,
-    Cosine,
-}
-
-#[derive(Clone, Copy, ValueEnum)]
-enum LossFlag {
-    /// The whole vocabulary, at every token.
-    Vocabulary,
-    /// What the index allows.
-    Allowed,
-    /// What the index allows, subjects among those in the question.
-    Mentioned,
-}
-
 impl TrainArgs {
     fn config(&self, vocab_size: usize) -> RunConfig {
-        let (model, training) = (&self.model, &self.training);
-        let loss_over = match training.loss {
-            LossFlag::Vocabulary => LossOver::Vocabulary,
-            LossFlag::Allowed => LossOver::Allowed,
-            LossFlag::Mentioned => LossOver::Mentioned,
-        };
+        let qa = &self.qa;
         let defaults = SearchOptions {
-            look_ahead: match loss_over {
-                _ if training.lexical_prior != 0.0 => LookAhead::Added(training.lexical_prior),
+            look_ahead: match qa.loss {
+                _ if qa.lexical_prior != 0.0 => LookAhead::Added(qa.lexical_prior),
                 LossOver::Vocabulary => LookAhead::Vocabulary,
                 _ => LookAhead::Allowed,
             },
@@ -197,46 +104,13 @@ impl TrainArgs {
                 .map(|path| path.display().to_string())
                 .collect(),
             hold_out: self.hold_out,
-            model: TransformerConfig {
-                d_model: model.d_model,
-                layers: model.layers,
-                heads: model.heads,
-                d_ffn: model.d_ffn.unwrap_or(4 * model.d_model),
-                norm_placement: match model.norm {
-                    Norm::Pre => NormPlacement::Pre,
-                    Norm::Post => NormPlacement::Post,
-                },
-                attention_scale: match model.attention_scale {
-                    Scale::Ordinary => AttentionScale::Ordinary,
-                    Scale::EntropyInvariant => AttentionScale::EntropyInvariant { base: 512.0 },
-                },
-                dropout: model.dropout,
-                initial_std: model.initial_std,
-                ..TransformerConfig::new(vocab_size)
-            },
-            train: TrainSettings {
-                seed: training.seed,
-                steps: training.steps,
-                batch_size: training.batch_size,
-                learning_rate: training.learning_rate,
-                warmup: training.warmup,
-                decay: match training.decay {
-                    Fall::Constant => Decay::Constant,
-                    Fall::Linear => Decay::Linear,
-                    Fall::Cosine => Decay::Cosine,
-                },
-                weight_decay: training.weight_decay,
-                max_gradient_norm: training.max_gradient_norm,
-                average: training.average,
-                validate_every: training.validate_every,
-                patience: training.patience,
-                ..TrainSettings::default()
-            },
+            model: self.model.config(vocab_size, Head::None),
+            train: self.training.settings(),
             qa: QaSettings {
-                loss_over,
-                swap: training.swap,
-                negatives: training.negatives,
-                lexical_prior: training.lexical_prior,
+                loss_over: qa.loss,
+                swap: qa.swap,
+                negatives: qa.negatives,
+                lexical_prior: qa.lexical_prior,
             },
             search: self.search.apply(defaults),
         }

@@ -1,7 +1,7 @@
 //! Tokens per second of a training step, forward, backward and AdamW, as `benches/peers/nn/train_speed.py` measures PyTorch's.
 //!
 //! Flags: `--threads N` (2), `--rounds N` (8), `--without-softmax`, `--without-adam`. One JSON object on standard output.
-use kexue_nn::{Choice, Model, PackedBatch, Tape, Token, TransformerConfig};
+use kexue_nn::{Choice, Mask, Model, PackedBatch, Tape, Token, TransformerConfig};
 use kexue_optim::{Adam, AdamConfig, Chain, Decay, LearningRate, Schedule, WeightDecay};
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
@@ -67,7 +67,7 @@ fn main() {
                 let tokens: Vec<Token> = (0..LENGTH)
                     .map(|_| generator.random_range(0..VOCABULARY as Token))
                     .collect();
-                let start = batch.push(&tokens, PREFIX);
+                let start = batch.push(&tokens, Mask::unilm(PREFIX));
                 choices.extend((PREFIX..LENGTH).map(|place| Choice {
                     row: start + place - 1,
                     allowed: vocabulary.clone(),

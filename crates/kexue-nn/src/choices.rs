@@ -3,7 +3,7 @@
 //! With the whole vocabulary as the set it is the ordinary cross-entropy; with the tokens that a trie allows it trains the choice that
 //! constrained decoding really makes, at a cost in the size of the set.
 
-use crate::kernels::{Shape, add, add_scaled, dot, matmul, softmax};
+use crate::kernels::{SET, Shape, add, add_scaled, dot, matmul, softmax};
 use crate::model::{Model, Token};
 use std::sync::Arc;
 
@@ -76,7 +76,7 @@ impl Model {
             states_shape,
             &embeddings,
             embeddings_shape.t(),
-            false,
+            SET,
         );
         let mut loss = 0.0;
         for (row, choice) in scores.chunks_exact_mut(tokens).zip(group) {
@@ -93,7 +93,7 @@ impl Model {
             scores_shape,
             &embeddings,
             embeddings_shape,
-            false,
+            SET,
         );
         for (row, choice) in d_states.chunks_exact(d).zip(group) {
             add(&mut d_hidden[choice.row * d..][..d], row);
@@ -106,7 +106,7 @@ impl Model {
             scores_shape.t(),
             &states,
             states_shape,
-            false,
+            SET,
         );
         for (row, &token) in d_gathered.chunks_exact(d).zip(allowed.iter()) {
             add(&mut d_embedding[token as usize * d..][..d], row);
@@ -123,7 +123,7 @@ fn log_of(probability: f32) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::TransformerConfig;
+    use crate::{Initializer, StdMeans, TransformerConfig};
     use rand::SeedableRng;
 
     #[test]
@@ -133,7 +133,7 @@ mod tests {
             layers: 1,
             heads: 2,
             d_ffn: 8,
-            initial_std: 0.5,
+            initializer: Initializer::truncated_normal(0.5, StdMeans::Effective),
             ..TransformerConfig::new(400)
         };
         let mut model = Model::new(config, &mut rand_chacha::ChaCha8Rng::seed_from_u64(4)).unwrap();

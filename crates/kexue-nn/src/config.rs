@@ -1,10 +1,14 @@
 //! What a Transformer looks like.
 
-use crate::AttentionScale;
+use crate::parameters::{Role, Slot};
+use crate::{AttentionScale, Initializer};
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
-/// Where the layer norms stand.
+/// Where the layer norms stand, and what the residual stream is multiplied by.
+///
+/// DeepNorm's constants are those of an encoder with N layers, hence 2N branches; β is for the weights inside the branches
+/// ([`BranchScaling::DeepNorm`](crate::BranchScaling::DeepNorm)).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum NormPlacement {
@@ -13,9 +17,132 @@ pub enum NormPlacement {
     Pre,
     /// `Norm(x + F(x))`, as in BERT; the embeddings are normalised too.
     Post,
+    /// `Norm(α·x + F(x))` with the published α = (2N)^¼, β = (8N)^−¼ (arXiv 2203.00555).
+    DeepNorm,
+    /// The constants re-derived for SGD in article 8978: α = (2N)^¼, β = (2N)^−¼.
+    DeepNormSgd,
+    /// Those for Adam: α = (2N)^½, β = (2N)^−½.
+    DeepNormAdam,
+    /// Those for LAMB: α = 1, β = (2N)^−½.
+    DeepNormLamb,
+    /// `x + Norm(F(Norm(x)))`, with one more norm at the end (CogView, arXiv 2105.13290).
+    Sandwich,
+    /// `x + F(x)`: for gated branches (ReZero, SkipInit) and Fixup.
+    None,
 }
 
-/// The shape of a Transformer with rotary positions and a softmax tied to its embedding.
+impl NormPlacement {
+    /// Whether a branch reads a normalised stream.
+    pub(crate) fn before(self) -> bool {
+        matches!(self, Self::Pre | Self::Sandwich)
+    }
+
+    /// Whether the sum of stream and branch is normalised.
+    pub(crate) fn after(self) -> bool {
+        matches!(self, Self::Post) || self.is_deep_norm()
+    }
+
+    /// Whether this is one of the DeepNorms.
+    pub fn is_deep_norm(self) -> bool {
+        matches!(
+            self,
+            Self::DeepNorm | Self::DeepNormSgd | Self::DeepNormAdam | Self::DeepNormLamb
+        )
+    }
+
+    /// α: what the stream is multiplied by at each branch of a model of so many layers.
+    pub fn residual_scale(self, layers: usize) -> f64 {
+        let branches = 2.0 * layers as f64;
+        match self {
+            Self::DeepNorm | Self::DeepNormSgd => branches.powf(0.25),
+            Self::DeepNormAdam => branches.sqrt(),
+            _ => 1.0,
+        }
+    }
+
+    /// β: what DeepNorm multiplies the weights inside the branches by.
+    pub fn branch_weight_scale(self, layers: usize) -> f64 {
+        let branches = 2.0 * layers as f64;
+        match self {
+            Self::DeepNorm => (4.0 * branches).powf(-0.25),
+            Self::DeepNormSgd => branches.powf(-0.25),
+            Self::DeepNormAdam | Self::DeepNormLamb => branches.powf(-0.5),
+            _ => 1.0,
+        }
+    }
+}
+
+/// What a norm divides by.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum NormKind {
+    /// `γ·(x − mean)/std + β` (arXiv 1607.06450).
+    #[default]
+    LayerNorm,
+    /// `γ·x/rms`, without β (arXiv 1910.07467).
+    RmsNorm,
+}
+
+/// How the model knows where a token stands.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Positions {
+    /// Queries and keys are turned by their position (RoFormer, arXiv 2104.09864).
+    #[default]
+    Rotary,
+    /// A learned embedding for each position below `max_positions` (BERT).
+    Learned,
+}
+
+/// The function between the two feed-forward matrices.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Activation {
+    /// `x·Φ(x)` (arXiv 1606.08415).
+    #[default]
+    Gelu,
+    /// GELU with the tanh approximation of Φ, as in GPT-2.
+    GeluTanh,
+    /// `max(0, x)`.
+    Relu,
+}
+
+/// What stands between the last hidden state and the tied softmax over the vocabulary.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Head {
+    /// Nothing.
+    #[default]
+    None,
+    /// A bias for each token.
+    Bias,
+    /// Dense, activation and norm, then a bias for each token: BERT's masked-language-model head.
+    DenseNorm,
+}
+
+/// Where the size of a weight stands.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Parametrization {
+    /// In the weight.
+    #[default]
+    Standard,
+    /// In the layer: `x·Wᵀ/√fan_in`, with weights √fan_in larger. The same function, with other learning rates (arXiv 1806.07572).
+    Ntk,
+}
+
+/// What the logits of the tied softmax are multiplied by.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum LogitScale {
+    /// 1.
+    #[default]
+    One,
+    /// `1/√d_model`, for embeddings of deviation 1 (T5).
+    InverseRootWidth,
+}
+
+/// The shape of a Transformer with a softmax tied to its embedding: BERT, RoFormer and UniLM are settings of it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct TransformerConfig {
@@ -24,30 +151,57 @@ pub struct TransformerConfig {
     /// Width of the residual stream.
     #[serde(default = "defaults::d_model")]
     pub d_model: usize,
-    /// Number of blocks.
+    /// Number of blocks, of two branches each.
     #[serde(default = "defaults::layers")]
     pub layers: usize,
-    /// Attention heads; divides `d_model` into even head widths.
+    /// Attention heads; divides `d_model`, with rotary positions into even head widths.
     #[serde(default = "defaults::heads")]
     pub heads: usize,
     /// Width of the feed-forward layers.
     #[serde(default = "defaults::d_ffn")]
     pub d_ffn: usize,
+    /// How the model knows where a token stands.
+    #[serde(default)]
+    pub positions: Positions,
+    /// Longest sequence with learned positions; 0 with rotary ones, which have no end.
+    #[serde(default)]
+    pub max_positions: usize,
+    /// Segments that have an embedding (BERT's token types): 2 for pairs of texts, 0 for none.
+    #[serde(default)]
+    pub token_types: usize,
     /// Where the layer norms stand.
     #[serde(default)]
     pub norm_placement: NormPlacement,
+    /// What they divide by.
+    #[serde(default)]
+    pub norm: NormKind,
+    /// The initial value of a learned factor of each branch: 0 for ReZero (arXiv 2003.04887) and SkipInit (arXiv 2002.10444), 1 for Fixup.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub gate: Option<f32>,
+    /// The function between the two feed-forward matrices.
+    #[serde(default)]
+    pub activation: Activation,
     /// The factor of the attention scores.
     #[serde(default)]
     pub attention_scale: AttentionScale,
+    /// What stands between the last hidden state and the softmax.
+    #[serde(default)]
+    pub head: Head,
+    /// What its logits are multiplied by.
+    #[serde(default)]
+    pub logit_scale: LogitScale,
     /// Probability of dropping an element of the embedding and of each branch, in training.
     #[serde(default = "defaults::dropout")]
     pub dropout: f32,
     /// Added to the variance under a norm's root.
     #[serde(default = "defaults::norm_epsilon")]
     pub norm_epsilon: f32,
-    /// Effective standard deviation of the initial weights, drawn from a normal truncated at two nominal deviations.
-    #[serde(default = "defaults::initial_std")]
-    pub initial_std: f32,
+    /// Where the size of a weight stands.
+    #[serde(default)]
+    pub parametrization: Parametrization,
+    /// How fresh weights are drawn.
+    #[serde(default)]
+    pub initializer: Initializer,
 }
 
 mod defaults {
@@ -69,9 +223,6 @@ mod defaults {
     pub fn norm_epsilon() -> f32 {
         1e-5
     }
-    pub fn initial_std() -> f32 {
-        0.02
-    }
 }
 
 /// A configuration that no Transformer can have.
@@ -85,7 +236,7 @@ pub struct ConfigError {
 }
 
 impl TransformerConfig {
-    /// Four layers of width 256 over `vocab_size` tokens.
+    /// Four pre-norm layers of width 256 over `vocab_size` tokens, with rotary positions.
     pub fn new(vocab_size: usize) -> Self {
         Self {
             vocab_size,
@@ -93,11 +244,57 @@ impl TransformerConfig {
             layers: defaults::layers(),
             heads: defaults::heads(),
             d_ffn: defaults::d_ffn(),
+            positions: Positions::default(),
+            max_positions: 0,
+            token_types: 0,
             norm_placement: NormPlacement::default(),
+            norm: NormKind::default(),
+            gate: None,
+            activation: Activation::default(),
             attention_scale: AttentionScale::default(),
+            head: Head::default(),
+            logit_scale: LogitScale::default(),
             dropout: defaults::dropout(),
             norm_epsilon: defaults::norm_epsilon(),
-            initial_std: defaults::initial_std(),
+            parametrization: Parametrization::default(),
+            initializer: Initializer::default(),
+        }
+    }
+
+    /// Longest sequence that the model can read; `None` without a limit.
+    pub fn longest_sequence(&self) -> Option<usize> {
+        (self.positions == Positions::Learned).then_some(self.max_positions)
+    }
+
+    /// What the layers multiply a stored matrix by.
+    pub(crate) fn weight_factor(&self, slot: &Slot) -> f32 {
+        match (self.parametrization, &slot.shape[..]) {
+            (Parametrization::Ntk, &[_, fan_in]) if slot.role != Role::Embedding => self.linear_factor(fan_in),
+            _ => 1.0,
+        }
+    }
+
+    /// What a linear layer of so many inputs multiplies its matrix by.
+    pub(crate) fn linear_factor(&self, inputs: usize) -> f32 {
+        match self.parametrization {
+            Parametrization::Standard => 1.0,
+            Parametrization::Ntk => (inputs as f32).sqrt().recip(),
+        }
+    }
+
+    /// What the last hidden state is multiplied by: the logits' factor, where no head stands in between.
+    pub(crate) fn hidden_factor(&self) -> f32 {
+        match self.head {
+            Head::DenseNorm => 1.0,
+            Head::None | Head::Bias => self.logit_factor(),
+        }
+    }
+
+    /// What the logits are multiplied by.
+    pub(crate) fn logit_factor(&self) -> f32 {
+        match self.logit_scale {
+            LogitScale::One => 1.0,
+            LogitScale::InverseRootWidth => (self.d_model as f32).sqrt().recip(),
         }
     }
 
@@ -124,14 +321,33 @@ impl TransformerConfig {
                 return problem(field, format!("{value} is not within 1 and {most}"));
             }
         }
-        if !self.d_model.is_multiple_of(self.heads) || !self.head_dim().is_multiple_of(2) {
+        let rotary = self.positions == Positions::Rotary;
+        if !self.d_model.is_multiple_of(self.heads) || rotary && !self.head_dim().is_multiple_of(2) {
             return problem(
                 "heads",
                 format!(
-                    "{} heads do not divide d_model = {} into even widths, which rotary positions need",
+                    "{} heads do not divide d_model = {} into widths that are whole, and with rotary positions even",
                     self.heads, self.d_model
                 ),
             );
+        }
+        if rotary && self.max_positions > 0 {
+            return problem("max_positions", "rotary positions have no end: leave it out".to_owned());
+        }
+        if !rotary && !(1..=1 << 20).contains(&self.max_positions) {
+            return problem(
+                "max_positions",
+                format!(
+                    "{} is not within 1 and 1048576, as learned positions need",
+                    self.max_positions
+                ),
+            );
+        }
+        if self.token_types > 256 {
+            return problem("token_types", format!("{} is more than 256", self.token_types));
+        }
+        if self.gate.is_some_and(|gate| !gate.is_finite()) {
+            return problem("gate", "is not a number".to_owned());
         }
         if !(0.0..1.0).contains(&self.dropout) {
             return problem("dropout", format!("{} is not within 0 and 1", self.dropout));
@@ -142,15 +358,10 @@ impl TransformerConfig {
                 format!("{} is not a small positive number", self.norm_epsilon),
             );
         }
-        if !(self.initial_std > 0.0 && self.initial_std.is_finite()) {
-            return problem("initial_std", format!("{} is not a positive number", self.initial_std));
+        if let Some((field, text)) = self.attention_scale.problem() {
+            return problem(field, text);
         }
-        if let AttentionScale::EntropyInvariant { base } = self.attention_scale
-            && !(base > 1.0 && base.is_finite())
-        {
-            return problem("attention_scale.base", format!("{base} is not a number above 1"));
-        }
-        Ok(())
+        self.initializer.validate(self.norm_placement)
     }
 }
 
@@ -167,7 +378,28 @@ mod tests {
         config.heads = 0;
         assert_eq!(config.validate().unwrap_err().field, "heads");
         config.heads = 4;
+        config.max_positions = 9;
+        assert_eq!(config.validate().unwrap_err().field, "max_positions");
+        config.max_positions = 0;
+        config.positions = Positions::Learned;
+        assert_eq!(config.validate().unwrap_err().field, "max_positions");
+        config.positions = Positions::Rotary;
         config.dropout = 1.0;
         assert_eq!(config.validate().unwrap_err().field, "dropout");
+    }
+
+    #[test]
+    fn deep_norms_constants() {
+        // N = 8 layers, 16 branches.
+        for (placement, alpha, beta) in [
+            (NormPlacement::DeepNorm, 2.0, 64f64.powf(-0.25)),
+            (NormPlacement::DeepNormSgd, 2.0, 0.5),
+            (NormPlacement::DeepNormAdam, 4.0, 0.25),
+            (NormPlacement::DeepNormLamb, 1.0, 0.25),
+            (NormPlacement::Post, 1.0, 1.0),
+        ] {
+            assert!((placement.residual_scale(8) - alpha).abs() < 1e-12, "{placement:?}");
+            assert!((placement.branch_weight_scale(8) - beta).abs() < 1e-12, "{placement:?}");
+        }
     }
 }

@@ -3,11 +3,12 @@
 //! A cached token is a node that knows its parent. Moving a beam is keeping another node: no keys or values are ever copied, and many
 //! continuations of many prompts, of different lengths, are computed in one call without padding.
 
-use crate::NormPlacement;
-use crate::kernels::{Rotary, Shape, add, attend, gelu, layer_norm, linear, matmul};
+use crate::attention::place;
+use crate::batch::Mask;
+use crate::kernels::{Rotary, SET, Shape, activate, attend, linear, matmul};
 use crate::model::{Model, Token};
-use crate::parameters::Pair;
-use crate::training::visible_keys;
+use crate::parameters::BranchRanges;
+use crate::training::{BranchTape, NormTape};
 
 /// A token in the cache of a [`Decoder`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -39,10 +40,12 @@ pub struct Decoder<'m> {
 #[derive(Debug, Default)]
 struct Scratch {
     stream: Vec<f32>,
-    normal: Vec<f32>,
+    /// What surrounds the branch at hand; nothing of it is needed afterwards.
+    tape: BranchTape,
+    outer_norm: NormTape,
     normed: Vec<f32>,
-    inverse_std: Vec<f32>,
     query_key_value: Vec<f32>,
+    context: Vec<f32>,
     branch: Vec<f32>,
     up: Vec<f32>,
     activated: Vec<f32>,
@@ -54,26 +57,36 @@ struct Scratch {
 impl Scratch {
     fn resize(&mut self, rows: usize, d: usize, ffn: usize) {
         self.stream.resize(rows * d, 0.0);
-        self.normal.resize(rows * d, 0.0);
         self.normed.resize(rows * d, 0.0);
-        self.inverse_std.resize(rows, 0.0);
         self.query_key_value.resize(rows * 3 * d, 0.0);
+        self.context.resize(rows * d, 0.0);
         self.branch.resize(rows * d, 0.0);
         self.up.resize(rows * ffn, 0.0);
         self.activated.resize(rows * ffn, 0.0);
     }
 
-    fn norm(&mut self, model: &Model, at: &Pair) {
-        let (gamma, beta) = (model.at(&at.weight), model.at(&at.bias));
-        let epsilon = model.config().norm_epsilon;
-        layer_norm(
+    fn outer_norm(&mut self, model: &Model, when: bool) {
+        if let Some(norm) = model.layout().outer_norm.as_ref().filter(|_| when) {
+            model.norm(&mut self.normed, &mut self.outer_norm, &self.stream, norm);
+            self.stream.copy_from_slice(&self.normed);
+        }
+    }
+
+    /// Reads what the branch is to read.
+    fn enter(&mut self, model: &Model, at: &BranchRanges) {
+        model.enter(&self.stream, &mut self.tape, at);
+    }
+
+    /// Adds the branch to the stream.
+    fn leave(&mut self, model: &Model, at: &BranchRanges) {
+        let (stream, branch) = (&mut self.stream, &mut self.branch);
+        model.leave(
+            stream,
+            branch,
             &mut self.normed,
-            &mut self.normal,
-            &mut self.inverse_std,
-            &self.stream,
-            gamma,
-            beta,
-            epsilon,
+            &mut self.tape,
+            at,
+            None::<&mut rand_chacha::ChaCha8Rng>,
         );
     }
 }
@@ -133,7 +146,7 @@ impl<'m> Decoder<'m> {
             rows,
             embedding,
             columns,
-            false,
+            SET,
         );
         logits
     }
@@ -204,89 +217,56 @@ impl<'m> Decoder<'m> {
             return;
         }
         let new = &nodes[first..];
-        let pre = config.norm_placement == NormPlacement::Pre;
         scratch.resize(rows, d, config.d_ffn);
         rotary.reserve(new.iter().map(|node| node.position as usize + 1).max().unwrap_or(0));
         list_visible(nodes, first, &mut scratch.visible, &mut scratch.visible_ends);
 
-        for (row, &token) in scratch.stream.chunks_exact_mut(d).zip(tokens) {
-            row.copy_from_slice(model.embedding(token));
-        }
-        if !pre {
-            scratch.norm(model, &layout.outer_norm);
-            scratch.stream.copy_from_slice(&scratch.normed);
-        }
+        let placed = tokens.iter().zip(new);
+        let placed = placed.map(|(&token, node)| (token, node.position as usize, 0));
+        model.embed(&mut scratch.stream, placed);
+        scratch.outer_norm(model, config.norm_placement.after());
         for (at, (keys, values)) in layout.blocks.iter().zip(keys_values) {
-            if pre {
-                scratch.norm(model, &at.attention_norm);
-            } else {
-                scratch.normed.copy_from_slice(&scratch.stream);
-            }
-            let (weight, bias) = (model.at(&at.query_key_value.weight), model.at(&at.query_key_value.bias));
-            linear(&mut scratch.query_key_value, &scratch.normed, weight, bias, rows);
+            scratch.enter(model, &at.attention);
+            let input = &scratch.tape.input[..rows * d];
+            linear(
+                &mut scratch.query_key_value,
+                input,
+                model.linear(&at.query_key_value),
+                rows,
+            );
             for (row, node) in scratch.query_key_value.chunks_exact_mut(3 * d).zip(new) {
-                rotary.turn(&mut row[..2 * d], node.position as usize, false);
-                let seen = visible_keys(node.position as usize, node.prompt.1 as usize);
-                let factor = config.attention_scale.factor(seen, config.head_dim());
-                row[..d].iter_mut().for_each(|q| *q *= factor);
+                let position = node.position as usize;
+                let seen = Mask::unilm(node.prompt.1 as usize).visible(position, usize::MAX).len();
+                place(config, rotary, row, position, seen, false);
                 keys.extend_from_slice(&row[d..2 * d]);
                 values.extend_from_slice(&row[2 * d..]);
             }
             let mut start = 0;
             let qkv = scratch.query_key_value.chunks_exact(3 * d);
-            for ((row, &end), context) in qkv.zip(&scratch.visible_ends).zip(scratch.normed.chunks_exact_mut(d)) {
+            for ((row, &end), context) in qkv.zip(&scratch.visible_ends).zip(scratch.context.chunks_exact_mut(d)) {
                 let visible = &scratch.visible[start..end];
-                attend(
-                    context,
-                    &row[..d],
-                    keys,
-                    values,
-                    visible,
-                    config.heads,
-                    &mut scratch.scores,
-                );
+                let (heads, scores) = (config.heads, &mut scratch.scores);
+                attend(context, &row[..d], keys, values, visible, heads, scores);
                 start = end;
             }
-            let (weight, bias) = (
-                model.at(&at.attention_output.weight),
-                model.at(&at.attention_output.bias),
-            );
-            linear(&mut scratch.branch, &scratch.normed, weight, bias, rows);
-            add(&mut scratch.stream, &scratch.branch);
+            let output = model.linear(&at.attention_output);
+            linear(&mut scratch.branch, &scratch.context, output, rows);
+            scratch.leave(model, &at.attention);
 
-            if pre {
-                scratch.norm(model, &at.ffn_norm);
-            } else {
-                scratch.norm(model, &at.attention_norm);
-                scratch.stream.copy_from_slice(&scratch.normed);
-            }
+            scratch.enter(model, &at.ffn);
             linear(
                 &mut scratch.up,
-                &scratch.normed,
-                model.at(&at.up.weight),
-                model.at(&at.up.bias),
+                &scratch.tape.input[..rows * d],
+                model.linear(&at.up),
                 rows,
             );
-            gelu(&mut scratch.activated, &scratch.up);
-            linear(
-                &mut scratch.branch,
-                &scratch.activated,
-                model.at(&at.down.weight),
-                model.at(&at.down.bias),
-                rows,
-            );
-            add(&mut scratch.stream, &scratch.branch);
-            if !pre {
-                scratch.norm(model, &at.ffn_norm);
-                scratch.stream.copy_from_slice(&scratch.normed);
-            }
+            activate(config.activation, &mut scratch.activated, &scratch.up);
+            linear(&mut scratch.branch, &scratch.activated, model.linear(&at.down), rows);
+            scratch.leave(model, &at.ffn);
         }
-        if pre {
-            scratch.norm(model, &layout.outer_norm);
-            hidden.extend_from_slice(&scratch.normed);
-        } else {
-            hidden.extend_from_slice(&scratch.stream);
-        }
+        scratch.outer_norm(model, config.norm_placement.before());
+        let factor = config.hidden_factor();
+        hidden.extend(scratch.stream.iter().map(|h| h * factor));
     }
 }
 
@@ -336,37 +316,53 @@ impl Steps {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{AttentionScale, PackedBatch, Tape, TransformerConfig};
+    use crate::{
+        AttentionScale, Initializer, LogitScale, NormKind, NormPlacement, PackedBatch, Positions, StdMeans, Tape,
+        TransformerConfig,
+    };
     use rand::SeedableRng;
 
     fn models() -> impl Iterator<Item = Model> {
-        let scales = [
-            AttentionScale::Ordinary,
-            AttentionScale::EntropyInvariant { base: 512.0 },
+        let base = TransformerConfig {
+            d_model: 24,
+            layers: 3,
+            heads: 3,
+            d_ffn: 40,
+            initializer: Initializer::truncated_normal(0.2, StdMeans::Effective),
+            ..TransformerConfig::new(30)
+        };
+        let configs = [
+            base.clone(),
+            TransformerConfig {
+                norm_placement: NormPlacement::Post,
+                attention_scale: AttentionScale::EntropyInvariant { base: 512.0 },
+                ..base.clone()
+            },
+            TransformerConfig {
+                norm_placement: NormPlacement::Sandwich,
+                norm: NormKind::RmsNorm,
+                attention_scale: AttentionScale::EntropyInvariant { base: 512.0 },
+                ..base.clone()
+            },
+            TransformerConfig {
+                norm_placement: NormPlacement::DeepNormAdam,
+                positions: Positions::Learned,
+                max_positions: 10,
+                token_types: 2,
+                gate: Some(0.5),
+                logit_scale: LogitScale::InverseRootWidth,
+                ..base
+            },
         ];
-        [NormPlacement::Pre, NormPlacement::Post]
+        configs
             .into_iter()
-            .flat_map(move |norm_placement| {
-                scales.map(|attention_scale| {
-                    let config = TransformerConfig {
-                        d_model: 24,
-                        layers: 3,
-                        heads: 3,
-                        d_ffn: 40,
-                        norm_placement,
-                        attention_scale,
-                        initial_std: 0.2,
-                        ..TransformerConfig::new(30)
-                    };
-                    Model::new(config, &mut rand_chacha::ChaCha8Rng::seed_from_u64(1)).unwrap()
-                })
-            })
+            .map(|config| Model::new(config, &mut rand_chacha::ChaCha8Rng::seed_from_u64(1)).unwrap())
     }
 
     /// Rows of the hidden states of prompt + continuation, computed without a cache.
     fn uncached(model: &Model, prompt: &[Token], continuation: &[Token]) -> Vec<f32> {
         let (mut batch, mut tape) = (PackedBatch::default(), Tape::default());
-        batch.push(&[prompt, continuation].concat(), prompt.len());
+        batch.push(&[prompt, continuation].concat(), Mask::unilm(prompt.len()));
         model.forward(&batch, &mut tape, None);
         tape.hidden().to_vec()
     }

@@ -3,6 +3,7 @@
 //! Functions marked `multiversion` are compiled for several instruction sets and the best one is chosen at run time; their sums run in
 //! sixteen lanes, so that a compiler may keep them in vector registers.
 
+use crate::Activation;
 use multiversion::multiversion;
 
 const LANES: usize = 16;
@@ -49,7 +50,32 @@ impl Shape {
     }
 }
 
-/// `out = keep·out + a·b`, `keep` being 1 where `accumulate`, else 0.
+/// What a product does to where it is written: `out = keep·out + factor·a·b`, `keep` being 1 or 0.
+#[derive(Clone, Copy)]
+pub(crate) struct Write {
+    keep: bool,
+    factor: f32,
+}
+
+/// `out = a·b`.
+pub(crate) const SET: Write = Write {
+    keep: false,
+    factor: 1.0,
+};
+
+/// `out += a·b`.
+pub(crate) const ADD: Write = Write {
+    keep: true,
+    factor: 1.0,
+};
+
+impl Write {
+    pub fn times(self, factor: f32) -> Self {
+        Self { factor, ..self }
+    }
+}
+
+/// The product of two matrices, written as `write` says.
 #[allow(unsafe_code)]
 pub(crate) fn matmul(
     out: &mut [f32],
@@ -58,7 +84,7 @@ pub(crate) fn matmul(
     a_shape: Shape,
     b: &[f32],
     b_shape: Shape,
-    accumulate: bool,
+    write: Write,
 ) {
     let (m, n, k) = (out_shape.rows, out_shape.columns, a_shape.columns);
     assert!(
@@ -79,7 +105,7 @@ pub(crate) fn matmul(
             out.as_mut_ptr(),
             out_shape.column_stride as isize,
             out_shape.row_stride as isize,
-            accumulate,
+            write.keep,
             a.as_ptr(),
             a_shape.column_stride as isize,
             a_shape.row_stride as isize,
@@ -87,7 +113,7 @@ pub(crate) fn matmul(
             b_shape.column_stride as isize,
             b_shape.row_stride as isize,
             1.0,
-            1.0,
+            write.factor,
             false,
             false,
             false,
@@ -96,46 +122,58 @@ pub(crate) fn matmul(
     }
 }
 
-/// `y[rows, out] = x[rows, in] · wᵀ + b`, with `w[out, in]`.
-pub(crate) fn linear(y: &mut [f32], x: &[f32], w: &[f32], b: &[f32], rows: usize) {
-    let outputs = b.len();
-    let inputs = w.len() / outputs;
+/// The parameters of a linear layer.
+#[derive(Clone, Copy)]
+pub(crate) struct Linear<'a> {
+    /// `[out, in]`.
+    pub weight: &'a [f32],
+    /// `[out]`.
+    pub bias: &'a [f32],
+    /// What the weight is multiplied by.
+    pub factor: f32,
+}
+
+impl Linear<'_> {
+    fn inputs(&self) -> usize {
+        self.weight.len() / self.bias.len()
+    }
+}
+
+/// `y[rows, out] = factor·x[rows, in]·weightᵀ + bias`.
+pub(crate) fn linear(y: &mut [f32], x: &[f32], layer: Linear<'_>, rows: usize) {
+    let (outputs, inputs) = (layer.bias.len(), layer.inputs());
     for row in y[..rows * outputs].chunks_exact_mut(outputs) {
-        row.copy_from_slice(b);
+        row.copy_from_slice(layer.bias);
     }
     matmul(
         y,
         Shape::dense(rows, outputs),
         x,
         Shape::dense(rows, inputs),
-        w,
+        layer.weight,
         Shape::dense(outputs, inputs).t(),
-        true,
+        ADD.times(layer.factor),
     );
 }
 
-/// The gradients of [`linear`]: adds to those of `w` and `b`; `dx` is set, or added to where `accumulate`.
-#[allow(clippy::too_many_arguments)]
+/// The gradients of [`linear`]: sets `dx`, and adds to those of the weight and the bias.
 pub(crate) fn linear_backward(
     dx: &mut [f32],
-    dw: &mut [f32],
-    db: &mut [f32],
+    (dw, db): (&mut [f32], &mut [f32]),
     dy: &[f32],
     x: &[f32],
-    w: &[f32],
+    layer: Linear<'_>,
     rows: usize,
-    accumulate: bool,
 ) {
-    let outputs = db.len();
-    let inputs = w.len() / outputs;
+    let (outputs, inputs) = (layer.bias.len(), layer.inputs());
     matmul(
         dx,
         Shape::dense(rows, inputs),
         dy,
         Shape::dense(rows, outputs),
-        w,
+        layer.weight,
         Shape::dense(outputs, inputs),
-        accumulate,
+        SET.times(layer.factor),
     );
     matmul(
         dw,
@@ -144,7 +182,7 @@ pub(crate) fn linear_backward(
         Shape::dense(rows, outputs).t(),
         x,
         Shape::dense(rows, inputs),
-        true,
+        ADD.times(layer.factor),
     );
     for row in dy[..rows * outputs].chunks_exact(outputs) {
         add(db, row);
@@ -177,6 +215,17 @@ fn lanes_sum(lanes: [f32; LANES]) -> f32 {
 }
 
 #[inline(always)]
+fn sum_inline(x: &[f32]) -> f32 {
+    let mut lanes = [0.0; LANES];
+    for chunk in x.chunks(LANES) {
+        for (lane, x) in lanes.iter_mut().zip(chunk) {
+            *lane += x;
+        }
+    }
+    lanes_sum(lanes)
+}
+
+#[inline(always)]
 fn dot_inline(a: &[f32], b: &[f32]) -> f32 {
     let mut lanes = [0.0; LANES];
     let (a_chunks, b_chunks) = (a.chunks_exact(LANES), b.chunks_exact(LANES));
@@ -198,9 +247,11 @@ pub(crate) fn dot(a: &[f32], b: &[f32]) -> f32 {
     dot_inline(a, b)
 }
 
-/// Layer norm of each row of `x`: `normal` gets `(x − mean)/std`, `y` gets `γ·normal + β`, `inverse_std` one number a row.
+/// The norm of each row of `x`: `normal` gets `(x − mean)/std`, `y` gets `γ·normal + β`, `inverse_std` one number a row.
+///
+/// Without β it is an RMS norm: nothing is subtracted or added.
 #[multiversion(targets("x86_64+avx512f+avx512vl+fma", "x86_64+avx2+fma", "aarch64+neon"))]
-pub(crate) fn layer_norm(
+pub(crate) fn norm(
     y: &mut [f32],
     normal: &mut [f32],
     inverse_std: &mut [f32],
@@ -210,19 +261,14 @@ pub(crate) fn layer_norm(
     epsilon: f32,
 ) {
     let width = gamma.len();
+    let centred = !beta.is_empty();
     let rows = x
         .chunks_exact(width)
         .zip(y.chunks_exact_mut(width))
         .zip(normal.chunks_exact_mut(width))
         .zip(inverse_std);
     for (((x, y), normal), inverse_std) in rows {
-        let mut lanes = [0.0; LANES];
-        for chunk in x.chunks(LANES) {
-            for (lane, x) in lanes.iter_mut().zip(chunk) {
-                *lane += x;
-            }
-        }
-        let mean = lanes_sum(lanes) / width as f32;
+        let mean = if centred { sum_inline(x) / width as f32 } else { 0.0 };
         for (normal, x) in normal.iter_mut().zip(x) {
             *normal = x - mean;
         }
@@ -230,14 +276,17 @@ pub(crate) fn layer_norm(
         *inverse_std = 1.0 / (variance + epsilon).sqrt();
         for i in 0..width {
             normal[i] *= *inverse_std;
-            y[i] = normal[i] * gamma[i] + beta[i];
+            y[i] = normal[i] * gamma[i];
+        }
+        for (y, beta) in y.iter_mut().zip(beta) {
+            *y += beta;
         }
     }
 }
 
-/// The gradients of [`layer_norm`]: adds to those of `γ` and `β`, and adds to `dx`.
+/// The gradients of [`norm`]: adds to those of `γ` and `β`, and adds to `dx`.
 #[multiversion(targets("x86_64+avx512f+avx512vl+fma", "x86_64+avx2+fma", "aarch64+neon"))]
-pub(crate) fn layer_norm_backward(
+pub(crate) fn norm_backward(
     dx: &mut [f32],
     dgamma: &mut [f32],
     dbeta: &mut [f32],
@@ -261,10 +310,16 @@ pub(crate) fn layer_norm_backward(
                 sum[lane] += scaled;
                 sum_normal[lane] += scaled * normal[i];
                 dgamma[i] += dy[i] * normal[i];
-                dbeta[i] += dy[i];
             }
         }
-        let mean = lanes_sum(sum) / width as f32;
+        for (dbeta, dy) in dbeta.iter_mut().zip(dy) {
+            *dbeta += dy;
+        }
+        let mean = if dbeta.is_empty() {
+            0.0
+        } else {
+            lanes_sum(sum) / width as f32
+        };
         let mean_normal = lanes_sum(sum_normal) / width as f32;
         for i in 0..width {
             dx[i] += inverse_std * (dy[i] * gamma[i] - mean - normal[i] * mean_normal);
@@ -366,7 +421,7 @@ fn normal_distribution(x: f32) -> (f32, f32) {
 
 /// The exact GELU, `x·Φ(x)`, of Hendrycks & Gimpel (arXiv 1606.08415).
 #[multiversion(targets("x86_64+avx512f+avx512vl+fma", "x86_64+avx2+fma", "aarch64+neon"))]
-pub(crate) fn gelu(y: &mut [f32], x: &[f32]) {
+fn gelu(y: &mut [f32], x: &[f32]) {
     for (y, &x) in y.iter_mut().zip(x) {
         *y = x * normal_distribution(x).0;
     }
@@ -374,10 +429,57 @@ pub(crate) fn gelu(y: &mut [f32], x: &[f32]) {
 
 /// Multiplies `dy` by the derivative of [`gelu`] at `x`.
 #[multiversion(targets("x86_64+avx512f+avx512vl+fma", "x86_64+avx2+fma", "aarch64+neon"))]
-pub(crate) fn gelu_backward(dy: &mut [f32], x: &[f32]) {
+fn gelu_backward(dy: &mut [f32], x: &[f32]) {
     for (dy, &x) in dy.iter_mut().zip(x) {
         let (distribution, bell) = normal_distribution(x);
         *dy *= distribution + x * bell * 0.398_942_3;
+    }
+}
+
+/// `Φ(x)` as GPT-2 has it, `(1 + tanh(√(2/π)·(x + 0.044715·x³)))/2`, which is a logistic function; and its derivative.
+#[inline(always)]
+fn tanh_distribution(x: f32) -> (f32, f32) {
+    const TWICE_ROOT: f32 = 1.595_769_2;
+    let z = TWICE_ROOT * (x + 0.044_715 * x * x * x);
+    let distribution = 1.0 / (1.0 + exp_inline(-z));
+    let slope = distribution * (1.0 - distribution) * TWICE_ROOT * (1.0 + 0.134_145 * x * x);
+    (distribution, slope)
+}
+
+#[multiversion(targets("x86_64+avx512f+avx512vl+fma", "x86_64+avx2+fma", "aarch64+neon"))]
+fn gelu_tanh(y: &mut [f32], x: &[f32]) {
+    for (y, &x) in y.iter_mut().zip(x) {
+        *y = x * tanh_distribution(x).0;
+    }
+}
+
+#[multiversion(targets("x86_64+avx512f+avx512vl+fma", "x86_64+avx2+fma", "aarch64+neon"))]
+fn gelu_tanh_backward(dy: &mut [f32], x: &[f32]) {
+    for (dy, &x) in dy.iter_mut().zip(x) {
+        let (distribution, slope) = tanh_distribution(x);
+        *dy *= distribution + x * slope;
+    }
+}
+
+/// The activation of each element.
+pub(crate) fn activate(activation: Activation, y: &mut [f32], x: &[f32]) {
+    match activation {
+        Activation::Gelu => gelu(y, x),
+        Activation::GeluTanh => gelu_tanh(y, x),
+        Activation::Relu => y.iter_mut().zip(x).for_each(|(y, x)| *y = x.max(0.0)),
+    }
+}
+
+/// Multiplies `dy` by the derivative of [`activate`] at `x`.
+pub(crate) fn activate_backward(activation: Activation, dy: &mut [f32], x: &[f32]) {
+    match activation {
+        Activation::Gelu => gelu_backward(dy, x),
+        Activation::GeluTanh => gelu_tanh_backward(dy, x),
+        Activation::Relu => dy.iter_mut().zip(x).for_each(|(dy, &x)| {
+            if x <= 0.0 {
+                *dy = 0.0;
+            }
+        }),
     }
 }
 
@@ -469,12 +571,24 @@ mod tests {
             gelu(&mut y, &[x]);
             assert!((y[0] - expected).abs() < 1e-6, "gelu({x}) = {}", y[0]);
         }
-        for x in random(2, 100) {
-            let (mut up, mut down, mut slope) = ([0.0], [0.0], [1.0]);
-            gelu(&mut up, &[x + 1e-2]);
-            gelu(&mut down, &[x - 1e-2]);
-            gelu_backward(&mut slope, &[x]);
-            assert!(((up[0] - down[0]) / 2e-2 - slope[0]).abs() < 1e-4);
+        // PyTorch's gelu(x, approximate='tanh').
+        for (x, expected) in [(-1.0, -0.158_808_01), (0.5, 0.345_714), (2.0, 1.954_597_7)] {
+            let mut y = [0.0];
+            gelu_tanh(&mut y, &[x]);
+            assert!((y[0] - expected).abs() < 1e-6, "gelu_tanh({x}) = {}", y[0]);
+        }
+        for activation in [Activation::Gelu, Activation::GeluTanh, Activation::Relu] {
+            for x in random(2, 100) {
+                let (mut up, mut down, mut slope) = ([0.0], [0.0], [1.0]);
+                activate(activation, &mut up, &[x + 1e-2]);
+                activate(activation, &mut down, &[x - 1e-2]);
+                activate_backward(activation, &mut slope, &[x]);
+                let kink = activation == Activation::Relu && x.abs() < 1e-2;
+                assert!(
+                    kink || ((up[0] - down[0]) / 2e-2 - slope[0]).abs() < 1e-4,
+                    "{activation:?}({x})"
+                );
+            }
         }
     }
 
@@ -490,11 +604,11 @@ mod tests {
             Shape::dense(m, k),
             &b,
             Shape::dense(n, k).t(),
-            true,
+            ADD.times(2.0),
         );
         for i in 0..m {
             for j in 0..n {
-                let expected = 1.0 + (0..k).map(|l| a[i * k + l] * b[j * k + l]).sum::<f32>();
+                let expected = 1.0 + 2.0 * (0..k).map(|l| a[i * k + l] * b[j * k + l]).sum::<f32>();
                 assert!((out[i * n + j] - expected).abs() < 1e-4);
             }
         }
@@ -504,7 +618,7 @@ mod tests {
     #[should_panic(expected = "reaches beyond")]
     fn matmul_refuses_a_short_slice() {
         let shape = Shape::dense(2, 2);
-        matmul(&mut [0.0; 3], shape, &[0.0; 4], shape, &[0.0; 4], shape, false);
+        matmul(&mut [0.0; 3], shape, &[0.0; 4], shape, &[0.0; 4], shape, SET);
     }
 
     #[test]

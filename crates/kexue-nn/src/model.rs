@@ -23,7 +23,7 @@ impl Model {
     pub fn new(config: TransformerConfig, generator: &mut impl Rng) -> Result<Self, ConfigError> {
         config.validate()?;
         let layout = Layout::new(&config);
-        let values = layout.initialise(config.initial_std, generator);
+        let values = layout.initialise(&config, generator);
         Ok(Self { config, layout, values })
     }
 

@@ -1,14 +1,37 @@
 //! All parameters of a Transformer in one flat vector, and where each stands in it.
 
-use crate::{NormPlacement, TransformerConfig};
+use crate::{Head, NormKind, NormPlacement, TransformerConfig};
 use rand::Rng;
 use std::ops::Range;
+
+/// What a parameter is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[allow(missing_docs)] // the names are the documentation
+pub enum Role {
+    Embedding,
+    Query,
+    Key,
+    Value,
+    AttentionOutput,
+    Up,
+    Down,
+    /// The dense layer of the head.
+    Dense,
+    /// A norm's factor γ.
+    Gamma,
+    /// The bias of a linear layer, a norm or the softmax.
+    Bias,
+    /// The learned factor of a branch.
+    Gate,
+}
 
 /// One named parameter.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Slot {
     /// Its name, as Hugging Face's BERT calls it.
     pub name: String,
+    /// What it is for.
+    pub role: Role,
     /// Its shape; matrices are `[out, in]`.
     pub shape: Vec<usize>,
     /// Where it stands in the flat vector.
@@ -16,17 +39,27 @@ pub struct Slot {
 }
 
 impl Slot {
-    /// Whether weight decay applies: to matrices, not to biases and norms.
+    /// Whether weight decay applies: to matrices, not to biases, norms and gates.
     pub fn decays(&self) -> bool {
         self.shape.len() > 1
     }
 }
 
-/// The parameters of a linear layer or a norm: weight (γ) and bias (β).
+/// The parameters of a linear layer or a norm: weight (γ) and bias (β), which an RMS norm has not.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Pair {
     pub weight: Range<usize>,
     pub bias: Range<usize>,
+}
+
+/// The parameters around a branch, whatever the branch.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct BranchRanges {
+    /// Before the branch or after the sum, as the placement says.
+    pub norm: Option<Pair>,
+    /// After the branch, in a sandwich.
+    pub output_norm: Option<Pair>,
+    pub gate: Option<Range<usize>>,
 }
 
 /// The parameters of a block.
@@ -35,10 +68,17 @@ pub(crate) struct BlockRanges {
     /// Query, key and value one under the other: `[3·d_model, d_model]`.
     pub query_key_value: Pair,
     pub attention_output: Pair,
-    pub attention_norm: Pair,
+    pub attention: BranchRanges,
     pub up: Pair,
     pub down: Pair,
-    pub ffn_norm: Pair,
+    pub ffn: BranchRanges,
+}
+
+/// The parameters of BERT's head before the softmax.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct DenseNormRanges {
+    pub dense: Pair,
+    pub norm: Pair,
 }
 
 /// Where each parameter stands in the flat vector.
@@ -47,50 +87,79 @@ pub struct Layout {
     slots: Vec<Slot>,
     length: usize,
     pub(crate) embedding: Range<usize>,
-    /// Of the embeddings in a post-norm model, of the last block's output in a pre-norm one.
-    pub(crate) outer_norm: Pair,
+    pub(crate) position_embedding: Option<Range<usize>>,
+    pub(crate) type_embedding: Option<Range<usize>>,
+    /// Of the embeddings where norms follow the branches, of the last block's output where they precede them.
+    pub(crate) outer_norm: Option<Pair>,
     pub(crate) blocks: Vec<BlockRanges>,
+    pub(crate) head_dense: Option<DenseNormRanges>,
+    pub(crate) head_bias: Option<Range<usize>>,
 }
 
 impl Layout {
     /// The layout of a valid configuration.
     pub fn new(config: &TransformerConfig) -> Self {
-        let mut slots = Slots::default();
-        let (d, ffn) = (config.d_model, config.d_ffn);
-        let embedding = slots.add("embeddings.word_embeddings.weight", &[config.vocab_size, d]);
-        let outer = match config.norm_placement {
-            NormPlacement::Post => "embeddings.LayerNorm",
-            NormPlacement::Pre => "encoder.final_layer_norm",
+        let mut slots = Slots {
+            biased_norms: config.norm == NormKind::LayerNorm,
+            ..Slots::default()
         };
-        let outer_norm = slots.add_norm(outer, d);
+        let (d, ffn, placement) = (config.d_model, config.d_ffn, config.norm_placement);
+        let mut embed = |name: &str, rows: usize| {
+            (rows > 0).then(|| slots.add(&format!("embeddings.{name}.weight"), Role::Embedding, &[rows, d]))
+        };
+        let embedding = embed("word_embeddings", config.vocab_size).unwrap_or_default();
+        let position_embedding = embed("position_embeddings", config.max_positions);
+        let type_embedding = embed("token_type_embeddings", config.token_types);
+        let outer_norm = if placement.after() {
+            Some(slots.add_norm("embeddings.LayerNorm", d))
+        } else if placement.before() {
+            Some(slots.add_norm("encoder.final_layer_norm", d))
+        } else {
+            None
+        };
         let blocks = (0..config.layers)
             .map(|layer| {
                 let name = |part: &str| format!("encoder.layer.{layer}.{part}");
-                let names = ["query", "key", "value"].map(|part| name(&format!("attention.self.{part}")));
                 // The three matrices, then the three biases, so that one multiplication serves all three.
-                let weights = names
-                    .each_ref()
-                    .map(|name| slots.add(&format!("{name}.weight"), &[d, d]));
-                let biases = names.each_ref().map(|name| slots.add(&format!("{name}.bias"), &[d]));
+                let parts = [("query", Role::Query), ("key", Role::Key), ("value", Role::Value)];
+                let weights =
+                    parts.map(|(part, role)| slots.add(&name(&format!("attention.self.{part}.weight")), role, &[d, d]));
+                let biases =
+                    parts.map(|(part, _)| slots.add(&name(&format!("attention.self.{part}.bias")), Role::Bias, &[d]));
+                let output = name("attention.output");
+                let attention_output = slots.add_linear(&format!("{output}.dense"), Role::AttentionOutput, d, d);
+                let attention = slots.add_branch(&output, config);
+                let up = slots.add_linear(&name("intermediate.dense"), Role::Up, ffn, d);
+                let down = slots.add_linear(&name("output.dense"), Role::Down, d, ffn);
                 BlockRanges {
                     query_key_value: Pair {
                         weight: weights[0].start..weights[2].end,
                         bias: biases[0].start..biases[2].end,
                     },
-                    attention_output: slots.add_linear(&name("attention.output.dense"), d, d),
-                    attention_norm: slots.add_norm(&name("attention.output.LayerNorm"), d),
-                    up: slots.add_linear(&name("intermediate.dense"), ffn, d),
-                    down: slots.add_linear(&name("output.dense"), d, ffn),
-                    ffn_norm: slots.add_norm(&name("output.LayerNorm"), d),
+                    attention_output,
+                    attention,
+                    up,
+                    down,
+                    ffn: slots.add_branch(&name("output"), config),
                 }
             })
             .collect();
+        let head_dense = (config.head == Head::DenseNorm).then(|| DenseNormRanges {
+            dense: slots.add_linear("cls.predictions.transform.dense", Role::Dense, d, d),
+            norm: slots.add_norm("cls.predictions.transform.LayerNorm", d),
+        });
+        let head_bias =
+            (config.head != Head::None).then(|| slots.add("cls.predictions.bias", Role::Bias, &[config.vocab_size]));
         Self {
             length: slots.length,
             slots: slots.slots,
             embedding,
+            position_embedding,
+            type_embedding,
             outer_norm,
             blocks,
+            head_dense,
+            head_bias,
         }
     }
 
@@ -105,33 +174,15 @@ impl Layout {
         self.length
     }
 
-    /// Fresh parameters: matrices from a truncated normal of *effective* deviation `initial_std`, biases 0, norms 1.
-    pub fn initialise(&self, initial_std: f32, generator: &mut impl Rng) -> Vec<f32> {
+    /// Fresh parameters, as the configuration's [`Initializer`](crate::Initializer) draws them.
+    pub fn initialise(&self, config: &TransformerConfig, generator: &mut impl Rng) -> Vec<f32> {
         let mut values = vec![0.0; self.length];
         for slot in &self.slots {
-            let slice = &mut values[slot.range.clone()];
-            if slot.decays() {
-                slice.fill_with(|| truncated_normal(generator) * initial_std);
-            } else if slot.name.ends_with("norm.weight") || slot.name.ends_with("LayerNorm.weight") {
-                slice.fill(1.0);
-            }
+            config
+                .initializer
+                .fill(config, slot, &mut values[slot.range.clone()], generator);
         }
         values
-    }
-}
-
-/// The deviation of a standard normal truncated at ±2 (article 8747).
-const TRUNCATED_STD: f64 = 0.879_625_7;
-
-/// One draw from a normal truncated at two nominal deviations, of effective deviation 1.
-fn truncated_normal(generator: &mut impl Rng) -> f32 {
-    loop {
-        // Box and Muller's transformation.
-        let radius = (-2.0 * (1.0 - generator.random::<f64>()).ln()).sqrt();
-        let draw = radius * (std::f64::consts::TAU * generator.random::<f64>()).cos();
-        if draw.abs() <= 2.0 {
-            return (draw / TRUNCATED_STD) as f32;
-        }
     }
 }
 
@@ -139,32 +190,48 @@ fn truncated_normal(generator: &mut impl Rng) -> f32 {
 struct Slots {
     slots: Vec<Slot>,
     length: usize,
+    biased_norms: bool,
 }
 
 impl Slots {
-    fn add(&mut self, name: &str, shape: &[usize]) -> Range<usize> {
+    fn add(&mut self, name: &str, role: Role, shape: &[usize]) -> Range<usize> {
         let start = self.length;
         self.length += shape.iter().product::<usize>();
         let range = start..self.length;
         self.slots.push(Slot {
             name: name.to_owned(),
+            role,
             shape: shape.to_vec(),
             range: range.clone(),
         });
         range
     }
 
-    fn add_linear(&mut self, name: &str, outputs: usize, inputs: usize) -> Pair {
+    fn add_linear(&mut self, name: &str, role: Role, outputs: usize, inputs: usize) -> Pair {
         Pair {
-            weight: self.add(&format!("{name}.weight"), &[outputs, inputs]),
-            bias: self.add(&format!("{name}.bias"), &[outputs]),
+            weight: self.add(&format!("{name}.weight"), role, &[outputs, inputs]),
+            bias: self.add(&format!("{name}.bias"), Role::Bias, &[outputs]),
         }
     }
 
     fn add_norm(&mut self, name: &str, width: usize) -> Pair {
-        Pair {
-            weight: self.add(&format!("{name}.weight"), &[width]),
-            bias: self.add(&format!("{name}.bias"), &[width]),
+        let weight = self.add(&format!("{name}.weight"), Role::Gamma, &[width]);
+        let bias = if self.biased_norms {
+            self.add(&format!("{name}.bias"), Role::Bias, &[width])
+        } else {
+            weight.end..weight.end
+        };
+        Pair { weight, bias }
+    }
+
+    /// What stands around a branch whose last layer is `{name}.dense`.
+    fn add_branch(&mut self, name: &str, config: &TransformerConfig) -> BranchRanges {
+        let (placement, d) = (config.norm_placement, config.d_model);
+        BranchRanges {
+            norm: (placement != NormPlacement::None).then(|| self.add_norm(&format!("{name}.LayerNorm"), d)),
+            output_norm: (placement == NormPlacement::Sandwich)
+                .then(|| self.add_norm(&format!("{name}.branch_layer_norm"), d)),
+            gate: config.gate.map(|_| self.add(&format!("{name}.gate"), Role::Gate, &[1])),
         }
     }
 }
@@ -172,13 +239,20 @@ impl Slots {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use rand::SeedableRng;
 
     #[test]
     fn slots_tile_the_vector() {
-        for norm_placement in [NormPlacement::Pre, NormPlacement::Post] {
+        for norm_placement in [
+            NormPlacement::Pre,
+            NormPlacement::Post,
+            NormPlacement::Sandwich,
+            NormPlacement::None,
+        ] {
             let config = TransformerConfig {
                 norm_placement,
+                gate: Some(0.0),
+                head: Head::DenseNorm,
+                token_types: 2,
                 ..TransformerConfig::new(300)
             };
             let layout = Layout::new(&config);
@@ -190,31 +264,5 @@ mod tests {
             }
             assert_eq!(end, layout.len());
         }
-    }
-
-    #[test]
-    fn initial_weights_have_the_effective_deviation() {
-        let config = TransformerConfig {
-            d_model: 128,
-            d_ffn: 512,
-            ..TransformerConfig::new(1000)
-        };
-        let layout = Layout::new(&config);
-        let values = layout.initialise(0.02, &mut rand_chacha::ChaCha8Rng::seed_from_u64(0));
-        let weights = &values[layout.embedding.clone()];
-        let count = weights.len() as f64;
-        let variance = weights.iter().map(|&w| f64::from(w).powi(2)).sum::<f64>() / count;
-        let mean = weights.iter().map(|&w| f64::from(w)).sum::<f64>() / count;
-        // Four standard errors of the mean and, roughly, of the deviation.
-        assert!(mean.abs() < 4.0 * 0.02 / count.sqrt());
-        assert!((variance.sqrt() / 0.02 - 1.0).abs() < 4.0 / (2.0 * count).sqrt());
-        let bound = 2.0 * 0.02 / TRUNCATED_STD as f32 * 1.000_01;
-        assert!(weights.iter().all(|w| w.abs() <= bound));
-        assert!(
-            values[layout.outer_norm.weight.clone()]
-                .iter()
-                .all(|&gamma| gamma == 1.0)
-        );
-        assert!(values[layout.blocks[0].up.bias.clone()].iter().all(|&bias| bias == 0.0));
     }
 }

@@ -3,7 +3,7 @@
 //! `benches/peers/nn/goldens.py` writes `pytorch.json`; its own model is held against Hugging Face's RoFormer. The weights are a hash
 //! that both sides compute.
 
-use kexue_nn::{Decoder, Layout, Model, PackedBatch, Slot, Tape, Token, TransformerConfig};
+use kexue_nn::{Decoder, Layout, Mask, Model, PackedBatch, Slot, Tape, Token, TransformerConfig};
 use serde::Deserialize;
 use std::collections::HashMap;
 
@@ -86,7 +86,7 @@ fn hidden_states_logits_and_gradients_are_pytorchs() {
         let config = format!("{:?} {:?}", golden.config.norm_placement, golden.config.attention_scale);
         let (mut batch, mut tape) = (PackedBatch::default(), Tape::default());
         for (tokens, prefix) in &sequences {
-            batch.push(tokens, *prefix);
+            batch.push(tokens, Mask::unilm(*prefix));
         }
         model.forward(&batch, &mut tape, None);
         close(tape.hidden(), &golden.hidden, 1e-5, &format!("{config}: hidden states"));

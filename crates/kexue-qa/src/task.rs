@@ -8,7 +8,7 @@ use crate::prompt::{Facts, Mentions};
 use crate::search::SearchOptions;
 use crate::{Error, Result};
 use kexue_kg::{KnowledgeGraph, Order};
-use kexue_nn::{Choice, Model};
+use kexue_nn::{Choice, Mask, Model};
 use kexue_text::{CLS, SEP};
 use kexue_train::{Loss, Scratch, Task, TrainError};
 use kexue_trie::{Allowed, Token};
@@ -297,7 +297,7 @@ impl<'a> QaTask<'a> {
             // What comes after the last choice decides nothing.
             let last = here.last().map_or(0, |choice| choice.row);
             sequence.extend_from_slice(&example.path[..last]);
-            let start = scratch.batch.push(&sequence, prefix);
+            let start = scratch.batch.push(&sequence, Mask::unilm(prefix));
             choices.extend(here.into_iter().map(|choice| Choice {
                 row: start + prefix - 1 + choice.row,
                 ..choice

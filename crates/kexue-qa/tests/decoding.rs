@@ -1,7 +1,9 @@
 //! The search against a reference that knows nothing of beams, caches, forced tokens or bit masks.
 
 use kexue_kg::{BuildOptions, KnowledgeGraph, Order};
-use kexue_nn::{AttentionScale, Model, NormPlacement, PackedBatch, Tape, TransformerConfig};
+use kexue_nn::{
+    AttentionScale, Initializer, Mask, Model, NormPlacement, PackedBatch, StdMeans, Tape, TransformerConfig,
+};
 use kexue_qa::{LookAhead, MentionUse, SearchOptions, SearchResult, search};
 use kexue_text::{CLS, SEP};
 use kexue_trie::{Key, Token};
@@ -41,7 +43,7 @@ fn model(graph: &KnowledgeGraph, seed: u64) -> Model {
             NormPlacement::Post
         },
         attention_scale: AttentionScale::EntropyInvariant { base: 512.0 },
-        initial_std: 0.4,
+        initializer: Initializer::truncated_normal(0.4, StdMeans::Effective),
         ..TransformerConfig::new(graph.vocabulary().len())
     };
     Model::new(config, &mut rand_chacha::ChaCha8Rng::seed_from_u64(seed)).unwrap()
@@ -105,7 +107,7 @@ fn reference(
     let mut probabilities = BTreeMap::new();
     for (path, key) in &keys {
         let (mut batch, mut tape) = (PackedBatch::default(), Tape::default());
-        batch.push(&[&prompt[..], path].concat(), prompt.len());
+        batch.push(&[&prompt[..], path].concat(), Mask::unilm(prompt.len()));
         model.forward(&batch, &mut tape, None);
         let mut probability = 1.0;
         for at in 0..path.len() {
@@ -346,7 +348,7 @@ fn long_lists_of_allowed_tokens_are_computed_alike() {
         prompt.extend(graph.vocabulary().encode("cc"));
         prompt.push(SEP);
         let (mut batch, mut tape) = (PackedBatch::default(), Tape::default());
-        batch.push(&prompt, prompt.len());
+        batch.push(&prompt, Mask::BIDIRECTIONAL);
         model.forward(&batch, &mut tape, None);
         let last = tape.hidden().chunks_exact(16).next_back().unwrap();
         let token = |name: &String| graph.vocabulary().encode(name)[0];

@@ -334,7 +334,7 @@ fn progress_bar(steps: u64, done: u64) -> ProgressBar {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use kexue_nn::TransformerConfig;
+    use kexue_nn::{Mask, TransformerConfig};
     use std::sync::atomic::AtomicU64;
 
     /// Learns to put the hidden state of a token near a fixed target; interrupts itself at a step.
@@ -361,7 +361,7 @@ mod tests {
             }
             scratch.batch.clear();
             for &example in examples {
-                scratch.batch.push(&[1, example as u32 % 7, 2], 1);
+                scratch.batch.push(&[1, example as u32 % 7, 2], Mask::unilm(1));
             }
             model.forward(&scratch.batch, &mut scratch.tape, Some(generator));
             let d = model.config().d_model;

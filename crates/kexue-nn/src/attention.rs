@@ -1,0 +1,305 @@
+//! Attention over packed sequences, forward and backward, and the entropy of its rows.
+
+use crate::Positions;
+use crate::TransformerConfig;
+use crate::batch::PackedBatch;
+use crate::kernels::{Rotary, SET, Shape, dot, matmul, softmax};
+
+/// Turns and scales the queries and keys of one token, `[3·d_model]`, as its position and the number of keys it sees say; or undoes it
+/// to their gradient.
+pub(crate) fn place(
+    config: &TransformerConfig,
+    rotary: &Rotary,
+    row: &mut [f32],
+    position: usize,
+    keys: usize,
+    backward: bool,
+) {
+    let d = config.d_model;
+    let factor = config.attention_scale.factor(keys, config.head_dim());
+    row[..d].iter_mut().for_each(|q| *q *= factor);
+    if config.positions == Positions::Rotary {
+        rotary.turn(&mut row[..2 * d], position, backward);
+    }
+}
+
+/// Turns and scales `qkv` `[tokens, 3·d_model]` in place, fills the probabilities of every sequence and head, and `context`
+/// `[tokens, d_model]`.
+pub(crate) fn forward(
+    config: &TransformerConfig,
+    batch: &PackedBatch,
+    rotary: &Rotary,
+    qkv: &mut [f32],
+    probabilities: &mut Vec<f32>,
+    context: &mut [f32],
+) {
+    let (d, head_dim) = (config.d_model, config.head_dim());
+    let squares: usize = batch.sequences().iter().map(|sequence| sequence.length.pow(2)).sum();
+    let mut probabilities = crate::training::resize(probabilities, squares * config.heads);
+    for sequence in batch.sequences() {
+        let (start, length) = (sequence.start, sequence.length);
+        let qkv = &mut qkv[start * 3 * d..][..length * 3 * d];
+        for (position, row) in qkv.chunks_exact_mut(3 * d).enumerate() {
+            place(config, rotary, row, position, sequence.visible(position).len(), false);
+        }
+        let strided = Shape::strided(length, head_dim, 3 * d);
+        for head in 0..config.heads {
+            let here;
+            (here, probabilities) = std::mem::take(&mut probabilities).split_at_mut(length * length);
+            let square = Shape::dense(length, length);
+            let (q, k, v) = (
+                &qkv[head * head_dim..],
+                &qkv[d + head * head_dim..],
+                &qkv[2 * d + head * head_dim..],
+            );
+            matmul(here, square, q, strided, k, strided.t(), SET);
+            for (position, row) in here.chunks_exact_mut(length).enumerate() {
+                let visible = sequence.visible(position);
+                row[..visible.start].fill(0.0);
+                row[visible.end..].fill(0.0);
+                softmax(&mut row[visible]);
+            }
+            let out = &mut context[start * d + head * head_dim..];
+            matmul(out, Shape::strided(length, head_dim, d), here, square, v, strided, SET);
+        }
+    }
+}
+
+/// The gradient of [`forward`] with respect to the untouched `qkv`, from that of the context.
+#[allow(clippy::too_many_arguments)]
+pub(crate) fn backward(
+    config: &TransformerConfig,
+    batch: &PackedBatch,
+    rotary: &Rotary,
+    qkv: &[f32],
+    mut probabilities: &[f32],
+    d_context: &[f32],
+    d_qkv: &mut [f32],
+    scores: &mut Vec<f32>,
+) {
+    let (d, head_dim) = (config.d_model, config.head_dim());
+    for sequence in batch.sequences() {
+        let (start, length) = (sequence.start, sequence.length);
+        let qkv = &qkv[start * 3 * d..][..length * 3 * d];
+        let d_qkv = &mut d_qkv[start * 3 * d..][..length * 3 * d];
+        let square = Shape::dense(length, length);
+        let strided = Shape::strided(length, head_dim, 3 * d);
+        for head in 0..config.heads {
+            let here;
+            (here, probabilities) = probabilities.split_at(length * length);
+            let at = head * head_dim;
+            let (q, k, v) = (&qkv[at..], &qkv[d + at..], &qkv[2 * d + at..]);
+            let d_out = &d_context[start * d + at..];
+            let out = Shape::strided(length, head_dim, d);
+            matmul(&mut d_qkv[2 * d + at..], strided, here, square.t(), d_out, out, SET);
+            let d_scores = crate::training::resize(scores, length * length);
+            matmul(d_scores, square, d_out, out, v, strided.t(), SET);
+            for (d_row, row) in d_scores.chunks_exact_mut(length).zip(here.chunks_exact(length)) {
+                let mean = dot(d_row, row);
+                for (d, p) in d_row.iter_mut().zip(row) {
+                    *d = p * (*d - mean);
+                }
+            }
+            matmul(&mut d_qkv[at..], strided, d_scores, square, k, strided, SET);
+            matmul(&mut d_qkv[d + at..], strided, d_scores, square.t(), q, strided, SET);
+        }
+        for (position, row) in d_qkv.chunks_exact_mut(3 * d).enumerate() {
+            place(config, rotary, row, position, sequence.visible(position).len(), true);
+        }
+    }
+}
+
+/// The mean entropy of each head's rows in nats, `[heads]`, over all queries of a batch.
+pub(crate) fn entropy(batch: &PackedBatch, heads: usize, mut probabilities: &[f32]) -> Vec<f64> {
+    let mut sums = vec![0.0; heads];
+    for sequence in batch.sequences() {
+        for sum in &mut sums {
+            let here;
+            (here, probabilities) = probabilities.split_at(sequence.length.pow(2));
+            let row_entropy = |row: &[f32]| {
+                let term = |&p: &f32| {
+                    if p > 0.0 {
+                        -f64::from(p) * f64::from(p).ln()
+                    } else {
+                        0.0
+                    }
+                };
+                row.iter().map(term).sum::<f64>()
+            };
+            *sum += here.chunks_exact(sequence.length).map(row_entropy).sum::<f64>();
+        }
+    }
+    sums.iter().map(|sum| sum / batch.len().max(1) as f64).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{AttentionScale, Mask};
+    use rand::{Rng, SeedableRng};
+
+    fn config(attention_scale: AttentionScale) -> TransformerConfig {
+        TransformerConfig {
+            d_model: 12,
+            heads: 3,
+            positions: Positions::Learned,
+            max_positions: 600,
+            attention_scale,
+            ..TransformerConfig::new(10)
+        }
+    }
+
+    /// Packed documents of every kind of mask; positions do not matter without rotation.
+    fn masks(length: usize) -> Vec<Mask> {
+        [Mask::BIDIRECTIONAL, Mask::CAUSAL, Mask::unilm(length / 3)]
+            .into_iter()
+            .flat_map(|mask| [mask, mask.within(4)])
+            .collect()
+    }
+
+    /// Queries one by one, from the definition: n is counted in the row of the full mask.
+    fn naive(config: &TransformerConfig, qkv: &[f32], length: usize, mask: Mask) -> (Vec<f32>, Vec<f64>) {
+        let (d, head_dim) = (config.d_model, config.head_dim());
+        let element = |part: usize, row: usize, i: usize| f64::from(qkv[row * 3 * d + part * d + i]);
+        let (mut context, mut entropies) = (vec![0.0; length * d], vec![0.0; config.heads]);
+        for query in 0..length {
+            let seen: Vec<usize> = (0..length)
+                .filter(|key| mask.visible(query, length).contains(key))
+                .collect();
+            let n = seen.len() as f64;
+            let root = (head_dim as f64).sqrt();
+            let scale = match config.attention_scale {
+                AttentionScale::Ordinary => 1.0 / root,
+                AttentionScale::EntropyInvariant { base } => n.log(base) / root,
+                AttentionScale::EntropyInvariantKappa { kappa } => kappa * n.ln() / head_dim as f64,
+                AttentionScale::InferenceClip { trained_length } => n.log(trained_length as f64).max(1.0) / root,
+                AttentionScale::Fixed { factor } => factor,
+            };
+            for (head, entropy) in entropies.iter_mut().enumerate() {
+                let at = head * head_dim;
+                let score = |&key: &usize| {
+                    let products = (at..at + head_dim).map(|i| element(0, query, i) * element(1, key, i));
+                    (scale * products.sum::<f64>()).exp()
+                };
+                let weights: Vec<f64> = seen.iter().map(score).collect();
+                let total: f64 = weights.iter().sum();
+                for (&key, weight) in seen.iter().zip(&weights) {
+                    let p = weight / total;
+                    *entropy -= p * p.ln() / length as f64;
+                    for i in at..at + head_dim {
+                        context[query * d + i] += (p * element(2, key, i)) as f32;
+                    }
+                }
+            }
+        }
+        (context, entropies)
+    }
+
+    #[test]
+    fn every_scale_under_every_mask_is_the_definition() {
+        let mut generator = rand_chacha::ChaCha8Rng::seed_from_u64(1);
+        let scales = [
+            AttentionScale::Ordinary,
+            AttentionScale::EntropyInvariant { base: 512.0 },
+            AttentionScale::EntropyInvariantKappa { kappa: 0.7 },
+            AttentionScale::InferenceClip { trained_length: 3 },
+            AttentionScale::Fixed { factor: 1.0 },
+        ];
+        for scale in scales {
+            let config = config(scale);
+            for length in [1, 2, 9, 17] {
+                for mask in masks(length) {
+                    let mut batch = PackedBatch::default();
+                    // The document before it, and its padding, must not count.
+                    let before = 5;
+                    batch
+                        .push_padded(&[1; 8], &[1, 1, 1, 1, 1, 0, 0, 0], 8, Mask::BIDIRECTIONAL)
+                        .unwrap();
+                    batch.push(&vec![1; length], mask);
+                    let mut qkv: Vec<f32> = (0..batch.len() * 36)
+                        .map(|_| generator.random_range(-2.0..2.0))
+                        .collect();
+                    let (expected, entropies) = naive(&config, &qkv[before * 36..], length, mask);
+                    let mut context = vec![0.0; batch.len() * 12];
+                    let mut probabilities = Vec::new();
+                    forward(
+                        &config,
+                        &batch,
+                        &Rotary::default(),
+                        &mut qkv,
+                        &mut probabilities,
+                        &mut context,
+                    );
+                    for (found, expected) in context[before * 12..].iter().zip(&expected) {
+                        assert!(
+                            (found - expected).abs() < 1e-5,
+                            "{scale:?} {mask:?} {length}: {found} {expected}"
+                        );
+                    }
+                    let mut alone = PackedBatch::default();
+                    alone.push(&vec![1; length], mask);
+                    let found = entropy(&alone, 3, &probabilities[3 * before * before..]);
+                    for (found, expected) in found.iter().zip(&entropies) {
+                        assert!(
+                            (found - expected).abs() < 1e-5,
+                            "{scale:?} {mask:?} {length}: {found} {expected}"
+                        );
+                    }
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn at_512_keys_entropy_invariant_is_ordinary_bit_for_bit() {
+        let mut generator = rand_chacha::ChaCha8Rng::seed_from_u64(2);
+        let mut batch = PackedBatch::default();
+        batch.push(&vec![1; 512], Mask::BIDIRECTIONAL);
+        let qkv: Vec<f32> = (0..512 * 36).map(|_| generator.random_range(-2.0..2.0)).collect();
+        let context = |scale| {
+            let mut context = vec![0.0; 512 * 12];
+            forward(
+                &config(scale),
+                &batch,
+                &Rotary::default(),
+                &mut qkv.clone(),
+                &mut Vec::new(),
+                &mut context,
+            );
+            context
+        };
+        let invariant = context(AttentionScale::EntropyInvariant { base: 512.0 });
+        let ordinary = context(AttentionScale::Ordinary);
+        assert!(invariant.iter().zip(&ordinary).all(|(a, b)| a.to_bits() == b.to_bits()));
+    }
+
+    /// The law behind the scale (article 8823): with normal queries and keys the entropy stays where it is while n grows.
+    #[test]
+    fn entropy_holds_still_under_the_invariant_scale_only() {
+        let mut generator = rand_chacha::ChaCha8Rng::seed_from_u64(3);
+        let mut entropy_at = |scale, length: usize| {
+            let config = config(scale);
+            let mut batch = PackedBatch::default();
+            batch.push(&vec![1; length], Mask::BIDIRECTIONAL);
+            // Scores of deviation about 2.
+            let mut qkv: Vec<f32> = (0..length * 36).map(|_| generator.random_range(-2.5..2.5)).collect();
+            let (mut context, mut probabilities) = (vec![0.0; length * 12], Vec::new());
+            forward(
+                &config,
+                &batch,
+                &Rotary::default(),
+                &mut qkv,
+                &mut probabilities,
+                &mut context,
+            );
+            entropy(&batch, 3, &probabilities).iter().sum::<f64>() / 3.0
+        };
+        let mut growth = |scale| entropy_at(scale, 512) - entropy_at(scale, 64);
+        let (ordinary, invariant) = (
+            growth(AttentionScale::Ordinary),
+            growth(AttentionScale::EntropyInvariant { base: 64.0 }),
+        );
+        assert!(ordinary > 1.5, "about ln 8: {ordinary}");
+        assert!(invariant < 0.75 * ordinary, "{invariant} against {ordinary}");
+    }
+}

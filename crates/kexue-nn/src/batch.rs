@@ -1,0 +1,212 @@
+//! Sequences packed one after another, and who sees whom in them.
+
+use crate::model::Token;
+use std::ops::Range;
+use thiserror::Error;
+
+/// Which keys each query of a sequence sees.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Mask {
+    /// The first so many tokens are seen by every token; those after see what stands before them and themselves.
+    prefix: usize,
+    /// Keys less than so many positions away are seen.
+    window: usize,
+}
+
+impl Mask {
+    /// Every token sees every token.
+    pub const BIDIRECTIONAL: Self = Self::unilm(usize::MAX);
+    /// Every token sees those before it and itself.
+    pub const CAUSAL: Self = Self::unilm(0);
+
+    /// The first `prefix` tokens see each other; those after see what stands before them and themselves (UniLM, arXiv 1905.03197).
+    pub const fn unilm(prefix: usize) -> Self {
+        Self {
+            prefix,
+            window: usize::MAX,
+        }
+    }
+
+    /// The same, but only for keys less than `window` positions away; at least 1, the token itself.
+    pub fn within(self, window: usize) -> Self {
+        Self {
+            window: window.max(1),
+            ..self
+        }
+    }
+
+    /// The keys that the query at `position` sees in a sequence of `length` tokens: their number is the n of
+    /// [`AttentionScale`](crate::AttentionScale).
+    #[inline]
+    pub fn visible(&self, position: usize, length: usize) -> Range<usize> {
+        let end = self.prefix.max(position + 1).min(length);
+        let nearest = (position + 1).saturating_sub(self.window);
+        nearest..end.min(position.saturating_add(self.window))
+    }
+}
+
+/// A row of a padded batch whose padding is not at its end.
+#[derive(Debug, Error, PartialEq, Eq)]
+#[error("row {row} of the batch has padding before a token; pad at the end")]
+pub struct PaddingError {
+    /// The row, from 0.
+    pub row: usize,
+}
+
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Sequence {
+    /// Row of its first token.
+    pub start: usize,
+    pub length: usize,
+    pub mask: Mask,
+}
+
+impl Sequence {
+    #[inline]
+    pub fn visible(&self, position: usize) -> Range<usize> {
+        self.mask.visible(position, self.length)
+    }
+}
+
+/// Sequences packed one after another, without padding; each has its own mask, and its positions start at 0.
+#[derive(Clone, Debug, Default)]
+pub struct PackedBatch {
+    tokens: Vec<Token>,
+    /// The segment of each token (BERT's token type); empty while all are 0.
+    types: Vec<u8>,
+    sequences: Vec<Sequence>,
+}
+
+impl PackedBatch {
+    /// Empties the batch.
+    pub fn clear(&mut self) {
+        self.tokens.clear();
+        self.types.clear();
+        self.sequences.clear();
+    }
+
+    /// Adds a sequence and returns the row of its first token.
+    pub fn push(&mut self, tokens: &[Token], mask: Mask) -> usize {
+        let start = self.tokens.len();
+        self.tokens.extend_from_slice(tokens);
+        if !self.types.is_empty() {
+            self.types.resize(self.tokens.len(), 0);
+        }
+        self.sequences.push(Sequence {
+            start,
+            length: tokens.len(),
+            mask,
+        });
+        start
+    }
+
+    /// Adds a sequence whose tokens from `first.len()` on are of the second segment (BERT's token type 1).
+    pub fn push_pair(&mut self, first: &[Token], second: &[Token], mask: Mask) -> usize {
+        let start = self.push(&[first, second].concat(), mask);
+        self.types.resize(start + first.len(), 0);
+        self.types.resize(self.tokens.len(), 1);
+        start
+    }
+
+    /// Adds the rows of a padded batch `[batch, seq]`: `attention_mask` is 1 for tokens, 0 for the padding after them, which is left out.
+    ///
+    /// # Errors
+    /// When padding stands before a token.
+    pub fn push_padded(
+        &mut self,
+        tokens: &[Token],
+        attention_mask: &[u8],
+        length: usize,
+        mask: Mask,
+    ) -> Result<(), PaddingError> {
+        let rows = tokens.chunks_exact(length).zip(attention_mask.chunks_exact(length));
+        for (row, (tokens, attention_mask)) in rows.enumerate() {
+            let count = attention_mask.iter().take_while(|&&kept| kept != 0).count();
+            if attention_mask[count..].iter().any(|&kept| kept != 0) {
+                return Err(PaddingError { row });
+            }
+            self.push(&tokens[..count], mask);
+        }
+        Ok(())
+    }
+
+    /// Number of tokens.
+    pub fn len(&self) -> usize {
+        self.tokens.len()
+    }
+
+    /// Whether there are no tokens.
+    pub fn is_empty(&self) -> bool {
+        self.tokens.is_empty()
+    }
+
+    /// The tokens of all sequences.
+    pub fn tokens(&self) -> &[Token] {
+        &self.tokens
+    }
+
+    /// The segment of each token.
+    pub(crate) fn types(&self) -> impl Iterator<Item = u8> + '_ {
+        self.types.iter().copied().chain(std::iter::repeat(0)).take(self.len())
+    }
+
+    /// The rows of each sequence.
+    pub fn rows(&self) -> impl Iterator<Item = Range<usize>> + '_ {
+        self.sequences
+            .iter()
+            .map(|sequence| sequence.start..sequence.start + sequence.length)
+    }
+
+    pub(crate) fn sequences(&self) -> &[Sequence] {
+        &self.sequences
+    }
+
+    /// Length of the longest sequence.
+    pub fn longest(&self) -> usize {
+        self.sequences.iter().map(|sequence| sequence.length).max().unwrap_or(0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn visible_keys_are_those_of_the_full_mask() {
+        for length in [1, 4, 9] {
+            for prefix in [0, 1, 3, 9, usize::MAX] {
+                for window in [1, 2, 5, usize::MAX] {
+                    let mask = Mask::unilm(prefix).within(window);
+                    for query in 0..length {
+                        let seen: Vec<usize> = (0..length)
+                            .filter(|&key| (key <= query || key < prefix) && key.abs_diff(query) < window)
+                            .collect();
+                        assert_eq!(mask.visible(query, length).collect::<Vec<_>>(), seen);
+                    }
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn padding_is_left_out_at_the_end_and_refused_elsewhere() {
+        let mut batch = PackedBatch::default();
+        let tokens = [5, 6, 7, 8, 0, 0];
+        batch
+            .push_padded(&tokens, &[1, 1, 1, 1, 0, 0], 3, Mask::BIDIRECTIONAL)
+            .unwrap();
+        assert_eq!(batch.tokens(), [5, 6, 7, 8]);
+        assert_eq!(batch.rows().collect::<Vec<_>>(), [0..3, 3..4]);
+        let error = batch.push_padded(&tokens, &[1, 1, 1, 0, 1, 1], 3, Mask::CAUSAL);
+        assert_eq!(error, Err(PaddingError { row: 1 }));
+    }
+
+    #[test]
+    fn segments_reach_to_the_end() {
+        let mut batch = PackedBatch::default();
+        batch.push(&[1, 2], Mask::BIDIRECTIONAL);
+        batch.push_pair(&[3], &[4, 5], Mask::BIDIRECTIONAL);
+        batch.push(&[6], Mask::BIDIRECTIONAL);
+        assert_eq!(batch.types().collect::<Vec<_>>(), [0, 0, 0, 1, 1, 0]);
+    }
+}
