@@ -9,6 +9,8 @@ pub struct Place {
     pub file: String,
     /// Line, counted from 1; 0 where the format has no lines (JSON values).
     pub line: u64,
+    /// Row of the table, counted from 1, where there are no lines; else 0.
+    pub row: u64,
     /// Name of the column, or a path inside a JSON value; empty where the whole line is meant.
     pub column: String,
 }
@@ -37,6 +39,7 @@ impl Place {
             file: file.to_owned(),
             line,
             column: column.to_owned(),
+            ..Self::default()
         }
     }
 }
@@ -46,6 +49,8 @@ impl fmt::Display for Place {
         write!(formatter, "{}", self.file)?;
         if self.line > 0 {
             write!(formatter, ":{}", self.line)?;
+        } else if self.row > 0 {
+            write!(formatter, ": row {}", self.row)?;
         }
         if !self.column.is_empty() {
             write!(formatter, ": column `{}`", self.column)?;
@@ -55,8 +60,10 @@ impl fmt::Display for Place {
 }
 
 /// A cell named by its system and its task.
-#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CellName {
+    /// The file and the line of the row; empty for scores that are from no file.
+    pub place: Place,
     /// The row.
     pub system: String,
     /// The column.
@@ -68,7 +75,7 @@ pub struct CellName {
 #[non_exhaustive]
 pub enum Error {
     /// A file could not be read.
-    #[error("{path}: {source}")]
+    #[error("{path}: {source}; {}", io_hint(source))]
     Io {
         /// The file.
         path: String,
@@ -88,8 +95,10 @@ pub enum Error {
     },
 
     /// A name given by the user is not in the table.
-    #[error("no {what} is called `{name}`; there are: {known}")]
+    #[error("{}no {what} is called `{name}`; there are: {known}", list_files(files))]
     Unknown {
+        /// The files of the table, if it is from files.
+        files: Vec<String>,
         /// `column`, `system` or `group`.
         what: &'static str,
         /// The name asked for.
@@ -100,9 +109,9 @@ pub enum Error {
 
     /// Means over different columns were asked for.
     #[error(
-        "{} missing {}: a mean would compare unequal columns.\n{}\nTake the columns that every system has with --columns common, \
+        "{} missing: a mean would compare unequal columns.\n{}\nTake the columns that every system has with --columns common, \
          name the columns with --columns or --without, or leave the systems out with --drop-rows",
-        cells.len(), if cells.len() == 1 { "cell" } else { "cells" }, list_cells(cells)
+        counted(cells.len(), "cell"), list_cells(cells)
     )]
     UnequalColumns {
         /// The cells that are missing.
@@ -126,10 +135,8 @@ pub enum Error {
 
     /// Two files say different things about one cell.
     #[error(
-        "the files disagree about {} {}:\n{}\nSay which file to believe with --prefer first or --prefer last",
-        disagreements.len(),
-        if disagreements.len() == 1 { "cell" } else { "cells" },
-        list(disagreements, 20)
+        "the files disagree about {}:\n{}\nSay which file to believe with --prefer first or --prefer last",
+        counted(disagreements.len(), "cell"), list(disagreements, 20)
     )]
     Disagreement {
         /// The cells, with the value and the place in each file.
@@ -137,8 +144,10 @@ pub enum Error {
     },
 
     /// The question does not fit the table.
-    #[error("{problem}; {hint}")]
+    #[error("{}{problem}; {hint}", list_files(files))]
     Refused {
+        /// The files of the table, if it is from files.
+        files: Vec<String>,
         /// What is wrong.
         problem: String,
         /// What to do.
@@ -160,9 +169,18 @@ impl Error {
 
     pub(crate) fn refused(problem: impl Into<String>, hint: impl Into<String>) -> Self {
         Self::Refused {
+            files: Vec::new(),
             problem: problem.into(),
             hint: hint.into(),
         }
+    }
+
+    /// The error with the files of the table that it is about.
+    pub(crate) fn in_files(mut self, sources: &[String]) -> Self {
+        if let Self::Unknown { files, .. } | Self::Refused { files, .. } = &mut self {
+            *files = sources.to_vec();
+        }
+        self
     }
 
     pub(crate) fn unknown(what: &'static str, name: &str, known: impl IntoIterator<Item = String>) -> Self {
@@ -174,11 +192,35 @@ impl Error {
             known.push_str(&format!(" and {more} more"));
         }
         Self::Unknown {
+            files: Vec::new(),
             what,
             name: name.to_owned(),
             known,
         }
     }
+}
+
+fn io_hint(error: &std::io::Error) -> &'static str {
+    match error.kind() {
+        std::io::ErrorKind::NotFound => {
+            "give the path of a table, a folder with a metrics.jsonl, or - for standard input"
+        }
+        std::io::ErrorKind::PermissionDenied => "allow the file to be read",
+        _ => "try again, or give another file",
+    }
+}
+
+fn list_files(files: &[String]) -> String {
+    if files.is_empty() {
+        String::new()
+    } else {
+        format!("{}: ", files.join(", "))
+    }
+}
+
+/// `1 cell`, `2 cells`.
+pub(crate) fn counted(count: usize, noun: &str) -> String {
+    format!("{count} {noun}{}", if count == 1 { "" } else { "s" })
 }
 
 fn list<T: fmt::Display>(items: &[T], limit: usize) -> String {
@@ -191,21 +233,18 @@ fn list<T: fmt::Display>(items: &[T], limit: usize) -> String {
 
 /// Cells grouped by system, at most 20 systems.
 fn list_cells(cells: &[CellName]) -> String {
-    let mut rows: Vec<(&str, Vec<&str>)> = Vec::new();
-    for cell in cells {
-        match rows.last_mut() {
-            Some((system, tasks)) if *system == cell.system => tasks.push(&cell.task),
-            _ => rows.push((&cell.system, vec![&cell.task])),
-        }
-    }
-    let rows: Vec<String> = rows
-        .into_iter()
-        .map(|(system, tasks)| {
-            let more = tasks.len().saturating_sub(12);
-            let mut text = format!(
-                "{system}: {}",
-                tasks.iter().take(12).copied().collect::<Vec<_>>().join(", ")
-            );
+    let rows: Vec<String> = cells
+        .chunk_by(|a, b| a.system == b.system)
+        .map(|cells| {
+            let more = cells.len().saturating_sub(12);
+            let tasks: Vec<&str> = cells.iter().take(12).map(|cell| cell.task.as_str()).collect();
+            let Place { file, line, .. } = &cells[0].place;
+            let place = match (file.is_empty(), line) {
+                (true, _) => String::new(),
+                (false, 0) => format!("{file}: "),
+                (false, line) => format!("{file}:{line}: "),
+            };
+            let mut text = format!("{place}{}: {}", cells[0].system, tasks.join(", "));
             if more > 0 {
                 text.push_str(&format!(" and {more} more"));
             }

@@ -3,8 +3,8 @@
 use std::collections::HashMap;
 use std::fmt;
 
-use crate::error::{Error, Result};
-use crate::table::{Claim, Table, Task, normalise};
+use crate::error::{Error, Place, Result, counted};
+use crate::table::{Claim, System, Table, Task, normalise};
 
 /// Which file to believe where two differ about a cell.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -57,8 +57,9 @@ pub fn join(tables: Vec<Table>, prefer: Option<Prefer>) -> Result<Table> {
     };
     let mut disagreements = Vec::new();
     let mut matched_notes = Vec::new();
+    let mut origins = HashMap::new();
     for table in tables {
-        let note = join_two(&mut joined, table, prefer, &mut disagreements);
+        let note = join_two(&mut joined, table, prefer, &mut origins, &mut disagreements);
         matched_notes.push(note);
     }
     joined.notes.extend(matched_notes);
@@ -86,12 +87,30 @@ enum Target {
     Metric(usize, usize),
 }
 
-fn join_two(joined: &mut Table, table: Table, prefer: Option<Prefer>, disagreements: &mut Vec<Disagreement>) -> String {
+/// A file, among the sources, and a line.
+type Origin = (usize, u64);
+
+/// Where cells are from that are not from the file that had their row first.
+type Origins = HashMap<(Column, usize), Origin>;
+
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+enum Column {
+    Task(usize),
+    Claim(usize),
+}
+
+fn join_two(
+    joined: &mut Table,
+    table: Table,
+    prefer: Option<Prefer>,
+    origins: &mut Origins,
+    disagreements: &mut Vec<Disagreement>,
+) -> String {
     let rows_before = joined.systems.len();
     let rows = match_systems(joined, &table);
     let matched = rows.iter().flatten().count();
-    let first_source = joined.sources.join(" and ");
-    let second_source = table.sources.join(" and ");
+    let sources_before = joined.sources.len();
+    joined.sources.extend(table.sources.iter().cloned());
 
     // New rows go to the end of every column.
     let mut next = rows_before;
@@ -106,7 +125,10 @@ fn join_two(joined: &mut Table, table: Table, prefer: Option<Prefer>, disagreeme
         .collect();
     for (row, system) in table.systems.iter().enumerate() {
         if rows[row].is_none() {
-            joined.systems.push(system.clone());
+            joined.systems.push(System {
+                source: system.source + sources_before,
+                ..system.clone()
+            });
         }
     }
     make_names_unique(joined, rows_before);
@@ -120,14 +142,18 @@ fn join_two(joined: &mut Table, table: Table, prefer: Option<Prefer>, disagreeme
         claim.values.resize(next, f64::NAN);
     }
 
-    let lines: Vec<u64> = joined.systems.iter().map(|system| system.line).collect();
-    let place = |source: &str, line: u64| {
-        if line > 0 {
-            format!("{source}:{line}")
-        } else {
-            source.to_owned()
-        }
-    };
+    let sources = joined.sources.clone();
+    let place = |(source, line): Origin| Place::line(&sources[source], line).to_string();
+    let old_rows: Vec<Origin> = joined
+        .systems
+        .iter()
+        .map(|system| (system.source, system.line))
+        .collect();
+    let new_rows: Vec<Origin> = table
+        .systems
+        .iter()
+        .map(|system| (system.source + sources_before, system.line))
+        .collect();
     let targets = match_tasks(joined, &table);
     let columns_before = joined.tasks.len();
     for (task, target) in table.tasks.iter().zip(targets) {
@@ -157,6 +183,8 @@ fn join_two(joined: &mut Table, table: Table, prefer: Option<Prefer>, disagreeme
                 .clone()
                 .map(|metric| joined.tasks[index].metrics[metric][row])
                 .collect();
+            let cell = (Column::Task(index), row);
+            let origin = origins.get(&cell).copied().unwrap_or(old_rows[row]);
             if old.iter().all(|value| !value.is_nan()) {
                 if old
                     .iter()
@@ -172,12 +200,15 @@ fn join_two(joined: &mut Table, table: Table, prefer: Option<Prefer>, disagreeme
                     } else {
                         task.name.clone()
                     },
-                    first: (old, place(&first_source, lines[row])),
-                    second: (new.clone(), place(&second_source, table.systems[source_row].line)),
+                    first: (old, place(origin)),
+                    second: (new.clone(), place(new_rows[source_row])),
                 });
                 if prefer != Some(Prefer::Last) {
                     continue;
                 }
+            }
+            if rows[source_row].is_some() {
+                origins.insert(cell, new_rows[source_row]);
             }
             for (metric, value) in metrics.clone().zip(new) {
                 joined.tasks[index].metrics[metric][row] = value;
@@ -209,27 +240,34 @@ fn join_two(joined: &mut Table, table: Table, prefer: Option<Prefer>, disagreeme
             if new.is_nan() {
                 continue;
             }
+            let cell = (Column::Claim(index), row);
+            let origin = origins.get(&cell).copied().unwrap_or(old_rows[row]);
             if !old.is_nan() && (old - new).abs() > 1e-9 {
                 disagreements.push(Disagreement {
                     system: joined.systems[row].name.clone(),
                     task: claim.name.clone(),
-                    first: (vec![old], place(&first_source, lines[row])),
-                    second: (vec![new], place(&second_source, table.systems[source_row].line)),
+                    first: (vec![old], place(origin)),
+                    second: (vec![new], place(new_rows[source_row])),
                 });
                 if prefer != Some(Prefer::Last) {
                     continue;
                 }
             }
+            if rows[source_row].is_some() {
+                origins.insert(cell, new_rows[source_row]);
+            }
             joined.claims[index].values[row] = new;
         }
     }
     let new_columns = joined.tasks.len() - columns_before;
-    joined.sources.extend(table.sources);
     joined.headings.extend(table.headings);
     joined.notes.extend(table.notes);
     format!(
-        "{second_source}: {matched} systems matched by name, {} added, {new_columns} tasks added",
-        next - rows_before
+        "{}: {} matched by name, {} added, {} added",
+        sources[sources_before..].join(" and "),
+        counted(matched, "system"),
+        next - rows_before,
+        counted(new_columns, "task")
     )
 }
 
@@ -315,6 +353,35 @@ pub(crate) fn stem(name: &str) -> Option<&str> {
     let (stem, suffix) = name.trim().rsplit_once(['-', '_', '.', ' '])?;
     let short = (1..=2).contains(&suffix.chars().count()) && suffix.chars().all(char::is_alphanumeric);
     (short && !stem.is_empty()).then_some(stem)
+}
+
+/// Says which columns look like the metrics of one task, such as `CB-a` and `CB-b`, each of which counts as a task.
+pub(crate) fn metrics_apart(tasks: &[Task]) -> Option<String> {
+    let mut groups: Vec<(&str, Vec<&str>)> = Vec::new();
+    for name in tasks.iter().map(|task| task.name.as_str()) {
+        let Some(stem) = stem(name).filter(|stem| {
+            let suffix = name.trim_start()[stem.len()..].trim_start_matches(['-', '_', '.', ' ']);
+            matches!(suffix, "a" | "b" | "c" | "1" | "2" | "3")
+        }) else {
+            continue;
+        };
+        match groups.iter_mut().find(|(known, _)| *known == stem) {
+            Some((_, members)) => members.push(name),
+            None => groups.push((stem, vec![name])),
+        }
+    }
+    groups.retain(|(_, members)| members.len() > 1);
+    if groups.is_empty() {
+        return None;
+    }
+    let merges: Vec<String> = groups
+        .iter()
+        .map(|(stem, members)| format!("--merge '{stem}={}'", members.join(",")))
+        .collect();
+    Some(format!(
+        "columns that may be metrics of one task, each counted as a task unless they are averaged first: {}",
+        merges.join(" ")
+    ))
 }
 
 fn make_names_unique(table: &mut Table, from: usize) {

@@ -3,6 +3,7 @@
 use serde_json::{Value, json};
 
 use crate::check::{Check, ClaimReport, Fit};
+use crate::error::counted;
 use crate::flips::Flips;
 use crate::mean::Mean;
 use crate::ranking::Ranking;
@@ -43,8 +44,7 @@ fn weights_in_words(scores: &Scores) -> String {
     } else {
         String::new()
     };
-    let plural = if scores.tasks.len() == 1 { "task" } else { "tasks" };
-    format!("{} {plural}: {}{more}", scores.tasks.len(), names.join(", "))
+    format!("{}: {}{more}", counted(scores.tasks.len(), "task"), names.join(", "))
 }
 
 fn more_rows(shown: usize, all: usize) -> Option<String> {
@@ -564,7 +564,8 @@ fn claim_report(report: &mut Report, table: &Table, claim: &ClaimReport, limit: 
             let mut grid = Grid::new(&[("system", Left), ("claimed rank", Right), ("on equal columns", Right)]);
             let mut moved = claim.moved.clone();
             moved.sort_by_key(|(_, before, _)| *before);
-            for (system, before, after) in &moved {
+            let shown = cut(limit, moved.len());
+            for (system, before, after) in &moved[..shown] {
                 let tone = if after < before { Tone::Good } else { Tone::Bad };
                 grid.rows.push(vec![
                     system.as_str().into(),
@@ -573,6 +574,9 @@ fn claim_report(report: &mut Report, table: &Table, claim: &ClaimReport, limit: 
                 ]);
             }
             report.table(grid);
+            if let Some(text) = more_rows(shown, moved.len()) {
+                report.paragraph(Text::new(text, Tone::Dim));
+            }
         }
     }
 

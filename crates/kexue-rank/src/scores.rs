@@ -5,7 +5,7 @@ use std::borrow::Cow;
 
 use rayon::prelude::*;
 
-use crate::error::{CellName, Error, Result};
+use crate::error::{CellName, Error, Place, Result, counted};
 use crate::mean::Mean;
 use crate::table::{Claim, Direction, Table, Task, find_name};
 
@@ -112,6 +112,9 @@ pub struct Scores {
     pub notes: Vec<String>,
     /// `values[system · tasks + task]`
     values: Vec<f64>,
+    /// The files, and for each system which of them and the line in it; nothing for scores that are from no file.
+    sources: Vec<String>,
+    origins: Vec<(usize, u64)>,
 }
 
 /// Scores in which cells may be missing, for questions that can be asked of pairs of systems.
@@ -157,6 +160,10 @@ impl Table {
     ///
     /// As [`Table::select`], but for [`Error::UnequalColumns`].
     pub fn select_partial(&self, selection: &Selection) -> Result<PartialScores> {
+        self.complete(selection).map_err(|error| error.in_files(&self.sources))
+    }
+
+    fn complete(&self, selection: &Selection) -> Result<PartialScores> {
         let mut notes = Vec::new();
         let mut rows = self.rows(selection)?;
         let mut columns = self.columns(selection)?;
@@ -205,8 +212,8 @@ impl Table {
                     String::new()
                 };
                 notes.push(format!(
-                    "{} systems that lack a score, left out: {shown}{more}",
-                    left_out.len()
+                    "{} that lack a score, left out: {shown}{more}",
+                    counted(left_out.len(), "system")
                 ));
             }
         }
@@ -244,6 +251,11 @@ impl Table {
             errors,
             notes,
             values,
+            sources: self.sources.clone(),
+            origins: rows
+                .iter()
+                .map(|&row| (self.systems[row].source, self.systems[row].line))
+                .collect(),
         };
         let missing = scores.cells_where(f64::is_nan);
         Ok(PartialScores { scores, missing })
@@ -255,10 +267,13 @@ impl Table {
     ///
     /// [`Error::Unknown`] for a system that is not in the table, [`Error::Refused`] if none is left.
     pub fn with_rows(&self, selection: &Selection) -> Result<Self> {
-        let rows = self.rows(selection)?;
-        if rows.is_empty() {
-            return Err(Error::refused("no system is left", "choose other rows"));
-        }
+        let rows = self
+            .rows(selection)
+            .and_then(|rows| match rows.is_empty() {
+                true => Err(Error::refused("no system is left", "choose other rows")),
+                false => Ok(rows),
+            })
+            .map_err(|error| error.in_files(&self.sources))?;
         let pick = |values: &Vec<f64>| rows.iter().map(|&row| values[row]).collect::<Vec<f64>>();
         Ok(Self {
             systems: rows.iter().map(|&row| self.systems[row].clone()).collect(),
@@ -582,6 +597,8 @@ impl Scores {
             errors: None,
             notes: Vec::new(),
             values,
+            sources: Vec::new(),
+            origins: Vec::new(),
         };
         let missing = scores.cells_where(f64::is_nan);
         if missing.is_empty() {
@@ -668,6 +685,8 @@ impl Scores {
             errors: self.errors.as_deref().map(filter),
             notes: Vec::new(),
             values: filter(&self.values),
+            sources: self.sources.clone(),
+            origins: self.origins.clone(),
         }
     }
 
@@ -689,6 +708,11 @@ impl Scores {
             errors: self.errors.as_deref().map(filter),
             notes: self.notes.clone(),
             values: filter(&self.values),
+            sources: self.sources.clone(),
+            origins: systems
+                .iter()
+                .filter_map(|&system| self.origins.get(system).copied())
+                .collect(),
         }
     }
 
@@ -699,6 +723,12 @@ impl Scores {
             .enumerate()
             .filter(|(_, value)| condition(**value))
             .map(|(index, _)| CellName {
+                place: self
+                    .origins
+                    .get(index / width)
+                    .map_or_else(Place::default, |&(source, line)| {
+                        Place::line(self.sources.get(source).map_or("", String::as_str), line)
+                    }),
                 system: self.systems[index / width].clone(),
                 task: self.tasks[index % width].clone(),
             })
@@ -752,6 +782,7 @@ mod tests {
         assert_eq!(
             cells,
             [CellName {
+                place: Place::default(),
                 system: "B".into(),
                 task: "z".into()
             }]

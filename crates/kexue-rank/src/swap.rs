@@ -557,9 +557,11 @@ fn refine(low: Point, high: Point, function: impl Fn(f64) -> Point) -> f64 {
         }
         // The error after a step is of the order of its square.
         let (close, closest) = (1e-8 * (1.0 + at.abs()), 1e-13 * (1.0 + at.abs()));
-        if step.is_finite() && step.abs() <= close || high.at - low.at <= closest {
-            let next = at - step;
-            return if next >= low.at && next <= high.at { next } else { at };
+        if step.abs() <= close {
+            return (at - step).clamp(low.at, high.at);
+        }
+        if high.at - low.at <= closest {
+            return at;
         }
         at -= step;
     }
@@ -631,6 +633,10 @@ mod tests {
         // Exactly at the geometric mean.
         assert_eq!(compare(&profile(&[4.0, 1.0]), &profile(&[2.0, 2.0])).swaps, [0.0]);
         // Exactly at the arithmetic mean.
+        assert_eq!(
+            compare(&profile(&[9.0, 19.0, 34.0, 33.0]), &profile(&[36.0, 4.0, 34.0, 21.0])).swaps,
+            [1.0]
+        );
         let found = compare(&profile(&[4.0, 1.0]), &profile(&[2.5, 2.5])).swaps;
         assert_eq!(found, [1.0]);
     }

@@ -20,7 +20,9 @@ pub struct System {
     pub name: String,
     /// Other names by which another file may know it, such as the team and the name together.
     pub aliases: Vec<String>,
-    /// Line of its source file, counted from 1; 0 where the format has no lines.
+    /// Its file, among [`Table::sources`].
+    pub source: usize,
+    /// Line of its file, counted from 1; 0 where the format has no lines.
     pub line: u64,
     /// `false` if the table has ranks and gives none to this row.
     pub ranked: bool,
@@ -106,6 +108,7 @@ impl Table {
                 .map(|name| System {
                     name: (*name).to_owned(),
                     aliases: Vec::new(),
+                    source: 0,
                     line: 0,
                     ranked: true,
                 })

@@ -174,8 +174,8 @@ fn decimal_commas_thousands_percent_signs_and_errors_are_said() {
     assert_eq!(scores(&table)[0], [85.3, 1_234_567.0, 93.4, 90.1]);
     let notes = table.notes.join("\n");
     for said in [
-        "A: 2 cells have decimal commas",
-        "B: 2 cells have thousands",
+        "A: decimal commas in 2 cells",
+        "B: thousands separators in 2 cells",
         "C: percent signs",
         "D: 1 of 2 scores have an error",
     ] {
@@ -218,6 +218,45 @@ fn latex_headings_become_groups() {
     assert!(table.tasks[2].is_missing(1));
     assert!(
         table.notes.iter().any(|note| note.contains("Single models")),
+        "{:?}",
+        table.notes
+    );
+}
+
+#[test]
+fn a_latex_cell_over_several_rows_stands_in_each() {
+    let table = read(
+        "t.tex",
+        "\\begin{tabular}{llcc}\nSize & Model & A & B \\\\\n\\multirow{2}{*}{Large} & x & 1 & \\multirow{2}{*}{5.5} \\\\\n & y & 3 & \\\\\n\
+         Base & z & 4 & 6 \\\\\n\\end{tabular}",
+    );
+    assert_eq!(systems(&table), ["x", "y", "z"]);
+    assert_eq!(scores(&table), [[1.0, 5.5], [3.0, 5.5], [4.0, 6.0]]);
+}
+
+#[test]
+fn lines_are_counted_whatever_ends_them() {
+    for text in [
+        "Model,A\r\nx,1\r\n\r\ny,bad\r\nz,2\r\n",
+        "\n\nModel,A\ny,bad\nz,2\n",
+        "Model,A\n\"x\nx\",1\ny,bad\nz,2\n",
+    ] {
+        assert!(
+            refusal("t.csv", text).starts_with("t.csv:4: column `A`: `bad`"),
+            "{}",
+            refusal("t.csv", text)
+        );
+    }
+}
+
+#[test]
+fn columns_that_may_be_metrics_of_one_task_are_said() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("t.csv");
+    std::fs::write(&path, "Model,CB-a,CB-b,MNLI-m,AX-b\nx,1,2,3,4\n").unwrap();
+    let table = read::read_paths(&[&path], &Options::default(), None).unwrap();
+    assert!(
+        table.notes.last().unwrap().ends_with(": --merge 'CB=CB-a,CB-b'"),
         "{:?}",
         table.notes
     );
@@ -331,6 +370,18 @@ fn runs_and_benchmarks_are_joined() {
     assert_eq!(tasks(&table), ["MRPC", "CoLA", "RTE"]);
     assert_eq!(table.tasks[0].metrics, [[90.0, 91.0, 80.0], [92.0, 93.0, 82.0]]);
     assert!(table.tasks[2].is_missing(1));
+
+    // A cell is placed in the file that it is from, not in the one that had its row first.
+    let three = write("three.csv", "Model,MRPC-a,MRPC-b,CoLA,RTE\nx,90,92,60,71\n");
+    let error = read::read_paths(&[&one, &two, &three], &Options::default(), None).unwrap_err();
+    let Error::Disagreement { disagreements } = &error else {
+        panic!("{error}")
+    };
+    assert_eq!(disagreements.len(), 1, "{error}");
+    assert!(
+        disagreements[0].first.1.ends_with("two.csv:2") && disagreements[0].second.1.ends_with("three.csv:2"),
+        "{error}"
+    );
 
     // Folders of runs: each is a system at its last step.
     for (name, em) in [("a", 40), ("b", 42)] {

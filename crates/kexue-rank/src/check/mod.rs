@@ -174,6 +174,19 @@ impl Check {
 ///
 /// [`Error::Refused`] if the table has no column of averages, or more columns than can be searched.
 pub fn check(table: &Table, options: &Options) -> Result<Check> {
+    check_options(table, options).map_err(|error| error.in_files(&table.sources))?;
+    let readings = reading::readings(table);
+    let mut claims: Vec<ClaimReport> = table
+        .claims
+        .iter()
+        .map(|claim| explain::explain(table, claim, &readings, options))
+        .collect();
+    explain::on_equal_columns(table, &readings, &mut claims);
+    let findings = findings(table, &claims);
+    Ok(Check { claims, findings })
+}
+
+fn check_options(table: &Table, options: &Options) -> Result<()> {
     if table.claims.is_empty() {
         return Err(Error::refused(
             "the table has no column of averages",
@@ -189,15 +202,7 @@ pub fn check(table: &Table, options: &Options) -> Result<Check> {
             format!("choose at most {MOST} with --columns or --without"),
         ));
     }
-    let readings = reading::readings(table);
-    let mut claims: Vec<ClaimReport> = table
-        .claims
-        .iter()
-        .map(|claim| explain::explain(table, claim, &readings, options))
-        .collect();
-    explain::on_equal_columns(table, &readings, &mut claims);
-    let findings = findings(table, &claims);
-    Ok(Check { claims, findings })
+    Ok(())
 }
 
 fn findings(table: &Table, claims: &[ClaimReport]) -> Vec<String> {

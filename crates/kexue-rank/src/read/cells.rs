@@ -2,6 +2,7 @@
 
 use super::Options;
 use super::raw::{RawTable, TEXT};
+use crate::error::counted;
 use crate::number::{self, Cell, Evidence};
 
 /// What became of a column of text.
@@ -173,13 +174,15 @@ pub(super) fn parse_column(raw: &RawTable, column: usize, options: &Options) -> 
     }
     if half_missing > 0 {
         parsed.notes.push(format!(
-            "{half_missing} cells have only some of their metrics and count as missing"
+            "{} with only some of the metrics, taken as missing",
+            counted(half_missing, "cell")
         ));
     }
     if evidence.footnotes > 0 {
-        parsed
-            .notes
-            .push(format!("footnote marks on {} cells, taken off", evidence.footnotes));
+        parsed.notes.push(format!(
+            "footnote marks on {}, taken off",
+            counted(evidence.footnotes, "cell")
+        ));
     }
     let resolved_commas = evidence.decimal_commas
         + if mark == Some(number::DecimalMark::Comma) {
@@ -189,13 +192,13 @@ pub(super) fn parse_column(raw: &RawTable, column: usize, options: &Options) -> 
         };
     if resolved_commas > 0 && problem.is_none() {
         let mixed = if evidence.decimal_points > 0 && mark != Some(number::DecimalMark::Comma) {
-            ", and others decimal points"
+            ", decimal points in others"
         } else {
             ""
         };
         parsed
             .notes
-            .push(format!("{resolved_commas} cells have decimal commas{mixed}"));
+            .push(format!("decimal commas in {}{mixed}", counted(resolved_commas, "cell")));
     }
     let thousands = evidence.thousands_commas
         + evidence.thousands_points
@@ -207,7 +210,7 @@ pub(super) fn parse_column(raw: &RawTable, column: usize, options: &Options) -> 
     if thousands > 0 && problem.is_none() {
         parsed
             .notes
-            .push(format!("{thousands} cells have thousands separators"));
+            .push(format!("thousands separators in {}", counted(thousands, "cell")));
     }
     parsed.numbers = numbers;
     parsed.problem = problem;

@@ -7,7 +7,7 @@ use rayon::prelude::*;
 use super::Options;
 use super::cells::{Parsed, parse_column};
 use super::raw::{RawTable, Role};
-use crate::error::{Error, Place, Result};
+use crate::error::{Error, Place, Result, counted};
 use crate::number::{self, Cell, clean_name};
 use crate::table::{Claim, Direction, System, Table, Task, find_name, normalise};
 
@@ -210,7 +210,7 @@ pub(crate) fn interpret(mut raw: RawTable, options: &Options) -> Result<Table> {
                 name.clone()
             };
             return Err(Error::malformed(
-                Place::cell(&file, raw.lines[row], &named),
+                raw.place(row, &named),
                 format!("`{}` is not a score: {reason}", shorten(&text)),
                 hint(reason, &named),
             ));
@@ -242,7 +242,7 @@ pub(crate) fn interpret(mut raw: RawTable, options: &Options) -> Result<Table> {
             direction
         } else if let Some(word) = lower_word(name) {
             return Err(Error::malformed(
-                Place::cell(&file, raw.lines.first().copied().unwrap_or(0).saturating_sub(1), name),
+                Place::cell(&file, raw.header, name),
                 format!("whether a higher or a lower score is better is not clear: the name has `{word}`"),
                 format!("say --lower '{name}' or --higher '{name}', or leave it out with --without '{name}'"),
             ));
@@ -273,20 +273,28 @@ pub(crate) fn interpret(mut raw: RawTable, options: &Options) -> Result<Table> {
         }
         return Err(Error::malformed(
             Place::file(&file),
-            format!("a table without scores; its columns are {}", names.join(", ")),
+            format!(
+                "a table without scores; its columns are {}",
+                list(names.iter().map(
+                    |name| match ignored.iter().find(|text| **text == format!("{name} (text)")) {
+                        Some(text) => text.clone(),
+                        None => name.clone(),
+                    }
+                ))
+            ),
             "name the columns that are scores with --columns",
         ));
     }
 
     table.notes.push(format!(
-        "{file}: {} systems named by {}; {} tasks: {}{}{}",
-        table.systems.len(),
+        "{file}: {} named by {}; {}: {}{}{}",
+        counted(table.systems.len(), "system"),
         system_columns
             .iter()
             .map(|&column| format!("`{}`", names[column]))
             .collect::<Vec<_>>()
             .join(" and "),
-        table.tasks.len(),
+        counted(table.tasks.len(), "task"),
         list(table.tasks.iter().map(|task| {
             let metrics = if task.metrics.len() > 1 {
                 format!(" ({} metrics)", task.metrics.len())
@@ -426,8 +434,11 @@ fn systems(
             name.push_str(&part);
         }
         if name.is_empty() {
-            name = format!("line {}", raw.lines[row]);
-            notes.push(format!("{}: a row without a name", raw.lines[row]));
+            name = match raw.lines[row] {
+                0 => format!("row {}", row + 1),
+                line => format!("line {line}"),
+            };
+            notes.push(format!("{}: a row without a name, called `{name}`", raw.place(row, "")));
         }
         let aliases = team
             .map(|column| clean_name(&raw.cell(row, column)))
@@ -442,6 +453,7 @@ fn systems(
         systems.push(System {
             name,
             aliases,
+            source: 0,
             line: raw.lines[row],
             ranked,
         });

@@ -1,7 +1,7 @@
 //! Comma-, tab- and semicolon-separated values.
 
 use super::raw::{RawColumn, RawTable, is_blank};
-use crate::error::{Error, Place, Result};
+use crate::error::{Error, Place, Result, counted};
 use crate::number::{clean_name, parse_plain};
 
 const CANDIDATES: [u8; 4] = [b',', b'\t', b';', b'|'];
@@ -35,10 +35,17 @@ pub(crate) fn read(file: &str, text: &str, delimiter: Option<u8>) -> Result<RawT
         if is_blank(record.iter()) {
             continue;
         }
-        let line = record.position().map_or(0, csv::Position::line);
+        let line = record.position().map_or(0, |position| line_of(text, position));
         let Some(table) = &mut table else {
+            if record.len() < 2 {
+                return Err(Error::malformed(
+                    Place::line(file, line),
+                    format!("a header of one column, with {} as the separator", separator(delimiter)),
+                    "give a table with a header line, or name its separator with --delimiter",
+                ));
+            }
             let columns = record.iter().map(|name| RawColumn::named(clean_name(name))).collect();
-            let mut new = RawTable::new(file, columns);
+            let mut new = RawTable::new(file, line, columns);
             // Lines are about as long as the first ones.
             let start = sample(text);
             let lines = start.lines().count().max(1);
@@ -49,22 +56,47 @@ pub(crate) fn read(file: &str, text: &str, delimiter: Option<u8>) -> Result<RawT
         let (found, expected) = (record.len(), table.columns.len());
         // Empty cells at the end are what spreadsheets leave; a cell too many shifts columns and is never guessed at.
         if found > expected && !is_blank(record.iter().skip(expected)) {
+            let hint = if record.iter().any(|cell| cell.trim().is_empty()) {
+                "name every column in the header, or take the separator too many out of the line"
+            } else {
+                "a decimal comma or another separator inside a cell splits it: quote the cell, or separate with ; or tabs"
+            };
             return Err(Error::malformed(
                 Place::line(file, line),
                 format!("{found} cells where the header has {expected}"),
-                "a decimal comma or another separator inside a cell splits it: quote the cell, or separate with ; or tabs",
+                hint,
             ));
         }
         if found < expected {
+            let hint = if record.iter().any(|cell| cell.contains('\n')) {
+                "close the quotation mark that is open at the end of the line, or double it if it belongs to the cell"
+            } else {
+                "write a cell that is missing as an empty cell or as -"
+            };
             return Err(Error::malformed(
                 Place::line(file, line),
-                format!("{found} cells where the header has {expected}"),
-                "write a cell that is missing as an empty cell or as -",
+                format!("{} where the header has {expected}", counted(found, "cell")),
+                hint,
             ));
         }
         table.push_row(line, record.iter());
     }
     table.ok_or_else(|| Error::malformed(Place::file(file), "an empty file", "give a table with a header line"))
+}
+
+/// The line on which a record starts. The reader's position may be before the line break that ends the record before.
+fn line_of(text: &str, position: &csv::Position) -> u64 {
+    let start = usize::try_from(position.byte()).unwrap_or(usize::MAX);
+    let breaks = text.as_bytes().get(start..).unwrap_or_default();
+    let skipped = breaks.iter().take_while(|byte| matches!(byte, b'\r' | b'\n'));
+    position.line() + skipped.filter(|byte| **byte == b'\n').count() as u64
+}
+
+fn separator(delimiter: u8) -> String {
+    match delimiter {
+        b'\t' => "a tab".to_owned(),
+        other => format!("`{}`", char::from(other)),
+    }
 }
 
 /// The separator that gives the first lines one number of cells, and more than one.
@@ -113,7 +145,7 @@ fn sniff(file: &str, text: &str) -> Result<u8> {
             }
             let names: Vec<String> = several
                 .iter()
-                .map(|(count, d)| format!("{:?} ({count} cells)", char::from(*d)))
+                .map(|(count, delimiter)| format!("{} ({count} cells)", separator(*delimiter)))
                 .collect();
             Err(Error::malformed(
                 Place::file(file),

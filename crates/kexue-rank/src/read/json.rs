@@ -6,7 +6,7 @@ use serde_json::{Map, Value};
 
 use super::raw::{RawColumn, RawTable, Role};
 use super::{Options, run_name};
-use crate::error::{Error, Place, Result};
+use crate::error::{Error, Place, Result, counted};
 use crate::table::Direction;
 
 /// Reads any of the accepted forms, told apart by their keys.
@@ -133,7 +133,7 @@ impl Grid {
         }];
         let width = self.tasks.len();
         columns.extend(self.tasks);
-        let mut table = RawTable::new(file, columns);
+        let mut table = RawTable::new(file, 0, columns);
         table.notes = self.notes;
         for (row, system) in self.systems.iter().enumerate() {
             let cells = (0..width).map(|task| self.cells.get(&(row, task)).map_or("", String::as_str));
@@ -185,7 +185,7 @@ fn records(file: &str, items: &[Value]) -> Result<RawTable> {
         }
         rows.push(row);
     }
-    let mut table = RawTable::new(file, names.iter().map(RawColumn::named).collect());
+    let mut table = RawTable::new(file, 0, names.iter().map(RawColumn::named).collect());
     for row in &rows {
         table.push_row(
             0,
@@ -334,7 +334,7 @@ fn helm_table(file: &str, table: &Map<String, Value>) -> Result<RawTable> {
     };
     first.role = Some(Role::System);
     let width = columns.len();
-    let mut raw = RawTable::new(file, columns);
+    let mut raw = RawTable::new(file, 0, columns);
     for (position, row) in array("rows").iter().enumerate() {
         let cells: Vec<String> = row
             .as_array()
@@ -346,7 +346,7 @@ fn helm_table(file: &str, table: &Map<String, Value>) -> Result<RawTable> {
         if cells.len() != width {
             return Err(Error::malformed(
                 Place::cell(file, 0, &format!("rows[{position}]")),
-                format!("{} cells where the header has {width}", cells.len()),
+                format!("{} where the header has {width}", counted(cells.len(), "cell")),
                 "give a HELM table",
             ));
         }

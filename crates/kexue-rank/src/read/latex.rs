@@ -1,7 +1,7 @@
 //! Tabular environments of LaTeX.
 
 use super::raw::{RawColumn, RawTable, is_blank};
-use crate::error::{Error, Place, Result};
+use crate::error::{Error, Place, Result, counted};
 use crate::number::{self, clean_name};
 
 const ENVIRONMENTS: [&str; 8] = [
@@ -14,6 +14,19 @@ const ENVIRONMENTS: [&str; 8] = [
     "array",
     "NiceTabular",
 ];
+
+/// What stands between rows or before the first cell of one.
+const PLAIN_RULES: [&str; 8] = [
+    "\\hline",
+    "\\toprule",
+    "\\midrule",
+    "\\bottomrule",
+    "\\endhead",
+    "\\endfirsthead",
+    "\\addlinespace",
+    "\\centering",
+];
+const RULES_WITH_ARGUMENTS: [&str; 5] = ["\\cline", "\\cmidrule", "\\rowcolor", "\\specialrule", "\\noalign"];
 
 /// Reads the `index`th environment, counted from 1; without it, the only one.
 /// Several header rows become names with group headings above them.
@@ -47,9 +60,10 @@ pub(crate) fn read(file: &str, text: &str, index: Option<usize>) -> Result<RawTa
     })?;
     // A label between the rows, such as `\multicolumn{5}{c}{Single models}`, spans from the first column on.
     let is_label = |row: &Row| row.spans && row.cells.iter().all(|cell| *cell == row.cells[0]);
-    let (labels, rows): (Vec<Row>, Vec<Row>) = rows(&text, offset, skip_arguments(body))
+    let (labels, mut rows): (Vec<Row>, Vec<Row>) = rows(&text, offset, skip_arguments(body))
         .into_iter()
         .partition(is_label);
+    fill_down(&mut rows);
     let mut labels: Vec<String> = labels.iter().map(|row| clean_name(&row.cells[0])).collect();
     if rows.is_empty() {
         return Err(Error::malformed(
@@ -59,12 +73,13 @@ pub(crate) fn read(file: &str, text: &str, index: Option<usize>) -> Result<RawTa
         ));
     }
 
-    // The header ends where a row has a number behind its first cell.
+    // The header ends where a row has a number behind its first cell, or what was meant as one.
     let is_score = |cell: &String| {
-        matches!(
-            number::parse(cell, Some(number::DecimalMark::Point), false, number::Parentheses::Drop),
-            number::Cell::Metrics(_)
-        )
+        cell.contains(|c: char| c.is_ascii_digit()) && !cell.contains(char::is_alphabetic)
+            || matches!(
+                number::parse(cell, Some(number::DecimalMark::Point), false, number::Parentheses::Drop),
+                number::Cell::Metrics(_)
+            )
     };
     let header = rows
         .iter()
@@ -87,7 +102,7 @@ pub(crate) fn read(file: &str, text: &str, index: Option<usize>) -> Result<RawTa
             ..RawColumn::default()
         });
     }
-    let mut table = RawTable::new(file, columns);
+    let mut table = RawTable::new(file, rows[header - 1].line, columns);
     for row in &rows[header..] {
         let filled = row.cells.iter().filter(|cell| !cell.trim().is_empty()).count();
         if filled <= 1 && row.cells.len() < width {
@@ -102,7 +117,7 @@ pub(crate) fn read(file: &str, text: &str, index: Option<usize>) -> Result<RawTa
         if row.cells.len() != width {
             return Err(Error::malformed(
                 Place::line(file, row.line),
-                format!("{} cells where the header has {width}", row.cells.len()),
+                format!("{} where the header has {width}", counted(row.cells.len(), "cell")),
                 "write a missing cell as - and check the & of the row",
             ));
         }
@@ -119,6 +134,8 @@ pub(crate) fn read(file: &str, text: &str, index: Option<usize>) -> Result<RawTa
 struct Row {
     line: u64,
     cells: Vec<String>,
+    /// How many rows each cell spans.
+    heights: Vec<usize>,
     /// Whether one cell spans several columns.
     spans: bool,
 }
@@ -135,14 +152,13 @@ fn rows(text: &str, offset: usize, body: &str) -> Vec<Row> {
     let mut at = 0;
     let mut push = |from: usize, to: usize| {
         let source = &body[from..to];
-        let leading = source.len() - source.trim_start().len();
-        let (cells, spans) = cells(source);
-        if !is_blank(cells.iter().map(String::as_str)) {
-            rows.push(Row {
-                line: line_of(text, base + from + leading),
-                cells,
-                spans,
-            });
+        let leading = source.len() - skip_rules(source).len();
+        let row = Row {
+            line: line_of(text, base + from + leading),
+            ..row(source)
+        };
+        if !is_blank(row.cells.iter().map(String::as_str)) {
+            rows.push(row);
         }
     };
     while at < bytes.len() {
@@ -173,19 +189,37 @@ fn rows(text: &str, offset: usize, body: &str) -> Vec<Row> {
     rows
 }
 
+/// Writes a cell that spans several rows into the empty cells below it.
+fn fill_down(rows: &mut [Row]) {
+    for top in 0..rows.len() {
+        for column in 0..rows[top].cells.len() {
+            let text = rows[top].cells[column].clone();
+            let height = rows[top].heights[column];
+            for below in rows[top + 1..].iter_mut().take(height.saturating_sub(1)) {
+                match below.cells.get_mut(column) {
+                    Some(cell) if cell.trim().is_empty() => cell.clone_from(&text),
+                    _ => break,
+                }
+            }
+        }
+    }
+}
+
 /// Splits a row at `&`, unfolds `\multicolumn` and `\multirow`, and drops rules.
-fn cells(source: &str) -> (Vec<String>, bool) {
+fn row(source: &str) -> Row {
     let mut cells = Vec::new();
+    let mut heights = Vec::new();
     let mut spans = false;
     let mut depth = 0usize;
     let mut cell = String::new();
     let mut chars = source.chars();
     let mut finish = |cell: &mut String| {
-        let (text, span) = unfold(cell.trim());
+        let (text, span, height) = unfold(cell.trim());
         spans |= span > 1;
-        cells.push(text.clone());
-        // A heading stands above each of its columns; a spanning value is written once.
-        cells.extend(std::iter::repeat_n(text, span.min(1000) - 1));
+        // A heading stands above each of its columns.
+        let span = span.min(1000);
+        cells.extend(std::iter::repeat_n(text, span));
+        heights.extend(std::iter::repeat_n(height, span));
         cell.clear();
     };
     while let Some(c) = chars.next() {
@@ -207,27 +241,23 @@ fn cells(source: &str) -> (Vec<String>, bool) {
         }
     }
     finish(&mut cell);
-    (cells, spans)
+    Row {
+        line: 0,
+        cells,
+        heights,
+        spans,
+    }
 }
 
-/// The text of a cell and how many columns it spans.
-fn unfold(cell: &str) -> (String, usize) {
+/// The text of a cell, and how many columns and rows it spans.
+fn unfold(cell: &str) -> (String, usize, usize) {
     let mut text = cell.to_owned();
-    let mut span = 1;
+    let (mut span, mut height) = (1, 1);
     // Rules and row colours stand before the first cell of a row.
-    for rule in [
-        "\\hline",
-        "\\toprule",
-        "\\midrule",
-        "\\bottomrule",
-        "\\endhead",
-        "\\endfirsthead",
-        "\\addlinespace",
-        "\\centering",
-    ] {
+    for rule in PLAIN_RULES {
         text = text.replace(rule, " ");
     }
-    for rule in ["\\cline", "\\cmidrule", "\\rowcolor", "\\specialrule", "\\noalign"] {
+    for rule in RULES_WITH_ARGUMENTS {
         while let Some(start) = text.find(rule) {
             let rest = skip_arguments(&text[start + rule.len()..]);
             text = format!("{} {}", &text[..start], rest);
@@ -242,11 +272,12 @@ fn unfold(cell: &str) -> (String, usize) {
     }
     if let Some(start) = text.find("\\multirow") {
         let (arguments, rest) = arguments(&text[start + "\\multirow".len()..], 3);
-        if let [_, _, content] = arguments.as_slice() {
+        if let [count, _, content] = arguments.as_slice() {
+            height = count.trim().parse().unwrap_or(1);
             text = format!("{}{content}{rest}", &text[..start]);
         }
     }
-    (plain(text.trim()), span)
+    (plain(text.trim()), span, height)
 }
 
 /// Takes `{…}` arguments from the front, skipping `[…]`.
@@ -282,6 +313,22 @@ fn skip_arguments(text: &str) -> &str {
         };
         match end {
             Some(end) => rest = rest[end + 1..].trim_start(),
+            None => return rest,
+        }
+    }
+}
+
+/// Skips white space and rules at the front.
+fn skip_rules(text: &str) -> &str {
+    let mut rest = text.trim_start();
+    loop {
+        let plain = PLAIN_RULES.iter().find_map(|rule| rest.strip_prefix(rule));
+        let after = plain.or_else(|| {
+            let arguments = RULES_WITH_ARGUMENTS.iter().find_map(|rule| rest.strip_prefix(rule));
+            arguments.map(skip_arguments)
+        });
+        match after {
+            Some(after) => rest = after.trim_start(),
             None => return rest,
         }
     }

@@ -1,7 +1,7 @@
 //! Pipe tables of Markdown.
 
 use super::raw::{RawColumn, RawTable, is_blank};
-use crate::error::{Error, Place, Result};
+use crate::error::{Error, Place, Result, counted};
 use crate::number::clean_name;
 
 /// Reads the `index`th table, counted from 1; without it, the only one.
@@ -26,7 +26,7 @@ pub(crate) fn read(file: &str, text: &str, index: Option<usize>) -> Result<RawTa
         .iter()
         .map(|name| RawColumn::named(clean_name(name)))
         .collect();
-    let mut table = RawTable::new(file, columns);
+    let mut table = RawTable::new(file, start as u64 + 1, columns);
     for (offset, line) in lines[start + 2..end].iter().enumerate() {
         let number = (start + 3 + offset) as u64;
         let cells = split(line);
@@ -36,7 +36,11 @@ pub(crate) fn read(file: &str, text: &str, index: Option<usize>) -> Result<RawTa
         if cells.len() != table.columns.len() {
             return Err(Error::malformed(
                 Place::line(file, number),
-                format!("{} cells where the header has {}", cells.len(), table.columns.len()),
+                format!(
+                    "{} where the header has {}",
+                    counted(cells.len(), "cell"),
+                    table.columns.len()
+                ),
                 "write a missing cell as - and a pipe inside a cell as \\|",
             ));
         }

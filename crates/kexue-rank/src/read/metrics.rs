@@ -43,8 +43,12 @@ pub(crate) fn read(file: &str, text: &str, rows: MetricRows) -> Result<RawTable>
         let value: Value = serde_json::from_str(line).map_err(|error| {
             Error::malformed(
                 Place::line(file, number),
-                format!("not a JSON object: {error}"),
-                "write one object a line, with a step and numeric metrics",
+                // The line that the parser knows is always the first.
+                format!(
+                    "not a JSON object: {}",
+                    error.to_string().replace(" at line 1 column ", " at character ")
+                ),
+                "write one object a line, with a step and numeric metrics (NaN is not JSON; write null)",
             )
         })?;
         let Some(object) = value.as_object() else {
@@ -102,7 +106,7 @@ pub(crate) fn read(file: &str, text: &str, rows: MetricRows) -> Result<RawTable>
         role: (!is_score(name)).then_some(Role::Ignored),
         ..RawColumn::named(name)
     }));
-    let mut table = RawTable::new(file, columns);
+    let mut table = RawTable::new(file, 0, columns);
     if repeated > 0 {
         table.notes.push(format!(
             "{repeated} metrics are logged more than once for their step; the last is taken"

@@ -97,7 +97,7 @@ pub fn read_paths<P: AsRef<Path>>(paths: &[P], options: &Options, prefer: Option
     for path in paths {
         tables.push(read_path(path.as_ref(), &options)?);
     }
-    let table = join::join(tables, prefer)?;
+    let mut table = join::join(tables, prefer)?;
     let lists = [
         &options.system,
         &options.tasks,
@@ -108,9 +108,10 @@ pub fn read_paths<P: AsRef<Path>>(paths: &[P], options: &Options, prefer: Option
     ];
     for name in lists.into_iter().flatten() {
         if crate::table::find_name(table.headings.iter().map(String::as_str), name).is_none() {
-            return Err(Error::unknown("column", name, table.headings.iter().cloned()));
+            return Err(Error::unknown("column", name, table.headings.iter().cloned()).in_files(&table.sources));
         }
     }
+    table.notes.extend(join::metrics_apart(&table.tasks));
     Ok(table)
 }
 
@@ -196,6 +197,7 @@ fn sniff(name: &str, text: &str) -> Format {
         Some("tsv" | "tab") => return Format::Tsv,
         Some("md" | "markdown") => return Format::Markdown,
         Some("tex") => return Format::Latex,
+        Some("json") => return Format::Json,
         Some("jsonl" | "ndjson") => return Format::Metrics,
         _ => {}
     }
@@ -203,10 +205,9 @@ fn sniff(name: &str, text: &str) -> Format {
     if start.starts_with(['{', '[']) {
         let mut lines = start.lines().filter(|line| !line.trim().is_empty());
         let whole = |line: &str| line.starts_with('{') && line.trim_end().ends_with('}');
-        let is_lines = ending.as_deref() != Some("json")
-            && lines
-                .next()
-                .is_some_and(|first| whole(first) && first.contains("\"step\""))
+        let is_lines = lines
+            .next()
+            .is_some_and(|first| whole(first) && first.contains("\"step\""))
             && lines.next().is_none_or(whole);
         return if is_lines { Format::Metrics } else { Format::Json };
     }

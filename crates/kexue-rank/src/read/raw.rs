@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 
+use crate::error::Place;
 use crate::number::{is_missing, parse_plain};
 use crate::table::Direction;
 
@@ -57,6 +58,8 @@ impl RawCells {
 #[derive(Clone, Debug, Default)]
 pub(crate) struct RawTable {
     pub file: String,
+    /// Line of the headings, 0 where there are none.
+    pub header: u64,
     pub columns: Vec<RawColumn>,
     /// Line of each row, 0 where there are none.
     pub lines: Vec<u64>,
@@ -66,10 +69,11 @@ pub(crate) struct RawTable {
 }
 
 impl RawTable {
-    pub fn new(file: &str, columns: Vec<RawColumn>) -> Self {
+    pub fn new(file: &str, header: u64, columns: Vec<RawColumn>) -> Self {
         let cells = vec![RawCells::default(); columns.len()];
         Self {
             file: file.to_owned(),
+            header,
             columns,
             cells,
             ..Self::default()
@@ -120,6 +124,15 @@ impl RawTable {
         match cells.texts.binary_search_by_key(&row, |(row, _, _)| *row) {
             Ok(index) => Cow::Borrowed(&self.text[cells.texts[index].1..cells.texts[index].2]),
             Err(_) => Cow::Borrowed(""),
+        }
+    }
+
+    /// Where a cell is; with an empty column name, where its row is.
+    pub fn place(&self, row: usize, column: &str) -> Place {
+        let line = self.lines[row];
+        Place {
+            row: if line == 0 { row as u64 + 1 } else { 0 },
+            ..Place::cell(&self.file, line, column)
         }
     }
 
