@@ -222,7 +222,13 @@ impl GraphBuilder {
         };
         collected
             .parts
-            .push(subject_hash, same && !self.options.inverse, subject, [relation, sense], object)
+            .push(
+                subject_hash,
+                same && !self.options.inverse,
+                subject,
+                [relation, sense],
+                object,
+            )
             .map_err(KgError::io(&temporary(&self.options)))?;
         collected.sample.offer(collected.count, object);
         collected.count += 1;

@@ -3,7 +3,7 @@
 use crate::build::{BuildOptions, BuildReport, Collected, NameTable};
 use crate::interner::Interner;
 use crate::objects::{BlockCoder, Blocks, Coding, ObjectWriter};
-use crate::parts::{Part, Piece, Spill, read_triple};
+use crate::parts::{Part, Piece, Pool, Spill, lock, read_triple};
 use crate::runs::{Chunk, Merge, count_subjects, sort};
 use crate::sorted::{Sorted, by_count};
 use kexue_text::{SEP, Token, Vocabulary, VocabularyBuilder};
@@ -53,7 +53,11 @@ impl Dictionary {
                 .map(|&rank| (rank, numbers[rank as usize]))
                 .collect(),
             // What the tokens do not say must be kept; what they say need not.
-            names: if vocabulary.folds_case() { names } else { Interner::default() },
+            names: if vocabulary.folds_case() {
+                names
+            } else {
+                Interner::default()
+            },
             sorted,
             ranks,
         }
@@ -140,33 +144,39 @@ pub(crate) fn emit<W: Write + Seek + Send>(
     };
     let (runs, spill) = sort_parts(parts, spill, folder, &vocabulary)?;
     let mut merge = Merge::new(runs, spill.as_ref())?;
-    let mut window = || -> Result<Vec<Chunk>> {
-        let chunk = || merge.chunk(SUBJECTS, TRIPLES).transpose();
-        std::iter::from_fn(chunk).take(WINDOW).collect()
+    let mut fill = |window: &mut Vec<Packed>| -> Result<()> {
+        window.resize_with(WINDOW, Packed::default);
+        for number in 0..WINDOW {
+            window[number].chunk.clear();
+            if !merge.fill(&mut window[number].chunk, SUBJECTS, TRIPLES)? {
+                window.truncate(number);
+                break;
+            }
+        }
+        Ok(())
     };
-    let mut next = window()?;
-    let mut packed: Vec<Packed> = Vec::new();
-    while !next.is_empty() {
+    let (mut window, mut packed) = (Vec::new(), Vec::new());
+    fill(&mut window)?;
+    while !window.is_empty() {
         // While some chunks are packed, those before are written and those behind are read.
         let (now, others) = rayon::join(
             || {
-                (next.into_par_iter())
-                    .map_init(
-                        || Packer::new(&dictionaries, &coding),
-                        |packer, chunk| match packer {
-                            Ok(packer) => packer.pack(chunk),
-                            Err(error) => Err(std::io::Error::other(error.to_string())),
-                        },
-                    )
-                    .collect::<Result<Vec<Packed>>>()
+                (window.par_iter_mut()).try_for_each_init(
+                    || Packer::new(&dictionaries, &coding),
+                    |packer, packed| match packer {
+                        Ok(packer) => packer.pack(packed),
+                        Err(error) => Err(std::io::Error::other(error.to_string())),
+                    },
+                )
             },
             || {
                 packed.iter().try_for_each(|packed| output.push(packed))?;
-                window()
+                fill(&mut packed)
             },
         );
-        packed = now?;
-        next = others?;
+        now?;
+        others?;
+        std::mem::swap(&mut window, &mut packed);
     }
     packed.iter().try_for_each(|packed| output.push(packed))?;
     drop((merge, dictionaries));
@@ -179,25 +189,32 @@ fn sort_parts(
     spill: Option<Spill>,
     folder: &Path,
     vocabulary: &Vocabulary,
-) -> Result<(Vec<Piece>, Option<Spill>)> {
-    let Some(spill) = spill else {
-        let runs: Result<_> = (parts.into_par_iter())
-            // The part's memory is given up when its run is made.
-            .map(|part| Ok(Piece::Memory(sort(&part, None, vocabulary)?)))
-            .collect();
-        return Ok((runs?, None));
-    };
-    let sorted = Mutex::new(Spill::new(folder)?);
+) -> Result<(Vec<Vec<Piece>>, Option<Spill>)> {
+    let pool = Pool::default();
+    let sorted = spill.is_some().then(|| Spill::new(folder)).transpose()?.map(Mutex::new);
     let runs: Result<_> = (parts.into_par_iter())
         .map(|part| {
-            let run = sort(&part, Some(&spill), vocabulary)?;
-            sorted.lock().unwrap_or_else(PoisonError::into_inner).append(&run)
+            let mut run = Vec::new();
+            sort(part, spill.as_ref(), vocabulary, &pool, &mut |piece| {
+                run.push(match &sorted {
+                    None => Piece::Memory(piece),
+                    Some(sorted) => {
+                        let written = lock(sorted).append(&piece)?;
+                        pool.put(piece);
+                        written
+                    }
+                });
+                Ok(())
+            })?;
+            Ok(run)
         })
         .collect();
-    Ok((runs?, Some(sorted.into_inner().unwrap_or_else(PoisonError::into_inner))))
+    let sorted = sorted.map(|sorted| sorted.into_inner().unwrap_or_else(PoisonError::into_inner));
+    Ok((runs?, sorted))
 }
 
-/// What becomes of a chunk.
+/// A chunk, and what becomes of it.
+#[derive(Default)]
 struct Packed {
     chunk: Chunk,
     rows: Vec<u8>,
@@ -241,25 +258,21 @@ impl<'a> Packer<'a> {
         })
     }
 
-    fn pack(&mut self, chunk: Chunk) -> Result<Packed> {
-        let mut packed = Packed {
-            rows: Vec::new(),
-            subjects: Vec::with_capacity(chunk.len()),
-            blocks: Blocks::default(),
-            duplicates: 0,
-            merged: 0,
-            chunk: Chunk::default(),
-        };
+    fn pack(&mut self, packed: &mut Packed) -> Result<()> {
+        packed.rows.clear();
+        packed.subjects.clear();
+        (packed.duplicates, packed.merged) = (0, 0);
+        let chunk = std::mem::take(&mut packed.chunk);
         let mut triples = Vec::new();
         let mut spellings = Vec::new();
         for (_, bytes) in chunk.subjects() {
             self.read(bytes, &mut triples, &mut spellings)
                 .ok_or_else(|| std::io::Error::other("a triple is not as it was written"))?;
-            self.subject(&triples, &spellings, &mut packed)?;
+            self.subject(&triples, &spellings, packed)?;
         }
-        packed.blocks = self.blocks.finish()?;
+        drop((triples, spellings));
         packed.chunk = chunk;
-        Ok(packed)
+        self.blocks.finish(&mut packed.blocks)
     }
 
     /// The triples of a subject in the order of their keys, and where spellings are kept the names of each by its place in the input.
@@ -311,7 +324,9 @@ impl<'a> Packer<'a> {
         self.senses.dedup();
         self.sense_codes.clear();
         self.sense_codes.extend(self.senses.iter().map(|&(_, code)| code));
-        packed.rows.extend_from_slice(self.rows.encode(&self.codes, &self.sense_codes));
+        packed
+            .rows
+            .extend_from_slice(self.rows.encode(&self.codes, &self.sense_codes));
         packed.subjects.push((packed.rows.len(), self.groups.len() as u64));
         if self.dictionaries.order == Order::SubjectSenseRelation {
             self.groups.sort_by_key(|group| triples[group.start].order.1);

@@ -135,10 +135,13 @@ impl<'a> BlockCoder<'a> {
         Ok(())
     }
 
-    /// Closes the last block and gives all away.
-    pub fn finish(&mut self) -> std::io::Result<Blocks> {
+    /// Closes the last block and exchanges all for the memory of `blocks`.
+    pub fn finish(&mut self, blocks: &mut Blocks) -> std::io::Result<()> {
         self.close()?;
-        Ok(std::mem::take(&mut self.blocks))
+        std::mem::swap(&mut self.blocks, blocks);
+        self.blocks.packed.clear();
+        self.blocks.sizes.clear();
+        Ok(())
     }
 }
 

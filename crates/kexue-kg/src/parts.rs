@@ -11,13 +11,13 @@
 use kexue_trie::{read_varint, write_varint};
 use std::borrow::Cow;
 use std::fs::File;
-use std::io::{Read, Seek, SeekFrom, Write};
+use std::io::{Read, Result, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 /// Parts that triples are dealt out to.
 pub(crate) const PARTS: usize = 256;
-/// Bytes of a segment, where no triple needs more.
+/// Bytes of a segment, where nothing in it needs more.
 const SEGMENT: usize = 64 << 10;
 
 /// Bytes in memory or in a temporary file.
@@ -35,22 +35,17 @@ pub(crate) struct Spill {
 }
 
 impl Spill {
-    pub fn new(folder: &Path) -> std::io::Result<Self> {
+    pub fn new(folder: &Path) -> Result<Self> {
         Ok(Self {
             file: Mutex::new(tempfile::tempfile_in(folder)?),
             length: 0,
         })
     }
 
-    fn lock(&self) -> MutexGuard<'_, File> {
-        // A file has no state that a panic elsewhere could have left half changed.
-        self.file.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
     /// Puts bytes at the end.
-    pub fn append(&mut self, bytes: &[u8]) -> std::io::Result<Piece> {
+    pub fn append(&mut self, bytes: &[u8]) -> Result<Piece> {
         let start = self.length;
-        let mut file = self.lock();
+        let mut file = lock(&self.file);
         file.seek(SeekFrom::Start(start))?;
         file.write_all(bytes)?;
         drop(file);
@@ -62,8 +57,8 @@ impl Spill {
     }
 
     /// Fills `bytes` from what stands at `start`.
-    pub fn read(&self, start: u64, bytes: &mut [u8]) -> std::io::Result<()> {
-        let mut file = self.lock();
+    pub fn read(&self, start: u64, bytes: &mut [u8]) -> Result<()> {
+        let mut file = lock(&self.file);
         file.seek(SeekFrom::Start(start))?;
         file.read_exact(bytes)
     }
@@ -121,7 +116,7 @@ impl Parts {
         subject: &[u8],
         [relation, sense]: [u32; 2],
         object: &[u8],
-    ) -> std::io::Result<()> {
+    ) -> Result<()> {
         let number = (hash % PARTS as u64) as usize;
         let part = &mut self.parts[number];
         // Five varints at most, of at most five bytes each.
@@ -154,7 +149,7 @@ impl Parts {
     }
 
     /// Moves the segments in memory to the temporary file.
-    fn spill(&mut self) -> std::io::Result<()> {
+    fn spill(&mut self) -> Result<()> {
         let spill = match &mut self.spill {
             Some(spill) => spill,
             none => none.insert(Spill::new(&self.folder)?),
@@ -182,22 +177,67 @@ impl Parts {
 
 impl Part {
     /// The segments; those in the file are read.
-    pub fn segments<'a>(&'a self, spill: Option<&Spill>) -> std::io::Result<Vec<Cow<'a, [u8]>>> {
+    pub fn segments<'a>(&'a self, spill: Option<&Spill>) -> Result<Vec<Cow<'a, [u8]>>> {
         let mut segments = Vec::with_capacity(self.full.len() + 1);
         for piece in &self.full {
-            segments.push(match (piece, spill) {
-                (Piece::Memory(bytes), _) => Cow::from(bytes.as_slice()),
-                (&Piece::File { start, length }, Some(spill)) => {
-                    let mut bytes = vec![0; length];
-                    spill.read(start, &mut bytes)?;
-                    bytes.into()
-                }
-                (Piece::File { .. }, None) => return Err(std::io::Error::other("a temporary file is gone")),
+            segments.push(match piece {
+                Piece::Memory(bytes) => Cow::from(bytes.as_slice()),
+                Piece::File { .. } => piece.read(spill, Vec::new())?.into(),
             });
         }
         segments.push(self.open.as_slice().into());
         Ok(segments)
     }
+
+    /// Gives the memory of the segments up to be used again.
+    pub fn give_up(self, pool: &Pool) {
+        for piece in self.full {
+            if let Piece::Memory(bytes) = piece {
+                pool.put(bytes);
+            }
+        }
+        pool.put(self.open);
+    }
+}
+
+impl Piece {
+    /// The bytes; those in the file are read into `memory`.
+    pub fn read(&self, spill: Option<&Spill>, mut memory: Vec<u8>) -> Result<Vec<u8>> {
+        match (self, spill) {
+            (&Self::File { start, length }, Some(spill)) => {
+                memory.resize(length, 0);
+                spill.read(start, &mut memory)?;
+                Ok(memory)
+            }
+            _ => Err(std::io::Error::other("a temporary file is gone")),
+        }
+    }
+}
+
+/// Memory for segments that has been used before: to touch it again costs nothing, to ask the system for more does.
+#[derive(Debug, Default)]
+pub(crate) struct Pool(Mutex<Vec<Vec<u8>>>);
+
+impl Pool {
+    /// Empty memory for a segment of `length` bytes.
+    pub fn get(&self, length: usize) -> Vec<u8> {
+        match lock(&self.0).pop() {
+            Some(bytes) if bytes.capacity() >= length => bytes,
+            _ => Vec::with_capacity(length.max(SEGMENT)),
+        }
+    }
+
+    pub fn put(&self, mut bytes: Vec<u8>) {
+        bytes.clear();
+        if bytes.capacity() == SEGMENT {
+            lock(&self.0).push(bytes);
+        }
+    }
+}
+
+/// What is locked here has no state that a panic elsewhere could have left half changed.
+pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// Reads the next triple at `*at`, which moves behind it; none at the end.

@@ -1,21 +1,19 @@
 //! Parts sorted by the tokens of their subjects, and read together in that order.
 //!
 //! ```text
-//! run     = subject…, ascending by tokens
+//! run     = piece…
+//! piece   = subject…, ascending by tokens
 //! subject = varint(tokens) · varint(token)… · varint(triples) · varint(bytes) · triple…, in the order of the input
 //! triple  = as in a part, its head 0 but where the subject's spelling is kept and changes
 //! ```
 
 use crate::interner::{Interner, hash};
-use crate::parts::{Part, Piece, Spill, read_triple};
+use crate::parts::{Part, Piece, Pool, Spill, read_triple};
 use crate::sorted::{Sorted, head};
 use kexue_text::{Token, Vocabulary, VocabularyBuilder};
 use kexue_trie::{read_varint, write_varint};
 use std::io::Result;
 use std::ops::Range;
-
-/// Bytes of a run in a file that are read at a time.
-const READ: usize = 128 << 10;
 
 fn cut_off() -> std::io::Error {
     std::io::Error::other("a temporary file does not hold what was written to it")
@@ -64,8 +62,14 @@ pub(crate) fn count_subjects(part: &Part, spill: Option<&Spill>, counts: &mut Vo
     Ok(())
 }
 
-/// The run of a part. Spellings are kept where the tokens do not say them.
-pub(crate) fn sort(part: &Part, spill: Option<&Spill>, vocabulary: &Vocabulary) -> Result<Vec<u8>> {
+/// The run of a part, piece by piece given to `give`. Spellings are kept where the tokens do not say them.
+pub(crate) fn sort(
+    part: Part,
+    spill: Option<&Spill>,
+    vocabulary: &Vocabulary,
+    pool: &Pool,
+    give: &mut dyn FnMut(Vec<u8>) -> Result<()>,
+) -> Result<()> {
     let segments = part.segments(spill)?;
     let (subjects, groups) = groups(&segments).ok_or_else(cut_off)?;
     let spelt = vocabulary.folds_case();
@@ -85,13 +89,10 @@ pub(crate) fn sort(part: &Part, spill: Option<&Spill>, vocabulary: &Vocabulary) 
         sorted[*place] = number;
         *place += 1;
     }
-    let mut run = Vec::with_capacity(segments.iter().map(|segment| segment.as_ref().len()).sum());
-    let mut data = Vec::new();
+    let mut piece = pool.get(0);
+    let (mut subject, mut data) = (Vec::new(), Vec::new());
     let mut start = 0;
     for (rank, &end) in (0..names.len() as u32).zip(&places) {
-        let tokens = names.tokens(rank);
-        write_varint(tokens.len() as u64, &mut run);
-        tokens.iter().for_each(|&token| write_varint(u64::from(token), &mut run));
         data.clear();
         let mut triples = 0;
         let mut spelling = None;
@@ -104,15 +105,30 @@ pub(crate) fn sort(part: &Part, spill: Option<&Spill>, vocabulary: &Vocabulary) 
             } else {
                 data.push(0);
             }
-            data.extend_from_slice(&segments[group.segment as usize].as_ref()[group.bytes.clone()]);
+            data.extend_from_slice(&segments[group.segment as usize][group.bytes.clone()]);
             triples += u64::from(group.triples);
         }
         start = end;
-        write_varint(triples, &mut run);
-        write_varint(data.len() as u64, &mut run);
-        run.extend_from_slice(&data);
+        subject.clear();
+        let tokens = names.tokens(rank);
+        for number in [tokens.len() as u64]
+            .into_iter()
+            .chain(tokens.iter().map(|&token| u64::from(token)))
+            .chain([triples, data.len() as u64])
+        {
+            write_varint(number, &mut subject);
+        }
+        let length = subject.len() + data.len();
+        if piece.len() + length > piece.capacity() {
+            give(std::mem::replace(&mut piece, pool.get(length)))?;
+        }
+        piece.extend_from_slice(&subject);
+        piece.extend_from_slice(&data);
     }
-    Ok(run)
+    give(piece)?;
+    drop(segments);
+    part.give_up(pool);
+    Ok(())
 }
 
 /// Subjects that follow each other in the order of their tokens, with their triples.
@@ -125,6 +141,12 @@ pub(crate) struct Chunk {
 }
 
 impl Chunk {
+    pub fn clear(&mut self) {
+        self.tokens.clear();
+        self.triples.clear();
+        self.ends.clear();
+    }
+
     pub fn len(&self) -> usize {
         self.ends.len()
     }
@@ -142,11 +164,10 @@ impl Chunk {
 
 /// Reads one run.
 struct Cursor {
-    /// What is in memory of it, and where in that the next triples stand.
+    pieces: std::vec::IntoIter<Piece>,
+    /// The piece at hand, and where in it the next triples stand.
     bytes: Vec<u8>,
     at: usize,
-    /// What is still in the file.
-    rest: Range<u64>,
     /// The subject that is next, the first tokens of it as a number, the number of its triples and their bytes.
     tokens: Vec<Token>,
     head: u64,
@@ -155,53 +176,19 @@ struct Cursor {
 }
 
 impl Cursor {
-    fn new(run: Piece) -> Self {
-        let (bytes, rest) = match run {
-            Piece::Memory(bytes) => (bytes, 0..0),
-            Piece::File { start, length } => (Vec::new(), start..start + length as u64),
-        };
-        Self {
-            bytes,
-            at: 0,
-            rest,
-            tokens: Vec::new(),
-            head: 0,
-            triples: 0,
-            length: 0,
-        }
-    }
-
-    /// Sees to it that `length` bytes from the next on are in memory, or all that there are.
-    fn fill(&mut self, length: usize, spill: Option<&Spill>) -> Result<()> {
-        let (left, rest) = (self.bytes.len() - self.at, self.rest.end - self.rest.start);
-        if left >= length || rest == 0 {
-            return Ok(());
-        }
-        self.bytes.drain(..self.at);
-        self.at = 0;
-        let more = (length.max(READ) - left).min(usize::try_from(rest).unwrap_or(usize::MAX));
-        self.bytes.resize(left + more, 0);
-        let spill = spill.ok_or_else(cut_off)?;
-        spill.read(self.rest.start, &mut self.bytes[left..])?;
-        self.rest.start += more as u64;
-        Ok(())
-    }
-
     /// Moves on to the next subject, false at the end.
     fn next(&mut self, spill: Option<&Spill>) -> Result<bool> {
-        const VARINT: usize = 10;
-        self.fill(VARINT, spill)?;
-        if self.at == self.bytes.len() {
-            self.bytes = Vec::new();
+        while self.at == self.bytes.len() {
             self.at = 0;
-            return Ok(false);
+            self.bytes = match self.pieces.next() {
+                None => return Ok(false),
+                Some(Piece::Memory(bytes)) => bytes,
+                Some(piece) => piece.read(spill, std::mem::take(&mut self.bytes))?,
+            };
         }
-        let count = read_varint(&self.bytes, &mut { self.at }).ok_or_else(cut_off)? as usize;
-        self.fill((count + 3) * VARINT, spill)?;
         let mut read = || {
-            read_varint(&self.bytes, &mut self.at)?;
             self.tokens.clear();
-            for _ in 0..count {
+            for _ in 0..read_varint(&self.bytes, &mut self.at)? {
                 self.tokens.push(read_varint(&self.bytes, &mut self.at)? as Token);
             }
             self.triples = read_varint(&self.bytes, &mut self.at)?;
@@ -210,7 +197,6 @@ impl Cursor {
         };
         read().ok_or_else(cut_off)?;
         self.head = head(&self.tokens);
-        self.fill(self.length, spill)?;
         Ok(true)
     }
 
@@ -218,7 +204,9 @@ impl Cursor {
     fn take(&mut self, chunk: &mut Chunk) -> Result<()> {
         let end = self.at + self.length;
         chunk.tokens.extend_from_slice(&self.tokens);
-        chunk.triples.extend_from_slice(self.bytes.get(self.at..end).ok_or_else(cut_off)?);
+        chunk
+            .triples
+            .extend_from_slice(self.bytes.get(self.at..end).ok_or_else(cut_off)?);
         chunk.ends.push((chunk.tokens.len(), chunk.triples.len()));
         self.at = end;
         Ok(())
@@ -240,9 +228,18 @@ pub(crate) struct Merge<'a> {
 }
 
 impl<'a> Merge<'a> {
-    pub fn new(runs: Vec<Piece>, spill: Option<&'a Spill>) -> Result<Self> {
+    pub fn new(runs: Vec<Vec<Piece>>, spill: Option<&'a Spill>) -> Result<Self> {
+        let cursor = |run: Vec<Piece>| Cursor {
+            pieces: run.into_iter(),
+            bytes: Vec::new(),
+            at: 0,
+            tokens: Vec::new(),
+            head: 0,
+            triples: 0,
+            length: 0,
+        };
         let mut merge = Self {
-            cursors: runs.into_iter().map(Cursor::new).collect(),
+            cursors: runs.into_iter().map(cursor).collect(),
             heap: Vec::new(),
             spill,
         };
@@ -275,9 +272,8 @@ impl<'a> Merge<'a> {
         }
     }
 
-    /// The next subjects, so many of them or as many as have so many triples together; none at the end.
-    pub fn chunk(&mut self, subjects: usize, triples: u64) -> Result<Option<Chunk>> {
-        let mut chunk = Chunk::default();
+    /// Puts the next subjects into an empty chunk: so many of them, or as many as have so many triples together. False at the end.
+    pub fn fill(&mut self, chunk: &mut Chunk, subjects: usize, triples: u64) -> Result<bool> {
         let mut taken = 0;
         while let Some(&first) = self.heap.first()
             && chunk.len() < subjects
@@ -285,12 +281,12 @@ impl<'a> Merge<'a> {
         {
             let cursor = &mut self.cursors[first];
             taken += cursor.triples;
-            cursor.take(&mut chunk)?;
+            cursor.take(chunk)?;
             if !cursor.next(self.spill)? {
                 self.heap.swap_remove(0);
             }
             self.sift(0);
         }
-        Ok((chunk.len() > 0).then_some(chunk))
+        Ok(chunk.len() > 0)
     }
 }

@@ -55,6 +55,14 @@ impl Batch {
         self.entries.is_empty()
     }
 
+    /// Empties the batch and gives its text away, to be used again.
+    pub(super) fn take_text(&mut self) -> Vec<u8> {
+        self.entries.clear();
+        self.problems.clear();
+        self.name = Piece::default();
+        std::mem::take(&mut self.text)
+    }
+
     pub(crate) fn get(&self, piece: Piece) -> &[u8] {
         &self.text[piece.start as usize..piece.end as usize]
     }
@@ -68,7 +76,10 @@ impl Batch {
 
     /// Adds a triple of strings that are copied.
     pub(super) fn add(&mut self, line: u64, triple: [&str; 3]) {
-        let same = self.entries.last().is_some_and(|_| self.get(self.name) == triple[0].as_bytes());
+        let same = self
+            .entries
+            .last()
+            .is_some_and(|_| self.get(self.name) == triple[0].as_bytes());
         let pieces = triple.map(|text| {
             let start = self.text.len() as u32;
             self.text.extend_from_slice(text.as_bytes());
@@ -144,15 +155,21 @@ pub(crate) const LONGEST: usize = 1 << 20;
 
 /// Parses a block of whole lines of a format that has one record a line; `line` is the number of the first.
 pub fn parse_block(format: Format, columns: Option<&[String; 3]>, block: Vec<u8>, line: u64) -> Batch {
+    let mut batch = Batch::default();
+    parse_into(format, columns, block, line, &mut batch);
+    batch
+}
+
+/// Does so into an empty batch.
+pub(super) fn parse_into(format: Format, columns: Option<&[String; 3]>, block: Vec<u8>, line: u64, batch: &mut Batch) {
     if block.len() > u32::MAX as usize / 2 {
-        let mut batch = Batch::default();
         batch.problem(line, "the line has more than two thousand million bytes");
-        return batch;
+        return;
     }
     match format {
-        Format::Tsv | Format::Csv => tsv::parse(block, line),
-        Format::JsonLines => jsonl::parse(&block, line, columns),
-        Format::NTriples => ntriples::parse(&block, line),
+        Format::Tsv | Format::Csv => tsv::parse(block, line, batch),
+        Format::JsonLines => jsonl::parse(&block, line, columns, batch),
+        Format::NTriples => ntriples::parse(&block, line, batch),
     }
 }
 

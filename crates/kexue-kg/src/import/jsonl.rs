@@ -5,8 +5,7 @@ use serde_json::Value;
 
 const FIELDS: [&str; 3] = ["subject", "relation", "object"];
 
-pub(super) fn parse(block: &[u8], first: u64, columns: Option<&[String; 3]>) -> Batch {
-    let mut batch = Batch::default();
+pub(super) fn parse(block: &[u8], first: u64, columns: Option<&[String; 3]>, batch: &mut Batch) {
     let names: [&str; 3] = match columns {
         Some(columns) => [&columns[0], &columns[1], &columns[2]],
         None => FIELDS,
@@ -42,7 +41,6 @@ pub(super) fn parse(block: &[u8], first: u64, columns: Option<&[String; 3]>) -> 
             batch.problem(number, problem);
         }
     }
-    batch
 }
 
 fn fields<'a>(value: &'a Value, names: [&str; 3]) -> Result<[&'a Value; 3], String> {

@@ -1,7 +1,7 @@
 //! Reading triples from files.
 //!
-//! One thread reads and unpacks a file and cuts it into blocks of whole lines, others parse the blocks, and the caller's thread takes what
-//! they find in the order of the file. Formats whose records may span lines (CSV) are parsed as they are read.
+//! Several threads take turns at reading (and unpacking) a block of whole lines, and each parses its own; the caller's thread takes what they
+//! find in the order of the file. Formats whose records may span lines (CSV) are parsed by one thread as they are read.
 
 mod batch;
 mod csv;
@@ -21,8 +21,8 @@ use std::collections::BTreeMap;
 use std::io::BufRead;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
+use std::sync::Mutex;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
-use std::sync::{Arc, Mutex};
 
 /// How the triples are written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -162,14 +162,12 @@ fn import_one<'a>(
     builder: &mut GraphBuilder,
     report: &mut ImportReport,
 ) -> Result<(), KgError> {
-    let workers = std::thread::available_parallelism()
-        .map_or(1, |cores| cores.get() - 1)
-        .clamp(1, 8);
-    let (block_in, block_out) = sync_channel::<(u64, u64, Vec<u8>)>(workers);
+    let workers = std::thread::available_parallelism().map_or(1, |cores| cores.get().min(8));
     let (batch_in, batch_out) = sync_channel::<(u64, std::io::Result<Batch>)>(workers + 1);
-    let blocks = Arc::new(Mutex::new(block_out));
-    std::thread::scope(|scope| {
-        if format == Format::Csv {
+    // Memory of batches that have been taken, to be used again.
+    let used = Mutex::new(Vec::new());
+    if format == Format::Csv {
+        return std::thread::scope(|scope| {
             scope.spawn(move || {
                 let mut number = 0;
                 csv::read(&mut source, options, BLOCK, &mut |batch| {
@@ -177,85 +175,96 @@ fn import_one<'a>(
                     batch_in.send((number - 1, batch)).is_ok()
                 });
             });
-        } else {
-            for _ in 0..workers {
-                let (blocks, batch_in) = (blocks.clone(), batch_in.clone());
-                scope.spawn(move || parse_blocks(&blocks, format, options, &batch_in));
-            }
-            scope.spawn(move || cut_blocks(&mut source, block_in, batch_in));
+            take_batches(batch_out, &used, file, options, builder, report)
+        });
+    }
+    let blocks = Mutex::new(Blocks {
+        source,
+        number: 0,
+        line: 1,
+        done: false,
+    });
+    std::thread::scope(|scope| {
+        for _ in 0..workers {
+            let (batch_in, blocks, used) = (batch_in.clone(), &blocks, &used);
+            scope.spawn(move || parse_blocks(blocks, used, format, options, &batch_in));
         }
-        // The workers alone hold the blocks: when they stop, for nobody takes their batches, the reader finds its channel closed.
-        drop(blocks);
-        take_batches(batch_out, file, options, builder, report)
+        drop(batch_in);
+        take_batches(batch_out, &used, file, options, builder, report)
     })
 }
 
-/// Reads blocks of whole lines and numbers them.
-fn cut_blocks(
-    source: &mut dyn BufRead,
-    blocks: SyncSender<(u64, u64, Vec<u8>)>,
-    failed: SyncSender<(u64, std::io::Result<Batch>)>,
-) {
-    let (mut number, mut line) = (0, 1);
-    let mut block = Vec::with_capacity(BLOCK + BLOCK / 8);
-    loop {
-        let end = match source.fill_buf() {
-            Ok([]) => {
-                if !block.is_empty() {
-                    let _ = blocks.send((number, line, block));
+/// An input, cut into blocks of whole lines.
+struct Blocks<'a> {
+    source: Box<dyn BufRead + Send + 'a>,
+    /// Number of the next block, and of its first line.
+    number: u64,
+    line: u64,
+    done: bool,
+}
+
+impl Blocks<'_> {
+    /// Puts the next block into `block`; returns its number and that of its first line, none at the end.
+    fn next(&mut self, block: &mut Vec<u8>) -> std::io::Result<Option<(u64, u64)>> {
+        block.clear();
+        block.reserve(BLOCK + BLOCK / 8);
+        while !self.done {
+            let taken = match self.source.fill_buf() {
+                Ok([]) => {
+                    self.done = true;
+                    0
                 }
-                return;
-            }
-            Ok(buffer) if block.len() + buffer.len() < BLOCK => {
-                block.extend_from_slice(buffer);
-                buffer.len()
-            }
-            Ok(buffer) => match memchr::memrchr(b'\n', buffer) {
-                Some(newline) => {
-                    block.extend_from_slice(&buffer[..=newline]);
-                    let lines = memchr::memchr_iter(b'\n', &block).count() as u64;
-                    let next = Vec::with_capacity(BLOCK + BLOCK / 8);
-                    if blocks
-                        .send((number, line, std::mem::replace(&mut block, next)))
-                        .is_err()
-                    {
-                        return;
-                    }
-                    number += 1;
-                    line += lines;
-                    newline + 1
+                Ok(buffer) => {
+                    let end = match memchr::memrchr(b'\n', buffer) {
+                        Some(newline) if block.len() + buffer.len() >= BLOCK => newline + 1,
+                        _ => buffer.len(),
+                    };
+                    block.extend_from_slice(&buffer[..end]);
+                    end
                 }
-                None => {
-                    block.extend_from_slice(buffer);
-                    buffer.len()
+                Err(error) if error.kind() == std::io::ErrorKind::Interrupted => 0,
+                Err(error) => {
+                    self.done = true;
+                    return Err(error);
                 }
-            },
-            Err(error) if error.kind() == std::io::ErrorKind::Interrupted => 0,
-            Err(error) => {
-                let _ = failed.send((number, Err(error)));
-                return;
+            };
+            self.source.consume(taken);
+            if block.len() >= BLOCK && block.ends_with(b"\n") {
+                break;
             }
-        };
-        source.consume(end);
+        }
+        if block.is_empty() {
+            return Ok(None);
+        }
+        let found = (self.number, self.line);
+        self.number += 1;
+        self.line += memchr::memchr_iter(b'\n', block).count() as u64;
+        Ok(Some(found))
     }
 }
 
 fn parse_blocks(
-    blocks: &Mutex<Receiver<(u64, u64, Vec<u8>)>>,
+    blocks: &Mutex<Blocks<'_>>,
+    used: &Mutex<Vec<Batch>>,
     format: Format,
     options: &ImportOptions,
     batches: &SyncSender<(u64, std::io::Result<Batch>)>,
 ) {
     loop {
-        let received = match blocks.lock() {
-            Ok(receiver) => receiver.recv(),
-            Err(_) => return,
-        };
-        let Ok((number, line, block)) = received else {
+        let mut batch = used.lock().ok().and_then(|mut used| used.pop()).unwrap_or_default();
+        let mut block = batch.take_text();
+        let Ok(next) = blocks.lock().map(|mut blocks| (blocks.next(&mut block), blocks.number)) else {
             return;
         };
-        let batch = parse_block(format, options.columns.as_ref(), block, line);
-        if batches.send((number, Ok(batch))).is_err() {
+        let (number, batch) = match next {
+            (Ok(None), _) => return,
+            (Ok(Some((number, line))), _) => {
+                batch::parse_into(format, options.columns.as_ref(), block, line, &mut batch);
+                (number, Ok(batch))
+            }
+            (Err(error), number) => (number, Err(error)),
+        };
+        if batches.send((number, batch)).is_err() {
             return;
         }
     }
@@ -264,6 +273,7 @@ fn parse_blocks(
 /// Puts the batches into the builder in the order of the file.
 fn take_batches(
     batches: Receiver<(u64, std::io::Result<Batch>)>,
+    used: &Mutex<Vec<Batch>>,
     file: &str,
     options: &ImportOptions,
     builder: &mut GraphBuilder,
@@ -294,6 +304,9 @@ fn take_batches(
             report.skipped += batch.problems.len() as u64;
             report.read += batch.len() as u64;
             builder.add_batch(&batch)?;
+            if let Ok(mut used) = used.lock() {
+                used.push(batch);
+            }
         }
     }
     Ok(())

@@ -5,8 +5,7 @@
 
 use super::batch::{Batch, lines};
 
-pub(super) fn parse(block: &[u8], first: u64) -> Batch {
-    let mut batch = Batch::default();
+pub(super) fn parse(block: &[u8], first: u64, batch: &mut Batch) {
     for (number, line) in lines(block, first) {
         let parsed = line.and_then(|line| Reader { line, at: 0 }.triple());
         match parsed {
@@ -15,7 +14,6 @@ pub(super) fn parse(block: &[u8], first: u64) -> Batch {
             Err(problem) => batch.problem(number, problem),
         }
     }
-    batch
 }
 
 struct Reader<'a> {

@@ -5,11 +5,10 @@
 
 use super::batch::{Batch, utf8};
 
-pub(super) fn parse(block: Vec<u8>, first: u64) -> Batch {
-    let mut batch = Batch::default();
+pub(super) fn parse(block: Vec<u8>, first: u64, batch: &mut Batch) {
     batch.entries.reserve(block.len() / 48);
     // The whole block is looked at once; where it is not UTF-8, each line is, to name it.
-    let whole = std::str::from_utf8(&block).ok();
+    let whole = simdutf8::basic::from_utf8(&block).ok();
     let (mut start, mut number) = (0, first);
     // That of the triple added last.
     let mut subject = "";
@@ -40,7 +39,6 @@ pub(super) fn parse(block: Vec<u8>, first: u64) -> Batch {
         number += 1;
     }
     batch.text = block;
-    batch
 }
 
 fn fields(line: &str, start: usize) -> Result<([&str; 3], [usize; 3]), String> {
