@@ -479,7 +479,12 @@ fn draw(
     } else {
         output.limit
     };
-    let page = picture::page(scores, mean, limit, options, &table.sources.join(", "))?;
+    let names: Vec<&str> = table
+        .sources
+        .iter()
+        .map(|source| source.rsplit(std::path::MAIN_SEPARATOR).next().unwrap_or(source))
+        .collect();
+    let page = picture::page(scores, mean, limit, options, &names.join(", "))?;
     write_by_rename(path, page.as_bytes())?;
     say(output, [format!("wrote {}", path.display())].iter());
     Ok(())

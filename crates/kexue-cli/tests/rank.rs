@@ -87,7 +87,7 @@ fn flips_with_a_picture() {
         "{out}"
     );
     let page = fs::read_to_string(folder.path().join("page.html")).unwrap();
-    assert_eq!(page.matches("</svg>").count(), 3);
+    assert_eq!(page.matches("role=\"img\"").count(), 3);
     assert_eq!(
         fs::read_dir(folder.path()).unwrap().count(),
         2,

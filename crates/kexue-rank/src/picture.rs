@@ -36,7 +36,9 @@ pub fn page(scores: &Scores, mean: Mean, limit: usize, options: BootstrapOptions
     };
     let _ = writeln!(body, "<p>{of} by the {mean} of {} tasks</p>", scores.tasks.len());
 
-    body.push_str("<section><h2>Scores</h2><p>Each column from its worst (light) to its best (dark).</p>");
+    body.push_str(
+        "<section><h2>Scores</h2><p>Each column from its worst score (light) to its best (dark), outliers aside.</p>",
+    );
     body.push_str(&heat_map(&shown, &averages, mean));
     body.push_str("</section><section><h2>Rank against the exponent of the mean</h2>");
     match flips(&shown, [Mean::ARITHMETIC, Mean::HARMONIC]) {
@@ -78,9 +80,12 @@ const STYLE: &str = "
 :root{color-scheme:light dark;--ink:#1c2430;--soft:#66707f;--line:#d8dde4;--paper:#fff;--other:#aab3bf}
 @media(prefers-color-scheme:dark){:root{--ink:#e6e9ee;--soft:#9aa4b2;--line:#39424f;--paper:#14181e;--other:#5b6675}}
 body{font:15px/1.45 system-ui,sans-serif;color:var(--ink);background:var(--paper);margin:2rem auto;max-width:1240px;padding:0 1rem}
-h1{font-size:1.5rem;margin:0 0 .2rem}h2{font-size:1.1rem;margin:2rem 0 .2rem}p{margin:.2rem 0 .8rem;color:var(--soft)}
-section{overflow-x:auto}svg{display:block}text{fill:var(--ink);font:12px system-ui,sans-serif}
-.soft{fill:var(--soft)}.rule{stroke:var(--line);stroke-width:1}.series{fill:none;stroke-width:2.2;stroke-linejoin:round}
+h1{font-size:1.5rem;margin:0 0 .2rem;overflow-wrap:anywhere}h2{font-size:1.1rem;margin:2rem 0 .2rem}
+p{margin:.2rem 0 .8rem;color:var(--soft);max-width:46rem}
+.chart{display:flex}.names{flex:none;width:var(--names)}.plot{overflow-x:auto;min-width:0}.short{display:none}
+@media(max-width:720px){body{margin:1rem auto}.names{width:min(var(--names),134px)}.long{display:none}.short{display:inline}}
+svg{display:block}text{fill:var(--ink);font:12px system-ui,sans-serif}
+.soft{fill:var(--soft)}.rule{stroke:var(--line);stroke-width:1}.mean{stroke:var(--soft);stroke-dasharray:2 3}.series{fill:none;stroke-width:2.2;stroke-linejoin:round}
 .halo{fill:none;stroke:transparent;stroke-width:12}g.system:hover .series{stroke-width:5}g.system:hover text{font-weight:700}
 ";
 
@@ -90,7 +95,9 @@ const COLOURS: [&str; 10] = [
 ];
 
 const ROW: f64 = 26.0;
-const NAME_WIDTH: f64 = 250.0;
+/// Characters of a name, beside a chart and beside one on a narrow screen.
+const NAME: usize = 34;
+const SHORT_NAME: usize = 14;
 
 fn colour(index: usize) -> &'static str {
     COLOURS.get(index).copied().unwrap_or("var(--other)")
@@ -101,14 +108,15 @@ fn heat_map(scores: &Scores, averages: &[f64], mean: Mean) -> String {
     let cell = 64.0;
     let top = 66.0;
     let columns = scores.tasks.len() + 1;
-    let width = NAME_WIDTH + cell * columns as f64 + 90.0;
+    let width = cell * columns as f64 + 60.0;
     let height = top + ROW * scores.systems.len() as f64 + 8.0;
-    let mut svg = open(width, height, "Heat map of the scores");
+    let rows: Vec<usize> = (0..scores.systems.len()).collect();
+    let mut svg = open(&scores.systems, &rows, top, width, height, "Heat map of the scores");
     for (task, name) in std::iter::once(mean.label())
         .chain(scores.tasks.iter().cloned())
         .enumerate()
     {
-        let x = NAME_WIDTH + cell * (task as f64 + 0.4);
+        let x = cell * (task as f64 + 0.4);
         let _ = write!(
             svg,
             "<text transform=\"translate({x:.1},{:.1}) rotate(-32)\"><title>{}</title>{}</text>",
@@ -117,30 +125,23 @@ fn heat_map(scores: &Scores, averages: &[f64], mean: Mean) -> String {
             escape(&shorten(&name, 14))
         );
     }
+    let value = |row: usize, column: usize| match column.checked_sub(1) {
+        None => averages[row],
+        Some(task) => scores.value(row, task),
+    };
+    let scales: Vec<(f64, f64)> = (0..columns)
+        .map(|column| scale(rows.iter().map(|&row| value(row, column)).collect(), scores.direction))
+        .collect();
     for (row, name) in scores.systems.iter().enumerate() {
         let y = top + ROW * row as f64;
-        name_at(&mut svg, name, NAME_WIDTH - 10.0, y + ROW * 0.66, "end");
-        for column in 0..columns {
-            let value = if column == 0 {
-                averages[row]
+        for (column, &(worst, best)) in scales.iter().enumerate() {
+            let value = value(row, column);
+            let share = if best == worst {
+                0.5
             } else {
-                scores.value(row, column - 1)
+                (value - worst) / (best - worst)
             };
-            let all = (0..scores.systems.len()).map(|system| {
-                if column == 0 {
-                    averages[system]
-                } else {
-                    scores.value(system, column - 1)
-                }
-            });
-            let (low, high) = all.fold((f64::INFINITY, f64::NEG_INFINITY), |(low, high), v| {
-                (low.min(v), high.max(v))
-            });
-            let mut share = if high > low { (value - low) / (high - low) } else { 0.5 };
-            if scores.direction == Direction::Lower {
-                share = 1.0 - share;
-            }
-            let x = NAME_WIDTH + cell * column as f64;
+            let x = cell * column as f64;
             let task = if column == 0 {
                 mean.to_string()
             } else {
@@ -163,8 +164,27 @@ fn heat_map(scores: &Scores, averages: &[f64], mean: Mean) -> String {
             );
         }
     }
-    svg.push_str("</svg>");
-    svg
+    close(svg)
+}
+
+/// The worst score that is no outlier by Tukey's fences, and the best.
+fn scale(mut values: Vec<f64>, direction: Direction) -> (f64, f64) {
+    if direction == Direction::Lower {
+        values.iter_mut().for_each(|value| *value = -*value);
+    }
+    values.sort_by(f64::total_cmp);
+    let quartile = |share: f64| values[(share * (values.len() - 1) as f64).round() as usize];
+    let fence = quartile(0.25) - 1.5 * (quartile(0.75) - quartile(0.25));
+    let worst = values
+        .iter()
+        .copied()
+        .find(|&value| value >= fence)
+        .unwrap_or(values[0]);
+    let best = values[values.len() - 1];
+    match direction {
+        Direction::Higher => (worst, best),
+        Direction::Lower => (-worst, -best),
+    }
 }
 
 /// From a light to a dark blue.
@@ -189,32 +209,11 @@ fn along(exponent: f64) -> f64 {
 
 fn bump_chart(scores: &Scores, found: &Flips) -> String {
     let count = scores.systems.len();
-    let (top, bottom, plot) = (30.0, 44.0, 640.0);
-    let left = NAME_WIDTH;
-    let width = left + plot + NAME_WIDTH;
+    let (top, bottom, plot) = (14.0, 44.0, 640.0);
+    let left = 6.0;
+    let width = left + plot + name_width(&scores.systems);
     let height = top + ROW * count as f64 + bottom;
-    let mut svg = open(width, height, "Ranks against the exponent of the power mean");
     let y_of = |rank: f64| top + ROW * (rank - 0.5);
-    for (exponent, label) in [
-        (f64::NEG_INFINITY, "−∞ (min)"),
-        (-10.0, "−10"),
-        (-3.0, "−3"),
-        (-1.0, "HM"),
-        (0.0, "GM"),
-        (1.0, "AM"),
-        (3.0, "3"),
-        (10.0, "10"),
-        (f64::INFINITY, "∞ (max)"),
-    ] {
-        let x = left + plot * along(exponent);
-        let _ = write!(
-            svg,
-            "<line class=\"rule\" x1=\"{x:.1}\" x2=\"{x:.1}\" y1=\"{top:.1}\" y2=\"{:.1}\"/><text class=\"soft\" x=\"{x:.1}\" \
-             y=\"{:.1}\" text-anchor=\"middle\">{label}</text>",
-            height - bottom + 4.0,
-            height - bottom + 22.0
-        );
-    }
 
     // Every system's ranks from exchange to exchange; those of one exponent are one step.
     let mut ranks = found.ranks_above(f64::NEG_INFINITY);
@@ -236,16 +235,50 @@ fn bump_chart(scores: &Scores, found: &Flips) -> String {
         }
     }
     // Systems that tie at an end share a rank; there they are set side by side in the order of the other end.
-    let places = |ranks: &[usize]| {
+    let order = |ranks: &[usize]| {
         let mut order: Vec<usize> = (0..count).collect();
         order.sort_by_key(|&system| ranks[system]);
-        let mut places = vec![0.0; count];
-        for (place, &system) in order.iter().enumerate() {
-            places[system] = place as f64 + 1.0;
-        }
-        places
+        order
     };
-    let (label_left, label_right) = (places(&start), places(&ranks));
+    let mut svg = open(
+        &scores.systems,
+        &order(&start),
+        top,
+        width,
+        height,
+        "Ranks against the exponent of the power mean",
+    );
+    let mut place_right = vec![0.0; count];
+    for (place, &system) in order(&ranks).iter().enumerate() {
+        place_right[system] = place as f64 + 1.0;
+    }
+    for (exponent, label) in [
+        (f64::NEG_INFINITY, "−∞"),
+        (-10.0, "−10"),
+        (-3.0, "−3"),
+        (-1.0, "HM"),
+        (0.0, "GM"),
+        (1.0, "AM"),
+        (3.0, "3"),
+        (10.0, "10"),
+        (f64::INFINITY, "∞"),
+    ] {
+        let x = left + plot * along(exponent);
+        let _ = write!(
+            svg,
+            "<line class=\"rule{}\" x1=\"{x:.1}\" x2=\"{x:.1}\" y1=\"{top:.1}\" y2=\"{:.1}\"/><text class=\"soft\" x=\"{x:.1}\" \
+             y=\"{:.1}\" text-anchor=\"middle\">{label}</text>",
+            if exponent.abs() <= 1.0 { " mean" } else { "" },
+            height - bottom + 4.0,
+            height - bottom + 22.0,
+            if exponent == f64::NEG_INFINITY {
+                "start"
+            } else {
+                "middle"
+            },
+        );
+    }
+
     for (system, name) in scores.systems.iter().enumerate() {
         let mut path = String::new();
         let mut y = y_of(start[system] as f64);
@@ -277,27 +310,32 @@ fn bump_chart(scores: &Scores, found: &Flips) -> String {
             range.worst,
             colour(system)
         );
-        name_at(&mut svg, name, left - 10.0, y_of(label_left[system]) + 4.0, "end");
-        name_at(
-            &mut svg,
-            name,
+        let _ = write!(
+            svg,
+            "<text x=\"{:.1}\" y=\"{:.1}\">{}</text></g>",
             left + plot + 10.0,
-            y_of(label_right[system]) + 4.0,
-            "start",
+            y_of(place_right[system]) + 4.0,
+            escape(&shorten(name, NAME))
         );
-        svg.push_str("</g>");
     }
-    svg.push_str("</svg>");
-    svg
+    close(svg)
 }
 
 fn intervals(scores: &Scores, found: &Bootstrap) -> String {
     let count = scores.systems.len();
     let (top, plot) = (30.0, 560.0);
-    let width = NAME_WIDTH + plot + 150.0;
+    let width = plot + 150.0;
     let height = top + ROW * count as f64 + 12.0;
-    let mut svg = open(width, height, "Bootstrap intervals of the ranks");
-    let x_of = |rank: usize| NAME_WIDTH + plot * (rank as f64 - 0.5) / count as f64;
+    let rows: Vec<usize> = (0..count).collect();
+    let mut svg = open(
+        &scores.systems,
+        &rows,
+        top,
+        width,
+        height,
+        "Bootstrap intervals of the ranks",
+    );
+    let x_of = |rank: usize| plot * (rank as f64 - 0.5) / count as f64;
     let step = count.div_ceil(12).max(1);
     for rank in (1..=count).step_by(step) {
         let x = x_of(rank);
@@ -324,35 +362,54 @@ fn intervals(scores: &Scores, found: &Bootstrap) -> String {
             interval.high,
             c = colour(system)
         );
-        name_at(&mut svg, name, NAME_WIDTH - 10.0, y + 4.0, "end");
         svg.push_str("</g>");
         if system + 1 < count {
             let _ = write!(
                 svg,
                 "<text class=\"soft\" x=\"{:.1}\" y=\"{:.1}\">{} % ahead of next</text>",
-                NAME_WIDTH + plot + 12.0,
+                plot + 12.0,
                 y + 4.0,
                 number(100.0 * found.probability_ahead(system, system + 1), 0)
             );
         }
     }
-    svg.push_str("</svg>");
-    svg
+    close(svg)
 }
 
-fn open(width: f64, height: f64, label: &str) -> String {
-    format!(
-        "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"{width:.0}\" height=\"{height:.0}\" viewBox=\"0 0 {width:.0} \
-         {height:.0}\" role=\"img\" aria-label=\"{label}\">"
-    )
-}
-
-fn name_at(svg: &mut String, name: &str, x: f64, y: f64, anchor: &str) {
-    let _ = write!(
-        svg,
-        "<text x=\"{x:.1}\" y=\"{y:.1}\" text-anchor=\"{anchor}\">{}</text>",
-        escape(&shorten(name, 34))
+/// Opens a chart: the names of its rows, which stay where they are, and the drawing, which scrolls on a narrow screen.
+fn open(names: &[String], order: &[usize], top: f64, width: f64, height: f64, label: &str) -> String {
+    let mut out = format!(
+        "<div class=\"chart\"><svg class=\"names\" style=\"--names:{:.0}px\" height=\"{height:.0}\" aria-hidden=\"true\">",
+        name_width(names)
     );
+    for (place, &system) in order.iter().enumerate() {
+        let y = top + ROW * (place as f64 + 0.66);
+        for (class, limit) in [("long", NAME), ("short", SHORT_NAME)] {
+            let _ = write!(
+                out,
+                "<text class=\"{class}\" x=\"100%\" dx=\"-8\" y=\"{y:.1}\" text-anchor=\"end\">{}<title>{}</title></text>",
+                escape(&shorten(&names[system], limit)),
+                escape(&names[system])
+            );
+        }
+    }
+    let _ = write!(
+        out,
+        "</svg><div class=\"plot\"><svg width=\"{width:.0}\" height=\"{height:.0}\" role=\"img\" aria-label=\"{label}\">"
+    );
+    out
+}
+
+fn close(mut chart: String) -> String {
+    chart.push_str("</svg></div></div>");
+    chart
+}
+
+/// Room for the longest name, in pixels.
+fn name_width(names: &[String]) -> f64 {
+    use unicode_width::UnicodeWidthStr as _;
+    let longest = names.iter().map(|name| name.width()).max().unwrap_or(0).min(NAME + 1);
+    6.9 * longest as f64 + 20.0
 }
 
 fn shorten(text: &str, limit: usize) -> String {
@@ -400,7 +457,7 @@ mod tests {
         .unwrap();
         let page = page(&scores, Mean::ARITHMETIC, 10, BootstrapOptions::default(), "A table").unwrap();
         assert!(!page.contains("<script>") && page.contains("&lt;script&gt;") && page.contains("x &amp; y"));
-        assert_eq!(page.matches("<svg").count(), 3);
+        assert_eq!(page.matches("role=\"img\"").count(), 3);
         assert_eq!(page.matches("<svg").count(), page.matches("</svg>").count());
         assert!(!page.contains("NaN") && !page.contains("inf"));
         // Nothing is loaded from anywhere.
@@ -411,7 +468,7 @@ mod tests {
     fn scores_that_are_not_positive_leave_out_the_bump_chart_only() {
         let scores = Scores::new(vec!["A".into(), "B".into()], vec!["x".into()], vec![0.0, 1.0]).unwrap();
         let page = page(&scores, Mean::ARITHMETIC, 10, BootstrapOptions::default(), "T").unwrap();
-        assert_eq!(page.matches("<svg").count(), 2);
+        assert_eq!(page.matches("role=\"img\"").count(), 2);
         assert!(page.contains("Not drawn"));
     }
 }
