@@ -15,9 +15,13 @@
 #![forbid(unsafe_code)]
 
 mod builder;
+mod corpus;
 mod file;
+mod masking;
 mod vocabulary;
 
 pub use builder::VocabularyBuilder;
+pub use corpus::{Corpus, SpecialTokens, TextEncoder, Window};
 pub use file::VocabularyError;
+pub use masking::Masking;
 pub use vocabulary::{BYTES, CLS, FIRST_CHARACTER, MASK, PAD, SEP, Token, Vocabulary};

@@ -1,0 +1,276 @@
+//! Long documents as tokens, cut into sequences for training and evaluation.
+
+use crate::{Token, Vocabulary};
+use rand::Rng;
+use std::io::{self, BufRead};
+use std::ops::Range;
+
+/// The ids that a language model's sequences are made with.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SpecialTokens {
+    /// Starts a sequence.
+    pub cls: Token,
+    /// Ends it.
+    pub sep: Token,
+    /// Stands for a token to be predicted.
+    pub mask: Token,
+    /// Tokens that may stand in the place of one to be predicted.
+    pub ordinary: Range<Token>,
+}
+
+/// Text to tokens, with the words that they make.
+pub trait TextEncoder {
+    /// Appends the tokens of `text`, and for each whether a word begins with it: whole words are masked together.
+    fn encode_words(&self, text: &str, tokens: &mut Vec<Token>, begins: &mut Vec<bool>);
+
+    /// The ids that sequences are made with.
+    fn special_tokens(&self) -> SpecialTokens;
+}
+
+impl TextEncoder for Vocabulary {
+    /// A word is a run of ASCII letters and digits, or one other character, however many bytes it is spelt in.
+    fn encode_words(&self, text: &str, tokens: &mut Vec<Token>, begins: &mut Vec<bool>) {
+        let mut within_word = false;
+        let mut utf8 = [0; 4];
+        for character in text.chars() {
+            let start = tokens.len();
+            self.encode_into(character.encode_utf8(&mut utf8), tokens);
+            let joins = character.is_ascii_alphanumeric();
+            begins.extend((start..tokens.len()).map(|at| at == start && !(joins && within_word)));
+            within_word = joins;
+        }
+    }
+
+    fn special_tokens(&self) -> SpecialTokens {
+        SpecialTokens {
+            cls: crate::CLS,
+            sep: crate::SEP,
+            mask: crate::MASK,
+            // With an empty vocabulary the bytes are all there is.
+            ordinary: match self.characters().len() {
+                0 => crate::BYTES..crate::FIRST_CHARACTER,
+                _ => crate::FIRST_CHARACTER..self.len() as Token,
+            },
+        }
+    }
+}
+
+/// Documents as tokens, one after another.
+#[derive(Clone, Debug, Default)]
+pub struct Corpus {
+    tokens: Vec<Token>,
+    begins: Vec<bool>,
+    /// End of each document.
+    ends: Vec<usize>,
+}
+
+/// A stretch of one document.
+#[derive(Clone, Copy, Debug)]
+pub struct Window<'a> {
+    /// Its tokens.
+    pub tokens: &'a [Token],
+    /// Whether a word begins with each of them.
+    pub begins: &'a [bool],
+}
+
+impl Corpus {
+    /// Reads text: a line `== name ==` starts a document, and so does the start of the text. Line ends are left out where both neighbours are
+    /// other than ASCII, and are blanks elsewhere.
+    ///
+    /// # Errors
+    /// When the text cannot be read or is not UTF-8.
+    pub fn read(&mut self, reader: impl BufRead, encoder: &dyn TextEncoder) -> io::Result<()> {
+        self.end_document();
+        let mut ascii_before = false;
+        for line in reader.lines() {
+            let line = line?;
+            let line = line.trim();
+            if line.len() > 4 && line.starts_with("==") && line.ends_with("==") {
+                self.end_document();
+                ascii_before = false;
+                continue;
+            }
+            let (Some(first), Some(last)) = (line.chars().next(), line.chars().next_back()) else {
+                continue;
+            };
+            if ascii_before && first.is_ascii() {
+                encoder.encode_words(" ", &mut self.tokens, &mut self.begins);
+            }
+            encoder.encode_words(line, &mut self.tokens, &mut self.begins);
+            ascii_before = last.is_ascii();
+        }
+        self.end_document();
+        Ok(())
+    }
+
+    fn end_document(&mut self) {
+        if self.tokens.len() > self.ends.last().copied().unwrap_or(0) {
+            self.ends.push(self.tokens.len());
+        }
+    }
+
+    /// Number of tokens.
+    pub fn len(&self) -> usize {
+        self.tokens.len()
+    }
+
+    /// Whether there are no tokens.
+    pub fn is_empty(&self) -> bool {
+        self.tokens.is_empty()
+    }
+
+    /// Number of documents.
+    pub fn documents(&self) -> usize {
+        self.ends.len()
+    }
+
+    fn document(&self, index: usize) -> Range<usize> {
+        let start = index.checked_sub(1).map_or(0, |before| self.ends[before]);
+        start..self.ends[index]
+    }
+
+    fn window_at(&self, range: Range<usize>) -> Window<'_> {
+        Window {
+            tokens: &self.tokens[range.clone()],
+            begins: &self.begins[range],
+        }
+    }
+
+    /// Splits off one document in so many (the last of each group), for evaluation; 0 splits off none.
+    pub fn hold_out(self, one_in: usize) -> (Self, Self) {
+        let (mut kept, mut held) = (Self::default(), Self::default());
+        for index in 0..self.documents() {
+            let to = if one_in > 0 && index % one_in == one_in - 1 {
+                &mut held
+            } else {
+                &mut kept
+            };
+            let range = self.document(index);
+            to.tokens.extend_from_slice(&self.tokens[range.clone()]);
+            to.begins.extend_from_slice(&self.begins[range]);
+            to.end_document();
+        }
+        (kept, held)
+    }
+
+    /// A random stretch of `length` tokens of one document, or a whole document that is shorter; every token is as likely as any other to
+    /// be near its middle. `None` when the corpus is empty.
+    pub fn sample(&self, length: usize, generator: &mut impl Rng) -> Option<Window<'_>> {
+        if self.is_empty() {
+            return None;
+        }
+        let middle = generator.random_range(0..self.len());
+        let document = self.document(self.ends.partition_point(|&end| end <= middle));
+        let latest = document.end.saturating_sub(length).max(document.start);
+        let start = middle.saturating_sub(length / 2).clamp(document.start, latest);
+        Some(self.window_at(start..(start + length).min(document.end)))
+    }
+
+    /// Up to `count` stretches of exactly `length` tokens, evenly spread over the documents that are long enough, none overlapping.
+    pub fn stretches(&self, length: usize, count: usize) -> Vec<Window<'_>> {
+        let all: Vec<Range<usize>> = (0..self.documents())
+            .map(|index| self.document(index))
+            .flat_map(|document| {
+                let whole = document.len() / length.max(1);
+                (0..whole).map(move |part| document.start + part * length..document.start + (part + 1) * length)
+            })
+            .collect();
+        let chosen = count.min(all.len());
+        (0..chosen)
+            .map(|index| self.window_at(all[index * all.len() / chosen].clone()))
+            .collect()
+    }
+}
+
+impl<'a> Window<'a> {
+    /// Its parts of `length` tokens; what is left at the end is dropped.
+    pub fn parts(self, length: usize) -> impl Iterator<Item = Window<'a>> {
+        let parts = self
+            .tokens
+            .chunks_exact(length.max(1))
+            .zip(self.begins.chunks_exact(length.max(1)));
+        parts.map(|(tokens, begins)| Window { tokens, begins })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::VocabularyBuilder;
+    use rand::SeedableRng;
+
+    const TEXT: &str = "before\n== 第一回 ==\n甲乙丙\n丁 ab c1\nde 戊\n\n== 二 ==\n己庚辛\n";
+
+    fn corpus() -> (Vocabulary, Corpus) {
+        let mut builder = VocabularyBuilder::new();
+        builder.count(TEXT);
+        let vocabulary = builder.build();
+        let mut corpus = Corpus::default();
+        corpus.read(TEXT.as_bytes(), &vocabulary).unwrap();
+        (vocabulary, corpus)
+    }
+
+    #[test]
+    fn headings_separate_documents_and_line_ends_are_blanks_between_ascii_only() {
+        let (vocabulary, corpus) = corpus();
+        let text = |index: usize| vocabulary.decode(&corpus.tokens[corpus.document(index)]);
+        let texts: Vec<String> = (0..corpus.documents()).map(text).collect();
+        assert_eq!(texts, ["before", "甲乙丙丁 ab c1 de 戊", "己庚辛"]);
+    }
+
+    #[test]
+    fn words_are_runs_of_ascii_or_single_characters_of_any_bytes() {
+        let vocabulary = Vocabulary::new("甲ab1".chars(), false);
+        let (mut tokens, mut begins) = (Vec::new(), Vec::new());
+        vocabulary.encode_words("甲乙ab1 b", &mut tokens, &mut begins);
+        // 乙 is three bytes, the blank one.
+        let expected = [true, true, false, false, true, false, false, true, true];
+        assert_eq!(begins, expected);
+    }
+
+    #[test]
+    fn samples_stay_within_a_document() {
+        let (_, corpus) = corpus();
+        let mut generator = rand_chacha::ChaCha8Rng::seed_from_u64(0);
+        for length in [1, 4, 100] {
+            let mut seen = std::collections::HashSet::new();
+            for _ in 0..300 {
+                let window = corpus.sample(length, &mut generator).unwrap();
+                let start = (window.tokens.as_ptr() as usize - corpus.tokens.as_ptr() as usize) / 4;
+                let range = start..start + window.tokens.len();
+                let document = (0..3)
+                    .map(|index| corpus.document(index))
+                    .find(|document| document.contains(&start))
+                    .unwrap();
+                assert!(range.end <= document.end);
+                assert_eq!(range.len(), length.min(document.len()));
+                seen.extend(range);
+            }
+            assert_eq!(seen.len(), corpus.len(), "every token comes");
+        }
+    }
+
+    #[test]
+    fn stretches_are_whole_and_apart_and_parts_cover_them() {
+        let (_, corpus) = corpus();
+        let stretches = corpus.stretches(3, 100);
+        assert_eq!(stretches.len(), 2 + 5 + 1);
+        assert_eq!(corpus.stretches(3, 2).len(), 2);
+        assert!(corpus.stretches(50, 2).is_empty());
+        let parts: Vec<Token> = corpus.stretches(6, 9)[1]
+            .parts(2)
+            .flat_map(|part| part.tokens.to_vec())
+            .collect();
+        assert_eq!(parts, corpus.stretches(6, 9)[1].tokens);
+    }
+
+    #[test]
+    fn hold_out_keeps_every_document_once() {
+        let (_, corpus) = corpus();
+        let (kept, held) = corpus.clone().hold_out(2);
+        assert_eq!((kept.documents(), held.documents()), (2, 1));
+        assert_eq!(held.tokens, corpus.tokens[corpus.document(1)]);
+        assert_eq!(kept.len() + held.len(), corpus.len());
+        assert_eq!(corpus.clone().hold_out(0).1.documents(), 0);
+    }
+}
