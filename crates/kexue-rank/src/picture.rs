@@ -270,12 +270,7 @@ fn bump_chart(scores: &Scores, found: &Flips) -> String {
              y=\"{:.1}\" text-anchor=\"middle\">{label}</text>",
             if exponent.abs() <= 1.0 { " mean" } else { "" },
             height - bottom + 4.0,
-            height - bottom + 22.0,
-            if exponent == f64::NEG_INFINITY {
-                "start"
-            } else {
-                "middle"
-            },
+            height - bottom + 22.0
         );
     }
 
