@@ -21,6 +21,14 @@ use std::process::ExitCode;
 
 /// Leaderboards: means over equal columns, rank flips, votes, and a check of claimed averages.
 #[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  kexue rank show results.csv --columns common       only the columns that every system has
+  kexue rank flips results.tex --html page.html      what a different mean, or different tasks, would change
+  kexue rank vote results.md --rule borda,copeland
+  kexue rank check paper.tex --report review.md      how were the printed averages made?
+
+Exit codes: 0 done; 1 averages that do not compare like with like (check); 2 wrong usage; 3 bad input.")]
 pub struct RankArgs {
     #[command(subcommand)]
     verb: Verb,

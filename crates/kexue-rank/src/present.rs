@@ -168,13 +168,13 @@ pub fn flips_report(scores: &Scores, results: &FlipResults, limit: usize) -> Rep
     report.heading(2, format!("Between {first} and {second}"));
     if count == 0 {
         report.paragraph(format!(
-            "No pair of {} systems changes its order.",
-            scores.systems.len()
+            "No pair of {} changes its order.",
+            counted(scores.systems.len(), "system")
         ));
     } else {
         report.paragraph(format!(
-            "{count} of {} pairs {} order.",
-            flips.stability.pairs,
+            "{count} of {} {} order.",
+            counted(flips.stability.pairs, "pair"),
             if count == 1 { "changes its" } else { "change their" }
         ));
         let (a, b) = (first.label(), second.label());
@@ -216,14 +216,12 @@ pub fn flips_report(scores: &Scores, results: &FlipResults, limit: usize) -> Rep
     let stability = &flips.stability;
     report.heading(2, "Over all exponents");
     report.paragraph(format!(
-        "{} of {} pairs never swap: in {} one system leads under every rising function of the scores, in {} under every power mean{}. \
-         {} pairs swap.",
+        "{} of {} never swap: in {} one system leads under every rising function of the scores, in {} under every power mean{}.",
         stability.pairs - stability.swapping,
-        stability.pairs,
+        counted(stability.pairs, "pair"),
         stability.dominated,
         stability.never,
         if stability.identical > 0 { format!(", and {} have the same scores", stability.identical) } else { String::new() },
-        stability.swapping,
     ));
     let at = |exponent: f64| flips.ranks_above(exponent);
     let ranks = [Mean::HARMONIC, Mean::GEOMETRIC, Mean::ARITHMETIC].map(|mean| match mean {
@@ -264,8 +262,8 @@ pub fn flips_report(scores: &Scores, results: &FlipResults, limit: usize) -> Rep
     let fixed = flips.ranges.iter().filter(|range| range.best == range.worst).count();
     report.paragraph(Text::new(
         format!(
-            "{fixed} of {} systems have one rank at all finite exponents",
-            scores.systems.len()
+            "{fixed} of {} with one rank at all finite exponents",
+            counted(scores.systems.len(), "system")
         ),
         Tone::Dim,
     ));
@@ -293,10 +291,10 @@ pub fn flips_report(scores: &Scores, results: &FlipResults, limit: usize) -> Rep
     report.table(grid);
     report.paragraph(Text::new(
         format!(
-            "{} % intervals of the rank over {} bootstrap resamples of {} tasks{}",
+            "{} % intervals of the rank over {} of {}{}",
             number(100.0 * bootstrap.options.level, 0),
-            bootstrap.options.resamples,
-            scores.tasks.len(),
+            counted(bootstrap.options.resamples, "bootstrap resample"),
+            counted(scores.tasks.len(), "task"),
             if bootstrap.options.noise {
                 ", scores moved by their errors"
             } else {

@@ -285,7 +285,12 @@ pub(crate) fn number(value: f64, digits: usize) -> String {
     if value.is_infinite() {
         return if value > 0.0 { "∞" } else { "−∞" }.to_owned();
     }
-    let text = format!("{value:.digits$}");
+    // Nobody counts thirteen digits.
+    let text = if value.abs() < 1e12 {
+        format!("{value:.digits$}")
+    } else {
+        format!("{value:.digits$e}")
+    };
     match text.strip_prefix('-') {
         // A rounded −0 is 0.
         Some(rest) if rest.bytes().all(|b| matches!(b, b'0' | b'.')) => rest.to_owned(),
@@ -330,6 +335,7 @@ mod tests {
         assert_eq!(number(-0.001, 2), "0.00");
         assert_eq!(number(-1.5, 1), "−1.5");
         assert_eq!(number(f64::NEG_INFINITY, 1), "−∞");
+        assert_eq!(number(-5e299, 1), "−5.0e299");
     }
 
     #[test]
