@@ -123,13 +123,16 @@ pub(crate) fn emit<W: Write + Seek + Send>(
         spelt: vocabulary.folds_case(),
         order: options.order,
     };
-    let facts = FactIndexBuilder::new(
+    let mut facts = FactIndexBuilder::new(
         options.order,
         SEP,
         dictionaries.relations.entries(),
         dictionaries.senses.entries(),
         out,
     )?;
+    if options.memory.is_some() {
+        facts = facts.spill_to(folder.to_path_buf());
+    }
     let mut output = Output {
         facts,
         records: ObjectWriter::new(&coding, out)?,
@@ -387,7 +390,7 @@ impl<W: Write + Seek> Output<'_, W> {
     fn push(&mut self, packed: &Packed) -> Result<()> {
         let mut start = 0;
         for ((tokens, _), &(end, keys)) in packed.chunk.subjects().zip(&packed.subjects) {
-            self.facts.push(tokens, &packed.rows[start..end], keys);
+            self.facts.push(tokens, &packed.rows[start..end], keys)?;
             self.report.keys += keys;
             start = end;
         }

@@ -16,7 +16,7 @@ use std::io::{Seek, SeekFrom, Write};
 use xxhash_rust::xxh3::{Xxh3, xxh3_64};
 
 const MAGIC: &[u8; 8] = b"kexueidx";
-const VERSION: u32 = 1;
+const VERSION: u32 = 2;
 const HEADER: usize = 64;
 const ENTRY: usize = 64;
 const NAME: usize = 32;
@@ -176,9 +176,10 @@ impl Container {
         let number = |at| word(header, at).unwrap_or_default();
         let (version, count) = (number(8) as u32, number(8) >> 32);
         if version != VERSION {
-            return Err(Error::Damaged(format!(
-                "the file has version {version} of the format, this program reads version {VERSION}"
-            )));
+            return Err(Error::Version {
+                found: version,
+                expected: VERSION,
+            });
         }
         if number(24) != bytes.len() as u64 {
             return Err(Error::Damaged(format!(
@@ -297,6 +298,18 @@ mod tests {
             "the index is damaged: section `three` is missing; build it again"
         );
         container.verify().unwrap();
+    }
+
+    #[test]
+    fn another_version_is_named() {
+        let mut bytes = written();
+        bytes[8] = 1;
+        let checksum = xxh3_64(&bytes[..HEADER - 8]);
+        bytes[HEADER - 8..HEADER].copy_from_slice(&checksum.to_le_bytes());
+        assert_eq!(
+            Container::open(bytes.into()).unwrap_err().to_string(),
+            "the index has version 1 of the format, and this program reads version 2; build it again from its triples"
+        );
     }
 
     #[test]

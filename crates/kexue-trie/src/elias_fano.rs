@@ -86,7 +86,7 @@ impl EliasFanoBuilder {
 ///
 /// S. Vigna, "Broadword implementation of rank/select queries", 2008.
 #[inline]
-fn select_in_word(word: u64, index: u32) -> u32 {
+pub(crate) fn select_in_word(word: u64, index: u32) -> u32 {
     const ONES: u64 = 0x0101_0101_0101_0101;
     const HIGH: u64 = 0x8080_8080_8080_8080;
     let mut sums = word - ((word >> 1) & 0x5555_5555_5555_5555);

@@ -18,17 +18,17 @@
 //! The facts of a subject are numbered in the order of their keys, and those below a prefix follow each other: a handle below a subject is the
 //! subject, a range of its facts, and how many tokens of the current part they share.
 
-use crate::bytes::Bytes;
 use crate::container::{Container, ContainerWriter};
-use crate::elias_fano::{EliasFano, EliasFanoBuilder};
 use crate::texts::{Codes, Texts, TextsBuilder};
-use crate::trie::{Place, Trie, TrieBuilder};
+use crate::trie::{Bound, Place, Trie};
+use crate::trie_builder::TrieBuilder;
 use crate::varint::{read_varint, write_varint};
 use crate::{Allowed, Error, Handle, Key, PrefixIndex, Result, Token};
 use std::cell::Cell;
 use std::fmt;
 use std::io::{Seek, Write};
 use std::ops::{ControlFlow, Range};
+use std::path::PathBuf;
 use std::str::FromStr;
 
 /// The order of the parts of a key.
@@ -75,10 +75,6 @@ pub struct FactCode {
 #[derive(Debug)]
 pub struct FactIndexBuilder {
     subjects: TrieBuilder,
-    rows: EliasFanoBuilder,
-    keys: EliasFanoBuilder,
-    key_count: u64,
-    row_bytes: Vec<u8>,
 }
 
 /// Codes the rows of subjects. Rows do not depend on each other: those of different subjects can be coded at the same time.
@@ -116,36 +112,31 @@ impl FactIndexBuilder {
         // Every question below a subject asks for relations: their bounds are read in one go.
         write("relations", &mut { relations }, true, out)?;
         write("senses", &mut { senses }, false, out)?;
-        let mut builder = Self {
-            subjects: TrieBuilder::new(),
-            rows: EliasFanoBuilder::new(),
-            keys: EliasFanoBuilder::new(),
-            key_count: 0,
-            row_bytes: Vec::new(),
-        };
-        builder.rows.push(0);
-        builder.keys.push(0);
-        Ok(builder)
+        Ok(Self {
+            subjects: TrieBuilder::new().with_payloads(),
+        })
+    }
+
+    /// Keeps what does not fit a few megabytes in temporary files in this folder.
+    pub fn spill_to(mut self, folder: PathBuf) -> Self {
+        self.subjects = self.subjects.spill_to(folder);
+        self
     }
 
     /// Adds a subject, above the one before, with the row that a [`RowEncoder`] made of its facts, and their number. The keys of the subject are
     /// numbered on from those before, in the order of the index.
-    pub fn push(&mut self, subject: &[Token], row: &[u8], facts: u64) {
-        self.subjects.push(subject);
-        self.row_bytes.extend_from_slice(row);
-        self.rows.push(self.row_bytes.len() as u64);
-        self.key_count += facts;
-        self.keys.push(self.key_count);
-    }
-
-    /// Writes the rows, the subjects and the tables.
     ///
     /// # Errors
-    /// When the output cannot be written.
+    /// When a temporary file cannot be written.
+    pub fn push(&mut self, subject: &[Token], row: &[u8], facts: u64) -> std::io::Result<()> {
+        self.subjects.push_keys(subject, facts, row)
+    }
+
+    /// Writes the subjects with their rows.
+    ///
+    /// # Errors
+    /// When the output or a temporary file cannot be written.
     pub fn finish<W: Write + Seek>(self, out: &mut ContainerWriter<W>) -> std::io::Result<()> {
-        out.section(&format!("{PREFIX}rows"), &self.row_bytes)?;
-        out.section(&format!("{PREFIX}row_ends"), &self.rows.finish())?;
-        out.section(&format!("{PREFIX}keys"), &self.keys.finish())?;
         self.subjects.write(&format!("{PREFIX}subjects."), out)
     }
 }
@@ -264,11 +255,8 @@ pub struct FactIndex {
     separator: Token,
     relations: Texts,
     senses: Texts,
-    rows: Bytes,
-    row_ends: EliasFano,
-    keys: EliasFano,
+    /// The subjects; their payloads are the rows.
     subjects: Trie,
-    key_count: u64,
 }
 
 fn damaged(what: &str) -> Error {
@@ -280,7 +268,8 @@ fn damaged(what: &str) -> Error {
 struct Below {
     part: u64,
     depth: u64,
-    subject: u64,
+    /// The node where the subject ends.
+    node: u64,
     first: u32,
     last: u32,
     /// Where the subject's row starts.
@@ -291,7 +280,7 @@ impl Below {
     fn pack(self) -> Handle {
         Handle(
             [
-                self.part | self.depth << 2 | self.subject << 24,
+                self.part | self.depth << 2 | self.node << 24,
                 u64::from(self.first) << 32 | u64::from(self.last),
                 self.row,
             ],
@@ -303,7 +292,7 @@ impl Below {
         Self {
             part: words[0] & 3,
             depth: words[0] >> 2 & ((1 << 22) - 1),
-            subject: words[0] >> 24,
+            node: words[0] >> 24,
             first: (words[1] >> 32) as u32,
             last: words[1] as u32,
             row: words[2],
@@ -320,7 +309,7 @@ enum Position {
 const UNREAD: u64 = u64::MAX;
 
 /// Longest part of a key, in tokens.
-pub const MAX_PART: usize = (1 << 22) - 1;
+pub const MAX_PART: usize = (1 << 21) - 1;
 
 impl FactIndex {
     /// Reads an index from a container. Nothing is read but the sections' headers.
@@ -339,23 +328,13 @@ impl FactIndex {
         let separator = read_varint(&header, &mut at)
             .and_then(|token| Token::try_from(token).ok())
             .ok_or_else(|| damaged("the header is cut off"))?;
-        let mut index = Self {
+        Ok(Self {
             order,
             separator,
             relations: Texts::open(container, &format!("{PREFIX}relations."))?,
             senses: Texts::open(container, &format!("{PREFIX}senses."))?,
-            rows: section("rows")?,
-            row_ends: EliasFano::new(section("row_ends")?, "facts.row_ends")?,
-            keys: EliasFano::new(section("keys")?, "facts.keys")?,
             subjects: Trie::open(container, &format!("{PREFIX}subjects."))?,
-            key_count: 0,
-        };
-        let count = index.subjects.len();
-        if index.row_ends.len() != count + 1 || index.keys.len() != count + 1 || count >> 40 != 0 {
-            return Err(damaged("the subjects and their rows do not fit together"));
-        }
-        index.key_count = index.keys.get(count)?;
-        Ok(index)
+        })
     }
 
     /// The order of the parts of a key.
@@ -370,7 +349,7 @@ impl FactIndex {
 
     /// The number of distinct subjects.
     pub fn subjects(&self) -> u64 {
-        self.subjects.len()
+        self.subjects.sequences()
     }
 
     /// The number of distinct relations.
@@ -393,17 +372,20 @@ impl FactIndex {
             return Err(Error::ForeignHandle);
         }
         if at.0[0] & 3 == 0 && at.0[2] == UNREAD {
-            let subject = self.subjects.rank(at.0[0] >> 3)?;
-            return self.below(subject).map(Position::Below);
+            return self.below(at.0[0] >> 3).map(Position::Below);
         }
         if at.0[0] & 3 == 0 {
             return self.subjects.checked(at.0).map(Position::Trie);
         }
         let below = Below::unpack(at.0);
-        if below.first >= below.last || below.row > self.rows.len() as u64 || below.subject >= self.subjects.len() {
+        if below.first >= below.last || below.row > self.rows().len() as u64 || below.node >= self.subjects.nodes() {
             return Err(Error::ForeignHandle);
         }
         Ok(Position::Below(below))
+    }
+
+    fn rows(&self) -> &[u8] {
+        self.subjects.payloads()
     }
 
     /// The handle after a subject, which ends at this node, and its separator. What it stands for is read when it is asked: a text mentions many
@@ -412,12 +394,12 @@ impl FactIndex {
         Handle([node << 3, 0, UNREAD], 0)
     }
 
-    /// The place after a subject and its separator.
+    /// The place after the subject that ends at a node, and its separator.
     #[inline]
-    fn below(&self, subject: u64) -> Result<Below> {
-        let row = self.row_ends.get(subject)?;
+    fn below(&self, node: u64) -> Result<Below> {
+        let row = self.subjects.payload(node)?;
         let count = || {
-            let row = self.rows.get(usize::try_from(row).ok()?..)?;
+            let row = self.rows().get(usize::try_from(row).ok()?..)?;
             let mut at = 0;
             let head = read_varint(row, &mut at)?;
             let count = if head & 3 < 2 {
@@ -430,7 +412,7 @@ impl FactIndex {
         Ok(Below {
             part: 1,
             depth: 0,
-            subject,
+            node,
             first: 0,
             last: count().ok_or_else(|| damaged("a subject has no facts, or too many"))?,
             row,
@@ -447,7 +429,7 @@ impl FactIndex {
     #[inline]
     fn try_facts(&self, row: u64, limit: u32, pairs: &mut Vec<Pair>) -> Option<()> {
         let limit = limit as usize;
-        let row = self.rows.get(usize::try_from(row).ok()?..)?;
+        let row = self.rows().get(usize::try_from(row).ok()?..)?;
         let mut at = 0;
         let head = read_varint(row, &mut at)?;
         let relations = head >> 2;
@@ -635,16 +617,8 @@ impl FactIndex {
         relation: &mut Vec<Token>,
         sense: &mut Vec<Token>,
     ) -> Result<()> {
-        if key >= self.key_count {
-            return Err(damaged("there is no key of this number"));
-        }
-        let number = self
-            .keys
-            .last_at_most(key)?
-            .ok_or_else(|| damaged("the table of keys does not start at 0"))?;
-        self.subjects.key_of_rank(number, subject)?;
-        let below = self.below(number)?;
-        let first = self.keys.get(number)?;
+        let (node, first) = self.subjects.node_of_key(key, subject)?;
+        let below = self.below(node)?;
         with_pairs(|pairs| {
             self.facts(below.row, below.last, pairs)?;
             let pair = key
@@ -685,12 +659,29 @@ impl FactIndex {
     /// # Errors
     /// When the index is damaged.
     pub fn keys_of(&self, subject: &[Token]) -> Result<Range<Key>> {
-        let (rank, exact) = self.subjects.lower_bound(subject)?;
-        if exact {
-            self.keys.range(rank)
-        } else {
-            let key = self.keys.get(rank)?;
-            Ok(key..key)
+        if self.subjects.keys() == 0 {
+            return Ok(0..0);
+        }
+        Ok(match self.subjects.bound(subject)? {
+            Bound::At(node) => self.keys_below(node..node)?,
+            Bound::Before(place) => {
+                let keys = self.keys_below(self.subjects.outermost(&place)?)?;
+                keys.start..keys.start
+            }
+            Bound::After(place) => {
+                let keys = self.keys_below(self.subjects.outermost(&place)?)?;
+                keys.end..keys.end
+            }
+        })
+    }
+
+    /// The keys from the first of the subject that ends at one node to the last of the one that ends at the other.
+    fn keys_below(&self, nodes: Range<u64>) -> Result<Range<Key>> {
+        let first = self.subjects.first_key(nodes.start)?;
+        let last = self.subjects.first_key(nodes.end)? + u64::from(self.below(nodes.end)?.last);
+        match first < last && last <= self.subjects.keys() {
+            true => Ok(first..last),
+            false => Err(damaged("the numbers of keys are out of order")),
         }
     }
 
@@ -702,7 +693,7 @@ impl FactIndex {
         if self.subjects.is_empty() {
             return Ok(());
         }
-        let root = self.subjects.root_place()?;
+        let root = self.subjects.root_place();
         self.subjects
             .visit(&root, &mut Vec::new(), &mut |tokens, node| {
                 Ok(visit(tokens, Self::unread(node)))
@@ -718,7 +709,7 @@ impl FactIndex {
         if self.subjects.is_empty() {
             return Ok(());
         }
-        let root = self.subjects.root_place()?;
+        let root = self.subjects.root_place();
         for start in 0..text.len() {
             let mut place = root;
             for (end, &token) in text.iter().enumerate().skip(start) {
@@ -741,7 +732,7 @@ impl FactIndex {
         tokens: &mut Vec<Token>,
         visit: &mut dyn FnMut(&[Token], Key) -> ControlFlow<()>,
     ) -> Result<ControlFlow<()>> {
-        let base = self.keys.get(below.subject)?;
+        let base = self.subjects.first_key(below.node)?;
         let length = tokens.len();
         let flow = with_pairs(|pairs| {
             self.facts(below.row, below.last, pairs)?;
@@ -777,7 +768,7 @@ impl FactIndex {
 
 impl PrefixIndex for FactIndex {
     fn len(&self) -> u64 {
-        self.key_count
+        self.subjects.keys()
     }
 
     fn root(&self) -> Handle {
@@ -795,7 +786,7 @@ impl PrefixIndex for FactIndex {
                 self.subjects.continuations(&place, &mut allowed.tokens)
             }
             Position::Below(below) if below.part == 3 => {
-                allowed.terminal = Some(self.keys.get(below.subject)? + u64::from(below.first));
+                allowed.terminal = Some(self.subjects.first_key(below.node)? + u64::from(below.first));
                 Ok(())
             }
             Position::Below(below) => self.branches(&below, |token, _| {
@@ -831,7 +822,7 @@ impl PrefixIndex for FactIndex {
     }
 
     fn find(&self, prefix: &[Token]) -> Result<Option<Handle>> {
-        let mut place = self.subjects.root_place()?;
+        let mut place = self.subjects.root_place();
         for (index, &token) in prefix.iter().enumerate() {
             if token == self.separator {
                 if !place.ends_key() {
@@ -840,8 +831,7 @@ impl PrefixIndex for FactIndex {
                 if index + 1 == prefix.len() {
                     return Ok(Some(Self::unread(place.node)));
                 }
-                let below = self.below(self.subjects.rank(place.node)?)?;
-                return self.find_below(below, &prefix[index + 1..]);
+                return self.find_below(self.below(place.node)?, &prefix[index + 1..]);
             }
             match self.subjects.advance(&place, token)? {
                 Some(next) => place = next,
@@ -854,10 +844,11 @@ impl PrefixIndex for FactIndex {
     fn count(&self, at: Handle) -> Result<u64> {
         match self.position(at)? {
             Position::Trie(place) => {
-                let subjects = self.subjects.ranks_below(&place)?;
-                let (first, last) = (self.keys.get(subjects.start)?, self.keys.get(subjects.end)?);
-                last.checked_sub(first)
-                    .ok_or_else(|| damaged("the table of keys is out of order"))
+                if self.subjects.keys() == 0 {
+                    return Ok(0);
+                }
+                let keys = self.keys_below(self.subjects.outermost(&place)?)?;
+                Ok(keys.end - keys.start)
             }
             Position::Below(below) => Ok(u64::from(below.last - below.first)),
         }
@@ -871,7 +862,7 @@ impl PrefixIndex for FactIndex {
             Position::Trie(place) => self
                 .subjects
                 .visit(&place, &mut tokens, &mut |tokens, node| {
-                    let below = self.below(self.subjects.rank(node)?)?;
+                    let below = self.below(node)?;
                     tokens.push(self.separator);
                     let flow = self.visit_below(&below, tokens, visit)?;
                     tokens.pop();

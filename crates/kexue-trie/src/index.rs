@@ -16,6 +16,14 @@ pub enum Error {
     /// The file does not hold what its format promises.
     #[error("the index is damaged: {0}; build it again")]
     Damaged(String),
+    /// The file was written by another version of the program.
+    #[error("the index has version {found} of the format, and this program reads version {expected}; build it again from its triples")]
+    Version {
+        /// The file's version.
+        found: u32,
+        /// What this program reads.
+        expected: u32,
+    },
     /// A handle that this index did not give out.
     #[error("the handle does not belong to this index")]
     ForeignHandle,

@@ -418,6 +418,20 @@ impl PrefixIndex for MergedIndex {
         }
     }
 
+    fn find(&self, prefix: &[Token]) -> Result<Option<Handle>> {
+        if self.changed.is_empty() {
+            return self.base.find(prefix);
+        }
+        let mut at = self.root();
+        for &token in prefix {
+            match self.step(at, token)? {
+                Some(next) => at = next,
+                None => return Ok(None),
+            }
+        }
+        Ok(Some(at))
+    }
+
     fn count(&self, at: Handle) -> Result<u64> {
         match self.position(at)? {
             Position::Base(base) => self.base.count(base),

@@ -1,4 +1,4 @@
-//! A numbered list of token sequences, packed: a byte for a frequent token, two for the others.
+//! Token sequences, packed: a byte for a frequent token, two for the others; and a numbered list of them.
 //!
 //! ```text
 //! text  = frequent u32 · that many tokens u32 · codes
@@ -9,10 +9,9 @@
 //!         Elias–Fano, or where they are asked for often an array of u32
 //! ```
 
-use crate::bytes::Bytes;
+use crate::bytes::{Bytes, word};
 use crate::container::{Container, ContainerWriter};
 use crate::elias_fano::{EliasFano, EliasFanoBuilder};
-use crate::varint::{read_varint, write_varint};
 use crate::{Error, Result, Token};
 use std::collections::HashMap;
 use std::io::{Seek, Write};
@@ -21,7 +20,93 @@ use std::ops::Range;
 /// The byte before a token that is written out.
 const WHOLE: u8 = 255;
 
-/// Collects sequences.
+/// How often each token occurs.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct TokenCounts {
+    small: Vec<u64>,
+    others: HashMap<Token, u64>,
+}
+
+/// Tokens that are counted in a list.
+const SMALL: usize = 1 << 16;
+
+impl TokenCounts {
+    pub fn add(&mut self, tokens: &[Token]) {
+        self.small.resize(SMALL, 0);
+        for &token in tokens {
+            match self.small.get_mut(token as usize) {
+                Some(count) => *count += 1,
+                None => *self.others.entry(token).or_default() += 1,
+            }
+        }
+    }
+}
+
+/// Codes chosen by how often each token occurs.
+#[derive(Clone, Debug)]
+pub(crate) struct Encoder {
+    frequent: Vec<Token>,
+    /// Codes of the frequent tokens that are small, [`WHOLE`] for the others, and those of the rest.
+    small: Vec<u8>,
+    others: HashMap<Token, u8>,
+}
+
+impl Encoder {
+    pub fn new(counts: &TokenCounts) -> Self {
+        let small = (0..).zip(counts.small.iter().copied()).filter(|&(_, count)| count > 0);
+        let mut order: Vec<(u64, Token)> = small
+            .chain(counts.others.iter().map(|(&token, &count)| (token, count)))
+            .map(|(token, count)| (count, token))
+            .collect();
+        order.sort_unstable_by_key(|&(count, token)| (std::cmp::Reverse(count), token));
+        // Two bytes must reach the largest token, as long as that leaves enough single ones.
+        let largest = order.iter().map(|&(_, token)| token).max().unwrap_or_default();
+        order.truncate((255 - (largest / 256 + 1).min(191)) as usize);
+        let mut encoder = Self {
+            frequent: order.into_iter().map(|(_, token)| token).collect(),
+            small: vec![WHOLE; SMALL],
+            others: HashMap::new(),
+        };
+        for (code, &token) in (0u8..).zip(&encoder.frequent) {
+            match encoder.small.get_mut(token as usize) {
+                Some(slot) => *slot = code,
+                None => {
+                    encoder.others.insert(token, code);
+                }
+            }
+        }
+        encoder
+    }
+
+    /// What stands before the codes.
+    pub fn head(&self) -> Vec<u8> {
+        let mut head = (self.frequent.len() as u32).to_le_bytes().to_vec();
+        head.extend(self.frequent.iter().flat_map(|token| token.to_le_bytes()));
+        head
+    }
+
+    /// Appends the codes of a sequence.
+    pub fn encode(&self, tokens: &[Token], codes: &mut Vec<u8>) {
+        let frequent = self.frequent.len() as u32;
+        for &token in tokens {
+            let single = match self.small.get(token as usize) {
+                Some(&code) => code,
+                None => self.others.get(&token).copied().unwrap_or(WHOLE),
+            };
+            let first = (token >> 8) + frequent;
+            if single != WHOLE {
+                codes.push(single);
+            } else if first < u32::from(WHOLE) {
+                codes.extend([first as u8, token as u8]);
+            } else {
+                codes.push(WHOLE);
+                codes.extend(token.to_le_bytes());
+            }
+        }
+    }
+}
+
+/// Collects the sequences of a numbered list.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct TextsBuilder {
     tokens: Vec<Token>,
@@ -41,70 +126,29 @@ impl TextsBuilder {
         direct: bool,
         out: &mut ContainerWriter<W>,
     ) -> std::io::Result<()> {
-        let (text, starts) = self.encode(false);
-        let mut ends = EliasFanoBuilder::new();
-        starts.iter().for_each(|&start| ends.push(start));
-        let name = format!("{prefix}ends");
-        if direct && starts.last().is_some_and(|&last| last <= u64::from(u32::MAX)) {
-            let mut bytes = Vec::with_capacity(8 + 4 * starts.len());
-            bytes.extend(u64::MAX.to_le_bytes());
-            starts
-                .iter()
-                .for_each(|&start| bytes.extend((start as u32).to_le_bytes()));
-            out.section(&name, &bytes)?;
-        } else {
-            out.section(&name, &ends.finish())?;
-        }
-        out.section(&format!("{prefix}text"), &text)
-    }
-
-    /// The text, and where each sequence starts in its codes, the end last. With `lengths`, each begins with the number of its bytes.
-    pub fn encode(&self, lengths: bool) -> (Vec<u8>, Vec<u64>) {
-        let mut counts: HashMap<Token, u64> = HashMap::new();
-        for &token in &self.tokens {
-            *counts.entry(token).or_default() += 1;
-        }
-        let mut order: Vec<(u64, Token)> = counts.into_iter().map(|(token, count)| (count, token)).collect();
-        order.sort_unstable_by_key(|&(count, token)| (std::cmp::Reverse(count), token));
-        // Two bytes must reach the largest token, as long as that leaves enough single ones.
-        let largest = order.iter().map(|&(_, token)| token).max().unwrap_or_default();
-        let frequent = 255 - (largest / 256 + 1).min(191);
-        order.truncate(frequent as usize);
-        let frequent = order.len() as u32;
-        let singles: HashMap<Token, u8> = order.iter().zip(0..).map(|(&(_, token), code)| (token, code)).collect();
-
-        let mut text = Vec::with_capacity(self.tokens.len() * 3 / 2);
-        text.extend(frequent.to_le_bytes());
-        order.iter().for_each(|(_, token)| text.extend(token.to_le_bytes()));
+        let mut counts = TokenCounts::default();
+        counts.add(&self.tokens);
+        let encoder = Encoder::new(&counts);
+        let mut text = encoder.head();
         let head = text.len();
-        let mut starts = Vec::with_capacity(self.ends.len() + 1);
-        let mut codes = Vec::new();
+        let mut ends = vec![0];
         let mut start = 0;
         for &end in &self.ends {
-            starts.push((text.len() - head) as u64);
-            codes.clear();
-            for token in &self.tokens[start as usize..end as usize] {
-                match singles.get(token) {
-                    Some(&code) => codes.push(code),
-                    None => {
-                        let first = (token >> 8) + frequent;
-                        if first < u32::from(WHOLE) {
-                            codes.extend([first as u8, *token as u8]);
-                        } else {
-                            codes.push(WHOLE);
-                            codes.extend(token.to_le_bytes());
-                        }
-                    }
-                }
-            }
-            if lengths {
-                write_varint(codes.len() as u64, &mut text);
-            }
-            text.extend_from_slice(&codes);
+            encoder.encode(&self.tokens[start as usize..end as usize], &mut text);
+            ends.push((text.len() - head) as u64);
             start = end;
         }
-        starts.push((text.len() - head) as u64);
-        (text, starts)
+        let name = format!("{prefix}ends");
+        if direct && ends.last().is_some_and(|&last| last <= u64::from(u32::MAX)) {
+            let mut bytes = u64::MAX.to_le_bytes().to_vec();
+            bytes.extend(ends.iter().flat_map(|&end| (end as u32).to_le_bytes()));
+            out.section(&name, &bytes)?;
+        } else {
+            let mut coded = EliasFanoBuilder::new();
+            ends.iter().for_each(|&end| coded.push(end));
+            out.section(&name, &coded.finish())?;
+        }
+        out.section(&format!("{prefix}text"), &text)
     }
 }
 
@@ -117,7 +161,9 @@ enum Ends {
 /// The codes of token sequences.
 #[derive(Clone, Debug)]
 pub(crate) struct Codes {
-    frequent: Bytes,
+    /// Number of frequent tokens, and for each first byte its token, or the upper bits of the token that the next byte completes.
+    frequent: u8,
+    firsts: Box<[Token; 256]>,
     codes: Bytes,
 }
 
@@ -128,17 +174,20 @@ fn damaged() -> Error {
 impl Codes {
     pub fn open(container: &Container, name: &str) -> Result<Self> {
         let text = container.section(name)?;
-        let frequent: [u8; 4] = text
-            .get(..4)
-            .and_then(|bytes| bytes.try_into().ok())
-            .ok_or_else(damaged)?;
-        let frequent = u32::from_le_bytes(frequent);
-        if frequent > u32::from(WHOLE) {
-            return Err(Error::Damaged(format!("`{name}` has too many frequent tokens")));
+        let frequent = text.first_chunk().map(|&bytes| u32::from_le_bytes(bytes)).ok_or_else(damaged)?;
+        let frequent = u8::try_from(frequent)
+            .map_err(|_| Error::Damaged(format!("`{name}` has too many frequent tokens")))?;
+        let head = 4 + 4 * usize::from(frequent);
+        let singles = text.get(4..head).ok_or_else(damaged)?;
+        let mut firsts = Box::new([0; 256]);
+        let tokens = singles.as_chunks().0.iter().map(|&token| Token::from_le_bytes(token));
+        let pairs = (0..).map(|upper| upper << 8);
+        for (first, token) in firsts.iter_mut().zip(tokens.chain(pairs)) {
+            *first = token;
         }
-        let head = 4 + 4 * frequent as usize;
         Ok(Self {
-            frequent: text.slice(4..head).ok_or_else(damaged)?,
+            frequent,
+            firsts,
             codes: text.slice(head..text.len()).ok_or_else(damaged)?,
         })
     }
@@ -148,21 +197,9 @@ impl Codes {
         self.codes.len() as u64
     }
 
-    /// The range of the sequence with its length before it that is `skipped` such sequences behind `start`.
-    #[inline]
-    pub fn with_length(&self, start: u64, skipped: u32) -> Result<Range<u64>> {
-        let codes = self.codes.as_slice();
-        let mut at = usize::try_from(start).map_err(|_| damaged())?;
-        for _ in 0..skipped {
-            let length = read_varint(codes, &mut at).ok_or_else(damaged)?;
-            at = usize::try_from(length)
-                .ok()
-                .and_then(|length| at.checked_add(length))
-                .ok_or_else(damaged)?;
-        }
-        let length = read_varint(codes, &mut at).ok_or_else(damaged)?;
-        let end = (at as u64).checked_add(length).filter(|&end| end <= codes.len() as u64);
-        Ok(at as u64..end.ok_or_else(damaged)?)
+    /// The word at a byte of the codes.
+    pub fn word(&self, at: u64) -> Option<u64> {
+        word(&self.codes, usize::try_from(at).ok()?)
     }
 
     /// The token whose code stands at `*at`, which moves behind it.
@@ -176,21 +213,20 @@ impl Codes {
 
     #[inline]
     fn try_next(&self, codes: &[u8], at: &mut usize) -> Option<Token> {
-        let frequent = self.frequent.as_slice();
         let first = *codes.get(*at)?;
-        let place = 4 * usize::from(first);
-        if let Some(token) = frequent.get(place..place + 4) {
-            *at += 1;
-            return Some(Token::from_le_bytes(token.try_into().ok()?));
+        *at += 1;
+        let token = self.firsts[usize::from(first)];
+        if first < self.frequent {
+            return Some(token);
         }
         if first < WHOLE {
-            let second = *codes.get(*at + 1)?;
-            *at += 2;
-            return Some(((Token::from(first) - (frequent.len() / 4) as Token) << 8) | Token::from(second));
+            let second = *codes.get(*at)?;
+            *at += 1;
+            return Some(token | Token::from(second));
         }
-        let whole = codes.get(*at + 1..*at + 5)?;
-        *at += 5;
-        Some(Token::from_le_bytes(whole.try_into().ok()?))
+        let whole = codes.get(*at..)?.first_chunk()?;
+        *at += 4;
+        Some(Token::from_le_bytes(*whole))
     }
 
     /// Appends the tokens whose codes stand in a range.

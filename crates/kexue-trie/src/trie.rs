@@ -2,236 +2,115 @@
 //!
 //! Nodes are numbered level by level, so that the children of a node are neighbours and their labels one ascending list. A node holds the
 //! label that leads into it, the chain of tokens (*tail*) that must follow the label before there is a choice, whether a key ends there,
-//! and its children. What is kept, for `n` nodes of which `i` have children:
+//! and its children. Everything that is read of a node stands together, in a block of 64 nodes:
 //!
-//! - `labels`: `n` tokens;
-//! - `nodes`: for each 64 nodes 64 bytes, one line of a cache: four words of bits (has children, ends a key, has a tail, is a first child),
-//!   the number of nodes before them that have children and that end a key, where the first of their tails stands, and a word of zeros;
-//! - `children`: the first child of every eighth node that has children; those of the others follow by the bits of the first children;
-//! - `tails`: the tokens of the tails in the order of their nodes, each with its length before it;
-//! - `ranks`: Elias–Fano, a number for each node that ends a key: its rank in the lexicographic order of the keys (the terminal first),
-//!   plus the number of keys times its level, which makes them rise.
+//! ```text
+//! header   = layout · nodes · sequences · keys · bytes of short tails · bytes of short payloads, u64 each
+//! block    = has children u64 · ends a key u64 · has a tail u64 · is a first child u64, a bit for each node
+//!            · first child of the first node that has children u64 · nodes before that end a key u64
+//!            · where the first tail stands u64 · where the first payload stands u64
+//!            · length of each tail in bytes, 64 u8, unless tails are shared · length of each payload, 64 u8, where there are payloads
+//!            · labels, 64 u16 or u32
+//! keys     = Elias–Fano, a number for each node that ends a key: the number of its first key in the lexicographic order (the terminal first),
+//!            plus the number of keys times its level, which makes them rise
+//! tails    = codes of the tails, in the order of the nodes, then the long ones: a tail of 255 bytes or more is a u64 among the short ones,
+//!            its place among the long ones << 24 | its length
+//! payloads = the same, but that long payloads know their lengths
+//! ```
 //!
-//! Limits: 2⁴⁰ nodes, tokens below 2²⁴, tails shorter than 2²⁴ tokens.
+//! Where tails are shared, they stand in any order, each once; then `tail_refs` holds the start and the length of each node's, in few bits each.
+//!
+//! Limits: 2⁴⁰ nodes, tokens below 2²⁴, sequences shorter than 2²¹ tokens.
 
 use crate::bytes::{Bytes, word};
-use crate::container::{Container, ContainerWriter};
-use crate::elias_fano::{EliasFano, EliasFanoBuilder};
-use crate::texts::{Codes, TextsBuilder};
-use crate::tokens::{Tokens, TokensBuilder};
+use crate::container::Container;
+use crate::elias_fano::{EliasFano, select_in_word};
+use crate::texts::Codes;
 use crate::{Allowed, Error, Handle, Key, PrefixIndex, Result, Token};
-use std::io::{Seek, Write};
-use std::ops::ControlFlow;
+use std::ops::{ControlFlow, Range};
 
-/// Bytes of a block of 64 nodes.
-const BLOCK: usize = 64;
-/// Nodes with children between two whose first child is written down.
-const STRIDE: u64 = 8;
-/// Bytes of a block before the tails' place.
-const TAILS: usize = 48;
+/// Nodes of a block.
+pub(crate) const BLOCK_NODES: usize = 64;
+/// Words at the start of a block.
+pub(crate) const BITS: usize = 8;
+/// The length of what is found by its place, and the bytes of the place.
+pub(crate) const LONG: u8 = 255;
+pub(crate) const SLOT: usize = 8;
 
-/// Collects sequences in lexicographic order and writes them as a [`Trie`].
-#[derive(Clone, Debug, Default)]
-pub struct TrieBuilder {
-    tokens: Vec<Token>,
-    ends: Vec<u64>,
+/// How tails are found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum TailForm {
+    /// By the lengths of those before.
+    Lengths,
+    /// By numbers of so many bits.
+    Shared { start: u32, length: u32 },
 }
 
-/// A range of the sorted sequences that share their first `depth` tokens.
-struct Range {
-    low: u64,
-    high: u64,
-    depth: u32,
-    first_child: bool,
+/// What a block of nodes holds, and where.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Layout {
+    /// Whether labels take four bytes.
+    pub wide: bool,
+    pub payloads: bool,
+    pub tails: TailForm,
 }
 
-impl TrieBuilder {
-    /// No sequences yet.
-    pub fn new() -> Self {
-        Self::default()
-    }
-
-    /// Adds a sequence.
-    ///
-    /// # Panics
-    /// When it is not above the one before (an order is the caller's to keep), or a token is 2²⁴ or above.
-    pub fn push(&mut self, sequence: &[Token]) {
-        assert!(
-            self.ends.is_empty() || self.sequence(self.ends.len() as u64 - 1) < sequence,
-            "sequences must rise"
-        );
-        assert!(
-            sequence.len() < 1 << 24 && sequence.iter().all(|&token| token < 1 << 24),
-            "tokens and lengths must be below 2^24"
-        );
-        self.tokens.extend_from_slice(sequence);
-        self.ends.push(self.tokens.len() as u64);
-    }
-
-    /// The number of sequences.
-    pub fn len(&self) -> u64 {
-        self.ends.len() as u64
-    }
-
-    /// Whether there are none.
-    pub fn is_empty(&self) -> bool {
-        self.ends.is_empty()
-    }
-
-    fn sequence(&self, index: u64) -> &[Token] {
-        let index = index as usize;
-        let start = if index == 0 { 0 } else { self.ends[index - 1] };
-        &self.tokens[start as usize..self.ends[index] as usize]
-    }
-
-    /// Writes the sections of the trie, their names beginning with `prefix`.
-    ///
-    /// # Errors
-    /// When the output cannot be written.
-    pub fn write<W: Write + Seek>(&self, prefix: &str, out: &mut ContainerWriter<W>) -> std::io::Result<()> {
-        let keys = self.len();
-        let largest = self.tokens.iter().copied().max().unwrap_or_default();
-        let mut labels = TokensBuilder::new(largest);
-        let mut tails = TextsBuilder::default();
-        let mut ranks = EliasFanoBuilder::new();
-        let mut children: Vec<u8> = Vec::new();
-        let mut parents = 0u64;
-        let mut nodes = Nodes::default();
-
-        let mut level = vec![Range {
-            low: 0,
-            high: keys,
-            depth: 0,
-            first_child: false,
-        }];
-        labels.push(0);
-        let mut depth = 0;
-        while !level.is_empty() {
-            let mut next = Vec::new();
-            for range in level {
-                let mut bits = [false, false, false, range.first_child];
-                if range.low < range.high {
-                    let (first, last) = (self.sequence(range.low), self.sequence(range.high - 1));
-                    let start = range.depth as usize;
-                    let tail = first[start..]
-                        .iter()
-                        .zip(&last[start..])
-                        .take_while(|(one, other)| one == other)
-                        .count();
-                    if tail > 0 {
-                        bits[2] = true;
-                        tails.push(&first[start..start + tail]);
-                    }
-                    let end = start + tail;
-                    let mut low = range.low;
-                    if first.len() == end {
-                        bits[1] = true;
-                        ranks.push(depth * keys + low);
-                        low += 1;
-                    }
-                    if low < range.high {
-                        bits[0] = true;
-                        if parents.is_multiple_of(STRIDE) {
-                            children.extend(labels.len().to_le_bytes());
-                        }
-                        parents += 1;
-                    }
-                    let mut first_child = true;
-                    while low < range.high {
-                        let label = self.sequence(low)[end];
-                        let high = self.end_of_group(low, range.high, end, label);
-                        labels.push(label);
-                        next.push(Range {
-                            low,
-                            high,
-                            depth: end as u32 + 1,
-                            first_child,
-                        });
-                        first_child = false;
-                        low = high;
-                    }
-                }
-                nodes.push(bits);
-            }
-            level = next;
-            depth += 1;
-        }
-        let (tail_text, tail_starts) = tails.encode(true);
-
-        let mut name = String::from(prefix);
-        let mut section = |part: &str, bytes: &[u8]| {
-            name.truncate(prefix.len());
-            name.push_str(part);
-            out.section(&name, bytes)
+impl Layout {
+    pub fn to_word(self) -> u64 {
+        let widths = match self.tails {
+            TailForm::Lengths => 0,
+            TailForm::Shared { start, length } => 4 | u64::from(start) << 8 | u64::from(length) << 16,
         };
-        section("labels", &labels.finish())?;
-        section("nodes", &nodes.finish(&tail_starts))?;
-        section("children", &children)?;
-        section("ranks", &ranks.finish())?;
-        section("tails", &tail_text)
+        u64::from(self.wide) | u64::from(self.payloads) << 1 | widths
     }
 
-    /// The end of the sequences from `low` on whose token at `place` is `label`: by doubling steps, then by halving.
-    fn end_of_group(&self, low: u64, high: u64, place: usize, label: Token) -> u64 {
-        let same = |index: u64| self.sequence(index)[place] == label;
-        let mut step = 1;
-        let mut inside = low;
-        while inside + step < high && same(inside + step) {
-            inside += step;
-            step *= 2;
-        }
-        let mut outside = (inside + step).min(high);
-        while outside - inside > 1 {
-            let middle = inside + (outside - inside) / 2;
-            if same(middle) {
-                inside = middle;
-            } else {
-                outside = middle;
-            }
-        }
-        outside
-    }
-}
-
-/// The bits of the nodes, 64 to a block.
-#[derive(Default)]
-struct Nodes {
-    blocks: Vec<[u64; 4]>,
-    filled: u32,
-}
-
-impl Nodes {
-    fn push(&mut self, bits: [bool; 4]) {
-        if self.filled.is_multiple_of(64) {
-            self.blocks.push([0; 4]);
-        }
-        if let Some(words) = self.blocks.last_mut() {
-            for (word, bit) in words.iter_mut().zip(bits) {
-                *word |= u64::from(bit) << (self.filled % 64);
-            }
-        }
-        self.filled = (self.filled + 1) % 64;
+    fn from_word(word: u64) -> Option<Self> {
+        let (start, length) = ((word >> 8 & 0xff) as u32, (word >> 16 & 0xff) as u32);
+        let layout = Self {
+            wide: word & 1 == 1,
+            payloads: word & 2 == 2,
+            tails: match word & 4 {
+                0 => TailForm::Lengths,
+                _ => TailForm::Shared { start, length },
+            },
+        };
+        (layout.to_word() == word && start <= 40 && length <= 24).then_some(layout)
     }
 
-    /// The blocks; `tails` is where each tail starts.
-    fn finish(self, tails: &[u64]) -> Vec<u8> {
-        let mut bytes = Vec::with_capacity(self.blocks.len() * BLOCK);
-        let mut before = [0u64; 3];
-        for words in self.blocks {
-            let tail = tails.get(before[2] as usize).copied().unwrap_or_default();
-            for number in words.into_iter().chain([before[0], before[1], tail, 0]) {
-                bytes.extend(number.to_le_bytes());
-            }
-            for (before, word) in before.iter_mut().zip(words) {
-                *before += u64::from(word.count_ones());
-            }
-        }
-        bytes
+    #[inline]
+    pub fn tail_length(self, place: usize) -> usize {
+        8 * BITS + place
+    }
+
+    #[inline]
+    pub fn payload_length(self, place: usize) -> usize {
+        let tails = match self.tails {
+            TailForm::Lengths => BLOCK_NODES,
+            TailForm::Shared { .. } => 0,
+        };
+        8 * BITS + tails + place
+    }
+
+    #[inline]
+    pub fn label_width(self) -> usize {
+        if self.wide { 4 } else { 2 }
+    }
+
+    #[inline]
+    pub fn label(self, place: usize) -> usize {
+        let payloads = if self.payloads { BLOCK_NODES } else { 0 };
+        self.payload_length(0) + payloads + place * self.label_width()
+    }
+
+    /// Bytes of a block.
+    #[inline]
+    pub fn block(self) -> usize {
+        self.label(BLOCK_NODES)
     }
 }
 
 /// A place in the trie: inside the tail of a node, or at its end.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Place {
     pub node: u64,
     /// Where the code of the next tail token stands, and how many bytes of codes are left.
@@ -279,151 +158,254 @@ pub(crate) type KeyVisitor<'a> = dyn FnMut(&mut Vec<Token>, u64) -> Result<Contr
 /// A packed trie: a set of token sequences.
 #[derive(Clone, Debug)]
 pub struct Trie {
-    labels: Tokens,
+    layout: Layout,
+    block: usize,
+    labels_at: usize,
     nodes: Bytes,
-    children: Bytes,
+    node_count: u64,
+    sequences: u64,
+    keys: Key,
+    numbers: EliasFano,
     tails: Codes,
+    short_tails: u64,
+    tail_refs: Bytes,
+    payloads: Bytes,
+    short_payloads: u64,
     /// The root, read once.
-    root: Option<Place>,
-    ranks: EliasFano,
+    root: Place,
 }
 
 fn damaged(what: &str) -> Error {
     Error::Damaged(what.into())
 }
 
+fn outside() -> Error {
+    damaged("a node lies outside the trie")
+}
+
+/// Where a sequence that is sought stands.
+pub(crate) enum Bound {
+    /// It is there, and ends at this node.
+    At(u64),
+    /// In front of everything at and below this place, or behind it.
+    Before(Place),
+    After(Place),
+}
+
 impl Trie {
-    /// Reads the trie whose sections' names begin with `prefix`. Nothing is read but the sections' headers.
+    /// Reads the trie whose sections' names begin with `prefix`. Nothing is read but the sections' headers and the root.
     ///
     /// # Errors
     /// When a section is missing or the sizes do not fit together.
     pub fn open(container: &Container, prefix: &str) -> Result<Self> {
-        let section = |part: &str| {
-            let name = format!("{prefix}{part}");
-            container.section(&name).map(|bytes| (bytes, name))
-        };
-        let tokens = |part| section(part).and_then(|(bytes, name)| Tokens::new(bytes, &name));
-        let numbers = |part| section(part).and_then(|(bytes, name)| EliasFano::new(bytes, &name));
+        let section = |part: &str| container.section(&format!("{prefix}{part}"));
+        let header = section("header")?;
+        let field = |index: usize| word(&header, 8 * index).ok_or_else(|| damaged("the header of a trie is cut off"));
+        let layout = Layout::from_word(field(0)?).ok_or_else(|| damaged("the header of a trie is not known"))?;
+        let shared = matches!(layout.tails, TailForm::Shared { .. });
+        let empty = Bytes::from(Vec::new());
         let mut trie = Self {
-            labels: tokens("labels")?,
-            nodes: section("nodes")?.0,
-            children: section("children")?.0,
+            layout,
+            block: layout.block(),
+            labels_at: layout.label(0),
+            nodes: section("nodes")?,
+            node_count: field(1)?,
+            sequences: field(2)?,
+            keys: field(3)?,
+            numbers: EliasFano::new(section("keys")?, &format!("{prefix}keys"))?,
             tails: Codes::open(container, &format!("{prefix}tails"))?,
-            root: None,
-            ranks: numbers("ranks")?,
+            short_tails: field(4)?,
+            tail_refs: if shared { section("tail_refs")? } else { empty.clone() },
+            payloads: if layout.payloads { section("payloads")? } else { empty },
+            short_payloads: field(5)?,
+            root: Place::default(),
         };
-        let blocks = trie.nodes.len() as u64 / BLOCK as u64;
-        if !trie.nodes.len().is_multiple_of(BLOCK) || trie.labels.len() == 0 || blocks != trie.labels.len().div_ceil(64)
+        let blocks = trie.nodes.len() / trie.block;
+        if trie.node_count >> FIELD != 0
+            || trie.tails.len() >> FIELD != 0
+            || !trie.nodes.len().is_multiple_of(trie.block)
+            || blocks as u64 != trie.node_count.div_ceil(BLOCK_NODES as u64)
+            || trie.numbers.len() != trie.sequences
+            || trie.keys < trie.sequences
         {
-            return Err(damaged("the trie's nodes and labels do not fit together"));
+            return Err(damaged("the nodes of a trie and their number do not fit together"));
         }
-        if trie.labels.len() >> FIELD != 0 || trie.tails.len() >> FIELD != 0 {
-            return Err(damaged("the trie is larger than 2^40"));
-        }
-        trie.root = trie.place(0).ok();
+        trie.root = trie.place(0)?;
         Ok(trie)
     }
 
     /// The number of nodes, the root among them.
     pub fn nodes(&self) -> u64 {
-        self.labels.len()
+        self.node_count
+    }
+
+    /// The number of sequences.
+    pub(crate) fn sequences(&self) -> u64 {
+        self.sequences
+    }
+
+    /// The number of keys that the sequences stand for.
+    pub(crate) fn keys(&self) -> Key {
+        self.keys
     }
 
     #[inline]
-    fn block(&self, node: u64) -> Result<&[u8]> {
-        let start = (node / 64) as usize * BLOCK;
-        self.nodes
-            .get(start..start + BLOCK)
-            .ok_or_else(|| damaged("a node lies outside the trie"))
+    fn block<'a>(&self, nodes: &'a [u8], node: u64) -> Option<&'a [u8]> {
+        let start = (node / BLOCK_NODES as u64) as usize * self.block;
+        nodes.get(start..start + self.block)
     }
 
-    /// The root.
     #[inline]
-    pub(crate) fn root_place(&self) -> Result<Place> {
-        match self.root {
-            Some(root) => Ok(root),
-            None => self.place(0),
-        }
+    pub(crate) fn root_place(&self) -> Place {
+        self.root
     }
 
-    /// The children of the node that is number `index` among those that have some.
+    /// The first child of a node and the node behind its last: from `start` on, the first children are counted.
     #[inline]
-    fn children(&self, index: u64) -> Option<std::ops::Range<u64>> {
-        let start = word(&self.children, usize::try_from(index / STRIDE).ok()?.checked_mul(8)?)?;
-        let nodes = self.nodes.as_slice();
-        let firsts = |number: u64| {
-            word(
-                nodes,
-                usize::try_from(number).ok()?.checked_mul(BLOCK)?.checked_add(24)?,
-            )
-        };
-        let mut number = start / 64;
-        let mut bits = firsts(number)? & (!0 << (start % 64));
-        let mut left = index % STRIDE;
-        while left > 0 || bits == 0 {
-            if bits == 0 {
-                number += 1;
-                bits = firsts(number)?;
-            } else {
-                bits &= bits - 1;
-                left -= 1;
+    fn children(&self, nodes: &[u8], start: u64, mut skipped: u32) -> Option<Range<u64>> {
+        let mut number = start / BLOCK_NODES as u64;
+        let firsts = |number: u64| word(nodes, usize::try_from(number).ok()?.checked_mul(self.block)?.checked_add(24)?);
+        let mut bits = firsts(number)? & (!0 << (start % BLOCK_NODES as u64));
+        loop {
+            let ones = bits.count_ones();
+            if skipped < ones {
+                break;
             }
+            skipped -= ones;
+            number += 1;
+            bits = firsts(number)?;
         }
-        let start = number * 64 + u64::from(bits.trailing_zeros());
-        bits &= bits - 1;
+        let place = select_in_word(bits, skipped);
+        let start = number * BLOCK_NODES as u64 + u64::from(place);
+        bits &= (!0 << place) << 1;
         while bits == 0 {
             number += 1;
             match firsts(number) {
                 Some(next) => bits = next,
-                None => return Some(start..self.labels.len()),
+                None => return Some(start..self.node_count),
             }
         }
-        Some(start..number * 64 + u64::from(bits.trailing_zeros()))
+        Some(start..number * BLOCK_NODES as u64 + u64::from(bits.trailing_zeros()))
     }
 
     /// The place after the label of `node`.
     #[inline]
     pub(crate) fn place(&self, node: u64) -> Result<Place> {
-        let outside = || damaged("a node lies outside the trie");
-        let block = self.block(node)?;
-        let bit = (node % 64) as u32;
+        let nodes = self.nodes.as_slice();
+        let block = self.block(nodes, node).filter(|_| node < self.node_count).ok_or_else(outside)?;
+        let bit = (node % BLOCK_NODES as u64) as u32;
         let below = (1u64 << bit) - 1;
-        let bits = |kind: usize| word(block, 8 * kind).ok_or_else(outside);
+        let field = |index: usize| word(block, 8 * index).ok_or_else(outside);
         let mut place = Place {
             node,
-            tail: 0,
-            tail_left: 0,
-            first_child: 0,
-            degree: 0,
-            terminal: bits(1)? >> bit & 1 == 1,
+            terminal: field(1)? >> bit & 1 == 1,
+            ..Place::default()
         };
-        let parents = bits(0)?;
+        let parents = field(0)?;
         if parents >> bit & 1 == 1 {
-            let index = word(block, 32)
-                .and_then(|before| before.checked_add(u64::from((parents & below).count_ones())))
-                .ok_or_else(outside)?;
             let children = self
-                .children(index)
+                .children(nodes, field(4)?, (parents & below).count_ones())
                 .ok_or_else(|| damaged("a node's children are out of order"))?;
             place.first_child = children.start;
             place.degree = children.end.saturating_sub(children.start);
-            if children.start <= node || children.end > self.labels.len() || !(1..=SMALL).contains(&place.degree) {
+            if children.start <= node || children.end > self.node_count || !(1..=SMALL).contains(&place.degree) {
                 return Err(damaged("a node's children are out of order"));
             }
         } else if !place.terminal && node != 0 {
             return Err(damaged("a node has neither a key nor children"));
         }
-        let tailed = bits(2)?;
+        let tailed = field(2)?;
         if tailed >> bit & 1 == 1 {
-            let start = word(block, TAILS).ok_or_else(outside)?;
-            let tail = self.tails.with_length(start, (tailed & below).count_ones())?;
-            place.tail = tail.start;
-            place.tail_left = tail.end - tail.start;
-            if !(1..=SMALL).contains(&place.tail_left) {
+            let tail = match self.layout.tails {
+                TailForm::Lengths => self.tail(block, bit, field(6)?),
+                TailForm::Shared { start, length } => {
+                    let number = field(6)?.checked_add(u64::from((tailed & below).count_ones()));
+                    number.and_then(|number| self.shared_tail(number, start, length))
+                }
+            };
+            let (start, length) = tail.ok_or_else(|| damaged("a node's tail is out of order"))?;
+            if !(1..=SMALL).contains(&length) || start.checked_add(length).is_none_or(|end| end > self.tails.len()) {
                 return Err(damaged("a node's tail is out of order"));
             }
+            place.tail = start;
+            place.tail_left = length;
         }
         Ok(place)
+    }
+
+    /// Where the tail of a node stands and how long it is, where tails are found by their lengths.
+    #[inline]
+    fn tail(&self, block: &[u8], bit: u32, first: u64) -> Option<(u64, u64)> {
+        let lengths = block.get(self.layout.tail_length(0)..self.layout.tail_length(BLOCK_NODES))?;
+        let start = first.checked_add(sum_before(lengths, bit)?)?;
+        let length = *lengths.get(bit as usize)?;
+        if length < LONG {
+            return Some((start, u64::from(length)));
+        }
+        let slot = self.tails.word(start)?;
+        Some((self.short_tails.checked_add(slot >> 24)?, slot & SMALL))
+    }
+
+    fn shared_tail(&self, number: u64, start: u32, length: u32) -> Option<(u64, u64)> {
+        let at = number.checked_mul(u64::from(start + length))?;
+        Some((bits(&self.tail_refs, at, start)?, bits(&self.tail_refs, at + u64::from(start), length)?))
+    }
+
+    /// Where the payload of a node that ends a key stands.
+    #[inline]
+    pub(crate) fn payload(&self, node: u64) -> Result<u64> {
+        let read = || {
+            let block = self.block(&self.nodes, node)?;
+            let lengths = block.get(self.layout.payload_length(0)..self.layout.payload_length(BLOCK_NODES))?;
+            let bit = (node % BLOCK_NODES as u64) as u32;
+            let start = word(block, 56)?.checked_add(sum_before(lengths, bit)?)?;
+            if *lengths.get(bit as usize)? < LONG {
+                return Some(start);
+            }
+            self.short_payloads
+                .checked_add(word(&self.payloads, usize::try_from(start).ok()?)? >> 24)
+        };
+        read().ok_or_else(|| damaged("what belongs to a key lies outside the file"))
+    }
+
+    /// The payloads.
+    #[inline]
+    pub(crate) fn payloads(&self) -> &[u8] {
+        &self.payloads
+    }
+
+    /// The label that leads into a node.
+    #[inline]
+    fn label(&self, nodes: &[u8], node: u64) -> Option<Token> {
+        let block = (node / BLOCK_NODES as u64) as usize * self.block;
+        let place = (node % BLOCK_NODES as u64) as usize;
+        Some(if self.layout.wide {
+            let at = block + self.labels_at + 4 * place;
+            Token::from_le_bytes(nodes.get(at..at + 4)?.try_into().ok()?)
+        } else {
+            let at = block + self.labels_at + 2 * place;
+            Token::from(u16::from_le_bytes(nodes.get(at..at + 2)?.try_into().ok()?))
+        })
+    }
+
+    /// The number of the nodes from `start` on, of `count` whose labels rise, whose label is below `token`, and whether that of the next is it.
+    #[inline]
+    fn search(&self, start: u64, count: u64, token: Token) -> Result<(u64, bool)> {
+        let nodes = self.nodes.as_slice();
+        let (mut low, mut size) = (start, count);
+        // Without a branch on what is found: what comes next is read while it is compared.
+        while size > 1 {
+            let half = size / 2;
+            if self.label(nodes, low + half).ok_or_else(outside)? <= token {
+                low += half;
+            }
+            size -= half;
+        }
+        if count == 0 {
+            return Ok((0, false));
+        }
+        let label = self.label(nodes, low).ok_or_else(outside)?;
+        Ok((low - start + u64::from(label < token), label == token))
     }
 
     /// The place after one more token.
@@ -443,9 +425,9 @@ impl Trie {
                 ..*place
             }));
         }
-        match self.labels.search(place.first_child, place.degree, token)? {
-            Some(node) => self.place(node).map(Some),
-            None => Ok(None),
+        match self.search(place.first_child, place.degree, token)? {
+            (before, true) => self.place(place.first_child + before).map(Some),
+            _ => Ok(None),
         }
     }
 
@@ -454,31 +436,46 @@ impl Trie {
     pub(crate) fn continuations(&self, place: &Place, tokens: &mut Vec<Token>) -> Result<()> {
         if place.tail_left > 0 {
             tokens.push(self.tails.next(&mut { place.tail })?);
-            Ok(())
-        } else {
-            self.labels.append(place.first_child, place.degree, tokens)
+            return Ok(());
         }
-    }
-
-    /// The rank of the key that ends at a node that ends one.
-    #[inline]
-    pub(crate) fn rank(&self, node: u64) -> Result<u64> {
-        let block = self.block(node)?;
-        let bit = (node % 64) as u32;
-        match (word(block, 8), word(block, 40)) {
-            (Some(terminals), Some(before)) if terminals >> bit & 1 == 1 => {
-                let index = before.wrapping_add(u64::from((terminals & ((1 << bit) - 1)).count_ones()));
-                Ok(self.ranks.get(index)? % self.ranks.len())
+        let nodes = self.nodes.as_slice();
+        let (mut node, end) = (place.first_child, place.first_child + place.degree);
+        while node < end {
+            let first = (node % BLOCK_NODES as u64) as usize;
+            let count = (BLOCK_NODES - first).min((end - node) as usize);
+            let width = self.layout.label_width();
+            let start = self.labels_at + first * width;
+            let labels = self
+                .block(nodes, node)
+                .and_then(|block| block.get(start..start + count * width))
+                .ok_or_else(outside)?;
+            if self.layout.wide {
+                tokens.extend(labels.as_chunks().0.iter().map(|&label| Token::from_le_bytes(label)));
+            } else {
+                tokens.extend((labels.as_chunks().0.iter()).map(|&label| Token::from(u16::from_le_bytes(label))));
             }
-            _ => Err(damaged("a key was expected where none ends")),
+            node += count as u64;
         }
+        Ok(())
     }
 
-    /// The ranks of the keys at and below a place.
-    pub(crate) fn ranks_below(&self, place: &Place) -> Result<std::ops::Range<u64>> {
-        if self.ranks.is_empty() {
-            return Ok(0..0);
-        }
+    /// The number of the first key that a node stands for at which one ends.
+    #[inline]
+    pub(crate) fn first_key(&self, node: u64) -> Result<Key> {
+        let read = || {
+            let block = self.block(&self.nodes, node)?;
+            let bit = (node % BLOCK_NODES as u64) as u32;
+            let (ends, before) = (word(block, 8)?, word(block, 40)?);
+            let index = before.checked_add(u64::from((ends & ((1 << bit) - 1)).count_ones()))?;
+            (ends >> bit & 1 == 1).then_some(index)
+        };
+        let index = read().ok_or_else(|| damaged("a key was expected where none ends"))?;
+        // There are keys: one ends here.
+        Ok(self.numbers.get(index)? % self.keys.max(1))
+    }
+
+    /// The node where the first key at or below a place ends, and that of the last.
+    pub(crate) fn outermost(&self, place: &Place) -> Result<Range<u64>> {
         let mut first = *place;
         while !first.terminal {
             if first.degree == 0 {
@@ -490,76 +487,74 @@ impl Trie {
         while last.degree > 0 {
             last = self.place(last.first_child + last.degree - 1)?;
         }
-        let range = self.rank(first.node)?..self.rank(last.node)? + 1;
-        if range.is_empty() {
-            return Err(damaged("the keys below a node are out of order"));
-        }
-        Ok(range)
+        Ok(first.node..last.node)
     }
 
-    /// How many keys are below `tokens` in the order, and whether `tokens` is a key.
-    pub(crate) fn lower_bound(&self, tokens: &[Token]) -> Result<(u64, bool)> {
-        if self.ranks.is_empty() {
-            return Ok((0, false));
-        }
-        let mut place = self.root_place()?;
+    /// Where a sequence is or would be; there are some.
+    pub(crate) fn bound(&self, tokens: &[Token]) -> Result<Bound> {
+        let mut place = self.root;
         for &token in tokens {
             if let Some(next) = self.advance(&place, token)? {
                 place = next;
                 continue;
             }
-            let below = self.ranks_below(&place)?;
             if place.tail_left > 0 {
                 let before = token < self.tails.next(&mut { place.tail })?;
-                return Ok((if before { below.start } else { below.end }, false));
+                return Ok(if before { Bound::Before(place) } else { Bound::After(place) });
             }
+            let (before, _) = self.search(place.first_child, place.degree, token)?;
+            return Ok(if before == place.degree {
+                Bound::After(place)
+            } else {
+                Bound::Before(self.place(place.first_child + before)?)
+            });
+        }
+        Ok(if place.ends_key() {
+            Bound::At(place.node)
+        } else {
+            Bound::Before(place)
+        })
+    }
+
+    /// The node that a key number belongs to, with its first key; the tokens of its sequence are appended.
+    pub(crate) fn node_of_key(&self, key: Key, tokens: &mut Vec<Token>) -> Result<(u64, Key)> {
+        if key >= self.keys {
+            return Err(damaged("there is no key of this number"));
+        }
+        let mut place = self.root;
+        loop {
+            self.tails.append(place.tail..place.tail + place.tail_left, tokens)?;
+            // The last child whose first key is not above.
             let (mut low, mut high) = (place.first_child, place.first_child + place.degree);
+            let mut found = None;
             while low < high {
                 let middle = low + (high - low) / 2;
-                if self.labels.get(middle)? < token {
+                let child = self.place(middle)?;
+                let mut first = child;
+                while !first.terminal {
+                    first = self.place(first.first_child)?;
+                }
+                if self.first_key(first.node)? <= key {
+                    found = Some(child);
                     low = middle + 1;
                 } else {
                     high = middle;
                 }
             }
-            if low == place.first_child + place.degree {
-                return Ok((below.end, false));
-            }
-            return Ok((self.ranks_below(&self.place(low)?)?.start, false));
-        }
-        Ok((self.ranks_below(&place)?.start, place.ends_key()))
-    }
-
-    /// The place of the node where key number `rank` ends; its tokens are appended.
-    pub(crate) fn key_of_rank(&self, rank: u64, tokens: &mut Vec<Token>) -> Result<Place> {
-        if rank >= self.ranks.len() {
-            return Err(damaged("there is no key of this number"));
-        }
-        let mut place = self.root_place()?;
-        loop {
-            self.tails.append(place.tail..place.tail + place.tail_left, tokens)?;
-            if place.terminal && self.rank(place.node)? == rank {
-                return Ok(place);
-            }
-            // The last child whose first key is not above.
-            let (mut low, mut high) = (place.first_child, place.first_child + place.degree);
-            while high.saturating_sub(low) > 1 {
-                let middle = low + (high - low) / 2;
-                let mut first = self.place(middle)?;
-                while !first.terminal {
-                    first = self.place(first.first_child)?;
+            match found {
+                Some(child) => {
+                    tokens.push(self.label(&self.nodes, child.node).ok_or_else(outside)?);
+                    place = child;
                 }
-                if self.rank(first.node)? <= rank {
-                    low = middle;
-                } else {
-                    high = middle;
+                None if place.terminal => {
+                    let first = self.first_key(place.node)?;
+                    return match first <= key {
+                        true => Ok((place.node, first)),
+                        false => Err(damaged("a key's number leads nowhere")),
+                    };
                 }
+                None => return Err(damaged("a key's number leads nowhere")),
             }
-            if low >= high {
-                return Err(damaged("a key's number leads nowhere"));
-            }
-            tokens.push(self.labels.get(low)?);
-            place = self.place(low)?;
         }
     }
 
@@ -589,7 +584,7 @@ impl Trie {
                 .checked_sub(1)
                 .ok_or_else(|| damaged("the trie runs in a circle"))?;
             prefix.truncate(length);
-            prefix.push(self.labels.get(node)?);
+            prefix.push(self.label(&self.nodes, node).ok_or_else(outside)?);
             let place = self.place(node)?;
             self.tails.append(place.tail..place.tail + place.tail_left, prefix)?;
             if place.terminal && visit(prefix, node)?.is_break() {
@@ -615,27 +610,18 @@ impl Trie {
 
 impl PrefixIndex for Trie {
     fn len(&self) -> u64 {
-        self.ranks.len()
+        self.keys
     }
 
     fn root(&self) -> Handle {
-        // The root of a damaged file is a place without any choice; the damage is reported where it is asked.
-        let place = self.root_place().unwrap_or(Place {
-            node: 0,
-            tail: 0,
-            tail_left: 0,
-            first_child: 0,
-            degree: 0,
-            terminal: false,
-        });
-        Handle(place.pack(), 0)
+        Handle(self.root.pack(), 0)
     }
 
     fn allowed(&self, at: Handle, allowed: &mut Allowed) -> Result<()> {
         let place = self.checked(at.0)?;
         allowed.tokens.clear();
         allowed.terminal = match place.ends_key() {
-            true => Some(self.rank(place.node)?),
+            true => Some(self.first_key(place.node)?),
             false => None,
         };
         self.continuations(&place, &mut allowed.tokens)
@@ -646,17 +632,64 @@ impl PrefixIndex for Trie {
         Ok(next.map(|place| Handle(place.pack(), 0)))
     }
 
+    fn find(&self, prefix: &[Token]) -> Result<Option<Handle>> {
+        let mut place = self.root;
+        for &token in prefix {
+            match self.advance(&place, token)? {
+                Some(next) => place = next,
+                None => return Ok(None),
+            }
+        }
+        Ok(Some(Handle(place.pack(), 0)))
+    }
+
     fn count(&self, at: Handle) -> Result<u64> {
-        let ranks = self.ranks_below(&self.checked(at.0)?)?;
-        Ok(ranks.end - ranks.start)
+        let place = self.checked(at.0)?;
+        if self.keys == 0 {
+            return Ok(0);
+        }
+        let outermost = self.outermost(&place)?;
+        let (first, last) = (self.first_key(outermost.start)?, self.first_key(outermost.end)?);
+        last.checked_sub(first)
+            .map(|between| between + 1)
+            .ok_or_else(|| damaged("the keys below a node are out of order"))
     }
 
     fn completions(&self, at: Handle, visit: &mut dyn FnMut(&[Token], Key) -> ControlFlow<()>) -> Result<()> {
         let place = self.checked(at.0)?;
         let mut tokens = Vec::new();
         self.visit(&place, &mut tokens, &mut |tokens, node| {
-            Ok(visit(tokens, self.rank(node)?))
+            Ok(visit(tokens, self.first_key(node)?))
         })
         .map(drop)
     }
+}
+
+/// The sum of the lengths before number `bit` of 64, a long one counting as its slot; none where there are not 64.
+#[inline]
+fn sum_before(lengths: &[u8], bit: u32) -> Option<u64> {
+    const LOW: u64 = 0x00ff_00ff_00ff_00ff;
+    const ONES: u64 = 0x0001_0001_0001_0001;
+    const TOP: u64 = 0x8080_8080_8080_8080;
+    let lengths: &[u8; BLOCK_NODES] = lengths.try_into().ok()?;
+    let (mut sums, mut long) = (0, 0);
+    let (words, _) = lengths.as_chunks::<8>();
+    for (index, &bytes) in words.iter().enumerate() {
+        let left = (bit as usize).saturating_sub(8 * index);
+        let kept = if left >= 8 { !0 } else { (1 << (8 * left)) - 1 };
+        let word = u64::from_le_bytes(bytes) & kept;
+        sums += (word & LOW) + (word >> 8 & LOW);
+        // The bytes that are 255: adding one to the low bits carries into the highest, which must be set too.
+        long += ((word & !TOP) + (!TOP / 127) & word & TOP).count_ones();
+    }
+    let sum = sums.wrapping_mul(ONES) >> 48;
+    Some(sum - u64::from(long) * (u64::from(LONG) - SLOT as u64))
+}
+
+/// A number of `width` bits at bit `at`.
+#[inline]
+fn bits(bytes: &[u8], at: u64, width: u32) -> Option<u64> {
+    let byte = usize::try_from(at / 8).ok()?;
+    // Widths are at most 40: with the seven bits before, a word holds them.
+    Some(word(bytes, byte)? >> (at % 8) & ((1 << width) - 1))
 }

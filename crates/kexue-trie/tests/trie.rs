@@ -6,9 +6,9 @@ use std::collections::BTreeSet;
 use std::io::Cursor;
 use std::ops::ControlFlow;
 
-fn built(keys: &BTreeSet<Vec<Token>>) -> Vec<u8> {
-    let mut builder = TrieBuilder::new();
-    keys.iter().for_each(|key| builder.push(key));
+fn built(keys: &BTreeSet<Vec<Token>>, share_tails: bool) -> Vec<u8> {
+    let mut builder = TrieBuilder::new().share_tails(share_tails);
+    keys.iter().for_each(|key| builder.push(key).unwrap());
     let mut out = ContainerWriter::new(Cursor::new(Vec::new())).unwrap();
     builder.write("titles.", &mut out).unwrap();
     out.finish().unwrap().into_inner()
@@ -25,8 +25,8 @@ fn keys() -> impl Strategy<Value = BTreeSet<Vec<Token>>> {
 
 proptest! {
     #[test]
-    fn is_equal_to_the_set(keys in keys()) {
-        let trie = open(built(&keys)).unwrap();
+    fn is_equal_to_the_set(keys in keys(), share_tails: bool) {
+        let trie = open(built(&keys, share_tails)).unwrap();
         let list: Vec<&Vec<Token>> = keys.iter().collect();
         prop_assert_eq!(trie.len(), list.len() as u64);
         let mut prefixes: BTreeSet<Vec<Token>> = [Vec::new()].into();
@@ -60,8 +60,8 @@ proptest! {
     }
 
     #[test]
-    fn damage_is_survived(keys in keys(), flips in proptest::collection::vec((any::<usize>(), any::<u8>()), 1..30)) {
-        let mut bytes = built(&keys);
+    fn damage_is_survived(keys in keys(), share_tails: bool, flips in proptest::collection::vec((any::<usize>(), any::<u8>()), 1..30)) {
+        let mut bytes = built(&keys, share_tails);
         let body = bytes.len() - 64;
         for (at, byte) in flips {
             bytes[64 + at % body] = byte;
