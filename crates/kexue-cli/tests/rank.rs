@@ -174,6 +174,11 @@ fn a_wrong_command_line_is_exit_code_2_and_bad_input_3() {
         &["flips", "t.csv", "--level", "2"],
         &["show", "t.csv", "--merge", "nothing"],
         &["show", "t.csv", "--lower-as", "sideways"],
+        &["show", "t.csv", "--weight", "A=-1"],
+        &["show", "t.csv", "--delimiter", "ab"],
+        &["flips", "t.csv", "--resamples", "0"],
+        &["vote", "t.csv", "--rule", "veto"],
+        &["tell", "t.csv"],
     ] {
         let (code, out, errors) = kexue(folder.path(), arguments);
         assert_eq!((code, out.as_str()), (2, ""), "{arguments:?}: {errors}");
@@ -236,4 +241,27 @@ fn standard_input_is_a_file() {
         "{}",
         String::from_utf8_lossy(&output.stderr)
     );
+}
+
+#[test]
+fn the_page_shows_what_the_command_prints() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+    let page = fs::read_to_string(root.join("docs/rank.md")).unwrap();
+    let tables = root.join("crates/kexue-rank/tests/tables");
+    let mut commands = 0;
+    for block in page
+        .split("```console\n$ kexue rank ")
+        .skip(1)
+        .map(|rest| rest.split("```").next().unwrap())
+    {
+        let (command, shown) = block.split_once('\n').unwrap();
+        let (_, out, errors) = kexue(&tables, &command.split_whitespace().collect::<Vec<_>>());
+        let printed = out + &errors;
+        match shown.strip_suffix("…\n") {
+            Some(start) => assert!(printed.starts_with(start), "{command}:\n{printed}"),
+            None => assert_eq!(printed, shown, "{command}"),
+        }
+        commands += 1;
+    }
+    assert_eq!(commands, 7);
 }

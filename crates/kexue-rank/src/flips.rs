@@ -284,13 +284,8 @@ fn ranges(bottom: &[usize], swaps: &[Swap]) -> Vec<RankRange> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::scores::from_rows as scores;
     use proptest::prelude::*;
-
-    fn scores(rows: &[Vec<f64>]) -> Scores {
-        let systems = (0..rows.len()).map(|i| format!("S{i}")).collect();
-        let tasks = (0..rows[0].len()).map(|i| format!("T{i}")).collect();
-        Scores::new(systems, tasks, rows.concat()).unwrap()
-    }
 
     #[test]
     fn one_flip_between_the_arithmetic_and_the_harmonic_mean() {

@@ -464,17 +464,7 @@ fn clean(text: &str) -> Cleaned {
                 // A superscript on a number is a footnote: `93.4^{\dagger}`.
                 footnotes += 1;
                 if chars.peek() == Some(&'{') {
-                    let mut depth = 0;
-                    for inner in chars.by_ref() {
-                        match inner {
-                            '{' => depth += 1,
-                            '}' => depth -= 1,
-                            _ => {}
-                        }
-                        if depth == 0 {
-                            break;
-                        }
-                    }
+                    skip_group(&mut chars);
                 } else {
                     chars.next();
                 }
@@ -516,6 +506,21 @@ fn clean(text: &str) -> Cleaned {
     Cleaned { text, footnotes }
 }
 
+/// Skips `{…}`, at whose opening brace the text is.
+fn skip_group(chars: &mut std::iter::Peekable<std::str::Chars<'_>>) {
+    let mut depth = 0;
+    for inner in chars {
+        match inner {
+            '{' => depth += 1,
+            '}' => depth -= 1,
+            _ => {}
+        }
+        if depth == 0 {
+            return;
+        }
+    }
+}
+
 fn skip_argument(chars: &mut std::iter::Peekable<std::str::Chars<'_>>) {
     if chars.peek() == Some(&'[') {
         for inner in chars.by_ref() {
@@ -525,17 +530,7 @@ fn skip_argument(chars: &mut std::iter::Peekable<std::str::Chars<'_>>) {
         }
     }
     if chars.peek() == Some(&'{') {
-        let mut depth = 0;
-        for inner in chars.by_ref() {
-            match inner {
-                '{' => depth += 1,
-                '}' => depth -= 1,
-                _ => {}
-            }
-            if depth == 0 {
-                break;
-            }
-        }
+        skip_group(chars);
     }
 }
 

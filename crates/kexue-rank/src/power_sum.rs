@@ -89,50 +89,36 @@ fn exp_of_negative(x: f64) -> f64 {
     let rounded = x * std::f64::consts::LOG2_E + ROUND;
     let whole = rounded - ROUND;
     let rest = (x - whole * LN2_HIGH) - whole * LN2_LOW;
-    let mut sum = 1.0 / 6_227_020_800.0;
-    for inverse in [
-        1.0 / 479_001_600.0,
-        1.0 / 39_916_800.0,
-        1.0 / 3_628_800.0,
-        1.0 / 362_880.0,
-        1.0 / 40_320.0,
-        1.0 / 5_040.0,
-        1.0 / 720.0,
-        1.0 / 120.0,
-        1.0 / 24.0,
-        1.0 / 6.0,
-        0.5,
-        1.0,
-        1.0,
-    ] {
-        sum = sum * rest + inverse;
-    }
+    let sum = polynomial::<14>(&INVERSE_FACTORIALS[2..], rest);
     f64::from_bits(sum.to_bits().wrapping_add(rounded.to_bits() << 52))
 }
 
 /// `exp(x) − 1` for |x| ≤ 1/2.
 #[inline(always)]
 fn exp_m1_small(x: f64) -> f64 {
-    let mut sum = 1.0 / 1_307_674_368_000.0;
-    for inverse in [
-        1.0 / 87_178_291_200.0,
-        1.0 / 6_227_020_800.0,
-        1.0 / 479_001_600.0,
-        1.0 / 39_916_800.0,
-        1.0 / 3_628_800.0,
-        1.0 / 362_880.0,
-        1.0 / 40_320.0,
-        1.0 / 5_040.0,
-        1.0 / 720.0,
-        1.0 / 120.0,
-        1.0 / 24.0,
-        1.0 / 6.0,
-        0.5,
-        1.0,
-    ] {
-        sum = sum * x + inverse;
+    polynomial::<15>(&INVERSE_FACTORIALS[..15], x) * x
+}
+
+/// 1/15!, 1/14!, …, 1/0!
+const INVERSE_FACTORIALS: [f64; 16] = {
+    let mut inverse = [1.0; 16];
+    let (mut index, mut factorial) = (15, 1.0);
+    while index > 0 {
+        index -= 1;
+        factorial *= (15 - index) as f64;
+        inverse[index] = 1.0 / factorial;
     }
-    sum * x
+    inverse
+};
+
+/// The polynomial with so many coefficients, the highest first.
+#[inline(always)]
+fn polynomial<const COUNT: usize>(coefficients: &[f64], x: f64) -> f64 {
+    let mut sum = coefficients[0];
+    for coefficient in &coefficients[1..COUNT] {
+        sum = sum * x + coefficient;
+    }
+    sum
 }
 
 #[cfg(test)]

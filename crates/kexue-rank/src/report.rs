@@ -225,7 +225,12 @@ fn grid_text(out: &mut String, grid: &Grid, colour: bool) {
                 }
             }
         }
-        out.push_str(if last { "\n" } else { "  " });
+        if last {
+            out.truncate(out.trim_end_matches(' ').len());
+            out.push('\n');
+        } else {
+            out.push_str("  ");
+        }
     };
     for (column, (name, _)) in grid.columns.iter().enumerate() {
         pad(out, name, Tone::Dim, column);

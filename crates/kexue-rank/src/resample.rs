@@ -331,13 +331,8 @@ fn inversions(values: &mut [f64], buffer: &mut [f64]) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::scores::from_rows as scores;
     use proptest::prelude::*;
-
-    fn scores(rows: &[Vec<f64>]) -> Scores {
-        let systems = (0..rows.len()).map(|i| format!("S{i}")).collect();
-        let tasks = (0..rows[0].len()).map(|i| format!("T{i}")).collect();
-        Scores::new(systems, tasks, rows.concat()).unwrap()
-    }
 
     #[test]
     fn a_system_that_is_best_everywhere_is_always_first() {

@@ -736,6 +736,14 @@ impl Scores {
     }
 }
 
+/// Scores of systems `S0`, `S1`, … on tasks `T0`, `T1`, …
+#[cfg(test)]
+pub(crate) fn from_rows(rows: &[Vec<f64>]) -> Scores {
+    let systems = (0..rows.len()).map(|i| format!("S{i}")).collect();
+    let tasks = (0..rows[0].len()).map(|i| format!("T{i}")).collect();
+    Scores::new(systems, tasks, rows.concat()).unwrap()
+}
+
 /// Averages that differ by less than rounding are equal.
 pub(crate) fn tied(a: f64, b: f64) -> bool {
     let difference = (a - b).abs();
