@@ -5,7 +5,7 @@ use crate::search_flags::SearchFlags;
 use anyhow::Result;
 use clap::Args;
 use kexue_kg::KnowledgeGraph;
-use kexue_qa::{Answer, AskOptions, Trained, ask, embedded};
+use kexue_qa::{Answer, AskOptions, Trained, ask, check_vocabulary, embedded};
 use std::fmt::Write as _;
 use std::io::{BufRead, IsTerminal, Write};
 use std::path::PathBuf;
@@ -50,7 +50,7 @@ pub fn run(args: &AskArgs) -> Result<ExitCode> {
     let (graph, trained) = match (&args.kg, &args.model) {
         (Some(kg), Some(model)) => {
             let (graph, trained) = (KnowledgeGraph::open(kg)?, Trained::open(model)?);
-            trained.check(&graph)?;
+            check_vocabulary(&trained, &graph)?;
             (graph, trained)
         }
         _ => embedded()?,

@@ -2,6 +2,7 @@
 
 mod ask;
 mod kg;
+mod mlm;
 mod model_flags;
 mod output;
 mod qa;
@@ -32,6 +33,8 @@ enum Command {
     Ask(ask::AskArgs),
     /// Knowledge graphs: build an index of facts, and look into it.
     Kg(kg::Command),
+    /// Masked language models: train them, and measure accuracy and attention entropy by length.
+    Mlm(mlm::MlmArgs),
     /// Question answering: train, evaluate and use models that answer from a graph.
     Qa(qa::QaArgs),
     /// Leaderboards: means over equal columns, rank flips, votes, and a check of claimed averages.
@@ -44,6 +47,7 @@ fn main() -> ExitCode {
     let result = match Cli::parse().command {
         Command::Ask(args) => ask::run(&args),
         Command::Kg(command) => kg::run(command),
+        Command::Mlm(args) => mlm::run(args),
         Command::Qa(args) => qa::run(args),
         Command::Rank(args) => rank::run(args),
         Command::Vocab(args) => vocab::run(&args),

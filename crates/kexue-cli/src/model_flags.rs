@@ -1,12 +1,18 @@
 //! Flags of every command that makes a model.
 
+use crate::output::Usage;
+use anyhow::Result;
 use clap::Args;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use kexue_nn::{
-    AttentionScale, BranchScaling, Head, Initializer, InitializerPreset, NormKind, NormPlacement, Parametrization,
-    StdMeans, TransformerConfig,
+    AttentionScale, BranchScaling, Head, Initializer, InitializerPreset, Model, NormKind, NormPlacement,
+    Parametrization, StdMeans, TransformerConfig,
 };
+use kexue_text::Vocabulary;
+use kexue_train::{Run, RunConfig, TrainError, generator};
 use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+use std::path::Path;
 
 /// A parser of values that are written in configurations by these names.
 pub fn named<T>(names: &'static [&'static str]) -> impl TypedValueParser<Value = T>
@@ -94,6 +100,42 @@ impl ModelFlags {
         };
         initialise(&mut config, &self.init);
         config
+    }
+}
+
+/// A model to be trained: fresh, or with the weights that another run has under the same names.
+pub fn fresh_model(
+    config: &TransformerConfig,
+    seed: u64,
+    start: Option<&Path>,
+    vocabulary: &Vocabulary,
+) -> Result<Model> {
+    let mut model = Model::new(config.clone(), &mut generator(seed, 0, 0)).map_err(|error| Usage(error.to_string()))?;
+    eprintln!("a model of {} parameters", model.values().len());
+    if let Some(folder) = start {
+        let run = Run::<AnyConfig>::open(folder)?;
+        let problem = |problem: &str| TrainError::file(folder, problem);
+        if !run.vocabulary.same_tokens(vocabulary) {
+            return Err(problem("has another vocabulary; train both with the same vocab.txt").into());
+        }
+        let (taken, left) = model.copy_matching(&run.model);
+        if taken == 0 {
+            return Err(problem("has no weights of this shape; give the same --d-model, --layers and --heads").into());
+        }
+        eprintln!("{taken} of them from {}, {left} fresh", folder.display());
+    }
+    Ok(model)
+}
+
+/// What any run's configuration says of its model.
+#[derive(Serialize, Deserialize)]
+struct AnyConfig {
+    model: TransformerConfig,
+}
+
+impl RunConfig for AnyConfig {
+    fn model(&self) -> &TransformerConfig {
+        &self.model
     }
 }
 

@@ -1,18 +1,18 @@
 //! `kexue qa`: train, evaluate and use models that answer from a graph.
 
-use crate::model_flags::{ModelFlags, named};
-use crate::output::{Interrupt, Usage, print_json};
+use crate::model_flags::{ModelFlags, fresh_model, named};
+use crate::output::{Interrupt, print_json};
 use crate::search_flags::SearchFlags;
 use crate::training_flags::TrainingFlags;
 use anyhow::Result;
 use clap::{Args, Subcommand};
 use kexue_kg::KnowledgeGraph;
-use kexue_nn::{Head, Model};
+use kexue_nn::Head;
 use kexue_qa::{
     Case, LookAhead, LossOver, MentionUse, QaSettings, QaTask, Question, RunConfig, Scores, SearchOptions, Trained,
-    evaluate, expand, read_questions, read_templates, search, tie,
+    check_vocabulary, evaluate, expand, read_questions, read_templates, search, tie,
 };
-use kexue_train::{generator, train, write_by_rename};
+use kexue_train::{prepare, train, write_by_rename};
 use serde_json::json;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -56,6 +56,9 @@ struct TrainArgs {
     /// Validation questions decoded at each validation, evenly spread.
     #[arg(long, default_value_t = 500)]
     validate_on: usize,
+    /// Start from the weights of another run, such as one of `kexue mlm train`, with the same vocabulary and shape.
+    #[arg(long)]
+    start: Option<PathBuf>,
     #[command(flatten)]
     model: ModelFlags,
     #[command(flatten)]
@@ -104,6 +107,7 @@ impl TrainArgs {
                 .map(|path| path.display().to_string())
                 .collect(),
             hold_out: self.hold_out,
+            start: self.start.as_ref().map(|folder| folder.display().to_string()),
             model: self.model.config(vocab_size, Head::None),
             train: self.training.settings(),
             qa: QaSettings {
@@ -171,28 +175,14 @@ fn run_train(args: &TrainArgs) -> Result<ExitCode> {
     config.train.validate()?;
     let validation = Case::prepare(&graph, spread(validation, args.validate_on))?;
     let task = QaTask::new(&graph, config.qa.clone(), examples, validation, config.search.clone())?;
-    let model = Model::new(config.model.clone(), &mut generator(config.train.seed, 0, 0))
-        .map_err(|error| Usage(error.to_string()))?;
-    eprintln!("a model of {} parameters", model.values().len());
+    let model = fresh_model(
+        &config.model,
+        config.train.seed,
+        args.start.as_deref(),
+        graph.vocabulary(),
+    )?;
 
-    let description = config.to_toml()?;
-    std::fs::create_dir_all(&args.out).map_err(|source| kexue_qa::Error::Io {
-        path: args.out.clone(),
-        source,
-    })?;
-    // A run that stands there is resumed only if it is the same; train() checks that before anything is overwritten.
-    let existing = args.out.join("config.toml");
-    if let Ok(text) = std::fs::read_to_string(&existing)
-        && text != description
-    {
-        return Err(kexue_qa::Error::File {
-            path: existing,
-            problem: "the folder holds a run with other settings; use another --out, or delete the folder".to_owned(),
-        }
-        .into());
-    }
-    write_by_rename(&existing, description.as_bytes())?;
-    write_by_rename(&args.out.join("vocab.txt"), graph.vocabulary().to_text().as_bytes())?;
+    let description = prepare(&args.out, &config, graph.vocabulary())?;
     let interrupt = Interrupt::install();
     let outcome = train(&task, model, &config.train, &args.out, &description, interrupt.flag())?;
     if outcome.interrupted {
@@ -234,7 +224,7 @@ struct EvalArgs {
 fn open(kg: &Path, model: &Path) -> Result<(KnowledgeGraph, Trained)> {
     let graph = KnowledgeGraph::open(kg)?;
     let trained = Trained::open(model)?;
-    trained.check(&graph)?;
+    check_vocabulary(&trained, &graph)?;
     Ok((graph, trained))
 }
 

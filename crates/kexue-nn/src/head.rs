@@ -45,8 +45,22 @@ impl Model {
         logits
     }
 
-    /// The summed cross-entropy of some predictions and how many are right, given the hidden states `[tokens, d_model]`. Adds the loss's
-    /// derivative with respect to the hidden states to `d_hidden`, and that of the parameters to `gradient`.
+    /// The summed cross-entropy of some predictions and how many are right, given the hidden states `[tokens, d_model]`.
+    ///
+    /// # Panics
+    /// When a row or a token is out of range.
+    pub fn prediction_score(&self, hidden: &[f32], predictions: &[Prediction], tape: &mut HeadTape) -> (f64, usize) {
+        let (mut loss, mut right) = (0.0, 0);
+        for predictions in predictions.chunks(ROWS) {
+            let (more, right_here) = self.predict(hidden, predictions, tape);
+            loss += more;
+            right += right_here;
+        }
+        (loss, right)
+    }
+
+    /// As [`Model::prediction_score`]; adds the loss's derivative with respect to the hidden states to `d_hidden`, and that of the
+    /// parameters to `gradient`.
     ///
     /// # Panics
     /// When a row or a token is out of range.
@@ -58,24 +72,31 @@ impl Model {
         d_hidden: &mut [f32],
         gradient: &mut [f32],
     ) -> (f64, usize) {
-        let (d, vocabulary) = (self.config().d_model, self.config().vocab_size);
+        let d = self.config().d_model;
         let (mut loss, mut right) = (0.0, 0);
         for predictions in predictions.chunks(ROWS) {
-            let rows = predictions.len();
-            self.gather(hidden, predictions.iter().map(|prediction| prediction.row), tape);
-            self.logits_of(rows, tape);
-            let logits = &mut tape.logits[..rows * vocabulary];
-            for (row, prediction) in logits.chunks_exact_mut(vocabulary).zip(predictions) {
-                let target = prediction.token as usize;
-                right += usize::from(row.iter().all(|&logit| logit <= row[target]));
-                softmax(row);
-                loss -= f64::from(row[target].max(1e-37)).ln();
-                row[target] -= 1.0;
-            }
-            self.logits_backward(rows, tape, gradient);
+            let (more, right_here) = self.predict(hidden, predictions, tape);
+            loss += more;
+            right += right_here;
+            self.logits_backward(predictions.len(), tape, gradient);
             for (prediction, d_state) in predictions.iter().zip(tape.d_states.chunks_exact(d)) {
                 add(&mut d_hidden[prediction.row * d..][..d], d_state);
             }
+        }
+        (loss, right)
+    }
+
+    /// The loss of at most [`ROWS`] predictions; leaves its derivative in the place of the logits.
+    fn predict(&self, hidden: &[f32], predictions: &[Prediction], tape: &mut HeadTape) -> (f64, usize) {
+        self.gather(hidden, predictions.iter().map(|prediction| prediction.row), tape);
+        let logits = self.logits_of(predictions.len(), tape);
+        let (mut loss, mut right) = (0.0, 0);
+        for (row, prediction) in logits.chunks_exact_mut(self.config().vocab_size).zip(predictions) {
+            let target = prediction.token as usize;
+            right += usize::from(row.iter().all(|&logit| logit <= row[target]));
+            softmax(row);
+            loss -= f64::from(row[target].max(1e-37)).ln();
+            row[target] -= 1.0;
         }
         (loss, right)
     }

@@ -1,6 +1,6 @@
 //! A Transformer: its configuration and its parameters.
 
-use crate::{ConfigError, Layout, TransformerConfig};
+use crate::{AttentionScale, ConfigError, Layout, TransformerConfig};
 use rand::Rng;
 use std::ops::Range;
 
@@ -55,6 +55,30 @@ impl Model {
     /// All parameters, to be changed.
     pub fn values_mut(&mut self) -> &mut [f32] {
         &mut self.values
+    }
+
+    /// Takes over the parameters that `other` has under the same name and in the same shape; returns how many numbers were taken, and how
+    /// many were not.
+    pub fn copy_matching(&mut self, other: &Self) -> (usize, usize) {
+        let mut taken = 0;
+        for slot in self.layout.slots() {
+            let theirs = other.layout.slots().iter().find(|theirs| theirs.name == slot.name);
+            if let Some(theirs) = theirs.filter(|theirs| theirs.shape == slot.shape) {
+                self.values[slot.range.clone()].copy_from_slice(&other.values[theirs.range.clone()]);
+                taken += slot.range.len();
+            }
+        }
+        (taken, self.values.len() - taken)
+    }
+
+    /// The same parameters under another attention scale, for inference.
+    ///
+    /// # Errors
+    /// When the scale cannot stand.
+    pub fn with_attention_scale(mut self, scale: AttentionScale) -> Result<Self, ConfigError> {
+        self.config.attention_scale = scale;
+        self.config.validate()?;
+        Ok(self)
     }
 
     pub(crate) fn at(&self, range: &Range<usize>) -> &[f32] {

@@ -3,7 +3,7 @@
 //! The graph is built from `data/default/triples.tsv`, the model trained on questions out of `data/default/templates.tsv`; `docs/qa.md` has
 //! the commands.
 
-use crate::{Result, Trained};
+use crate::{Result, Trained, check_vocabulary};
 use kexue_kg::KnowledgeGraph;
 use std::path::Path;
 
@@ -19,6 +19,6 @@ pub fn embedded() -> Result<(KnowledgeGraph, Trained)> {
         include_bytes!("../data/default/model/model.safetensors"),
         Path::new("(embedded)"),
     )?;
-    trained.check(&graph)?;
+    check_vocabulary(&trained, &graph)?;
     Ok((graph, trained))
 }

@@ -33,7 +33,7 @@ pub use evaluate::{Case, Scores, evaluate, f1, score};
 pub use lcs::{LcsState, QuestionLcs, lcs_of_texts};
 pub use prompt::MAX_QUESTION_TOKENS;
 pub use questions::{Gold, Question, read_questions};
-pub use run::{RunConfig, Trained};
+pub use run::{RunConfig, Trained, check_vocabulary};
 pub use search::{ExplainedChoice, Found, LookAhead, MentionUse, SearchOptions, SearchResult, search};
 pub use task::{LossOver, QaSettings, QaTask};
 pub use templates::{expand, read_templates};

@@ -78,6 +78,11 @@ impl Vocabulary {
         &self.characters
     }
 
+    /// Whether both give every text the same tokens.
+    pub fn same_tokens(&self, other: &Self) -> bool {
+        self.fold_case == other.fold_case && self.characters == other.characters
+    }
+
     fn token_of(&self, character: char) -> Option<Token> {
         match self.basic.get(character as usize) {
             Some(&token) => (token != 0).then_some(token),

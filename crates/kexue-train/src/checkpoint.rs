@@ -61,7 +61,7 @@ pub(crate) fn load(path: &Path, run: u64, vectors: Vec<&mut Vec<f32>>) -> Result
             });
         }
     };
-    let problem = |problem: &str| TrainError::Checkpoint {
+    let problem = |problem: &str| TrainError::File {
         path: path.to_path_buf(),
         problem: problem.to_owned(),
     };

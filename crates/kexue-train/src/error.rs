@@ -14,9 +14,9 @@ pub enum TrainError {
         /// What the system said.
         source: std::io::Error,
     },
-    /// A checkpoint that does not belong to this run, or is damaged.
+    /// A file of the run that does not belong to it, or is damaged.
     #[error("{path}: {problem}")]
-    Checkpoint {
+    File {
         /// The file.
         path: PathBuf,
         /// What is wrong, and what to do.
@@ -49,7 +49,16 @@ impl TrainError {
         Self::Task(error.into())
     }
 
-    pub(crate) fn io(path: impl Into<PathBuf>) -> impl FnOnce(std::io::Error) -> Self {
+    /// What is wrong with a file, and what to do.
+    pub fn file(path: impl Into<PathBuf>, problem: impl ToString) -> Self {
+        Self::File {
+            path: path.into(),
+            problem: problem.to_string(),
+        }
+    }
+
+    /// A file that cannot be read or written.
+    pub fn io(path: impl Into<PathBuf>) -> impl FnOnce(std::io::Error) -> Self {
         let path = path.into();
         move |source| Self::Io { path, source }
     }

@@ -11,6 +11,7 @@ mod metrics;
 mod order;
 mod page;
 mod report;
+mod run;
 mod settings;
 mod train;
 
@@ -20,5 +21,6 @@ pub use metrics::Record;
 pub use order::{Order, generator};
 pub use page::{Chart, Page, Series};
 pub use report::write_report;
+pub use run::{Run, RunConfig, prepare};
 pub use settings::TrainSettings;
 pub use train::{Loss, Outcome, Scratch, Task, train};

@@ -4,7 +4,7 @@ use crate::checkpoint::{self, Progress, fingerprint};
 use crate::metrics::{self, Record};
 use crate::{Order, TrainError, TrainSettings, generator, write_by_rename, write_report};
 use indicatif::{ProgressBar, ProgressStyle};
-use kexue_nn::{Model, PackedBatch, Precision, Tape};
+use kexue_nn::{HeadTape, Model, PackedBatch, Precision, Tape};
 use kexue_optim::{Adam, Chain, ClipGlobalNorm, LearningRate, MovingAverage, Schedule, WeightDecay};
 use rand_chacha::ChaCha8Rng;
 use rayon::prelude::*;
@@ -35,6 +35,8 @@ pub struct Scratch {
     pub gradient: Vec<f32>,
     /// Memory for the derivative with respect to the hidden states.
     pub d_hidden: Vec<f32>,
+    /// Memory of the head.
+    pub head: HeadTape,
 }
 
 /// Something to train.

@@ -1,0 +1,458 @@
+//! `kexue mlm`: masked language models, and what they know at other lengths than they were trained at.
+
+use crate::model_flags::{ModelFlags, fresh_model, named};
+use crate::output::{Interrupt, Usage, print_json};
+use crate::training_flags::TrainingFlags;
+use anyhow::Result;
+use clap::{Args, Subcommand};
+use kexue_kg::open_text;
+use kexue_lm::{LengthScore, MlmConfig, MlmSettings, MlmTask, TrainedMlm, evaluate};
+use kexue_nn::{AttentionScale, Head};
+use kexue_text::{Corpus, Masking, TextEncoder, Vocabulary, VocabularyBuilder};
+use kexue_train::{Chart, Page, Series, TrainError, prepare, train};
+use serde_json::json;
+use std::io::BufRead;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+/// Train masked language models, and measure them by length.
+#[derive(Args)]
+pub struct MlmArgs {
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+#[derive(Subcommand)]
+enum Verb {
+    /// Train a model on texts, or resume a training that was interrupted.
+    Train(Box<TrainArgs>),
+    /// Accuracy and attention entropy at several lengths; models of one attention scale are seeds of one row.
+    Eval(EvalArgs),
+}
+
+#[derive(Args)]
+struct TrainArgs {
+    /// Text files, `.gz` and `.zst` too; a line `== name ==` starts a document.
+    #[arg(long, required = true, num_args = 1..)]
+    texts: Vec<PathBuf>,
+    /// The folder of the run; a run that stands there is resumed.
+    #[arg(long)]
+    out: PathBuf,
+    /// The vocabulary, as `kexue vocab` writes it; without it the characters of the texts are counted.
+    #[arg(long)]
+    vocab: Option<PathBuf>,
+    /// The most characters of a counted vocabulary; the others are spelt in bytes.
+    #[arg(long, default_value_t = 8000)]
+    max_characters: usize,
+    /// Tokens of a sequence.
+    #[arg(long, default_value_t = 128)]
+    length: usize,
+    /// Share of the tokens that are to be predicted.
+    #[arg(long, default_value_t = 0.15)]
+    mask_rate: f64,
+    /// Predict the tokens of a word together.
+    #[arg(long, default_value_t = true, action = clap::ArgAction::Set)]
+    whole_words: bool,
+    /// Keep one document in so many out of the training.
+    #[arg(long, default_value_t = 20)]
+    hold_out: usize,
+    /// Held-out tokens read at each validation.
+    #[arg(long, default_value_t = 20_000)]
+    validate_on: usize,
+    /// What stands between the last hidden state and the tied softmax.
+    #[arg(long, value_parser = named::<Head>(&["none", "bias", "dense-norm"]), default_value = "dense-norm")]
+    head: Head,
+    /// Start from the weights of another run with the same vocabulary and shape.
+    #[arg(long)]
+    start: Option<PathBuf>,
+    #[command(flatten)]
+    model: ModelFlags,
+    #[command(flatten)]
+    training: TrainingFlags,
+}
+
+#[derive(Args)]
+struct EvalArgs {
+    /// Folders of runs.
+    #[arg(long, required = true, num_args = 1..)]
+    model: Vec<PathBuf>,
+    /// Text files; of those that the models were trained on, only the held-out documents are read.
+    #[arg(long, required = true, num_args = 1..)]
+    texts: Vec<PathBuf>,
+    /// Lengths to measure, in tokens.
+    #[arg(long, value_delimiter = ',', default_value = "64,128,256,512,1024")]
+    lengths: Vec<usize>,
+    /// Tokens to read at each length.
+    #[arg(long, default_value_t = 200_000)]
+    tokens: usize,
+    /// Read the texts whole, not only one document in so many as training did.
+    #[arg(long)]
+    all_documents: bool,
+    /// Write a page with the curves here.
+    #[arg(long)]
+    report: Option<PathBuf>,
+    /// Print JSON.
+    #[arg(long)]
+    json: bool,
+}
+
+/// Runs the command.
+pub fn run(args: MlmArgs) -> Result<ExitCode> {
+    match args.verb {
+        Verb::Train(args) => run_train(&args),
+        Verb::Eval(args) => run_eval(&args),
+    }
+}
+
+fn read_corpus(paths: &[PathBuf], encoder: &dyn TextEncoder) -> Result<Corpus> {
+    let mut corpus = Corpus::default();
+    for path in paths {
+        let problem = |error| TrainError::file(path, format!("cannot be read: {error}; the text must be UTF-8"));
+        corpus.read(open_text(path)?, encoder).map_err(problem)?;
+    }
+    Ok(corpus)
+}
+
+fn vocabulary(args: &TrainArgs) -> Result<Vocabulary> {
+    if let Some(path) = &args.vocab {
+        let text = std::fs::read_to_string(path).map_err(TrainError::io(path))?;
+        return Ok(Vocabulary::from_text(&text).map_err(|error| TrainError::file(path, error))?);
+    }
+    let mut builder = VocabularyBuilder::new().max_characters(args.max_characters);
+    for path in &args.texts {
+        for (number, line) in open_text(path)?.lines().enumerate() {
+            let problem = |error| {
+                let text = format!("line {} cannot be read: {error}; the text must be UTF-8", number + 1);
+                TrainError::file(path, text)
+            };
+            builder.count(&line.map_err(problem)?);
+        }
+    }
+    Ok(builder.build())
+}
+
+fn run_train(args: &TrainArgs) -> Result<ExitCode> {
+    let settings = MlmSettings {
+        length: args.length,
+        masking: Masking {
+            rate: args.mask_rate,
+            whole_words: args.whole_words,
+            ..Masking::default()
+        },
+        hold_out: args.hold_out,
+        validate_on: args.validate_on,
+    };
+    settings.validate()?;
+    let vocabulary = vocabulary(args)?;
+    let config = MlmConfig {
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        texts: args.texts.iter().map(|path| path.display().to_string()).collect(),
+        start: args.start.as_ref().map(|folder| folder.display().to_string()),
+        model: args.model.config(vocabulary.len(), args.head),
+        train: args.training.settings(),
+        mlm: settings.clone(),
+    };
+    config.train.validate()?;
+    let (training, held_out) = read_corpus(&args.texts, &vocabulary)?.hold_out(args.hold_out);
+    eprintln!(
+        "{} tokens in {} documents to train on, {} in {} held out; {} kinds of tokens",
+        training.len(),
+        training.documents(),
+        held_out.len(),
+        held_out.documents(),
+        vocabulary.len()
+    );
+    let task = MlmTask::new(settings, vocabulary.special_tokens(), &training, &held_out)?;
+    let model = fresh_model(&config.model, config.train.seed, args.start.as_deref(), &vocabulary)?;
+    let description = prepare(&args.out, &config, &vocabulary)?;
+    let interrupt = Interrupt::install();
+    let outcome = train(&task, model, &config.train, &args.out, &description, interrupt.flag())?;
+    if outcome.interrupted {
+        eprintln!(
+            "interrupted after {} steps and saved; the same command goes on from there",
+            outcome.steps
+        );
+        return Ok(ExitCode::from(130));
+    }
+    println!(
+        "best accuracy {:.2} % at step {} of {}; {}",
+        outcome.best.0,
+        outcome.best.1,
+        outcome.steps,
+        args.out.join("report.html").display()
+    );
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Runs of one kind at every length.
+struct Row {
+    name: String,
+    /// Seed and scores by length.
+    runs: Vec<(u64, Vec<LengthScore>)>,
+}
+
+impl Row {
+    /// Mean and standard error over the runs, at each length; no error of a single run.
+    fn statistics(&self, value: impl Fn(&LengthScore) -> f64) -> Vec<(f64, f64)> {
+        let lengths = self.runs.first().map_or(0, |(_, scores)| scores.len());
+        let at = |index: usize| self.runs.iter().map(|(_, scores)| value(&scores[index])).collect();
+        (0..lengths).map(|index| mean_and_error(at(index))).collect()
+    }
+}
+
+fn mean_and_error(values: Vec<f64>) -> (f64, f64) {
+    let count = values.len() as f64;
+    let mean = values.iter().sum::<f64>() / count;
+    let squares: f64 = values.iter().map(|value| (value - mean).powi(2)).sum();
+    (mean, (squares / (count - 1.0) / count).sqrt())
+}
+
+fn with_error((mean, error): (f64, f64)) -> String {
+    if error.is_finite() {
+        format!("{mean:.2} ± {error:.2}")
+    } else {
+        format!("{mean:.2}")
+    }
+}
+
+fn name_of(scale: AttentionScale) -> String {
+    match scale {
+        AttentionScale::Ordinary => "ordinary".to_owned(),
+        AttentionScale::EntropyInvariant { base } => format!("entropy-invariant, base {base}"),
+        AttentionScale::EntropyInvariantKappa { kappa } => format!("entropy-invariant, κ = {kappa}"),
+        AttentionScale::InferenceClip { trained_length } => format!("ordinary, clip {trained_length} at inference"),
+        AttentionScale::Fixed { factor } => format!("fixed to {factor}"),
+    }
+}
+
+fn run_eval(args: &EvalArgs) -> Result<ExitCode> {
+    let longest = args.lengths.iter().copied().max().unwrap_or(0);
+    if args.lengths.iter().any(|&length| length < 3) {
+        return Err(Usage("--lengths must be 3 or more: [CLS], a token, [SEP]".to_owned()).into());
+    }
+    let mut rows: Vec<Row> = Vec::new();
+    for folder in &args.model {
+        let run = TrainedMlm::open(folder)?;
+        let (settings, seed) = (&run.config.mlm, run.config.train.seed);
+        let hold_out = if args.all_documents { 1 } else { settings.hold_out };
+        let held_out = read_corpus(&args.texts, &run.vocabulary)?.hold_out(hold_out).1;
+        let stretches = held_out.stretches(longest - 2, args.tokens.div_ceil(longest));
+        if stretches.is_empty() {
+            let problem = format!("{} held-out documents, none of {longest} tokens", held_out.documents());
+            return Err(Usage(format!(
+                "{problem}: give longer texts, shorter --lengths, or --all-documents"
+            ))
+            .into());
+        }
+        let special = run.vocabulary.special_tokens();
+        let trained = run.config.model.attention_scale;
+        let mut scales = vec![trained];
+        if trained == AttentionScale::Ordinary {
+            scales.push(AttentionScale::InferenceClip {
+                trained_length: settings.length,
+            });
+        }
+        for scale in scales {
+            let problem = |error| TrainError::file(folder.join("config.toml"), error);
+            let model = run.model.clone().with_attention_scale(scale).map_err(problem)?;
+            let scores = args
+                .lengths
+                .iter()
+                .map(|&length| evaluate(&model, &stretches, length, &settings.masking, &special, 0))
+                .collect();
+            let name = name_of(scale);
+            match rows.iter_mut().find(|row| row.name == name) {
+                Some(row) => row.runs.push((seed, scores)),
+                None => rows.push(Row {
+                    name,
+                    runs: vec![(seed, scores)],
+                }),
+            }
+        }
+        eprintln!("{}: {} sequences of {longest}", folder.display(), stretches.len());
+    }
+    if args.json {
+        print_json(&as_json(&rows))?;
+    } else {
+        print!("{}", text_tables(&args.lengths, &rows));
+    }
+    if let Some(path) = &args.report {
+        write_report(path, &args.lengths, &rows)?;
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn accuracy(score: &LengthScore) -> f64 {
+    100.0 * score.accuracy
+}
+
+fn as_json(rows: &[Row]) -> serde_json::Value {
+    let score = |score: &LengthScore| {
+        json!({
+            "length": score.length,
+            "accuracy": accuracy(score),
+            "loss": score.loss,
+            "predictions": score.predictions,
+            "entropy": score.mean_entropy(),
+            "entropy_by_layer_and_head": score.entropy,
+        })
+    };
+    let run = |(seed, scores): &(u64, Vec<LengthScore>)| json!({"seed": seed, "lengths": scores.iter().map(score).collect::<Vec<_>>()});
+    let row = |row: &Row| json!({"attention_scale": row.name, "runs": row.runs.iter().map(run).collect::<Vec<_>>()});
+    rows.iter().map(row).collect()
+}
+
+/// Accuracy, entropy, and the differences of the rows to the first, paired by seed; each a title and rows of cells.
+fn tables(rows: &[Row]) -> Vec<(&'static str, Vec<Vec<String>>)> {
+    let cells = |value: fn(&LengthScore) -> f64| {
+        let line = |row: &Row| {
+            let name = format!("{} ({} runs)", row.name, row.runs.len());
+            std::iter::once(name)
+                .chain(row.statistics(value).into_iter().map(with_error))
+                .collect()
+        };
+        rows.iter().map(line).collect::<Vec<Vec<String>>>()
+    };
+    let mut tables = vec![
+        ("accuracy, %", cells(accuracy)),
+        ("attention entropy, nats", cells(LengthScore::mean_entropy)),
+    ];
+    if let [first, others @ ..] = rows
+        && !others.is_empty()
+    {
+        let paired = |row: &Row| -> Option<Vec<String>> {
+            let pairs: Vec<_> = row
+                .runs
+                .iter()
+                .filter_map(|(seed, scores)| {
+                    let base = first.runs.iter().find(|(other, _)| other == seed)?;
+                    Some((scores, &base.1))
+                })
+                .collect();
+            let lengths = pairs.first()?.0.len();
+            let difference = |index: usize| {
+                pairs
+                    .iter()
+                    .map(|(scores, base)| accuracy(&scores[index]) - accuracy(&base[index]))
+                    .collect()
+            };
+            let name = format!("{} ({} pairs)", row.name, pairs.len());
+            let differences = (0..lengths).map(|index| with_error(mean_and_error(difference(index))));
+            Some(std::iter::once(name).chain(differences).collect())
+        };
+        let differences: Vec<_> = others.iter().filter_map(paired).collect();
+        if !differences.is_empty() {
+            tables.push(("accuracy less that of the first row, paired by seed", differences));
+        }
+    }
+    tables
+}
+
+fn text_tables(lengths: &[usize], rows: &[Row]) -> String {
+    let mut text = String::new();
+    for (title, rows) in tables(rows) {
+        let width = rows
+            .iter()
+            .map(|row| row[0].chars().count())
+            .chain([title.chars().count()])
+            .max()
+            .unwrap_or(0);
+        let mut line = |name: &str, cells: &mut dyn Iterator<Item = String>| {
+            text.push_str(name);
+            text.extend(std::iter::repeat_n(' ', width - name.chars().count()));
+            cells.for_each(|cell| text.push_str(&format!(" {cell:>14}")));
+            text.push('\n');
+        };
+        line(title, &mut lengths.iter().map(ToString::to_string));
+        for row in &rows {
+            line(&row[0], &mut row[1..].iter().cloned());
+        }
+        text.push('\n');
+    }
+    text.pop();
+    text
+}
+
+fn write_report(path: &Path, lengths: &[usize], rows: &[Row]) -> Result<()> {
+    let chart = |title: &str, caption: &str, value: fn(&LengthScore) -> f64| Chart {
+        title: title.to_owned(),
+        x: "tokens of a sequence".to_owned(),
+        log_x: true,
+        caption: caption.to_owned(),
+        series: rows
+            .iter()
+            .map(|row| {
+                let statistics = row.statistics(value);
+                Series {
+                    name: row.name.clone(),
+                    points: lengths
+                        .iter()
+                        .zip(&statistics)
+                        .map(|(&length, &(mean, _))| (length as f64, mean))
+                        .collect(),
+                    errors: statistics
+                        .iter()
+                        .map(|&(_, error)| if error.is_finite() { error } else { 0.0 })
+                        .collect(),
+                }
+            })
+            .collect(),
+        ..Chart::default()
+    };
+    let mut page = Page::new("Masked language models by length");
+    page.charts(&[
+        chart(
+            "accuracy, %",
+            "Masked tokens predicted rightly, in held-out documents; bars are standard errors over seeds.",
+            accuracy,
+        ),
+        chart(
+            "attention entropy, nats",
+            "Mean entropy of the attention rows, over all layers and heads.",
+            LengthScore::mean_entropy,
+        ),
+    ]);
+    let names: Vec<String> = lengths.iter().map(ToString::to_string).collect();
+    for (title, rows) in tables(rows) {
+        page.heading(title);
+        let head: Vec<&str> = std::iter::once("").chain(names.iter().map(String::as_str)).collect();
+        page.table(&head, &rows);
+    }
+    page.heading("Entropy by layer");
+    page.charts(&layers(lengths, rows));
+    page.write(path)?;
+    Ok(())
+}
+
+/// For each row a chart with a line for each layer.
+fn layers(lengths: &[usize], rows: &[Row]) -> Vec<Chart> {
+    let layer_mean = |score: &LengthScore, layer: usize| {
+        let heads = &score.entropy[layer];
+        heads.iter().sum::<f64>() / heads.len().max(1) as f64
+    };
+    rows.iter()
+        .map(|row| {
+            let count = row.runs.first().and_then(|(_, scores)| scores.first());
+            let series = (0..count.map_or(0, |score| score.entropy.len())).map(|layer| {
+                let means = row.statistics(|score| layer_mean(score, layer));
+                Series {
+                    name: format!("layer {}", layer + 1),
+                    points: lengths
+                        .iter()
+                        .zip(means)
+                        .map(|(&length, (mean, _))| (length as f64, mean))
+                        .collect(),
+                    errors: Vec::new(),
+                }
+            });
+            Chart {
+                title: row.name.clone(),
+                x: "tokens of a sequence".to_owned(),
+                y: "nats".to_owned(),
+                log_x: true,
+                series: series.collect(),
+                ..Chart::default()
+            }
+        })
+        .collect()
+}

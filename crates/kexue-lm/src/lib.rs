@@ -1,0 +1,14 @@
+//! Masked language models: training on long documents, and what they know at lengths that they were not trained at.
+//!
+//! - [`MlmTask`]: training, by [`kexue_train::train`], with masks drawn anew at every step
+//! - [`evaluate`]: accuracy and attention entropy at a length, on the same text for every length (article 8823)
+//! - [`TrainedMlm`]: a model on disk
+#![forbid(unsafe_code)]
+
+mod evaluate;
+mod run;
+mod task;
+
+pub use evaluate::{LengthScore, evaluate};
+pub use run::{MlmConfig, TrainedMlm};
+pub use task::{MlmSettings, MlmTask};

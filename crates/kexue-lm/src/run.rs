@@ -1,0 +1,34 @@
+//! What a run of masked-language-model training is made of.
+
+use crate::MlmSettings;
+use kexue_nn::TransformerConfig;
+use kexue_train::{Run, TrainSettings};
+use serde::{Deserialize, Serialize};
+
+/// Everything that makes a run what it is.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct MlmConfig {
+    /// The version of Kexue that wrote it.
+    pub version: String,
+    /// Names of the text files.
+    pub texts: Vec<String>,
+    /// The folder of the run whose weights it started from.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub start: Option<String>,
+    /// The model.
+    pub model: TransformerConfig,
+    /// The training.
+    pub train: TrainSettings,
+    /// Sequences and masks.
+    pub mlm: MlmSettings,
+}
+
+impl kexue_train::RunConfig for MlmConfig {
+    fn model(&self) -> &TransformerConfig {
+        &self.model
+    }
+}
+
+/// A trained model with its vocabulary.
+pub type TrainedMlm = Run<MlmConfig>;
