@@ -38,7 +38,7 @@ impl NormPlacement {
     }
 
     /// Whether the sum of stream and branch is normalised.
-    pub(crate) fn after(self) -> bool {
+    pub fn after(self) -> bool {
         matches!(self, Self::Post) || self.is_deep_norm()
     }
 
@@ -267,7 +267,7 @@ impl TransformerConfig {
     }
 
     /// What the layers multiply a stored matrix by.
-    pub(crate) fn weight_factor(&self, slot: &Slot) -> f32 {
+    pub fn weight_factor(&self, slot: &Slot) -> f32 {
         match (self.parametrization, &slot.shape[..]) {
             (Parametrization::Ntk, &[_, fan_in]) if slot.role != Role::Embedding => self.linear_factor(fan_in),
             _ => 1.0,

@@ -55,6 +55,8 @@ pub struct Trace {
     pub streams: Vec<Vec<f32>>,
     /// What each branch added, before the stream is normalised: `[2·layers][tokens · d_model]`.
     pub branches: Vec<Vec<f32>>,
+    /// After a backward pass, the gradient with respect to each of `streams`, as they are.
+    pub gradients: Vec<Vec<f32>>,
 }
 
 /// What the forward pass keeps for the backward pass, and the memory of both; reused from batch to batch.
@@ -285,6 +287,7 @@ impl Model {
         let mut trace = tape.trace.as_mut();
         if let Some(trace) = &mut trace {
             trace.branches.clear();
+            trace.gradients.clear();
             trace.streams = vec![hidden.to_vec()];
         }
         let mut record = |stream: &[f32], branch: &[f32]| {
@@ -337,6 +340,13 @@ impl Model {
         if let Some(norm) = layout.outer_norm.as_ref().filter(|_| config.norm_placement.before()) {
             self.norm_backward_in_place(d_hidden, scratch, gradient, &tape.outer_norm, norm);
         }
+        let mut trace = tape.trace.as_mut();
+        let mut record = |gradient: &[f32]| {
+            if let Some(trace) = &mut trace {
+                trace.gradients.push(gradient.to_vec());
+            }
+        };
+        record(d_hidden);
         for (block, at) in tape.blocks.iter_mut().zip(&layout.blocks).rev() {
             self.leave_backward(d_hidden, d_branch, scratch, &block.ffn, &at.ffn, gradient);
             let d_up = &mut wide[..rows * config.d_ffn];
@@ -353,6 +363,7 @@ impl Model {
             let input = &block.ffn.input[..rows * d];
             linear_backward(d_input, two(gradient, &at.up), d_up, input, self.linear(&at.up), rows);
             self.enter_backward(d_hidden, d_input, &block.ffn, &at.ffn, gradient);
+            record(d_hidden);
 
             self.leave_backward(d_hidden, d_branch, scratch, &block.attention, &at.attention, gradient);
             let context = &block.context[..rows * d];
@@ -387,6 +398,10 @@ impl Model {
                 rows,
             );
             self.enter_backward(d_hidden, d_input, &block.attention, &at.attention, gradient);
+            record(d_hidden);
+        }
+        if let Some(trace) = &mut tape.trace {
+            trace.gradients.reverse();
         }
         Dropout::new(config.dropout).backward(d_hidden, &tape.embedding_kept);
         if let Some(norm) = layout.outer_norm.as_ref().filter(|_| config.norm_placement.after()) {
@@ -542,6 +557,30 @@ mod tests {
         for (value, u) in values.iter_mut().zip(direction) {
             *value += step * u;
         }
+    }
+
+    #[test]
+    fn the_trace_holds_the_gradients_of_the_stream() {
+        // Without dropout the stream before the first branch is the embedding, so its gradient, summed by token, is the embedding's.
+        let model = small(|config| {
+            config.norm_placement = NormPlacement::Pre;
+            config.dropout = 0.0;
+        });
+        let (batch, mut tape) = (batch(), Tape::tracing());
+        model.forward(&batch, &mut tape, None);
+        let mut d_hidden: Vec<f32> = (0..tape.hidden().len()).map(|i| weight(i) as f32).collect();
+        let mut gradient = vec![0.0; model.layout().len()];
+        model.backward(&batch, &mut tape, &mut d_hidden, &mut gradient);
+        let trace = tape.trace().unwrap();
+        assert_eq!(trace.gradients.len(), trace.streams.len());
+        let mut by_token = vec![0.0; 20 * 16];
+        for (&token, row) in batch.tokens().iter().zip(trace.gradients[0].chunks(16)) {
+            add(&mut by_token[token as usize * 16..][..16], row);
+        }
+        assert_eq!(by_token, gradient[model.layout().embedding.clone()]);
+        // The last stream only passes the last norm; a sum over features is what a norm's backward leaves at 0.
+        let last = trace.gradients.last().unwrap();
+        assert!(last.chunks(16).all(|row| row.iter().sum::<f32>().abs() < 1e-4));
     }
 
     #[test]

@@ -10,6 +10,7 @@ mod chain;
 mod clip;
 mod decay;
 mod schedule;
+mod trust_ratio;
 
 pub use adam::{Adam, AdamConfig};
 pub use average::MovingAverage;
@@ -17,6 +18,7 @@ pub use chain::{Chain, Transformation};
 pub use clip::ClipGlobalNorm;
 pub use decay::WeightDecay;
 pub use schedule::{Decay, LearningRate, Schedule};
+pub use trust_ratio::TrustRatio;
 
 /// Elements that one thread works on at a time: large enough to be worth it, small enough to stay in a cache.
 const CHUNK: usize = 1 << 16;

@@ -1,0 +1,40 @@
+//! LAMB's layer-wise learning rates.
+
+use crate::Transformation;
+use crate::clip::norm;
+use std::ops::Range;
+
+/// Scales the update of each parameter to the norm of that parameter (You et al., arXiv 1904.00962); after [`Adam`](crate::Adam) and
+/// [`WeightDecay`](crate::WeightDecay) in the chain, it is LAMB's. Parameters and updates that are 0 pass unchanged.
+#[derive(Clone, Debug)]
+pub struct TrustRatio {
+    /// The parameters, one range each.
+    pub ranges: Vec<Range<usize>>,
+}
+
+impl Transformation for TrustRatio {
+    fn apply(&mut self, update: &mut [f32], parameters: &[f32], _: u64) {
+        for range in &self.ranges {
+            let update = &mut update[range.clone()];
+            let ratio = norm(&parameters[range.clone()]) / norm(update);
+            if ratio > 0.0 && ratio.is_finite() {
+                update.iter_mut().for_each(|u| *u *= ratio as f32);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn updates_are_as_large_as_their_parameters() {
+        let mut update = [3.0, 4.0, 0.0, 7.0];
+        let mut ratio = TrustRatio {
+            ranges: vec![0..2, 2..3, 3..4],
+        };
+        ratio.apply(&mut update, &[0.0, 10.0, 5.0, 0.0], 0);
+        assert_eq!(update, [6.0, 8.0, 0.0, 7.0]);
+    }
+}
