@@ -1,14 +1,14 @@
 //! Elias–Fano coding of rising numbers: `2 + log2(largest / count)` bits each, any one read in a step.
 //!
 //! P. Elias, "Efficient storage and retrieval by content and address of static files", J. ACM 21 (1974); R. Fano, 1971. Each value is cut in
-//! low bits, kept as they are, and high bits, kept as unary gaps; the position of every 64th one bit is kept beside them.
+//! low bits, kept as they are, and high bits, kept as unary gaps; the position of every 128th one bit is kept beside them.
 
 use crate::bytes::{Bytes, word};
 use crate::varint::{read_varint, write_varint};
 use crate::{Error, Result};
 
 /// One bits between two sampled positions.
-const SAMPLE: u64 = 64;
+const SAMPLE: u64 = 128;
 const HEADER: usize = 24;
 
 /// Collects rising numbers; [`finish`](EliasFanoBuilder::finish) codes them.
@@ -219,9 +219,11 @@ impl EliasFano {
             return None;
         }
         let bytes = self.bytes.as_slice();
+        // Read first: it does not have to wait for the rest.
+        let low = self.low(bytes, index)?;
         let (bits, number) = self.select(bytes, index)?;
         let high = (number * 64 + u64::from(bits.trailing_zeros())).checked_sub(index)?;
-        Some(high.checked_shl(self.low_width)? | self.low(bytes, index)?)
+        Some(high.checked_shl(self.low_width)? | low)
     }
 
     /// Numbers `index` and `index + 1`, as a range.
@@ -239,6 +241,7 @@ impl EliasFano {
             return None;
         }
         let bytes = self.bytes.as_slice();
+        let (first_low, second_low) = (self.low(bytes, index)?, self.low(bytes, index + 1)?);
         let (mut bits, mut number) = self.select(bytes, index)?;
         let first = (number * 64 + u64::from(bits.trailing_zeros())).checked_sub(index)?;
         bits &= bits.wrapping_sub(1);
@@ -247,8 +250,8 @@ impl EliasFano {
             bits = word(bytes, self.high + usize::try_from(number.checked_mul(8)?).ok()?)?;
         }
         let second = (number * 64 + u64::from(bits.trailing_zeros())).checked_sub(index + 1)?;
-        let start = first.checked_shl(self.low_width)? | self.low(bytes, index)?;
-        let end = second.checked_shl(self.low_width)? | self.low(bytes, index + 1)?;
+        let start = first.checked_shl(self.low_width)? | first_low;
+        let end = second.checked_shl(self.low_width)? | second_low;
         (start <= end).then_some(start..end)
     }
 

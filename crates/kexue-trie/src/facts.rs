@@ -278,11 +278,13 @@ struct Below {
 
 impl Below {
     fn pack(self) -> Handle {
+        // Behind the last separator the row is not asked any more.
+        let row = if self.part == 3 { 0 } else { self.row };
         Handle(
             [
-                self.part | self.depth << 2 | self.node << 24,
+                self.part | self.depth << 3 | self.node << 24,
                 u64::from(self.first) << 32 | u64::from(self.last),
-                self.row,
+                row,
             ],
             0,
         )
@@ -291,7 +293,7 @@ impl Below {
     fn unpack(words: [u64; 3]) -> Self {
         Self {
             part: words[0] & 3,
-            depth: words[0] >> 2 & ((1 << 22) - 1),
+            depth: words[0] >> 3 & ((1 << 21) - 1),
             node: words[0] >> 24,
             first: (words[1] >> 32) as u32,
             last: words[1] as u32,
@@ -300,9 +302,50 @@ impl Below {
     }
 }
 
+/// A place below a subject with one fact left: what follows stands in a dictionary, and the row is not read again.
+#[derive(Clone, Copy, Debug)]
+struct Single {
+    /// 1 or 2.
+    part: u64,
+    node: u64,
+    fact: u32,
+    /// In part 1, the number of the fact's part 2.
+    second: u32,
+    /// Where the codes of what is left of the part stand, and how many bytes they take.
+    at: u64,
+    left: u64,
+}
+
+const SINGLE: u64 = 4;
+
+impl Single {
+    fn pack(self) -> Handle {
+        Handle(
+            [
+                self.part | SINGLE | self.node << 24,
+                u64::from(self.fact) << 32 | u64::from(self.second),
+                self.at << 24 | self.left,
+            ],
+            0,
+        )
+    }
+
+    fn unpack(words: [u64; 3]) -> Self {
+        Self {
+            part: words[0] & 3,
+            node: words[0] >> 24,
+            fact: (words[1] >> 32) as u32,
+            second: words[1] as u32,
+            at: words[2] >> 24,
+            left: words[2] & ((1 << 24) - 1),
+        }
+    }
+}
+
 enum Position {
     Trie(Place),
     Below(Below),
+    Single(Single),
 }
 
 /// The third word of a handle whose subject's row has not been read; no place of the trie has it.
@@ -376,6 +419,13 @@ impl FactIndex {
         }
         if at.0[0] & 3 == 0 {
             return self.subjects.checked(at.0).map(Position::Trie);
+        }
+        if at.0[0] & SINGLE != 0 {
+            let single = Single::unpack(at.0);
+            return match (1..=2).contains(&single.part) && single.node < self.subjects.nodes() {
+                true => Ok(Position::Single(single)),
+                false => Err(Error::ForeignHandle),
+            };
         }
         let below = Below::unpack(at.0);
         if below.first >= below.last || below.row > self.rows().len() as u64 || below.node >= self.subjects.nodes() {
@@ -510,9 +560,23 @@ impl FactIndex {
         }
     }
 
+    /// The first token of a fact's part, where it is at hand: that of a frequent relation.
+    #[inline]
+    fn first_token(&self, pair: Pair, part: u64) -> Option<Token> {
+        let is_relation = (part == 1) == (self.order == Order::SubjectRelationSense);
+        is_relation
+            .then(|| self.relations.first(Self::number(pair, part)))
+            .flatten()
+    }
+
     /// The token at `depth` of a fact's part, the separator at its end.
     #[inline]
     fn token(&self, pair: Pair, part: u64, depth: u64) -> Result<Token> {
+        if depth == 0
+            && let Some(first) = self.first_token(pair, part)
+        {
+            return Ok(first);
+        }
         let (dictionary, mut range) = self.part(pair, part)?;
         if !dictionary.skip(&mut range, depth)? {
             return Err(damaged("a row's facts are out of order"));
@@ -529,39 +593,116 @@ impl FactIndex {
         if part == 1 { pair.0 } else { pair.1 }
     }
 
-    /// Calls `visit` with each token that may follow and the range of facts behind it, ascending.
+    /// Appends each token that may follow, ascending.
     #[inline]
-    fn branches(&self, below: &Below, mut visit: impl FnMut(Token, Range<u32>) -> bool) -> Result<()> {
+    fn branches(&self, below: &Below, tokens: &mut Vec<Token>) -> Result<()> {
         with_pairs(|pairs| {
             self.facts(below.row, below.last, pairs)?;
-            let mut current: Option<(Token, u32)> = None;
             let mut previous = None;
-            for (index, &pair) in pairs.iter().enumerate().skip(below.first as usize) {
+            for &pair in pairs.iter().skip(below.first as usize) {
                 let number = Self::number(pair, below.part);
-                if previous == Some(number) {
-                    continue;
-                }
-                previous = Some(number);
-                let token = self.token(pair, below.part, below.depth)?;
-                match current {
-                    Some((running, _)) if running == token => {}
-                    Some((running, start)) => {
-                        if running > token {
-                            return Err(damaged("a row's facts are out of order"));
-                        }
-                        if !visit(running, start..index as u32) {
-                            return Ok(());
-                        }
-                        current = Some((token, index as u32));
-                    }
-                    None => current = Some((token, index as u32)),
+                if previous != Some(number) {
+                    previous = Some(number);
+                    tokens.push(self.token(pair, below.part, below.depth)?);
                 }
             }
-            if let Some((token, start)) = current {
-                visit(token, start..below.last);
+            if !tokens.is_sorted() {
+                return Err(damaged("a row's facts are out of order"));
             }
+            tokens.dedup();
             Ok(())
         })
+    }
+
+    /// The handle of a place whose subject's facts are these.
+    fn settle(&self, below: Below, pairs: &[Pair]) -> Result<Handle> {
+        if below.last - below.first != 1 || below.part == 3 {
+            return Ok(below.pack());
+        }
+        let pair = *pairs
+            .get(below.first as usize)
+            .ok_or_else(|| damaged("a subject's row of facts is cut off"))?;
+        let (dictionary, mut range) = self.part(pair, below.part)?;
+        dictionary.skip(&mut range, below.depth)?;
+        let second = if below.part == 1 { pair.1 } else { 0 };
+        Ok(self.single(below.part, below.node, below.first, second, range)?.pack())
+    }
+
+    fn single(&self, part: u64, node: u64, fact: u32, second: u32, range: Range<u64>) -> Result<Single> {
+        let left = range.end.saturating_sub(range.start);
+        if left >> 24 != 0 || range.start >> 39 != 0 {
+            return Err(damaged("a sequence of tokens is too long"));
+        }
+        Ok(Single {
+            part,
+            node,
+            fact,
+            second,
+            at: range.start,
+            left,
+        })
+    }
+
+    /// The dictionary that a part of the keys is in.
+    #[inline]
+    fn dictionary(&self, part: u64) -> &Codes {
+        match (part == 1) == (self.order == Order::SubjectRelationSense) {
+            true => &self.relations.codes,
+            false => &self.senses.codes,
+        }
+    }
+
+    /// The place after one more token where one fact is left.
+    fn step_single(&self, single: Single, token: Token) -> Result<Option<Handle>> {
+        if single.left > 0 {
+            let mut at = single.at;
+            if self.dictionary(single.part).next(&mut at)? != token {
+                return Ok(None);
+            }
+            let left = (single.at + single.left)
+                .checked_sub(at)
+                .ok_or_else(|| damaged("a sequence of tokens is cut off"))?;
+            return Ok(Some(Single { at, left, ..single }.pack()));
+        }
+        if token != self.separator {
+            return Ok(None);
+        }
+        if single.part == 1 {
+            let (_, range) = self.part((0, single.second), 2)?;
+            return Ok(Some(self.single(2, single.node, single.fact, 0, range)?.pack()));
+        }
+        let end = single.fact.checked_add(1).ok_or(Error::ForeignHandle)?;
+        Ok(Some(
+            Below {
+                part: 3,
+                depth: 0,
+                node: single.node,
+                first: single.fact,
+                last: end,
+                row: 0,
+            }
+            .pack(),
+        ))
+    }
+
+    /// Visits the one fact that is left.
+    fn visit_single(
+        &self,
+        single: Single,
+        tokens: &mut Vec<Token>,
+        visit: &mut dyn FnMut(&[Token], Key) -> ControlFlow<()>,
+    ) -> Result<()> {
+        let key = self.subjects.first_key(single.node)? + u64::from(single.fact);
+        self.dictionary(single.part)
+            .append(single.at..single.at + single.left, tokens)?;
+        tokens.push(self.separator);
+        if single.part == 1 {
+            let (dictionary, range) = self.part((0, single.second), 2)?;
+            dictionary.append(range, tokens)?;
+            tokens.push(self.separator);
+        }
+        let _ = visit(tokens, key);
+        Ok(())
     }
 
     /// The facts of `below` whose current part goes on with `tokens`, and ends there where it is `closed`.
@@ -593,6 +734,13 @@ impl FactIndex {
 
     #[inline]
     fn fits(&self, pair: Pair, below: &Below, tokens: &[Token], closed: bool) -> Result<bool> {
+        if below.depth == 0
+            && let Some(token) = tokens.first()
+            && let Some(first) = self.first_token(pair, below.part)
+            && first != *token
+        {
+            return Ok(false);
+        }
         let (dictionary, mut range) = self.part(pair, below.part)?;
         if !dictionary.skip(&mut range, below.depth)? {
             return Err(damaged("a row's facts are out of order"));
@@ -650,7 +798,7 @@ impl FactIndex {
                 }
                 rest = end.map_or(&[], |end| &rest[end + 1..]);
             }
-            Ok(Some(below.pack()))
+            self.settle(below, pairs).map(Some)
         })
     }
 
@@ -733,6 +881,9 @@ impl FactIndex {
         visit: &mut dyn FnMut(&[Token], Key) -> ControlFlow<()>,
     ) -> Result<ControlFlow<()>> {
         let base = self.subjects.first_key(below.node)?;
+        if below.part == 3 {
+            return Ok(visit(tokens, base + u64::from(below.first)));
+        }
         let length = tokens.len();
         let flow = with_pairs(|pairs| {
             self.facts(below.row, below.last, pairs)?;
@@ -748,13 +899,11 @@ impl FactIndex {
                     tokens.push(self.separator);
                     second = tokens.len();
                 }
-                if below.part <= 2 {
-                    tokens.truncate(second);
-                    let (dictionary, mut range) = self.part(pair, 2)?;
-                    dictionary.skip(&mut range, if below.part == 2 { below.depth } else { 0 })?;
-                    dictionary.append(range, tokens)?;
-                    tokens.push(self.separator);
-                }
+                tokens.truncate(second);
+                let (dictionary, mut range) = self.part(pair, 2)?;
+                dictionary.skip(&mut range, if below.part == 2 { below.depth } else { 0 })?;
+                dictionary.append(range, tokens)?;
+                tokens.push(self.separator);
                 if visit(tokens, base + index as u64).is_break() {
                     return Ok(ControlFlow::Break(()));
                 }
@@ -789,10 +938,14 @@ impl PrefixIndex for FactIndex {
                 allowed.terminal = Some(self.subjects.first_key(below.node)? + u64::from(below.first));
                 Ok(())
             }
-            Position::Below(below) => self.branches(&below, |token, _| {
-                allowed.tokens.push(token);
-                true
-            }),
+            Position::Below(below) => self.branches(&below, &mut allowed.tokens),
+            Position::Single(single) => {
+                allowed.tokens.push(match single.left {
+                    0 => self.separator,
+                    _ => self.dictionary(single.part).next(&mut { single.at })?,
+                });
+                Ok(())
+            }
         }
     }
 
@@ -815,9 +968,12 @@ impl PrefixIndex for FactIndex {
                 self.facts(below.row, below.last, pairs)?;
                 let closed = token == self.separator;
                 let tokens = if closed { &[][..] } else { &[token] };
-                let next = self.narrow(pairs, &below, tokens, closed)?;
-                Ok(next.map(Below::pack))
+                match self.narrow(pairs, &below, tokens, closed)? {
+                    Some(next) => self.settle(next, pairs).map(Some),
+                    None => Ok(None),
+                }
             }),
+            Position::Single(single) => self.step_single(single, token),
         }
     }
 
@@ -851,6 +1007,7 @@ impl PrefixIndex for FactIndex {
                 Ok(keys.end - keys.start)
             }
             Position::Below(below) => Ok(u64::from(below.last - below.first)),
+            Position::Single(_) => Ok(1),
         }
     }
 
@@ -858,6 +1015,7 @@ impl PrefixIndex for FactIndex {
         let mut tokens = Vec::new();
         match self.position(at)? {
             Position::Below(below) => self.visit_below(&below, &mut tokens, visit).map(drop),
+            Position::Single(single) => self.visit_single(single, &mut tokens, visit),
             Position::Trie(_) if self.subjects.is_empty() => Ok(()),
             Position::Trie(place) => self
                 .subjects

@@ -17,7 +17,9 @@ pub enum Error {
     #[error("the index is damaged: {0}; build it again")]
     Damaged(String),
     /// The file was written by another version of the program.
-    #[error("the index has version {found} of the format, and this program reads version {expected}; build it again from its triples")]
+    #[error(
+        "the index has version {found} of the format, and this program reads version {expected}; build it again from its triples"
+    )]
     Version {
         /// The file's version.
         found: u32,

@@ -60,7 +60,11 @@ impl Spool {
             file.seek(SeekFrom::Start(0))?;
         }
         Ok(SpoolReader {
-            bytes: if left > 0 { Vec::new() } else { std::mem::take(&mut self.memory) },
+            bytes: if left > 0 {
+                Vec::new()
+            } else {
+                std::mem::take(&mut self.memory)
+            },
             at: 0,
             left,
             spool: self,

@@ -6,7 +6,7 @@
 //!       | b c             the token (b - frequent) << 8 | c, where b is below 255
 //!       | 255 t t t t     the token t
 //! ends  = where the codes of each sequence end, in bytes from the first code, a 0 before them:
-//!         Elias–Fano, or where they are asked for often an array of u32
+//!         Elias–Fano, or where they are asked for often eight bytes of ones and an array of numbers of three bytes
 //! ```
 
 use crate::bytes::{Bytes, word};
@@ -16,7 +16,10 @@ use crate::{Error, Result, Token};
 use std::collections::HashMap;
 use std::io::{Seek, Write};
 use std::ops::Range;
+use std::sync::{Arc, OnceLock};
 
+/// Bytes of a number in an array of ends.
+const DIRECT: usize = 3;
 /// The byte before a token that is written out.
 const WHOLE: u8 = 255;
 
@@ -139,9 +142,13 @@ impl TextsBuilder {
             start = end;
         }
         let name = format!("{prefix}ends");
-        if direct && ends.last().is_some_and(|&last| last <= u64::from(u32::MAX)) {
+        if direct && ends.last().is_some_and(|&last| last < 1 << 24) {
             let mut bytes = u64::MAX.to_le_bytes().to_vec();
-            bytes.extend(ends.iter().flat_map(|&end| (end as u32).to_le_bytes()));
+            for &end in &ends {
+                bytes.extend_from_slice(&(end as u32).to_le_bytes()[..DIRECT]);
+            }
+            // So that any two can be read as a word.
+            bytes.extend([0; 8 - DIRECT]);
             out.section(&name, &bytes)?;
         } else {
             let mut coded = EliasFanoBuilder::new();
@@ -174,9 +181,12 @@ fn damaged() -> Error {
 impl Codes {
     pub fn open(container: &Container, name: &str) -> Result<Self> {
         let text = container.section(name)?;
-        let frequent = text.first_chunk().map(|&bytes| u32::from_le_bytes(bytes)).ok_or_else(damaged)?;
-        let frequent = u8::try_from(frequent)
-            .map_err(|_| Error::Damaged(format!("`{name}` has too many frequent tokens")))?;
+        let frequent = text
+            .first_chunk()
+            .map(|&bytes| u32::from_le_bytes(bytes))
+            .ok_or_else(damaged)?;
+        let frequent =
+            u8::try_from(frequent).map_err(|_| Error::Damaged(format!("`{name}` has too many frequent tokens")))?;
         let head = 4 + 4 * usize::from(frequent);
         let singles = text.get(4..head).ok_or_else(damaged)?;
         let mut firsts = Box::new([0; 256]);
@@ -263,7 +273,13 @@ impl Codes {
 pub(crate) struct Texts {
     ends: Ends,
     pub codes: Codes,
+    /// The first tokens of the first sequences, [`UNKNOWN`] where they do not fit; read when they are first asked for.
+    firsts: Arc<OnceLock<Vec<u16>>>,
 }
+
+/// Sequences whose first tokens are kept at hand.
+const FIRSTS: u64 = 1 << 16;
+const UNKNOWN: u16 = u16::MAX;
 
 impl Texts {
     pub fn open(container: &Container, prefix: &str) -> Result<Self> {
@@ -271,7 +287,7 @@ impl Texts {
         let ends = container.section(&name)?;
         let ends = if ends.get(..8) == Some(&[0xff; 8]) {
             let array = ends.slice(8..ends.len()).ok_or_else(damaged)?;
-            if array.len() % 4 != 0 || array.is_empty() {
+            if array.len() < 8 || !(array.len() - (8 - DIRECT)).is_multiple_of(DIRECT) {
                 return Err(Error::Damaged(format!("the numbers of `{name}` are cut off")));
             }
             Ends::Direct(array)
@@ -281,6 +297,7 @@ impl Texts {
         Ok(Self {
             ends,
             codes: Codes::open(container, &format!("{prefix}text"))?,
+            firsts: Arc::default(),
         })
     }
 
@@ -288,8 +305,24 @@ impl Texts {
     pub fn len(&self) -> u64 {
         match &self.ends {
             Ends::Coded(ends) => ends.len().saturating_sub(1),
-            Ends::Direct(ends) => (ends.len() as u64 / 4).saturating_sub(1),
+            Ends::Direct(ends) => ((ends.len() - (8 - DIRECT)) / DIRECT - 1) as u64,
         }
+    }
+
+    /// The first token of a sequence, where it is at hand.
+    #[inline]
+    pub fn first(&self, number: u32) -> Option<Token> {
+        let firsts = self.firsts.get_or_init(|| {
+            let first = |number| {
+                let range = self.range(number).ok().filter(|range| !range.is_empty())?;
+                u16::try_from(self.codes.next(&mut { range.start }).ok()?).ok()
+            };
+            (0..self.len().min(FIRSTS))
+                .map(|number| first(number).unwrap_or(UNKNOWN))
+                .collect()
+        });
+        let first = *firsts.get(number as usize)?;
+        (first != UNKNOWN).then_some(Token::from(first))
     }
 
     /// Where the codes of a sequence stand.
@@ -299,10 +332,9 @@ impl Texts {
             Ends::Coded(ends) => ends.range(number),
             Ends::Direct(ends) => {
                 let read = || {
-                    let at = usize::try_from(number).ok()?.checked_mul(4)?;
-                    let pair = u64::from_le_bytes(ends.get(at..at.checked_add(8)?)?.try_into().ok()?);
-                    let (start, end) = (pair & u64::from(u32::MAX), pair >> 32);
-                    (start <= end).then_some(start..end)
+                    let pair = word(ends, usize::try_from(number).ok()?.checked_mul(DIRECT)?)?;
+                    let (start, end) = (pair & 0xff_ffff, pair >> 24 & 0xff_ffff);
+                    (number < self.len() && start <= end).then_some(start..end)
                 };
                 read().ok_or_else(damaged)
             }

@@ -11,6 +11,8 @@
 //!            · where the first tail stands u64 · where the first payload stands u64
 //!            · length of each tail in bytes, 64 u8, unless tails are shared · length of each payload, 64 u8, where there are payloads
 //!            · labels, 64 u16 or u32
+//! labels   = the first label of each block, u16 or u32
+//! families = a bit for each block, whether it has a first child, in words of u64
 //! keys     = Elias–Fano, a number for each node that ends a key: the number of its first key in the lexicographic order (the terminal first),
 //!            plus the number of keys times its level, which makes them rise
 //! tails    = codes of the tails, in the order of the nodes, then the long ones: a tail of 255 bytes or more is a u64 among the short ones,
@@ -22,12 +24,13 @@
 //!
 //! Limits: 2⁴⁰ nodes, tokens below 2²⁴, sequences shorter than 2²¹ tokens.
 
-use crate::bytes::{Bytes, word};
+use crate::bytes::{Bytes, prefetch, word};
 use crate::container::Container;
 use crate::elias_fano::{EliasFano, select_in_word};
 use crate::texts::Codes;
 use crate::{Allowed, Error, Handle, Key, PrefixIndex, Result, Token};
 use std::ops::{ControlFlow, Range};
+use std::sync::{Arc, OnceLock};
 
 /// Nodes of a block.
 pub(crate) const BLOCK_NODES: usize = 64;
@@ -162,6 +165,8 @@ pub struct Trie {
     block: usize,
     labels_at: usize,
     nodes: Bytes,
+    first_labels: Bytes,
+    families: Bytes,
     node_count: u64,
     sequences: u64,
     keys: Key,
@@ -173,7 +178,19 @@ pub struct Trie {
     short_payloads: u64,
     /// The root, read once.
     root: Place,
+    fan: Arc<OnceLock<Fan>>,
 }
+
+/// The labels of the root's children, unpacked when they are first asked for: there are thousands, and every key begins with one.
+#[derive(Debug, Default)]
+struct Fan {
+    labels: Vec<Token>,
+    /// Of each token the number of its child + 1, or 0.
+    children: Vec<u32>,
+}
+
+/// Tokens that the root's children are found by at most.
+const FAN: Token = 1 << 18;
 
 fn damaged(what: &str) -> Error {
     Error::Damaged(what.into())
@@ -209,6 +226,8 @@ impl Trie {
             block: layout.block(),
             labels_at: layout.label(0),
             nodes: section("nodes")?,
+            first_labels: section("labels")?,
+            families: section("families")?,
             node_count: field(1)?,
             sequences: field(2)?,
             keys: field(3)?,
@@ -219,6 +238,7 @@ impl Trie {
             payloads: if layout.payloads { section("payloads")? } else { empty },
             short_payloads: field(5)?,
             root: Place::default(),
+            fan: Arc::default(),
         };
         let blocks = trie.nodes.len() / trie.block;
         if trie.node_count >> FIELD != 0
@@ -260,11 +280,35 @@ impl Trie {
         self.root
     }
 
+    #[inline]
+    fn fan(&self) -> &Fan {
+        self.fan.get_or_init(|| {
+            let mut fan = Fan::default();
+            // Where it is damaged, each question finds that out by itself.
+            if self.labels(&self.root, &mut fan.labels).is_err() {
+                fan.labels.clear();
+            } else {
+                for (child, &label) in (1..).zip(fan.labels.iter().filter(|&&label| label < FAN)) {
+                    if fan.children.len() <= label as usize {
+                        fan.children.resize(label as usize + 1, 0);
+                    }
+                    fan.children[label as usize] = child;
+                }
+            }
+            fan
+        })
+    }
+
     /// The first child of a node and the node behind its last: from `start` on, the first children are counted.
     #[inline]
     fn children(&self, nodes: &[u8], start: u64, mut skipped: u32) -> Option<Range<u64>> {
         let mut number = start / BLOCK_NODES as u64;
-        let firsts = |number: u64| word(nodes, usize::try_from(number).ok()?.checked_mul(self.block)?.checked_add(24)?);
+        let firsts = |number: u64| {
+            word(
+                nodes,
+                usize::try_from(number).ok()?.checked_mul(self.block)?.checked_add(24)?,
+            )
+        };
         let mut bits = firsts(number)? & (!0 << (start % BLOCK_NODES as u64));
         loop {
             let ones = bits.count_ones();
@@ -272,27 +316,52 @@ impl Trie {
                 break;
             }
             skipped -= ones;
-            number += 1;
+            number = self.next_family(number)?;
             bits = firsts(number)?;
         }
         let place = select_in_word(bits, skipped);
         let start = number * BLOCK_NODES as u64 + u64::from(place);
         bits &= (!0 << place) << 1;
-        while bits == 0 {
-            number += 1;
-            match firsts(number) {
-                Some(next) => bits = next,
+        if bits == 0 {
+            match self.next_family(number) {
+                Some(next) => (number, bits) = (next, firsts(next)?),
                 None => return Some(start..self.node_count),
             }
         }
         Some(start..number * BLOCK_NODES as u64 + u64::from(bits.trailing_zeros()))
     }
 
+    /// The next block with a first child, after this one.
+    #[inline]
+    fn next_family(&self, block: u64) -> Option<u64> {
+        let families = self.families.as_slice();
+        let next = block.checked_add(1)?;
+        let mut at = next / 64;
+        let mut bits = word(families, usize::try_from(at).ok()?.checked_mul(8)?)? & (!0 << (next % 64));
+        while bits == 0 {
+            at += 1;
+            bits = word(families, 8 * usize::try_from(at).ok()?)?;
+        }
+        Some(at * 64 + u64::from(bits.trailing_zeros()))
+    }
+
+    /// Asks for the memory of the block that a node is in, about.
+    #[inline]
+    fn expect(&self, nodes: &[u8], node: u64) {
+        let block = ((node / BLOCK_NODES as u64) as usize).saturating_mul(self.block);
+        for line in (0..self.block).step_by(64) {
+            prefetch(nodes, block.saturating_add(line));
+        }
+    }
+
     /// The place after the label of `node`.
     #[inline]
     pub(crate) fn place(&self, node: u64) -> Result<Place> {
         let nodes = self.nodes.as_slice();
-        let block = self.block(nodes, node).filter(|_| node < self.node_count).ok_or_else(outside)?;
+        let block = self
+            .block(nodes, node)
+            .filter(|_| node < self.node_count)
+            .ok_or_else(outside)?;
         let bit = (node % BLOCK_NODES as u64) as u32;
         let below = (1u64 << bit) - 1;
         let field = |index: usize| word(block, 8 * index).ok_or_else(outside);
@@ -303,8 +372,10 @@ impl Trie {
         };
         let parents = field(0)?;
         if parents >> bit & 1 == 1 {
+            let (first, skipped) = (field(4)?, (parents & below).count_ones());
+            self.expect(nodes, first.saturating_add(u64::from(skipped) * 4));
             let children = self
-                .children(nodes, field(4)?, (parents & below).count_ones())
+                .children(nodes, first, skipped)
                 .ok_or_else(|| damaged("a node's children are out of order"))?;
             place.first_child = children.start;
             place.degree = children.end.saturating_sub(children.start);
@@ -330,6 +401,13 @@ impl Trie {
             place.tail = start;
             place.tail_left = length;
         }
+        if place.terminal
+            && self.layout.payloads
+            && let Some(start) = self.short_payload(block, bit)
+        {
+            // What comes next is mostly the separator; the payload is on its way while the tail is compared.
+            prefetch(&self.payloads, start as usize);
+        }
         Ok(place)
     }
 
@@ -348,7 +426,10 @@ impl Trie {
 
     fn shared_tail(&self, number: u64, start: u32, length: u32) -> Option<(u64, u64)> {
         let at = number.checked_mul(u64::from(start + length))?;
-        Some((bits(&self.tail_refs, at, start)?, bits(&self.tail_refs, at + u64::from(start), length)?))
+        Some((
+            bits(&self.tail_refs, at, start)?,
+            bits(&self.tail_refs, at + u64::from(start), length)?,
+        ))
     }
 
     /// Where the payload of a node that ends a key stands.
@@ -356,16 +437,22 @@ impl Trie {
     pub(crate) fn payload(&self, node: u64) -> Result<u64> {
         let read = || {
             let block = self.block(&self.nodes, node)?;
-            let lengths = block.get(self.layout.payload_length(0)..self.layout.payload_length(BLOCK_NODES))?;
             let bit = (node % BLOCK_NODES as u64) as u32;
-            let start = word(block, 56)?.checked_add(sum_before(lengths, bit)?)?;
-            if *lengths.get(bit as usize)? < LONG {
+            let start = self.short_payload(block, bit)?;
+            if *block.get(self.layout.payload_length(bit as usize))? < LONG {
                 return Some(start);
             }
             self.short_payloads
                 .checked_add(word(&self.payloads, usize::try_from(start).ok()?)? >> 24)
         };
         read().ok_or_else(|| damaged("what belongs to a key lies outside the file"))
+    }
+
+    /// Where the payload of a node stands, or its place among the long ones.
+    #[inline]
+    fn short_payload(&self, block: &[u8], bit: u32) -> Option<u64> {
+        let lengths = block.get(self.layout.payload_length(0)..self.layout.payload_length(BLOCK_NODES))?;
+        word(block, 56)?.checked_add(sum_before(lengths, bit)?)
     }
 
     /// The payloads.
@@ -391,9 +478,30 @@ impl Trie {
     /// The number of the nodes from `start` on, of `count` whose labels rise, whose label is below `token`, and whether that of the next is it.
     #[inline]
     fn search(&self, start: u64, count: u64, token: Token) -> Result<(u64, bool)> {
+        if count == 0 {
+            return Ok((0, false));
+        }
         let nodes = self.nodes.as_slice();
-        let (mut low, mut size) = (start, count);
-        // Without a branch on what is found: what comes next is read while it is compared.
+        let (mut low, end) = (start, start + count);
+        // Among the blocks, whose first labels stand together, then in one: what is compared is then in a line or two.
+        let (first, last) = (start / BLOCK_NODES as u64, (end - 1) / BLOCK_NODES as u64);
+        let mut block = first;
+        let mut size = last - first;
+        while size > 0 {
+            let half = size.div_ceil(2);
+            if self.first_label(block + half).ok_or_else(outside)? <= token {
+                block += half;
+                size -= half;
+            } else {
+                size = half - 1;
+            }
+        }
+        if first < last {
+            self.expect(nodes, block * BLOCK_NODES as u64);
+        }
+        low = low.max(block * BLOCK_NODES as u64);
+        let mut size = end.min((block + 1) * BLOCK_NODES as u64) - low;
+        // Without a branch on what is found.
         while size > 1 {
             let half = size / 2;
             if self.label(nodes, low + half).ok_or_else(outside)? <= token {
@@ -401,11 +509,20 @@ impl Trie {
             }
             size -= half;
         }
-        if count == 0 {
-            return Ok((0, false));
-        }
         let label = self.label(nodes, low).ok_or_else(outside)?;
         Ok((low - start + u64::from(label < token), label == token))
+    }
+
+    /// The label of the first node of a block.
+    #[inline]
+    fn first_label(&self, block: u64) -> Option<Token> {
+        let at = usize::try_from(block).ok()?.checked_mul(self.layout.label_width())?;
+        let rest = self.first_labels.get(at..)?;
+        Some(if self.layout.wide {
+            Token::from_le_bytes(*rest.first_chunk()?)
+        } else {
+            Token::from(u16::from_le_bytes(*rest.first_chunk()?))
+        })
     }
 
     /// The place after one more token.
@@ -425,6 +542,12 @@ impl Trie {
                 ..*place
             }));
         }
+        if place.node == 0 && token < FAN && !self.fan().labels.is_empty() {
+            return match self.fan().children.get(token as usize) {
+                Some(&child) if child > 0 => self.place(place.first_child + u64::from(child) - 1).map(Some),
+                _ => Ok(None),
+            };
+        }
         match self.search(place.first_child, place.degree, token)? {
             (before, true) => self.place(place.first_child + before).map(Some),
             _ => Ok(None),
@@ -438,6 +561,16 @@ impl Trie {
             tokens.push(self.tails.next(&mut { place.tail })?);
             return Ok(());
         }
+        if place.node == 0 && !self.fan().labels.is_empty() {
+            tokens.extend_from_slice(&self.fan().labels);
+            return Ok(());
+        }
+        self.labels(place, tokens)
+    }
+
+    /// Appends the labels of a node's children.
+    #[inline]
+    fn labels(&self, place: &Place, tokens: &mut Vec<Token>) -> Result<()> {
         let nodes = self.nodes.as_slice();
         let (mut node, end) = (place.first_child, place.first_child + place.degree);
         while node < end {
@@ -500,7 +633,11 @@ impl Trie {
             }
             if place.tail_left > 0 {
                 let before = token < self.tails.next(&mut { place.tail })?;
-                return Ok(if before { Bound::Before(place) } else { Bound::After(place) });
+                return Ok(if before {
+                    Bound::Before(place)
+                } else {
+                    Bound::After(place)
+                });
             }
             let (before, _) = self.search(place.first_child, place.degree, token)?;
             return Ok(if before == place.degree {
@@ -680,7 +817,7 @@ fn sum_before(lengths: &[u8], bit: u32) -> Option<u64> {
         let word = u64::from_le_bytes(bytes) & kept;
         sums += (word & LOW) + (word >> 8 & LOW);
         // The bytes that are 255: adding one to the low bits carries into the highest, which must be set too.
-        long += ((word & !TOP) + (!TOP / 127) & word & TOP).count_ones();
+        long += (((word & !TOP) + (!TOP / 127)) & word & TOP).count_ones();
     }
     let sum = sums.wrapping_mul(ONES) >> 48;
     Some(sum - u64::from(long) * (u64::from(LONG) - SLOT as u64))

@@ -294,7 +294,8 @@ impl TrieBuilder {
                 } else if !tail.is_empty() {
                     self.counts.add(tail);
                     write_varint(tail.len() as u64, &mut record);
-                    tail.iter().for_each(|&token| write_varint(u64::from(token), &mut record));
+                    tail.iter()
+                        .for_each(|&token| write_varint(u64::from(token), &mut record));
                 }
                 level.records.write(&record)?;
                 self.nodes += 1;
@@ -452,6 +453,8 @@ enum Tail<'a> {
 struct Blocks {
     layout: Layout,
     block: Vec<u8>,
+    first_labels: Vec<u8>,
+    families: BitWriter,
     filled: usize,
     words: [u64; BITS],
     keys: Key,
@@ -493,6 +496,8 @@ impl Blocks {
         };
         Self {
             block: vec![0; layout.block()],
+            first_labels: Vec::new(),
+            families: BitWriter::default(),
             layout,
             filled: 0,
             words: [0; BITS],
@@ -530,9 +535,12 @@ impl Blocks {
             self.words[word] |= u64::from(bit) << place;
         }
         self.next_child += node.degree;
-        let label = self.layout.label(place);
-        let width = self.layout.label_width();
-        self.block[label..label + width].copy_from_slice(&node.label.to_le_bytes()[..width]);
+        let (at, width) = (self.layout.label(place), self.layout.label_width());
+        let label = &node.label.to_le_bytes()[..width];
+        self.block[at..at + width].copy_from_slice(label);
+        if place == 0 {
+            self.first_labels.extend_from_slice(label);
+        }
         match tail {
             Tail::None => {}
             Tail::Own(codes) => self.block[self.layout.tail_length(place)] = self.tails.push(codes, true)?,
@@ -572,6 +580,7 @@ impl Blocks {
                 bytes.copy_from_slice(&word.to_le_bytes());
             }
             out.write_all(&self.block)?;
+            self.families.write(u64::from(self.words[3] != 0), 1);
             self.block.fill(0);
             self.filled = 0;
         }
@@ -597,6 +606,8 @@ impl Blocks {
         ];
         let header: Vec<u8> = header.iter().flat_map(|word| word.to_le_bytes()).collect();
         out.section(&format!("{prefix}header"), &header)?;
+        out.section(&format!("{prefix}labels"), &self.first_labels)?;
+        out.section(&format!("{prefix}families"), &self.families.finish())?;
         out.section(&format!("{prefix}keys"), &self.values.finish())?;
         out.begin(&format!("{prefix}tails"))?;
         out.write_all(&encoder.head())?;
@@ -642,7 +653,11 @@ impl BitWriter {
 
     fn finish(&self) -> Vec<u8> {
         // One more, so that any number can be read with two words.
-        self.words.iter().chain(&[0]).flat_map(|word| word.to_le_bytes()).collect()
+        self.words
+            .iter()
+            .chain(&[0])
+            .flat_map(|word| word.to_le_bytes())
+            .collect()
     }
 }
 
