@@ -3,7 +3,7 @@
 //! A batch is packed: the tokens of all sequences one after another, without padding, so that the linear layers are single large
 //! matrix products and no work goes into positions that do not exist.
 
-use crate::attention;
+use crate::attention::{self, Probabilities};
 use crate::batch::PackedBatch;
 use crate::dropout::Dropout;
 use crate::kernels::{
@@ -68,6 +68,8 @@ pub struct Tape {
     outer_norm: NormTape,
     blocks: Vec<BlockTape>,
     trace: Option<Trace>,
+    /// Whether all layers share the memory of one.
+    forward_only: bool,
     rotary: Rotary,
     scratch: Vec<f32>,
     wide: Vec<f32>,
@@ -83,6 +85,14 @@ impl Tape {
         }
     }
 
+    /// A tape that keeps nothing but the hidden state: its memory is that of one layer.
+    pub fn forward_only() -> Self {
+        Self {
+            forward_only: true,
+            ..Self::default()
+        }
+    }
+
     /// The last hidden state, `[tokens, d_model]`.
     pub fn hidden(&self) -> &[f32] {
         &self.hidden
@@ -93,11 +103,12 @@ impl Tape {
         self.trace.as_ref()
     }
 
-    /// The mean entropy of the attention rows of the last forward pass in nats, `[layers][heads]`.
+    /// The mean entropy of the attention rows of the last forward pass in nats, `[layers][heads]`; of a [`Tape::forward_only`] nothing.
     pub fn attention_entropy(&self, model: &Model, batch: &PackedBatch) -> Vec<Vec<f64>> {
         let heads = model.config().heads;
         let of = |block: &BlockTape| attention::entropy(batch, heads, &block.probabilities);
-        self.blocks.iter().map(of).collect()
+        let kept = self.blocks.iter().filter(|_| !self.forward_only);
+        kept.map(of).collect()
     }
 }
 
@@ -267,7 +278,8 @@ impl Model {
             config.longest_sequence().is_none_or(|most| longest <= most),
             "a sequence of {longest} tokens is longer than the model's positions"
         );
-        tape.blocks.resize_with(config.layers, BlockTape::default);
+        let kept = if tape.forward_only { 1 } else { config.layers };
+        tape.blocks.resize_with(kept, BlockTape::default);
         tape.rotary.for_heads(config.head_dim());
         tape.rotary.reserve(longest);
 
@@ -297,13 +309,18 @@ impl Model {
             }
         };
 
-        for (block, at) in tape.blocks.iter_mut().zip(&layout.blocks) {
+        for (layer, at) in layout.blocks.iter().enumerate() {
+            let block = &mut tape.blocks[layer % kept];
             self.enter(hidden, &mut block.attention, &at.attention);
             let qkv = resize(&mut block.query_key_value, rows * 3 * d);
             let input = &block.attention.input[..rows * d];
             linear(qkv, input, self.linear(&at.query_key_value), rows);
             let context = resize(&mut block.context, rows * d);
-            attention::forward(config, batch, &tape.rotary, qkv, &mut block.probabilities, context);
+            let probabilities = Probabilities {
+                buffer: &mut block.probabilities,
+                kept: !tape.forward_only,
+            };
+            attention::forward(config, batch, &tape.rotary, qkv, probabilities, context);
             linear(branch, context, self.linear(&at.attention_output), rows);
             let random = generator.as_deref_mut();
             self.leave(hidden, branch, scratch, &mut block.attention, &at.attention, random);
@@ -328,6 +345,7 @@ impl Model {
     /// Adds to `gradient` (as long as the parameters) the gradient of a loss whose derivative with respect to the last hidden state is
     /// `d_hidden`, `[tokens, d_model]`, which is used up. The batch and the tape are those of the last [`Model::forward`].
     pub fn backward(&self, batch: &PackedBatch, tape: &mut Tape, d_hidden: &mut [f32], gradient: &mut [f32]) {
+        assert!(!tape.forward_only, "the tape has kept nothing for a backward pass");
         let config = self.config();
         let layout = self.layout();
         let (d, rows) = (config.d_model, batch.len());
