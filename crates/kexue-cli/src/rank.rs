@@ -453,7 +453,9 @@ fn selection(reading: &Reading, averages: &Averages) -> Selection {
 /// Says on standard error how the files were read.
 fn say<'a>(output: &Output, notes: impl Iterator<Item = &'a String>) {
     if !output.quiet {
-        notes.for_each(|note| eprintln!("{note}"));
+        // Nobody listening is no reason to stop.
+        let mut stderr = std::io::stderr().lock();
+        notes.for_each(|note| drop(writeln!(stderr, "{note}")));
     }
 }
 

@@ -562,7 +562,8 @@ fn strip_tags(text: &str, footnotes: &mut usize) -> String {
     out
 }
 
-/// The text of a name without emphasis, tags, comments and repeated white space.
+/// The text of a name without emphasis, tags, comments and repeated white space. Control characters, which could speak to a terminal,
+/// are replaced.
 pub fn clean_name(text: &str) -> String {
     let mut footnotes = 0;
     let text = strip_tags(text, &mut footnotes);
@@ -571,7 +572,7 @@ pub fn clean_name(text: &str) -> String {
         if !out.is_empty() {
             out.push(' ');
         }
-        out.push_str(word);
+        out.extend(word.chars().map(visible));
     }
     for pair in ["**", "__", "`", "*"] {
         while let Some(inner) = out
@@ -583,6 +584,11 @@ pub fn clean_name(text: &str) -> String {
         }
     }
     out
+}
+
+/// A character that does nothing to a terminal but be seen.
+pub(crate) fn visible(c: char) -> char {
+    if c.is_control() { '\u{fffd}' } else { c }
 }
 
 #[cfg(test)]

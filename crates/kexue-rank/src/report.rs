@@ -2,6 +2,8 @@
 
 use unicode_width::UnicodeWidthStr as _;
 
+use crate::number::visible;
+
 /// How a cell or a sentence is meant.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Tone {
@@ -193,7 +195,7 @@ fn push_line(out: &mut String, text: &Text, colour: bool) {
 
 fn push_toned(out: &mut String, text: &str, tone: Tone, colour: bool) {
     // Names come from files: control characters must not reach the terminal.
-    let safe = text.chars().map(|c| if c.is_control() { '\u{fffd}' } else { c });
+    let safe = text.chars().map(visible);
     if colour && tone != Tone::Plain {
         out.push_str(tone.code());
         out.extend(safe);

@@ -23,7 +23,7 @@ const NAMES: [&str; 9] = [
 ];
 
 /// Whole files from which mutations start, by a name that tells their format.
-const SEEDS: [(&str, &str); 10] = [
+const SEEDS: [(&str, &str); 11] = [
     (
         "t.csv",
         "Rank,Name,Model,URL,Score,CoLA,MRPC,AX\n1,T,x,,91.1,75.5,93.9/91.8,60\n,T,\"y, z\",,90,74,92/90 ,-0.4\n2,U,w,,89.0,70.5,91/90,50\n",
@@ -63,6 +63,10 @@ const SEEDS: [(&str, &str); 10] = [
         "t.json",
         "[{\"title\": \"T\", \"header\": [{\"value\": \"Model\"}, {\"value\": \"A\", \"lower_is_better\": true}], \"rows\": [[{\"value\": \"x\"}, \
          {\"value\": 1}]]}]",
+    ),
+    (
+        "a:b,model=c/stats.json",
+        "[{\"name\": {\"name\": \"exact_match\", \"split\": \"test\"}, \"count\": 1, \"sum\": 0.5, \"mean\": 0.5}]",
     ),
     (
         "t.jsonl",

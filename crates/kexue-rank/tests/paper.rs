@@ -6,7 +6,7 @@
 use std::path::{Path, PathBuf};
 
 use kexue_rank::check::{self, Fit};
-use kexue_rank::{Mean, Table, read};
+use kexue_rank::{Mean, Selection, Table, read};
 
 fn table(name: &str) -> Table {
     let path: PathBuf = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/tables").join(name);
@@ -97,6 +97,50 @@ fn superglue_is_averaged_over_eight_columns_and_over_ten() {
         "{:?}",
         found.findings
     );
+}
+
+#[test]
+fn means_that_the_article_quotes() {
+    // Table, columns left out, system, and its arithmetic, geometric and harmonic mean.
+    let quoted: [(&str, &[&str], &str, [f64; 3]); 7] = [
+        (
+            "paper_superglue.tex",
+            &["AX-b", "AX-g"],
+            "ERNIE 3.0",
+            [90.62, 90.20, 89.76],
+        ),
+        (
+            "paper_superglue.tex",
+            &["AX-b", "AX-g"],
+            "DeBERTa",
+            [90.29, 89.90, 89.48],
+        ),
+        ("paper_superglue.tex", &["AX-b", "AX-g"], "Human", [89.79, 89.09, 88.32]),
+        (
+            "paper_superglue.tex",
+            &["AX-b", "AX-g"],
+            "T5-11B",
+            [89.25, 88.91, 88.54],
+        ),
+        ("paper_glue.md", &["AX"], "Human", [87.59, 86.91, 86.16]),
+        ("paper_glue.md", &["AX"], "MT-DNN", [83.03, 82.30, 81.50]),
+        ("paper_glue.md", &[], "MT-DNN", [79.15, 77.13, 74.57]),
+    ];
+    for (file, without, system, expected) in quoted {
+        let selection = Selection {
+            without: without.iter().map(|name| (*name).to_owned()).collect(),
+            systems: vec![system.to_owned()],
+            ..Selection::default()
+        };
+        let scores = table(file).select(&selection).unwrap();
+        for (mean, expected) in [Mean::ARITHMETIC, Mean::GEOMETRIC, Mean::HARMONIC]
+            .into_iter()
+            .zip(expected)
+        {
+            let found = scores.means(mean).unwrap()[0];
+            assert!((found - expected).abs() <= 0.005 + 1e-9, "{system}, {mean}: {found}");
+        }
+    }
 }
 
 #[test]

@@ -419,6 +419,19 @@ fn rows_and_columns_of_one_name_are_told_apart() {
 }
 
 #[test]
+fn no_escape_sequence_of_a_file_is_said() {
+    let text = "Mod\u{1b}[31mel,\u{7}A,B\nx\u{1b}]0;t\u{7},1,-\ny,2,3\n";
+    let table = read("t.csv", text);
+    let refused = table.select(&kexue_rank::Selection::default()).unwrap_err().to_string();
+    let said = format!(
+        "{}{refused}{}",
+        table.notes.join("\n"),
+        refusal("t.csv", &text.replace("y,2", "y,\u{1b}[2J"))
+    );
+    assert!(said.chars().all(|c| c == '\n' || !c.is_control()), "{said:?}");
+}
+
+#[test]
 fn encodings() {
     assert_eq!(systems(&read("t.csv", "\u{feff}模型,A\n神仙会,1\n")), ["神仙会"]);
     assert!(

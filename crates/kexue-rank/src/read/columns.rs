@@ -539,8 +539,8 @@ fn hint(reason: &str, name: &str) -> String {
 }
 
 fn shorten(text: &str) -> String {
-    let mut short: String = text.chars().take(60).collect();
-    if short.len() < text.len() {
+    let mut short: String = text.chars().take(60).map(number::visible).collect();
+    if text.chars().nth(60).is_some() {
         short.push('…');
     }
     short
