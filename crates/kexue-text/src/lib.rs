@@ -18,10 +18,14 @@ mod builder;
 mod corpus;
 mod file;
 mod masking;
+#[cfg(feature = "pretrained")]
+mod pretrained;
 mod vocabulary;
 
 pub use builder::VocabularyBuilder;
 pub use corpus::{Corpus, SpecialTokens, TextEncoder, Window};
 pub use file::VocabularyError;
 pub use masking::Masking;
+#[cfg(feature = "pretrained")]
+pub use pretrained::{PretrainedTokenizer, TokenizerError, Tokens};
 pub use vocabulary::{BYTES, CLS, FIRST_CHARACTER, MASK, PAD, SEP, Token, Vocabulary};
