@@ -23,6 +23,13 @@ pub(crate) fn place(
     }
 }
 
+/// Where the probabilities go, `[length, length]` for each sequence and head.
+pub(crate) struct Probabilities<'a> {
+    pub buffer: &'a mut Vec<f32>,
+    /// Whether those of all heads are kept, or each takes the place of the one before it.
+    pub kept: bool,
+}
+
 /// Turns and scales `qkv` `[tokens, 3·d_model]` in place, fills the probabilities of every sequence and head, and `context`
 /// `[tokens, d_model]`.
 pub(crate) fn forward(
@@ -30,12 +37,18 @@ pub(crate) fn forward(
     batch: &PackedBatch,
     rotary: &Rotary,
     qkv: &mut [f32],
-    probabilities: &mut Vec<f32>,
+    probabilities: Probabilities<'_>,
     context: &mut [f32],
 ) {
     let (d, head_dim) = (config.d_model, config.head_dim());
-    let squares: usize = batch.sequences().iter().map(|sequence| sequence.length.pow(2)).sum();
-    let mut probabilities = crate::training::resize(probabilities, squares * config.heads);
+    let squares: usize = if probabilities.kept {
+        let squares = batch.sequences().iter().map(|sequence| sequence.length.pow(2));
+        squares.sum::<usize>() * config.heads
+    } else {
+        batch.longest().pow(2)
+    };
+    let all = crate::training::resize(probabilities.buffer, squares);
+    let mut used = 0;
     for sequence in batch.sequences() {
         let (start, length) = (sequence.start, sequence.length);
         let qkv = &mut qkv[start * 3 * d..][..length * 3 * d];
@@ -44,8 +57,10 @@ pub(crate) fn forward(
         }
         let strided = Shape::strided(length, head_dim, 3 * d);
         for head in 0..config.heads {
-            let here;
-            (here, probabilities) = std::mem::take(&mut probabilities).split_at_mut(length * length);
+            let here = &mut all[used..][..length * length];
+            if probabilities.kept {
+                used += length * length;
+            }
             let square = Shape::dense(length, length);
             let (q, k, v) = (
                 &qkv[head * head_dim..],
@@ -149,6 +164,10 @@ mod tests {
         }
     }
 
+    fn kept(buffer: &mut Vec<f32>) -> Probabilities<'_> {
+        Probabilities { buffer, kept: true }
+    }
+
     /// Packed documents of every kind of mask; positions do not matter without rotation.
     fn masks(length: usize) -> Vec<Mask> {
         [Mask::BIDIRECTIONAL, Mask::CAUSAL, Mask::unilm(length / 3)]
@@ -227,7 +246,7 @@ mod tests {
                         &batch,
                         &Rotary::default(),
                         &mut qkv,
-                        &mut probabilities,
+                        kept(&mut probabilities),
                         &mut context,
                     );
                     for (found, expected) in context[before * 12..].iter().zip(&expected) {
@@ -263,7 +282,7 @@ mod tests {
                 &batch,
                 &Rotary::default(),
                 &mut qkv.clone(),
-                &mut Vec::new(),
+                kept(&mut Vec::new()),
                 &mut context,
             );
             context
@@ -289,7 +308,7 @@ mod tests {
                 &batch,
                 &Rotary::default(),
                 &mut qkv,
-                &mut probabilities,
+                kept(&mut probabilities),
                 &mut context,
             );
             entropy(&batch, 3, &probabilities).iter().sum::<f64>() / 3.0

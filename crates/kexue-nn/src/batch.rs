@@ -130,6 +130,24 @@ impl PackedBatch {
         Ok(())
     }
 
+    /// The sequences in order, divided into at most `parts` batches of about as many tokens each.
+    pub fn split(&self, parts: usize) -> Vec<Self> {
+        let mut batches = vec![Self::default(); parts.max(1)];
+        for sequence in &self.sequences {
+            let rows = sequence.start..sequence.start + sequence.length;
+            // A sequence goes where its middle falls.
+            let at = (rows.start + rows.end) * batches.len() / (2 * self.len()).max(1);
+            let last = batches.len() - 1;
+            let batch = &mut batches[at.min(last)];
+            batch.push(&self.tokens[rows.clone()], sequence.mask);
+            if let Some(types) = self.types.get(rows) {
+                batch.types.resize(batch.tokens.len() - types.len(), 0);
+                batch.types.extend_from_slice(types);
+            }
+        }
+        batches
+    }
+
     /// Number of tokens.
     pub fn len(&self) -> usize {
         self.tokens.len()
@@ -199,6 +217,29 @@ mod tests {
         assert_eq!(batch.rows().collect::<Vec<_>>(), [0..3, 3..4]);
         let error = batch.push_padded(&tokens, &[1, 1, 1, 0, 1, 1], 3, Mask::CAUSAL);
         assert_eq!(error, Err(PaddingError { row: 1 }));
+    }
+
+    #[test]
+    fn parts_are_the_whole_in_order() {
+        let mut batch = PackedBatch::default();
+        for length in [3, 1, 1, 8, 2] {
+            batch.push_pair(&vec![length; length as usize], &[9], Mask::unilm(length as usize));
+        }
+        for parts in [1, 2, 3, 9] {
+            let split = batch.split(parts);
+            assert_eq!(split.len(), parts);
+            assert_eq!(
+                split.iter().flat_map(|part| part.tokens().to_vec()).collect::<Vec<_>>(),
+                batch.tokens()
+            );
+            assert!(split.iter().flat_map(PackedBatch::types).eq(batch.types()));
+            let masks = split
+                .iter()
+                .flat_map(|part| part.sequences.iter().map(|sequence| sequence.mask));
+            assert!(masks.eq(batch.sequences.iter().map(|sequence| sequence.mask)));
+        }
+        let tokens: Vec<usize> = batch.split(2).iter().map(PackedBatch::len).collect();
+        assert_eq!(tokens, [8, 12], "as even as whole sequences can be");
     }
 
     #[test]

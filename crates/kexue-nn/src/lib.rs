@@ -1,4 +1,32 @@
 //! Transformer parts: attention with a choice of scale, norm placement, weights in and out, fast training and decoding on CPUs.
+//!
+//! [`TransformerConfig`] says what a [`Model`] looks like, [`Pretrained`] loads BERT and RoFormer from Hugging Face's folders. [`Tape`] is what a
+//! training step keeps between forward and backward, [`Encoder`] only computes, [`Decoder`] grows trees of tokens from a cache.
+//!
+//! ```
+//! use kexue_nn::{AttentionScale, Head, HeadTape, Mask, Model, PackedBatch, Prediction, Tape, TransformerConfig};
+//! use rand::SeedableRng;
+//!
+//! // An entropy-invariant RoFormer with the head of a masked language model.
+//! let config = TransformerConfig {
+//!     attention_scale: AttentionScale::EntropyInvariant { base: 512.0 },
+//!     head: Head::DenseNorm,
+//!     ..TransformerConfig::new(8000)
+//! };
+//! let model = Model::new(config, &mut rand_chacha::ChaCha8Rng::seed_from_u64(0))?;
+//!
+//! let (mut batch, mut tape) = (PackedBatch::default(), Tape::default());
+//! batch.push(&[1, 3, 42, 2], Mask::BIDIRECTIONAL);
+//! model.forward(&batch, &mut tape, None);
+//! let mut gradient = vec![0.0; model.layout().len()];
+//! let mut d_hidden = vec![0.0; tape.hidden().len()];
+//! // The loss, then the gradient of every parameter.
+//! let masked = [Prediction { row: 1, token: 17 }];
+//! let (loss, right) = model.prediction_loss(tape.hidden(), &masked, &mut HeadTape::default(), &mut d_hidden, &mut gradient);
+//! model.backward(&batch, &mut tape, &mut d_hidden, &mut gradient);
+//! assert!(loss > 0.0 && right <= 1);
+//! # Ok::<(), kexue_nn::ConfigError>(())
+//! ```
 #![deny(unsafe_code)]
 
 mod attention;
@@ -8,11 +36,14 @@ mod choices;
 mod config;
 mod decoding;
 mod dropout;
+mod encoding;
 mod head;
 mod initializer;
 mod kernels;
 mod model;
 mod parameters;
+mod pretrained;
+mod tensors;
 mod training;
 mod weights;
 
@@ -23,9 +54,11 @@ pub use config::{
     Activation, ConfigError, Head, LogitScale, NormKind, NormPlacement, Parametrization, Positions, TransformerConfig,
 };
 pub use decoding::{Decoder, Node, Steps};
+pub use encoding::Encoder;
 pub use head::{HeadTape, Prediction};
 pub use initializer::{BranchScaling, Distribution, Initializer, InitializerPreset, StdMeans, TRUNCATED_STD};
 pub use model::{Model, Token};
 pub use parameters::{Layout, Role, Slot};
+pub use pretrained::{Family, Pooler, Pretrained, PretrainedError};
 pub use training::{Tape, Trace};
 pub use weights::{Precision, WeightsError};

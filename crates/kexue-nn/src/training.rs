@@ -344,6 +344,9 @@ impl Model {
 
     /// Adds to `gradient` (as long as the parameters) the gradient of a loss whose derivative with respect to the last hidden state is
     /// `d_hidden`, `[tokens, d_model]`, which is used up. The batch and the tape are those of the last [`Model::forward`].
+    ///
+    /// # Panics
+    /// With a [`Tape::forward_only`].
     pub fn backward(&self, batch: &PackedBatch, tape: &mut Tape, d_hidden: &mut [f32], gradient: &mut [f32]) {
         assert!(!tape.forward_only, "the tape has kept nothing for a backward pass");
         let config = self.config();

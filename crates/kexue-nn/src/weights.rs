@@ -1,17 +1,24 @@
-//! Weights in and out: safetensors files with Hugging Face's names, the configuration in the header.
+//! Weights in and out: safetensors files with the names of [`Layout`]'s slots, which are Hugging Face's.
 
+use crate::tensors::{SafetensorsFile, Tensors};
 use crate::{ConfigError, Layout, Model, TransformerConfig};
-use safetensors::tensor::{Dtype, SafeTensors, TensorView};
+use safetensors::View;
+use safetensors::tensor::Dtype;
 use std::borrow::Cow;
 use std::collections::HashMap;
+use std::io::Cursor;
+use std::path::Path;
 use thiserror::Error;
 
 /// Why weights cannot be used.
 #[derive(Debug, Error)]
 pub enum WeightsError {
-    /// Not a safetensors file, or a damaged one.
-    #[error("not a readable safetensors file: {0}")]
+    /// Not a file of weights, or a damaged one.
+    #[error("not a readable file of weights: {0}")]
     Format(String),
+    /// The weights cannot be written.
+    #[error("the weights cannot be written: {0}")]
+    Write(String),
     /// A parameter of the model is not in the file.
     #[error(
         "the file has no tensor `{name}` of shape {shape:?}, which this configuration needs; it belongs to another model"
@@ -22,8 +29,8 @@ pub enum WeightsError {
         /// Its shape in the model.
         shape: Vec<usize>,
     },
-    /// A parameter has another shape or type than the model's.
-    #[error("tensor `{name}` is {found}; this configuration needs F32 or F16 of shape {expected:?}")]
+    /// A parameter has another shape than the model's.
+    #[error("tensor `{name}` is {found}; this configuration needs shape {expected:?}")]
     Mismatch {
         /// The parameter.
         name: String,
@@ -47,7 +54,77 @@ pub enum Precision {
     Half,
 }
 
+/// Numbers on their way into a file: one tensor at a time is turned into bytes.
+struct Stored<'a> {
+    shape: Vec<usize>,
+    values: Cow<'a, [f32]>,
+    precision: Precision,
+}
+
+impl View for Stored<'_> {
+    fn dtype(&self) -> Dtype {
+        match self.precision {
+            Precision::Single => Dtype::F32,
+            Precision::Half => Dtype::F16,
+        }
+    }
+
+    fn shape(&self) -> &[usize] {
+        &self.shape
+    }
+
+    fn data(&self) -> Cow<'_, [u8]> {
+        let values = self.values.iter();
+        match self.precision {
+            Precision::Single => values.flat_map(|value| value.to_le_bytes()).collect(),
+            Precision::Half => values
+                .flat_map(|&value| half::f16::from_f32(value).to_le_bytes())
+                .collect(),
+        }
+    }
+
+    fn data_len(&self) -> usize {
+        self.values.len() * self.dtype().bitsize() / 8
+    }
+}
+
+/// A name, a shape and numbers.
+pub(crate) type NamedTensor<'a> = (String, Vec<usize>, Cow<'a, [f32]>);
+
+fn stored(tensors: Vec<NamedTensor<'_>>, precision: Precision) -> impl Iterator<Item = (String, Stored<'_>)> {
+    tensors.into_iter().map(move |(name, shape, values)| {
+        let stored = Stored {
+            shape,
+            values,
+            precision,
+        };
+        (name, stored)
+    })
+}
+
+/// Writes a safetensors file, by rename.
+pub(crate) fn write_safetensors(
+    path: &Path,
+    tensors: Vec<NamedTensor<'_>>,
+    precision: Precision,
+    metadata: HashMap<String, String>,
+) -> Result<(), WeightsError> {
+    let unfinished = path.with_extension("safetensors.unfinished");
+    safetensors::serialize_to_file(stored(tensors, precision), Some(metadata), &unfinished)
+        .map_err(|error| error.to_string())
+        .and_then(|()| std::fs::rename(&unfinished, path).map_err(|error| error.to_string()))
+        .map_err(WeightsError::Write)
+}
+
 impl Model {
+    /// Every parameter as a tensor.
+    pub(crate) fn tensors(&self) -> Vec<NamedTensor<'_>> {
+        let slots = self.layout().slots().iter();
+        slots
+            .map(|slot| (slot.name.clone(), slot.shape.clone(), self.at(&slot.range).into()))
+            .collect()
+    }
+
     /// The model as a safetensors file; `metadata` goes into its header.
     ///
     /// # Errors
@@ -57,35 +134,8 @@ impl Model {
         precision: Precision,
         metadata: HashMap<String, String>,
     ) -> Result<Vec<u8>, WeightsError> {
-        let dtype = match precision {
-            Precision::Single => Dtype::F32,
-            Precision::Half => Dtype::F16,
-        };
-        let tensors: Vec<_> = self
-            .layout()
-            .slots()
-            .iter()
-            .map(|slot| {
-                let values = &self.values()[slot.range.clone()];
-                let bytes: Vec<u8> = match precision {
-                    Precision::Single => values.iter().flat_map(|value| value.to_le_bytes()).collect(),
-                    Precision::Half => values
-                        .iter()
-                        .flat_map(|&value| half::f16::from_f32(value).to_le_bytes())
-                        .collect(),
-                };
-                (slot, bytes)
-            })
-            .collect();
-        let views = tensors
-            .iter()
-            .map(|(slot, bytes)| {
-                let view = TensorView::new(dtype, slot.shape.clone(), bytes)
-                    .map_err(|error| WeightsError::Format(error.to_string()))?;
-                Ok((slot.name.as_str(), view))
-            })
-            .collect::<Result<Vec<_>, WeightsError>>()?;
-        safetensors::serialize(views, Some(metadata)).map_err(|error| WeightsError::Format(error.to_string()))
+        safetensors::serialize(stored(self.tensors(), precision), Some(metadata))
+            .map_err(|error| WeightsError::Write(error.to_string()))
     }
 
     /// A model from the bytes of a safetensors file.
@@ -93,38 +143,39 @@ impl Model {
     /// # Errors
     /// When the file is damaged, or a parameter is missing or of another shape; it names the parameter.
     pub fn from_safetensors(config: TransformerConfig, bytes: &[u8]) -> Result<Self, WeightsError> {
+        Self::from_tensors(config, &mut SafetensorsFile::open(Cursor::new(bytes))?)
+    }
+
+    /// A model whose parameters go by their slots' names.
+    pub(crate) fn from_tensors(config: TransformerConfig, tensors: &mut dyn Tensors) -> Result<Self, WeightsError> {
         config.validate()?;
-        let file = SafeTensors::deserialize(bytes).map_err(|error| WeightsError::Format(error.to_string()))?;
         let layout = Layout::new(&config);
-        let mut values = Vec::new();
+        // All shapes before any number: what a configuration asks for is only allocated where files of that size are.
         for slot in layout.slots() {
-            let tensor = file.tensor(&slot.name).map_err(|_| WeightsError::Missing {
-                name: slot.name.clone(),
-                shape: slot.shape.clone(),
-            })?;
-            if tensor.shape() != slot.shape || !matches!(tensor.dtype(), Dtype::F32 | Dtype::F16) {
-                return Err(WeightsError::Mismatch {
-                    name: slot.name.clone(),
-                    found: format!("{:?} of shape {:?}", tensor.dtype(), tensor.shape()),
-                    expected: slot.shape.clone(),
-                });
-            }
-            let data: Cow<'_, [u8]> = tensor.data().into();
-            match tensor.dtype() {
-                Dtype::F32 => {
-                    values.extend(
-                        data.chunks_exact(4)
-                            .map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]])),
-                    );
-                }
-                _ => values.extend(
-                    data.chunks_exact(2)
-                        .map(|b| half::f16::from_le_bytes([b[0], b[1]]).to_f32()),
-                ),
-            }
+            check_shape(tensors, &slot.name, &slot.shape)?;
+        }
+        let mut values = vec![0.0; layout.len()];
+        for slot in layout.slots() {
+            tensors.read(&slot.name, &mut values[slot.range.clone()])?;
         }
         Model::with_values(config, values)?
             .ok_or_else(|| WeightsError::Format("the tensors do not add up to the model".to_owned()))
+    }
+}
+
+/// Checks that a tensor is there, and of this shape.
+pub(crate) fn check_shape(tensors: &dyn Tensors, name: &str, expected: &[usize]) -> Result<(), WeightsError> {
+    match tensors.describe(name) {
+        None => Err(WeightsError::Missing {
+            name: name.to_owned(),
+            shape: expected.to_vec(),
+        }),
+        Some((shape, _)) if shape == expected => Ok(()),
+        Some((shape, dtype)) => Err(WeightsError::Mismatch {
+            name: name.to_owned(),
+            found: format!("{dtype} of shape {shape:?}"),
+            expected: expected.to_vec(),
+        }),
     }
 }
 

@@ -3,6 +3,9 @@
 //! `benches/peers/nn/goldens.py` writes `pytorch.json`; its own model is held against Hugging Face's RoFormer. The weights are a hash
 //! that both sides compute.
 
+mod common;
+
+use common::{close, uniform};
 use kexue_nn::{Decoder, Layout, Mask, Model, PackedBatch, Slot, Tape, Token, TransformerConfig};
 use serde::Deserialize;
 use std::collections::HashMap;
@@ -35,19 +38,6 @@ fn goldens() -> Goldens {
     serde_json::from_str(include_str!("pytorch.json")).unwrap()
 }
 
-/// Numbers within −1 and 1: the finisher of SplitMix64 over a counter.
-fn uniform(stream: usize, count: usize) -> impl Iterator<Item = f64> {
-    (0..count as u64).map(move |i| {
-        let mut z = ((stream as u64) << 32)
-            .wrapping_add(i + 1)
-            .wrapping_mul(0x9e37_79b9_7f4a_7c15);
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        z ^= z >> 31;
-        (z >> 44) as f64 / f64::from(1 << 19) - 1.0
-    })
-}
-
 fn weights(stream: usize, slot: &Slot) -> impl Iterator<Item = f32> {
     let gamma = slot.name.ends_with("layer_norm.weight") || slot.name.ends_with("LayerNorm.weight");
     let width = if slot.shape.len() == 2 { 0.5 } else { 0.25 };
@@ -59,19 +49,6 @@ fn model(golden: &Golden) -> Model {
     let slots = layout.slots().iter().enumerate();
     let values = slots.flat_map(|(stream, slot)| weights(stream, slot)).collect();
     Model::with_values(golden.config.clone(), values).unwrap().unwrap()
-}
-
-/// Each element within `tolerance`, times the larger of 1 and the largest element.
-fn close(found: &[f32], expected: &[f64], tolerance: f64, what: &str) {
-    assert_eq!(found.len(), expected.len(), "{what}");
-    let size = expected.iter().fold(1.0f64, |size, x| size.max(x.abs()));
-    for (i, (&found, &expected)) in found.iter().zip(expected).enumerate() {
-        let difference = (f64::from(found) - expected).abs();
-        assert!(
-            difference < tolerance * size,
-            "{what}[{i}]: {found}, expected {expected}"
-        );
-    }
 }
 
 #[test]

@@ -1,0 +1,64 @@
+//! Tokens per second of a forward pass, as `benches/peers/nn/inference_speed.py` measures that of `transformers`.
+//!
+//! Flags: `--threads N` (2), `--rounds N` (8), `--batch N` (8), `--length N` (128), `--base` for BERT-base instead of 4 layers of width 256.
+//! One JSON object on standard output.
+use kexue_nn::{Encoder, Head, Mask, Model, NormPlacement, PackedBatch, Positions, Token, TransformerConfig};
+use rand::{Rng, SeedableRng};
+use rand_chacha::ChaCha8Rng;
+use std::time::Instant;
+
+fn main() {
+    let arguments: Vec<String> = std::env::args().collect();
+    let number = |name: &str, default: usize| {
+        let at = arguments.iter().position(|argument| argument == name);
+        at.map_or(default, |at| {
+            let value = arguments.get(at + 1).and_then(|value| value.parse().ok());
+            value.unwrap_or_else(|| panic!("{name} wants a number"))
+        })
+    };
+    let (threads, rounds) = (number("--threads", 2).max(1), number("--rounds", 8).max(1));
+    let (sequences, length) = (number("--batch", 8), number("--length", 128));
+    rayon::ThreadPoolBuilder::new()
+        .num_threads(threads)
+        .build_global()
+        .expect("a thread pool");
+
+    let base = arguments.iter().any(|argument| argument == "--base");
+    let (d_model, layers, heads) = if base { (768, 12, 12) } else { (256, 4, 4) };
+    let config = TransformerConfig {
+        d_model,
+        layers,
+        heads,
+        d_ffn: 4 * d_model,
+        positions: Positions::Learned,
+        max_positions: 512,
+        token_types: 2,
+        norm_placement: NormPlacement::Post,
+        head: Head::None,
+        ..TransformerConfig::new(30522)
+    };
+    let mut generator = ChaCha8Rng::seed_from_u64(0);
+    let model = Model::new(config, &mut generator).expect("a valid configuration");
+    let mut batch = PackedBatch::default();
+    for _ in 0..sequences {
+        let tokens: Vec<Token> = (0..length).map(|_| generator.random_range(0..30522)).collect();
+        batch.push(&tokens, Mask::BIDIRECTIONAL);
+    }
+    let mut encoder = Encoder::new(threads);
+    let mut seconds = Vec::new();
+    for round in 0..rounds + 2 {
+        let start = Instant::now();
+        encoder.run(&model, &batch);
+        // The first rounds touch the memory for the first time.
+        if round >= 2 {
+            seconds.push(start.elapsed().as_secs_f64());
+        }
+    }
+    seconds.sort_by(f64::total_cmp);
+    let median = (seconds[(rounds - 1) / 2] + seconds[rounds / 2]) / 2.0;
+    println!(
+        "{{\"tokens_per_second\": {:.0}, \"pass_ms\": {:.1}}}",
+        batch.len() as f64 / median,
+        median * 1e3
+    );
+}

@@ -1,0 +1,52 @@
+//! Embeddings of sentences by a pretrained BERT: the mean of the last hidden states, normalised, as models of `sentence-transformers` do.
+//!
+//! `sentence_embeddings FOLDER [--longest N]`: one sentence a line on standard input, one JSON array a line on standard output.
+use kexue_nn::{Mask, PackedBatch, Pretrained, Tape};
+use kexue_text::PretrainedTokenizer;
+use std::error::Error;
+use std::io::BufRead;
+
+/// Sentences in a batch.
+const BATCH: usize = 32;
+
+fn main() -> Result<(), Box<dyn Error>> {
+    let arguments: Vec<String> = std::env::args().collect();
+    let folder = arguments
+        .get(1)
+        .ok_or("a folder is needed: config.json, weights, tokenizer")?;
+    let pretrained = Pretrained::load(folder)?;
+    let mut tokenizer = PretrainedTokenizer::load(folder)?;
+    let config = pretrained.model.config();
+    let longest = match arguments.iter().position(|argument| argument == "--longest") {
+        Some(at) => Some(arguments.get(at + 1).ok_or("--longest wants a number")?.parse()?),
+        None => config.longest_sequence(),
+    };
+    if let Some(longest) = longest {
+        tokenizer.truncate(longest)?;
+    }
+    let sentences: Vec<String> = std::io::stdin().lock().lines().collect::<Result<_, _>>()?;
+    let (mut batch, mut tape) = (PackedBatch::default(), Tape::default());
+    for sentences in sentences.chunks(BATCH) {
+        batch.clear();
+        for sentence in sentences {
+            batch.push(&tokenizer.encode(sentence)?.ids, Mask::BIDIRECTIONAL);
+        }
+        pretrained.model.forward(&batch, &mut tape, None);
+        for rows in batch.rows() {
+            let mut mean = vec![0.0f32; config.d_model];
+            for state in tape
+                .hidden()
+                .chunks_exact(config.d_model)
+                .take(rows.end)
+                .skip(rows.start)
+            {
+                mean.iter_mut().zip(state).for_each(|(mean, x)| *mean += x);
+            }
+            // Dividing by the number of tokens is undone by the norm.
+            let norm = mean.iter().map(|x| x * x).sum::<f32>().sqrt();
+            mean.iter_mut().for_each(|x| *x /= norm);
+            println!("{}", serde_json::to_string(&mean)?);
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,245 @@
+//! Tensors read by name from safetensors and PyTorch files, widened to single precision.
+
+use crate::WeightsError;
+use safetensors::tensor::{Dtype, Metadata};
+use std::collections::HashMap;
+use std::io::{Read, Seek, SeekFrom};
+
+/// Named tensors that are read one at a time.
+pub(crate) trait Tensors {
+    /// Every name.
+    fn names(&self) -> Vec<String>;
+
+    /// The shape of a tensor, and its type in the words of the format.
+    fn describe(&self, name: &str) -> Option<(&[usize], String)>;
+
+    /// The numbers of a tensor whose size is that of `out`.
+    fn read(&mut self, name: &str, out: &mut [f32]) -> Result<(), WeightsError>;
+}
+
+/// The kinds of numbers that a weight can be stored in.
+#[derive(Clone, Copy)]
+enum Float {
+    F16,
+    Bf16,
+    F32,
+    F64,
+}
+
+impl Float {
+    fn size(self) -> usize {
+        match self {
+            Self::F16 | Self::Bf16 => 2,
+            Self::F32 => 4,
+            Self::F64 => 8,
+        }
+    }
+
+    /// `out` from as many little-endian numbers.
+    fn widen(self, bytes: &[u8], out: &mut [f32]) {
+        fn each<const N: usize>(bytes: &[u8], out: &mut [f32], number: impl Fn([u8; N]) -> f32) {
+            let (numbers, _) = bytes.as_chunks::<N>();
+            out.iter_mut()
+                .zip(numbers)
+                .for_each(|(out, &bytes)| *out = number(bytes));
+        }
+        match self {
+            Self::F16 => each(bytes, out, |bytes| half::f16::from_le_bytes(bytes).to_f32()),
+            Self::Bf16 => each(bytes, out, |bytes| half::bf16::from_le_bytes(bytes).to_f32()),
+            Self::F32 => each(bytes, out, f32::from_le_bytes),
+            Self::F64 => each(bytes, out, |bytes| f64::from_le_bytes(bytes) as f32),
+        }
+    }
+}
+
+fn not_floats(name: &str, found: impl std::fmt::Debug) -> WeightsError {
+    WeightsError::Format(format!("tensor `{name}` is {found:?}, not floating-point numbers"))
+}
+
+/// The header of a safetensors file, and the file.
+pub(crate) struct SafetensorsFile<R> {
+    metadata: Metadata,
+    /// Where the numbers begin.
+    start: u64,
+    file: R,
+}
+
+impl<R: Read + Seek> SafetensorsFile<R> {
+    /// Reads the header, and checks that the file holds what it says.
+    pub fn open(mut file: R) -> Result<Self, WeightsError> {
+        let length = file.seek(SeekFrom::End(0)).map_err(unreadable)?;
+        file.rewind().map_err(unreadable)?;
+        let mut size = [0; 8];
+        file.read_exact(&mut size).map_err(unreadable)?;
+        let size = u64::from_le_bytes(size);
+        let start = size.saturating_add(8);
+        if start > length {
+            return Err(WeightsError::Format(format!(
+                "its header should be {size} bytes long, the file is {length}"
+            )));
+        }
+        let mut header = vec![0; size as usize];
+        file.read_exact(&mut header).map_err(unreadable)?;
+        let metadata: Metadata =
+            serde_json::from_slice(&header).map_err(|error| WeightsError::Format(format!("header: {error}")))?;
+        let expected = start.saturating_add(metadata.data_len() as u64);
+        if expected != length {
+            return Err(WeightsError::Format(format!(
+                "it should be {expected} bytes long and is {length}: cut, or not the file it was"
+            )));
+        }
+        Ok(Self { metadata, start, file })
+    }
+}
+
+fn unreadable(error: std::io::Error) -> WeightsError {
+    WeightsError::Format(error.to_string())
+}
+
+impl<R: Read + Seek> Tensors for SafetensorsFile<R> {
+    fn names(&self) -> Vec<String> {
+        self.metadata.offset_keys()
+    }
+
+    fn describe(&self, name: &str) -> Option<(&[usize], String)> {
+        let tensor = self.metadata.info(name)?;
+        Some((&tensor.shape, format!("{:?}", tensor.dtype)))
+    }
+
+    fn read(&mut self, name: &str, out: &mut [f32]) -> Result<(), WeightsError> {
+        let Some(tensor) = self.metadata.info(name) else {
+            return Err(WeightsError::Format(format!("no tensor `{name}`")));
+        };
+        let float = match tensor.dtype {
+            Dtype::F16 => Float::F16,
+            Dtype::BF16 => Float::Bf16,
+            Dtype::F32 => Float::F32,
+            Dtype::F64 => Float::F64,
+            other => return Err(not_floats(name, other)),
+        };
+        let at = self.start + tensor.data_offsets.0 as u64;
+        self.file.seek(SeekFrom::Start(at)).map_err(unreadable)?;
+        // In pieces, so that memory holds the weights once.
+        let mut buffer = vec![0; float.size() * out.len().min(1 << 16)];
+        for out in out.chunks_mut(1 << 16) {
+            let bytes = &mut buffer[..float.size() * out.len()];
+            self.file.read_exact(bytes).map_err(unreadable)?;
+            float.widen(bytes, out);
+        }
+        Ok(())
+    }
+}
+
+/// The tensors of what `torch.save` wrote; nothing that such a file asks to be called is called.
+#[cfg(feature = "pytorch")]
+pub(crate) struct PytorchFile(HashMap<String, pytorch_reader::Tensor>);
+
+#[cfg(feature = "pytorch")]
+impl PytorchFile {
+    pub fn open(path: &std::path::Path) -> Result<Self, WeightsError> {
+        let reader =
+            pytorch_reader::PytorchReader::new(path).map_err(|error| WeightsError::Format(error.to_string()))?;
+        let tensors = reader.into_tensors();
+        // A view may repeat its numbers without end.
+        let length = std::fs::metadata(path).map_err(unreadable)?.len();
+        match tensors.values().find(|tensor| tensor.byte_len() as u64 > length) {
+            None => Ok(Self(tensors)),
+            Some(tensor) => Err(WeightsError::Format(format!(
+                "tensor `{}` of shape {:?} is larger than the file",
+                tensor.name,
+                tensor.shape()
+            ))),
+        }
+    }
+}
+
+#[cfg(feature = "pytorch")]
+impl Tensors for PytorchFile {
+    fn names(&self) -> Vec<String> {
+        self.0.keys().cloned().collect()
+    }
+
+    fn describe(&self, name: &str) -> Option<(&[usize], String)> {
+        let tensor = self.0.get(name)?;
+        Some((tensor.shape(), format!("{:?}", tensor.dtype())))
+    }
+
+    fn read(&mut self, name: &str, out: &mut [f32]) -> Result<(), WeightsError> {
+        use pytorch_reader::DType;
+        let Some(tensor) = self.0.get(name) else {
+            return Err(WeightsError::Format(format!("no tensor `{name}`")));
+        };
+        let float = match tensor.dtype() {
+            DType::F16 => Float::F16,
+            DType::BF16 => Float::Bf16,
+            DType::F32 => Float::F32,
+            DType::F64 => Float::F64,
+            other => return Err(not_floats(name, other)),
+        };
+        let bytes = tensor.read().map_err(unreadable)?;
+        if bytes.len() != out.len() * float.size() {
+            return Err(WeightsError::Format(format!(
+                "tensor `{name}` has {} bytes instead of {}",
+                bytes.len(),
+                out.len() * float.size()
+            )));
+        }
+        float.widen(&bytes, out);
+        Ok(())
+    }
+}
+
+/// Several files as one, whose tensors go by other names than in the files.
+pub(crate) struct Renamed {
+    files: Vec<Box<dyn Tensors>>,
+    /// By its new name: the file, and the name there.
+    names: HashMap<String, (usize, String)>,
+}
+
+impl Renamed {
+    /// Names each tensor by `rename`; two of one name are an error.
+    pub fn new(files: Vec<Box<dyn Tensors>>, rename: impl Fn(&str) -> String) -> Result<Self, WeightsError> {
+        let mut names = HashMap::new();
+        for (file, tensors) in files.iter().enumerate() {
+            for name in tensors.names() {
+                let new = rename(&name);
+                if let Some((_, other)) = names.insert(new, (file, name.clone())) {
+                    return Err(WeightsError::Format(format!(
+                        "tensors `{other}` and `{name}` are the same parameter"
+                    )));
+                }
+            }
+        }
+        Ok(Self { files, names })
+    }
+
+    /// Gives a tensor another name, if it is there.
+    pub fn rename(&mut self, name: &str, new: &str) {
+        if let Some(tensor) = self.names.remove(name) {
+            self.names.insert(new.to_owned(), tensor);
+        }
+    }
+
+    /// The file that a tensor stands in.
+    pub fn file_of(&self, name: &str) -> Option<usize> {
+        self.names.get(name).map(|(file, _)| *file)
+    }
+}
+
+impl Tensors for Renamed {
+    fn names(&self) -> Vec<String> {
+        self.names.keys().cloned().collect()
+    }
+
+    fn describe(&self, name: &str) -> Option<(&[usize], String)> {
+        let (file, name) = self.names.get(name)?;
+        self.files[*file].describe(name)
+    }
+
+    fn read(&mut self, name: &str, out: &mut [f32]) -> Result<(), WeightsError> {
+        match self.names.get(name) {
+            Some((file, name)) => self.files[*file].read(name, out),
+            None => Err(WeightsError::Format(format!("no tensor `{name}`"))),
+        }
+    }
+}
