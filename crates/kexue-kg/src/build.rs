@@ -1,5 +1,6 @@
 //! Collecting triples for an index.
 
+use crate::disk::NewFile;
 use crate::emit::emit;
 use crate::import::Batch;
 use crate::interner::{Interner, hash};
@@ -253,12 +254,12 @@ impl GraphBuilder {
         if self.is_empty() {
             return Err(KgError::Empty);
         }
-        let file = beside(path).map_err(KgError::io(path))?;
+        let file = NewFile::beside(path).map_err(KgError::io(path))?;
         let (report, out) = self.write(BufWriter::with_capacity(1 << 20, file), path)?;
         let file = out
             .into_inner()
             .map_err(|error| KgError::io(path)(error.into_error()))?;
-        publish(file, path).map_err(KgError::io(path))?;
+        file.publish(path).map_err(KgError::io(path))?;
         Ok(report)
     }
 
@@ -288,27 +289,6 @@ impl GraphBuilder {
 
 fn temporary(options: &BuildOptions) -> PathBuf {
     options.temporary.clone().unwrap_or_else(std::env::temp_dir)
-}
-
-/// A temporary file in the folder of the file that it is to become.
-pub(crate) fn beside(path: &Path) -> std::io::Result<tempfile::NamedTempFile> {
-    let folder = match path.parent() {
-        Some(folder) if !folder.as_os_str().is_empty() => folder,
-        _ => Path::new("."),
-    };
-    tempfile::Builder::new().prefix(".kexue-kg-").tempfile_in(folder)
-}
-
-/// Gives a finished temporary file its name, readable as other files are.
-pub(crate) fn publish(file: tempfile::NamedTempFile, path: &Path) -> std::io::Result<()> {
-    #[cfg(unix)]
-    {
-        use std::os::unix::fs::PermissionsExt;
-        file.as_file().set_permissions(std::fs::Permissions::from_mode(0o644))?;
-    }
-    file.as_file().sync_all()?;
-    file.persist(path).map_err(|error| error.error)?;
-    Ok(())
 }
 
 impl KnowledgeGraph {

@@ -18,6 +18,7 @@
 
 mod build;
 mod characters;
+mod disk;
 mod emit;
 mod error;
 mod graph;

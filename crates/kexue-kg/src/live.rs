@@ -1,7 +1,8 @@
 //! Changing a graph without building its index again.
 
 use crate::build::BuildOptions;
-use crate::log::{Change, LogWriter, lock, log_path, read_log, sync_folder};
+use crate::disk;
+use crate::log::{Change, LogWriter, lock, log_path, read_log};
 use crate::objects::{Objects, Record};
 use crate::{BuildReport, Fact, GraphBuilder, KgError, KnowledgeGraph, split_sense};
 use kexue_text::{SEP, Token, Vocabulary};
@@ -309,10 +310,9 @@ impl GraphWriter {
         builder.attach(PINS, pins);
         builder.attach(FOLDED, old.to_le_bytes().to_vec());
         let report = builder.finish(&self.path)?;
-        sync_folder(&self.path).map_err(KgError::io(&self.path))?;
         // Killed here, the log is known by its identity as folded in.
         let log = log_path(&self.path);
-        std::fs::remove_file(&log).map_err(KgError::io(&log))?;
+        disk::remove(&log).map_err(KgError::io(&log))?;
         Ok(report)
     }
 }

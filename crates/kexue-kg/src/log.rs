@@ -9,7 +9,7 @@
 //! is damaged before the end is an error.
 
 use crate::KgError;
-use crate::build::{beside, publish};
+use crate::disk::{self, NewFile};
 use serde::{Deserialize, Serialize};
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{Read, Seek, SeekFrom, Write};
@@ -156,6 +156,9 @@ fn number(bytes: &[u8]) -> u64 {
 pub(crate) struct LogWriter {
     file: File,
     path: PathBuf,
+    /// Bytes of what was acknowledged, and whether more may stand behind it, of a change that could not be written.
+    length: u64,
+    failed: bool,
     /// Held as long as the writer lives.
     _lock: File,
 }
@@ -186,21 +189,21 @@ impl LogWriter {
             Some(contents) if contents.identity == identity => contents.length,
             _ => {
                 // A new log appears with its header or not at all.
-                let mut file = beside(&path).map_err(KgError::io(&path))?;
+                let mut file = NewFile::beside(&path).map_err(KgError::io(&path))?;
                 let mut header = MAGIC.to_vec();
                 header.extend(identity.to_le_bytes());
                 file.write_all(&header).map_err(KgError::io(&path))?;
-                publish(file, &path).map_err(KgError::io(&path))?;
-                sync_folder(&path).map_err(KgError::io(&path))?;
+                file.publish(&path).map_err(KgError::io(&path))?;
                 HEADER as u64
             }
         };
-        let mut file = OpenOptions::new().write(true).open(&path).map_err(KgError::io(&path))?;
-        file.set_len(length).map_err(KgError::io(&path))?;
-        file.seek(SeekFrom::Start(length)).map_err(KgError::io(&path))?;
+        let file = OpenOptions::new().write(true).open(&path).map_err(KgError::io(&path))?;
         Ok(Self {
             file,
             path,
+            length,
+            // What is cut off at the end was not acknowledged.
+            failed: true,
             _lock: lock,
         })
     }
@@ -214,18 +217,17 @@ impl LogWriter {
         record.extend(length.to_le_bytes());
         record.extend(xxh3_64(&payload).to_le_bytes());
         record.extend(payload);
-        self.file
-            .write_all(&record)
-            .and_then(|()| self.file.sync_data())
-            .map_err(KgError::io(&self.path))
+        let mut write = || {
+            if self.failed {
+                disk::cut(&self.file, self.length)?;
+                self.file.seek(SeekFrom::Start(self.length))?;
+            }
+            self.failed = true;
+            disk::write_synced(&mut self.file, &record)
+        };
+        write().map_err(KgError::io(&self.path))?;
+        self.failed = false;
+        self.length += record.len() as u64;
+        Ok(())
     }
-}
-
-/// Makes a rename in a file's folder last.
-pub(crate) fn sync_folder(path: &Path) -> std::io::Result<()> {
-    let folder = match path.parent() {
-        Some(folder) if !folder.as_os_str().is_empty() => folder,
-        _ => Path::new("."),
-    };
-    File::open(folder)?.sync_all()
 }

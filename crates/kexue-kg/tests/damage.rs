@@ -1,72 +1,12 @@
 //! Damaged and cut off index files: an error or a right answer, never a panic or a loop.
 
-use kexue_kg::{BuildOptions, GraphBuilder, KnowledgeGraph};
-use kexue_trie::Allowed;
+mod common;
+
+use common::{SEEDS, ask_everything, index_file};
+use kexue_kg::KnowledgeGraph;
 use proptest::prelude::*;
-use std::ops::ControlFlow;
-
-fn index_file() -> Vec<u8> {
-    let mut builder = GraphBuilder::new(BuildOptions {
-        inverse: true,
-        ..BuildOptions::default()
-    });
-    for number in 0..150 {
-        let sense = match number % 3 {
-            0 => String::new(),
-            other => format!("（义{}{}）", other, number % 11),
-        };
-        builder
-            .add(
-                &format!("主题{}{sense}", number % 17),
-                &format!("关系{}", number % 7),
-                &format!("对象{number}"),
-            )
-            .unwrap();
-    }
-    builder.finish_bytes().unwrap().1
-}
-
-/// Asks everything there is to ask, a bounded number of times.
-fn ask_everything(graph: &KnowledgeGraph) {
-    let index = graph.index();
-    let mut visited = 0;
-    let _ = index.completions(index.root(), &mut |_, _| {
-        visited += 1;
-        if visited < 10_000 {
-            ControlFlow::Continue(())
-        } else {
-            ControlFlow::Break(())
-        }
-    });
-    let mut allowed = Allowed::default();
-    let mut places = vec![index.root()];
-    for _ in 0..500 {
-        let Some(at) = places.pop() else { break };
-        let _ = index.count(at);
-        if index.allowed(at, &mut allowed).is_ok() {
-            for &token in allowed.tokens.iter().take(8) {
-                if let Ok(Some(next)) = index.step(at, token) {
-                    places.push(next);
-                }
-            }
-        }
-    }
-    for key in (0..index.len().min(1000)).step_by(37).chain([u64::MAX]) {
-        let _ = graph.fact(key);
-    }
-    let question = graph.vocabulary().encode("主题1主题12对象3义1");
-    let _ = graph.mentions(&question, &mut |_, _| ());
-    let mut subjects = 0;
-    let _ = graph.subjects(&mut |_, _| {
-        subjects += 1;
-        if subjects < 10_000 {
-            ControlFlow::Continue(())
-        } else {
-            ControlFlow::Break(())
-        }
-    });
-    let _ = graph.report();
-}
+use rand::{Rng, SeedableRng};
+use rand_chacha::ChaCha8Rng;
 
 #[test]
 fn every_truncation_is_refused() {
@@ -114,6 +54,37 @@ proptest! {
         }
         if let Ok(graph) = KnowledgeGraph::from_bytes(bytes) {
             ask_everything(&graph);
+        }
+    }
+}
+
+/// A short run of what `fuzz/` does at length, without its guidance.
+#[test]
+fn mutated_inputs_are_survived() {
+    let mut random = ChaCha8Rng::seed_from_u64(1);
+    for (target, seeds) in SEEDS {
+        for seed in *seeds {
+            target(seed);
+        }
+        for _ in 0..200 {
+            let mut input = seeds[random.random_range(0..seeds.len())].to_vec();
+            for _ in 0..random.random_range(1..8) {
+                let at = random.random_range(1..=input.len());
+                match random.random_range(0..5) {
+                    0 => input.truncate(at),
+                    1 => input.insert(at, random.random()),
+                    2 => {
+                        let other = seeds[random.random_range(0..seeds.len())];
+                        input.extend_from_slice(&other[random.random_range(0..other.len())..]);
+                    }
+                    3 => {
+                        let from = random.random_range(0..at);
+                        input.extend_from_within(from..at);
+                    }
+                    _ => input[at - 1] ^= 1 << random.random_range(0..8),
+                }
+            }
+            target(&input);
         }
     }
 }

@@ -130,7 +130,7 @@ impl MergedIndex {
                 subject: &changed.subject,
                 key: place as usize,
             },
-            None => Origin::Base(changed.hidden.end + (place - changed.keys.len() as u64)),
+            None => Origin::Base(changed.hidden.end.saturating_add(place - changed.keys.len() as u64)),
         }
     }
 

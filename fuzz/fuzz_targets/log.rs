@@ -1,0 +1,8 @@
+//! Logs beside an index.
+#![no_main]
+
+#[allow(dead_code)] // one target each
+#[path = "../../crates/kexue-kg/tests/common/mod.rs"]
+mod common;
+
+libfuzzer_sys::fuzz_target!(|input: &[u8]| common::log(input));
