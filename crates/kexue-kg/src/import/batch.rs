@@ -153,7 +153,7 @@ impl Batch {
 /// Longest subject, relation or object, in bytes.
 pub(crate) const LONGEST: usize = 1 << 20;
 
-/// Parses a block of whole lines of a format that has one record a line; `line` is the number of the first.
+/// Parses a block of whole lines of a format that has one record a line (any other is read as TSV); `line` is the number of the first.
 pub fn parse_block(format: Format, columns: Option<&[String; 3]>, block: Vec<u8>, line: u64) -> Batch {
     let mut batch = Batch::default();
     parse_into(format, columns, block, line, &mut batch);
@@ -167,7 +167,7 @@ pub(super) fn parse_into(format: Format, columns: Option<&[String; 3]>, block: V
         return;
     }
     match format {
-        Format::Tsv | Format::Csv => tsv::parse(block, line, batch),
+        Format::Tsv | Format::Csv | Format::Parquet => tsv::parse(block, line, batch),
         Format::JsonLines => jsonl::parse(&block, line, columns, batch),
         Format::NTriples => ntriples::parse(&block, line, batch),
     }

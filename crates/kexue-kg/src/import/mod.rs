@@ -7,6 +7,8 @@ mod batch;
 mod csv;
 mod jsonl;
 mod ntriples;
+#[cfg(feature = "parquet")]
+mod parquet;
 mod source;
 
 pub use source::open_text;
@@ -35,6 +37,8 @@ pub enum Format {
     JsonLines,
     /// W3C N-Triples: IRIs and blank nodes by their text, literals by their value.
     NTriples,
+    /// Apache Parquet: the columns of [`ImportOptions::columns`]. Needs the feature `parquet`.
+    Parquet,
 }
 
 impl Format {
@@ -50,6 +54,7 @@ impl Format {
             "csv" => Some(Self::Csv),
             "jsonl" | "ndjson" => Some(Self::JsonLines),
             "nt" => Some(Self::NTriples),
+            "parquet" => Some(Self::Parquet),
             _ => None,
         }
     }
@@ -64,7 +69,10 @@ impl FromStr for Format {
             "csv" => Ok(Self::Csv),
             "jsonl" => Ok(Self::JsonLines),
             "nt" => Ok(Self::NTriples),
-            _ => Err(format!("expected `tsv`, `csv`, `jsonl` or `nt`, found `{text}`")),
+            "parquet" => Ok(Self::Parquet),
+            _ => Err(format!(
+                "expected `tsv`, `csv`, `jsonl`, `nt` or `parquet`, found `{text}`"
+            )),
         }
     }
 }
@@ -75,7 +83,7 @@ pub struct ImportOptions {
     /// The format; without one it is told from the file's name, and standard input is TSV.
     pub format: Option<Format>,
     /// Names of the columns of subject, relation and object. With them a CSV file has a header; without, it has three columns and no header,
-    /// and the fields of JSON are `subject`, `relation` and `object`.
+    /// and the fields of JSON and columns of Parquet are `subject`, `relation` and `object`.
     pub columns: Option<[String; 3]>,
     /// Whether to leave out and count what is not in the format, instead of stopping there.
     pub skip_bad: bool,
@@ -88,7 +96,7 @@ impl ImportOptions {
             None if path == Path::new("-") => Ok(Format::Tsv),
             None => Format::of(path).ok_or_else(|| KgError::Input {
                 file: name(path),
-                problem: "the name does not say the format; expected `.tsv`, `.csv`, `.jsonl` or `.nt`, or name it with --format".into(),
+                problem: "the name does not say the format; expected `.tsv`, `.csv`, `.jsonl`, `.nt` or `.parquet`, or name it with --format".into(),
             }),
         }
     }
@@ -124,10 +132,47 @@ pub fn import(
     let mut report = ImportReport::default();
     for path in paths {
         let format = options.format(path)?;
+        if format == Format::Parquet {
+            import_parquet(path, options, builder, &mut report)?;
+            progress(std::fs::metadata(path).map_or(0, |metadata| metadata.len()));
+            continue;
+        }
         let source = source::open(path, progress)?;
         import_one(source, format, &name(path), options, builder, &mut report)?;
     }
     Ok(report)
+}
+
+#[cfg(feature = "parquet")]
+fn import_parquet(
+    path: &Path,
+    options: &ImportOptions,
+    builder: &mut GraphBuilder,
+    report: &mut ImportReport,
+) -> Result<(), KgError> {
+    let (batch_in, batch_out) = sync_channel(2);
+    let used = Mutex::new(Vec::new());
+    std::thread::scope(|scope| {
+        let reading = scope.spawn(move || {
+            let mut number = 0;
+            parquet::read(path, options.columns.as_ref(), BLOCK, &mut |batch| {
+                number += 1;
+                batch_in.send((number - 1, Ok(batch))).is_ok()
+            })
+        });
+        take_batches(batch_out, &used, &name(path), options, builder, report)?;
+        reading.join().unwrap_or(Ok(()))
+    })
+}
+
+#[cfg(not(feature = "parquet"))]
+fn import_parquet(path: &Path, _: &ImportOptions, _: &mut GraphBuilder, _: &mut ImportReport) -> Result<(), KgError> {
+    Err(KgError::Input {
+        file: name(path),
+        problem: "this program was built without Apache Parquet; build it with the feature `parquet` (`cargo install --path crates/kexue-cli \
+                  --features parquet`), or write the triples as TSV, CSV or JSON Lines"
+            .into(),
+    })
 }
 
 /// Reads the triples of one input that is open already into a builder; `file` is what errors call it.
@@ -142,6 +187,12 @@ pub fn import_reader(
     builder: &mut GraphBuilder,
 ) -> Result<ImportReport, KgError> {
     let mut report = ImportReport::default();
+    if format == Format::Parquet {
+        return Err(KgError::Input {
+            file: file.into(),
+            problem: "Apache Parquet is read from its end; expected the path of a file".into(),
+        });
+    }
     import_one(Box::new(source), format, file, options, builder, &mut report)?;
     Ok(report)
 }

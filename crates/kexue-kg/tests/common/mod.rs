@@ -187,9 +187,12 @@ pub fn importers(input: &[u8]) {
     }
 }
 
+/// What takes any input.
+pub type Target = fn(&[u8]);
+
 /// Inputs to begin with, by target.
 #[allow(dead_code)] // libFuzzer has its own
-pub const SEEDS: &[(fn(&[u8]), &[&[u8]])] = &[
+pub const SEEDS: &[(Target, &[&[u8]])] = &[
     (index, &[b"\x01\x02\x03\x04\x05\x06", b"\x10\x80\xff"]),
     (trie, &[b"\x00\x01\x02\xff", b"\x01\x01\x02\xff"]),
     (

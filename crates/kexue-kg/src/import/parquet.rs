@@ -1,0 +1,111 @@
+//! Apache Parquet: three columns of strings, told by their names.
+
+use super::batch::Batch;
+use crate::KgError;
+use parquet::errors::ParquetError;
+use parquet::file::reader::{ChunkReader, FileReader, SerializedFileReader};
+use parquet::record::{Field, Row};
+use parquet::schema::types::Type;
+use std::fs::File;
+use std::io::Read;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::Path;
+
+/// Reads to the end, giving out batches of about `size` bytes of text, until `give` returns false. A row's number is its line.
+pub(super) fn read(
+    path: &Path,
+    columns: Option<&[String; 3]>,
+    size: usize,
+    give: &mut dyn FnMut(Batch) -> bool,
+) -> Result<(), KgError> {
+    let failed = |problem: String| KgError::Input {
+        file: super::name(path),
+        problem,
+    };
+    let defaults = ["subject", "relation", "object"].map(str::to_owned);
+    let columns = columns.unwrap_or(&defaults);
+    // Of a file that is damaged, the reader asserts what does not hold.
+    let read = catch_unwind(AssertUnwindSafe(|| {
+        if path == Path::new("-") {
+            let mut bytes = Vec::new();
+            std::io::stdin()
+                .read_to_end(&mut bytes)
+                .map_err(|error| error.to_string())?;
+            rows(bytes::Bytes::from(bytes), columns, size, give)
+        } else {
+            rows(
+                File::open(path).map_err(|error| error.to_string())?,
+                columns,
+                size,
+                give,
+            )
+        }
+    }));
+    read.unwrap_or_else(|_| Err("the file is damaged; write it again".into()))
+        .map_err(failed)
+}
+
+fn rows<R: ChunkReader + 'static>(
+    source: R,
+    columns: &[String; 3],
+    size: usize,
+    give: &mut dyn FnMut(Batch) -> bool,
+) -> Result<(), String> {
+    let damaged = |error: ParquetError| format!("{error}; expected a file of Apache Parquet");
+    let reader = SerializedFileReader::new(source).map_err(damaged)?;
+    let schema = reader.metadata().file_metadata().schema();
+    let mut fields = Vec::new();
+    for column in columns {
+        let field = schema.get_fields().iter().find(|field| field.name() == column);
+        fields.push(field.cloned().ok_or_else(|| {
+            let found: Vec<&str> = schema.get_fields().iter().map(|field| field.name()).collect();
+            format!(
+                "there is no column `{column}`, found `{}`; name three of them with --columns",
+                found.join("`, `")
+            )
+        })?);
+    }
+    let projection = Type::group_type_builder(schema.name())
+        .with_fields(fields)
+        .build()
+        .map_err(damaged)?;
+    let mut batch = Batch::default();
+    for (line, row) in (1..).zip(reader.get_row_iter(Some(projection)).map_err(damaged)?) {
+        let row = row.map_err(damaged)?;
+        match triple(&row, columns) {
+            Ok(triple) => batch.add(line, triple),
+            Err(problem) => batch.problem(line, problem),
+        }
+        if batch.text.len() >= size && !give(std::mem::take(&mut batch)) {
+            return Ok(());
+        }
+    }
+    give(batch);
+    Ok(())
+}
+
+fn triple<'a>(row: &'a Row, columns: &[String; 3]) -> Result<[&'a str; 3], String> {
+    let mut triple = [""; 3];
+    for (text, column) in triple.iter_mut().zip(columns) {
+        let field = row
+            .get_column_iter()
+            .find(|(name, _)| *name == column)
+            .map(|(_, field)| field);
+        *text = match field {
+            Some(Field::Str(text)) => text,
+            Some(Field::Bytes(bytes)) => std::str::from_utf8(bytes.data())
+                .map_err(|_| format!("column `{column}` is not UTF-8; expected text in UTF-8"))?,
+            other => return Err(format!("column `{column}` is {}; expected a string", kind(other))),
+        };
+    }
+    Ok(triple)
+}
+
+fn kind(field: Option<&Field>) -> &'static str {
+    match field {
+        None | Some(Field::Null) => "null",
+        Some(Field::Bool(_)) => "a truth value",
+        Some(Field::Group(_) | Field::ListInternal(_) | Field::MapInternal(_)) => "nested",
+        Some(_) => "a number or a date",
+    }
+}

@@ -1,0 +1,122 @@
+//! Import of Apache Parquet.
+#![cfg(feature = "parquet")]
+
+use kexue_kg::{BuildOptions, GraphBuilder, ImportOptions, KgError, KnowledgeGraph, import};
+use parquet::data_type::{ByteArray, ByteArrayType, Int64Type};
+use parquet::file::properties::WriterProperties;
+use parquet::file::writer::SerializedFileWriter;
+use parquet::schema::parser::parse_message_type;
+use rand::{Rng, SeedableRng};
+use rand_chacha::ChaCha8Rng;
+use std::path::Path;
+use std::sync::Arc;
+
+/// A file of four columns, of which one is numbers; rows whose object is `None` have none.
+fn write(path: &Path, rows: &[(&str, &str, Option<&str>)]) {
+    let schema = "message facts {
+        REQUIRED INT64 id;
+        REQUIRED BYTE_ARRAY o_of (UTF8);
+        REQUIRED BYTE_ARRAY s (UTF8);
+        OPTIONAL BYTE_ARRAY o (UTF8);
+    }";
+    let schema = Arc::new(parse_message_type(schema).unwrap());
+    let properties = Arc::new(WriterProperties::builder().build());
+    let mut writer = SerializedFileWriter::new(std::fs::File::create(path).unwrap(), schema, properties).unwrap();
+    for rows in rows.chunks(2) {
+        let mut group = writer.next_row_group().unwrap();
+        let mut number = 0;
+        while let Some(mut column) = group.next_column().unwrap() {
+            let text = |texts: Vec<&str>| texts.into_iter().map(ByteArray::from).collect::<Vec<_>>();
+            match number {
+                0 => {
+                    let ids: Vec<i64> = (0..rows.len() as i64).collect();
+                    column.typed::<Int64Type>().write_batch(&ids, None, None).unwrap()
+                }
+                1 => {
+                    let texts = text(rows.iter().map(|row| row.1).collect());
+                    column.typed::<ByteArrayType>().write_batch(&texts, None, None).unwrap()
+                }
+                2 => {
+                    let texts = text(rows.iter().map(|row| row.0).collect());
+                    column.typed::<ByteArrayType>().write_batch(&texts, None, None).unwrap()
+                }
+                _ => {
+                    let texts = text(rows.iter().filter_map(|row| row.2).collect());
+                    let levels: Vec<i16> = rows.iter().map(|row| i16::from(row.2.is_some())).collect();
+                    column
+                        .typed::<ByteArrayType>()
+                        .write_batch(&texts, Some(&levels), None)
+                        .unwrap()
+                }
+            };
+            column.close().unwrap();
+            number += 1;
+        }
+        group.close().unwrap();
+    }
+    writer.close().unwrap();
+}
+
+const ROWS: &[(&str, &str, Option<&str>)] = &[
+    ("水（化合物）", "化学式", Some("H₂O")),
+    ("水（歌曲）", "演唱", Some("甲")),
+    ("水（歌曲）", "演唱", Some("乙")),
+    ("火", "颜色", None),
+    ("火", "颜色", Some("红")),
+];
+
+fn read(path: &Path, columns: [&str; 3], skip_bad: bool) -> Result<(KnowledgeGraph, u64), KgError> {
+    let options = ImportOptions {
+        columns: Some(columns.map(str::to_owned)),
+        skip_bad,
+        ..ImportOptions::default()
+    };
+    let mut builder = GraphBuilder::new(BuildOptions::default());
+    let report = import(&[path.to_path_buf()], &options, &mut builder, &|_| ())?;
+    Ok((KnowledgeGraph::from_bytes(builder.finish_bytes()?.1)?, report.skipped))
+}
+
+#[test]
+fn columns_are_read_by_their_names() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("facts.parquet");
+    write(&path, ROWS);
+    let (graph, skipped) = read(&path, ["s", "o_of", "o"], true).unwrap();
+    assert_eq!(skipped, 1);
+    let expected: Vec<_> = ROWS.iter().filter_map(|row| Some((row.0, row.1, row.2?))).collect();
+    let expected = KnowledgeGraph::from_triples(expected, &BuildOptions::default()).unwrap();
+    assert_eq!(graph.index().len(), 3);
+    for key in 0..3 {
+        assert_eq!(graph.fact(key).unwrap(), expected.fact(key).unwrap());
+    }
+    let problem = |columns, skip_bad| {
+        let problem = read(&path, columns, skip_bad).unwrap_err().to_string();
+        problem.replace(&path.display().to_string(), "facts.parquet")
+    };
+    insta::assert_snapshot!(problem(["s", "o_of", "o"], false), @"facts.parquet:4: column `o` is null; expected a string; correct it, or leave such lines out with --skip-bad");
+    insta::assert_snapshot!(problem(["s", "p", "o"], false), @"facts.parquet: there is no column `p`, found `id`, `o_of`, `s`, `o`; name three of them with --columns");
+    insta::assert_snapshot!(problem(["id", "o_of", "o"], false), @"facts.parquet:1: column `id` is a number or a date; expected a string; correct it, or leave such lines out with --skip-bad");
+}
+
+#[test]
+fn damage_is_survived() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("facts.parquet");
+    write(&path, ROWS);
+    let sound = std::fs::read(&path).unwrap();
+    let mut random = ChaCha8Rng::seed_from_u64(3);
+    let rounds = std::env::var("KEXUE_FUZZ_ROUNDS").map_or(300, |rounds| rounds.parse().unwrap());
+    for _ in 0..rounds {
+        let mut bytes = sound.clone();
+        for _ in 0..random.random_range(1..4) {
+            let at = random.random_range(0..bytes.len());
+            match random.random_range(0..3) {
+                0 => bytes[at] = random.random(),
+                1 => bytes[at] ^= 1 << random.random_range(0..8),
+                _ => drop(bytes.drain(at..(at + random.random_range(1..9)).min(bytes.len()))),
+            }
+        }
+        std::fs::write(&path, &bytes).unwrap();
+        let _ = read(&path, ["s", "o_of", "o"], true);
+    }
+}
