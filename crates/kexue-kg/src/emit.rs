@@ -32,39 +32,49 @@ struct Dictionaries {
 }
 
 struct Dictionary {
+    /// The names, where their spelling is kept.
     names: Interner,
-    sorted: Sorted,
     /// Of each name its rank in the order of the tokens, and its number in the dictionary.
     codes: Vec<(u32, u32)>,
+}
+
+/// The entries of a dictionary.
+struct Entries {
+    sorted: Sorted,
     /// The rank of each number.
     ranks: Vec<u32>,
 }
 
+impl Entries {
+    fn each(&self, visit: &mut dyn FnMut(&[Token])) {
+        let mut tokens = Vec::new();
+        for &rank in &self.ranks {
+            self.sorted.tokens(rank, &mut tokens);
+            visit(&tokens);
+        }
+    }
+}
+
 impl Dictionary {
-    fn new(names: Interner, counts: &[u64], vocabulary: &Vocabulary) -> Self {
-        let sorted = Sorted::new(&names, vocabulary);
+    fn new(table: NameTable, vocabulary: &Vocabulary) -> (Self, Entries) {
+        let mut sorted = Sorted::encode(&table.names, vocabulary);
+        // What the tokens do not say must be kept; what they say need not.
+        let names = if vocabulary.folds_case() {
+            table.names
+        } else {
+            Interner::default()
+        };
+        sorted.sort();
         let mut by_rank = vec![0; sorted.len()];
-        for (&rank, &count) in sorted.rank.iter().zip(counts) {
+        for (&rank, &count) in sorted.rank.iter().zip(&table.counts) {
             by_rank[rank as usize] += count;
         }
         let (numbers, ranks) = by_count(&by_rank);
-        Self {
-            codes: (sorted.rank.iter())
-                .map(|&rank| (rank, numbers[rank as usize]))
-                .collect(),
-            // What the tokens do not say must be kept; what they say need not.
-            names: if vocabulary.folds_case() {
-                names
-            } else {
-                Interner::default()
-            },
-            sorted,
-            ranks,
-        }
-    }
-
-    fn entries(&self) -> impl Iterator<Item = &[Token]> {
-        self.ranks.iter().map(|&rank| self.sorted.tokens(rank))
+        let codes = std::mem::take(&mut sorted.rank)
+            .into_iter()
+            .map(|rank| (rank, numbers[rank as usize]))
+            .collect();
+        (Self { names, codes }, Entries { sorted, ranks })
     }
 }
 
@@ -113,10 +123,9 @@ pub(crate) fn emit<W: Write + Seek + Send>(
     );
     let vocabulary = vocabulary?;
     out.section("vocabulary", vocabulary.to_text().as_bytes())?;
-    let (relations, senses) = rayon::join(
-        || Dictionary::new(relations.names, &relations.counts, &vocabulary),
-        || Dictionary::new(senses.names, &senses.counts, &vocabulary),
-    );
+    // One after the other, for the sake of memory.
+    let (relations, relation_entries) = Dictionary::new(relations, &vocabulary);
+    let (senses, sense_entries) = Dictionary::new(senses, &vocabulary);
     let dictionaries = Dictionaries {
         relations,
         senses,
@@ -126,8 +135,8 @@ pub(crate) fn emit<W: Write + Seek + Send>(
     let mut facts = FactIndexBuilder::new(
         options.order,
         SEP,
-        dictionaries.relations.entries(),
-        dictionaries.senses.entries(),
+        &|visit| relation_entries.each(visit),
+        &|visit| sense_entries.each(visit),
         out,
     )?;
     if options.memory.is_some() {
@@ -138,13 +147,14 @@ pub(crate) fn emit<W: Write + Seek + Send>(
         records: ObjectWriter::new(&coding, out)?,
         report: BuildReport {
             triples: collected.count,
-            relations: dictionaries.relations.sorted.len() as u64,
-            senses: dictionaries.senses.sorted.len() as u64,
+            relations: relation_entries.ranks.len() as u64,
+            senses: sense_entries.ranks.len() as u64,
             vocabulary: vocabulary.len() as u64,
             ..BuildReport::default()
         },
         out,
     };
+    drop((relation_entries, sense_entries));
     let (runs, spill) = sort_parts(parts, spill, folder, &vocabulary)?;
     let mut merge = Merge::new(runs, spill.as_ref())?;
     let mut fill = |window: &mut Vec<Packed>| -> Result<()> {

@@ -9,7 +9,7 @@
 
 use crate::interner::{Interner, hash};
 use crate::parts::{Part, Piece, Pool, Spill, read_triple};
-use crate::sorted::{Sorted, head};
+use crate::sorted::Sorted;
 use kexue_text::{Token, Vocabulary, VocabularyBuilder};
 use kexue_trie::{read_varint, write_varint};
 use std::io::Result;
@@ -90,7 +90,7 @@ pub(crate) fn sort(
         *place += 1;
     }
     let mut piece = pool.get(0);
-    let (mut subject, mut data) = (Vec::new(), Vec::new());
+    let (mut subject, mut data, mut tokens) = (Vec::new(), Vec::new(), Vec::new());
     let mut start = 0;
     for (rank, &end) in (0..names.len() as u32).zip(&places) {
         data.clear();
@@ -110,7 +110,7 @@ pub(crate) fn sort(
         }
         start = end;
         subject.clear();
-        let tokens = names.tokens(rank);
+        names.tokens(rank, &mut tokens);
         for number in [tokens.len() as u64]
             .into_iter()
             .chain(tokens.iter().map(|&token| u64::from(token)))
@@ -129,6 +129,13 @@ pub(crate) fn sort(
     drop(segments);
     part.give_up(pool);
     Ok(())
+}
+
+/// The first three tokens as a number, in the order of the tokens; a missing one counts as 0, which is no token of text.
+fn head(tokens: &[Token]) -> u64 {
+    (0..3).fold(0, |head, place| {
+        head << 21 | u64::from(tokens.get(place).copied().unwrap_or(0))
+    })
 }
 
 /// Subjects that follow each other in the order of their tokens, with their triples.

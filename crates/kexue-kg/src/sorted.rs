@@ -1,4 +1,4 @@
-//! Interned strings in the order of their tokens.
+//! Strings in the order of their tokens.
 
 use crate::interner::Interner;
 use kexue_text::{Token, Vocabulary};
@@ -9,41 +9,56 @@ use rayon::prelude::*;
 /// Strings whose tokens agree (a vocabulary that folds case) share a rank.
 #[derive(Debug)]
 pub(crate) struct Sorted {
-    tokens: Vec<Token>,
+    /// The tokens, each as UTF-8 would write its number: bytes are in the order of the tokens, and take half the memory.
+    codes: Vec<u8>,
     ends: Vec<u64>,
     /// Rank of each string.
     pub rank: Vec<u32>,
     /// For each rank the first string that has it.
-    pub first: Vec<u32>,
+    first: Vec<u32>,
 }
 
 impl Sorted {
     pub fn new(strings: &Interner, vocabulary: &Vocabulary) -> Self {
-        let (mut tokens, mut ends) = (Vec::new(), Vec::with_capacity(strings.len()));
-        for text in strings.iter() {
-            vocabulary.encode_into(text, &mut tokens);
-            ends.push(tokens.len() as u64);
-        }
-        let mut sorted = Self {
-            tokens,
-            ends,
-            rank: Vec::new(),
-            first: Vec::new(),
-        };
+        let mut sorted = Self::encode(strings, vocabulary);
         sorted.sort();
         sorted
     }
 
-    fn of_string(&self, string: u32) -> &[Token] {
-        let string = string as usize;
-        let start = if string == 0 { 0 } else { self.ends[string - 1] };
-        &self.tokens[start as usize..self.ends[string] as usize]
+    /// The tokens alone, so that the strings can be given up before they are sorted.
+    pub fn encode(strings: &Interner, vocabulary: &Vocabulary) -> Self {
+        let mut sorted = Self {
+            codes: Vec::new(),
+            ends: Vec::with_capacity(strings.len()),
+            rank: Vec::new(),
+            first: Vec::new(),
+        };
+        let mut tokens = Vec::new();
+        for text in strings.iter() {
+            tokens.clear();
+            vocabulary.encode_into(text, &mut tokens);
+            tokens.iter().for_each(|&token| write_ordered(token, &mut sorted.codes));
+            sorted.ends.push(sorted.codes.len() as u64);
+        }
+        sorted
     }
 
-    fn sort(&mut self) {
-        // Most comparisons are decided by the first tokens, kept beside the number.
+    fn of_string(&self, string: u32) -> &[u8] {
+        let string = string as usize;
+        let start = if string == 0 { 0 } else { self.ends[string - 1] };
+        &self.codes[start as usize..self.ends[string] as usize]
+    }
+
+    pub fn sort(&mut self) {
+        // Most comparisons are decided by the first bytes, kept beside the number; a missing one counts as 0, which no text begins with.
+        let head = |string| {
+            let codes = self.of_string(string);
+            (0..8).fold(0, |head, place| {
+                head << 8 | u64::from(codes.get(place).copied().unwrap_or(0))
+            })
+        };
         let mut order: Vec<(u64, u32)> = (0..self.ends.len() as u32)
-            .map(|string| (head(self.of_string(string)), string))
+            .map(|string| (head(string), string))
             .collect();
         order.par_sort_unstable_by(|one, other| {
             (one.0.cmp(&other.0))
@@ -70,17 +85,41 @@ impl Sorted {
         self.first.len()
     }
 
-    /// The tokens of a rank.
-    pub fn tokens(&self, rank: u32) -> &[Token] {
-        self.of_string(self.first[rank as usize])
+    /// Puts the tokens of a rank into `tokens`.
+    pub fn tokens(&self, rank: u32, tokens: &mut Vec<Token>) {
+        tokens.clear();
+        let mut codes = self.of_string(self.first[rank as usize]);
+        while let Some((token, rest)) = read_ordered(codes) {
+            tokens.push(token);
+            codes = rest;
+        }
     }
 }
 
-/// The first three tokens as a number, in the order of the tokens; a missing one counts as 0, which is no token of text.
-pub(crate) fn head(tokens: &[Token]) -> u64 {
-    (0..3).fold(0, |head, place| {
-        head << 21 | u64::from(tokens.get(place).copied().unwrap_or(0).min((1 << 21) - 1))
-    })
+/// Tokens are below 2²¹: a vocabulary has a token for each character at most, and a few.
+fn write_ordered(token: Token, codes: &mut Vec<u8>) {
+    let tail = |shift: u32| 0x80 | (token >> shift) as u8 & 0x3f;
+    match token {
+        0..0x80 => codes.push(token as u8),
+        0x80..0x800 => codes.extend([0xc0 | (token >> 6) as u8, tail(0)]),
+        0x800..0x1_0000 => codes.extend([0xe0 | (token >> 12) as u8, tail(6), tail(0)]),
+        _ => codes.extend([0xf0 | (token >> 18) as u8, tail(12), tail(6), tail(0)]),
+    }
+}
+
+fn read_ordered(codes: &[u8]) -> Option<(Token, &[u8])> {
+    let (&first, rest) = codes.split_first()?;
+    let (start, more) = match first {
+        0..0x80 => (first, 0),
+        0x80..0xe0 => (first & 0x1f, 1),
+        0xe0..0xf0 => (first & 0x0f, 2),
+        _ => (first & 0x07, 3),
+    };
+    let (tail, rest) = rest.split_at_checked(more)?;
+    let token = tail
+        .iter()
+        .fold(Token::from(start), |token, &byte| token << 6 | Token::from(byte & 0x3f));
+    Some((token, rest))
 }
 
 /// Numbers ranks by falling count, then by rank: `(number of each rank, rank of each number)`.
@@ -92,4 +131,29 @@ pub(crate) fn by_count(counts: &[u64]) -> (Vec<u32>, Vec<u32>) {
         numbers[rank as usize] = number as u32;
     }
     (numbers, ranks)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn codes_are_read_back_and_keep_the_order(one in proptest::collection::vec(0u32..1 << 21, 0..6), other in proptest::collection::vec(0u32..1 << 21, 0..6)) {
+            let coded = |tokens: &[Token]| {
+                let mut codes = Vec::new();
+                tokens.iter().for_each(|&token| write_ordered(token, &mut codes));
+                codes
+            };
+            let mut codes = &coded(&one)[..];
+            for &token in &one {
+                let (read, rest) = read_ordered(codes).unwrap();
+                prop_assert_eq!(read, token);
+                codes = rest;
+            }
+            prop_assert!(codes.is_empty());
+            prop_assert_eq!(coded(&one).cmp(&coded(&other)), one.cmp(&other));
+        }
+    }
 }

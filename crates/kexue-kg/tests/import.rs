@@ -162,7 +162,7 @@ fn packed_files_are_unpacked_and_unknown_ones_named() {
     let error = import(std::slice::from_ref(&cut), &options, &mut builder, &|_| ()).unwrap_err();
     assert!(error.to_string().starts_with(&cut.display().to_string()), "{error}");
     let error = import(&[PathBuf::from("facts.parquet.old")], &options, &mut builder, &|_| ()).unwrap_err();
-    insta::assert_snapshot!(error.to_string(), @"facts.parquet.old: the name does not say the format; expected `.tsv`, `.csv`, `.jsonl` or `.nt`, or name it with --format");
+    insta::assert_snapshot!(error.to_string(), @"facts.parquet.old: the name does not say the format; expected `.tsv`, `.csv`, `.jsonl`, `.nt` or `.parquet`, or name it with --format");
     let error = import(&[PathBuf::from("no/such.tsv")], &options, &mut builder, &|_| ()).unwrap_err();
     assert!(error.to_string().starts_with("no/such.tsv: No such file"), "{error}");
     let error = GraphBuilder::new(BuildOptions::default()).finish_bytes().unwrap_err();

@@ -19,7 +19,7 @@
 //! subject, a range of its facts, and how many tokens of the current part they share.
 
 use crate::container::{Container, ContainerWriter};
-use crate::texts::{Codes, Texts, TextsBuilder};
+use crate::texts::{Codes, Sequences, Texts, write_texts};
 use crate::trie::{Bound, Place, Trie};
 use crate::trie_builder::TrieBuilder;
 use crate::varint::{read_varint, write_varint};
@@ -92,26 +92,20 @@ impl FactIndexBuilder {
     ///
     /// # Errors
     /// When the output cannot be written.
-    pub fn new<'a, W: Write + Seek>(
+    pub fn new<W: Write + Seek>(
         order: Order,
         separator: Token,
-        relations: impl Iterator<Item = &'a [Token]>,
-        senses: impl Iterator<Item = &'a [Token]>,
+        relations: &Sequences<'_>,
+        senses: &Sequences<'_>,
         out: &mut ContainerWriter<W>,
     ) -> std::io::Result<Self> {
         let mut header = Vec::new();
         write_varint(u64::from(order == Order::SubjectSenseRelation), &mut header);
         write_varint(u64::from(separator), &mut header);
         out.section(&format!("{PREFIX}header"), &header)?;
-        let write =
-            |part: &str, entries: &mut dyn Iterator<Item = &'a [Token]>, direct, out: &mut ContainerWriter<W>| {
-                let mut texts = TextsBuilder::default();
-                entries.for_each(|entry| texts.push(entry));
-                texts.write(&format!("{PREFIX}{part}."), direct, out)
-            };
         // Every question below a subject asks for relations: their bounds are read in one go.
-        write("relations", &mut { relations }, true, out)?;
-        write("senses", &mut { senses }, false, out)?;
+        write_texts(relations, &format!("{PREFIX}relations."), true, out)?;
+        write_texts(senses, &format!("{PREFIX}senses."), false, out)?;
         Ok(Self {
             subjects: TrieBuilder::new().with_payloads(),
         })

@@ -28,6 +28,7 @@ pub use container::{Container, ContainerWriter};
 pub use facts::{FactCode, FactIndex, FactIndexBuilder, MAX_PART, Order, RowEncoder};
 pub use index::{Allowed, Error, Handle, Key, PrefixIndex, Result, Token};
 pub use merged::{ChangedSubject, MergedIndex, Origin};
+pub use texts::Sequences;
 pub use trie::Trie;
 pub use trie_builder::TrieBuilder;
 pub use varint::{read_varint, write_varint};

@@ -109,54 +109,48 @@ impl Encoder {
     }
 }
 
-/// Collects the sequences of a numbered list.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct TextsBuilder {
-    tokens: Vec<Token>,
-    ends: Vec<u64>,
-}
+/// Calls what it is given with each sequence of a list, in order; it is called more than once.
+pub type Sequences<'a> = dyn Fn(&mut dyn FnMut(&[Token])) + 'a;
 
-impl TextsBuilder {
-    pub fn push(&mut self, tokens: &[Token]) {
-        self.tokens.extend_from_slice(tokens);
-        self.ends.push(self.tokens.len() as u64);
-    }
-
-    /// Writes the sections `prefix` + `ends` and `prefix` + `text`; with `direct`, the ends as an array where they fit.
-    pub fn write<W: Write + Seek>(
-        &self,
-        prefix: &str,
-        direct: bool,
-        out: &mut ContainerWriter<W>,
-    ) -> std::io::Result<()> {
-        let mut counts = TokenCounts::default();
-        counts.add(&self.tokens);
-        let encoder = Encoder::new(&counts);
-        let mut text = encoder.head();
-        let head = text.len();
-        let mut ends = vec![0];
-        let mut start = 0;
-        for &end in &self.ends {
-            encoder.encode(&self.tokens[start as usize..end as usize], &mut text);
-            ends.push((text.len() - head) as u64);
-            start = end;
+/// Writes a numbered list: the sections `prefix` + `ends` and `prefix` + `text`; with `direct`, the ends as an array where they fit.
+pub(crate) fn write_texts<W: Write + Seek>(
+    sequences: &Sequences<'_>,
+    prefix: &str,
+    direct: bool,
+    out: &mut ContainerWriter<W>,
+) -> std::io::Result<()> {
+    let mut counts = TokenCounts::default();
+    sequences(&mut |tokens| counts.add(tokens));
+    let encoder = Encoder::new(&counts);
+    out.section(&format!("{prefix}text"), &encoder.head())?;
+    let mut ends = EliasFanoBuilder::new();
+    ends.push(0);
+    let mut array = u64::MAX.to_le_bytes().to_vec();
+    array.extend([0; DIRECT]);
+    let (mut codes, mut end, mut written) = (Vec::new(), 0, Ok(()));
+    sequences(&mut |tokens| {
+        let before = codes.len();
+        encoder.encode(tokens, &mut codes);
+        end += (codes.len() - before) as u64;
+        ends.push(end);
+        if direct {
+            array.extend_from_slice(&(end as u32).to_le_bytes()[..DIRECT]);
         }
-        let name = format!("{prefix}ends");
-        if direct && ends.last().is_some_and(|&last| last < 1 << 24) {
-            let mut bytes = u64::MAX.to_le_bytes().to_vec();
-            for &end in &ends {
-                bytes.extend_from_slice(&(end as u32).to_le_bytes()[..DIRECT]);
+        if codes.len() >= 1 << 16 {
+            if written.is_ok() {
+                written = out.write_all(&codes);
             }
-            // So that any two can be read as a word.
-            bytes.extend([0; 8 - DIRECT]);
-            out.section(&name, &bytes)?;
-        } else {
-            let mut coded = EliasFanoBuilder::new();
-            ends.iter().for_each(|&end| coded.push(end));
-            out.section(&name, &coded.finish())?;
+            codes.clear();
         }
-        out.section(&format!("{prefix}text"), &text)
+    });
+    written?;
+    out.write_all(&codes)?;
+    if direct && end < 1 << 24 {
+        // So that any two can be read as a word.
+        array.extend([0; 8 - DIRECT]);
+        return out.section(&format!("{prefix}ends"), &array);
     }
+    out.section(&format!("{prefix}ends"), &ends.finish())
 }
 
 #[derive(Clone, Debug)]
@@ -354,10 +348,8 @@ mod tests {
             sequences in proptest::collection::vec(proptest::collection::vec((any::<u32>(), 0u32..32).prop_map(|(token, shift)| token >> shift), 0..12), 0..30),
             direct: bool,
         ) {
-            let mut builder = TextsBuilder::default();
-            sequences.iter().for_each(|sequence| builder.push(sequence));
             let mut out = ContainerWriter::new(Cursor::new(Vec::new())).unwrap();
-            builder.write("t.", direct, &mut out).unwrap();
+            write_texts(&|visit| sequences.iter().for_each(|sequence| visit(sequence)), "t.", direct, &mut out).unwrap();
             let container = Container::open(out.finish().unwrap().into_inner().into()).unwrap();
             let texts = Texts::open(&container, "t.").unwrap();
             prop_assert_eq!(texts.len(), sequences.len() as u64);
