@@ -161,7 +161,7 @@ impl Task for MlmTask<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use kexue_nn::{Head, TransformerConfig};
+    use kexue_nn::{Head, Initializer, StdMeans, TransformerConfig};
     use kexue_text::{TextEncoder, VocabularyBuilder};
     use kexue_train::{TrainSettings, generator, train};
     use std::sync::atomic::AtomicBool;
@@ -190,16 +190,17 @@ mod tests {
             d_ffn: 64,
             dropout: 0.0,
             head: Head::DenseNorm,
+            initializer: Initializer::truncated_normal(0.1, StdMeans::Effective),
             ..TransformerConfig::new(vocabulary.len())
         };
         let model = Model::new(config, &mut generator(0, 0, 0)).unwrap();
         let settings = TrainSettings {
-            steps: 150,
+            steps: 300,
             batch_size: 16,
             warmup: 10,
             learning_rate: 5e-3,
             average: 0.9,
-            validate_every: 150,
+            validate_every: 300,
             ..TrainSettings::default()
         };
         let folder = tempfile::tempdir().unwrap();
