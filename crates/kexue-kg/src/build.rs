@@ -26,8 +26,8 @@ pub struct BuildOptions {
     pub fold_case: bool,
     /// The most characters of a counted vocabulary.
     pub max_characters: usize,
-    /// Memory to keep to, in bytes, by putting triples in temporary files; the distinct names stay in memory whatever is said here. The index
-    /// does not depend on it.
+    /// Memory to keep to, in bytes, by putting triples in temporary files. What is needed in any case, whatever is said here, is a quarter of a
+    /// gigabyte, and some 70 bytes for each distinct relation and sense. The index does not depend on it.
     pub memory: Option<u64>,
     /// Folder of the temporary files; without one, the system's.
     pub temporary: Option<PathBuf>,

@@ -96,13 +96,13 @@ pub(crate) struct Triple<'a> {
 }
 
 impl Parts {
-    /// None yet; beyond `limit` bytes, segments go to a temporary file in `folder`.
+    /// None yet; beyond `limit` bytes (and two segments of each part), segments go to a temporary file in `folder`.
     pub fn new(limit: Option<u64>, folder: PathBuf) -> Self {
         Self {
             parts: (0..PARTS).map(|_| Part::default()).collect(),
             last: None,
             bytes: 0,
-            limit: limit.unwrap_or(u64::MAX),
+            limit: limit.map_or(u64::MAX, |limit| limit.max((2 * PARTS * SEGMENT) as u64)),
             folder,
             spill: None,
         }
