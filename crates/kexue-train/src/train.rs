@@ -205,6 +205,9 @@ pub fn train(
                     progress.stale += 1;
                     stop = settings.patience > 0 && progress.stale >= settings.patience;
                 }
+            } else {
+                // Nothing tells which is best: the latest.
+                save_model(model_path, &candidate, task.metadata())?;
             }
             let record = Record {
                 step: progress.step,
@@ -229,11 +232,11 @@ pub fn train(
     }
     bar.finish_and_clear();
     let mut best = model;
-    if progress.best.is_finite() {
+    if interrupted && !progress.best.is_finite() {
+        save_model(model_path, &best, task.metadata())?;
+    } else {
         let bytes = std::fs::read(model_path).map_err(TrainError::io(model_path))?;
         best = Model::from_safetensors(best.config().clone(), &bytes).map_err(TrainError::task)?;
-    } else if interrupted {
-        save_model(model_path, &best, task.metadata())?;
     }
     Ok(Outcome {
         model: best,
