@@ -5,9 +5,11 @@ mod kg;
 mod mlm;
 mod model_flags;
 mod output;
+mod probe;
 mod qa;
 mod rank;
 mod search_flags;
+mod texts;
 mod training_flags;
 mod vocab;
 
@@ -35,6 +37,8 @@ enum Command {
     Kg(kg::Command),
     /// Masked language models: train them, and measure accuracy and attention entropy by length.
     Mlm(mlm::MlmArgs),
+    /// What a Transformer's initialisation, norms and optimiser will do to its training.
+    Probe(Box<probe::ProbeArgs>),
     /// Question answering: train, evaluate and use models that answer from a graph.
     Qa(qa::QaArgs),
     /// Leaderboards: means over equal columns, rank flips, votes, and a check of claimed averages.
@@ -48,6 +52,7 @@ fn main() -> ExitCode {
         Command::Ask(args) => ask::run(&args),
         Command::Kg(command) => kg::run(command),
         Command::Mlm(args) => mlm::run(args),
+        Command::Probe(args) => probe::run(&args),
         Command::Qa(args) => qa::run(args),
         Command::Rank(args) => rank::run(args),
         Command::Vocab(args) => vocab::run(&args),

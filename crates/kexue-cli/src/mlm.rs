@@ -2,16 +2,15 @@
 
 use crate::model_flags::{ModelFlags, fresh_model, named};
 use crate::output::{Interrupt, Usage, print_json};
+use crate::texts::{open_vocabulary, read_corpus};
 use crate::training_flags::TrainingFlags;
 use anyhow::Result;
 use clap::{Args, Subcommand};
-use kexue_kg::open_text;
 use kexue_lm::{LengthScore, MlmConfig, MlmSettings, MlmTask, TrainedMlm, evaluate};
 use kexue_nn::{AttentionScale, Head};
-use kexue_text::{Corpus, Masking, TextEncoder, Vocabulary, VocabularyBuilder};
+use kexue_text::{Masking, TextEncoder};
 use kexue_train::{Chart, Page, Series, TrainError, prepare, train};
 use serde_json::json;
-use std::io::BufRead;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -104,33 +103,6 @@ pub fn run(args: MlmArgs) -> Result<ExitCode> {
     }
 }
 
-fn read_corpus(paths: &[PathBuf], encoder: &dyn TextEncoder) -> Result<Corpus> {
-    let mut corpus = Corpus::default();
-    for path in paths {
-        let problem = |error| TrainError::file(path, format!("cannot be read: {error}; the text must be UTF-8"));
-        corpus.read(open_text(path)?, encoder).map_err(problem)?;
-    }
-    Ok(corpus)
-}
-
-fn vocabulary(args: &TrainArgs) -> Result<Vocabulary> {
-    if let Some(path) = &args.vocab {
-        let text = std::fs::read_to_string(path).map_err(TrainError::io(path))?;
-        return Ok(Vocabulary::from_text(&text).map_err(|error| TrainError::file(path, error))?);
-    }
-    let mut builder = VocabularyBuilder::new().max_characters(args.max_characters);
-    for path in &args.texts {
-        for (number, line) in open_text(path)?.lines().enumerate() {
-            let problem = |error| {
-                let text = format!("line {} cannot be read: {error}; the text must be UTF-8", number + 1);
-                TrainError::file(path, text)
-            };
-            builder.count(&line.map_err(problem)?);
-        }
-    }
-    Ok(builder.build())
-}
-
 fn run_train(args: &TrainArgs) -> Result<ExitCode> {
     let settings = MlmSettings {
         length: args.length,
@@ -143,7 +115,7 @@ fn run_train(args: &TrainArgs) -> Result<ExitCode> {
         validate_on: args.validate_on,
     };
     settings.validate()?;
-    let vocabulary = vocabulary(args)?;
+    let vocabulary = open_vocabulary(args.vocab.as_deref(), &args.texts, args.max_characters)?;
     let config = MlmConfig {
         version: env!("CARGO_PKG_VERSION").to_owned(),
         texts: args.texts.iter().map(|path| path.display().to_string()).collect(),

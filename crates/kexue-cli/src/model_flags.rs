@@ -22,7 +22,8 @@ where
     PossibleValuesParser::new(names).try_map(|name| serde_json::from_value(name.replace('-', "_").into()))
 }
 
-const PLACEMENTS: &[&str] = &[
+/// The names of placements.
+pub const PLACEMENTS: &[&str] = &[
     "pre",
     "post",
     "deep-norm",
@@ -36,69 +37,88 @@ const PLACEMENTS: &[&str] = &[
 #[derive(Args)]
 #[command(next_help_heading = "Model")]
 pub struct ModelFlags {
-    /// Width of the residual stream.
-    #[arg(long, default_value_t = 256)]
-    d_model: usize,
-    /// Blocks.
-    #[arg(long, default_value_t = 4)]
-    layers: usize,
-    /// Attention heads.
-    #[arg(long, default_value_t = 4)]
-    heads: usize,
+    /// Width of the residual stream; 256 unless a preset says otherwise.
+    #[arg(long)]
+    d_model: Option<usize>,
+    /// Blocks; 4 unless a preset says otherwise.
+    #[arg(long)]
+    layers: Option<usize>,
+    /// Attention heads; 4 unless a preset says otherwise.
+    #[arg(long)]
+    heads: Option<usize>,
     /// Width of the feed-forward layers; four times d_model by default.
     #[arg(long)]
     d_ffn: Option<usize>,
-    /// Where the norms stand: before each branch, after the sum, there with DeepNorm's constants (published, or re-derived by optimiser),
-    /// before and after the branch, nowhere.
-    #[arg(long, value_parser = named::<NormPlacement>(PLACEMENTS), default_value = "pre")]
-    norm: NormPlacement,
-    /// What the norms divide by.
-    #[arg(long, value_parser = named::<NormKind>(&["layer-norm", "rms-norm"]), default_value = "layer-norm")]
-    norm_kind: NormKind,
-    /// The attention scale: 1/√d, or log_base(n)/√d for n visible keys.
-    #[arg(long, value_parser = ["ordinary", "entropy-invariant"], default_value = "ordinary")]
-    attention_scale: String,
+    /// Where the norms stand: before each branch (the default), after the sum, there with DeepNorm's constants (published, or re-derived by
+    /// optimiser), before and after the branch, nowhere.
+    #[arg(long, value_parser = named::<NormPlacement>(PLACEMENTS))]
+    norm: Option<NormPlacement>,
+    /// What the norms divide by; layer-norm by default.
+    #[arg(long, value_parser = named::<NormKind>(&["layer-norm", "rms-norm"]))]
+    norm_kind: Option<NormKind>,
+    /// The attention scale: 1/√d (the default), or log_base(n)/√d for n visible keys.
+    #[arg(long, value_parser = ["ordinary", "entropy-invariant"])]
+    attention_scale: Option<String>,
     /// The n at which the entropy-invariant scale is the ordinary one.
     #[arg(long, default_value_t = 512.0)]
     attention_base: f64,
-    /// Probability of dropping an element.
-    #[arg(long, default_value_t = 0.1)]
-    dropout: f32,
-    /// How fresh weights are drawn: a truncated normal (see --initial-std), or as BERT, GPT-2, DeepNet (with --norm deep-norm), T5, ReZero,
-    /// SkipInit and Fixup (all three with --norm none) or in the NTK parametrisation.
+    /// Probability of dropping an element; 0.1 by default.
+    #[arg(long)]
+    dropout: Option<f32>,
+    /// How fresh weights are drawn: a truncated normal (the default, see --initial-std), or as BERT, GPT-2, DeepNet (with --norm deep-norm), T5,
+    /// ReZero, SkipInit and Fixup (all three with --norm none) or in the NTK parametrisation.
     #[arg(
         long,
-        value_parser = ["truncated-normal", "bert", "gpt2", "deepnet", "t5", "rezero", "skipinit", "fixup", "ntk"],
-        default_value = "truncated-normal"
+        value_parser = ["truncated-normal", "bert", "gpt2", "deepnet", "t5", "rezero", "skipinit", "fixup", "ntk"]
     )]
-    init: String,
-    /// Effective standard deviation of the truncated normal.
-    #[arg(long, default_value_t = 0.02)]
-    initial_std: f32,
+    init: Option<String>,
+    /// Effective standard deviation of the truncated normal: that of the weights themselves; 0.02 by default.
+    #[arg(long)]
+    initial_std: Option<f32>,
+    /// The same before truncation at two deviations: BERT's 0.02 is an effective 0.0176.
+    #[arg(long, conflicts_with = "initial_std")]
+    nominal_std: Option<f32>,
 }
 
 impl ModelFlags {
     /// The configuration of a model over so many tokens.
     pub fn config(&self, vocab_size: usize, head: Head) -> TransformerConfig {
+        self.over(TransformerConfig {
+            head,
+            ..TransformerConfig::new(vocab_size)
+        })
+    }
+
+    /// A configuration with what the flags say instead.
+    pub fn over(&self, base: TransformerConfig) -> TransformerConfig {
+        let d_model = self.d_model.unwrap_or(base.d_model);
         let mut config = TransformerConfig {
-            d_model: self.d_model,
-            layers: self.layers,
-            heads: self.heads,
-            d_ffn: self.d_ffn.unwrap_or(4 * self.d_model),
-            norm_placement: self.norm,
-            norm: self.norm_kind,
-            attention_scale: match self.attention_scale.as_str() {
-                "entropy-invariant" => AttentionScale::EntropyInvariant {
+            d_model,
+            layers: self.layers.unwrap_or(base.layers),
+            heads: self.heads.unwrap_or(base.heads),
+            // As many times the width as before.
+            d_ffn: self.d_ffn.unwrap_or(base.d_ffn * d_model / base.d_model.max(1)),
+            norm_placement: self.norm.unwrap_or(base.norm_placement),
+            norm: self.norm_kind.unwrap_or(base.norm),
+            attention_scale: match self.attention_scale.as_deref() {
+                Some("entropy-invariant") => AttentionScale::EntropyInvariant {
                     base: self.attention_base,
                 },
-                _ => AttentionScale::Ordinary,
+                Some(_) => AttentionScale::Ordinary,
+                None => base.attention_scale,
             },
-            head,
-            dropout: self.dropout,
-            initializer: Initializer::truncated_normal(self.initial_std, StdMeans::Effective),
-            ..TransformerConfig::new(vocab_size)
+            dropout: self.dropout.unwrap_or(base.dropout),
+            ..base
         };
-        initialise(&mut config, &self.init);
+        let effective = self.initial_std.map(|std| (std, StdMeans::Effective));
+        if let Some((std, means)) = effective.or(self.nominal_std.map(|std| (std, StdMeans::Nominal))) {
+            config.initializer = Initializer::truncated_normal(std, means);
+        } else if self.init.as_deref() == Some("truncated-normal") {
+            config.initializer = Initializer::default();
+        }
+        if let Some(init) = &self.init {
+            initialise(&mut config, init);
+        }
         config
     }
 }
@@ -129,7 +149,7 @@ pub fn fresh_model(
 
 /// What any run's configuration says of its model.
 #[derive(Serialize, Deserialize)]
-struct AnyConfig {
+pub struct AnyConfig {
     model: TransformerConfig,
 }
 

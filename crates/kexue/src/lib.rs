@@ -16,6 +16,7 @@
 pub use kexue_kg as kg;
 pub use kexue_nn as nn;
 pub use kexue_optim as optim;
+pub use kexue_probe as probe;
 pub use kexue_qa as qa;
 pub use kexue_rank as rank;
 pub use kexue_text as text;

@@ -1,0 +1,256 @@
+//! `kexue probe`: what a Transformer's initialisation, norms and optimiser will do to its training.
+
+use crate::model_flags::{AnyConfig, ModelFlags, PLACEMENTS, named};
+use crate::output::{Interrupt, Usage, print_json};
+use crate::texts::{open_vocabulary, read_corpus};
+use anyhow::Result;
+use clap::Args;
+use kexue_nn::{Head, Model, NormPlacement, Pretrained, Token, TransformerConfig};
+use kexue_probe::{
+    Architecture, Data, Objective, OptimizerKind, OptimizerSettings, Preset, ProbeSettings, Source, probe,
+};
+use kexue_text::{Corpus, SpecialTokens, TextEncoder, Vocabulary};
+use kexue_train::{Run, TrainError};
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+/// Measure a model before its first step and along some steps, sub-layer by sub-layer, and say what follows.
+#[derive(Args)]
+#[command(after_help = "Examples:
+  kexue probe --preset bert --texts novels.txt
+  kexue probe --preset roformer --layers 12 --d-model 64 --heads 2 --texts novels.txt --steps 300 --seeds 3 --compare pre,deep-norm
+  kexue probe --config mine.toml --out mine.html
+  kexue probe --model runs/mlm --texts novels.txt --json")]
+pub struct ProbeArgs {
+    /// A known architecture at its base size; the flags under Model change it.
+    #[arg(long, value_parser = named::<Preset>(&["bert", "roformer", "gpt2", "deepnet", "t5"]))]
+    preset: Option<Preset>,
+    /// An architecture as TOML: [model], objective, [optimizer]; the flags change it.
+    #[arg(long, conflicts_with = "preset")]
+    config: Option<PathBuf>,
+    /// The folder of a trained model: a run, or a Hugging Face model.
+    #[arg(long = "model", conflicts_with_all = ["preset", "config"])]
+    saved: Option<PathBuf>,
+    /// Text files, `.gz` and `.zst` too; random tokens without them.
+    #[arg(long, num_args = 1..)]
+    texts: Vec<PathBuf>,
+    /// The vocabulary, as `kexue vocab` writes it; without it the characters of the texts are counted.
+    #[arg(long)]
+    vocab: Option<PathBuf>,
+    /// The most characters of a counted vocabulary; the others are spelt in bytes.
+    #[arg(long, default_value_t = 8000)]
+    max_characters: usize,
+    /// Number of tokens where there are no texts.
+    #[arg(long, default_value_t = 1000)]
+    vocab_size: usize,
+    /// Sequences of a batch.
+    #[arg(long, default_value_t = 16)]
+    batch_size: usize,
+    /// Tokens of a sequence.
+    #[arg(long, default_value_t = 64)]
+    length: usize,
+    /// What is predicted: masked tokens, or the next one; as the preset has it by default.
+    #[arg(long, value_parser = named::<Objective>(&["masked", "causal"]))]
+    objective: Option<Objective>,
+    /// What stands between the last hidden state and the tied softmax; as the preset has it, or BERT's, by default.
+    #[arg(long, value_parser = named::<Head>(&["none", "bias", "dense-norm"]))]
+    head: Option<Head>,
+    /// The optimiser; Adam by default.
+    #[arg(long, value_parser = named::<OptimizerKind>(&["adam", "sgd", "lamb"]))]
+    optimizer: Option<OptimizerKind>,
+    /// The learning rate, after the warm-up if there is one; 0.001 by default.
+    #[arg(long, allow_negative_numbers = true)]
+    learning_rate: Option<f32>,
+    /// Steps of warm-up, in the runs that have one; 100 by default.
+    #[arg(long)]
+    warmup: Option<u64>,
+    /// Decoupled weight decay of the matrices; none by default.
+    #[arg(long)]
+    weight_decay: Option<f32>,
+    /// Largest norm of a gradient; 0, the default, for no clipping.
+    #[arg(long)]
+    max_gradient_norm: Option<f32>,
+    /// Steps of training, with and without warm-up.
+    #[arg(long, default_value_t = 0)]
+    steps: u64,
+    /// How often a run is looked at.
+    #[arg(long, default_value_t = 25)]
+    looks: u64,
+    /// Train with these placements too, without warm-up.
+    #[arg(long, value_delimiter = ',', value_parser = named::<NormPlacement>(PLACEMENTS))]
+    compare: Vec<NormPlacement>,
+    /// Seeds: means and standard errors are over them.
+    #[arg(long, default_value_t = 1)]
+    seeds: u64,
+    /// The first seed.
+    #[arg(long, default_value_t = 0)]
+    seed: u64,
+    /// Scale the branches of fresh models until each adds this times the stream's variance.
+    #[arg(long, conflicts_with = "saved")]
+    branch_variance: Option<f64>,
+    /// The page to write.
+    #[arg(long, short, default_value = "probe.html")]
+    out: PathBuf,
+    /// Print JSON: everything that was measured.
+    #[arg(long)]
+    json: bool,
+    #[command(flatten)]
+    model: ModelFlags,
+}
+
+/// A trained model; its vocabulary where it is one of ours.
+struct Saved {
+    model: Model,
+    vocabulary: Option<Vocabulary>,
+}
+
+impl Saved {
+    /// Opens the folder of a run, or of a Hugging Face model.
+    fn open(folder: &Path) -> Result<Self> {
+        if folder.join("config.json").exists() {
+            let model = Pretrained::load(folder)?.model;
+            return Ok(Self {
+                model,
+                vocabulary: None,
+            });
+        }
+        let run = Run::<AnyConfig>::open(folder)?;
+        Ok(Self {
+            model: run.model,
+            vocabulary: Some(run.vocabulary),
+        })
+    }
+}
+
+/// Runs the command.
+pub fn run(args: &ProbeArgs) -> Result<ExitCode> {
+    let saved = args.saved.as_deref().map(Saved::open).transpose()?;
+    let vocabulary = match &saved {
+        _ if args.texts.is_empty() => None,
+        Some(saved) if saved.vocabulary.is_none() => {
+            let problem = "the texts of a Hugging Face model cannot be read yet: leave --texts out for random tokens";
+            return Err(Usage(problem.to_owned()).into());
+        }
+        Some(saved) => saved.vocabulary.clone(),
+        None => Some(open_vocabulary(
+            args.vocab.as_deref(),
+            &args.texts,
+            args.max_characters,
+        )?),
+    };
+    let saved_model = saved.as_ref().map(|saved| &saved.model);
+    let (corpus, special, vocab_size) = match &vocabulary {
+        Some(vocabulary) => (read(args, vocabulary)?, vocabulary.special_tokens(), vocabulary.len()),
+        None => {
+            let size = saved_model.map_or(args.vocab_size, |model| model.config().vocab_size);
+            (Corpus::default(), random_tokens(size)?, size)
+        }
+    };
+    let source = match &vocabulary {
+        None => Source::Random { special: &special },
+        Some(_) => Source::Text {
+            corpus: &corpus,
+            special: &special,
+        },
+    };
+    let architecture = architecture(args, saved_model.map(Model::config), vocab_size)?;
+    let settings = ProbeSettings {
+        seed: args.seed,
+        seeds: args.seeds,
+        steps: args.steps,
+        looks: args.looks,
+        compare: args.compare.clone(),
+        branch_variance: args.branch_variance,
+    };
+    let usage = |error: kexue_probe::ProbeError| Usage(error.to_string());
+    let data = Data::new(source, architecture.objective, args.batch_size, args.length).map_err(usage)?;
+    let interrupt = Interrupt::install();
+    let result = probe(&architecture, saved_model, &data, &settings, interrupt.flag()).map_err(usage)?;
+    result.to_page(&title(args)).write(&args.out)?;
+    match args.json {
+        true => print_json(&result)?,
+        false => print!("{}", result.to_text()),
+    }
+    eprintln!("{}", args.out.display());
+    Ok(ExitCode::SUCCESS)
+}
+
+fn read(args: &ProbeArgs, vocabulary: &Vocabulary) -> Result<Corpus> {
+    let corpus = read_corpus(&args.texts, vocabulary)?;
+    match args.texts.first() {
+        Some(path) if corpus.is_empty() => Err(TrainError::file(path, "there is no text in it").into()),
+        _ => Ok(corpus),
+    }
+}
+
+/// The ids of a vocabulary that stands for none: the special tokens first.
+fn random_tokens(vocab_size: usize) -> Result<SpecialTokens> {
+    let end = Token::try_from(vocab_size).ok().filter(|&size| size > 4);
+    let end = end.ok_or_else(|| Usage(format!("--vocab-size: {vocab_size} is not within 5 and 4294967295")))?;
+    Ok(SpecialTokens {
+        cls: 1,
+        sep: 2,
+        mask: 3,
+        ordinary: 4..end,
+    })
+}
+
+/// The preset, file, saved model or default, changed by the flags.
+fn architecture(args: &ProbeArgs, saved: Option<&TransformerConfig>, vocab_size: usize) -> Result<Architecture> {
+    let base = match (&args.config, args.preset, saved) {
+        (Some(path), ..) => {
+            let text = std::fs::read_to_string(path).map_err(TrainError::io(path))?;
+            let read = Architecture::from_toml(&text, vocab_size).map_err(|error| TrainError::file(path, error))?;
+            read.validate().map_err(|error| TrainError::file(path, error))?;
+            if read.model.vocab_size < vocab_size {
+                let problem = format!(
+                    "vocab_size: {} is fewer than the {vocab_size} tokens",
+                    read.model.vocab_size
+                );
+                return Err(TrainError::file(path, problem).into());
+            }
+            read
+        }
+        (None, Some(preset), _) => preset.architecture(vocab_size),
+        (None, None, saved) => Architecture {
+            model: saved.cloned().unwrap_or_else(|| TransformerConfig {
+                head: Head::DenseNorm,
+                ..TransformerConfig::new(vocab_size)
+            }),
+            objective: Objective::Masked,
+            optimizer: OptimizerSettings::default(),
+        },
+    };
+    let model = args.model.over(TransformerConfig {
+        head: args.head.unwrap_or(base.model.head),
+        ..base.model.clone()
+    });
+    if saved.is_some() && model != base.model {
+        return Err(Usage("a saved model is as it is: leave the flags under Model out".to_owned()).into());
+    }
+    let optimizer = base.optimizer;
+    let architecture = Architecture {
+        model,
+        objective: args.objective.unwrap_or(base.objective),
+        optimizer: OptimizerSettings {
+            kind: args.optimizer.unwrap_or(optimizer.kind),
+            learning_rate: args.learning_rate.unwrap_or(optimizer.learning_rate),
+            warmup: args.warmup.unwrap_or(optimizer.warmup),
+            weight_decay: args.weight_decay.unwrap_or(optimizer.weight_decay),
+            max_gradient_norm: args.max_gradient_norm.unwrap_or(optimizer.max_gradient_norm),
+            ..optimizer
+        },
+    };
+    architecture.validate().map_err(|error| Usage(error.to_string()))?;
+    Ok(architecture)
+}
+
+fn title(args: &ProbeArgs) -> String {
+    let name = |path: &PathBuf| path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+    let of = args.saved.as_ref().or(args.config.as_ref()).map(name);
+    let preset = args.preset.map(|preset| format!("{preset:?}"));
+    match of.or(preset) {
+        Some(of) => format!("Probe of {of}"),
+        None => "Probe".to_owned(),
+    }
+}

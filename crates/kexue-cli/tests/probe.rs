@@ -1,0 +1,135 @@
+//! `kexue probe` as a user meets it.
+
+use assert_cmd::Command;
+use std::fs;
+use std::path::Path;
+
+fn kexue(folder: &Path, arguments: &[&str]) -> (i32, String, String) {
+    let output = Command::cargo_bin("kexue")
+        .unwrap()
+        .current_dir(folder)
+        .args(arguments)
+        .output()
+        .unwrap();
+    let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
+    (output.status.code().unwrap(), text(output.stdout), text(output.stderr))
+}
+
+fn folder() -> tempfile::TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    fs::write(
+        folder.path().join("text.txt"),
+        "天地玄黄宇宙洪荒日月盈昃辰宿列张\n".repeat(50),
+    )
+    .unwrap();
+    folder
+}
+
+const SMALL: [&str; 8] = ["--layers", "2", "--d-model", "16", "--heads", "2", "--length", "12"];
+
+#[test]
+fn probes_a_preset_on_text_and_writes_the_page() {
+    let folder = folder();
+    let start = [
+        "probe",
+        "--preset",
+        "bert",
+        "--texts",
+        "text.txt",
+        "--steps",
+        "4",
+        "--warmup",
+        "2",
+        "--compare",
+        "deep-norm",
+    ];
+    let (code, out, errors) = kexue(folder.path(), &[&start[..], &SMALL].concat());
+    assert_eq!(code, 0, "{errors}");
+    for expected in [
+        "2 layers of width 16, norms: post",
+        "0.017593",
+        "1 feed-forward",
+        "post, 2 steps of warm-up",
+        "deep-norm, no warm-up",
+    ] {
+        assert!(out.contains(expected), "{expected}: {out}");
+    }
+    let page = fs::read_to_string(folder.path().join("probe.html")).unwrap();
+    assert!(page.contains("<svg") && page.contains("what is left of the input") && page.contains("Probe of Bert"));
+
+    let (code, out, _) = kexue(
+        folder.path(),
+        &[&["probe", "--preset", "gpt2", "--json"][..], &SMALL].concat(),
+    );
+    let json: serde_json::Value = serde_json::from_str(&out).unwrap();
+    assert_eq!((code, json["architecture"]["objective"].as_str()), (0, Some("causal")));
+    assert_eq!(json["mean"]["sublayers"].as_array().map(Vec::len), Some(4));
+    assert_eq!(json["verdict"]["identity_vanishes"], false);
+}
+
+#[test]
+fn probes_a_trained_model_as_it_is() {
+    let folder = folder();
+    let train = [
+        "mlm",
+        "train",
+        "--texts",
+        "text.txt",
+        "--out",
+        "run",
+        "--steps",
+        "2",
+        "--hold-out",
+        "0",
+        "--batch-size",
+        "2",
+    ];
+    let (code, _, errors) = kexue(folder.path(), &[&train[..], &SMALL].concat());
+    assert_eq!(code, 0, "{errors}");
+    let probe = ["probe", "--model", "run", "--texts", "text.txt", "--length", "12"];
+    let (code, out, errors) = kexue(folder.path(), &probe);
+    assert_eq!(code, 0, "{errors}");
+    assert!(out.contains("2 layers of width 16, norms: pre"), "{out}");
+    let (code, _, errors) = kexue(folder.path(), &[&probe[..], &["--layers", "3"]].concat());
+    assert_eq!(code, 2);
+    assert!(errors.contains("a saved model is as it is"), "{errors}");
+}
+
+#[test]
+fn what_cannot_be_read_or_built_is_named() {
+    let folder = folder();
+    fs::write(folder.path().join("bad.toml"), "[model]\nlayers = 2\nwidth = 3\n").unwrap();
+    fs::write(folder.path().join("odd.toml"), "[model]\nheads = 3\n").unwrap();
+    fs::write(folder.path().join("empty.txt"), "\n").unwrap();
+    let failing = |arguments: &[&str]| {
+        let (code, out, errors) = kexue(folder.path(), &[&["probe"], arguments].concat());
+        assert_eq!(out, "");
+        (code, errors)
+    };
+    for (arguments, code, expected) in [
+        (&["--config", "bad.toml"][..], 3, "bad.toml: "),
+        (
+            &["--config", "odd.toml"],
+            3,
+            "odd.toml: model: heads: 3 heads do not divide",
+        ),
+        (&["--config", "none.toml"], 3, "none.toml"),
+        (&["--texts", "empty.txt"], 3, "empty.txt: there is no text in it"),
+        (&["--model", "nothing"], 3, "nothing"),
+        (&["--heads", "5"], 2, "model: heads: 5 heads do not divide"),
+        (&["--learning-rate", "-1"], 2, "optimizer.learning_rate: -1 is not"),
+        (&["--seeds", "0"], 2, "seeds: 0 is not within"),
+        (
+            &["--preset", "bert", "--length", "600"],
+            2,
+            "length: 600 is more than the model's 512 positions",
+        ),
+        (&["--preset", "bart"], 2, "bart"),
+    ] {
+        let (found, errors) = failing(arguments);
+        assert_eq!(found, code, "{arguments:?}: {errors}");
+        assert!(errors.contains(expected), "{arguments:?}: {errors}");
+    }
+    let (_, errors) = failing(&["--config", "bad.toml"]);
+    assert!(errors.contains("width"), "{errors}");
+}

@@ -1,0 +1,145 @@
+//! What else could be done, measured before the first step.
+
+use crate::data::Batch;
+use crate::initial::{fresh, initial};
+use crate::snapshot::{Identity, identities};
+use crate::{Architecture, OptimizerKind, ProbeError};
+use kexue_nn::{Initializer, Model, NormPlacement, Role, StdMeans, Tape};
+use serde::Serialize;
+
+/// An architecture that differs from the probed one in one thing.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Alternative {
+    /// What differs.
+    pub change: String,
+    /// What is left of the first stream at the top.
+    pub identity: Identity,
+    /// The gradient of the first layer's parameters over that of the last layer's.
+    pub gradient_ratio: f64,
+    /// What a first update at the full learning rate changes of the last hidden state, over its norm.
+    pub output_change: f64,
+    /// The gradient of single tokens after the first sub-layer over that after the last.
+    pub token_gradient_ratio: f64,
+    /// The gradient of single tokens after each sub-layer.
+    pub token_gradients: Vec<f64>,
+}
+
+/// The identity-path weight at the top that a suggested deviation keeps.
+pub(crate) const KEPT: f64 = 0.5;
+
+fn alternative(change: String, architecture: &Architecture, model: &Model, batch: &Batch, seed: u64) -> Alternative {
+    let initial = initial(model, architecture, batch, seed);
+    let snapshot = initial.snapshot;
+    Alternative {
+        change,
+        identity: snapshot.last().map(|sublayer| sublayer.identity).unwrap_or_default(),
+        gradient_ratio: snapshot.gradient_ratio(),
+        output_change: initial.full_rate.output_change,
+        token_gradient_ratio: snapshot.token_gradient_ratio(),
+        token_gradients: snapshot
+            .sublayers
+            .iter()
+            .map(|sublayer| sublayer.token_gradient)
+            .collect(),
+    }
+}
+
+/// The placements worth comparing under an optimiser: without norm after the sum, with it, and DeepNorm with the optimiser's constants.
+fn placements(optimizer: OptimizerKind) -> [NormPlacement; 4] {
+    let derived = match optimizer {
+        OptimizerKind::Adam => NormPlacement::DeepNormAdam,
+        OptimizerKind::Sgd => NormPlacement::DeepNormSgd,
+        OptimizerKind::Lamb => NormPlacement::DeepNormLamb,
+    };
+    [
+        NormPlacement::Pre,
+        NormPlacement::Post,
+        NormPlacement::DeepNorm,
+        derived,
+    ]
+}
+
+/// How a placement is written on the command line.
+pub fn placement_name(placement: NormPlacement) -> &'static str {
+    match placement {
+        NormPlacement::Pre => "pre",
+        NormPlacement::Post => "post",
+        NormPlacement::DeepNorm => "deep-norm",
+        NormPlacement::DeepNormSgd => "deep-norm-sgd",
+        NormPlacement::DeepNormAdam => "deep-norm-adam",
+        NormPlacement::DeepNormLamb => "deep-norm-lamb",
+        NormPlacement::Sandwich => "sandwich",
+        NormPlacement::None => "none",
+    }
+}
+
+/// Probes an architecture with its norms elsewhere, and with the largest deviation of its weights that keeps half of the input.
+///
+/// # Errors
+/// When an architecture cannot be.
+pub fn alternatives(architecture: &Architecture, batch: &Batch, seed: u64) -> Result<Vec<Alternative>, ProbeError> {
+    let mut all = Vec::new();
+    for placement in placements(architecture.optimizer.kind) {
+        if placement != architecture.model.norm_placement {
+            let other = architecture.with_placement(placement);
+            let model = fresh(&other, seed)?;
+            let change = format!("--norm {}", placement_name(placement));
+            all.push(alternative(change, &other, &model, batch, seed));
+        }
+    }
+    if let Some((std, other)) = smaller_std(architecture, batch, seed)? {
+        let model = fresh(&other, seed)?;
+        all.push(alternative(
+            format!("--initial-std {std:.3}"),
+            &other,
+            &model,
+            batch,
+            seed,
+        ));
+    }
+    Ok(all)
+}
+
+/// The largest effective deviation of the branches' weights, to two digits, at which the identity path keeps [`KEPT`], and the architecture with it; `None`
+/// where more is kept already, where the weights' deviation is not free, or where none keeps it.
+fn smaller_std(
+    architecture: &Architecture,
+    batch: &Batch,
+    seed: u64,
+) -> Result<Option<(f32, Architecture)>, ProbeError> {
+    // As `--initial-std` has it.
+    let with_std = |std: f32| {
+        let mut other = architecture.clone();
+        other.model.initializer = Initializer {
+            branches: architecture.model.initializer.branches,
+            scaled_queries: architecture.model.initializer.scaled_queries,
+            ..Initializer::truncated_normal(std, StdMeans::Effective)
+        };
+        other
+    };
+    let kept = |std: f32| -> Result<f64, ProbeError> {
+        let model = fresh(&with_std(std), seed)?;
+        let mut tape = Tape::tracing();
+        model.forward(&batch.packed, &mut tape, None);
+        let top = tape.trace().and_then(|trace| identities(&model, trace).last().copied());
+        Ok(top.unwrap_or_default().predicted)
+    };
+    let model = fresh(architecture, seed)?;
+    let value = model.layout().slots().iter().find(|slot| slot.role == Role::Value);
+    let Some(now) = value.and_then(|slot| architecture.model.initializer.std(&architecture.model, slot)) else {
+        return Ok(None);
+    };
+    let (mut low, mut high) = (now as f32 / 64.0, now as f32);
+    if kept(high)? >= KEPT || kept(low)? < KEPT {
+        return Ok(None);
+    }
+    while high / low > 1.05 {
+        let middle = (low * high).sqrt();
+        if kept(middle)? >= KEPT {
+            low = middle
+        } else {
+            high = middle
+        }
+    }
+    Ok(Some((low, with_std(low))))
+}

@@ -1,0 +1,32 @@
+//! What can be wrong with a probe.
+
+use kexue_nn::ConfigError;
+use thiserror::Error;
+
+/// Why nothing could be measured.
+#[derive(Debug, Error)]
+pub enum ProbeError {
+    /// The architecture cannot be.
+    #[error("model: {0}")]
+    Model(#[from] ConfigError),
+    /// A setting that cannot stand.
+    #[error("{field}: {problem}")]
+    Setting {
+        /// The setting.
+        field: &'static str,
+        /// What is wrong with it, and what to do.
+        problem: String,
+    },
+    /// A description of an architecture that cannot be read.
+    #[error("{0}")]
+    Description(String),
+}
+
+impl ProbeError {
+    pub(crate) fn setting(field: &'static str, problem: impl Into<String>) -> Self {
+        Self::Setting {
+            field,
+            problem: problem.into(),
+        }
+    }
+}

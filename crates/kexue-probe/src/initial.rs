@@ -1,0 +1,107 @@
+//! A model before its first step.
+
+use crate::data::Batch;
+use crate::snapshot::{Pass, Snapshot, branch_variance, jacobian_weights, rms};
+use crate::{Architecture, ProbeError};
+use kexue_nn::{Model, Role, Tape};
+use kexue_train::generator;
+use serde::Serialize;
+
+/// What the first update does to the function that the model is.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+pub struct FirstUpdate {
+    /// The learning rate of that step.
+    pub learning_rate: f32,
+    /// Norm of the change of the last hidden state of the same batch, over its norm.
+    pub output_change: f64,
+    /// Mean loss on the same batch after it.
+    pub loss: f64,
+}
+
+/// A model before its first step.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Initial {
+    /// What a batch shows; the update ratios are those of a first step at the full learning rate.
+    pub snapshot: Snapshot,
+    /// What a first update at the full learning rate does.
+    pub full_rate: FirstUpdate,
+    /// What the first update of the warm-up does.
+    pub warmed_up: FirstUpdate,
+}
+
+/// Purposes of random numbers, apart from each other.
+pub(crate) const WEIGHTS: u64 = 0;
+pub(crate) const BATCHES: u64 = 1;
+const DIRECTION: u64 = 2;
+
+/// A fresh model of an architecture.
+///
+/// # Errors
+/// When the architecture cannot be.
+pub fn fresh(architecture: &Architecture, seed: u64) -> Result<Model, ProbeError> {
+    architecture.validate()?;
+    Ok(Model::new(
+        architecture.model.clone(),
+        &mut generator(seed, WEIGHTS, 0),
+    )?)
+}
+
+/// Measures a model as it stands on one batch.
+pub fn initial(model: &Model, architecture: &Architecture, batch: &Batch, seed: u64) -> Initial {
+    let mut pass = Pass::new(Tape::tracing());
+    let loss = pass.run(model, batch);
+    let mut snapshot = match pass.tape.trace() {
+        Some(trace) => Snapshot::new(model, batch, trace, &pass.gradient, 0, loss),
+        None => unreachable!("the tape was made to trace"),
+    };
+    let weights = jacobian_weights(model, batch, &mut generator(seed, DIRECTION, 0));
+    for (sublayer, weight) in snapshot.sublayers.iter_mut().zip(weights) {
+        sublayer.identity.jacobian = Some(weight);
+    }
+    let hidden = pass.tape.hidden().to_vec();
+    let gradient = pass.gradient.clone();
+    let mut first = |warmup: u64| {
+        let mut moved = model.clone();
+        let mut chain = architecture.optimizer.chain(model.layout(), warmup);
+        chain.step(moved.values_mut(), &mut gradient.clone(), 0);
+        let loss = pass.run(&moved, batch);
+        let difference: Vec<f32> = hidden.iter().zip(pass.tape.hidden()).map(|(a, b)| b - a).collect();
+        let update = FirstUpdate {
+            learning_rate: architecture.optimizer.learning_rate / warmup.max(1) as f32,
+            output_change: rms(&difference) / rms(&hidden),
+            loss,
+        };
+        (update, moved)
+    };
+    let warmed_up = first(architecture.optimizer.warmup).0;
+    let (full_rate, moved) = first(0);
+    snapshot.set_updates(model.layout().slots(), model.values(), moved.values());
+    Initial {
+        snapshot,
+        full_rate,
+        warmed_up,
+    }
+}
+
+/// Scales the last matrix of each branch, from the input on, so that every branch adds `variance` times the variance of the stream: what the
+/// formula `(1 + σ²)^(−l/2)` assumes of a model. Branches that are normalised or 0 stay as they are.
+pub fn calibrate(model: &mut Model, batch: &Batch, variance: f64) {
+    let last_matrices: Vec<_> = model
+        .layout()
+        .slots()
+        .iter()
+        .filter(|slot| matches!(slot.role, Role::AttentionOutput | Role::Down))
+        .map(|slot| slot.range.clone())
+        .collect();
+    let mut tape = Tape::tracing();
+    for (at, range) in last_matrices.into_iter().enumerate() {
+        model.forward(&batch.packed, &mut tape, None);
+        let Some(trace) = tape.trace() else { return };
+        let factor = (variance / branch_variance(model, trace, at)).sqrt() as f32;
+        if factor.is_finite() {
+            model.values_mut()[range]
+                .iter_mut()
+                .for_each(|weight| *weight *= factor);
+        }
+    }
+}

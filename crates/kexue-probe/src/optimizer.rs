@@ -1,0 +1,116 @@
+//! Which optimiser, and how fast.
+
+use crate::ProbeError;
+use kexue_nn::Layout;
+use kexue_optim::{Adam, AdamConfig, Chain, ClipGlobalNorm, Decay, LearningRate, Schedule, TrustRatio, WeightDecay};
+use serde::{Deserialize, Serialize};
+
+/// How a gradient becomes a direction.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum OptimizerKind {
+    /// Adam's moments (arXiv 1412.6980).
+    #[default]
+    Adam,
+    /// The gradient itself.
+    Sgd,
+    /// Adam's direction at the length of the parameter (arXiv 1904.00962).
+    Lamb,
+}
+
+/// An optimiser and its learning rate, which rises from 0 over the warm-up and then stays.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct OptimizerSettings {
+    /// How a gradient becomes a direction.
+    pub kind: OptimizerKind,
+    /// The learning rate after the warm-up.
+    pub learning_rate: f32,
+    /// Steps of warm-up, in the runs that have one.
+    pub warmup: u64,
+    /// Decoupled weight decay of the matrices.
+    pub weight_decay: f32,
+    /// Largest norm of a gradient; 0 for no clipping.
+    pub max_gradient_norm: f32,
+    /// Adam's constants.
+    pub adam: AdamConfig,
+}
+
+impl Default for OptimizerSettings {
+    fn default() -> Self {
+        Self {
+            kind: OptimizerKind::Adam,
+            learning_rate: 1e-3,
+            warmup: 100,
+            weight_decay: 0.0,
+            max_gradient_norm: 0.0,
+            adam: AdamConfig::default(),
+        }
+    }
+}
+
+impl OptimizerSettings {
+    /// Checks that such an optimiser can be.
+    ///
+    /// # Errors
+    /// Names the setting that cannot stand.
+    pub fn validate(&self) -> Result<(), ProbeError> {
+        let positive = |value: f32| value > 0.0 && value.is_finite();
+        if !positive(self.learning_rate) {
+            return Err(ProbeError::setting(
+                "optimizer.learning_rate",
+                format!("{} is not a positive number", self.learning_rate),
+            ));
+        }
+        for (field, value) in [
+            ("optimizer.weight_decay", self.weight_decay),
+            ("optimizer.max_gradient_norm", self.max_gradient_norm),
+        ] {
+            if value != 0.0 && !positive(value) {
+                return Err(ProbeError::setting(
+                    field,
+                    format!("{value} is not a number, 0 or more"),
+                ));
+            }
+        }
+        let AdamConfig { beta1, beta2, epsilon } = self.adam;
+        if !(0.0..1.0).contains(&beta1) || !(0.0..1.0).contains(&beta2) || !positive(epsilon) {
+            return Err(ProbeError::setting(
+                "optimizer.adam",
+                "betas must be within 0 and 1, epsilon positive",
+            ));
+        }
+        Ok(())
+    }
+
+    /// The transformations, in their order: clip → moments → weight decay → trust ratio → learning rate.
+    pub(crate) fn chain(&self, layout: &Layout, warmup: u64) -> Chain {
+        let mut chain = Chain::new();
+        if self.max_gradient_norm > 0.0 {
+            chain = chain.then(ClipGlobalNorm {
+                max_norm: self.max_gradient_norm,
+            });
+        }
+        if self.kind != OptimizerKind::Sgd {
+            chain = chain.then(Adam::new(self.adam, layout.len()));
+        }
+        if self.weight_decay > 0.0 {
+            let decaying = layout.slots().iter().filter(|slot| slot.decays());
+            chain = chain.then(WeightDecay {
+                rate: self.weight_decay,
+                ranges: decaying.map(|slot| slot.range.clone()).collect(),
+            });
+        }
+        if self.kind == OptimizerKind::Lamb {
+            chain = chain.then(TrustRatio {
+                ranges: layout.slots().iter().map(|slot| slot.range.clone()).collect(),
+            });
+        }
+        chain.then(LearningRate(Schedule {
+            peak: self.learning_rate,
+            warmup,
+            total: u64::MAX,
+            decay: Decay::Constant,
+        }))
+    }
+}

@@ -1,0 +1,513 @@
+//! A probe as text and as a page.
+
+use crate::alternatives::placement_name;
+use crate::probe::{Mean, Probe, Runs};
+use crate::snapshot::{Branch, Snapshot, SubLayer};
+use crate::verdict::short;
+use kexue_train::{Chart, Page, Series};
+use std::fmt::Write as _;
+
+const SUBLAYER_HEAD: [&str; 14] = [
+    "sub-layer",
+    "RMS",
+    "σ²",
+    "weight: formula",
+    "regression",
+    "JVP",
+    "share",
+    "alike",
+    "|∂L/∂x|",
+    "of tokens",
+    "|∂L/∂θ|",
+    "Δθ/θ",
+    "γ mean",
+    "γ max",
+];
+
+fn optional(value: Option<f64>) -> String {
+    value.map_or_else(|| "–".to_owned(), short)
+}
+
+fn name(sublayer: &SubLayer) -> String {
+    let branch = match sublayer.branch {
+        Branch::Attention => "attention",
+        Branch::FeedForward => "feed-forward",
+    };
+    format!("{} {branch}", sublayer.layer)
+}
+
+fn sublayer_rows(snapshot: &Snapshot) -> Vec<Vec<String>> {
+    let first = [
+        "embedding",
+        &short(snapshot.embedding_rms),
+        "–",
+        "1",
+        "1",
+        "1",
+        "1",
+        "–",
+        &short(snapshot.embedding_stream_gradient),
+        &short(snapshot.embedding_token_gradient),
+    ]
+    .into_iter()
+    .chain(["–"; 4])
+    .map(str::to_owned)
+    .collect();
+    let rows = snapshot.sublayers.iter().map(|sublayer| {
+        let identity = sublayer.identity;
+        vec![
+            name(sublayer),
+            short(sublayer.rms),
+            short(sublayer.branch_variance),
+            short(identity.predicted),
+            short(identity.regression),
+            optional(identity.jacobian),
+            short(identity.share),
+            short(sublayer.common),
+            short(sublayer.stream_gradient),
+            short(sublayer.token_gradient),
+            short(sublayer.gradient),
+            optional(sublayer.update_ratio),
+            optional(sublayer.gamma.map(|gamma| gamma.0)),
+            optional(sublayer.gamma.map(|gamma| gamma.1)),
+        ]
+    });
+    std::iter::once(first).chain(rows).collect()
+}
+
+/// A table in a fixed width: the first column to the left, numbers to the right.
+fn table(head: &[&str], rows: &[Vec<String>]) -> String {
+    let width = |at: usize| {
+        let cells = rows
+            .iter()
+            .filter_map(|row| row.get(at))
+            .map(|cell| cell.chars().count());
+        cells.chain([head[at].chars().count()]).max().unwrap_or(0)
+    };
+    let widths: Vec<usize> = (0..head.len()).map(width).collect();
+    let mut text = String::new();
+    let mut line = |cells: &mut dyn Iterator<Item = &str>| {
+        for (at, (cell, width)) in cells.zip(&widths).enumerate() {
+            let _ = match at {
+                0 => write!(text, "{cell:<width$}"),
+                _ => write!(text, "  {cell:>width$}"),
+            };
+        }
+        text.push('\n');
+    };
+    line(&mut head.iter().copied());
+    for row in rows {
+        line(&mut row.iter().map(String::as_str));
+    }
+    text
+}
+
+impl Probe {
+    fn title(&self) -> String {
+        let model = &self.architecture.model;
+        format!(
+            "{} layers of width {}, norms: {}, {} parameters",
+            model.layers,
+            model.d_model,
+            placement_name(model.norm_placement),
+            self.parameters
+        )
+    }
+
+    fn weight_rows(&self) -> Vec<Vec<String>> {
+        let row = |weights: &crate::WeightStd| {
+            vec![
+                weights.role.clone(),
+                format!("{:?}", weights.shape),
+                weights
+                    .nominal
+                    .map_or_else(|| "–".to_owned(), |std| format!("{std:.6}")),
+                format!("{:.6}", weights.effective),
+                format!("{:.6} ± {:.6}", weights.measured, weights.standard_error),
+                weights.xavier.map_or_else(|| "–".to_owned(), |std| format!("{std:.6}")),
+            ]
+        };
+        self.weights.iter().map(row).collect()
+    }
+
+    fn alternative_rows(&self) -> Vec<Vec<String>> {
+        let own = self.mean.last().map(|sublayer| sublayer.identity).unwrap_or_default();
+        let change = self
+            .initial
+            .first()
+            .map_or(f64::NAN, |initial| initial.full_rate.output_change);
+        let row = |name: &str, identity: crate::Identity, (token, ratio): (f64, f64), change: f64| {
+            vec![
+                name.to_owned(),
+                short(identity.predicted),
+                short(identity.regression),
+                short(identity.share),
+                short(token),
+                short(ratio),
+                short(change),
+            ]
+        };
+        let others = self.alternatives.iter().map(|other| {
+            row(
+                &other.change,
+                other.identity,
+                (other.token_gradient_ratio, other.gradient_ratio),
+                other.output_change,
+            )
+        });
+        std::iter::once(row(
+            "as given",
+            own,
+            (self.mean.token_gradient_ratio(), self.mean.gradient_ratio()),
+            change,
+        ))
+        .chain(others)
+        .collect()
+    }
+
+    fn run_rows(&self) -> Vec<Vec<String>> {
+        let row = |runs: &Runs| {
+            let best = runs.runs.iter().map(|run| run.best_loss()).collect::<Vec<_>>();
+            let best = Mean::of(&best);
+            vec![
+                runs.name.clone(),
+                runs.final_loss().map_or_else(
+                    || "–".to_owned(),
+                    |loss| format!("{:.3} ± {:.3}", loss.mean, loss.standard_error),
+                ),
+                format!("{:.3} ± {:.3}", best.mean, best.standard_error),
+                format!("{} of {}", runs.diverged(), runs.runs.len()),
+            ]
+        };
+        self.runs.iter().map(row).collect()
+    }
+
+    fn norm_rows(&self) -> Vec<Vec<String>> {
+        // Of the run as asked for: with warm-up, where there is one.
+        let own = self
+            .runs
+            .iter()
+            .filter(|runs| runs.placement.is_none())
+            .max_by_key(|runs| runs.warmup);
+        let ends: Vec<&Snapshot> = own
+            .iter()
+            .flat_map(|runs| &runs.runs)
+            .filter_map(|run| run.snapshots.last())
+            .collect();
+        let row = |(at, norm): (usize, &crate::NormGain)| {
+            let end = |of: &dyn Fn(&crate::NormGain) -> f64| {
+                let values: Vec<f64> = ends.iter().filter_map(|end| end.norms.get(at)).map(of).collect();
+                match values.is_empty() {
+                    true => "–".to_owned(),
+                    false => {
+                        let mean = Mean::of(&values);
+                        format!("{:.4} ± {:.4}", mean.mean, mean.standard_error)
+                    }
+                }
+            };
+            vec![
+                norm.name.clone(),
+                short(norm.mean),
+                short(norm.max),
+                end(&|norm| norm.mean),
+                end(&|norm| norm.max),
+            ]
+        };
+        self.mean.norms.iter().enumerate().map(row).collect()
+    }
+
+    /// The tables and the verdict as text.
+    pub fn to_text(&self) -> String {
+        let mut text = format!("{}\n\n", self.title());
+        if !self.weights.is_empty() {
+            text.push_str(&table(&WEIGHT_HEAD, &self.weight_rows()));
+            text.push('\n');
+        }
+        let _ = writeln!(
+            text,
+            "Before the first step, loss {} (plateau {}):",
+            short(self.mean.loss),
+            short(self.plateau)
+        );
+        text.push_str(&table(&SUBLAYER_HEAD, &sublayer_rows(&self.mean)));
+        text.push('\n');
+        if !self.alternatives.is_empty() {
+            text.push_str(&table(&ALTERNATIVE_HEAD, &self.alternative_rows()));
+            text.push('\n');
+        }
+        if !self.runs.is_empty() {
+            text.push_str(&table(&RUN_HEAD, &self.run_rows()));
+            text.push('\n');
+            text.push_str(&table(&NORM_HEAD, &self.norm_rows()));
+            text.push('\n');
+        }
+        for sentence in &self.verdict.sentences {
+            let _ = writeln!(text, "{sentence}");
+        }
+        text
+    }
+
+    /// The same as a page with plots.
+    pub fn to_page(&self, title: &str) -> Page {
+        let mut page = Page::new(title);
+        page.paragraph(&self.title());
+        for sentence in &self.verdict.sentences {
+            page.paragraph(sentence);
+        }
+        page.heading("Before the first step");
+        page.charts(&self.initial_charts());
+        if !self.runs.is_empty() {
+            page.heading("Along the steps");
+            page.charts(&self.run_charts());
+            page.table(&RUN_HEAD, &self.run_rows());
+            page.heading("Norms: γ before and after the run with the longest warm-up");
+            page.table(&NORM_HEAD, &self.norm_rows());
+        }
+        page.heading("Sub-layers before the first step");
+        page.paragraph(
+            "RMS: of the stream after the sub-layer. σ²: variance of what the branch adds over that of the stream before it. Weight: what is left of the first \
+             stream, by the formula Π(1 + σ²/α²)^(−1/2) where norms follow the sum and 1 elsewhere; by regression, the product of the slopes of each stream on \
+             the stream before it; by Jacobian-vector products, the same for a small random change of the embeddings (central differences). Share: the product of \
+             the correlations of successive streams. Alike: share of the stream's square that all tokens of a sequence have in common. Gradients are norms, of the mean loss with respect \
+             to the stream, of that without its mean over the tokens of each sequence, and with respect to the sub-layer's parameters. Δθ/θ: \
+             RMS of the first update at the full learning rate over that of the matrices.",
+        );
+        page.table(&SUBLAYER_HEAD, &sublayer_rows(&self.mean));
+        if !self.alternatives.is_empty() {
+            page.heading("Alternatives before the first step");
+            page.table(&ALTERNATIVE_HEAD, &self.alternative_rows());
+        }
+        if !self.weights.is_empty() {
+            page.heading("Weights as drawn");
+            page.table(&WEIGHT_HEAD, &self.weight_rows());
+        }
+        page.heading("Matrices: RMS, and the first update at the full learning rate");
+        let matrices: Vec<Vec<String>> = self
+            .mean
+            .matrices
+            .iter()
+            .map(|matrix| vec![matrix.name.clone(), short(matrix.rms), optional(matrix.update_ratio)])
+            .collect();
+        page.table(&["matrix", "RMS", "Δθ/θ"], &matrices);
+        page
+    }
+
+    fn initial_charts(&self) -> Vec<Chart> {
+        let along = |of: &dyn Fn(&SubLayer) -> Option<f64>| -> Vec<(f64, f64)> {
+            let points = self.mean.sublayers.iter().enumerate();
+            points
+                .filter_map(|(at, sublayer)| Some(((at + 1) as f64, of(sublayer)?)))
+                .collect()
+        };
+        let series = |name: &str, points: Vec<(f64, f64)>| Series {
+            name: name.to_owned(),
+            points,
+            ..Series::default()
+        };
+        let chart = |title: &str, log_y: bool, series: Vec<Series>, caption: &str| Chart {
+            title: title.to_owned(),
+            x: "sub-layer".to_owned(),
+            log_y,
+            series,
+            caption: caption.to_owned(),
+            ..Chart::default()
+        };
+        let mut gradients = vec![series("as given", along(&|sublayer| Some(sublayer.token_gradient)))];
+        gradients.extend(self.alternatives.iter().map(|other| {
+            let points = other
+                .token_gradients
+                .iter()
+                .enumerate()
+                .map(|(at, &gradient)| ((at + 1) as f64, gradient));
+            series(&other.change, points.collect())
+        }));
+        vec![
+            chart(
+                "what is left of the input",
+                true,
+                vec![
+                    series("formula", along(&|sublayer| Some(sublayer.identity.predicted))),
+                    series("regression", along(&|sublayer| Some(sublayer.identity.regression))),
+                    series("Jacobian-vector product", along(&|sublayer| sublayer.identity.jacobian)),
+                    series("share of the stream", along(&|sublayer| Some(sublayer.identity.share))),
+                ],
+                "Weight of the identity path after each sub-layer.",
+            ),
+            chart(
+                "gradient of single tokens",
+                true,
+                gradients,
+                "Gradient of the stream after each sub-layer without the mean over the tokens of a sequence, here and under the alternatives.",
+            ),
+            chart(
+                "gradients",
+                true,
+                vec![
+                    series("of the stream", along(&|sublayer| Some(sublayer.stream_gradient))),
+                    series(
+                        "of it, of single tokens",
+                        along(&|sublayer| Some(sublayer.token_gradient)),
+                    ),
+                    series("of the parameters", along(&|sublayer| Some(sublayer.gradient))),
+                ],
+                "Norms, of the mean loss.",
+            ),
+            chart(
+                "what tokens have in common",
+                false,
+                vec![series("", along(&|sublayer| Some(sublayer.common)))],
+                "Share of the stream's square that all tokens of a sequence have in common: at 1 they cannot be told apart.",
+            ),
+            chart(
+                "σ² of the branches",
+                false,
+                vec![series("", along(&|sublayer| Some(sublayer.branch_variance)))],
+                "Variance of what each branch adds, over that of the stream.",
+            ),
+            chart(
+                "RMS of the stream",
+                false,
+                vec![series("", along(&|sublayer| Some(sublayer.rms)))],
+                "After each sub-layer.",
+            ),
+            chart(
+                "first update over weights",
+                true,
+                vec![series("", along(&|sublayer| sublayer.update_ratio))],
+                "RMS of the first update at the full learning rate over that of the matrices.",
+            ),
+        ]
+    }
+
+    fn run_charts(&self) -> Vec<Chart> {
+        let series = |of: &dyn Fn(&Runs) -> Vec<(f64, Mean)>| -> Vec<Series> {
+            let one = |runs: &Runs| {
+                let points = of(runs);
+                Series {
+                    name: runs.name.clone(),
+                    errors: points.iter().map(|(_, mean)| mean.standard_error).collect(),
+                    points: points.into_iter().map(|(x, mean)| (x, mean.mean)).collect(),
+                }
+            };
+            self.runs.iter().map(one).collect()
+        };
+        let looked = |of: &dyn Fn(&Snapshot) -> Option<f64>| series(&|runs| snapshots_over_steps(runs, of));
+        let chart = |title: &str, log_y: bool, series: Vec<Series>, caption: &str| Chart {
+            title: title.to_owned(),
+            x: "step".to_owned(),
+            log_y,
+            series,
+            caption: caption.to_owned(),
+            ..Chart::default()
+        };
+        let mut losses = series(&losses_over_steps);
+        losses.push(Series {
+            name: "plateau".to_owned(),
+            points: vec![(0.0, self.plateau), (self.settings.steps as f64, self.plateau)],
+            ..Series::default()
+        });
+        let last_norm = |snapshot: &Snapshot| {
+            let encoder = snapshot.norms.iter().rfind(|norm| !norm.name.starts_with("cls."));
+            encoder.map(|norm| norm.mean)
+        };
+        let layers = self.architecture.model.layers;
+        let top = move |snapshot: &Snapshot, of: &dyn Fn(&SubLayer) -> Option<f64>| {
+            snapshot.sublayers.get(2 * layers - 1).and_then(of)
+        };
+        vec![
+            chart(
+                "loss",
+                false,
+                losses,
+                "Mean over seeds of the batch loss, averaged over fortieths of the run; bars are standard errors. A line ends where every run diverged. The plateau is \
+                 the loss of token frequencies.",
+            ),
+            chart(
+                "gradient",
+                true,
+                looked(&|snapshot| Some(snapshot.gradient)),
+                "Norm of the whole gradient.",
+            ),
+            chart(
+                "gradient of single tokens, first over last",
+                true,
+                looked(&|snapshot| Some(snapshot.token_gradient_ratio())),
+                "After the first sub-layer over that after the last.",
+            ),
+            chart(
+                "update over weights, first layer",
+                true,
+                looked(&|snapshot| snapshot.sublayers.first().and_then(|sublayer| sublayer.update_ratio)),
+                "RMS of a step's update of the first attention's matrices over that of the matrices.",
+            ),
+            chart(
+                "update over weights, last layer",
+                true,
+                looked(&|snapshot| top(snapshot, &|sublayer| sublayer.update_ratio)),
+                "The same for the last feed-forward layer.",
+            ),
+            chart(
+                "what is left of the input at the top",
+                true,
+                looked(&|snapshot| top(snapshot, &|sublayer| Some(sublayer.identity.predicted))),
+                "Weight of the identity path, from the branch variances.",
+            ),
+            chart(
+                "σ² of the last branch",
+                true,
+                looked(&|snapshot| top(snapshot, &|sublayer| Some(sublayer.branch_variance))),
+                "Variance of what the last feed-forward layer adds, over that of the stream.",
+            ),
+            chart(
+                "γ of the encoder's last norm",
+                false,
+                looked(&last_norm),
+                "Mean over the features.",
+            ),
+        ]
+    }
+}
+
+/// A mean over the seeds that got so far, at each look.
+fn snapshots_over_steps(runs: &Runs, of: &dyn Fn(&Snapshot) -> Option<f64>) -> Vec<(f64, Mean)> {
+    let longest = runs.runs.iter().map(|run| run.snapshots.len()).max().unwrap_or(0);
+    (0..longest)
+        .filter_map(|at| {
+            let here: Vec<&Snapshot> = runs.runs.iter().filter_map(|run| run.snapshots.get(at)).collect();
+            let values: Vec<f64> = here.iter().filter_map(|snapshot| of(snapshot)).collect();
+            (!values.is_empty()).then(|| (here[0].step as f64, Mean::of(&values)))
+        })
+        .collect()
+}
+
+/// The loss in fortieths of the run, a mean over the seeds that got so far.
+fn losses_over_steps(runs: &Runs) -> Vec<(f64, Mean)> {
+    let longest = runs.runs.iter().map(|run| run.losses.len()).max().unwrap_or(0);
+    let part = longest.div_ceil(40).max(1);
+    (0..longest.div_ceil(part))
+        .filter_map(|at| {
+            let mean = |losses: &[f64]| losses.iter().sum::<f64>() / losses.len() as f64;
+            let values: Vec<f64> = runs
+                .runs
+                .iter()
+                .filter_map(|run| run.losses.chunks(part).nth(at))
+                .map(mean)
+                .filter(|loss| loss.is_finite())
+                .collect();
+            (!values.is_empty()).then(|| ((at * part) as f64 + part as f64 / 2.0, Mean::of(&values)))
+        })
+        .collect()
+}
+
+const WEIGHT_HEAD: [&str; 6] = ["weights", "shape", "nominal std", "effective std", "measured", "Xavier"];
+const ALTERNATIVE_HEAD: [&str; 7] = [
+    "before the first step",
+    "weight: formula",
+    "regression",
+    "share",
+    "token gradient first/last",
+    "parameters'",
+    "change by update",
+];
+const RUN_HEAD: [&str; 4] = ["trained with", "loss at the end", "lowest", "diverged"];
+const NORM_HEAD: [&str; 5] = ["norm", "γ mean at first", "max", "mean at the end", "max"];

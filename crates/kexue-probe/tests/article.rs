@@ -1,0 +1,302 @@
+//! What article 8747 says of initialisation and norms, on models small enough for a test; docs/probe.md has the longer runs.
+
+use kexue_nn::{Distribution, Head, NormPlacement, StdMeans};
+use kexue_probe::{
+    Architecture, Data, GradientFlow, Objective, OptimizerKind, Preset, Probe, ProbeSettings, Source, fresh, probe,
+    train, weight_stds,
+};
+use kexue_text::{Corpus, SpecialTokens, TextEncoder, Vocabulary};
+use std::sync::atomic::AtomicBool;
+
+const SPECIAL: SpecialTokens = SpecialTokens {
+    cls: 1,
+    sep: 2,
+    mask: 3,
+    ordinary: 4..200,
+};
+
+static RUNNING: AtomicBool = AtomicBool::new(false);
+
+/// BERT's architecture, narrow, with rotary positions.
+fn narrow(layers: usize, width: usize) -> Architecture {
+    let mut architecture = Preset::Roformer.architecture(SPECIAL.ordinary.end as usize);
+    let model = &mut architecture.model;
+    (model.layers, model.d_model, model.heads, model.d_ffn) = (layers, width, 2, 4 * width);
+    architecture
+}
+
+fn random(sequences: usize, length: usize) -> Data<'static> {
+    let source = Source::Random { special: &SPECIAL };
+    Data::new(source, Objective::Masked, sequences, length).unwrap()
+}
+
+fn probed(architecture: &Architecture, data: &Data<'_>, settings: &ProbeSettings) -> Probe {
+    probe(architecture, None, data, settings, &RUNNING).unwrap()
+}
+
+#[test]
+fn berts_deviation_is_0_0176_and_xaviers_0_0361() {
+    let mut bert = Preset::Bert.architecture(1000);
+    bert.model.layers = 1;
+    let weights = weight_stds(&fresh(&bert, 0).unwrap());
+    for role in &weights {
+        let off = (role.measured - 0.017_593).abs();
+        assert!(off < 4.0 * role.standard_error + 5e-7, "{role:?}");
+        assert_eq!(role.nominal.map(|std| (std * 1e6).round()), Some(20_000.0));
+    }
+    let query = weights.iter().find(|role| role.role == "Query").unwrap();
+    assert!((query.xavier.unwrap() - 0.036_084).abs() < 5e-7);
+    let text = probed(&bert, &random(1, 8), &ProbeSettings::default()).to_text();
+    assert!(text.contains("0.017593") && text.contains("0.036084"), "{text}");
+}
+
+/// The weight of the identity path at the top, of branches scaled to σ² = 1.
+fn calibrated(placement: NormPlacement, width: usize) -> Probe {
+    let settings = ProbeSettings {
+        seeds: 6,
+        branch_variance: Some(1.0),
+        ..ProbeSettings::default()
+    };
+    probed(&narrow(12, width).with_placement(placement), &random(32, 12), &settings)
+}
+
+#[test]
+fn post_norm_keeps_half_to_the_twelfth_after_24_branches_of_variance_1() {
+    let probe = calibrated(NormPlacement::Post, 64);
+    let expected = 0.5f64.powi(12);
+    assert_eq!(probe.mean.sublayers.len(), 24);
+    assert!(
+        probe
+            .mean
+            .sublayers
+            .iter()
+            .all(|sublayer| (sublayer.branch_variance - 1.0).abs() < 0.01)
+    );
+    let [predicted, regression, jacobian] = probe.identity();
+    assert!((predicted.mean / expected - 1.0).abs() < 0.02, "{predicted:?}");
+    assert!((regression.mean / expected - 1.0).abs() < 0.1, "{regression:?}");
+    // A norm's derivative leaves nothing along the stream: one direction of 64 less at each of 24 branches.
+    let jacobian_expected = expected * (1.0f64 - 1.0 / 64.0).powi(24);
+    assert!(
+        (jacobian.mean - jacobian_expected).abs() < 3.0 * jacobian.standard_error,
+        "{jacobian:?}, expected {jacobian_expected}"
+    );
+    assert!(probe.verdict.identity_vanishes);
+}
+
+#[test]
+fn pre_norm_keeps_everything() {
+    // σ² = 1 at each branch of a stream that grows: its share halves as fast, but the weight does not fall.
+    let probe = calibrated(NormPlacement::Pre, 64);
+    let [predicted, regression, jacobian] = probe.identity();
+    assert_eq!(predicted.mean, 1.0);
+    for (measured, what) in [(regression, "regression"), (jacobian, "jacobian")] {
+        assert!((measured.mean - 1.0).abs() < 0.5, "{what}: {measured:?}");
+    }
+    assert!(!probe.verdict.identity_vanishes);
+    // Branches of one size, as initialisers make them: the share falls as the root of their number.
+    let probe = probed(
+        &narrow(12, 64).with_placement(NormPlacement::Pre),
+        &random(8, 12),
+        &ProbeSettings::default(),
+    );
+    let top = probe.mean.last().unwrap();
+    let growth = (top.rms / probe.mean.embedding_rms).recip();
+    assert!(
+        (top.identity.share / growth - 1.0).abs() < 0.3,
+        "{} {growth}",
+        top.identity.share
+    );
+}
+
+#[test]
+fn berts_initialisation_keeps_the_input() {
+    let probe = probed(&narrow(12, 64), &random(8, 16), &ProbeSettings::default());
+    let [predicted, regression, _] = probe.identity();
+    assert!(predicted.mean > 0.99 && (predicted.mean - regression.mean).abs() < 1e-3);
+    assert!(!probe.verdict.identity_vanishes && probe.verdict.suggestions.is_empty());
+}
+
+#[test]
+fn gradients_of_single_tokens_decay_to_the_input_of_post_norm_only() {
+    let mut post = narrow(12, 64);
+    post.model.initializer.weights = Distribution::Xavier;
+    let settings = ProbeSettings {
+        seeds: 3,
+        ..ProbeSettings::default()
+    };
+    let of = |architecture: &Architecture| probed(architecture, &random(8, 32), &settings);
+    let (post, pre) = (of(&post), of(&post.with_placement(NormPlacement::Pre)));
+    assert!(
+        post.mean.token_gradient_ratio() < 0.2,
+        "{}",
+        post.mean.token_gradient_ratio()
+    );
+    assert!(
+        pre.mean.token_gradient_ratio() > 1.0,
+        "{}",
+        pre.mean.token_gradient_ratio()
+    );
+    assert_eq!(
+        (post.verdict.gradients, pre.verdict.gradients),
+        (GradientFlow::Vanishes, GradientFlow::Even)
+    );
+    // The verdict names what was probed as alternatives to it.
+    assert!(post.verdict.identity_vanishes);
+    assert!(
+        post.verdict
+            .suggestions
+            .iter()
+            .any(|flags| flags.starts_with("--norm deep-norm"))
+    );
+    let std = post
+        .alternatives
+        .iter()
+        .find(|other| other.change.starts_with("--initial-std"))
+        .unwrap();
+    assert!((std.identity.predicted - 0.5).abs() < 0.1, "{std:?}");
+}
+
+/// A text in which every letter says what the next one is.
+fn cycle() -> (Vocabulary, Corpus) {
+    let vocabulary = Vocabulary::new("abcdefgh".chars(), false);
+    let mut corpus = Corpus::default();
+    corpus.read("abcdefgh".repeat(200).as_bytes(), &vocabulary).unwrap();
+    (vocabulary, corpus)
+}
+
+#[test]
+fn a_run_learns_and_one_without_bounds_ends_where_it_diverges() {
+    let (vocabulary, corpus) = cycle();
+    let special = vocabulary.special_tokens();
+    let source = Source::Text {
+        corpus: &corpus,
+        special: &special,
+    };
+    let mut architecture = narrow(2, 32);
+    architecture.model.vocab_size = vocabulary.len();
+    architecture.objective = Objective::Causal;
+    (architecture.optimizer.learning_rate, architecture.optimizer.warmup) = (3e-3, 10);
+    let data = Data::new(source, Objective::Causal, 8, 16).unwrap();
+    let settings = ProbeSettings {
+        steps: 60,
+        looks: 3,
+        ..ProbeSettings::default()
+    };
+    let learned = probed(&architecture, &data, &settings);
+    assert!((learned.plateau - 8f64.ln()).abs() < 1e-3);
+    assert_eq!(learned.runs.len(), 2, "with warm-up and without");
+    for runs in &learned.runs {
+        assert!(runs.final_loss().unwrap().mean < 0.8 * learned.plateau, "{}", runs.name);
+        let snapshots = &runs.runs[0].snapshots;
+        assert_eq!(snapshots.first().unwrap().step, 0);
+        assert_eq!(snapshots.last().unwrap().step, 59);
+        assert!(snapshots.iter().all(|snapshot| {
+            snapshot
+                .sublayers
+                .iter()
+                .all(|sublayer| sublayer.update_ratio > Some(0.0))
+        }));
+    }
+    assert_eq!(
+        probed(&architecture, &data, &settings).runs,
+        learned.runs,
+        "a function of the seed"
+    );
+
+    // Without a norm anywhere, and with steps a million times too large.
+    architecture.model.norm_placement = NormPlacement::None;
+    architecture.optimizer.kind = OptimizerKind::Sgd;
+    architecture.optimizer.learning_rate = 1e6;
+    let diverged = probed(&architecture, &data, &settings);
+    assert_eq!(diverged.runs[0].diverged(), 1);
+    assert!(diverged.runs[0].runs[0].losses.len() < 60);
+    assert!(
+        diverged
+            .verdict
+            .sentences
+            .iter()
+            .any(|sentence| sentence.contains("1 of 1 diverged, at step"))
+    );
+    diverged.to_page("diverged").to_html();
+    serde_json::to_string(&diverged).unwrap();
+}
+
+#[test]
+fn updates_of_adam_do_not_depend_on_the_size_of_the_gradient_and_sgds_do() {
+    let ratios = |kind: OptimizerKind, std: f32| -> (f64, f64) {
+        let mut architecture = narrow(4, 32);
+        architecture.optimizer.kind = kind;
+        architecture.model.initializer.embeddings = Distribution::TruncatedNormal {
+            std,
+            means: StdMeans::Effective,
+        };
+        let probe = probed(&architecture, &random(8, 16), &ProbeSettings::default());
+        let first = &probe.mean.sublayers[1];
+        (first.gradient, first.update_ratio.unwrap())
+    };
+    // A tied embedding of a tenth of the size makes gradients of about a tenth.
+    let (large, small) = (ratios(OptimizerKind::Adam, 0.02), ratios(OptimizerKind::Adam, 0.002));
+    assert!(large.0 / small.0 > 5.0);
+    assert!((large.1 / small.1 - 1.0).abs() < 0.01);
+    let (large, small) = (ratios(OptimizerKind::Sgd, 0.02), ratios(OptimizerKind::Sgd, 0.002));
+    assert!((large.1 / small.1) / (large.0 / small.0) - 1.0 < 0.01 && large.1 / small.1 > 5.0);
+    // LAMB's are the learning rate.
+    assert!((ratios(OptimizerKind::Lamb, 0.02).1 / 1e-3 - 1.0).abs() < 0.01);
+}
+
+#[test]
+fn what_cannot_be_is_refused_by_name() {
+    let data = random(2, 16);
+    let message = |change: &dyn Fn(&mut Architecture, &mut ProbeSettings)| {
+        let (mut architecture, mut settings) = (Preset::Bert.architecture(200), ProbeSettings::default());
+        (
+            architecture.model.layers,
+            architecture.model.d_model,
+            architecture.model.heads,
+        ) = (1, 16, 2);
+        change(&mut architecture, &mut settings);
+        probe(&architecture, None, &data, &settings, &RUNNING)
+            .unwrap_err()
+            .to_string()
+    };
+    assert!(message(&|architecture, _| architecture.model.max_positions = 8).starts_with("length: 16 is more than"));
+    assert!(message(&|architecture, _| architecture.model.heads = 3).starts_with("model: heads"));
+    assert!(
+        message(&|architecture, _| architecture.optimizer.learning_rate = f32::NAN)
+            .starts_with("optimizer.learning_rate")
+    );
+    assert!(message(&|_, settings| settings.seeds = 0).starts_with("seeds"));
+    assert!(message(&|_, settings| settings.branch_variance = Some(-1.0)).starts_with("branch_variance"));
+}
+
+#[test]
+fn the_norm_before_the_softmax_grows_most() {
+    // What meets the small embeddings is scaled up first: by the encoder's last norm, or by the head's where there is one (article 8747).
+    let (vocabulary, corpus) = cycle();
+    let special = vocabulary.special_tokens();
+    let source = Source::Text {
+        corpus: &corpus,
+        special: &special,
+    };
+    let data = Data::new(source, Objective::Causal, 8, 16).unwrap();
+    let largest = |head: Head, seed: u64| {
+        let mut architecture = narrow(3, 32);
+        architecture.model.vocab_size = vocabulary.len();
+        architecture.model.head = head;
+        architecture.optimizer.learning_rate = 2e-3;
+        let model = fresh(&architecture, seed).unwrap();
+        let (run, _) = train(model, &architecture, &data, 0, (60, 1), seed, &RUNNING);
+        let norms = &run.snapshots.last().unwrap().norms;
+        norms
+            .iter()
+            .max_by(|a, b| a.mean.total_cmp(&b.mean))
+            .unwrap()
+            .name
+            .clone()
+    };
+    for seed in 0..3 {
+        assert_eq!(largest(Head::None, seed), "encoder.layer.2.output.LayerNorm");
+        assert_eq!(largest(Head::DenseNorm, seed), "cls.predictions.transform.LayerNorm");
+    }
+}
