@@ -48,32 +48,189 @@ const COLOURS: [RGBColor; 7] = [
 
 const SIZE: (u32, u32) = (560, 350);
 
+/// How the values of an axis are laid out.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Scale {
+    Linear,
+    /// Logarithmic, with ticks at powers of two: lengths of sequences.
+    Binary,
+    /// Logarithmic, with ticks at 1, 2 and 5 times the powers of ten.
+    Decimal,
+}
+
+/// An axis: its values, their places, and round ticks.
+struct Axis {
+    scale: Scale,
+    low: f64,
+    high: f64,
+    ticks: Vec<f64>,
+    /// From tick to tick, where they are evenly spaced.
+    step: Option<f64>,
+}
+
+impl Axis {
+    /// The most ticks.
+    const TICKS: usize = 8;
+
+    /// An axis over some values, all of which have a place on it.
+    fn over(scale: Scale, values: impl Iterator<Item = f64>) -> Self {
+        let places = values.map(|value| scale.place(value));
+        let (low, high) = places.fold((f64::INFINITY, f64::NEG_INFINITY), |(low, high), place| {
+            (low.min(place), high.max(place))
+        });
+        let margin = ((high - low) * 0.05).max(high.abs() * 1e-3).max(1e-9);
+        let (low, high) = (low - margin, high + margin);
+        let within = |ticks: Vec<f64>| -> Vec<f64> {
+            let inside = |tick: &f64| (low..=high).contains(&scale.place(*tick));
+            ticks.into_iter().filter(inside).collect()
+        };
+        // Every tick of the scale, then fewer and fewer; where there is hardly one, those of a linear axis.
+        let ticks = scale
+            .ticks(low, high)
+            .into_iter()
+            .map(within)
+            .find(|ticks| ticks.len() <= Self::TICKS)
+            .filter(|ticks| ticks.len() >= if scale == Scale::Binary { 2 } else { 3 });
+        let mut axis = Self {
+            scale,
+            low,
+            high,
+            ticks: Vec::new(),
+            step: None,
+        };
+        match ticks {
+            Some(ticks) => axis.ticks = ticks,
+            None => {
+                let (low, high) = (scale.value(low), scale.value(high));
+                let rough = (high - low) / Self::TICKS as f64;
+                let power = 10f64.powf(rough.log10().floor());
+                let round = [1.0, 2.0, 5.0].into_iter().find(|round| round * power >= rough);
+                let step = round.unwrap_or(10.0) * power;
+                axis.ticks = (0..=Self::TICKS)
+                    .map(|tick| ((low / step).ceil() + tick as f64) * step)
+                    .filter(|&tick| tick <= high)
+                    .collect();
+                axis.step = Some(step);
+            }
+        }
+        axis
+    }
+
+    /// A tick in as many digits as tell it from the next.
+    fn label(&self, tick: f64) -> String {
+        let Some(step) = self.step else { return number(tick) };
+        let exponent = |value: f64| value.abs().log10().floor() as i32;
+        // Just above, so that a power of ten has its own exponent; and not "-0".
+        let (step, tick) = (exponent(step * 1.000_001), tick + 0.0);
+        let largest = self.ticks.iter().fold(0.0f64, |most, tick| most.max(tick.abs()));
+        match exponent(largest) {
+            -4..6 => format!("{tick:.*}", (-step).max(0) as usize),
+            largest => format!("{tick:.*e}", (largest - step).max(0) as usize),
+        }
+    }
+}
+
+impl Scale {
+    fn place(self, value: f64) -> f64 {
+        match self {
+            Self::Linear => value,
+            Self::Binary => value.log2(),
+            Self::Decimal => value.log10(),
+        }
+    }
+
+    fn value(self, place: f64) -> f64 {
+        match self {
+            Self::Linear => place,
+            Self::Binary => place.exp2(),
+            Self::Decimal => 10f64.powf(place),
+        }
+    }
+
+    /// Round ticks between two places and a little beyond, more and more sparse.
+    fn ticks(self, low: f64, high: f64) -> Vec<Vec<f64>> {
+        let exponents =
+            |step: usize| (low.floor() as i32..=high.ceil() as i32).filter(move |e| e.rem_euclid(step as i32) == 0);
+        let powers = |base: f64, step: usize| exponents(step).map(|exponent| base.powi(exponent)).collect();
+        match self {
+            Self::Linear => Vec::new(),
+            Self::Binary => [1, 2, 4, 8, 16].map(|step| powers(2.0, step)).to_vec(),
+            Self::Decimal => {
+                let finest = exponents(1)
+                    .flat_map(|exponent| [1.0, 2.0, 5.0].map(|round| round * 10f64.powi(exponent)))
+                    .collect();
+                let mut all = vec![finest];
+                all.extend([1, 2, 5, 10, 50, 100].map(|step| powers(10.0, step)));
+                all
+            }
+        }
+    }
+}
+
+impl Ranged for &Axis {
+    type FormatOption = plotters::coord::ranged1d::NoDefaultFormatting;
+    type ValueType = f64;
+
+    fn map(&self, value: &f64, (first, last): (i32, i32)) -> i32 {
+        let share = (self.scale.place(*value) - self.low) / (self.high - self.low);
+        first + (share * f64::from(last - first)).round() as i32
+    }
+
+    fn key_points<Hint: plotters::coord::ranged1d::KeyPointHint>(&self, _: Hint) -> Vec<f64> {
+        self.ticks.clone()
+    }
+
+    fn range(&self) -> std::ops::Range<f64> {
+        self.scale.value(self.low)..self.scale.value(self.high)
+    }
+}
+
+impl plotters::coord::ranged1d::ValueFormatter<f64> for &Axis {
+    fn format_ext(&self, tick: &f64) -> String {
+        self.label(*tick)
+    }
+}
+
+/// A point and the ends of its error bar.
+struct Point {
+    at: (f64, f64),
+    bar: (f64, f64),
+}
+
 impl Chart {
     /// The chart as SVG; `None` when there is nothing to draw.
     fn svg(&self) -> Option<String> {
-        let y_of = |y: f64| if self.log_y { y.log10() } else { y };
-        let x_of = |x: f64| if self.log_x { x.log2() } else { x };
-        let lines: Vec<Vec<(f64, f64, f64, f64)>> = self
+        let x_scale = if self.log_x { Scale::Binary } else { Scale::Linear };
+        let y_scale = if self.log_y { Scale::Decimal } else { Scale::Linear };
+        let lines: Vec<Vec<Point>> = self
             .series
             .iter()
             .map(|series| {
                 let errors = series.errors.iter().copied().chain(std::iter::repeat(0.0));
-                let placed = series.points.iter().zip(errors).map(|(&(x, y), error)| {
-                    let low = y_of(y - error);
-                    (
-                        x_of(x),
-                        y_of(y),
-                        if low.is_finite() { low } else { y_of(y) },
-                        y_of(y + error),
-                    )
+                let placed = series.points.iter().zip(errors).map(|(&(x, y), error)| Point {
+                    at: (x, y),
+                    // A bar without an end on a logarithmic axis ends at the point.
+                    bar: (
+                        if y_scale.place(y - error).is_finite() {
+                            y - error
+                        } else {
+                            y
+                        },
+                        y + error,
+                    ),
                 });
-                placed.filter(|(x, y, ..)| x.is_finite() && y.is_finite()).collect()
+                let has_a_place = |point: &Point| {
+                    x_scale.place(point.at.0).is_finite()
+                        && y_scale.place(point.at.1).is_finite()
+                        && point.bar.1.is_finite()
+                };
+                placed.filter(has_a_place).collect()
             })
             .collect();
         let all = || lines.iter().flatten();
         all().next()?;
-        let (left, right) = bounds(all().map(|point| point.0));
-        let (bottom, top) = bounds(all().flat_map(|point| [point.2, point.3]));
+        let x_axis = Axis::over(x_scale, all().map(|point| point.at.0));
+        let y_axis = Axis::over(y_scale, all().flat_map(|point| [point.bar.0, point.bar.1]));
         let mut svg = String::new();
         {
             let area = SVGBackend::with_string(&mut svg, SIZE).into_drawing_area();
@@ -82,57 +239,48 @@ impl Chart {
                 .margin(8)
                 .x_label_area_size(36)
                 .y_label_area_size(60)
-                .build_cartesian_2d(left..right, bottom..top)
+                .build_cartesian_2d(&x_axis, &y_axis)
                 .ok()?;
-            let power = |base: f64| move |exponent: &f64| number(base.powf(*exponent));
-            let plain = |value: &f64| number(*value);
-            let (of_x, of_y) = (power(2.0), power(10.0));
             let mut mesh = chart.configure_mesh();
             mesh.x_desc(&self.x)
                 .y_desc(&self.y)
                 .light_line_style(WHITE.mix(0.0))
-                .bold_line_style(BLACK.mix(0.12))
-                .x_label_formatter(if self.log_x { &of_x } else { &plain })
-                .y_label_formatter(if self.log_y { &of_y } else { &plain });
+                .bold_line_style(BLACK.mix(0.12));
             mesh.draw().ok()?;
-            for (index, (line, series)) in lines.iter().zip(&self.series).enumerate() {
+            for (index, line) in lines.iter().enumerate() {
                 let colour = COLOURS[index % COLOURS.len()];
-                let drawn = chart
-                    .draw_series(LineSeries::new(
-                        line.iter().map(|point| (point.0, point.1)),
-                        colour.stroke_width(2),
-                    ))
-                    .ok()?;
-                if !series.name.is_empty() {
-                    drawn
-                        .label(&series.name)
-                        .legend(move |(x, y)| PathElement::new([(x, y), (x + 18, y)], colour.stroke_width(2)));
-                }
+                let joined = LineSeries::new(line.iter().map(|point| point.at), colour.stroke_width(2));
+                chart.draw_series(joined).ok()?;
                 // Few points are shown as such.
                 if line.len() <= 40 {
-                    let dots = line
-                        .iter()
-                        .map(|point| Circle::new((point.0, point.1), 3, colour.filled()));
+                    let dots = line.iter().map(|point| Circle::new(point.at, 3, colour.filled()));
                     chart.draw_series(dots).ok()?;
                 }
-                let bars = line
-                    .iter()
-                    .filter(|point| point.3 > point.2)
-                    .map(|point| PathElement::new([(point.0, point.2), (point.0, point.3)], colour.stroke_width(1)));
+                let bars = line.iter().filter(|point| point.bar.1 > point.bar.0).map(|point| {
+                    let ((x, _), (low, high)) = (point.at, point.bar);
+                    PathElement::new([(x, low), (x, high)], colour.stroke_width(1))
+                });
                 chart.draw_series(bars).ok()?;
-            }
-            if self.series.iter().any(|series| !series.name.is_empty()) {
-                chart
-                    .configure_series_labels()
-                    .position(SeriesLabelPosition::UpperRight)
-                    .background_style(WHITE.mix(0.8))
-                    .border_style(BLACK.mix(0.2))
-                    .draw()
-                    .ok()?;
             }
             area.present().ok()?;
         }
         Some(svg)
+    }
+
+    /// Which colour is which series.
+    fn legend(&self) -> String {
+        let named = self
+            .series
+            .iter()
+            .enumerate()
+            .filter(|(_, series)| !series.name.is_empty());
+        named
+            .map(|(index, series)| {
+                let RGBColor(red, green, blue) = COLOURS[index % COLOURS.len()];
+                let name = escape(&series.name);
+                format!("<span><i style=\"background:rgb({red},{green},{blue})\"></i>{name}</span>")
+            })
+            .collect()
     }
 }
 
@@ -145,14 +293,6 @@ fn number(value: f64) -> String {
         size if size >= 1.0 => format!("{}", (value * 100.0).round() / 100.0),
         _ => format!("{}", (value * 10_000.0).round() / 10_000.0),
     }
-}
-
-fn bounds(values: impl Iterator<Item = f64>) -> (f64, f64) {
-    let (low, high) = values.fold((f64::INFINITY, f64::NEG_INFINITY), |(low, high), v| {
-        (low.min(v), high.max(v))
-    });
-    let margin = ((high - low) * 0.05).max(high.abs() * 1e-3).max(1e-9);
-    (low - margin, high + margin)
 }
 
 /// A page in the making.
@@ -208,7 +348,11 @@ impl Page {
         for chart in charts {
             if let Some(svg) = chart.svg() {
                 let caption = escape(&chart.caption);
-                let _ = writeln!(self.body, "<figure>{svg}<figcaption>{caption}</figcaption></figure>");
+                let legend = chart.legend();
+                let _ = writeln!(
+                    self.body,
+                    "<figure>{svg}<div class=\"legend\">{legend}</div><figcaption>{caption}</figcaption></figure>"
+                );
             }
         }
         self.body.push_str("</main>\n");
@@ -220,7 +364,8 @@ impl Page {
             "<!doctype html>\n<html lang=\"en\"><meta charset=\"utf-8\"><meta name=\"viewport\" content=\"width=device-width\">\
              <title>{title}</title>\n<style>body{{font:16px/1.5 system-ui,sans-serif;max-width:76rem;margin:2rem auto;padding:0 1rem;color:#222}}\
              main{{display:flex;flex-wrap:wrap;gap:1rem}}figure{{margin:0;max-width:100%}}figure svg{{max-width:100%;height:auto}}\
-             figcaption{{color:#555;font-size:.9rem;max-width:35rem}}pre{{background:#f4f4f4;padding:1rem;overflow:auto}}\
+             figcaption,.legend{{color:#555;font-size:.9rem;max-width:35rem}}.legend span{{margin-right:1rem;white-space:nowrap}}\
+             .legend i{{display:inline-block;width:1.2em;height:.2em;margin-right:.4em;vertical-align:middle}}pre{{background:#f4f4f4;padding:1rem;overflow:auto}}\
              .wide{{overflow-x:auto}}table{{border-collapse:collapse;font-variant-numeric:tabular-nums}}th,td{{padding:.2rem .7rem;\
              text-align:right;border-bottom:1px solid #ddd;white-space:nowrap}}th:first-child,td:first-child{{text-align:left}}</style>\n\
              <h1>{title}</h1>\n{body}</html>\n",
@@ -263,7 +408,8 @@ mod tests {
             ..Chart::default()
         };
         let svg = chart.svg().unwrap();
-        assert!(svg.contains("one") && svg.contains("two") && !svg.contains("NaN"));
+        assert!(!svg.contains("NaN") && svg.contains("128"));
+        assert!(chart.legend().contains("one") && chart.legend().contains("two"));
         assert_eq!(svg.matches("<circle").count(), 3);
         chart.log_y = true;
         chart.series[0].points[0].1 = -1.0;
@@ -281,6 +427,42 @@ mod tests {
         let html = page.to_html();
         assert!(html.contains("a &lt; b") && html.contains("x &amp; y") && html.contains("&lt;td&gt;"));
         assert_eq!(html.matches("<pre>").count(), 1);
+    }
+
+    #[test]
+    fn ticks_are_round_and_told_apart() {
+        let labels = |scale: Scale, values: &[f64]| -> Vec<String> {
+            let axis = Axis::over(scale, values.iter().copied());
+            assert!((3..=10).contains(&axis.ticks.len()), "{values:?}: {:?}", axis.ticks);
+            axis.ticks.iter().map(|&tick| axis.label(tick)).collect()
+        };
+        assert_eq!(
+            labels(Scale::Binary, &[64.0, 1024.0]),
+            ["64", "128", "256", "512", "1024"]
+        );
+        assert_eq!(
+            labels(Scale::Decimal, &[0.011, 0.9]),
+            ["0.01", "0.02", "0.05", "0.1", "0.2", "0.5", "1"]
+        );
+        assert_eq!(
+            labels(Scale::Decimal, &[1e-4, 20.0]),
+            ["1.0e-4", "0.001", "0.01", "0.1", "1", "10"]
+        );
+        assert_eq!(
+            labels(Scale::Linear, &[0.0, 3.0]),
+            ["0.0", "0.5", "1.0", "1.5", "2.0", "2.5", "3.0"]
+        );
+        // A logarithmic axis too short for powers.
+        assert_eq!(
+            labels(Scale::Decimal, &[0.51, 0.54]),
+            ["0.510", "0.515", "0.520", "0.525", "0.530", "0.535", "0.540"]
+        );
+        for values in [&[1.0][..], &[0.0], &[-3.0, 1e9], &[1e-7, 1.001e-7], &[0.033, 0.0341]] {
+            let mut all = labels(Scale::Linear, values);
+            let count = all.len();
+            all.dedup();
+            assert_eq!(all.len(), count, "{values:?}: {all:?}");
+        }
     }
 
     #[test]
