@@ -5,7 +5,7 @@ use crate::search_flags::SearchFlags;
 use anyhow::Result;
 use clap::Args;
 use kexue_kg::KnowledgeGraph;
-use kexue_qa::{Answer, AskOptions, Trained, ask, check_vocabulary, embedded};
+use kexue_qa::{Answer, AskOptions, Candidate, ask, embedded, open_run};
 use std::fmt::Write as _;
 use std::io::{BufRead, IsTerminal, Write};
 use std::path::PathBuf;
@@ -49,14 +49,14 @@ pub fn run(args: &AskArgs) -> Result<ExitCode> {
     }
     let (graph, trained) = match (&args.kg, &args.model) {
         (Some(kg), Some(model)) => {
-            let (graph, trained) = (KnowledgeGraph::open(kg)?, Trained::open(model)?);
-            check_vocabulary(&trained, &graph)?;
+            let graph = KnowledgeGraph::open(kg)?;
+            let trained = open_run(model, &graph)?;
             (graph, trained)
         }
         _ => embedded()?,
     };
     let options = AskOptions {
-        search: args.search.apply(trained.config.search.clone()),
+        search: args.search.apply(trained.config.search.clone())?,
         min_confidence: args.min_confidence,
         top: args.top,
         explain: args.explain,
@@ -131,12 +131,27 @@ fn show(answer: &Answer, args: &AskArgs) -> Result<()> {
             candidate.relation,
             100.0 * candidate.probability
         )?;
+        because(candidate, &mut text)?;
     }
     std::io::stdout().write_all(text.as_bytes())?;
     Ok(())
 }
 
-/// Choices listed for each step at most.
+/// What speaks for a candidate and against it, the weightiest first.
+fn because(candidate: &Candidate, text: &mut String) -> Result<()> {
+    let mut reasons: Vec<_> = candidate.evidence.iter().filter(|reason| reason.logit != 0.0).collect();
+    reasons.sort_by(|a, b| b.logit.abs().total_cmp(&a.logit.abs()));
+    for (index, reason) in reasons.iter().take(SHOWN).enumerate() {
+        let before = if index == 0 { "    because" } else { "," };
+        write!(text, "{before} {} {:+.2}", reason.name.replace('_', " "), reason.logit)?;
+    }
+    if !reasons.is_empty() {
+        writeln!(text)?;
+    }
+    Ok(())
+}
+
+/// Choices (and reasons) listed at most.
 const SHOWN: usize = 8;
 
 fn explain(answer: &Answer, text: &mut String) -> Result<()> {

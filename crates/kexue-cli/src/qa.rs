@@ -9,8 +9,8 @@ use clap::{Args, Subcommand};
 use kexue_kg::KnowledgeGraph;
 use kexue_nn::Head;
 use kexue_qa::{
-    Case, LookAhead, LossOver, MentionUse, QaSettings, QaTask, Question, RunConfig, Scores, SearchOptions, Trained,
-    check_vocabulary, evaluate, expand, read_questions, read_templates, search, tie,
+    Case, Fit, LookAhead, LossOver, MentionUse, QaSettings, QaTask, Question, RERANKER_FILE, RunConfig, Scores,
+    SearchOptions, Trained, evaluate, expand, fit, open_run, read_questions, read_templates, search, tie,
 };
 use kexue_train::{prepare, train, write_by_rename};
 use serde_json::json;
@@ -28,6 +28,8 @@ pub struct QaArgs {
 enum Verb {
     /// Train a model on questions about a graph, or resume a training that was interrupted.
     Train(Box<TrainArgs>),
+    /// Fit how much a model and spelling can be trusted, on questions that it was not trained on; training does it at its end.
+    Fit(FitArgs),
     /// Score a model's answers: EM, F1, Score, Hits@1, and what was wrong.
     Eval(EvalArgs),
     /// Write answers in KgCLUE's submission format.
@@ -88,7 +90,7 @@ struct QaFlags {
 }
 
 impl TrainArgs {
-    fn config(&self, vocab_size: usize) -> RunConfig {
+    fn config(&self, vocab_size: usize) -> Result<RunConfig> {
         let qa = &self.qa;
         let defaults = SearchOptions {
             look_ahead: match qa.loss {
@@ -98,7 +100,7 @@ impl TrainArgs {
             },
             ..SearchOptions::default()
         };
-        RunConfig {
+        Ok(RunConfig {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             questions: self
                 .questions
@@ -116,8 +118,8 @@ impl TrainArgs {
                 negatives: qa.negatives,
                 lexical_prior: qa.lexical_prior,
             },
-            search: self.search.apply(defaults),
-        }
+            search: self.search.apply(defaults)?,
+        })
     }
 }
 
@@ -125,6 +127,7 @@ impl TrainArgs {
 pub fn run(args: QaArgs) -> Result<ExitCode> {
     match args.verb {
         Verb::Train(args) => run_train(&args),
+        Verb::Fit(args) => run_fit(&args),
         Verb::Eval(args) => run_eval(&args),
         Verb::Predict(args) => run_predict(&args),
         Verb::Expand(args) => run_expand(&args),
@@ -171,9 +174,10 @@ fn run_train(args: &TrainArgs) -> Result<ExitCode> {
         }
         .into());
     }
-    let config = args.config(graph.vocabulary().len());
+    let config = args.config(graph.vocabulary().len())?;
     config.train.validate()?;
-    let validation = Case::prepare(&graph, spread(validation, args.validate_on))?;
+    let held_out = Case::prepare(&graph, validation)?;
+    let validation = spread(held_out.clone(), args.validate_on);
     let task = QaTask::new(&graph, config.qa.clone(), examples, validation, config.search.clone())?;
     let model = fresh_model(
         &config.model,
@@ -193,7 +197,67 @@ fn run_train(args: &TrainArgs) -> Result<ExitCode> {
         return Ok(ExitCode::from(130));
     }
     eprintln!("best validation {:.2} at step {}", outcome.best.0, outcome.best.1);
+    let trained = Trained::open(&args.out)?;
+    match learn_rescoring(&graph, &trained, &args.out, &held_out) {
+        Ok(fitted) => eprint!("{}", told(&fitted)),
+        // The model is good without it.
+        Err(error @ kexue_qa::Error::TooFew { .. }) => eprintln!("rescoring is not learned: {error}"),
+        Err(error) => return Err(error.into()),
+    }
     println!("{}", args.out.display());
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Fits the weights of rescoring and puts them into the run's folder.
+fn learn_rescoring(graph: &KnowledgeGraph, trained: &Trained, folder: &Path, cases: &[Case]) -> kexue_qa::Result<Fit> {
+    let fitted = fit(graph, &trained.model, &trained.config.search, cases)?;
+    write_by_rename(&folder.join(RERANKER_FILE), fitted.reranker.to_toml().as_bytes())?;
+    Ok(fitted)
+}
+
+/// What a fit found, for people.
+fn told(fit: &Fit) -> String {
+    let line = |name: &str, f: kexue_qa::Foretelling| {
+        format!("{name:<30} {:>8.2} {:>28.4}\n", f.right, f.negative_log_likelihood)
+    };
+    format!(
+        "rescoring learned on {} held-out questions ({} without their fact among the candidates)\n{:<30} {:>8} {:>28}\n{}{}",
+        fit.questions,
+        fit.out_of_reach,
+        "",
+        "right, %",
+        "negative log-likelihood, nats",
+        line("the model alone", fit.before),
+        line("learned (5-fold cross-validated)", fit.after)
+    )
+}
+
+#[derive(Args)]
+struct FitArgs {
+    /// The graph.
+    #[arg(long)]
+    kg: PathBuf,
+    /// The model's folder.
+    #[arg(long)]
+    model: PathBuf,
+    /// Questions with their right answers: the training's question files, of which the lines that were held out are taken, or others.
+    #[arg(long, required = true, num_args = 1..)]
+    questions: Vec<PathBuf>,
+    /// Take one line in so many of each file; 0 takes all. The default is what the training held out.
+    #[arg(long)]
+    hold_out: Option<usize>,
+}
+
+fn run_fit(args: &FitArgs) -> Result<ExitCode> {
+    let (graph, trained) = open(&args.kg, &args.model)?;
+    let hold_out = args.hold_out.unwrap_or(trained.config.hold_out);
+    let mut questions = Vec::new();
+    for path in &args.questions {
+        let all = read_questions(path, false)?;
+        questions.extend(if hold_out > 0 { split(all, hold_out).1 } else { all });
+    }
+    let fitted = learn_rescoring(&graph, &trained, &args.model, &Case::prepare(&graph, questions)?)?;
+    print!("{}", told(&fitted));
     Ok(ExitCode::SUCCESS)
 }
 
@@ -223,8 +287,7 @@ struct EvalArgs {
 
 fn open(kg: &Path, model: &Path) -> Result<(KnowledgeGraph, Trained)> {
     let graph = KnowledgeGraph::open(kg)?;
-    let trained = Trained::open(model)?;
-    check_vocabulary(&trained, &graph)?;
+    let trained = open_run(model, &graph)?;
     Ok((graph, trained))
 }
 
@@ -235,7 +298,7 @@ fn run_eval(args: &EvalArgs) -> Result<ExitCode> {
         questions = split(questions, args.hold_out).1;
     }
     let cases = Case::prepare(&graph, questions)?;
-    let chosen = args.search.apply(trained.config.search.clone());
+    let chosen = args.search.apply(trained.config.search.clone())?;
     let ways = if args.ablation {
         ablation(&chosen)
     } else {
@@ -243,8 +306,8 @@ fn run_eval(args: &EvalArgs) -> Result<ExitCode> {
     };
     if !args.json {
         println!(
-            "{:<28} {:>6} {:>6} {:>6} {:>6} {:>6} {:>7} {:>7} {:>7} {:>9} {:>8}",
-            "", "EM", "F1", "Score", "Hits@1", "fact", "wrong S", "wrong P", "wrong M", "not in KG", "q/s"
+            "{:<28} {:>6} {:>6} {:>6} {:>6} {:>6} {:>6} {:>7} {:>7} {:>7} {:>9} {:>8}",
+            "", "EM", "F1", "Score", "Hits@1", "fact", "ECE", "wrong S", "wrong P", "wrong M", "not in KG", "q/s"
         );
     }
     for (name, options) in ways {
@@ -264,12 +327,13 @@ fn run_eval(args: &EvalArgs) -> Result<ExitCode> {
 
 fn print_row(name: &str, s: &Scores, speed: f64) {
     println!(
-        "{name:<28} {:>6.2} {:>6.2} {:>6.2} {:>6.2} {:>6.2} {:>7} {:>7} {:>7} {:>9} {speed:>8.0}",
+        "{name:<28} {:>6.2} {:>6.2} {:>6.2} {:>6.2} {:>6.2} {:>6.2} {:>7} {:>7} {:>7} {:>9} {speed:>8.0}",
         s.exact_match,
         s.f1,
         s.score,
         s.hits_at_1,
         s.fact,
+        s.calibration_error,
         s.wrong_subject,
         s.wrong_relation,
         s.wrong_sense,
@@ -282,6 +346,7 @@ fn ablation(chosen: &SearchOptions) -> Vec<(&'static str, SearchOptions)> {
     let plain = SearchOptions {
         look_ahead: LookAhead::Off,
         rescore: false,
+        reranker: None,
         mentions: MentionUse::Off,
         ..chosen.clone()
     };
@@ -305,13 +370,19 @@ fn ablation(chosen: &SearchOptions) -> Vec<(&'static str, SearchOptions)> {
         look_ahead: LookAhead::Off,
         ..mentioned.clone()
     };
-    vec![
+    let learned = chosen.reranker.is_some().then(|| SearchOptions {
+        reranker: chosen.reranker.clone(),
+        ..without_look_ahead.clone()
+    });
+    let rows = [
         ("beam", plain),
         ("+ look-ahead", looking),
         ("+ exact rescoring", rescored),
         ("+ mentions", mentioned),
         ("the last without look-ahead", without_look_ahead),
-    ]
+    ];
+    let learned = learned.map(|options| ("that, learned rescoring", options));
+    rows.into_iter().chain(learned).collect()
 }
 
 #[derive(Args)]
@@ -339,7 +410,7 @@ fn run_predict(args: &PredictArgs) -> Result<ExitCode> {
     let results = search(
         &graph,
         &trained.model,
-        &args.search.apply(trained.config.search.clone()),
+        &args.search.apply(trained.config.search.clone())?,
         &texts,
         false,
     )?;

@@ -1,5 +1,6 @@
 //! The flags of a search, shared by all commands that answer.
 
+use crate::output::Usage;
 use clap::{Args, ValueEnum};
 use kexue_qa::{LookAhead, MentionUse, SearchOptions};
 
@@ -22,7 +23,8 @@ pub struct SearchFlags {
     /// What each token of gain adds to a logit with `--look-ahead added`.
     #[arg(long, default_value_t = 1.0)]
     gain_weight: f32,
-    /// Once the subjects are found, score all their facts exactly, or go on with the beam.
+    /// Once the subjects are found: go on with the beam, score all their facts exactly, or also weigh those scores with spelling as learned
+    /// (the default of models that have a reranker.toml, unless --look-ahead is given).
     #[arg(long, value_enum)]
     rescore: Option<RescoreFlag>,
 }
@@ -49,11 +51,15 @@ enum MentionsFlag {
 enum RescoreFlag {
     Off,
     Exact,
+    Learned,
 }
 
 impl SearchFlags {
     /// The options with the given flags in place of theirs.
-    pub fn apply(&self, mut options: SearchOptions) -> SearchOptions {
+    ///
+    /// # Errors
+    /// When learned rescoring is asked of a model without it.
+    pub fn apply(&self, mut options: SearchOptions) -> Result<SearchOptions, Usage> {
         if let Some(beam) = self.beam {
             options.beam = beam.max(1);
         }
@@ -72,9 +78,19 @@ impl SearchFlags {
                 MentionsFlag::Only => MentionUse::Only,
             };
         }
-        if let Some(rescore) = self.rescore {
-            options.rescore = matches!(rescore, RescoreFlag::Exact);
+        match self.rescore {
+            Some(RescoreFlag::Learned) if options.reranker.is_none() => {
+                let problem = "--rescore learned needs the model's reranker.toml, which `kexue qa fit` writes";
+                return Err(Usage(problem.to_owned()));
+            }
+            Some(RescoreFlag::Learned) => options.rescore = true,
+            Some(rescore) => {
+                options.rescore = matches!(rescore, RescoreFlag::Exact);
+                options.reranker = None;
+            }
+            None if self.look_ahead.is_some() => options.reranker = None,
+            None => {}
         }
-        options
+        Ok(options)
     }
 }

@@ -98,6 +98,60 @@ fn train_evaluate_predict_ask() {
 }
 
 #[test]
+fn rescoring_is_learned_kept_and_explained() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    let train = small(folder);
+    let (code, _, errors) = kexue(folder, &train);
+    assert_eq!(code, 0);
+    assert!(
+        errors.contains("rescoring is not learned: only 2 held-out questions"),
+        "{errors}"
+    );
+    let model = ["--kg", "kg.idx", "--model", "run"];
+    let learned = [&["ask", "蓝城有多大？", "--rescore", "learned"], &model[..]].concat();
+    let (code, _, errors) = kexue(folder, &learned);
+    assert_eq!(code, 2);
+    assert!(
+        errors.contains("--rescore learned needs the model's reranker.toml"),
+        "{errors}"
+    );
+
+    fs::write(
+        folder.join("many.tsv"),
+        fs::read_to_string(folder.join("q.tsv")).unwrap().repeat(12),
+    )
+    .unwrap();
+    let fit = [&["qa", "fit", "--questions", "many.tsv", "--hold-out", "0"], &model[..]].concat();
+    let (code, out, errors) = kexue(folder, &fit);
+    assert_eq!(code, 0, "{errors}");
+    assert!(
+        out.starts_with("rescoring learned on 240 held-out questions (0 without"),
+        "{out}"
+    );
+    assert!(folder.join("run/reranker.toml").exists());
+    let (code, out, _) = kexue(folder, &[&learned[..], &["--explain"]].concat());
+    assert_eq!(
+        (code, out.lines().rfind(|line| line.contains("because")).is_some()),
+        (0, true),
+        "{out}"
+    );
+    // It is used unless another way is asked for.
+    let asked = |more: &[&str]| kexue(folder, &[&["ask", "蓝城有多大？", "--json"], &model[..], more].concat()).1;
+    assert_eq!(asked(&[]), asked(&["--rescore", "learned"]));
+    assert_ne!(asked(&[]), asked(&["--rescore", "exact"]));
+    assert_eq!(asked(&["--look-ahead", "allowed"]), asked(&["--rescore", "exact"]));
+
+    fs::write(folder.join("run/reranker.toml"), "sense = 1.0\n").unwrap();
+    let (code, _, errors) = kexue(folder, &learned);
+    assert_eq!(code, 3);
+    assert!(
+        errors.contains("run/reranker.toml: has no weight of `subject_log_probability`"),
+        "{errors}"
+    );
+}
+
+#[test]
 fn bad_input_is_named_and_exits_with_3() {
     let folder = tempfile::tempdir().unwrap();
     let folder = folder.path();

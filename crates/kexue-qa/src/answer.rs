@@ -1,6 +1,7 @@
 //! Answers for people and programs.
 
 use crate::Result;
+use crate::rerank::{EVIDENCE, Evidence, Reranker};
 use crate::search::{ExplainedChoice, SearchOptions, search};
 use kexue_kg::{Fact, KnowledgeGraph};
 use kexue_nn::Model;
@@ -19,6 +20,30 @@ pub struct Candidate {
     pub objects: Vec<String>,
     /// Its probability among all that could be answered.
     pub probability: f64,
+    /// What learned rescoring adds to the fact's logit and why, when asked for.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub evidence: Vec<Reason>,
+}
+
+/// A piece of evidence for a fact.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+pub struct Reason {
+    /// Its name, one of [`EVIDENCE`].
+    pub name: &'static str,
+    /// Its value.
+    pub value: f64,
+    /// Its value times its weight.
+    pub logit: f64,
+}
+
+fn reasons(reranker: &Reranker, evidence: &Evidence) -> Vec<Reason> {
+    let weighed = EVIDENCE.iter().zip(evidence).zip(reranker.weights);
+    let reason = |((&name, &value), weight)| Reason {
+        name,
+        value,
+        logit: weight * value,
+    };
+    weighed.map(reason).collect()
 }
 
 impl Candidate {
@@ -35,6 +60,7 @@ impl Candidate {
             relation,
             objects,
             probability,
+            evidence: Vec::new(),
         }
     }
 
@@ -88,9 +114,13 @@ pub fn ask(graph: &KnowledgeGraph, model: &Model, options: &AskOptions, question
         .map(|(&question, result)| {
             let pin = graph.pinned(question)?.map(|(_, fact)| Candidate::new(fact, 1.0));
             let pinned = pin.is_some();
-            let found = result.found.iter().take(options.top.max(1)).map(|found| {
-                let fact = graph.fact(found.key)?;
-                Ok(Candidate::new(fact, found.log_probability.exp()))
+            let shown = result.found.iter().take(options.top.max(1)).enumerate();
+            let found = shown.map(|(rank, found)| {
+                let mut candidate = Candidate::new(graph.fact(found.key)?, found.log_probability.exp());
+                if let (Some(reranker), Some(evidence)) = (&options.search.reranker, result.evidence.get(rank)) {
+                    candidate.evidence = reasons(reranker, evidence);
+                }
+                Ok(candidate)
             });
             let candidates: Vec<Candidate> = pin.into_iter().map(Ok).chain(found).collect::<Result<_>>()?;
             let known = candidates

@@ -3,7 +3,8 @@
 //! The graph is built from `data/default/triples.tsv`, the model trained on questions out of `data/default/templates.tsv`; `docs/qa.md` has
 //! the commands.
 
-use crate::{Result, Trained, check_vocabulary};
+use crate::run::check_vocabulary;
+use crate::{Result, Trained};
 use kexue_kg::KnowledgeGraph;
 use std::path::Path;
 

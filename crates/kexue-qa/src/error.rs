@@ -32,6 +32,16 @@ pub enum Error {
         /// What was found, what was expected, what to do.
         problem: String,
     },
+    /// There are not enough questions to learn from.
+    #[error(
+        "only {found} held-out questions have their fact among the candidates; {needed} are needed to fit the rescoring; give more questions"
+    )]
+    TooFew {
+        /// What there is.
+        found: usize,
+        /// What is needed.
+        needed: usize,
+    },
     /// A question that cannot be asked.
     #[error("the question {0}")]
     Question(String),

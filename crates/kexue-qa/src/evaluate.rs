@@ -70,6 +70,9 @@ pub struct Scores {
     pub hits_at_1: f64,
     /// The fact is the gold fact, in percent.
     pub fact: f64,
+    /// Expected calibration error, in percent: between stated probability and share of right answers (Hits@1), over ten groups of as many
+    /// questions each, by probability.
+    pub calibration_error: f64,
     /// Questions whose subject is wrong.
     pub wrong_subject: usize,
     /// Right subject, wrong relation.
@@ -132,6 +135,7 @@ pub fn score(graph: &KnowledgeGraph, cases: &[Case], results: &[SearchResult]) -
     };
     let mut f1_sum = 0.0;
     let (mut exact, mut hits, mut facts) = (0, 0, 0);
+    let mut stated = Vec::with_capacity(cases.len());
     for (case, result) in cases.iter().zip(results) {
         let gold = case.gold_keys.first().map(|&key| graph.fact(key)).transpose()?;
         scores.not_in_graph += usize::from(gold.is_none());
@@ -143,7 +147,9 @@ pub fn score(graph: &KnowledgeGraph, cases: &[Case], results: &[SearchResult]) -
         let first = fact.objects.first().map_or("", String::as_str);
         let object = if whole == gold_object { gold_object } else { first };
         exact += usize::from(object == gold_object);
-        hits += usize::from(case.gold_objects.iter().any(|gold| gold == object));
+        let hit = case.gold_objects.iter().any(|gold| gold == object);
+        hits += usize::from(hit);
+        stated.push((best.log_probability.exp(), hit));
         f1_sum += f1(object, gold_object);
         if case.gold_keys.contains(&best.key) {
             facts += 1;
@@ -163,7 +169,20 @@ pub fn score(graph: &KnowledgeGraph, cases: &[Case], results: &[SearchResult]) -
     scores.score = (scores.exact_match + scores.f1) / 2.0;
     scores.hits_at_1 = percent(hits as f64);
     scores.fact = percent(facts as f64);
+    scores.calibration_error = 100.0 * calibration_error(stated);
     Ok(scores)
+}
+
+/// The mean distance between stated probability and share of right answers, over ten groups of as many answers each (Guo et al. 2017, with
+/// groups of equal size).
+fn calibration_error(mut stated: Vec<(f64, bool)>) -> f64 {
+    stated.sort_by(|a, b| a.0.total_cmp(&b.0));
+    let groups = stated.chunks(stated.len().div_ceil(10).max(1));
+    let distance = |group: &[(f64, bool)]| {
+        let gap: f64 = group.iter().map(|&(p, right)| p - f64::from(u8::from(right))).sum();
+        gap.abs() / stated.len() as f64
+    };
+    groups.map(distance).sum()
 }
 
 fn wrong_part<'s>(scores: &'s mut Scores, fact: &Fact, gold: &Fact) -> &'s mut usize {
@@ -186,5 +205,13 @@ mod tests {
         assert_eq!(f1("周迅2013", "周迅"), 2.0 * 2.0 / 8.0);
         assert_eq!(f1("", ""), 1.0);
         assert_eq!(f1("a", ""), 0.0);
+    }
+
+    #[test]
+    fn calibration_is_by_groups() {
+        let answers = |p: f64, right: usize| (0..100).map(move |index| (p, index % 10 < right));
+        assert!(calibration_error(answers(0.3, 3).chain(answers(0.8, 8)).collect()) < 1e-9);
+        assert!((calibration_error(answers(0.9, 0).collect()) - 0.9).abs() < 1e-12);
+        assert_eq!(calibration_error(Vec::new()), 0.0);
     }
 }

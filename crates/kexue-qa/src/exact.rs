@@ -2,7 +2,8 @@
 
 use crate::Result;
 use crate::prompt::Facts;
-use crate::search::{Context, Found, Hypothesis, Search, State};
+use crate::rerank::{Evidence, Reranker, Spelling};
+use crate::search::{Context, Found, Hypothesis, Search, State, best_first, log_softmax};
 use kexue_nn::{Decoder, Node, Steps};
 use kexue_trie::{Allowed, Token};
 use std::ops::Range;
@@ -49,12 +50,36 @@ pub(crate) fn rescore(search: Search<'_>, decoder: &mut Decoder<'_>, states: &mu
     if !steps.is_empty() {
         decoder.extend(&steps);
     }
+    let mut evidence: Vec<Vec<Evidence>> = vec![Vec::new(); states.len()];
     for tree in &trees {
         let state = &mut states[tree.state];
         let found = tree.score(search, decoder, state);
+        if search.options.reranker.is_some() {
+            evidence[tree.state].extend(tree.evidence(search, state, &found));
+        }
         state.result.found.extend(found);
     }
+    if let Some(reranker) = &search.options.reranker {
+        for (state, evidence) in states.iter_mut().zip(evidence) {
+            weigh(reranker, state, evidence, search.keep_evidence);
+        }
+    }
     Ok(())
+}
+
+/// Replaces probabilities by those of learned rescoring.
+fn weigh(reranker: &Reranker, state: &mut State, evidence: Vec<Evidence>, keep: bool) {
+    let mut logits: Vec<f64> = evidence.iter().map(|evidence| reranker.logit(evidence)).collect();
+    log_softmax(&mut logits);
+    let found = &mut state.result.found;
+    for (found, log_probability) in found.iter_mut().zip(logits) {
+        found.log_probability = log_probability;
+    }
+    if keep {
+        let mut both: Vec<(Found, Evidence)> = found.drain(..).zip(evidence).collect();
+        both.sort_by(|a, b| best_first(&a.0, &b.0));
+        (state.result.found, state.result.evidence) = both.into_iter().unzip();
+    }
 }
 
 impl Tree {
@@ -85,6 +110,21 @@ impl Tree {
             }
         }
         groups
+    }
+
+    /// What is known of each fact.
+    fn evidence(&self, search: Search<'_>, state: &State, found: &[Found]) -> Vec<Evidence> {
+        let hypothesis = &state.beam[self.hypothesis];
+        let subject = hypothesis
+            .subject
+            .iter()
+            .flat_map(|subject| subject.tokens.iter().copied());
+        let subject: Vec<Token> = subject.collect();
+        let before = hypothesis.log_probability;
+        let spelling = Spelling::new(search.graph, &state.prompt.tokens, &subject, before, found.len());
+        let of =
+            |(fact, found): (usize, &Found)| spelling.evidence(self.facts.suffix(fact), found.log_probability - before);
+        found.iter().enumerate().map(of).collect()
     }
 
     fn score(&self, search: Search<'_>, decoder: &Decoder<'_>, state: &mut State) -> Vec<Found> {

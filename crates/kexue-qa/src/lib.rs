@@ -6,6 +6,7 @@
 //! - [`read_questions`], [`tie`]: questions, and the facts they mean
 //! - [`QaTask`]: training them, by [`kexue_train::train`]
 //! - [`search`], [`ask`]: answering
+//! - [`fit`]: weighing the model against spelling, on questions it was not trained on
 //! - [`evaluate`]: EM, F1, Score, Hits@1
 //! - [`Trained`]: a model on disk
 #![forbid(unsafe_code)]
@@ -17,23 +18,27 @@ mod embedded;
 mod error;
 mod evaluate;
 mod exact;
+mod fit;
 mod lcs;
 mod prompt;
 mod questions;
+mod rerank;
 mod run;
 mod search;
 mod task;
 mod templates;
 
-pub use answer::{Answer, AskOptions, Candidate, ask};
+pub use answer::{Answer, AskOptions, Candidate, Reason, ask};
 pub use dataset::{Example, Tied, gold_facts, tie};
 pub use embedded::embedded;
 pub use error::{Error, Result};
 pub use evaluate::{Case, Scores, evaluate, f1, score};
+pub use fit::{Fit, Foretelling, LEAST_QUESTIONS, fit};
 pub use lcs::{LcsState, QuestionLcs, lcs_of_texts};
 pub use prompt::MAX_QUESTION_TOKENS;
 pub use questions::{Gold, Question, read_questions};
-pub use run::{RunConfig, Trained, check_vocabulary};
+pub use rerank::{EVIDENCE, Evidence, RERANKER_FILE, Reranker};
+pub use run::{RunConfig, Trained, open_run};
 pub use search::{ExplainedChoice, Found, LookAhead, MentionUse, SearchOptions, SearchResult, search};
 pub use task::{LossOver, QaSettings, QaTask};
 pub use templates::{expand, read_templates};

@@ -1,5 +1,6 @@
 //! What a run of question answering is made of.
 
+use crate::rerank::Reranker;
 use crate::search::SearchOptions;
 use crate::task::QaSettings;
 use crate::{Error, Result};
@@ -7,6 +8,7 @@ use kexue_kg::KnowledgeGraph;
 use kexue_nn::TransformerConfig;
 use kexue_train::{Run, TrainSettings};
 use serde::{Deserialize, Serialize};
+use std::path::Path;
 
 /// Everything that makes a run what it is.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -40,11 +42,19 @@ impl kexue_train::RunConfig for RunConfig {
 /// A trained model with its vocabulary.
 pub type Trained = Run<RunConfig>;
 
-/// Checks that graph and model speak of the same tokens.
+/// Opens the folder of a run that is to answer from a graph, with the weights of its learned rescoring where it has them.
 ///
 /// # Errors
-/// When they do not.
-pub fn check_vocabulary(trained: &Trained, graph: &KnowledgeGraph) -> Result<()> {
+/// Names the file that is missing, damaged, or does not fit the others; or graph and model do not speak of the same tokens.
+pub fn open_run(folder: &Path, graph: &KnowledgeGraph) -> Result<Trained> {
+    let mut trained = Trained::open(folder)?;
+    check_vocabulary(&trained, graph)?;
+    trained.config.search.reranker = Reranker::open(folder)?;
+    Ok(trained)
+}
+
+/// Checks that graph and model speak of the same tokens.
+pub(crate) fn check_vocabulary(trained: &Trained, graph: &KnowledgeGraph) -> Result<()> {
     if trained.vocabulary.same_tokens(graph.vocabulary()) {
         Ok(())
     } else {

@@ -6,6 +6,7 @@
 
 use crate::exact::rescore;
 use crate::prompt::{Prompt, Subject};
+use crate::rerank::{Evidence, Reranker, SUBJECTS};
 use crate::{Error, Result};
 use kexue_kg::KnowledgeGraph;
 use kexue_nn::{Decoder, Model, Node};
@@ -13,6 +14,7 @@ use kexue_text::SEP;
 use kexue_trie::{Allowed, Handle, Key, Token};
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
+use std::borrow::Cow;
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -57,6 +59,10 @@ pub struct SearchOptions {
     pub mentions: MentionUse,
     /// Beam search for the subject only; then all facts of the subjects in the beam are scored exactly.
     pub rescore: bool,
+    /// Weighs what rescoring found with what spelling says. The model's probabilities then enter without the look-ahead's power, and at least
+    /// 24 subjects are kept. It is no setting but learned, so it is not written among them.
+    #[serde(skip)]
+    pub reranker: Option<Reranker>,
     /// Chains without a choice cost no model calls.
     pub skip_forced: bool,
     /// Only the logits of allowed tokens are computed.
@@ -72,10 +78,26 @@ impl Default for SearchOptions {
             look_ahead: LookAhead::default(),
             mentions: MentionUse::default(),
             rescore: true,
+            reranker: None,
             skip_forced: true,
             allowed_logits_only: true,
             batch: 32,
         }
+    }
+}
+
+impl SearchOptions {
+    /// The options that hold when facts are weighed by learning.
+    fn effective(&self) -> Cow<'_, Self> {
+        if !self.rescore || self.reranker.is_none() {
+            return Cow::Borrowed(self);
+        }
+        let mut options = self.clone();
+        options.beam = options.beam.max(SUBJECTS);
+        if matches!(options.look_ahead, LookAhead::Allowed | LookAhead::Vocabulary) {
+            options.look_ahead = LookAhead::Off;
+        }
+        Cow::Owned(options)
     }
 }
 
@@ -106,6 +128,8 @@ pub struct SearchResult {
     pub found: Vec<Found>,
     /// The choices, when asked for.
     pub choices: Vec<ExplainedChoice>,
+    /// What is known of each fact found, when asked for and weighed by learning.
+    pub evidence: Vec<Evidence>,
 }
 
 /// Searches facts for questions, on all cores.
@@ -119,6 +143,28 @@ pub fn search(
     questions: &[&str],
     explain: bool,
 ) -> Result<Vec<SearchResult>> {
+    run(graph, model, options, questions, explain, explain)
+}
+
+/// As [`search`], with the evidence for all facts found and without the choices.
+pub(crate) fn candidates(
+    graph: &KnowledgeGraph,
+    model: &Model,
+    options: &SearchOptions,
+    questions: &[&str],
+) -> Result<Vec<SearchResult>> {
+    run(graph, model, options, questions, false, true)
+}
+
+fn run(
+    graph: &KnowledgeGraph,
+    model: &Model,
+    options: &SearchOptions,
+    questions: &[&str],
+    explain: bool,
+    keep_evidence: bool,
+) -> Result<Vec<SearchResult>> {
+    let options = &*options.effective();
     if graph.index().is_empty() {
         return Err(Error::Question("cannot be answered: the graph has no facts".to_owned()));
     }
@@ -136,6 +182,7 @@ pub fn search(
                     graph,
                     options,
                     explain,
+                    keep_evidence,
                 }
                 .group(decoder, group)
             },
@@ -149,6 +196,7 @@ pub(crate) struct Search<'a> {
     pub graph: &'a KnowledgeGraph,
     pub options: &'a SearchOptions,
     pub explain: bool,
+    pub keep_evidence: bool,
 }
 
 /// A prefix on its way.
@@ -268,10 +316,7 @@ impl<'a> Search<'a> {
                     hypothesis.end.map(found)
                 });
                 state.result.found.extend(ended);
-                state
-                    .result
-                    .found
-                    .sort_by(|a, b| b.log_probability.total_cmp(&a.log_probability).then(a.key.cmp(&b.key)));
+                state.result.found.sort_by(best_first);
                 state.result
             })
             .collect())
@@ -561,6 +606,11 @@ impl<'a> Search<'a> {
             allowed: choices,
         }
     }
+}
+
+/// The order of what is found.
+pub(crate) fn best_first(a: &Found, b: &Found) -> std::cmp::Ordering {
+    b.log_probability.total_cmp(&a.log_probability).then(a.key.cmp(&b.key))
 }
 
 /// Subtracts the logarithm of the sum of the exponentials.

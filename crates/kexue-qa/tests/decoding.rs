@@ -4,7 +4,7 @@ use kexue_kg::{BuildOptions, KnowledgeGraph, Order};
 use kexue_nn::{
     AttentionScale, Initializer, Mask, Model, NormPlacement, PackedBatch, StdMeans, Tape, TransformerConfig,
 };
-use kexue_qa::{LookAhead, MentionUse, SearchOptions, SearchResult, search};
+use kexue_qa::{EVIDENCE, LookAhead, MentionUse, Reranker, SearchOptions, SearchResult, lcs_of_texts, search};
 use kexue_text::{CLS, SEP};
 use kexue_trie::{Key, Token};
 use proptest::prelude::*;
@@ -227,6 +227,55 @@ proptest! {
                     prop_assert!(result.found.windows(2).all(|pair| pair[0].log_probability >= pair[1].log_probability));
                 }
             }
+        }
+    }
+
+    #[test]
+    fn learned_rescoring_weighs_exact_probabilities(
+        triples in triples(),
+        question in "[abcd]{1,12}",
+        seed in 0u64..4,
+        weights in proptest::array::uniform13(-2.0f64..2.0),
+    ) {
+        let graph = graph(&triples, Order::SubjectRelationSense);
+        let model = model(&graph, seed);
+        let exact = run(&graph, &model, &options(LookAhead::Off, MentionUse::Off, true, 10_000), &question);
+        let weighed = |weights: [f64; EVIDENCE.len()]| {
+            let options = SearchOptions {
+                // The look-ahead's power does not enter.
+                reranker: Some(Reranker { weights }),
+                ..options(LookAhead::Allowed, MentionUse::Off, true, 10_000)
+            };
+            search(&graph, &model, &options, &[&question], true).unwrap().remove(0)
+        };
+        // The model's own weights leave its probabilities as they are.
+        let unchanged = weighed(Reranker::default().weights);
+        prop_assert_eq!(unchanged.found.len(), exact.found.len());
+        for (a, b) in unchanged.found.iter().zip(&exact.found) {
+            prop_assert!((a.log_probability - b.log_probability).abs() < 1e-5);
+        }
+        // Others give the softmax of their logits, and the evidence is that of the fact beside it.
+        let result = weighed(weights);
+        prop_assert!((result.found.iter().map(|found| found.log_probability.exp()).sum::<f64>() - 1.0).abs() < 1e-9);
+        prop_assert!(result.found.windows(2).all(|pair| pair[0].log_probability >= pair[1].log_probability));
+        let logits: Vec<f64> = result.evidence.iter().map(|evidence| Reranker { weights }.logit(evidence)).collect();
+        for ((found, evidence), logit) in result.found.iter().zip(&result.evidence).zip(&logits) {
+            prop_assert!((found.log_probability - result.found[0].log_probability - (logit - logits[0])).abs() < 1e-9);
+            let fact = graph.fact(found.key).unwrap();
+            let probability = exact.found.iter().find(|exact| exact.key == found.key).unwrap().log_probability;
+            prop_assert!((evidence[0] + evidence[1] - probability).abs() < 1e-5);
+            let at = question.find(&fact.subject);
+            let mention = if at.is_some() { fact.subject.chars().count() as f64 } else { 0.0 };
+            prop_assert_eq!(evidence[2], mention);
+            prop_assert_eq!(evidence[4], at.map_or(0.0, |at| at as f64 / question.len() as f64));
+            prop_assert_eq!(evidence[5], fact.relation.chars().filter(|c| *c != ' ').count() as f64);
+            let rest = at.map_or(question.clone(), |at| format!("{}|{}", &question[..at], &question[at + fact.subject.len()..]));
+            let relation = fact.relation.replace(' ', "");
+            prop_assert_eq!(evidence[6], lcs_of_texts(&rest, &relation) as f64);
+            let shared = relation.chars().filter(|c| rest.contains(*c)).count();
+            prop_assert!((evidence[8] - shared as f64 / relation.chars().count().max(1) as f64).abs() < 1e-12);
+            prop_assert_eq!(evidence[10] == 1.0, relation.chars().next_back().is_some_and(|c| rest.contains(c)));
+            prop_assert_eq!(evidence[11] == 1.0, fact.sense.is_some());
         }
     }
 
