@@ -60,6 +60,10 @@ impl<'a> Data<'a> {
                 format!("{length} is not within 3 and 65536: a token between two separators is the least"),
             ));
         }
+        if sequences * length > 1 << 20 {
+            let problem = format!("{sequences} sequences of {length} tokens are more than 1048576 tokens: take fewer");
+            return Err(ProbeError::setting("batch_size", problem));
+        }
         match source {
             Source::Text { corpus, .. } if corpus.is_empty() => {
                 Err(ProbeError::setting("texts", "there is no text in the files"))
@@ -126,6 +130,11 @@ impl<'a> Data<'a> {
                 batch.predictions.extend(window.tokens.iter().enumerate().map(at));
             }
         }
+    }
+
+    /// Whether there is anything to be learned: not from random tokens.
+    pub fn is_text(&self) -> bool {
+        matches!(self.source, Source::Text { .. })
     }
 
     /// Tokens of a sequence, separators included.

@@ -129,6 +129,8 @@ pub struct Probe {
     pub parameters: usize,
     /// Whether the model was given, with its weights.
     pub saved: bool,
+    /// Whether it was shown text: nothing can be learned from random tokens.
+    pub text: bool,
     /// The deviations of the weights; of a fresh model only.
     pub weights: Vec<WeightStd>,
     /// Before the first step, a seed each: for a saved model the batches differ.
@@ -230,6 +232,7 @@ pub fn probe(
         },
         parameters: first.values().len(),
         saved: saved.is_some(),
+        text: data.is_text(),
         mean,
         initial,
         alternatives: match free {

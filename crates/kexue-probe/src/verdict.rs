@@ -1,9 +1,12 @@
 //! What the numbers mean, in words.
 
+use crate::OptimizerKind;
 use crate::alternatives::{Alternative, KEPT, placement_name};
+use crate::initial::FirstUpdate;
 use crate::probe::{Mean, Probe, Runs};
 use kexue_nn::NormPlacement;
 use serde::Serialize;
+use std::fmt::Write as _;
 
 /// An identity-path weight below this has vanished.
 const VANISHED: f64 = 0.1;
@@ -11,6 +14,8 @@ const VANISHED: f64 = 0.1;
 const EVEN: f64 = 0.25;
 /// A loss within so many nats of the plateau has learned nothing from the tokens around.
 const STALLED: f64 = 0.05;
+/// Tokens that share more than this of their stream's square can hardly be told apart.
+const ALIKE: f64 = 0.9;
 
 /// What happens to gradients between the last layer and the first.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
@@ -53,6 +58,14 @@ pub(crate) fn short(value: f64) -> String {
     }
 }
 
+/// A mean with its standard error, where it has one.
+fn with_error(value: Mean) -> String {
+    match value.standard_error {
+        0.0 => short(value.mean),
+        error => format!("{} ± {}", short(value.mean), short(error)),
+    }
+}
+
 impl Verdict {
     pub(crate) fn of(probe: &Probe) -> Self {
         let mut verdict = Self::default();
@@ -65,41 +78,36 @@ impl Verdict {
 
     fn identity(&mut self, probe: &Probe) {
         let [predicted, regression, jacobian] = probe.identity();
-        let count = probe.mean.sublayers.len();
-        let variance = probe
-            .mean
-            .sublayers
-            .iter()
-            .map(|sublayer| sublayer.branch_variance)
-            .sum::<f64>()
-            / count as f64;
-        let share = probe.mean.last().map_or(f64::NAN, |sublayer| sublayer.identity.share);
-        self.identity_vanishes = predicted.mean < VANISHED;
+        let sublayers = &probe.mean.sublayers;
         let measured = format!(
-            "measured {} ± {} by regression, {} ± {} by Jacobian-vector products",
-            short(regression.mean),
-            short(regression.standard_error),
-            short(jacobian.mean),
-            short(jacobian.standard_error)
+            "{} by regression, {} by Jacobian-vector products",
+            with_error(regression),
+            with_error(jacobian)
         );
-        self.sentences.push(if probe.architecture.model.norm_placement.after() {
-            format!(
-                "After {count} sub-layers whose branches have σ² = {} of the stream's variance on average, the identity path keeps {} of the \
-                 input by the formula; {measured}. {}",
-                short(variance),
-                short(predicted.mean),
-                match self.identity_vanishes {
-                    true => "The input vanishes on its way: the upper layers start from what untrained branches made of it.",
-                    false => "The input reaches the top.",
-                }
-            )
-        } else {
-            format!(
-                "No norm follows the sum, so that the identity path keeps all of the input ({measured}); the branches add to it until its share of the \
-                 last stream is {}, as the root of a sum falls and not as a product.",
+        if !probe.architecture.model.norm_placement.after() {
+            let share = probe.mean.last().map_or(f64::NAN, |last| last.identity.share);
+            self.sentences.push(format!(
+                "The input reaches the top: no norm follows the sum, so the identity path keeps all of it (measured: {measured}). As the branches add to \
+                 it, its share of the last stream is {}.",
                 short(share)
-            )
-        });
+            ));
+            return;
+        }
+        self.identity_vanishes = predicted.mean < VANISHED;
+        let variance: f64 = sublayers.iter().map(|sublayer| sublayer.branch_variance).sum();
+        let (start, end) = match self.identity_vanishes {
+            true => (
+                "The input vanishes",
+                " The upper layers start from what untrained branches made of it.",
+            ),
+            false => ("The input reaches the top", ""),
+        };
+        self.sentences.push(format!(
+            "{start}: after {} sub-layers with a mean σ² of {} the identity path keeps {} of it by the formula (measured: {measured}).{end}",
+            sublayers.len(),
+            short(variance / sublayers.len() as f64),
+            short(predicted.mean),
+        ));
     }
 
     fn gradients(&mut self, probe: &Probe) {
@@ -109,91 +117,132 @@ impl Verdict {
             ratio if ratio > EVEN.recip() => GradientFlow::Explodes,
             _ => GradientFlow::Even,
         };
-        let meaning = match self.gradients {
-            GradientFlow::Even => "it neither vanishes nor explodes on its way to the input",
-            GradientFlow::Vanishes => {
-                "it vanishes on its way to the input. Adam moves all layers alike (see Δθ/θ), so the lower ones move a long way without being told \
-                 which token wants what, and the upper ones learn first, from bad inputs"
-            }
-            GradientFlow::Explodes => "it explodes on its way to the input",
+        let adaptive = probe.architecture.optimizer.kind != OptimizerKind::Sgd;
+        let (start, end) = match (self.gradients, adaptive) {
+            (GradientFlow::Even, _) => ("Gradients reach the input", ""),
+            (GradientFlow::Vanishes, true) => (
+                "Gradients vanish toward the input",
+                " The optimiser moves all layers alike (see Δθ/θ): the lower ones move without being told which token wants what, and the upper \
+                 ones learn first, from bad inputs.",
+            ),
+            (GradientFlow::Vanishes, false) => (
+                "Gradients vanish toward the input",
+                " The lower layers hardly learn which token wants what.",
+            ),
+            (GradientFlow::Explodes, _) => ("Gradients explode toward the input", ""),
         };
-        let common = probe.mean.last().map_or(f64::NAN, |sublayer| sublayer.common);
         self.sentences.push(format!(
-            "The gradient that tells one token from another is {} times as large after the first sub-layer as after the last: {meaning}. The gradient of the first \
-             layer's parameters is {} times that of the last layer's. At the top, {} of the stream's square is common to all tokens of a sequence.",
+            "{start}: what tells one token from another is {} times as large after the first sub-layer as after the last (of the parameters: {} times in \
+             the first layer what it is in the last).{end}",
             short(ratio),
             short(probe.mean.gradient_ratio()),
-            short(common)
         ));
+        let common = probe.mean.last().map_or(f64::NAN, |last| last.common);
+        if common > ALIKE {
+            self.sentences.push(format!(
+                "Tokens become alike: {} of the last stream's square is common to all tokens of a sequence.",
+                short(common)
+            ));
+        }
     }
 
     fn warmup(&mut self, probe: &Probe) {
         if let Some(first) = probe.initial.first() {
-            self.sentences.push(format!(
-                "The first update at the full rate ({}) changes the last hidden state of its batch by {} of its norm, and its loss from {} to {}; the first of the \
-                 warm-up ({}) by {}, and its loss to {}.",
-                short(first.full_rate.learning_rate.into()),
+            let rate = |update: &FirstUpdate| short(update.learning_rate.into());
+            let mut sentence = format!(
+                "The first update at the full learning rate ({}) changes the last hidden state by {} of its norm",
+                rate(&first.full_rate),
                 short(first.full_rate.output_change),
-                short(first.snapshot.loss),
-                short(first.full_rate.loss),
-                short(first.warmed_up.learning_rate.into()),
-                short(first.warmed_up.output_change),
-                short(first.warmed_up.loss),
-            ));
+            );
+            if probe.architecture.optimizer.warmup > 1 {
+                let _ = write!(
+                    sentence,
+                    ", the first of the warm-up ({}) by {}",
+                    rate(&first.warmed_up),
+                    short(first.warmed_up.output_change)
+                );
+            }
+            self.sentences.push(sentence + ".");
         }
         for runs in &probe.runs {
-            self.sentences.push(describe(runs, probe.plateau));
+            self.sentences.push(describe(runs, probe));
         }
         let own = |warm: bool| {
-            probe
-                .runs
-                .iter()
-                .find(|runs| runs.placement.is_none() && (runs.warmup > 0) == warm)
+            let mut own = probe.runs.iter().filter(|runs| runs.placement.is_none());
+            own.find(|runs| (runs.warmup > 0) == warm)
         };
-        let (Some(with), Some(without)) = (own(true), own(false)) else {
-            self.sentences.push(match probe.runs.is_empty() {
-                true => "Whether it needs warm-up was not tried: give --steps.".to_owned(),
-                false => "Whether it needs warm-up was not tried: give --warmup.".to_owned(),
-            });
-            return;
+        let sentence = match (own(true), own(false)) {
+            (Some(with), Some(without)) => self.compare(probe, with, without),
+            (None, Some(_)) => "Whether it needs warm-up was not tried: give --warmup.".to_owned(),
+            _ => "Whether it needs warm-up was not tried: give --texts and --steps.".to_owned(),
         };
-        let (needs, why) = match (with.final_loss(), without.final_loss()) {
-            (None, None) => (false, "it diverges with and without".to_owned()),
-            _ if with.diverged() != without.diverged() => (
-                with.diverged() < without.diverged(),
-                format!(
-                    "{} runs diverge with it, {} without",
-                    with.diverged(),
-                    without.diverged()
-                ),
-            ),
-            (Some(warm), Some(cold)) => {
-                let gain = cold.mean - warm.mean;
-                let error = (warm.standard_error.powi(2) + cold.standard_error.powi(2)).sqrt();
-                // A single seed has no error of its own.
-                let noise = if with.runs.len() > 1 { 2.0 * error } else { STALLED };
-                (
-                    gain > noise,
-                    format!("the loss is {} ± {} nats lower with it", short(gain), short(error)),
-                )
-            }
-            _ => (false, "not all runs ended".to_owned()),
+        self.sentences.push(sentence);
+    }
+
+    /// Whether training was better with warm-up, and by how much.
+    fn compare(&mut self, probe: &Probe, with: &Runs, without: &Runs) -> String {
+        if with.diverged() != without.diverged() {
+            let needs = with.diverged() < without.diverged();
+            self.needs_warmup = Some(needs);
+            return format!(
+                "{}: {} of {} runs diverge with it, {} without.",
+                if needs { "It needs warm-up" } else { "Warm-up does harm" },
+                with.diverged(),
+                with.runs.len(),
+                without.diverged()
+            );
+        }
+        let (Some(warm), Some(cold)) = (with.final_loss(), without.final_loss()) else {
+            self.needs_warmup = Some(false);
+            return "Warm-up does not help: all runs diverge, with it and without. Take a lower learning rate."
+                .to_owned();
         };
-        self.needs_warmup = Some(needs);
-        self.sentences.push(format!(
-            "{}: {why}.",
-            if needs {
+        if !probe.text {
+            return "Whether it needs warm-up cannot be seen: nothing can be learned from random tokens. Give --texts."
+                .to_owned();
+        }
+        let stalled = |loss: Mean| loss.mean > probe.plateau - STALLED;
+        let gain = cold.mean - warm.mean;
+        let error = (warm.standard_error.powi(2) + cold.standard_error.powi(2)).sqrt();
+        // A single seed has no error of its own.
+        let noise = if with.runs.len() > 1 { 2.0 * error } else { STALLED };
+        let difference = with_error(Mean {
+            mean: gain.abs(),
+            standard_error: error,
+        });
+        self.needs_warmup = Some(gain > noise);
+        if stalled(warm) && stalled(cold) {
+            self.needs_warmup = Some(false);
+            return "Warm-up does not help: with it and without, nothing is learned but the frequencies of tokens."
+                .to_owned();
+        }
+        if gain > noise {
+            let start = if stalled(cold) {
                 "It needs warm-up"
             } else {
-                "Warm-up is not needed"
-            }
-        ));
+                "Warm-up helps"
+            };
+            format!("{start}: the loss ends {difference} lower with it.")
+        } else if gain < -noise {
+            format!("Warm-up is not needed: the loss ends {difference} higher with it.")
+        } else {
+            format!("Warm-up is not needed: with it and without, the loss ends within the noise ({difference} apart).")
+        }
     }
 
     fn suggest(&mut self, probe: &Probe) {
-        let settled = !self.identity_vanishes && self.gradients == GradientFlow::Even;
         if self.needs_warmup == Some(true) {
             self.suggest_runs(probe);
+        }
+        if probe.alternatives.is_empty() {
+            return;
+        }
+        if !self.identity_vanishes && self.gradients == GradientFlow::Even {
+            if self.suggestions.is_empty() {
+                self.sentences
+                    .push("Nothing has to be changed for the first step.".to_owned());
+            }
+            return;
         }
         // What keeps the input and lets gradients through, the most even first.
         let even = |alternative: &Alternative| alternative.token_gradient_ratio.ln().abs();
@@ -203,25 +252,16 @@ impl Verdict {
             .filter(|other| other.identity.predicted >= KEPT * 0.9 && even(other) < EVEN.recip().ln())
             .collect();
         better.sort_by(|a, b| even(a).total_cmp(&even(b)));
-        if probe.alternatives.is_empty() {
-            return;
-        }
-        if settled {
-            self.sentences.push(
-                "Neither input nor gradients vanish before the first step: see the table for alternatives.".to_owned(),
-            );
-            return;
-        }
         if better.is_empty() {
             self.sentences
-                .push("None of the alternatives that were measured keeps both input and gradients.".to_owned());
+                .push("None of the alternatives in the table keeps both input and gradients.".to_owned());
         }
         for other in &better {
             if !self.suggestions.contains(&other.change) {
                 self.suggestions.push(other.change.clone());
             }
             self.sentences.push(format!(
-                "Instead: {} keeps {} of the input, and {} times the token gradient of the last sub-layer arrives at the first.",
+                "Instead: {} keeps {} of the input, and its gradient is {} times as large after the first sub-layer as after the last.",
                 other.change,
                 short(other.identity.predicted),
                 short(other.token_gradient_ratio)
@@ -229,10 +269,10 @@ impl Verdict {
         }
     }
 
-    /// What was trained and does not need what the architecture needs: warm-up.
+    /// The warm-up, and what was trained without it and learned; where nothing else was trained, what changes least with the first update.
     fn suggest_runs(&mut self, probe: &Probe) {
-        let warmup = probe.architecture.optimizer.warmup;
-        self.suggestions.push(format!("--warmup {warmup}"));
+        self.suggestions
+            .push(format!("--warmup {}", probe.architecture.optimizer.warmup));
         let loss = |runs: &Runs| runs.final_loss().filter(|_| runs.diverged() == 0).map(|loss| loss.mean);
         let mut others: Vec<(f64, NormPlacement)> = probe
             .runs
@@ -249,20 +289,32 @@ impl Verdict {
             ));
             self.suggestions.push(flags);
         }
+        let calmest = probe
+            .alternatives
+            .iter()
+            .min_by(|a, b| a.output_change.total_cmp(&b.output_change));
+        let (Some(first), Some(other)) = (probe.initial.first(), calmest) else {
+            return;
+        };
+        let own = first.full_rate.output_change;
+        if probe.settings.compare.is_empty() && other.output_change < 0.5 * own {
+            self.sentences.push(format!(
+                "Or else {}: its first update changes the last hidden state by {} instead of {} (not trained here).",
+                other.change,
+                short(other.output_change),
+                short(own)
+            ));
+            self.suggestions.push(other.change.clone());
+        }
     }
 }
 
 /// How runs ended.
-fn describe(runs: &Runs, plateau: f64) -> String {
+fn describe(runs: &Runs, probe: &Probe) -> String {
     let count = runs.runs.len();
     let mut parts = Vec::new();
     if let Some(loss) = runs.final_loss() {
-        parts.push(format!(
-            "a loss of {} ± {} at the end (plateau {})",
-            short(loss.mean),
-            short(loss.standard_error),
-            short(plateau)
-        ));
+        parts.push(format!("the loss ends at {}", with_error(loss)));
     }
     let steps: Vec<String> = runs
         .runs
@@ -277,23 +329,118 @@ fn describe(runs: &Runs, plateau: f64) -> String {
             steps.join(", ")
         ));
     }
-    let stalled = |loss: f64| loss.is_finite() && loss > plateau - STALLED;
+    let stalled = |loss: f64| probe.text && loss.is_finite() && loss > probe.plateau - STALLED;
     let stalls = runs.runs.iter().filter(|run| stalled(run.final_loss())).count();
     if stalls > 0 {
         parts.push(format!(
-            "{stalls} of {count} stalled there: no better than the frequencies of tokens"
-        ));
-    }
-    let ratios: Vec<f64> = runs
-        .runs
-        .iter()
-        .filter_map(|run| Some(run.snapshots.last()?.token_gradient_ratio()))
-        .collect();
-    if !ratios.is_empty() {
-        parts.push(format!(
-            "at its end {} times the last sub-layer's token gradient arrives at the first",
-            short(Mean::of(&ratios).mean)
+            "{stalls} of {count} stalled at the plateau of {}, having learned the frequencies of tokens alone",
+            short(probe.plateau)
         ));
     }
     format!("Trained with {}: {}.", runs.name, parts.join("; "))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Data, Preset, ProbeSettings, Run, Source, probe};
+    use kexue_text::SpecialTokens;
+    use std::sync::atomic::AtomicBool;
+
+    /// A probe whose runs ended as given, `None` where they diverged.
+    fn ended(cold: &[Option<f64>], warm: &[Option<f64>], text: bool) -> Probe {
+        let special = SpecialTokens {
+            cls: 1,
+            sep: 2,
+            mask: 3,
+            ordinary: 4..30,
+        };
+        let mut architecture = Preset::Roformer.architecture(30);
+        let model = &mut architecture.model;
+        (model.layers, model.d_model, model.heads, model.d_ffn) = (1, 8, 2, 16);
+        let data = Data::new(Source::Random { special: &special }, architecture.objective, 2, 8).unwrap();
+        let settings = ProbeSettings::default();
+        let mut probe = probe(&architecture, None, &data, &settings, &AtomicBool::new(false)).unwrap();
+        let runs = |losses: &[Option<f64>], warmup: u64| Runs {
+            name: format!("{warmup} steps of warm-up"),
+            placement: None,
+            warmup,
+            runs: losses
+                .iter()
+                .map(|loss| Run {
+                    seed: 0,
+                    warmup,
+                    losses: vec![loss.unwrap_or(f64::NAN); 10],
+                    snapshots: Vec::new(),
+                    diverged: loss.is_none().then_some(3),
+                })
+                .collect(),
+        };
+        probe.runs = vec![runs(cold, 0), runs(warm, 100)];
+        (probe.plateau, probe.text) = (5.0, text);
+        probe
+    }
+
+    #[test]
+    fn says_whether_it_needs_warm_up() {
+        let (low, stalled) = ([Some(3.0), Some(3.1)], [Some(5.0), Some(4.99)]);
+        let high = [Some(4.0), Some(4.1)];
+        for (cold, warm, needs, words) in [
+            (
+                stalled,
+                low,
+                Some(true),
+                "It needs warm-up: the loss ends 1.945 ± 0.0502 lower",
+            ),
+            (
+                high,
+                low,
+                Some(true),
+                "Warm-up helps: the loss ends 1.000 ± 0.0707 lower",
+            ),
+            (low, low, Some(false), "Warm-up is not needed: with it and without"),
+            (
+                low,
+                high,
+                Some(false),
+                "Warm-up is not needed: the loss ends 1.000 ± 0.0707 higher",
+            ),
+            (
+                stalled,
+                stalled,
+                Some(false),
+                "Warm-up does not help: with it and without, nothing is learned",
+            ),
+            (
+                [None; 2],
+                low,
+                Some(true),
+                "It needs warm-up: 0 of 2 runs diverge with it, 2 without",
+            ),
+            (
+                low,
+                [None, Some(3.0)],
+                Some(false),
+                "Warm-up does harm: 1 of 2 runs diverge with it, 0 without",
+            ),
+            (
+                [None; 2],
+                [None; 2],
+                Some(false),
+                "Warm-up does not help: all runs diverge",
+            ),
+        ] {
+            let verdict = Verdict::of(&ended(&cold, &warm, true));
+            assert_eq!(verdict.needs_warmup, needs, "{words}");
+            let said = verdict.sentences.iter().any(|sentence| sentence.starts_with(words));
+            assert!(said, "{words}: {:#?}", verdict.sentences);
+            assert_eq!(
+                verdict.suggestions.contains(&"--warmup 100".to_owned()),
+                needs == Some(true)
+            );
+        }
+        let verdict = Verdict::of(&ended(&stalled, &low, false));
+        assert_eq!(verdict.needs_warmup, None, "random tokens");
+        assert!(!verdict.sentences.iter().any(|sentence| sentence.contains("stalled")));
+    }
 }

@@ -36,8 +36,8 @@ fn probed(architecture: &Architecture, data: &Data<'_>, settings: &ProbeSettings
 
 #[test]
 fn berts_deviation_is_0_0176_and_xaviers_0_0361() {
-    let mut bert = Preset::Bert.architecture(1000);
-    bert.model.layers = 1;
+    let mut bert = Preset::Bert.architecture(SPECIAL.ordinary.end as usize);
+    (bert.model.layers, bert.model.d_ffn) = (1, 768);
     let weights = weight_stds(&fresh(&bert, 0).unwrap());
     for role in &weights {
         let off = (role.measured - 0.017_593).abs();
@@ -51,18 +51,18 @@ fn berts_deviation_is_0_0176_and_xaviers_0_0361() {
 }
 
 /// The weight of the identity path at the top, of branches scaled to σ² = 1.
-fn calibrated(placement: NormPlacement, width: usize) -> Probe {
+fn calibrated(placement: NormPlacement, seeds: u64) -> Probe {
     let settings = ProbeSettings {
-        seeds: 6,
+        seeds,
         branch_variance: Some(1.0),
         ..ProbeSettings::default()
     };
-    probed(&narrow(12, width).with_placement(placement), &random(32, 12), &settings)
+    probed(&narrow(12, 64).with_placement(placement), &random(32, 12), &settings)
 }
 
 #[test]
 fn post_norm_keeps_half_to_the_twelfth_after_24_branches_of_variance_1() {
-    let probe = calibrated(NormPlacement::Post, 64);
+    let probe = calibrated(NormPlacement::Post, 6);
     let expected = 0.5f64.powi(12);
     assert_eq!(probe.mean.sublayers.len(), 24);
     assert!(
@@ -87,7 +87,7 @@ fn post_norm_keeps_half_to_the_twelfth_after_24_branches_of_variance_1() {
 #[test]
 fn pre_norm_keeps_everything() {
     // σ² = 1 at each branch of a stream that grows: its share halves as fast, but the weight does not fall.
-    let probe = calibrated(NormPlacement::Pre, 64);
+    let probe = calibrated(NormPlacement::Pre, 3);
     let [predicted, regression, jacobian] = probe.identity();
     assert_eq!(predicted.mean, 1.0);
     for (measured, what) in [(regression, "regression"), (jacobian, "jacobian")] {
@@ -279,7 +279,7 @@ fn the_norm_before_the_softmax_grows_most() {
         corpus: &corpus,
         special: &special,
     };
-    let data = Data::new(source, Objective::Causal, 8, 16).unwrap();
+    let data = Data::new(source, Objective::Masked, 8, 16).unwrap();
     let largest = |head: Head, seed: u64| {
         let mut architecture = narrow(3, 32);
         architecture.model.vocab_size = vocabulary.len();

@@ -21,7 +21,10 @@ pub struct SpecialTokens {
 /// Text to tokens, with the words that they make.
 pub trait TextEncoder {
     /// Appends the tokens of `text`, and for each whether a word begins with it: whole words are masked together.
-    fn encode_words(&self, text: &str, tokens: &mut Vec<Token>, begins: &mut Vec<bool>);
+    ///
+    /// # Errors
+    /// When there are no tokens for a part of the text.
+    fn encode_words(&self, text: &str, tokens: &mut Vec<Token>, begins: &mut Vec<bool>) -> io::Result<()>;
 
     /// The ids that sequences are made with.
     fn special_tokens(&self) -> SpecialTokens;
@@ -29,7 +32,7 @@ pub trait TextEncoder {
 
 impl TextEncoder for Vocabulary {
     /// A word is a run of ASCII letters and digits, or one other character, however many bytes it is spelt in.
-    fn encode_words(&self, text: &str, tokens: &mut Vec<Token>, begins: &mut Vec<bool>) {
+    fn encode_words(&self, text: &str, tokens: &mut Vec<Token>, begins: &mut Vec<bool>) -> io::Result<()> {
         let mut within_word = false;
         let mut utf8 = [0; 4];
         for character in text.chars() {
@@ -39,6 +42,7 @@ impl TextEncoder for Vocabulary {
             begins.extend((start..tokens.len()).map(|at| at == start && !(joins && within_word)));
             within_word = joins;
         }
+        Ok(())
     }
 
     fn special_tokens(&self) -> SpecialTokens {
@@ -78,7 +82,7 @@ impl Corpus {
     /// other than ASCII, and are blanks elsewhere.
     ///
     /// # Errors
-    /// When the text cannot be read or is not UTF-8.
+    /// When the text cannot be read, is not UTF-8, or the encoder has no tokens for it.
     pub fn read(&mut self, reader: impl BufRead, encoder: &dyn TextEncoder) -> io::Result<()> {
         self.end_document();
         let mut ascii_before = false;
@@ -94,9 +98,9 @@ impl Corpus {
                 continue;
             };
             if ascii_before && first.is_ascii() {
-                encoder.encode_words(" ", &mut self.tokens, &mut self.begins);
+                encoder.encode_words(" ", &mut self.tokens, &mut self.begins)?;
             }
-            encoder.encode_words(line, &mut self.tokens, &mut self.begins);
+            encoder.encode_words(line, &mut self.tokens, &mut self.begins)?;
             ascii_before = last.is_ascii();
         }
         self.end_document();
@@ -222,7 +226,7 @@ mod tests {
     fn words_are_runs_of_ascii_or_single_characters_of_any_bytes() {
         let vocabulary = Vocabulary::new("甲ab1".chars(), false);
         let (mut tokens, mut begins) = (Vec::new(), Vec::new());
-        vocabulary.encode_words("甲乙ab1 b", &mut tokens, &mut begins);
+        vocabulary.encode_words("甲乙ab1 b", &mut tokens, &mut begins).unwrap();
         // 乙 is three bytes, the blank one.
         let expected = [true, true, false, false, true, false, false, true, true];
         assert_eq!(begins, expected);

@@ -1,7 +1,7 @@
 //! Tokenizers of pretrained models: Hugging Face's `tokenizer.json` or `vocab.txt` in, `tokenizer.json` out.
 
 use crate::vocabulary::SPECIAL;
-use crate::{BYTES, FIRST_CHARACTER, Token, Vocabulary};
+use crate::{BYTES, FIRST_CHARACTER, SpecialTokens, TextEncoder, Token, Vocabulary};
 use serde_json::{Map, Value, json};
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -34,6 +34,9 @@ pub enum TokenizerError {
         /// The folder.
         folder: PathBuf,
     },
+    /// A special token is not there.
+    #[error("the tokenizer has no {0}, which sequences are made with")]
+    Special(String),
     /// A text cannot be tokenized.
     #[error("the tokenizer cannot read the text: {0}")]
     Text(String),
@@ -138,6 +141,31 @@ impl PretrainedTokenizer {
         self.tokenizer.token_to_id(token)
     }
 
+    /// The same tokenizer as what [`Corpus`](crate::Corpus) reads texts with: sequences are made with `[CLS]`, `[SEP]` and `[MASK]`, and any token may
+    /// stand in the place of one to be predicted, as in BERT's own masking.
+    ///
+    /// # Errors
+    /// Names the special token that is not there.
+    pub fn text_encoder(&self) -> Result<impl TextEncoder + 'static, TokenizerError> {
+        let id = |token: &str| {
+            let missing = TokenizerError::Special(token.to_owned());
+            self.id(token).ok_or(missing)
+        };
+        let mut tokenizer = self.tokenizer.clone();
+        let whole = tokenizer.with_truncation(None);
+        whole.map_err(|error| TokenizerError::Text(error.to_string()))?;
+        let last = tokenizer.get_vocab(true).into_values().max().unwrap_or_default();
+        Ok(PretrainedEncoder {
+            special: SpecialTokens {
+                cls: id("[CLS]")?,
+                sep: id("[SEP]")?,
+                mask: id("[MASK]")?,
+                ordinary: 0..last.saturating_add(1),
+            },
+            tokenizer,
+        })
+    }
+
     /// Number of tokens.
     #[allow(clippy::len_without_is_empty)] // a tokenizer has tokens
     pub fn len(&self) -> usize {
@@ -167,6 +195,26 @@ impl PretrainedTokenizer {
             &folder.join("tokenizer_config.json"),
             &Value::Object(config).to_string(),
         )
+    }
+}
+
+struct PretrainedEncoder {
+    tokenizer: Tokenizer,
+    special: SpecialTokens,
+}
+
+impl TextEncoder for PretrainedEncoder {
+    /// Words are the tokenizer's own.
+    fn encode_words(&self, text: &str, tokens: &mut Vec<Token>, begins: &mut Vec<bool>) -> std::io::Result<()> {
+        let encoding = self.tokenizer.encode(text, false).map_err(std::io::Error::other)?;
+        let words = encoding.get_word_ids();
+        tokens.extend(encoding.get_ids());
+        begins.extend((0..words.len()).map(|at| at == 0 || words[at].is_none() || words[at] != words[at - 1]));
+        Ok(())
+    }
+
+    fn special_tokens(&self) -> SpecialTokens {
+        self.special.clone()
     }
 }
 
@@ -363,6 +411,25 @@ mod tests {
         tokenizer.save(saved.path()).unwrap();
         let again = PretrainedTokenizer::load(saved.path()).unwrap();
         assert_eq!(again.encode("unaffable").unwrap().ids, [2, 5, 6, 7, 3]);
+    }
+
+    #[test]
+    fn reads_texts_in_words() {
+        let folder = folder(&[("vocab.txt", VOCABULARY)]);
+        let mut tokenizer = PretrainedTokenizer::load(folder.path()).unwrap();
+        tokenizer.truncate(3).unwrap();
+        let encoder = tokenizer.text_encoder().unwrap();
+        let (mut tokens, mut begins) = (Vec::new(), Vec::new());
+        encoder
+            .encode_words("unaffable, 的的", &mut tokens, &mut begins)
+            .unwrap();
+        assert_eq!(tokens, [5, 6, 7, 10, 9, 9], "whole, without special tokens");
+        assert_eq!(begins, [true, false, false, true, true, true]);
+        let special = encoder.special_tokens();
+        assert_eq!(
+            (special.cls, special.sep, special.mask, special.ordinary),
+            (2, 3, 4, 0..11)
+        );
     }
 
     #[test]
