@@ -7,7 +7,7 @@ use crate::training_flags::TrainingFlags;
 use anyhow::Result;
 use clap::{Args, Subcommand};
 use kexue_lm::{LengthScore, MlmConfig, MlmSettings, MlmTask, TrainedMlm, evaluate};
-use kexue_nn::{AttentionScale, Head};
+use kexue_nn::{AttentionScale, Head, Mask};
 use kexue_text::{Masking, TextEncoder};
 use kexue_train::{Chart, Page, Series, TrainError, prepare, train};
 use serde_json::json;
@@ -84,6 +84,9 @@ struct EvalArgs {
     /// Tokens to read at each length.
     #[arg(long, default_value_t = 200_000)]
     tokens: usize,
+    /// Let a token see only those less than so many tokens away, whatever the length: what far tokens do to a prediction.
+    #[arg(long)]
+    window: Option<usize>,
     /// Read the texts whole, not only one document in so many as training did.
     #[arg(long)]
     all_documents: bool,
@@ -202,6 +205,10 @@ fn run_eval(args: &EvalArgs) -> Result<ExitCode> {
     if args.lengths.iter().any(|&length| length < 3) {
         return Err(Usage("--lengths must be 3 or more: [CLS], a token, [SEP]".to_owned()).into());
     }
+    let mask = match args.window {
+        Some(window) => Mask::BIDIRECTIONAL.within(window),
+        None => Mask::BIDIRECTIONAL,
+    };
     let mut rows: Vec<Row> = Vec::new();
     for folder in &args.model {
         let run = TrainedMlm::open(folder)?;
@@ -230,7 +237,7 @@ fn run_eval(args: &EvalArgs) -> Result<ExitCode> {
             let scores = args
                 .lengths
                 .iter()
-                .map(|&length| evaluate(&model, &stretches, length, &settings.masking, &special, 0))
+                .map(|&length| evaluate(&model, &stretches, length, mask, &settings.masking, &special, 0))
                 .collect();
             let name = name_of(scale);
             match rows.iter_mut().find(|row| row.name == name) {

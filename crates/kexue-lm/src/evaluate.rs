@@ -33,11 +33,13 @@ const BATCH_TOKENS: usize = 4096;
 
 /// Masks each part of `length - 2` tokens of some stretches, the same ones for the same seed, and lets the model predict; without dropout.
 ///
-/// Given the same stretches, every length sees the same text, up to what is left over at the end of a stretch.
+/// Given the same stretches, every length sees the same text, up to what is left over at the end of a stretch. `mask` says which keys a token
+/// sees: all of the sequence ([`Mask::BIDIRECTIONAL`]) or those of a window.
 pub fn evaluate(
     model: &Model,
     stretches: &[Window<'_>],
     length: usize,
+    mask: Mask,
     masking: &Masking,
     special: &SpecialTokens,
     seed: u64,
@@ -51,7 +53,7 @@ pub fn evaluate(
         .par_chunks(batch_size)
         .enumerate()
         .map_init(Memory::default, |memory, (index, parts)| {
-            memory.score(model, parts, masking, special, seed, index as u64)
+            memory.score(model, parts, mask, masking, special, seed, index as u64)
         })
         .collect();
     let mut total = Partial::default();
@@ -108,6 +110,7 @@ impl Memory {
         &mut self,
         model: &Model,
         parts: &[Window<'_>],
+        mask: Mask,
         masking: &Masking,
         special: &SpecialTokens,
         seed: u64,
@@ -120,7 +123,7 @@ impl Memory {
             sequence.clear();
             places.clear();
             masking.apply(*part, special, &mut random, &mut sequence, &mut places);
-            let start = self.batch.push(&sequence, Mask::BIDIRECTIONAL);
+            let start = self.batch.push(&sequence, mask);
             predictions.extend(places.iter().map(|&(at, token)| Prediction { row: start + at, token }));
         }
         model.forward(&self.batch, &mut self.tape, None);
@@ -170,7 +173,7 @@ mod tests {
             ordinary: 10..100,
         };
         let masking = Masking::default();
-        let score = evaluate(&model, &[stretch], 52, &masking, &special, 0);
+        let score = evaluate(&model, &[stretch], 52, Mask::BIDIRECTIONAL, &masking, &special, 0);
         assert_eq!(
             score.predictions,
             100 * 8,
@@ -186,10 +189,10 @@ mod tests {
         );
         assert_eq!(
             score,
-            evaluate(&model, &[stretch], 52, &masking, &special, 0),
+            evaluate(&model, &[stretch], 52, Mask::BIDIRECTIONAL, &masking, &special, 0),
             "the same seed"
         );
-        let longer = evaluate(&model, &[stretch], 502, &masking, &special, 0);
+        let longer = evaluate(&model, &[stretch], 502, Mask::BIDIRECTIONAL, &masking, &special, 0);
         assert!((longer.mean_entropy() - 502f64.ln()).abs() < 0.05);
     }
 }

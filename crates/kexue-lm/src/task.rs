@@ -144,7 +144,15 @@ impl Task for MlmTask<'_> {
         if windows.is_empty() {
             return Ok(Vec::new());
         }
-        let score = evaluate(model, &windows, length, &self.settings.masking, &self.special, 0);
+        let score = evaluate(
+            model,
+            &windows,
+            length,
+            Mask::BIDIRECTIONAL,
+            &self.settings.masking,
+            &self.special,
+            0,
+        );
         let LengthScore { accuracy, loss, .. } = score;
         Ok(vec![
             ("accuracy".to_owned(), 100.0 * accuracy),
