@@ -3,6 +3,7 @@
 use kexue_nn::{HeadTape, Mask, Model, PackedBatch, Prediction, Tape};
 use kexue_text::{Masking, SpecialTokens, Window};
 use kexue_train::generator;
+use rand_chacha::ChaCha8Rng;
 use rayon::prelude::*;
 
 /// What a model knows at a length.
@@ -53,7 +54,8 @@ pub fn evaluate(
         .par_chunks(batch_size)
         .enumerate()
         .map_init(Memory::default, |memory, (index, parts)| {
-            memory.score(model, parts, mask, masking, special, seed, index as u64)
+            let random = generator(seed, 0x006d_6c6d, index as u64);
+            memory.score(model, parts, mask, masking, special, random)
         })
         .collect();
     let mut total = Partial::default();
@@ -113,10 +115,8 @@ impl Memory {
         mask: Mask,
         masking: &Masking,
         special: &SpecialTokens,
-        seed: u64,
-        index: u64,
+        mut random: ChaCha8Rng,
     ) -> Partial {
-        let mut random = generator(seed, 0x006d_6c6d, index);
         self.batch.clear();
         let (mut sequence, mut places, mut predictions) = (Vec::new(), Vec::new(), Vec::new());
         for part in parts {
