@@ -35,6 +35,9 @@ impl Bytes {
         // SAFETY: the mapping is read-only, and every reader of these bytes checks what it reads each time it reads it, so that no decision
         // made earlier about their contents has to hold later.
         let map = unsafe { Mmap::map(file)? };
+        // A walk goes all over the file: fewer, larger pages make it faster, and the first opening too. Where the system has none, so be it.
+        #[cfg(target_os = "linux")]
+        let _ = map.advise(memmap2::Advice::HugePage);
         Ok(Self {
             start: 0,
             end: map.len(),

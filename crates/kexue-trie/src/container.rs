@@ -16,7 +16,7 @@ use std::io::{Seek, SeekFrom, Write};
 use xxhash_rust::xxh3::{Xxh3, xxh3_64};
 
 const MAGIC: &[u8; 8] = b"kexueidx";
-const VERSION: u32 = 2;
+const VERSION: u32 = 3;
 const HEADER: usize = 64;
 const ENTRY: usize = 64;
 const NAME: usize = 32;
@@ -308,7 +308,7 @@ mod tests {
         bytes[HEADER - 8..HEADER].copy_from_slice(&checksum.to_le_bytes());
         assert_eq!(
             Container::open(bytes.into()).unwrap_err().to_string(),
-            "the index has version 1 of the format, and this program reads version 2; build it again from its triples"
+            "the index has version 1 of the format, and this program reads version 3; build it again from its triples"
         );
     }
 

@@ -7,12 +7,13 @@
 //! ```text
 //! header   = layout · nodes · sequences · keys · bytes of short tails · bytes of short payloads, u64 each
 //! block    = has children u64 · ends a key u64 · has a tail u64 · is a first child u64, a bit for each node
-//!            · first child of the first node that has children u64 · nodes before that end a key u64
+//!            · first child of the first node that has children, and << 48 the first children before it in its block u64
+//!            · nodes before that end a key u64
 //!            · where the first tail stands u64 · where the first payload stands u64
 //!            · length of each tail in bytes, 64 u8, unless tails are shared · length of each payload, 64 u8, where there are payloads
 //!            · labels, 64 u16 or u32
 //! labels   = the first label of each block, u16 or u32
-//! families = a bit for each block, whether it has a first child, in words of u64
+//! families = the number of first children in each block, u8
 //! keys     = Elias–Fano, a number for each node that ends a key: the number of its first key in the lexicographic order (the terminal first),
 //!            plus the number of keys times its level, which makes them rise
 //! tails    = codes of the tails, in the order of the nodes, then the long ones: a tail of 255 bytes or more is a u64 among the short ones,
@@ -126,6 +127,8 @@ pub(crate) struct Place {
 }
 
 const FIELD: u64 = 40;
+/// Where the number of first children stands in the word with the first child.
+pub(crate) const FAMILIES: u32 = 48;
 const SMALL: u64 = (1 << 24) - 1;
 
 impl Place {
@@ -181,12 +184,14 @@ pub struct Trie {
     fan: Arc<OnceLock<Fan>>,
 }
 
-/// The labels of the root's children, unpacked when they are first asked for: there are thousands, and every key begins with one.
+/// The root's children, unpacked when they are first asked for: there are thousands, and every key begins with one.
 #[derive(Debug, Default)]
 struct Fan {
     labels: Vec<Token>,
     /// Of each token the number of its child + 1, or 0.
     children: Vec<u32>,
+    /// The place after each label. Their children are so many that finding those of one means passing dozens of blocks.
+    places: Vec<OnceLock<Place>>,
 }
 
 /// Tokens that the root's children are found by at most.
@@ -294,55 +299,48 @@ impl Trie {
                     }
                     fan.children[label as usize] = child;
                 }
+                fan.places.resize_with(fan.labels.len(), OnceLock::new);
             }
             fan
         })
     }
 
-    /// The first child of a node and the node behind its last: from `start` on, the first children are counted.
+    /// The first child of a node and the node behind its last: of the first children from that block on, number `skipped` is the node's.
+    ///
+    /// The blocks between are passed by their numbers of first children, which stand together.
     #[inline]
-    fn children(&self, nodes: &[u8], start: u64, mut skipped: u32) -> Option<Range<u64>> {
-        let mut number = start / BLOCK_NODES as u64;
-        let firsts = |number: u64| {
-            word(
-                nodes,
-                usize::try_from(number).ok()?.checked_mul(self.block)?.checked_add(24)?,
-            )
-        };
-        let mut bits = firsts(number)? & (!0 << (start % BLOCK_NODES as u64));
-        loop {
-            let ones = bits.count_ones();
-            if skipped < ones {
-                break;
+    fn children(&self, nodes: &[u8], block: u64, skipped: u32) -> Option<Range<u64>> {
+        let families = self.families.as_slice();
+        let mut number = usize::try_from(block).ok()?;
+        let mut skipped = skipped;
+        let mut inside = u32::from(*families.get(number)?);
+        while skipped >= inside {
+            skipped -= inside;
+            number += 1;
+            inside = u32::from(*families.get(number)?);
+        }
+        // Where the next family begins is known before the bits are: they can be read side by side.
+        let next = match skipped + 1 < inside {
+            true => Some(number),
+            false => {
+                let between = families.get(number + 1..)?.iter().position(|&inside| inside > 0);
+                between.map(|between| number + 1 + between)
             }
-            skipped -= ones;
-            number = self.next_family(number)?;
-            bits = firsts(number)?;
+        };
+        let firsts = |number: usize| word(nodes, number.checked_mul(self.block)?.checked_add(24)?);
+        let bits = firsts(number)?;
+        if bits.count_ones() != inside {
+            return None;
         }
         let place = select_in_word(bits, skipped);
-        let start = number * BLOCK_NODES as u64 + u64::from(place);
-        bits &= (!0 << place) << 1;
-        if bits == 0 {
-            match self.next_family(number) {
-                Some(next) => (number, bits) = (next, firsts(next)?),
-                None => return Some(start..self.node_count),
+        let end = match next {
+            Some(next) if next == number => {
+                next * BLOCK_NODES + ((bits >> place) & !1).trailing_zeros() as usize + place as usize
             }
-        }
-        Some(start..number * BLOCK_NODES as u64 + u64::from(bits.trailing_zeros()))
-    }
-
-    /// The next block with a first child, after this one.
-    #[inline]
-    fn next_family(&self, block: u64) -> Option<u64> {
-        let families = self.families.as_slice();
-        let next = block.checked_add(1)?;
-        let mut at = next / 64;
-        let mut bits = word(families, usize::try_from(at).ok()?.checked_mul(8)?)? & (!0 << (next % 64));
-        while bits == 0 {
-            at += 1;
-            bits = word(families, 8 * usize::try_from(at).ok()?)?;
-        }
-        Some(at * 64 + u64::from(bits.trailing_zeros()))
+            Some(next) => next * BLOCK_NODES + firsts(next)?.trailing_zeros() as usize,
+            None => usize::try_from(self.node_count).ok()?,
+        };
+        Some((number * BLOCK_NODES + place as usize) as u64..end as u64)
     }
 
     /// Asks for the memory of the block that a node is in, about.
@@ -373,12 +371,17 @@ impl Trie {
         let parents = field(0)?;
         if parents >> bit & 1 == 1 {
             let (first, skipped) = (field(4)?, (parents & below).count_ones());
-            self.expect(nodes, first.saturating_add(u64::from(skipped) * 4));
+            let before = (first >> FAMILIES) as u32;
             let children = self
-                .children(nodes, first, skipped)
+                .children(
+                    nodes,
+                    (first & ((1 << FAMILIES) - 1)) / BLOCK_NODES as u64,
+                    before + skipped,
+                )
                 .ok_or_else(|| damaged("a node's children are out of order"))?;
             place.first_child = children.start;
             place.degree = children.end.saturating_sub(children.start);
+            self.expect(nodes, children.start);
             if children.start <= node || children.end > self.node_count || !(1..=SMALL).contains(&place.degree) {
                 return Err(damaged("a node's children are out of order"));
             }
@@ -525,6 +528,17 @@ impl Trie {
         })
     }
 
+    /// The place after the label of a child of the root.
+    #[inline]
+    fn place_below_root(&self, child: u32) -> Result<Place> {
+        let known = self.fan().places.get(child as usize).ok_or_else(outside)?;
+        if let Some(place) = known.get() {
+            return Ok(*place);
+        }
+        let place = self.place(self.root.first_child + u64::from(child))?;
+        Ok(*known.get_or_init(|| place))
+    }
+
     /// The place after one more token.
     #[inline]
     pub(crate) fn advance(&self, place: &Place, token: Token) -> Result<Option<Place>> {
@@ -544,7 +558,7 @@ impl Trie {
         }
         if place.node == 0 && token < FAN && !self.fan().labels.is_empty() {
             return match self.fan().children.get(token as usize) {
-                Some(&child) if child > 0 => self.place(place.first_child + u64::from(child) - 1).map(Some),
+                Some(&child) if child > 0 => self.place_below_root(child - 1).map(Some),
                 _ => Ok(None),
             };
         }

@@ -7,7 +7,7 @@ use crate::container::ContainerWriter;
 use crate::elias_fano::EliasFanoBuilder;
 use crate::spool::{Spool, SpoolReader};
 use crate::texts::{Encoder, TokenCounts};
-use crate::trie::{BITS, BLOCK_NODES, LONG, Layout, SLOT, TailForm};
+use crate::trie::{BITS, BLOCK_NODES, FAMILIES, LONG, Layout, SLOT, TailForm};
 use crate::varint::write_varint;
 use crate::{Key, MAX_PART, Token};
 use std::collections::HashMap;
@@ -454,13 +454,14 @@ struct Blocks {
     layout: Layout,
     block: Vec<u8>,
     first_labels: Vec<u8>,
-    families: BitWriter,
+    families: Vec<u8>,
     filled: usize,
     words: [u64; BITS],
     keys: Key,
     values: EliasFanoBuilder,
-    /// The first child of the next node that has children.
+    /// The first child of the next node that has children, and how many first children stand before it in its block.
     next_child: u64,
+    before_child: u64,
     ends: u64,
     tails: Lengths,
     payloads: Lengths,
@@ -497,13 +498,14 @@ impl Blocks {
         Self {
             block: vec![0; layout.block()],
             first_labels: Vec::new(),
-            families: BitWriter::default(),
+            families: Vec::new(),
             layout,
             filled: 0,
             words: [0; BITS],
             keys,
             values: EliasFanoBuilder::new(),
             next_child: 1,
+            before_child: 0,
             ends: 0,
             tails: lengths(),
             payloads: lengths(),
@@ -521,7 +523,8 @@ impl Blocks {
     ) -> Result<()> {
         let place = self.filled;
         if place == 0 {
-            self.words = [0, 0, 0, 0, self.next_child, self.ends, 0, self.payloads.short.len()];
+            let child = self.next_child | self.before_child << FAMILIES;
+            self.words = [0, 0, 0, 0, child, self.ends, 0, self.payloads.short.len()];
             self.words[6] = match self.layout.tails {
                 TailForm::Lengths => self.tails.short.len(),
                 TailForm::Shared { .. } => self.ref_count,
@@ -534,7 +537,14 @@ impl Blocks {
         {
             self.words[word] |= u64::from(bit) << place;
         }
-        self.next_child += node.degree;
+        if node.degree > 0 {
+            let block = self.next_child / BLOCK_NODES as u64;
+            self.next_child += node.degree;
+            self.before_child = match self.next_child / BLOCK_NODES as u64 == block {
+                true => self.before_child + 1,
+                false => 0,
+            };
+        }
         let (at, width) = (self.layout.label(place), self.layout.label_width());
         let label = &node.label.to_le_bytes()[..width];
         self.block[at..at + width].copy_from_slice(label);
@@ -580,7 +590,7 @@ impl Blocks {
                 bytes.copy_from_slice(&word.to_le_bytes());
             }
             out.write_all(&self.block)?;
-            self.families.write(u64::from(self.words[3] != 0), 1);
+            self.families.push(self.words[3].count_ones() as u8);
             self.block.fill(0);
             self.filled = 0;
         }
@@ -607,7 +617,7 @@ impl Blocks {
         let header: Vec<u8> = header.iter().flat_map(|word| word.to_le_bytes()).collect();
         out.section(&format!("{prefix}header"), &header)?;
         out.section(&format!("{prefix}labels"), &self.first_labels)?;
-        out.section(&format!("{prefix}families"), &self.families.finish())?;
+        out.section(&format!("{prefix}families"), &self.families)?;
         out.section(&format!("{prefix}keys"), &self.values.finish())?;
         out.begin(&format!("{prefix}tails"))?;
         out.write_all(&encoder.head())?;
