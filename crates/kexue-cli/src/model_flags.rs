@@ -5,7 +5,7 @@ use anyhow::Result;
 use clap::Args;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use kexue_nn::{
-    AttentionScale, BranchScaling, Head, Initializer, InitializerPreset, Model, NormKind, NormPlacement,
+    AttentionScale, BranchScaling, Distribution, Head, Initializer, InitializerPreset, Model, NormKind, NormPlacement,
     Parametrization, StdMeans, TransformerConfig,
 };
 use kexue_text::Vocabulary;
@@ -65,11 +65,13 @@ pub struct ModelFlags {
     /// Probability of dropping an element; 0.1 by default.
     #[arg(long)]
     dropout: Option<f32>,
-    /// How fresh weights are drawn: a truncated normal (the default, see --initial-std), or as BERT, GPT-2, DeepNet (with --norm deep-norm), T5,
-    /// ReZero, SkipInit and Fixup (all three with --norm none) or in the NTK parametrisation.
+    /// How fresh weights are drawn: a truncated normal (the default, see --initial-std), Xavier, LeCun or Kaiming's normal, or as BERT, GPT-2,
+    /// DeepNet (with --norm deep-norm), T5, ReZero, SkipInit and Fixup (all three with --norm none) or in the NTK parametrisation.
     #[arg(
         long,
-        value_parser = ["truncated-normal", "bert", "gpt2", "deepnet", "t5", "rezero", "skipinit", "fixup", "ntk"]
+        value_parser = [
+            "truncated-normal", "xavier", "lecun", "kaiming", "bert", "gpt2", "deepnet", "t5", "rezero", "skipinit", "fixup", "ntk",
+        ]
     )]
     init: Option<String>,
     /// Effective standard deviation of the truncated normal: that of the weights themselves; 0.02 by default.
@@ -162,6 +164,9 @@ impl RunConfig for AnyConfig {
 /// Sets what an initialisation by name needs in a configuration.
 fn initialise(config: &mut TransformerConfig, name: &str) {
     match name {
+        "xavier" => config.initializer.weights = Distribution::Xavier,
+        "lecun" => config.initializer.weights = Distribution::LeCun,
+        "kaiming" => config.initializer.weights = Distribution::Kaiming,
         "bert" => config.initializer = Initializer::preset(InitializerPreset::Bert),
         "gpt2" => config.initializer = Initializer::preset(InitializerPreset::Gpt2),
         "deepnet" => config.initializer = Initializer::preset(InitializerPreset::DeepNet),

@@ -9,8 +9,9 @@ use kexue_nn::{Head, Model, NormPlacement, Pretrained, Token, TransformerConfig}
 use kexue_probe::{
     Architecture, Data, Objective, OptimizerKind, OptimizerSettings, Preset, ProbeSettings, Source, probe,
 };
-use kexue_text::{Corpus, SpecialTokens, TextEncoder, Vocabulary};
+use kexue_text::{Corpus, PretrainedTokenizer, SpecialTokens, TextEncoder};
 use kexue_train::{Run, TrainError};
+use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -35,13 +36,13 @@ pub struct ProbeArgs {
     #[arg(long, num_args = 1..)]
     texts: Vec<PathBuf>,
     /// The vocabulary, as `kexue vocab` writes it; without it the characters of the texts are counted.
-    #[arg(long)]
+    #[arg(long, requires = "texts", conflicts_with = "saved")]
     vocab: Option<PathBuf>,
     /// The most characters of a counted vocabulary; the others are spelt in bytes.
     #[arg(long, default_value_t = 8000)]
     max_characters: usize,
     /// Number of tokens where there are no texts.
-    #[arg(long, default_value_t = 1000)]
+    #[arg(long, default_value_t = 1000, conflicts_with_all = ["texts", "saved"])]
     vocab_size: usize,
     /// Sequences of a batch.
     #[arg(long, default_value_t = 16)]
@@ -98,62 +99,112 @@ pub struct ProbeArgs {
     model: ModelFlags,
 }
 
-/// A trained model; its vocabulary where it is one of ours.
-struct Saved {
-    model: Model,
-    vocabulary: Option<Vocabulary>,
+/// What tokens mean: how many there are, which are special, and what makes them of texts if there are any.
+struct Tokens {
+    size: usize,
+    special: SpecialTokens,
+    encoder: Option<Box<dyn TextEncoder>>,
 }
 
-impl Saved {
-    /// Opens the folder of a run, or of a Hugging Face model.
-    fn open(folder: &Path) -> Result<Self> {
-        if folder.join("config.json").exists() {
-            let model = Pretrained::load(folder)?.model;
-            return Ok(Self {
-                model,
-                vocabulary: None,
-            });
+impl Tokens {
+    fn of(encoder: impl TextEncoder + 'static, size: usize) -> Self {
+        Self {
+            size,
+            special: encoder.special_tokens(),
+            encoder: Some(Box::new(encoder)),
         }
-        let run = Run::<AnyConfig>::open(folder)?;
+    }
+
+    /// Of a vocabulary that stands for none: the special tokens first.
+    fn random(size: usize) -> Result<Self> {
+        let end = Token::try_from(size).ok().filter(|&size| size > 4);
+        let end = end.ok_or_else(|| Usage(format!("vocab_size: {size} is not within 5 and 4294967295")))?;
+        let special = SpecialTokens {
+            cls: 1,
+            sep: 2,
+            mask: 3,
+            ordinary: 4..end,
+        };
         Ok(Self {
-            model: run.model,
-            vocabulary: Some(run.vocabulary),
+            size,
+            special,
+            encoder: None,
         })
+    }
+
+    /// Of a fresh model: those of the texts.
+    fn fresh(args: &ProbeArgs) -> Result<Self> {
+        if args.texts.is_empty() {
+            return Self::random(args.vocab_size);
+        }
+        let vocabulary = open_vocabulary(args.vocab.as_deref(), &args.texts, args.max_characters)?;
+        let size = vocabulary.len();
+        Ok(Self::of(vocabulary, size))
+    }
+
+    /// Opens the folder of a run, or of a Hugging Face model, whose tokenizer is needed for texts only.
+    fn saved(folder: &Path, texts: bool) -> Result<(Model, Self)> {
+        if !folder.join("config.json").exists() {
+            let Run { model, vocabulary, .. } = Run::<AnyConfig>::open(folder)?;
+            let size = model.config().vocab_size;
+            return Ok((model, Self::of(vocabulary, size)));
+        }
+        let model = Pretrained::load(folder)?.model;
+        let size = model.config().vocab_size;
+        if !texts {
+            return Ok((model, Self::random(size)?));
+        }
+        let encoder = PretrainedTokenizer::load(folder)?
+            .text_encoder()
+            .map_err(|error| TrainError::file(folder, error))?;
+        let tokens = encoder.special_tokens().ordinary.end;
+        if tokens as usize > size {
+            let problem = format!("its tokenizer has {tokens} tokens, its model {size}");
+            return Err(TrainError::file(folder, problem).into());
+        }
+        Ok((model, Self::of(encoder, size)))
+    }
+
+    /// The texts in these tokens.
+    fn read(&self, texts: &[PathBuf]) -> Result<Corpus> {
+        let (Some(encoder), Some(path)) = (&self.encoder, texts.first()) else {
+            return Ok(Corpus::default());
+        };
+        let corpus = read_corpus(texts, &**encoder)?;
+        if corpus.is_empty() {
+            return Err(TrainError::file(path, "there is no text in it").into());
+        }
+        Ok(corpus)
     }
 }
 
 /// Runs the command.
 pub fn run(args: &ProbeArgs) -> Result<ExitCode> {
-    let saved = args.saved.as_deref().map(Saved::open).transpose()?;
-    let vocabulary = match &saved {
-        _ if args.texts.is_empty() => None,
-        Some(saved) if saved.vocabulary.is_none() => {
-            let problem = "the texts of a Hugging Face model cannot be read yet: leave --texts out for random tokens";
-            return Err(Usage(problem.to_owned()).into());
+    // Said before the work rather than after it.
+    if let Some(folder) = args
+        .out
+        .parent()
+        .filter(|folder| !folder.as_os_str().is_empty() && !folder.is_dir())
+    {
+        return Err(TrainError::file(folder, "is not a folder: make it, or give another --out").into());
+    }
+    let (saved, tokens) = match &args.saved {
+        Some(folder) => {
+            let (model, tokens) = Tokens::saved(folder, !args.texts.is_empty())?;
+            (Some(model), tokens)
         }
-        Some(saved) => saved.vocabulary.clone(),
-        None => Some(open_vocabulary(
-            args.vocab.as_deref(),
-            &args.texts,
-            args.max_characters,
-        )?),
+        None => (None, Tokens::fresh(args)?),
     };
-    let saved_model = saved.as_ref().map(|saved| &saved.model);
-    let (corpus, special, vocab_size) = match &vocabulary {
-        Some(vocabulary) => (read(args, vocabulary)?, vocabulary.special_tokens(), vocabulary.len()),
-        None => {
-            let size = saved_model.map_or(args.vocab_size, |model| model.config().vocab_size);
-            (Corpus::default(), random_tokens(size)?, size)
-        }
-    };
-    let source = match &vocabulary {
-        None => Source::Random { special: &special },
-        Some(_) => Source::Text {
+    let corpus = tokens.read(&args.texts)?;
+    let special = &tokens.special;
+    let source = match corpus.is_empty() {
+        true => Source::Random { special },
+        false => Source::Text {
             corpus: &corpus,
-            special: &special,
+            special,
         },
     };
-    let architecture = architecture(args, saved_model.map(Model::config), vocab_size)?;
+    let architecture = architecture(args, saved.as_ref().map(Model::config), tokens.size)?;
     let settings = ProbeSettings {
         seed: args.seed,
         seeds: args.seeds,
@@ -165,34 +216,14 @@ pub fn run(args: &ProbeArgs) -> Result<ExitCode> {
     let usage = |error: kexue_probe::ProbeError| Usage(error.to_string());
     let data = Data::new(source, architecture.objective, args.batch_size, args.length).map_err(usage)?;
     let interrupt = Interrupt::install();
-    let result = probe(&architecture, saved_model, &data, &settings, interrupt.flag()).map_err(usage)?;
+    let result = probe(&architecture, saved.as_ref(), &data, &settings, interrupt.flag()).map_err(usage)?;
     result.to_page(&title(args)).write(&args.out)?;
     match args.json {
         true => print_json(&result)?,
-        false => print!("{}", result.to_text()),
+        false => std::io::stdout().write_all(result.to_text().as_bytes())?,
     }
     eprintln!("{}", args.out.display());
     Ok(ExitCode::SUCCESS)
-}
-
-fn read(args: &ProbeArgs, vocabulary: &Vocabulary) -> Result<Corpus> {
-    let corpus = read_corpus(&args.texts, vocabulary)?;
-    match args.texts.first() {
-        Some(path) if corpus.is_empty() => Err(TrainError::file(path, "there is no text in it").into()),
-        _ => Ok(corpus),
-    }
-}
-
-/// The ids of a vocabulary that stands for none: the special tokens first.
-fn random_tokens(vocab_size: usize) -> Result<SpecialTokens> {
-    let end = Token::try_from(vocab_size).ok().filter(|&size| size > 4);
-    let end = end.ok_or_else(|| Usage(format!("--vocab-size: {vocab_size} is not within 5 and 4294967295")))?;
-    Ok(SpecialTokens {
-        cls: 1,
-        sep: 2,
-        mask: 3,
-        ordinary: 4..end,
-    })
 }
 
 /// The preset, file, saved model or default, changed by the flags.

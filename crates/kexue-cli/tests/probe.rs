@@ -1,6 +1,7 @@
 //! `kexue probe` as a user meets it.
 
 use assert_cmd::Command;
+use kexue_nn::{Head, Model, NormPlacement, Positions, Precision, Pretrained, TransformerConfig};
 use std::fs;
 use std::path::Path;
 
@@ -96,6 +97,54 @@ fn probes_a_trained_model_as_it_is() {
 }
 
 #[test]
+fn probes_a_hugging_face_model_on_text() {
+    let folder = folder();
+    let at = |name: &str| folder.path().join("model").join(name);
+    fs::create_dir(at("")).unwrap();
+    fs::write(at("vocab.txt"), "[PAD]\n[UNK]\n[CLS]\n[SEP]\n[MASK]\n天\n地\n玄\n黄\n").unwrap();
+    let configuration = TransformerConfig {
+        d_model: 16,
+        layers: 2,
+        heads: 2,
+        d_ffn: 32,
+        positions: Positions::Learned,
+        max_positions: 12,
+        token_types: 2,
+        norm_placement: NormPlacement::Post,
+        head: Head::DenseNorm,
+        ..TransformerConfig::new(9)
+    };
+    let model = Model::new(configuration, &mut kexue_train::generator(0, 0, 0)).unwrap();
+    Pretrained::new(model).save(at(""), Precision::Single).unwrap();
+    let texts = ["--texts", "text.txt", "--length", "12"];
+    let (code, out, errors) = kexue(folder.path(), &[&["probe", "--model", "model"], &texts[..]].concat());
+    assert_eq!(code, 0, "{errors}");
+    assert!(out.contains("2 layers of width 16, norms: post"), "{out}");
+    let (code, _, errors) = kexue(folder.path(), &["probe", "--model", "model", "--length", "13"]);
+    assert_eq!(
+        (code, errors.contains("more than the model's 12 positions")),
+        (2, true),
+        "{errors}"
+    );
+    // A tokenizer of another model.
+    fs::write(
+        at("vocab.txt"),
+        "[PAD]\n[UNK]\n[CLS]\n[SEP]\n[MASK]\n天\n地\n玄\n黄\n宇\n",
+    )
+    .unwrap();
+    let (code, _, errors) = kexue(folder.path(), &[&["probe", "--model", "model"], &texts[..]].concat());
+    assert_eq!(code, 3);
+    assert!(
+        errors.contains("model: its tokenizer has 10 tokens, its model 9"),
+        "{errors}"
+    );
+    fs::remove_file(at("vocab.txt")).unwrap();
+    let (code, _, errors) = kexue(folder.path(), &[&["probe", "--model", "model"], &texts[..]].concat());
+    assert_eq!(code, 3);
+    assert!(errors.contains("neither tokenizer.json nor vocab.txt"), "{errors}");
+}
+
+#[test]
 fn what_cannot_be_read_or_built_is_named() {
     let folder = folder();
     fs::write(folder.path().join("bad.toml"), "[model]\nlayers = 2\nwidth = 3\n").unwrap();
@@ -125,6 +174,37 @@ fn what_cannot_be_read_or_built_is_named() {
             "length: 600 is more than the model's 512 positions",
         ),
         (&["--preset", "bart"], 2, "bart"),
+        (&["--vocab-size", "3"], 2, "vocab_size: 3 is not within 5"),
+        (
+            &["--vocab-size", "99999999"],
+            2,
+            "model: vocab_size: 99999999 is not within",
+        ),
+        (&["--length", "2"], 2, "length: 2 is not within 3"),
+        (
+            &["--batch-size", "60000", "--length", "60000"],
+            2,
+            "are more than 1048576 tokens",
+        ),
+        (&["--d-model", "100000"], 2, "model: d_model: 100000 is not within"),
+        (&["--initial-std", "nan"], 2, "initializer.weights: NaN is not"),
+        (
+            &["--branch-variance", "0"],
+            2,
+            "branch_variance: must be a positive number",
+        ),
+        (
+            &["--init", "deepnet"],
+            2,
+            "deep_norm needs a norm_placement of deep_norm",
+        ),
+        (&["--preset", "bert", "--config", "odd.toml"], 2, "cannot be used with"),
+        (&["--vocab", "v.txt"], 2, "--texts"),
+        (
+            &["--out", "no/such/folder/p.html"],
+            3,
+            "no/such/folder: is not a folder",
+        ),
     ] {
         let (found, errors) = failing(arguments);
         assert_eq!(found, code, "{arguments:?}: {errors}");

@@ -20,6 +20,8 @@ pub struct Alternative {
     pub output_change: f64,
     /// The gradient of single tokens after the first sub-layer over that after the last.
     pub token_gradient_ratio: f64,
+    /// The same without what the stream's growth explains.
+    pub gradient_flow: f64,
     /// The gradient of single tokens after each sub-layer.
     pub token_gradients: Vec<f64>,
 }
@@ -36,6 +38,7 @@ fn alternative(change: String, architecture: &Architecture, model: &Model, batch
         gradient_ratio: snapshot.gradient_ratio(),
         output_change: initial.full_rate.output_change,
         token_gradient_ratio: snapshot.token_gradient_ratio(),
+        gradient_flow: snapshot.gradient_flow(),
         token_gradients: snapshot
             .sublayers
             .iter()

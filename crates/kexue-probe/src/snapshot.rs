@@ -286,6 +286,16 @@ impl Snapshot {
         }
     }
 
+    /// The same without what the stream's growth explains: the gradient of a stream that later branches have made n times as large is n times
+    /// as large before them, and harmless.
+    pub fn gradient_flow(&self) -> f64 {
+        let ratio = self.token_gradient_ratio();
+        match (self.sublayers.first(), self.sublayers.last()) {
+            (Some(first), Some(last)) if ratio > 1.0 => (ratio * first.rms / last.rms).max(1.0),
+            _ => ratio,
+        }
+    }
+
     /// The gradient of the first layer's parameters over that of the last layer's: below 1, gradients decay on the way to the input.
     pub fn gradient_ratio(&self) -> f64 {
         let layer = |which: usize| -> f64 {

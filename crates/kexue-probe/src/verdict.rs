@@ -51,7 +51,8 @@ pub(crate) fn short(value: f64) -> String {
         0.0 => "0".to_owned(),
         size if !size.is_finite() => format!("{value}"),
         size if size < 1e-3 => format!("{value:.2e}"),
-        size if size < 1.0 => format!("{value:.4}"),
+        // What rounds to 1 has the digits of 1.
+        size if size < 0.999_95 => format!("{value:.4}"),
         size if size < 100.0 => format!("{value:.3}"),
         size if size < 1e5 => format!("{value:.0}"),
         _ => format!("{value:.2e}"),
@@ -79,17 +80,13 @@ impl Verdict {
     fn identity(&mut self, probe: &Probe) {
         let [predicted, regression, jacobian] = probe.identity();
         let sublayers = &probe.mean.sublayers;
-        let measured = format!(
-            "{} by regression, {} by Jacobian-vector products",
-            with_error(regression),
-            with_error(jacobian)
-        );
         if !probe.architecture.model.norm_placement.after() {
-            let share = probe.mean.last().map_or(f64::NAN, |last| last.identity.share);
+            let top = probe.mean.last().map_or(f64::NAN, |last| last.rms);
             self.sentences.push(format!(
-                "The input reaches the top: no norm follows the sum, so the identity path keeps all of it (measured: {measured}). As the branches add to \
-                 it, its share of the last stream is {}.",
-                short(share)
+                "The input reaches the top: no norm follows the sum, so the identity path keeps all of it (measured: {} by Jacobian-vector products). \
+                 The branches make the stream {} times as large.",
+                with_error(jacobian),
+                short(top / probe.mean.embedding_rms)
             ));
             return;
         }
@@ -103,16 +100,19 @@ impl Verdict {
             false => ("The input reaches the top", ""),
         };
         self.sentences.push(format!(
-            "{start}: after {} sub-layers with a mean σ² of {} the identity path keeps {} of it by the formula (measured: {measured}).{end}",
+            "{start}: after {} sub-layers with a mean σ² of {} the identity path keeps {} of it by the formula (measured: {} by \
+             regression, {} by Jacobian-vector products).{end}",
             sublayers.len(),
             short(variance / sublayers.len() as f64),
             short(predicted.mean),
+            with_error(regression),
+            with_error(jacobian),
         ));
     }
 
     fn gradients(&mut self, probe: &Probe) {
         let ratio = probe.mean.token_gradient_ratio();
-        self.gradients = match ratio {
+        self.gradients = match probe.mean.gradient_flow() {
             ratio if ratio < EVEN => GradientFlow::Vanishes,
             ratio if ratio > EVEN.recip() => GradientFlow::Explodes,
             _ => GradientFlow::Even,
@@ -174,6 +174,7 @@ impl Verdict {
         let sentence = match (own(true), own(false)) {
             (Some(with), Some(without)) => self.compare(probe, with, without),
             (None, Some(_)) => "Whether it needs warm-up was not tried: give --warmup.".to_owned(),
+            _ if probe.text => "Whether it needs warm-up was not tried: give --steps.".to_owned(),
             _ => "Whether it needs warm-up was not tried: give --texts and --steps.".to_owned(),
         };
         self.sentences.push(sentence);
@@ -238,7 +239,8 @@ impl Verdict {
             return;
         }
         if !self.identity_vanishes && self.gradients == GradientFlow::Even {
-            if self.suggestions.is_empty() {
+            let alike = probe.mean.last().is_some_and(|last| last.common > ALIKE);
+            if self.suggestions.is_empty() && !alike {
                 self.sentences
                     .push("Nothing has to be changed for the first step.".to_owned());
             }
@@ -249,7 +251,9 @@ impl Verdict {
         let mut better: Vec<&Alternative> = probe
             .alternatives
             .iter()
-            .filter(|other| other.identity.predicted >= KEPT * 0.9 && even(other) < EVEN.recip().ln())
+            .filter(|other| {
+                other.identity.predicted >= KEPT * 0.9 && other.gradient_flow.ln().abs() < EVEN.recip().ln()
+            })
             .collect();
         better.sort_by(|a, b| even(a).total_cmp(&even(b)));
         if better.is_empty() {

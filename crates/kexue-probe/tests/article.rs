@@ -94,6 +94,9 @@ fn pre_norm_keeps_everything() {
         assert!((measured.mean - 1.0).abs() < 0.5, "{what}: {measured:?}");
     }
     assert!(!probe.verdict.identity_vanishes);
+    // The gradient of a stream that doubles its variance at each branch falls as it grows, which is no explosion.
+    assert!(probe.mean.token_gradient_ratio() > 10.0);
+    assert_eq!(probe.verdict.gradients, GradientFlow::Even);
     // Branches of one size, as initialisers make them: the share falls as the root of their number.
     let probe = probed(
         &narrow(12, 64).with_placement(NormPlacement::Pre),
