@@ -3,7 +3,11 @@
 //! ```sh
 //! cargo run --release -p kexue-kg --example measure_index -- build graph.tsv graph.idx [MEMORY]
 //! cargo run --release -p kexue-kg --example measure_index -- query graph.idx [ROUNDS]
+//! cargo run --release -p kexue-kg --example measure_index -- estimate half.tsv graph.tsv FOLDER MEGABYTES
 //! ```
+//!
+//! `estimate` builds both graphs, each in a process of its own, and says what a billion keys would cost: everything on the straight line through
+//! the two points. What grows with the logarithm of the number of keys beside it is not in that.
 //!
 //! Times are medians and 99th percentiles over random questions with a fixed seed, each timed by itself; the clock's own cost is subtracted.
 
@@ -15,6 +19,7 @@ use std::error::Error;
 use std::hint::black_box;
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::time::{Duration, Instant};
 
 #[global_allocator]
@@ -32,7 +37,47 @@ fn main() -> Result<(), Box<dyn Error>> {
             let rounds = rest.first().map_or(Ok(20_000), |rounds| rounds.parse())?;
             query(Path::new(index), rounds)
         }
-        _ => Err("expected: build INPUT OUTPUT [MEGABYTES] | query INDEX [ROUNDS]".into()),
+        ["estimate", half, full, folder, megabytes] => {
+            let points = [half, full].map(|input| point(input, &Path::new(folder).join("estimate.idx"), megabytes));
+            let [half, full] = points;
+            estimate(&half?, &full?);
+            Ok(())
+        }
+        _ => Err(
+            "expected: build INPUT OUTPUT [MEGABYTES] | query INDEX [ROUNDS] | estimate HALF FULL FOLDER MEGABYTES"
+                .into(),
+        ),
+    }
+}
+
+/// What is estimated, and how it is called.
+const COSTS: [&str; 4] = ["MB without objects", "MB with objects", "seconds", "MB of memory"];
+
+/// The number of keys of a graph and its costs, from a build in a process of its own.
+fn point(input: &str, output: &Path, megabytes: &str) -> Result<(f64, [f64; 4]), Box<dyn Error>> {
+    let child = Command::new(std::env::current_exe()?)
+        .args(["build", input])
+        .arg(output)
+        .arg(megabytes)
+        .output()?;
+    let text = String::from_utf8(child.stdout)?;
+    let line = text.lines().find_map(|line| line.strip_prefix("costs "));
+    let line = line.ok_or_else(|| format!("{input} was not built: {}", String::from_utf8_lossy(&child.stderr)))?;
+    let numbers: Vec<f64> = line.split(' ').map(str::parse).collect::<Result<_, _>>()?;
+    let [keys, costs @ ..] = numbers.first_chunk::<5>().ok_or("a number is missing")?;
+    println!("{input}: {keys} keys");
+    for (name, cost) in COSTS.iter().zip(costs) {
+        println!("  {cost:>10.1} {name}");
+    }
+    Ok((*keys, *costs))
+}
+
+/// Prints what 10⁹ keys would cost, by the straight line through two points.
+fn estimate((few, less): &(f64, [f64; 4]), (many, more): &(f64, [f64; 4])) {
+    println!("a billion keys, on the line through both:");
+    for (name, (less, more)) in COSTS.iter().zip(less.iter().zip(more)) {
+        let slope = (more - less) / (many - few);
+        println!("  {:>10.0} {name}", more + slope * (1e9 - many));
     }
 }
 
@@ -82,6 +127,13 @@ fn build(input: &Path, output: &Path, memory: Option<u64>) -> Result<(), Box<dyn
         report.keys,
         report.subjects,
         graph.facts().nodes()
+    );
+    println!(
+        "costs {} {} {} {seconds} {}",
+        report.keys,
+        (bytes - objects) as f64 / 1e6,
+        bytes as f64 / 1e6,
+        peak_memory().unwrap_or_default() as f64 / 1e6
     );
     for (name, length) in graph.container().sections() {
         println!("  {name:<28}{length:>12}");

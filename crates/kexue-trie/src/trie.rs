@@ -114,7 +114,7 @@ impl Layout {
 }
 
 /// A place in the trie: inside the tail of a node, or at its end.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Place {
     pub node: u64,
     /// Where the code of the next tail token stands, and how many bytes of codes are left.
@@ -843,4 +843,43 @@ fn bits(bytes: &[u8], at: u64, width: u32) -> Option<u64> {
     let byte = usize::try_from(at / 8).ok()?;
     // Widths are at most 40: with the seven bits before, a word holds them.
     Some(word(bytes, byte)? >> (at % 8) & ((1 << width) - 1))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{ContainerWriter, TrieBuilder};
+    use std::io::Cursor;
+
+    #[test]
+    fn numbers_beyond_32_bits_are_kept() {
+        const MANY: u64 = 1 << 36;
+        let sequences: [&[Token]; 3] = [&[1], &[1, 2, 3], &[70_000]];
+        let mut builder = TrieBuilder::new();
+        for sequence in sequences {
+            builder.push_keys(sequence, MANY, &[]).unwrap();
+        }
+        let mut out = ContainerWriter::new(Cursor::new(Vec::new())).unwrap();
+        builder.write("t.", &mut out).unwrap();
+        let container = Container::open(out.finish().unwrap().into_inner().into()).unwrap();
+        let trie = Trie::open(&container, "t.").unwrap();
+        assert_eq!(trie.keys(), 3 * MANY);
+        for (first, sequence) in (0..).step_by(MANY as usize).zip(sequences) {
+            for key in [first, first + 5, first + MANY - 1] {
+                let mut tokens = Vec::new();
+                let (node, found) = trie.node_of_key(key, &mut tokens).unwrap();
+                assert_eq!((found, tokens.as_slice()), (first, sequence));
+                assert_eq!(trie.first_key(node).unwrap(), first);
+            }
+        }
+        let far = Place {
+            node: (1 << FIELD) - 1,
+            tail: (1 << FIELD) - 2,
+            tail_left: SMALL,
+            first_child: (1 << FIELD) - 3,
+            degree: SMALL - 1,
+            terminal: true,
+        };
+        assert_eq!(Place::unpack(far.pack()), far);
+    }
 }

@@ -169,8 +169,8 @@ fn import_parquet(
 fn import_parquet(path: &Path, _: &ImportOptions, _: &mut GraphBuilder, _: &mut ImportReport) -> Result<(), KgError> {
     Err(KgError::Input {
         file: name(path),
-        problem: "this program was built without Apache Parquet; build it with the feature `parquet` (`cargo install --path crates/kexue-cli \
-                  --features parquet`), or write the triples as TSV, CSV or JSON Lines"
+        problem: "this program was built without Apache Parquet; build it with the feature `parquet` (one of kexue-cli's default ones), or \
+                  write the triples as TSV, CSV or JSON Lines"
             .into(),
     })
 }
