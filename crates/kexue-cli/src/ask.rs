@@ -154,8 +154,15 @@ fn because(candidate: &Candidate, text: &mut String) -> Result<()> {
 /// Choices (and reasons) listed at most.
 const SHOWN: usize = 8;
 
+/// Choices after prefixes less probable than this are only counted.
+const TOLD: f64 = 0.01;
+
 fn explain(answer: &Answer, text: &mut String) -> Result<()> {
-    for choice in &answer.choices {
+    let (told, untold): (Vec<_>, Vec<_>) = answer
+        .choices
+        .iter()
+        .partition(|choice| choice.prefix_probability >= TOLD);
+    for choice in told {
         let prefix = if choice.prefix.is_empty() {
             "(start)"
         } else {
@@ -177,6 +184,14 @@ fn explain(answer: &Answer, text: &mut String) -> Result<()> {
             write!(text, "  …")?;
         }
         writeln!(text)?;
+    }
+    if !untold.is_empty() {
+        writeln!(
+            text,
+            "and {} choices after less than {:.0} %",
+            untold.len(),
+            100.0 * TOLD
+        )?;
     }
     Ok(())
 }

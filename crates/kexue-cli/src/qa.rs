@@ -176,6 +176,7 @@ fn run_train(args: &TrainArgs) -> Result<ExitCode> {
     }
     let config = args.config(graph.vocabulary().len())?;
     config.train.validate()?;
+    config.qa.validate()?;
     let held_out = Case::prepare(&graph, validation)?;
     let validation = spread(held_out.clone(), args.validate_on);
     let task = QaTask::new(&graph, config.qa.clone(), examples, validation, config.search.clone())?;

@@ -12,7 +12,11 @@ pub fn read_corpus(paths: &[PathBuf], encoder: &dyn TextEncoder) -> Result<Corpu
     let mut corpus = Corpus::default();
     for path in paths {
         let problem = |error| TrainError::file(path, format!("cannot be read: {error}; the text must be UTF-8"));
+        let before = corpus.len();
         corpus.read(open_text(path)?, encoder).map_err(problem)?;
+        if corpus.len() == before {
+            return Err(TrainError::file(path, "holds no text").into());
+        }
     }
     Ok(corpus)
 }

@@ -151,75 +151,160 @@ fn rescoring_is_learned_kept_and_explained() {
     );
 }
 
+/// Runs commands that must fail with a code, and lists what they say.
+fn refusals(folder: &Path, expected: i32, commands: &[&str]) -> String {
+    let mut wrong = Vec::new();
+    let mut refusal = |command: &&str| {
+        let (code, out, errors) = kexue(folder, &command.split(' ').collect::<Vec<_>>());
+        if (code, out.as_str()) != (expected, "") || errors.contains("panicked") {
+            wrong.push(format!("{command}: {code} {errors}"));
+        }
+        format!("$ kexue {command}\n{errors}\n")
+    };
+    let said = commands.iter().map(&mut refusal).collect();
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+    said
+}
+
+/// A folder of files that cannot be used, beside those of `small` and a model trained on them.
+fn with_bad_files(folder: &Path) {
+    let (code, _, errors) = kexue(folder, &small(folder));
+    assert_eq!(code, 0, "{errors}");
+    let write = |name: &str, content: &[u8]| {
+        fs::create_dir_all(folder.join(name).parent().unwrap()).unwrap();
+        fs::write(folder.join(name), content).unwrap();
+    };
+    write("two.tsv", "谁？\t赤城\t人口\n有\t两栏\n".as_bytes());
+    write("nobody.tsv", "谁？\t\t人口\n".as_bytes());
+    write("entity.tsv", b"a question\twith two fields\n");
+    write("json.jsonl", b"{\"question\": 3}\n");
+    write("answer.jsonl", b"{\"question\": \"x\", \"answer\": \"S ||| P\"}\n");
+    write("latin.tsv", b"caf\xe9\ta\tb\n");
+    write("other.tsv", "谁？\t不在\t图里\n".as_bytes());
+    write("empty.tsv", b"");
+    write("empty.idx", b"");
+    write(
+        "text.idx",
+        &b"not an index, but long enough to be read as one. ".repeat(10),
+    );
+    write("templates.tsv", "人口\t没有主语\n".as_bytes());
+    write("relation.tsv", "海拔\t{S}多高？\n".as_bytes());
+    let run = |name: &str| fs::read(folder.join("run").join(name)).unwrap();
+    let good = ["config.toml", "vocab.txt", "model.safetensors"];
+    let broken: [(&str, &str, Vec<u8>); 6] = [
+        ("no-toml", "config.toml", b"version = 1\n".to_vec()),
+        (
+            "wide",
+            "config.toml",
+            String::from_utf8(run("config.toml"))
+                .unwrap()
+                .replace("d_model = 32", "d_model = 48")
+                .into(),
+        ),
+        ("no-vocab", "vocab.txt", b"kexue-vocabulary 1 keep-case\n".to_vec()),
+        ("short", "model.safetensors", run("model.safetensors")[..1000].to_vec()),
+        ("noise", "model.safetensors", b"x".to_vec()),
+        ("weights", "reranker.toml", b"sense = 1.0\n".to_vec()),
+    ];
+    for (name, file, content) in broken {
+        for good in good {
+            write(&format!("{name}/{good}"), &run(good));
+        }
+        write(&format!("{name}/{file}"), &content);
+    }
+    let (code, ..) = kexue(folder, &["kg", "build", "kg.tsv", "-o", "counted.idx"]);
+    assert_eq!(code, 0);
+    let mut damaged = fs::read(folder.join("kg.idx")).unwrap();
+    let middle = damaged.len() / 2;
+    damaged.truncate(middle);
+    write("half.idx", &damaged);
+}
+
 #[test]
 fn bad_input_is_named_and_exits_with_3() {
     let folder = tempfile::tempdir().unwrap();
-    let folder = folder.path();
-    let train = small(folder);
-    let fails = |arguments: &[&str], expected: &str| {
-        let (code, out, errors) = kexue(folder, arguments);
-        assert_eq!((code, out.as_str()), (3, ""), "{arguments:?}: {errors}");
-        assert!(errors.contains(expected), "{arguments:?}: {errors}");
-        assert!(!errors.contains("panicked"), "{errors}");
-    };
-    let with = |flag: &str, value: &'static str| -> Vec<&str> {
-        let at = train.iter().position(|argument| *argument == flag).unwrap();
-        let mut arguments = train.clone();
-        arguments[at + 1] = value;
-        arguments
-    };
-    fails(&with("--kg", "none.idx"), "none.idx");
-    fails(&with("--questions", "none.tsv"), "none.tsv");
-    fs::write(folder.join("bad.tsv"), "a question\twith two fields\n").unwrap();
-    fails(
-        &with("--questions", "bad.tsv"),
-        "bad.tsv:1: the question must name its entity in square brackets",
+    with_bad_files(folder.path());
+    let said = refusals(
+        folder.path(),
+        3,
+        &[
+            "ask x --kg none.idx --model run",
+            "ask x --kg empty.idx --model run",
+            "ask x --kg text.idx --model run",
+            "ask x --kg half.idx --model run",
+            "ask x --kg counted.idx --model run",
+            "ask x --kg kg.idx --model nowhere",
+            "ask x --kg kg.idx --model no-toml",
+            "ask x --kg kg.idx --model wide",
+            "ask x --kg kg.idx --model no-vocab",
+            "ask x --kg kg.idx --model short",
+            "ask x --kg kg.idx --model noise",
+            "ask x --kg kg.idx --model weights",
+            "ask \u{3000}",
+            "qa eval --kg kg.idx --model run --questions none.tsv",
+            "qa eval --kg kg.idx --model run --questions two.tsv",
+            "qa eval --kg kg.idx --model run --questions nobody.tsv",
+            "qa eval --kg kg.idx --model run --questions entity.tsv",
+            "qa eval --kg kg.idx --model run --questions json.jsonl",
+            "qa eval --kg kg.idx --model run --questions answer.jsonl",
+            "qa eval --kg kg.idx --model run --questions latin.tsv",
+            "qa eval --kg kg.idx --model run --questions empty.tsv",
+            "qa fit --kg kg.idx --model run --questions q.tsv",
+            "qa train --kg kg.idx --out new --questions other.tsv",
+            "qa train --kg kg.idx --out run --questions q.tsv",
+            "qa train --kg kg.idx --out new --questions q.tsv --start nowhere",
+            "qa train --kg kg.idx --out new --questions q.tsv --start run",
+            "qa train --kg counted.idx --out new --questions q.tsv --start run",
+            "qa predict --kg kg.idx --model run --questions latin.tsv",
+            "qa predict --kg kg.idx --model run --questions q.tsv -o none/answers.jsonl",
+            "qa expand --kg kg.idx --templates none.tsv -o x.tsv",
+            "qa expand --kg kg.idx --templates templates.tsv -o x.tsv",
+            "qa expand --kg kg.idx --templates relation.tsv -o x.tsv",
+            "vocab none.tsv -o v.txt",
+            "vocab latin.tsv -o v.txt",
+            "mlm train --texts none.txt --out new",
+            "mlm train --texts latin.tsv --out new",
+            "mlm train --texts empty.tsv --out new",
+            "mlm train --texts q.tsv --vocab empty.tsv --out new",
+            "mlm eval --model nowhere --texts q.tsv",
+            "mlm eval --model run --texts q.tsv",
+        ],
     );
-    fs::write(folder.join("other.tsv"), "谁？\t不在\t图里\n").unwrap();
-    fails(
-        &with("--questions", "other.tsv"),
-        "other.tsv: none of its questions has its fact in the graph",
-    );
-    fs::write(folder.join("empty.idx"), "").unwrap();
-    fails(&with("--kg", "empty.idx"), "empty.idx");
-    fails(
-        &["ask", "x", "--kg", "kg.idx", "--model", "nowhere"],
-        "nowhere/config.toml",
-    );
-    fails(&["ask", "  "], "the question is empty");
-
-    fs::create_dir(folder.join("model")).unwrap();
-    fs::write(folder.join("model/config.toml"), "version = 1\n").unwrap();
-    fs::write(folder.join("model/vocab.txt"), "kexue-vocabulary 1 keep-case\n").unwrap();
-    fs::write(folder.join("model/model.safetensors"), "x").unwrap();
-    fails(
-        &["ask", "x", "--kg", "kg.idx", "--model", "model"],
-        "model/config.toml: ",
-    );
+    insta::assert_snapshot!(said);
 }
 
 #[test]
 fn a_wrong_command_line_exits_with_2() {
     let folder = tempfile::tempdir().unwrap();
-    let train = small(folder.path());
-    for (flag, value) in [
-        ("--heads", "3"),
-        ("--dropout", "1.5"),
-        ("--steps", "many"),
-        ("--learning-rate", "0"),
-    ] {
-        let mut arguments = train.clone();
-        match train.iter().position(|argument| *argument == flag) {
-            Some(at) => arguments[at + 1] = value,
-            None => arguments.extend([flag, value]),
-        }
-        let (code, _, errors) = kexue(folder.path(), &arguments);
-        assert_eq!(code, 2, "{flag} {value}: {errors}");
-    }
-    let (code, _, errors) = kexue(folder.path(), &["ask", "x", "--min-confidence", "2"]);
-    assert_eq!(code, 2, "{errors}");
-    let (code, ..) = kexue(folder.path(), &["ask", "x", "--kg", "only"]);
-    assert_eq!(code, 2);
+    let train =
+        |flags: &str| format!("qa train --kg kg.idx --questions q.tsv --out new --d-model 32 --layers 1 {flags}");
+    small(folder.path());
+    let commands = [
+        "--heads 3",
+        "--heads 0",
+        "--dropout 1.5",
+        "--steps many",
+        "--steps 0",
+        "--learning-rate 0",
+        "--learning-rate nan",
+        "--batch-size 0",
+        "--initial-std 0",
+        "--attention-scale warm",
+        "--attention-base 1 --attention-scale entropy-invariant",
+        "--swap 2",
+        "--loss none",
+    ]
+    .map(train);
+    let mut commands: Vec<&str> = commands.iter().map(String::as_str).collect();
+    commands.extend([
+        "ask x --min-confidence 2",
+        "ask x --kg only",
+        "ask x --rescore sometimes",
+        "mlm train --texts q.tsv --out new --length 2",
+        "mlm eval --model new --texts q.tsv --lengths 2",
+    ]);
+    let said = refusals(folder.path(), 2, &commands);
+    insta::assert_snapshot!(said);
 }
 
 #[test]

@@ -59,6 +59,23 @@ impl Default for QaSettings {
     }
 }
 
+impl QaSettings {
+    /// Checks the settings.
+    ///
+    /// # Errors
+    /// Names the one that cannot stand.
+    pub fn validate(&self) -> std::result::Result<(), TrainError> {
+        let problem = |field, problem: String| Err(TrainError::Setting { field, problem });
+        if !(0.0..=1.0).contains(&self.swap) {
+            return problem("swap", format!("{} is not a probability, within 0 and 1", self.swap));
+        }
+        if !(self.lexical_prior >= 0.0 && self.lexical_prior.is_finite()) {
+            return problem("lexical_prior", format!("{} is not 0 or more", self.lexical_prior));
+        }
+        Ok(())
+    }
+}
+
 /// Question answering over a graph as a task to train.
 pub struct QaTask<'a> {
     graph: &'a KnowledgeGraph,
@@ -76,7 +93,7 @@ impl<'a> QaTask<'a> {
     /// A task; `validation` is decoded with `search`.
     ///
     /// # Errors
-    /// When the graph is damaged.
+    /// When a setting cannot stand, or the graph is damaged.
     pub fn new(
         graph: &'a KnowledgeGraph,
         settings: QaSettings,
@@ -84,6 +101,7 @@ impl<'a> QaTask<'a> {
         validation: Vec<Case>,
         search: SearchOptions,
     ) -> Result<Self> {
+        settings.validate()?;
         let catalog = if settings.swap > 0.0 || settings.negatives > 0 {
             Some(Catalog::new(graph)?)
         } else {
@@ -109,7 +127,7 @@ impl<'a> QaTask<'a> {
         let Some(catalog) = &self.catalog else {
             return unchanged();
         };
-        if !generator.random_bool(f64::from(self.settings.swap.clamp(0.0, 1.0))) {
+        if !generator.random_bool(f64::from(self.settings.swap)) {
             return unchanged();
         }
         let parts: Vec<&[Token]> = example.path.split(|&token| token == SEP).collect();
