@@ -1,6 +1,6 @@
 //! `kexue ask`: one question, or a prompt for many.
 
-use crate::output::{Usage, print_json};
+use crate::output::{Usage, note, print, print_json};
 use crate::search_flags::SearchFlags;
 use anyhow::Result;
 use clap::Args;
@@ -74,14 +74,13 @@ pub fn run(args: &AskArgs) -> Result<ExitCode> {
     }
     let terminal = std::io::stdin().is_terminal();
     if terminal {
-        eprintln!("Ask about countries and chemical elements, in Chinese or English; an empty line ends.");
+        note!("Ask about countries and chemical elements, in Chinese or English; an empty line ends.");
     }
     let mut lines = std::io::stdin().lock().lines();
     let mut all_known = true;
     loop {
         if terminal {
-            eprint!("> ");
-            std::io::stderr().flush()?;
+            std::io::stderr().write_all(b"> ")?;
         }
         let Some(line) = lines.next().transpose()? else { break };
         if line.trim().is_empty() {
@@ -96,7 +95,7 @@ pub fn run(args: &AskArgs) -> Result<ExitCode> {
                 show(&answer, args)?;
             }
             // One bad question does not end the conversation.
-            Err(error) if terminal => eprintln!("{error:#}"),
+            Err(error) if terminal => note!("{error:#}"),
             Err(error) => return Err(error),
         }
     }
@@ -133,8 +132,7 @@ fn show(answer: &Answer, args: &AskArgs) -> Result<()> {
         )?;
         because(candidate, &mut text)?;
     }
-    std::io::stdout().write_all(text.as_bytes())?;
-    Ok(())
+    print(&text)
 }
 
 /// What speaks for a candidate and against it, the weightiest first.

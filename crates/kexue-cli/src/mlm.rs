@@ -1,7 +1,7 @@
 //! `kexue mlm`: masked language models, and what they know at other lengths than they were trained at.
 
 use crate::model_flags::{ModelFlags, fresh_model, named};
-use crate::output::{Interrupt, Usage, print_json};
+use crate::output::{Interrupt, Usage, note, print, print_json};
 use crate::texts::{open_vocabulary, read_corpus};
 use crate::training_flags::TrainingFlags;
 use anyhow::Result;
@@ -129,7 +129,7 @@ fn run_train(args: &TrainArgs) -> Result<ExitCode> {
     };
     config.train.validate()?;
     let (training, held_out) = read_corpus(&args.texts, &vocabulary)?.hold_out(args.hold_out);
-    eprintln!(
+    note!(
         "{} tokens in {} documents to train on, {} in {} held out; {} kinds of tokens",
         training.len(),
         training.documents(),
@@ -143,19 +143,19 @@ fn run_train(args: &TrainArgs) -> Result<ExitCode> {
     let interrupt = Interrupt::install();
     let outcome = train(&task, model, &config.train, &args.out, &description, interrupt.flag())?;
     if outcome.interrupted {
-        eprintln!(
+        note!(
             "interrupted after {} steps and saved; the same command goes on from there",
             outcome.steps
         );
         return Ok(ExitCode::from(130));
     }
-    println!(
-        "best accuracy {:.2} % at step {} of {}; {}",
+    print(&format!(
+        "best accuracy {:.2} % at step {} of {}; {}\n",
         outcome.best.0,
         outcome.best.1,
         outcome.steps,
         args.out.join("report.html").display()
-    );
+    ))?;
     Ok(ExitCode::SUCCESS)
 }
 
@@ -248,12 +248,12 @@ fn run_eval(args: &EvalArgs) -> Result<ExitCode> {
                 }),
             }
         }
-        eprintln!("{}: {} sequences of {longest}", folder.display(), stretches.len());
+        note!("{}: {} sequences of {longest}", folder.display(), stretches.len());
     }
     if args.json {
         print_json(&as_json(&rows))?;
     } else {
-        print!("{}", text_tables(&args.lengths, &rows));
+        print(&text_tables(&args.lengths, &rows))?;
     }
     if let Some(path) = &args.report {
         write_report(path, &args.lengths, &rows)?;

@@ -1,6 +1,6 @@
 //! Flags of every command that makes a model.
 
-use crate::output::Usage;
+use crate::output::{Usage, note};
 use anyhow::Result;
 use clap::Args;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
@@ -133,7 +133,7 @@ pub fn fresh_model(
     vocabulary: &Vocabulary,
 ) -> Result<Model> {
     let mut model = Model::new(config.clone(), &mut generator(seed, 0, 0)).map_err(|error| Usage(error.to_string()))?;
-    eprintln!("a model of {} parameters", model.values().len());
+    note!("a model of {} parameters", model.values().len());
     if let Some(folder) = start {
         let run = Run::<AnyConfig>::open(folder)?;
         let problem = |problem: &str| TrainError::file(folder, problem);
@@ -144,7 +144,7 @@ pub fn fresh_model(
         if taken == 0 {
             return Err(problem("has no weights of this shape; give the same --d-model, --layers and --heads").into());
         }
-        eprintln!("{taken} of them from {}, {left} fresh", folder.display());
+        note!("{taken} of them from {}, {left} fresh", folder.display());
     }
     Ok(model)
 }

@@ -8,6 +8,15 @@ use std::process::ExitCode;
 use std::sync::atomic::{AtomicBool, Ordering};
 use thiserror::Error;
 
+/// Writes a line to standard error, if anybody still reads there.
+macro_rules! note {
+    ($($argument:tt)*) => {{
+        use std::io::Write as _;
+        let _ = writeln!(std::io::stderr(), $($argument)*);
+    }};
+}
+pub(crate) use note;
+
 /// A command line that cannot be: exit code 2.
 #[derive(Debug, Error)]
 #[error("{0}")]
@@ -29,10 +38,12 @@ pub fn fail(error: &anyhow::Error) -> ExitCode {
             message = format!("{message}: {cause}");
         }
     }
-    eprintln!("kexue: {message}");
-    let setting = error
-        .downcast_ref::<TrainError>()
-        .is_some_and(|error| matches!(error, TrainError::Setting { .. }));
+    note!("kexue: {message}");
+    let training = match error.downcast_ref() {
+        Some(kexue_qa::Error::Train(error)) => Some(error),
+        _ => error.downcast_ref(),
+    };
+    let setting = matches!(training, Some(TrainError::Setting { .. }));
     if error.is::<Usage>() || setting {
         ExitCode::from(2)
     } else {
@@ -40,12 +51,20 @@ pub fn fail(error: &anyhow::Error) -> ExitCode {
     }
 }
 
+/// Prints a text.
+///
+/// # Errors
+/// When standard output cannot be written, as when its reader has closed it.
+pub fn print(text: &str) -> Result<()> {
+    std::io::stdout().write_all(text.as_bytes())?;
+    Ok(())
+}
+
 /// Prints a value as one line of JSON.
 pub fn print_json(value: &impl Serialize) -> Result<()> {
     let mut line = serde_json::to_string(value)?;
     line.push('\n');
-    std::io::stdout().write_all(line.as_bytes())?;
-    Ok(())
+    print(&line)
 }
 
 static INTERRUPTED: AtomicBool = AtomicBool::new(false);

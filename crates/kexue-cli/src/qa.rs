@@ -1,7 +1,7 @@
 //! `kexue qa`: train, evaluate and use models that answer from a graph.
 
 use crate::model_flags::{ModelFlags, fresh_model, named};
-use crate::output::{Interrupt, print_json};
+use crate::output::{Interrupt, note, print, print_json};
 use crate::search_flags::SearchFlags;
 use crate::training_flags::TrainingFlags;
 use anyhow::Result;
@@ -159,7 +159,7 @@ fn run_train(args: &TrainArgs) -> Result<ExitCode> {
         validation = read_questions(path, false)?;
     }
     let (examples, tied) = tie(&graph, &training)?;
-    eprintln!(
+    note!(
         "{} questions to train on ({} whose fact is not in the graph and {} that several facts answer are left out), {} to validate on",
         tied.used,
         tied.missing,
@@ -191,21 +191,21 @@ fn run_train(args: &TrainArgs) -> Result<ExitCode> {
     let interrupt = Interrupt::install();
     let outcome = train(&task, model, &config.train, &args.out, &description, interrupt.flag())?;
     if outcome.interrupted {
-        eprintln!(
+        note!(
             "interrupted after {} steps and saved; the same command goes on from there",
             outcome.steps
         );
         return Ok(ExitCode::from(130));
     }
-    eprintln!("best validation {:.2} at step {}", outcome.best.0, outcome.best.1);
+    note!("best validation {:.2} at step {}", outcome.best.0, outcome.best.1);
     let trained = Trained::open(&args.out)?;
     match learn_rescoring(&graph, &trained, &args.out, &held_out) {
-        Ok(fitted) => eprint!("{}", told(&fitted)),
+        Ok(fitted) => note!("{}", told(&fitted).trim_end()),
         // The model is good without it.
-        Err(error @ kexue_qa::Error::TooFew { .. }) => eprintln!("rescoring is not learned: {error}"),
+        Err(error @ kexue_qa::Error::TooFew { .. }) => note!("rescoring is not learned: {error}"),
         Err(error) => return Err(error.into()),
     }
-    println!("{}", args.out.display());
+    print(&format!("{}\n", args.out.display()))?;
     Ok(ExitCode::SUCCESS)
 }
 
@@ -258,7 +258,7 @@ fn run_fit(args: &FitArgs) -> Result<ExitCode> {
         questions.extend(if hold_out > 0 { split(all, hold_out).1 } else { all });
     }
     let fitted = learn_rescoring(&graph, &trained, &args.model, &Case::prepare(&graph, questions)?)?;
-    print!("{}", told(&fitted));
+    print(&told(&fitted))?;
     Ok(ExitCode::SUCCESS)
 }
 
@@ -306,10 +306,10 @@ fn run_eval(args: &EvalArgs) -> Result<ExitCode> {
         vec![("", chosen)]
     };
     if !args.json {
-        println!(
-            "{:<28} {:>6} {:>6} {:>6} {:>6} {:>6} {:>6} {:>7} {:>7} {:>7} {:>9} {:>8}",
+        print(&format!(
+            "{:<28} {:>6} {:>6} {:>6} {:>6} {:>6} {:>6} {:>7} {:>7} {:>7} {:>9} {:>8}\n",
             "", "EM", "F1", "Score", "Hits@1", "fact", "ECE", "wrong S", "wrong P", "wrong M", "not in KG", "q/s"
-        );
+        ))?;
     }
     for (name, options) in ways {
         let start = std::time::Instant::now();
@@ -320,15 +320,15 @@ fn run_eval(args: &EvalArgs) -> Result<ExitCode> {
                 &json!({"decoding": name, "options": options, "scores": scores, "questions_per_second": speed}),
             )?;
         } else {
-            print_row(name, &scores, speed);
+            print_row(name, &scores, speed)?;
         }
     }
     Ok(ExitCode::SUCCESS)
 }
 
-fn print_row(name: &str, s: &Scores, speed: f64) {
-    println!(
-        "{name:<28} {:>6.2} {:>6.2} {:>6.2} {:>6.2} {:>6.2} {:>6.2} {:>7} {:>7} {:>7} {:>9} {speed:>8.0}",
+fn print_row(name: &str, s: &Scores, speed: f64) -> Result<()> {
+    print(&format!(
+        "{name:<28} {:>6.2} {:>6.2} {:>6.2} {:>6.2} {:>6.2} {:>6.2} {:>7} {:>7} {:>7} {:>9} {speed:>8.0}\n",
         s.exact_match,
         s.f1,
         s.score,
@@ -339,7 +339,7 @@ fn print_row(name: &str, s: &Scores, speed: f64) {
         s.wrong_relation,
         s.wrong_sense,
         s.not_in_graph
-    );
+    ))
 }
 
 /// The ways of decoding, each adding one thing to the one before.
@@ -430,7 +430,7 @@ fn run_predict(args: &PredictArgs) -> Result<ExitCode> {
     }
     match &args.out {
         Some(path) => write_by_rename(path, lines.as_bytes())?,
-        None => print!("{lines}"),
+        None => print(&lines)?,
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -458,6 +458,6 @@ fn run_expand(args: &ExpandArgs) -> Result<ExitCode> {
     let graph = KnowledgeGraph::open(&args.kg)?;
     let lines = expand(&graph, &read_templates(&args.templates)?, args.each, args.seed)?;
     write_by_rename(&args.out, (lines.join("\n") + "\n").as_bytes())?;
-    eprintln!("{} questions", lines.len());
+    note!("{} questions", lines.len());
     Ok(ExitCode::SUCCESS)
 }

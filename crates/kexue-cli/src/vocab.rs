@@ -1,5 +1,6 @@
 //! `kexue vocab`: count a vocabulary from texts.
 
+use crate::output::note;
 use anyhow::Result;
 use clap::Args;
 use kexue_kg::open_text;
@@ -47,6 +48,6 @@ pub fn run(args: &VocabArgs) -> Result<ExitCode> {
     }
     let vocabulary = builder.build();
     write_by_rename(&args.out, vocabulary.to_text().as_bytes())?;
-    eprintln!("{} characters", vocabulary.characters().len());
+    note!("{} characters", vocabulary.characters().len());
     Ok(ExitCode::SUCCESS)
 }

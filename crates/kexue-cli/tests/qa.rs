@@ -337,3 +337,31 @@ fn the_embedded_model_answers_in_both_languages() {
     let text = String::from_utf8(piped.stdout).unwrap();
     assert!(text.starts_with("巴黎\n") && text.contains("\nFe\n"), "{text}");
 }
+
+#[test]
+fn readers_that_close_early_are_no_reason_to_panic() {
+    let folder = tempfile::tempdir().unwrap();
+    small(folder.path());
+    let ended = |command: &str| {
+        let mut child = std::process::Command::new(assert_cmd::cargo::cargo_bin("kexue"))
+            .current_dir(folder.path())
+            .args(command.split(' '))
+            .stdout(std::process::Stdio::piped())
+            .stderr(std::process::Stdio::piped())
+            .spawn()
+            .unwrap();
+        drop((child.stdout.take(), child.stderr.take()));
+        child.wait().unwrap().code()
+    };
+    assert_eq!(ended("ask 法国的首都是哪里？"), Some(0));
+    assert_eq!(
+        ended("qa predict --kg kg.idx --model nowhere --questions q.tsv"),
+        Some(3)
+    );
+    assert_eq!(
+        ended("qa train --kg kg.idx --questions q.tsv --out new --steps 1 --d-model 8 --layers 1 --heads 1"),
+        Some(0)
+    );
+    assert_eq!(ended("qa eval --kg kg.idx --model new --questions q.tsv"), Some(0));
+    assert_eq!(ended("vocab q.tsv -o v.txt"), Some(0));
+}

@@ -9,6 +9,7 @@ use kexue_optim::{Adam, Chain, ClipGlobalNorm, LearningRate, MovingAverage, Sche
 use rand_chacha::ChaCha8Rng;
 use rayon::prelude::*;
 use std::collections::{BTreeMap, HashMap};
+use std::io::Write;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
@@ -194,7 +195,8 @@ pub fn train(
                 let line = format!("step {}: {name} {result:.4}", progress.step);
                 // A hidden bar, as in a log file, prints nothing itself.
                 if bar.is_hidden() {
-                    eprintln!("{line}")
+                    // Nobody may read there any more.
+                    let _ = writeln!(std::io::stderr(), "{line}");
                 } else {
                     bar.println(line)
                 }
