@@ -167,14 +167,10 @@ impl Tokens {
 
     /// The texts in these tokens.
     fn read(&self, texts: &[PathBuf]) -> Result<Corpus> {
-        let (Some(encoder), Some(path)) = (&self.encoder, texts.first()) else {
-            return Ok(Corpus::default());
-        };
-        let corpus = read_corpus(texts, &**encoder)?;
-        if corpus.is_empty() {
-            return Err(TrainError::file(path, "there is no text in it").into());
+        match &self.encoder {
+            Some(encoder) => read_corpus(texts, &**encoder),
+            None => Ok(Corpus::default()),
         }
-        Ok(corpus)
     }
 }
 

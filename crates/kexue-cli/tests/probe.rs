@@ -163,7 +163,7 @@ fn what_cannot_be_read_or_built_is_named() {
             "odd.toml: model: heads: 3 heads do not divide",
         ),
         (&["--config", "none.toml"], 3, "none.toml"),
-        (&["--texts", "empty.txt"], 3, "empty.txt: there is no text in it"),
+        (&["--texts", "empty.txt"], 3, "empty.txt: holds no text"),
         (&["--model", "nothing"], 3, "nothing"),
         (&["--heads", "5"], 2, "model: heads: 5 heads do not divide"),
         (&["--learning-rate", "-1"], 2, "optimizer.learning_rate: -1 is not"),
