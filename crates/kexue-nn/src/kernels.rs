@@ -207,11 +207,15 @@ pub(crate) fn add_scaled(out: &mut [f32], x: &[f32], factor: f32) {
 
 #[inline(always)]
 fn lanes_sum(lanes: [f32; LANES]) -> f32 {
-    let mut sum = 0.0;
-    for lane in lanes {
-        sum += lane;
+    // Halves onto halves: four dependent additions instead of fifteen.
+    let (mut eight, mut four) = ([0.0; 8], [0.0; 4]);
+    for lane in 0..8 {
+        eight[lane] = lanes[lane] + lanes[lane + 8];
     }
-    sum
+    for lane in 0..4 {
+        four[lane] = eight[lane] + eight[lane + 4];
+    }
+    (four[0] + four[2]) + (four[1] + four[3])
 }
 
 #[inline(always)]
@@ -228,12 +232,12 @@ fn sum_inline(x: &[f32]) -> f32 {
 #[inline(always)]
 fn dot_inline(a: &[f32], b: &[f32]) -> f32 {
     let mut lanes = [0.0; LANES];
-    let (a_chunks, b_chunks) = (a.chunks_exact(LANES), b.chunks_exact(LANES));
+    let ((a_chunks, a_rest), (b_chunks, b_rest)) = (a.as_chunks::<LANES>(), b.as_chunks::<LANES>());
     let mut rest = 0.0;
-    for (a, b) in a_chunks.remainder().iter().zip(b_chunks.remainder()) {
+    for (a, b) in a_rest.iter().zip(b_rest) {
         rest += a * b;
     }
-    for (a, b) in a_chunks.zip(b_chunks) {
+    for (a, b) in a_chunks.iter().zip(b_chunks) {
         for lane in 0..LANES {
             lanes[lane] += a[lane] * b[lane];
         }
@@ -385,24 +389,56 @@ pub(crate) fn attend(
     heads: usize,
     scores: &mut Vec<f32>,
 ) {
+    // A width that the compiler knows stays in registers.
+    match query.len() / heads {
+        16 => attend_inline::<16>(out, query, keys, values, visible, 16, scores),
+        32 => attend_inline::<32>(out, query, keys, values, visible, 32, scores),
+        64 => attend_inline::<64>(out, query, keys, values, visible, 64, scores),
+        head_dim => attend_inline::<0>(out, query, keys, values, visible, head_dim, scores),
+    }
+}
+
+/// [`attend`] for heads of width `WIDTH`, or of `head_dim` where `WIDTH` is 0.
+#[inline(always)]
+fn attend_inline<const WIDTH: usize>(
+    out: &mut [f32],
+    query: &[f32],
+    keys: &[f32],
+    values: &[f32],
+    visible: &[u32],
+    head_dim: usize,
+    scores: &mut Vec<f32>,
+) {
+    let head_dim = if WIDTH == 0 { head_dim } else { WIDTH };
     let width = query.len();
-    let head_dim = width / heads;
-    out.fill(0.0);
-    for head in 0..heads {
-        let at = head * head_dim;
-        let query = &query[at..at + head_dim];
-        scores.clear();
-        scores.extend(
-            visible
-                .iter()
-                .map(|&row| dot_inline(query, &keys[row as usize * width + at..][..head_dim])),
-        );
+    let heads = query.chunks_exact(head_dim).zip(out.chunks_exact_mut(head_dim));
+    for (head, (query, out)) in heads.enumerate() {
+        scores.resize(visible.len(), 0.0);
+        // A loop, not an iterator's closure, which would be compiled for the least of processors.
+        for (score, &row) in scores.iter_mut().zip(visible) {
+            *score = dot_inline(query, &keys[row as usize * width + head * head_dim..][..head_dim]);
+        }
         softmax_inline(scores);
-        let out = &mut out[at..at + head_dim];
-        for (&row, &weight) in visible.iter().zip(scores.iter()) {
-            for (out, value) in out.iter_mut().zip(&values[row as usize * width + at..][..head_dim]) {
-                *out += weight * value;
+        let weighted = visible.iter().zip(scores.iter());
+        if WIDTH == 0 {
+            out.fill(0.0);
+            for (&row, &weight) in weighted {
+                for (out, value) in out
+                    .iter_mut()
+                    .zip(&values[row as usize * width + head * head_dim..][..head_dim])
+                {
+                    *out += weight * value;
+                }
             }
+        } else {
+            let mut sums = [0.0; WIDTH];
+            for (&row, &weight) in weighted {
+                let value = &values[row as usize * width + head * head_dim..][..head_dim];
+                for lane in 0..WIDTH {
+                    sums[lane] += weight * value[lane];
+                }
+            }
+            out.copy_from_slice(&sums);
         }
     }
 }
@@ -554,6 +590,38 @@ mod tests {
         softmax(&mut row);
         assert!((row.iter().sum::<f32>() - 1.0).abs() < 1e-6);
         assert!(row[3] < 1e-30);
+    }
+
+    #[test]
+    fn attention_of_every_width_is_that_of_the_definition() {
+        for head_dim in [1, 8, 16, 24, 32, 64] {
+            let (heads, rows) = (3, 21);
+            let width = heads * head_dim;
+            let (query, keys, values) = (random(3, width), random(4, rows * width), random(5, rows * width));
+            let visible = [0, 3, 4, 5, 11, 20];
+            let (mut out, mut scores) = (vec![f32::NAN; width], vec![f32::NAN; 40]);
+            attend(&mut out, &query, &keys, &values, &visible, heads, &mut scores);
+            for (at, &found) in out.iter().enumerate() {
+                let head = at / head_dim * head_dim;
+                let score = |row: u32| -> f64 {
+                    let key = &keys[row as usize * width..][..width];
+                    (head..head + head_dim)
+                        .map(|i| f64::from(query[i]) * f64::from(key[i]))
+                        .sum()
+                };
+                let weights: Vec<f64> = visible.iter().map(|&row| score(row).exp()).collect();
+                let sum: f64 = weights.iter().sum();
+                let weighed = visible.iter().zip(&weights);
+                let expected: f64 = weighed
+                    .map(|(&row, w)| w * f64::from(values[row as usize * width + at]))
+                    .sum();
+                assert!(
+                    (f64::from(found) - expected / sum).abs() < 1e-4,
+                    "{head_dim}: {found} {}",
+                    expected / sum
+                );
+            }
+        }
     }
 
     #[test]
