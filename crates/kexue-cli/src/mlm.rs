@@ -149,13 +149,11 @@ fn run_train(args: &TrainArgs) -> Result<ExitCode> {
         );
         return Ok(ExitCode::from(130));
     }
-    print(&format!(
-        "best accuracy {:.2} % at step {} of {}; {}\n",
-        outcome.best.0,
-        outcome.best.1,
-        outcome.steps,
-        args.out.join("report.html").display()
-    ))?;
+    let best = match outcome.best {
+        Some((accuracy, step)) => format!("best accuracy {accuracy:.2} % at step {step} of {}", outcome.steps),
+        None => format!("nothing was held out: the weights of step {} are kept", outcome.steps),
+    };
+    print(&format!("{best}; {}\n", args.out.join("report.html").display()))?;
     Ok(ExitCode::SUCCESS)
 }
 

@@ -197,7 +197,10 @@ fn run_train(args: &TrainArgs) -> Result<ExitCode> {
         );
         return Ok(ExitCode::from(130));
     }
-    note!("best validation {:.2} at step {}", outcome.best.0, outcome.best.1);
+    match outcome.best {
+        Some((score, step)) => note!("best validation {score:.2} at step {step}"),
+        None => note!("nothing was held out: the weights of step {} are kept", outcome.steps),
+    }
     let trained = Trained::open(&args.out)?;
     match learn_rescoring(&graph, &trained, &args.out, &held_out) {
         Ok(fitted) => note!("{}", told(&fitted).trim_end()),

@@ -74,8 +74,8 @@ pub struct Outcome {
     pub model: Model,
     /// Steps done.
     pub steps: u64,
-    /// Best validation result and its step.
-    pub best: (f64, u64),
+    /// Best validation result and its step; none where there was nothing to validate on.
+    pub best: Option<(f64, u64)>,
     /// Whether it was interrupted, and can be resumed.
     pub interrupted: bool,
     /// Every record.
@@ -243,7 +243,7 @@ pub fn train(
     Ok(Outcome {
         model: best,
         steps: progress.step,
-        best: (progress.best, progress.best_step),
+        best: progress.best.is_finite().then_some((progress.best, progress.best_step)),
         interrupted,
         records,
     })
