@@ -26,7 +26,7 @@ pub struct AskArgs {
     #[arg(long, default_value_t = 0.5)]
     min_confidence: f64,
     /// Facts shown, the answer included.
-    #[arg(long, default_value_t = 1)]
+    #[arg(long, default_value_t = 3)]
     top: usize,
     /// Show the choices on the way: what was allowed, and how probable.
     #[arg(long)]
@@ -74,7 +74,12 @@ pub fn run(args: &AskArgs) -> Result<ExitCode> {
     }
     let terminal = std::io::stdin().is_terminal();
     if terminal {
-        note!("Ask about countries and chemical elements, in Chinese or English; an empty line ends.");
+        let about = if args.kg.is_some() {
+            ""
+        } else {
+            " about countries and chemical elements, in Chinese or English"
+        };
+        note!("Ask{about}; an empty line ends.");
     }
     let mut lines = std::io::stdin().lock().lines();
     let mut all_known = true;
@@ -116,12 +121,8 @@ fn show(answer: &Answer, args: &AskArgs) -> Result<()> {
         }
         _ => writeln!(text, "I don't know")?,
     }
-    for candidate in &answer.candidates {
-        let how = if answer.pinned && candidate.probability >= 1.0 {
-            " (pinned)"
-        } else {
-            ""
-        };
+    for (rank, candidate) in answer.candidates.iter().enumerate() {
+        let how = if answer.pinned && rank == 0 { " (pinned)" } else { "" };
         let objects = candidate.objects.join("; ");
         let subject = candidate.full_subject();
         writeln!(

@@ -128,7 +128,7 @@ fn run_train(args: &TrainArgs) -> Result<ExitCode> {
         mlm: settings.clone(),
     };
     config.train.validate()?;
-    let (training, held_out) = read_corpus(&args.texts, &vocabulary)?.hold_out(args.hold_out);
+    let (training, held_out) = read_corpus(&args.texts, &vocabulary, args.hold_out)?;
     note!(
         "{} tokens in {} documents to train on, {} in {} held out; {} kinds of tokens",
         training.len(),
@@ -151,7 +151,10 @@ fn run_train(args: &TrainArgs) -> Result<ExitCode> {
     }
     let best = match outcome.best {
         Some((accuracy, step)) => format!("best accuracy {accuracy:.2} % at step {step} of {}", outcome.steps),
-        None => format!("nothing was held out: the weights of step {} are kept", outcome.steps),
+        None => format!(
+            "nothing was held out, or no document as long as a sequence: the weights of step {} are kept",
+            outcome.steps
+        ),
     };
     print(&format!("{best}; {}\n", args.out.join("report.html").display()))?;
     Ok(ExitCode::SUCCESS)
@@ -210,9 +213,16 @@ fn run_eval(args: &EvalArgs) -> Result<ExitCode> {
     let mut rows: Vec<Row> = Vec::new();
     for folder in &args.model {
         let run = TrainedMlm::open(folder)?;
+        if let Some(most) = run.config.model.longest_sequence().filter(|most| longest > *most) {
+            let problem = format!(
+                "--lengths {longest} is more than the {most} positions of {}",
+                folder.display()
+            );
+            return Err(Usage(problem).into());
+        }
         let (settings, seed) = (&run.config.mlm, run.config.train.seed);
         let hold_out = if args.all_documents { 1 } else { settings.hold_out };
-        let held_out = read_corpus(&args.texts, &run.vocabulary)?.hold_out(hold_out).1;
+        let held_out = read_corpus(&args.texts, &run.vocabulary, hold_out)?.1;
         let stretches = held_out.stretches(longest - 2, args.tokens.div_ceil(longest));
         if stretches.is_empty() {
             let problem = format!("{} held-out documents, none of {longest} tokens", held_out.documents());

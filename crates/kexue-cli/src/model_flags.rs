@@ -74,7 +74,8 @@ pub struct ModelFlags {
         ]
     )]
     init: Option<String>,
-    /// Effective standard deviation of the truncated normal: that of the weights themselves; 0.02 by default.
+    /// Effective standard deviation of a truncated normal instead of what --init draws from: that of the weights themselves, before what it scales
+    /// them by; 0.02 by default.
     #[arg(long)]
     initial_std: Option<f32>,
     /// The same before truncation at two deviations: BERT's 0.02 is an effective 0.0176.
@@ -100,7 +101,6 @@ impl ModelFlags {
             heads: self.heads.unwrap_or(base.heads),
             // As many times the width as before.
             d_ffn: self.d_ffn.unwrap_or(base.d_ffn * d_model / base.d_model.max(1)),
-            norm_placement: self.norm.unwrap_or(base.norm_placement),
             norm: self.norm_kind.unwrap_or(base.norm),
             attention_scale: match self.attention_scale.as_deref() {
                 Some("entropy-invariant") => AttentionScale::EntropyInvariant {
@@ -112,14 +112,15 @@ impl ModelFlags {
             dropout: self.dropout.unwrap_or(base.dropout),
             ..base
         };
-        let effective = self.initial_std.map(|std| (std, StdMeans::Effective));
-        if let Some((std, means)) = effective.or(self.nominal_std.map(|std| (std, StdMeans::Nominal))) {
-            config.initializer = Initializer::truncated_normal(std, means);
-        } else if self.init.as_deref() == Some("truncated-normal") {
-            config.initializer = Initializer::default();
-        }
         if let Some(init) = &self.init {
             initialise(&mut config, init);
+        }
+        if let Some(placement) = self.norm {
+            config = config.with_placement(placement);
+        }
+        let effective = self.initial_std.map(|std| (std, StdMeans::Effective));
+        if let Some((std, means)) = effective.or(self.nominal_std.map(|std| (std, StdMeans::Nominal))) {
+            config.initializer = config.initializer.with_std(std, means);
         }
         config
     }
@@ -144,6 +145,20 @@ pub fn fresh_model(
         if taken == 0 {
             return Err(problem("has no weights of this shape; give the same --d-model, --layers and --heads").into());
         }
+        // Weights mean what they mean in the model that they were trained in.
+        let theirs = run.model.config();
+        let same = [
+            ("--heads", config.heads == theirs.heads),
+            ("--norm", config.norm_placement == theirs.norm_placement),
+            ("--norm-kind", config.norm == theirs.norm),
+            (
+                "--attention-scale (and --attention-base)",
+                config.attention_scale == theirs.attention_scale,
+            ),
+        ];
+        if let Some((flag, _)) = same.iter().find(|(_, same)| !same) {
+            return Err(problem(&format!("was trained with another {flag}; give the same")).into());
+        }
         note!("{taken} of them from {}, {left} fresh", folder.display());
     }
     Ok(model)
@@ -164,6 +179,7 @@ impl RunConfig for AnyConfig {
 /// Sets what an initialisation by name needs in a configuration.
 fn initialise(config: &mut TransformerConfig, name: &str) {
     match name {
+        "truncated-normal" => config.initializer = Initializer::default(),
         "xavier" => config.initializer.weights = Distribution::Xavier,
         "lecun" => config.initializer.weights = Distribution::LeCun,
         "kaiming" => config.initializer.weights = Distribution::Kaiming,

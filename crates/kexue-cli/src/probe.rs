@@ -168,7 +168,7 @@ impl Tokens {
     /// The texts in these tokens.
     fn read(&self, texts: &[PathBuf]) -> Result<Corpus> {
         match &self.encoder {
-            Some(encoder) => read_corpus(texts, &**encoder),
+            Some(encoder) => Ok(read_corpus(texts, &**encoder, 0)?.0),
             None => Ok(Corpus::default()),
         }
     }

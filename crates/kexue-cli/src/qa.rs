@@ -1,7 +1,7 @@
 //! `kexue qa`: train, evaluate and use models that answer from a graph.
 
 use crate::model_flags::{ModelFlags, fresh_model, named};
-use crate::output::{Interrupt, note, print, print_json};
+use crate::output::{Interrupt, Usage, note, print, print_json};
 use crate::search_flags::SearchFlags;
 use crate::training_flags::TrainingFlags;
 use anyhow::Result;
@@ -9,7 +9,7 @@ use clap::{Args, Subcommand};
 use kexue_kg::KnowledgeGraph;
 use kexue_nn::Head;
 use kexue_qa::{
-    Case, Fit, LookAhead, LossOver, MentionUse, QaSettings, QaTask, Question, RERANKER_FILE, RunConfig, Scores,
+    Case, Fit, Gold, LookAhead, LossOver, MentionUse, QaSettings, QaTask, Question, RERANKER_FILE, RunConfig, Scores,
     SearchOptions, Trained, evaluate, expand, fit, open_run, read_questions, read_templates, search, tie,
 };
 use kexue_train::{prepare, train, write_by_rename};
@@ -50,11 +50,11 @@ struct TrainArgs {
     #[arg(long)]
     out: PathBuf,
     /// Questions for validation; without it every tenth line (see --hold-out) is kept for it.
-    #[arg(long)]
+    #[arg(long, conflicts_with = "hold_out")]
     valid: Option<PathBuf>,
-    /// Keep one line in so many of each question file out of the training; 0 keeps none.
-    #[arg(long, default_value_t = 10)]
-    hold_out: usize,
+    /// Keep one line in so many of each question file out of the training; 0 keeps none. 10 by default, 0 with --valid.
+    #[arg(long)]
+    hold_out: Option<usize>,
     /// Validation questions decoded at each validation, evenly spread.
     #[arg(long, default_value_t = 500)]
     validate_on: usize,
@@ -90,6 +90,10 @@ struct QaFlags {
 }
 
 impl TrainArgs {
+    fn hold_out(&self) -> usize {
+        self.hold_out.unwrap_or(if self.valid.is_some() { 0 } else { 10 })
+    }
+
     fn config(&self, vocab_size: usize) -> Result<RunConfig> {
         let qa = &self.qa;
         let defaults = SearchOptions {
@@ -102,13 +106,11 @@ impl TrainArgs {
         };
         Ok(RunConfig {
             version: env!("CARGO_PKG_VERSION").to_owned(),
-            questions: self
-                .questions
-                .iter()
-                .chain(&self.valid)
-                .map(|path| path.display().to_string())
-                .collect(),
-            hold_out: self.hold_out,
+            kg: self.kg.display().to_string(),
+            questions: self.questions.iter().map(|path| path.display().to_string()).collect(),
+            valid: self.valid.as_ref().map(|path| path.display().to_string()),
+            hold_out: self.hold_out(),
+            validate_on: self.validate_on,
             start: self.start.as_ref().map(|folder| folder.display().to_string()),
             model: self.model.config(vocab_size, Head::None),
             train: self.training.settings(),
@@ -143,15 +145,21 @@ fn split(questions: Vec<Question>, hold_out: usize) -> (Vec<Question>, Vec<Quest
 }
 
 fn spread<T>(items: Vec<T>, most: usize) -> Vec<T> {
-    let every = items.len().div_ceil(most.max(1)).max(1);
-    items.into_iter().step_by(every).collect()
+    let all = items.len();
+    let kept = |index: usize| (index + 1) * most / all.max(1) > index * most / all.max(1);
+    items
+        .into_iter()
+        .enumerate()
+        .filter(|(index, _)| most >= all || kept(*index))
+        .map(|(_, item)| item)
+        .collect()
 }
 
 fn run_train(args: &TrainArgs) -> Result<ExitCode> {
     let graph = KnowledgeGraph::open(&args.kg)?;
     let (mut training, mut validation) = (Vec::new(), Vec::new());
     for path in &args.questions {
-        let (kept, held_out) = split(read_questions(path, false)?, args.hold_out);
+        let (kept, held_out) = split(read_questions(path, false)?, args.hold_out());
         training.extend(kept);
         validation.extend(held_out);
     }
@@ -199,7 +207,10 @@ fn run_train(args: &TrainArgs) -> Result<ExitCode> {
     }
     match outcome.best {
         Some((score, step)) => note!("best validation {score:.2} at step {step}"),
-        None => note!("nothing was held out: the weights of step {} are kept", outcome.steps),
+        None => note!(
+            "there was nothing to validate on: the weights of step {} are kept",
+            outcome.steps
+        ),
     }
     let trained = Trained::open(&args.out)?;
     match learn_rescoring(&graph, &trained, &args.out, &held_out) {
@@ -247,14 +258,22 @@ struct FitArgs {
     /// Questions with their right answers: the training's question files, of which the lines that were held out are taken, or others.
     #[arg(long, required = true, num_args = 1..)]
     questions: Vec<PathBuf>,
-    /// Take one line in so many of each file; 0 takes all. The default is what the training held out.
+    /// Take one line in so many of each file, 0 all. The default is what the training held out; where that is none, the questions must be others
+    /// than it had, and this must be given.
     #[arg(long)]
     hold_out: Option<usize>,
 }
 
 fn run_fit(args: &FitArgs) -> Result<ExitCode> {
     let (graph, trained) = open(&args.kg, &args.model)?;
-    let hold_out = args.hold_out.unwrap_or(trained.config.hold_out);
+    let hold_out = match (args.hold_out, trained.config.hold_out) {
+        (Some(lines), _) => lines,
+        (None, 0) => {
+            let problem = "the training held no lines out: give questions that it did not have, and --hold-out 0 to take all of them";
+            return Err(Usage(problem.to_owned()).into());
+        }
+        (None, lines) => lines,
+    };
     let mut questions = Vec::new();
     for path in &args.questions {
         let all = read_questions(path, false)?;
@@ -300,6 +319,13 @@ fn run_eval(args: &EvalArgs) -> Result<ExitCode> {
     let mut questions = read_questions(&args.questions, false)?;
     if args.hold_out > 0 {
         questions = split(questions, args.hold_out).1;
+    }
+    if questions.iter().any(|question| question.gold == Gold::Unknown) {
+        return Err(kexue_qa::Error::File {
+            path: args.questions.clone(),
+            problem: "has questions without their answers; `kexue qa predict` answers such".to_owned(),
+        }
+        .into());
     }
     let cases = Case::prepare(&graph, questions)?;
     let chosen = args.search.apply(trained.config.search.clone())?;
@@ -375,8 +401,8 @@ fn ablation(chosen: &SearchOptions) -> Vec<(&'static str, SearchOptions)> {
         ..mentioned.clone()
     };
     let learned = chosen.reranker.is_some().then(|| SearchOptions {
-        reranker: chosen.reranker.clone(),
-        ..without_look_ahead.clone()
+        rescore: true,
+        ..chosen.clone()
     });
     let rows = [
         ("beam", plain),
@@ -385,7 +411,7 @@ fn ablation(chosen: &SearchOptions) -> Vec<(&'static str, SearchOptions)> {
         ("+ mentions", mentioned),
         ("the last without look-ahead", without_look_ahead),
     ];
-    let learned = learned.map(|options| ("that, learned rescoring", options));
+    let learned = learned.map(|options| ("learned rescoring", options));
     rows.into_iter().chain(learned).collect()
 }
 

@@ -61,7 +61,7 @@ impl SearchFlags {
     /// When learned rescoring is asked of a model without it.
     pub fn apply(&self, mut options: SearchOptions) -> Result<SearchOptions, Usage> {
         if let Some(beam) = self.beam {
-            options.beam = beam.max(1);
+            options.beam = beam;
         }
         if let Some(look_ahead) = self.look_ahead {
             options.look_ahead = match look_ahead {
@@ -91,6 +91,7 @@ impl SearchFlags {
             None if self.look_ahead.is_some() => options.reranker = None,
             None => {}
         }
+        options.validate().map_err(Usage)?;
         Ok(options)
     }
 }

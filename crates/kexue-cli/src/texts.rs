@@ -7,18 +7,22 @@ use kexue_train::TrainError;
 use std::io::BufRead;
 use std::path::{Path, PathBuf};
 
-/// The documents of text files, `.gz` and `.zst` too, as tokens.
-pub fn read_corpus(paths: &[PathBuf], encoder: &dyn TextEncoder) -> Result<Corpus> {
-    let mut corpus = Corpus::default();
+/// The documents of text files, `.gz` and `.zst` too, as tokens: those to train on, and one in `hold_out` of each file, so that which these
+/// are does not depend on the other files.
+pub fn read_corpus(paths: &[PathBuf], encoder: &dyn TextEncoder, hold_out: usize) -> Result<(Corpus, Corpus)> {
+    let (mut kept, mut held_out) = (Corpus::default(), Corpus::default());
     for path in paths {
+        let mut corpus = Corpus::default();
         let problem = |error| TrainError::file(path, format!("cannot be read: {error}; the text must be UTF-8"));
-        let before = corpus.len();
         corpus.read(open_text(path)?, encoder).map_err(problem)?;
-        if corpus.len() == before {
+        if corpus.is_empty() {
             return Err(TrainError::file(path, "holds no text").into());
         }
+        let (more_kept, more_held_out) = corpus.hold_out(hold_out);
+        kept.append(&more_kept);
+        held_out.append(&more_held_out);
     }
-    Ok(corpus)
+    Ok((kept, held_out))
 }
 
 /// A vocabulary file, or without one the most frequent characters of the texts.
@@ -31,8 +35,8 @@ pub fn open_vocabulary(path: Option<&Path>, texts: &[PathBuf], max_characters: u
     for path in texts {
         for (number, line) in open_text(path)?.lines().enumerate() {
             let problem = |error| {
-                let text = format!("line {} cannot be read: {error}; the text must be UTF-8", number + 1);
-                TrainError::file(path, text)
+                let text = format!("{}:{}", path.display(), number + 1);
+                TrainError::file(text, format!("cannot be read: {error}; the text must be UTF-8"))
             };
             builder.count(&line.map_err(problem)?);
         }

@@ -213,3 +213,41 @@ fn what_cannot_be_read_or_built_is_named() {
     let (_, errors) = failing(&["--config", "bad.toml"]);
     assert!(errors.contains("width"), "{errors}");
 }
+
+/// What is suggested can be asked for, and is then what was measured, to the last bit.
+#[test]
+fn the_flags_of_an_alternative_make_the_model_that_it_measured() {
+    let folder = folder();
+    let measured = |arguments: &[&str]| -> serde_json::Value {
+        let size = ["--d-model", "16", "--heads", "2", "--length", "12"];
+        let (code, out, errors) = kexue(folder.path(), &[&["probe", "--json"], &size[..], arguments].concat());
+        assert_eq!(code, 0, "{arguments:?}: {errors}");
+        serde_json::from_str(&out).unwrap()
+    };
+    let mut deviations = 0;
+    for base in [
+        "--layers 6 --preset bert",
+        "--layers 24 --preset bert --init xavier",
+        "--layers 6 --preset deepnet",
+        "--layers 6 --preset gpt2",
+        "--layers 6 --preset t5",
+    ] {
+        let base: Vec<&str> = base.split(' ').collect();
+        for alternative in measured(&base)["alternatives"].as_array().unwrap() {
+            let change = alternative["change"].as_str().unwrap();
+            deviations += usize::from(change.starts_with("--initial-std"));
+            let flags = base.iter().copied().chain(change.split(' ')).collect::<Vec<_>>();
+            let initial = &measured(&flags)["initial"][0];
+            let sublayers = initial["snapshot"]["sublayers"].as_array().unwrap();
+            let gradients: Vec<_> = sublayers.iter().map(|sublayer| &sublayer["token_gradient"]).collect();
+            let expected = serde_json::json!([
+                gradients,
+                sublayers.last().unwrap()["identity"],
+                initial["full_rate"]["output_change"]
+            ]);
+            let found = ["token_gradients", "identity", "output_change"].map(|name| &alternative[name]);
+            assert_eq!(serde_json::json!(found), expected, "{base:?} {change}");
+        }
+    }
+    assert!(deviations > 0, "a smaller deviation was among them");
+}

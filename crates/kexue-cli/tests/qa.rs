@@ -86,6 +86,24 @@ fn train_evaluate_predict_ask() {
     );
     assert_eq!((code, out.lines().next().unwrap()), (1, "I don't know"));
 
+    // The questions have answers, or cannot be scored.
+    fs::write(folder.join("plain.jsonl"), "{\"question\": \"蓝城有多大？\"}\n").unwrap();
+    let (code, _, errors) = kexue(
+        folder,
+        &[&["qa", "eval", "--questions", "plain.jsonl"], &model[..]].concat(),
+    );
+    assert_eq!(code, 3);
+    assert!(
+        errors.contains("plain.jsonl: has questions without their answers"),
+        "{errors}"
+    );
+    // Of nothing that the graph knows, nothing is known.
+    let (code, out, _) = kexue(
+        folder,
+        &[&["ask", "纽约有多大？", "--min-confidence", "0"], &model[..]].concat(),
+    );
+    assert_eq!((code, out.lines().next().unwrap()), (1, "I don't know"));
+
     // The same folder and settings: nothing left to do. Other settings: refused.
     let (code, ..) = kexue(folder, &train);
     assert_eq!(code, 0);
@@ -181,6 +199,7 @@ fn with_bad_files(folder: &Path) {
     write("answer.jsonl", b"{\"question\": \"x\", \"answer\": \"S ||| P\"}\n");
     write("latin.tsv", b"caf\xe9\ta\tb\n");
     write("other.tsv", "谁？\t不在\t图里\n".as_bytes());
+    write("blank.jsonl", b"{\"question\": \" \", \"answer\": \"S ||| P ||| O\"}\n");
     write("empty.tsv", b"");
     write("empty.idx", b"");
     write(
@@ -247,6 +266,7 @@ fn bad_input_is_named_and_exits_with_3() {
             "qa eval --kg kg.idx --model run --questions entity.tsv",
             "qa eval --kg kg.idx --model run --questions json.jsonl",
             "qa eval --kg kg.idx --model run --questions answer.jsonl",
+            "qa eval --kg kg.idx --model run --questions blank.jsonl",
             "qa eval --kg kg.idx --model run --questions latin.tsv",
             "qa eval --kg kg.idx --model run --questions empty.tsv",
             "qa fit --kg kg.idx --model run --questions q.tsv",
@@ -292,6 +312,10 @@ fn a_wrong_command_line_exits_with_2() {
         "--attention-scale warm",
         "--attention-base 1 --attention-scale entropy-invariant",
         "--swap 2",
+        "--lexical-prior 1 --loss allowed",
+        "--gain-weight nan --look-ahead added",
+        "--beam 0",
+        "--valid q.tsv --hold-out 5",
         "--loss none",
     ]
     .map(train);

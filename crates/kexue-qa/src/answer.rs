@@ -2,7 +2,7 @@
 
 use crate::Result;
 use crate::rerank::{EVIDENCE, Evidence, Reranker};
-use crate::search::{ExplainedChoice, SearchOptions, search};
+use crate::search::{ExplainedChoice, MentionUse, SearchOptions, search};
 use kexue_kg::{Fact, KnowledgeGraph};
 use kexue_nn::Model;
 use serde::Serialize;
@@ -112,9 +112,14 @@ pub fn ask(graph: &KnowledgeGraph, model: &Model, options: &AskOptions, question
         .iter()
         .zip(results)
         .map(|(&question, result)| {
-            let pin = graph.pinned(question)?.map(|(_, fact)| Candidate::new(fact, 1.0));
+            let pin = graph.pinned(question)?;
             let pinned = pin.is_some();
-            let shown = result.found.iter().take(options.top.max(1)).enumerate();
+            let pinned_key = pin.as_ref().map(|(key, _)| *key);
+            let shown = result
+                .found
+                .iter()
+                .enumerate()
+                .filter(|(_, found)| Some(found.key) != pinned_key);
             let found = shown.map(|(rank, found)| {
                 let mut candidate = Candidate::new(graph.fact(found.key)?, found.log_probability.exp());
                 if let (Some(reranker), Some(evidence)) = (&options.search.reranker, result.evidence.get(rank)) {
@@ -122,10 +127,16 @@ pub fn ask(graph: &KnowledgeGraph, model: &Model, options: &AskOptions, question
                 }
                 Ok(candidate)
             });
-            let candidates: Vec<Candidate> = pin.into_iter().map(Ok).chain(found).collect::<Result<_>>()?;
-            let known = candidates
-                .first()
-                .is_some_and(|best| best.probability >= options.min_confidence);
+            let candidates: Vec<Candidate> = pin
+                .map(|(_, fact)| Ok(Candidate::new(fact, 1.0)))
+                .into_iter()
+                .chain(found)
+                .take(options.top.max(1))
+                .collect::<Result<_>>()?;
+            // Who is to choose among the mentioned subjects cannot tell when there is none.
+            let lost = options.search.mentions == MentionUse::Only && result.mentioned == 0;
+            let probable = |best: &Candidate| best.probability >= options.min_confidence;
+            let known = candidates.first().is_some_and(probable) && (pinned || !lost);
             let choices = result.choices;
             Ok(Answer {
                 question: question.to_owned(),

@@ -51,6 +51,9 @@ pub enum Error {
          vocab.txt, or train a model on this graph"
     )]
     Vocabulary,
+    /// The model's positions have an end.
+    #[error("the model has learned positions, which end at a length; answering needs `positions = \"rotary\"`")]
+    Positions,
     /// The index led nowhere, which it never should.
     #[error("the index has a dead end after {0:?}: this is a defect of the index; `kexue kg verify` tells more")]
     DeadEnd(String),

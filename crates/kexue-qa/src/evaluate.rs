@@ -79,7 +79,7 @@ pub struct Scores {
     pub wrong_relation: usize,
     /// Right subject and relation, wrong sense.
     pub wrong_sense: usize,
-    /// Questions whose gold fact is not in the graph; they count as wrong.
+    /// Questions whose gold fact is not in the graph: their fact counts as wrong, their object as right where another fact has it.
     pub not_in_graph: usize,
 }
 

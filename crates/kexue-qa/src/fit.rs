@@ -83,9 +83,10 @@ pub fn fit(graph: &KnowledgeGraph, model: &Model, options: &SearchOptions, cases
     let mut after = Foretelling::default();
     for fold in 0..FOLDS {
         let part = |inside: bool| {
-            let indexed = choices.iter().enumerate();
+            // Neighbours in a file are alike, and stay together.
+            let (indexed, all) = (choices.iter().enumerate(), choices.len());
             indexed
-                .filter(move |(index, _)| (index % FOLDS == fold) == inside)
+                .filter(move |(index, _)| (index * FOLDS / all == fold) == inside)
                 .map(|(_, choice)| choice)
         };
         let weighed = foretell(&newton(&part(false).collect::<Vec<_>>()), part(true));

@@ -29,7 +29,7 @@ impl Prompt {
         }
         let mut tokens = vec![CLS];
         graph.vocabulary().encode_into(question, &mut tokens);
-        if tokens.len() > MAX_QUESTION_TOKENS {
+        if tokens.len() - 1 > MAX_QUESTION_TOKENS {
             let problem = format!("has {} tokens; {MAX_QUESTION_TOKENS} is the most", tokens.len() - 1);
             return Err(Error::Question(problem));
         }

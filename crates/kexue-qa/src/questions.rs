@@ -88,6 +88,9 @@ pub fn read_questions(path: &Path, plain: bool) -> Result<Vec<Question>> {
             ));
         }
         let mut question = parse(line, form).map_err(problem)?;
+        if question.text.trim().is_empty() {
+            return Err(problem("the question is empty".to_owned()));
+        }
         if question.id == u64::MAX {
             question.id = index as u64;
         }

@@ -143,6 +143,13 @@ impl Spelling {
         let mut common = [0.0; EVIDENCE.len()];
         common[0] = log_probability;
         common[12] = (facts as f64).ln();
+        // A blank that has no token of its own is spelt in bytes, which other characters have too.
+        let blanks = [" ", "\u{3000}"].map(|blank| graph.vocabulary().encode(blank));
+        let blank: Vec<Token> = blanks
+            .into_iter()
+            .filter(|tokens| tokens.len() == 1)
+            .flatten()
+            .collect();
         let mut rest = question.to_vec();
         if let Some(at) = at {
             let length = subject.len() as f64;
@@ -152,10 +159,11 @@ impl Spelling {
             // The separator keeps a substring from running over the gap.
             rest.splice(at..at + subject.len(), [SEP]);
         }
+        rest.retain(|token| !blank.contains(token));
         Self {
             lcs: QuestionLcs::new(&rest),
             rest,
-            blank: graph.vocabulary().encode(" \u{3000}"),
+            blank,
             order: graph.order(),
             common,
         }

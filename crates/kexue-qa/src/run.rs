@@ -16,10 +16,19 @@ use std::path::Path;
 pub struct RunConfig {
     /// The version of Kexue that wrote it.
     pub version: String,
+    /// Name of the graph's file.
+    #[serde(default)]
+    pub kg: String,
     /// Names of the question files.
     pub questions: Vec<String>,
+    /// Name of the file of validation questions, where it was another.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub valid: Option<String>,
     /// One line in so many was kept for validation; 0 for none.
     pub hold_out: usize,
+    /// Validation questions decoded at each validation.
+    #[serde(default)]
+    pub validate_on: usize,
     /// The folder of the run whose weights it started from.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub start: Option<String>,
@@ -50,11 +59,18 @@ pub fn open_run(folder: &Path, graph: &KnowledgeGraph) -> Result<Trained> {
     let mut trained = Trained::open(folder)?;
     check_vocabulary(&trained, graph)?;
     trained.config.search.reranker = Reranker::open(folder)?;
+    trained.config.search.validate().map_err(|problem| Error::File {
+        path: folder.join("config.toml"),
+        problem: format!("search.{problem}"),
+    })?;
     Ok(trained)
 }
 
-/// Checks that graph and model speak of the same tokens.
+/// Checks that a model can read questions of any length, and that it and the graph speak of the same tokens.
 pub(crate) fn check_vocabulary(trained: &Trained, graph: &KnowledgeGraph) -> Result<()> {
+    if trained.config.model.longest_sequence().is_some() {
+        return Err(Error::Positions);
+    }
     if trained.vocabulary.same_tokens(graph.vocabulary()) {
         Ok(())
     } else {

@@ -87,6 +87,27 @@ impl Default for SearchOptions {
 }
 
 impl SearchOptions {
+    /// Checks the numbers; the problem begins with the field's name.
+    ///
+    /// # Errors
+    /// Names the one that cannot stand.
+    pub fn validate(&self) -> std::result::Result<(), String> {
+        if let LookAhead::Added(weight) = self.look_ahead
+            && !weight.is_finite()
+        {
+            return Err(format!("look_ahead: a weight of {weight} is no finite number"));
+        }
+        if let MentionUse::Prior(weight) = self.mentions
+            && !weight.is_finite()
+        {
+            return Err(format!("mentions: a weight of {weight} is no finite number"));
+        }
+        if self.beam == 0 {
+            return Err("beam: there must be at least one hypothesis".to_owned());
+        }
+        Ok(())
+    }
+
     /// The options that hold when facts are weighed by learning.
     fn effective(&self) -> Cow<'_, Self> {
         if !self.rescore || self.reranker.is_none() {
@@ -128,6 +149,8 @@ pub struct SearchResult {
     pub found: Vec<Found>,
     /// The choices, when asked for.
     pub choices: Vec<ExplainedChoice>,
+    /// How many subjects of the graph occur in the question; 0 where mentions are not looked for.
+    pub mentioned: usize,
     /// What is known of each fact found, when asked for and weighed by learning.
     pub evidence: Vec<Evidence>,
 }
@@ -294,10 +317,14 @@ impl<'a> Search<'a> {
                     end: None,
                 };
                 self.follow(&prompt, &mut first)?;
+                let result = SearchResult {
+                    mentioned: prompt.mentions.all().len(),
+                    ..SearchResult::default()
+                };
                 Ok(State {
                     prompt,
                     beam: vec![first],
-                    result: SearchResult::default(),
+                    result,
                 })
             })
             .collect::<Result<Vec<_>>>()?;

@@ -69,6 +69,12 @@ impl QaSettings {
         if !(0.0..=1.0).contains(&self.swap) {
             return problem("swap", format!("{} is not a probability, within 0 and 1", self.swap));
         }
+        if self.lexical_prior != 0.0 && self.loss_over != LossOver::Mentioned {
+            return problem(
+                "lexical_prior",
+                "needs the loss over mentioned subjects: --loss mentioned".to_owned(),
+            );
+        }
         if !(self.lexical_prior >= 0.0 && self.lexical_prior.is_finite()) {
             return problem("lexical_prior", format!("{} is not 0 or more", self.lexical_prior));
         }

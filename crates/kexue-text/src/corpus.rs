@@ -140,6 +140,14 @@ impl Corpus {
         }
     }
 
+    /// Adds the documents of another.
+    pub fn append(&mut self, other: &Self) {
+        let before = self.tokens.len();
+        self.tokens.extend_from_slice(&other.tokens);
+        self.begins.extend_from_slice(&other.begins);
+        self.ends.extend(other.ends.iter().map(|end| before + end));
+    }
+
     /// Splits off one document in so many (the last of each group), for evaluation; 0 splits off none.
     pub fn hold_out(self, one_in: usize) -> (Self, Self) {
         let (mut kept, mut held) = (Self::default(), Self::default());

@@ -85,13 +85,23 @@ impl<C: RunConfig> Run<C> {
 pub fn prepare(folder: &Path, config: &impl RunConfig, vocabulary: &Vocabulary) -> Result<String, TrainError> {
     let description = config.to_toml()?;
     std::fs::create_dir_all(folder).map_err(TrainError::io(folder))?;
-    // Nothing of a run with other settings is overwritten.
-    let path = folder.join("config.toml");
-    if std::fs::read_to_string(&path).is_ok_and(|text| text != description) {
-        let problem = "the folder holds a run with other settings; use another --out, or delete the folder";
-        return Err(TrainError::file(path, problem));
+    // Nothing of another run is overwritten.
+    let tokens = vocabulary.to_text();
+    for (name, text, what) in [
+        ("config.toml", &description, "settings"),
+        ("vocab.txt", &tokens, "tokens"),
+    ] {
+        let path = folder.join(name);
+        match std::fs::read(&path) {
+            Ok(bytes) if bytes == text.as_bytes() => {}
+            Ok(_) => {
+                let problem =
+                    format!("the folder holds a run with other {what}; use another --out, or delete the folder");
+                return Err(TrainError::file(path, problem));
+            }
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => write_by_rename(&path, text.as_bytes())?,
+            Err(error) => return Err(TrainError::io(path)(error)),
+        }
     }
-    write_by_rename(&path, description.as_bytes())?;
-    write_by_rename(&folder.join("vocab.txt"), vocabulary.to_text().as_bytes())?;
     Ok(description)
 }

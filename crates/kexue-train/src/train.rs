@@ -130,7 +130,8 @@ pub fn train(
     let bar = progress_bar(settings.steps, progress.step);
     let (mut window, mut window_tokens, mut window_start) = (Loss::default(), 0, Instant::now());
     let mut interrupted = false;
-    while progress.step < settings.steps {
+    let patient = |stale: u64| settings.patience == 0 || stale < settings.patience;
+    while progress.step < settings.steps && patient(progress.stale) {
         let step = progress.step;
         let first = step * settings.batch_size as u64;
         let examples: Vec<usize> = (first..first + settings.batch_size as u64)
@@ -205,7 +206,7 @@ pub fn train(
                     save_model(model_path, &candidate, task.metadata())?;
                 } else {
                     progress.stale += 1;
-                    stop = settings.patience > 0 && progress.stale >= settings.patience;
+                    stop = !patient(progress.stale);
                 }
             } else {
                 // Nothing tells which is best: the latest.
