@@ -1,12 +1,12 @@
 //! The log of changes beside an index.
 //!
 //! ```text
-//! header = magic "kexuelog" · identity of the index u64
-//! record = length u32 · XXH3 of the payload u64 · payload: a change as JSON
+//! header = magic "kexuelg2" · identity of the index u64
+//! record = length u32 · XXH3 of the payload u64 · XXH3 of these 12 bytes u64 · payload: a change as JSON
 //! ```
 //!
 //! A change is written and synced before it is acknowledged. A record that is cut off at the end was never acknowledged, and is not there; one that
-//! is damaged before the end is an error.
+//! is damaged before the end is an error. The head of a record has a checksum of its own, so that a damaged length is not taken for the end.
 
 use crate::KgError;
 use crate::disk::{self, NewFile};
@@ -16,9 +16,11 @@ use std::io::{Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 use xxhash_rust::xxh3::xxh3_64;
 
-const MAGIC: &[u8; 8] = b"kexuelog";
+const MAGIC: &[u8; 8] = b"kexuelg2";
+/// What a log began with whose heads had no checksum.
+const FIRST_MAGIC: &[u8; 8] = b"kexuelog";
 const HEADER: usize = 16;
-const RECORD: usize = 12;
+const RECORD: usize = 20;
 
 /// A change to a graph. A name is written as in a triple, its sense in full-width brackets at the end.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -110,6 +112,11 @@ pub(crate) fn parse_log(bytes: &[u8]) -> Result<Option<LogContents>, String> {
     let Some(header) = bytes.get(..HEADER) else {
         return Ok(None);
     };
+    if header.starts_with(FIRST_MAGIC) {
+        return Err(
+            "the log was written by an earlier version; fold it in with that version's `kexue kg compact`, or move it away".into(),
+        );
+    }
     if !header.starts_with(MAGIC) {
         return Err("the file does not begin like a log of changes; move it away".into());
     }
@@ -119,29 +126,43 @@ pub(crate) fn parse_log(bytes: &[u8]) -> Result<Option<LogContents>, String> {
         length: HEADER as u64,
     };
     let mut at = HEADER;
-    while let Some(head) = bytes.get(at..at + RECORD) {
-        let length = number(&head[..4]) as usize;
-        let Some(payload) = bytes.get(at + RECORD..).and_then(|rest| rest.get(..length)) else {
+    while let Some(record) = bytes.get(at..).filter(|rest| rest.len() >= RECORD) {
+        let damaged = || {
+            format!(
+                "the change at byte {at} is damaged; restore the file, or cut it off there to keep the changes before"
+            )
+        };
+        let Some((length, checksum)) = parse_head(record) else {
+            // The system may have put the pages of a last write on disk in any order. What follows a record was written after it was synced:
+            // where another follows, this one was whole.
+            match record.windows(RECORD).any(|bytes| parse_head(bytes).is_some()) {
+                true => return Err(damaged()),
+                false => break,
+            }
+        };
+        let Some(payload) = record[RECORD..].get(..length) else {
             break;
         };
-        let end = at + RECORD + length;
-        if xxh3_64(payload) != number(&head[4..]) {
-            // The system may have put the pages of a last write on disk in any order; what follows a record was written after it was synced.
-            if end == bytes.len() || bytes[at..].iter().all(|&byte| byte == 0) {
-                break;
+        if xxh3_64(payload) != checksum {
+            match record.len() == RECORD + length {
+                true => break,
+                false => return Err(damaged()),
             }
-            return Err(format!(
-                "the change at byte {at} is damaged; restore the file, or cut it off there to keep the changes before"
-            ));
         }
         let change = serde_json::from_slice(payload).map_err(|error| {
             format!("the change at byte {at} cannot be read ({error}); was it written by a newer program?")
         })?;
         contents.changes.push(change);
-        at = end;
+        at += RECORD + length;
         contents.length = at as u64;
     }
     Ok(Some(contents))
+}
+
+/// Length and checksum of the payload, as the head of a record says; none where the head is damaged.
+fn parse_head(record: &[u8]) -> Option<(usize, u64)> {
+    let (head, checksum) = (record.get(..12)?, record.get(12..RECORD)?);
+    (xxh3_64(head) == number(checksum)).then(|| (number(&head[..4]) as usize, number(&head[4..])))
 }
 
 fn number(bytes: &[u8]) -> u64 {
@@ -216,6 +237,7 @@ impl LogWriter {
         let mut record = Vec::with_capacity(RECORD + payload.len());
         record.extend(length.to_le_bytes());
         record.extend(xxh3_64(&payload).to_le_bytes());
+        record.extend(xxh3_64(&record).to_le_bytes());
         record.extend(payload);
         let mut write = || {
             if self.failed {

@@ -147,8 +147,10 @@ pub fn log(input: &[u8]) {
         1 => bytes.extend(rest),
         _ => {
             for payload in rest.split(|&byte| byte == b'\n') {
-                bytes.extend((payload.len() as u32).to_le_bytes());
-                bytes.extend(xxh3_64(payload).to_le_bytes());
+                let mut head = (payload.len() as u32).to_le_bytes().to_vec();
+                head.extend(xxh3_64(payload).to_le_bytes());
+                head.extend(xxh3_64(&head).to_le_bytes());
+                bytes.extend(head);
                 bytes.extend(payload);
             }
         }
@@ -198,7 +200,7 @@ pub const SEEDS: &[(Target, &[&[u8]])] = &[
     (
         log,
         &[
-            b"\x00kexuelog\x00\x00\x00\x00\x00\x00\x00\x00",
+            b"\x00kexuelg2\x00\x00\x00\x00\x00\x00\x00\x00",
             b"\x01\x02\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00{}",
             "\x02{\"add\":{\"subject\":\"主题1（义10）\",\"relation\":\"关系1\",\"object\":\"甲\"}}\n{\"remove\":{\"subject\":\"主题3\"}}\n{\"pin\":{\"question\":\"？\",\"subject\":\"主题4\",\"relation\":\"关系4\"}}".as_bytes(),
             "\x02{\"replace\":{\"subject\":\"主题2\",\"relation\":\"关系2\",\"objects\":[\"甲\",\"乙\"]}}\n{\"unpin\":{\"question\":\"？\"}}".as_bytes(),
