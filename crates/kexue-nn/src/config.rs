@@ -1,7 +1,7 @@
 //! What a Transformer looks like.
 
 use crate::parameters::{Role, Slot};
-use crate::{AttentionScale, Initializer};
+use crate::{AttentionScale, BranchScaling, Initializer};
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
@@ -259,6 +259,18 @@ impl TransformerConfig {
             parametrization: Parametrization::default(),
             initializer: Initializer::default(),
         }
+    }
+
+    /// The same with the norms elsewhere, and DeepNorm's β inside the branches with its placements, only there.
+    pub fn with_placement(mut self, placement: NormPlacement) -> Self {
+        self.norm_placement = placement;
+        let branches = &mut self.initializer.branches;
+        if placement.is_deep_norm() {
+            *branches = BranchScaling::DeepNorm;
+        } else if *branches == BranchScaling::DeepNorm {
+            *branches = BranchScaling::None;
+        }
+        self
     }
 
     /// Longest sequence that the model can read; `None` without a limit.

@@ -155,6 +155,15 @@ impl Initializer {
         }
     }
 
+    /// The same scaling of branches and queries, over one truncated normal for everything.
+    pub fn with_std(self, std: f32, means: StdMeans) -> Self {
+        Self {
+            branches: self.branches,
+            scaled_queries: self.scaled_queries,
+            ..Self::truncated_normal(std, means)
+        }
+    }
+
     /// A known model's.
     pub fn preset(preset: InitializerPreset) -> Self {
         let bert = Self::truncated_normal(0.02, StdMeans::Nominal);

@@ -4,7 +4,7 @@ use crate::data::Batch;
 use crate::initial::{fresh, initial};
 use crate::snapshot::{Identity, identities};
 use crate::{Architecture, OptimizerKind, ProbeError};
-use kexue_nn::{Initializer, Model, NormPlacement, Role, StdMeans, Tape};
+use kexue_nn::{Model, NormPlacement, StdMeans, Tape};
 use serde::Serialize;
 
 /// An architecture that differs from the probed one in one thing.
@@ -92,32 +92,28 @@ pub fn alternatives(architecture: &Architecture, batch: &Batch, seed: u64) -> Re
     }
     if let Some((std, other)) = smaller_std(architecture, batch, seed)? {
         let model = fresh(&other, seed)?;
-        all.push(alternative(
-            format!("--initial-std {std:.3}"),
-            &other,
-            &model,
-            batch,
-            seed,
-        ));
+        all.push(alternative(format!("--initial-std {std}"), &other, &model, batch, seed));
     }
     Ok(all)
 }
 
-/// The largest effective deviation of the branches' weights, to two digits, at which the identity path keeps [`KEPT`], and the architecture with it; `None`
-/// where more is kept already, where the weights' deviation is not free, or where none keeps it.
+/// A positive number rounded down to two digits: what is printed is what is measured.
+fn two_digits(value: f32) -> f32 {
+    let unit = 10f64.powf(f64::from(value).log10().floor() - 1.0);
+    ((f64::from(value) / unit).floor() * unit) as f32
+}
+
+/// The largest effective deviation, to two digits and before what the branches are scaled by, at which the identity path keeps [`KEPT`], and the architecture
+/// with it; `None` where more is kept already, or where none keeps it.
 fn smaller_std(
     architecture: &Architecture,
     batch: &Batch,
     seed: u64,
 ) -> Result<Option<(f32, Architecture)>, ProbeError> {
-    // As `--initial-std` has it.
+    let initializer = architecture.model.initializer;
     let with_std = |std: f32| {
         let mut other = architecture.clone();
-        other.model.initializer = Initializer {
-            branches: architecture.model.initializer.branches,
-            scaled_queries: architecture.model.initializer.scaled_queries,
-            ..Initializer::truncated_normal(std, StdMeans::Effective)
-        };
+        other.model.initializer = initializer.with_std(std, StdMeans::Effective);
         other
     };
     let kept = |std: f32| -> Result<f64, ProbeError> {
@@ -127,12 +123,9 @@ fn smaller_std(
         let top = tape.trace().and_then(|trace| identities(&model, trace).last().copied());
         Ok(top.unwrap_or_default().predicted)
     };
-    let model = fresh(architecture, seed)?;
-    let value = model.layout().slots().iter().find(|slot| slot.role == Role::Value);
-    let Some(now) = value.and_then(|slot| architecture.model.initializer.std(&architecture.model, slot)) else {
-        return Ok(None);
-    };
-    let (mut low, mut high) = (now as f32 / 64.0, now as f32);
+    let d = architecture.model.d_model;
+    let now = initializer.weights.effective_std(d, d) as f32;
+    let (mut low, mut high) = (now / 64.0, now);
     if kept(high)? >= KEPT || kept(low)? < KEPT {
         return Ok(None);
     }
@@ -144,5 +137,6 @@ fn smaller_std(
             high = middle
         }
     }
-    Ok(Some((low, with_std(low))))
+    let std = two_digits(low);
+    Ok(Some((std, with_std(std))))
 }

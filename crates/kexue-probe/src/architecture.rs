@@ -2,7 +2,7 @@
 
 use crate::{OptimizerSettings, ProbeError};
 use kexue_nn::{
-    Activation, AttentionScale, BranchScaling, Head, Initializer, InitializerPreset, LogitScale, NormKind,
+    Activation, AttentionScale, Head, Initializer, InitializerPreset, LogitScale, NormKind,
     NormPlacement, Positions, TransformerConfig,
 };
 use serde::{Deserialize, Serialize};
@@ -160,17 +160,12 @@ impl Architecture {
         self.optimizer.validate()
     }
 
-    /// The same with the norms elsewhere, and DeepNorm's β inside the branches with its placements, only there.
+    /// The same with the norms elsewhere, as [`TransformerConfig::with_placement`] has it.
     pub fn with_placement(&self, placement: NormPlacement) -> Self {
-        let mut other = self.clone();
-        other.model.norm_placement = placement;
-        let branches = &mut other.model.initializer.branches;
-        if placement.is_deep_norm() {
-            *branches = BranchScaling::DeepNorm;
-        } else if *branches == BranchScaling::DeepNorm {
-            *branches = BranchScaling::None;
+        Self {
+            model: self.model.clone().with_placement(placement),
+            ..self.clone()
         }
-        other
     }
 }
 
