@@ -106,14 +106,18 @@ impl Runs {
         self.runs.iter().filter(|run| run.diverged.is_some()).count()
     }
 
-    /// The loss at the end of the runs that did not diverge; `None` where all did.
+    /// The loss at the end of the runs that came there; `None` where none did.
     pub fn final_loss(&self) -> Option<Mean> {
-        let losses: Vec<f64> = self
-            .runs
-            .iter()
-            .map(Run::final_loss)
-            .filter(|loss| loss.is_finite())
-            .collect();
+        self.mean_of(Run::final_loss)
+    }
+
+    /// The lowest loss on the way, of the runs that had one.
+    pub fn best_loss(&self) -> Option<Mean> {
+        self.mean_of(Run::best_loss)
+    }
+
+    fn mean_of(&self, loss: impl Fn(&Run) -> Option<f64>) -> Option<Mean> {
+        let losses: Vec<f64> = self.runs.iter().filter_map(loss).collect();
         (!losses.is_empty()).then(|| Mean::of(&losses))
     }
 }

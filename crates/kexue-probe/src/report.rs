@@ -166,16 +166,17 @@ impl Probe {
     }
 
     fn run_rows(&self) -> Vec<Vec<String>> {
+        let loss = |loss: Option<Mean>| {
+            loss.map_or_else(
+                || "–".to_owned(),
+                |loss| format!("{:.3} ± {:.3}", loss.mean, loss.standard_error),
+            )
+        };
         let row = |runs: &Runs| {
-            let best = runs.runs.iter().map(|run| run.best_loss()).collect::<Vec<_>>();
-            let best = Mean::of(&best);
             vec![
                 runs.name.clone(),
-                runs.final_loss().map_or_else(
-                    || "–".to_owned(),
-                    |loss| format!("{:.3} ± {:.3}", loss.mean, loss.standard_error),
-                ),
-                format!("{:.3} ± {:.3}", best.mean, best.standard_error),
+                loss(runs.final_loss()),
+                loss(runs.best_loss()),
                 format!("{} of {}", runs.diverged(), runs.runs.len()),
             ]
         };

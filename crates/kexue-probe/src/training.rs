@@ -21,26 +21,28 @@ pub struct Run {
     pub snapshots: Vec<Snapshot>,
     /// The step whose loss was no longer a number: the run ended there.
     pub diverged: Option<u64>,
+    /// Whether it was cut short from outside.
+    pub interrupted: bool,
 }
 
 impl Run {
-    /// The mean loss of the last tenth of the steps; infinite for a run that diverged.
-    pub fn final_loss(&self) -> f64 {
-        if self.diverged.is_some() || self.losses.is_empty() {
-            return f64::INFINITY;
+    /// The mean loss of the last tenth of the steps; `None` for a run that diverged or was cut short.
+    pub fn final_loss(&self) -> Option<f64> {
+        if self.diverged.is_some() || self.interrupted || self.losses.is_empty() {
+            return None;
         }
         let last = &self.losses[self.losses.len() - self.losses.len().div_ceil(10)..];
-        last.iter().sum::<f64>() / last.len() as f64
+        Some(last.iter().sum::<f64>() / last.len() as f64)
     }
 
-    /// The lowest mean loss of any tenth of the steps that were done.
-    pub fn best_loss(&self) -> f64 {
+    /// The lowest mean loss of any tenth of the steps that were done; `None` without a finite one.
+    pub fn best_loss(&self) -> Option<f64> {
         let tenth = self.losses.len().div_ceil(10).max(1);
         let means = self
             .losses
             .chunks(tenth)
             .map(|part| part.iter().sum::<f64>() / part.len() as f64);
-        means.filter(|mean| mean.is_finite()).fold(f64::INFINITY, f64::min)
+        means.filter(|mean| mean.is_finite()).reduce(f64::min)
     }
 }
 
@@ -63,10 +65,12 @@ pub fn train(
         losses: Vec::new(),
         snapshots: Vec::new(),
         diverged: None,
+        interrupted: false,
     };
     let every = (steps / looks.max(1)).max(1);
     for step in 0..steps {
         if interrupt.load(Ordering::Relaxed) {
+            run.interrupted = true;
             break;
         }
         let batch = data.batch(&mut generator(seed, BATCHES, step));

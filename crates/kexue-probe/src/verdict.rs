@@ -1,6 +1,7 @@
 //! What the numbers mean, in words.
 
 use crate::OptimizerKind;
+use crate::Run;
 use crate::alternatives::{Alternative, KEPT, placement_name};
 use crate::initial::FirstUpdate;
 use crate::probe::{Mean, Probe, Runs};
@@ -171,7 +172,9 @@ impl Verdict {
             let mut own = probe.runs.iter().filter(|runs| runs.placement.is_none());
             own.find(|runs| (runs.warmup > 0) == warm)
         };
+        let cut = probe.runs.iter().flat_map(|runs| &runs.runs).any(|run| run.interrupted);
         let sentence = match (own(true), own(false)) {
+            _ if cut => "Whether it needs warm-up cannot be said: the runs were cut short.".to_owned(),
             (Some(with), Some(without)) => self.compare(probe, with, without),
             (None, Some(_)) => "Whether it needs warm-up was not tried: give --warmup.".to_owned(),
             _ if probe.text => "Whether it needs warm-up was not tried: give --steps.".to_owned(),
@@ -333,8 +336,21 @@ fn describe(runs: &Runs, probe: &Probe) -> String {
             steps.join(", ")
         ));
     }
-    let stalled = |loss: f64| probe.text && loss.is_finite() && loss > probe.plateau - STALLED;
-    let stalls = runs.runs.iter().filter(|run| stalled(run.final_loss())).count();
+    let cut: Vec<&Run> = runs.runs.iter().filter(|run| run.interrupted).collect();
+    if !cut.is_empty() {
+        let steps: Vec<String> = cut.iter().map(|run| run.losses.len().to_string()).collect();
+        parts.push(format!(
+            "{} of {count} cut short, after {} steps",
+            cut.len(),
+            steps.join(", ")
+        ));
+    }
+    let stalled = |loss: f64| probe.text && loss > probe.plateau - STALLED;
+    let stalls = runs
+        .runs
+        .iter()
+        .filter(|run| run.final_loss().is_some_and(stalled))
+        .count();
     if stalls > 0 {
         parts.push(format!(
             "{stalls} of {count} stalled at the plateau of {}, having learned the frequencies of tokens alone",
@@ -347,7 +363,7 @@ fn describe(runs: &Runs, probe: &Probe) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{Data, Preset, ProbeSettings, Run, Source, probe};
+    use crate::{Data, Preset, ProbeSettings, Source, probe};
     use kexue_text::SpecialTokens;
     use std::sync::atomic::AtomicBool;
 
@@ -377,6 +393,7 @@ mod tests {
                     losses: vec![loss.unwrap_or(f64::NAN); 10],
                     snapshots: Vec::new(),
                     diverged: loss.is_none().then_some(3),
+                    interrupted: false,
                 })
                 .collect(),
         };
@@ -443,6 +460,18 @@ mod tests {
                 needs == Some(true)
             );
         }
+        let mut cut = ended(&stalled, &low, true);
+        let last = &mut cut.runs[1].runs[1];
+        (last.interrupted, last.losses) = (true, Vec::new());
+        let verdict = Verdict::of(&cut);
+        assert_eq!(verdict.needs_warmup, None, "cut short");
+        let said = verdict.sentences.join("\n");
+        assert!(
+            said.contains("1 of 2 cut short, after 0 steps") && said.contains("the runs were cut short."),
+            "{said}"
+        );
+        let text = cut.to_text();
+        assert!(!text.contains("inf ") && !text.contains("NaN ±"), "{text}");
         let verdict = Verdict::of(&ended(&stalled, &low, false));
         assert_eq!(verdict.needs_warmup, None, "random tokens");
         assert!(!verdict.sentences.iter().any(|sentence| sentence.contains("stalled")));
