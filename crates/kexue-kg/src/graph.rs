@@ -6,8 +6,15 @@ use crate::{BuildReport, KgError, split_sense};
 use kexue_text::{Token, Vocabulary};
 use kexue_trie::{Bytes, Container, Error, FactIndex, Handle, Key, MergedIndex, Order, Origin, PrefixIndex};
 use std::fs::File;
+use std::io::Read;
 use std::ops::{ControlFlow, Range};
 use std::path::{Path, PathBuf};
+
+/// How often a file is opened that another takes the place of meanwhile.
+const ATTEMPTS: usize = 10;
+
+/// Bytes of a file that tell it from another.
+const HEADER: u64 = 64;
 
 /// A fact of the graph: what a key stands for.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -36,20 +43,43 @@ pub struct KnowledgeGraph {
     path: Option<PathBuf>,
 }
 
+/// Whether the file of this name still begins with these bytes: the header has a checksum of the whole table of sections.
+fn is_still(path: &Path, bytes: &[u8]) -> Result<bool, KgError> {
+    let mut header = Vec::new();
+    let file = File::open(path).map_err(KgError::io(path))?;
+    file.take(HEADER).read_to_end(&mut header).map_err(KgError::io(path))?;
+    Ok(bytes.get(..bytes.len().min(HEADER as usize)) == Some(&header))
+}
+
 impl KnowledgeGraph {
     /// Opens an index file, mapped into memory. The time does not depend on its size.
     ///
     /// # Errors
-    /// When the file cannot be read, is not an index, or its header is damaged.
+    /// When the file cannot be read, is not an index, or its header is damaged, or it is replaced again and again.
     pub fn open(path: &Path) -> Result<Self, KgError> {
-        let file = File::open(path).map_err(KgError::io(path))?;
-        let bytes = Bytes::map(&file).map_err(KgError::io(path))?;
-        Self::assemble(bytes, Some(path)).map_err(|error| match error {
-            KgError::Index(source) => KgError::File {
-                path: path.to_path_buf(),
-                source,
-            },
-            other => other,
+        Self::open_slowly(path, &mut || {})
+    }
+
+    /// Opens an index file; `between` is called when the file is mapped and its log not yet read.
+    fn open_slowly(path: &Path, between: &mut dyn FnMut()) -> Result<Self, KgError> {
+        // A compaction may put a new index here, and take the log away, between the reading of the one and the other.
+        for _ in 0..ATTEMPTS {
+            let file = File::open(path).map_err(KgError::io(path))?;
+            let bytes = Bytes::map(&file).map_err(KgError::io(path))?;
+            between();
+            let opened = Self::assemble(bytes.clone(), Some(path));
+            if is_still(path, &bytes)? {
+                return opened.map_err(|error| match error {
+                    KgError::Index(source) => KgError::File {
+                        path: path.to_path_buf(),
+                        source,
+                    },
+                    other => other,
+                });
+            }
+        }
+        Err(KgError::Busy {
+            path: path.to_path_buf(),
         })
     }
 
@@ -282,5 +312,57 @@ impl KnowledgeGraph {
     /// When the index is damaged.
     pub fn mentions(&self, question: &[Token], visit: &mut dyn FnMut(Range<usize>, Handle)) -> Result<(), KgError> {
         Ok(self.index.mentions(question, visit)?)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{BuildOptions, Change, GraphBuilder, GraphWriter};
+
+    #[test]
+    fn a_compaction_while_a_graph_is_opened_hides_no_change() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("graph.idx");
+        let mut builder = GraphBuilder::new(BuildOptions::default());
+        builder.add("甲", "父", "乙").unwrap();
+        builder.finish(&path).unwrap();
+        let add = |object: &str| {
+            let mut writer = GraphWriter::open(&path).unwrap();
+            let change = Change::Add {
+                subject: "甲".into(),
+                relation: "父".into(),
+                object: object.into(),
+            };
+            assert!(writer.apply(&change).unwrap());
+            writer
+        };
+        drop(add("丙"));
+        // The log is gone when it is read, or is the next index's.
+        for (object, writes_on) in [("丁", false), ("戊", true)] {
+            let mut writer = Some(add(object));
+            let graph = KnowledgeGraph::open_slowly(&path, &mut || {
+                if let Some(writer) = writer.take() {
+                    writer.compact().unwrap();
+                    if writes_on {
+                        drop(add("己"));
+                    }
+                }
+            });
+            assert_eq!(
+                graph.unwrap().fact(0).unwrap().objects,
+                match writes_on {
+                    false => vec!["乙", "丙", "丁"],
+                    true => vec!["乙", "丙", "丁", "戊", "己"],
+                }
+            );
+        }
+        // No end of it is an error.
+        let mut number = 0;
+        let endless = KnowledgeGraph::open_slowly(&path, &mut || {
+            number += 1;
+            add(&number.to_string()).compact().unwrap();
+        });
+        assert!(matches!(endless, Err(KgError::Busy { .. })));
     }
 }
