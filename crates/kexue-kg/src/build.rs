@@ -132,10 +132,18 @@ impl GraphBuilder {
     /// Adds a triple; the sense in full-width brackets at the end of the subject is split off.
     ///
     /// # Errors
-    /// When a name has more than 2²⁰ bytes or the graph is larger than the format holds, or a temporary file cannot be written.
+    /// When a name is empty or has more than 2²⁰ bytes or the graph is larger than the format holds, or a temporary file cannot be written.
     pub fn add(&mut self, subject: &str, relation: &str, object: &str) -> Result<(), KgError> {
         if subject.len().max(relation.len()).max(object.len()) > crate::import::LONGEST {
             return Err(KgError::TooLarge("a million bytes in one name"));
+        }
+        for (field, text) in [("subject", subject), ("relation", relation), ("object", object)] {
+            if text.is_empty() {
+                return Err(KgError::Input {
+                    file: "triple".into(),
+                    problem: format!("the {field} is empty"),
+                });
+            }
         }
         let (name, sense) = split_sense(subject);
         self.add_fact(name, sense, relation, object)?;

@@ -1,6 +1,6 @@
 //! Graphs in memory against what went into them.
 
-use kexue_kg::{BuildOptions, KnowledgeGraph, Order, split_sense};
+use kexue_kg::{BuildOptions, GraphBuilder, KnowledgeGraph, Order, split_sense};
 use kexue_text::{SEP, Token, Vocabulary};
 use kexue_trie::{Allowed, Handle, Key, PrefixIndex};
 use proptest::prelude::*;
@@ -271,4 +271,23 @@ fn folded_names_keep_the_spelling_of_their_first_triple() {
         &options,
     );
     assert_eq!(facts(&graph), ["Rio|Directed by||A,B", "rio|year||2011"]);
+}
+
+#[test]
+fn an_empty_name_is_refused_and_the_fact_before_left_alone() {
+    let mut builder = GraphBuilder::new(BuildOptions::default());
+    builder.add("甲", "关系", "乙").unwrap();
+    for (triple, field) in [
+        (["", "关系", "丙"], "subject"),
+        (["甲", "", "丙"], "relation"),
+        (["甲", "关系", ""], "object"),
+    ] {
+        let error = builder.add(triple[0], triple[1], triple[2]).unwrap_err().to_string();
+        assert_eq!(error, format!("triple: the {field} is empty"));
+    }
+    let graph = KnowledgeGraph::from_bytes(builder.finish_bytes().unwrap().1).unwrap();
+    assert_eq!(
+        (graph.index().len(), graph.fact(0).unwrap().objects),
+        (1, vec!["乙".to_owned()])
+    );
 }

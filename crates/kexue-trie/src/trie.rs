@@ -882,4 +882,25 @@ mod tests {
         };
         assert_eq!(Place::unpack(far.pack()), far);
     }
+    #[test]
+    fn the_empty_sequence_has_a_payload_as_others_do() {
+        let entries: [(&[Token], &[u8]); 4] = [(&[], b"root"), (&[1], b"one"), (&[1, 2], b""), (&[3], &[7; 300])];
+        let mut builder = TrieBuilder::new().with_payloads();
+        for (sequence, payload) in entries {
+            builder.push_keys(sequence, 1, payload).unwrap();
+        }
+        let mut out = ContainerWriter::new(Cursor::new(Vec::new())).unwrap();
+        builder.write("t.", &mut out).unwrap();
+        let container = Container::open(out.finish().unwrap().into_inner().into()).unwrap();
+        let trie = Trie::open(&container, "t.").unwrap();
+        for (key, (sequence, payload)) in (0..).zip(entries) {
+            let mut tokens = Vec::new();
+            let (node, _) = trie.node_of_key(key, &mut tokens).unwrap();
+            let start = trie.payload(node).unwrap() as usize;
+            assert_eq!(
+                (tokens.as_slice(), &trie.payloads()[start..start + payload.len()]),
+                (sequence, payload)
+            );
+        }
+    }
 }

@@ -334,7 +334,7 @@ impl TrieBuilder {
                 key: 0,
                 level: 0,
             },
-            &[],
+            &self.root_payload,
             Tail::None,
             out,
         )?;
