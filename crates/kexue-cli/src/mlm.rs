@@ -203,6 +203,9 @@ fn name_of(scale: AttentionScale) -> String {
 
 fn run_eval(args: &EvalArgs) -> Result<ExitCode> {
     let longest = args.lengths.iter().copied().max().unwrap_or(0);
+    if args.window == Some(0) {
+        return Err(Usage("--window must be 1 or more: the token itself".to_owned()).into());
+    }
     if args.lengths.iter().any(|&length| length < 3) {
         return Err(Usage("--lengths must be 3 or more: [CLS], a token, [SEP]".to_owned()).into());
     }
@@ -211,7 +214,10 @@ fn run_eval(args: &EvalArgs) -> Result<ExitCode> {
         None => Mask::BIDIRECTIONAL,
     };
     let mut rows: Vec<Row> = Vec::new();
-    for folder in &args.model {
+    for (index, folder) in args.model.iter().enumerate() {
+        if args.model[..index].contains(folder) {
+            return Err(Usage(format!("--model {} is given twice", folder.display())).into());
+        }
         let run = TrainedMlm::open(folder)?;
         if let Some(most) = run.config.model.longest_sequence().filter(|most| longest > *most) {
             let problem = format!(
@@ -225,7 +231,10 @@ fn run_eval(args: &EvalArgs) -> Result<ExitCode> {
         let held_out = read_corpus(&args.texts, &run.vocabulary, hold_out)?.1;
         let stretches = held_out.stretches(longest - 2, args.tokens.div_ceil(longest));
         if stretches.is_empty() {
-            let problem = format!("{} held-out documents, none of {longest} tokens", held_out.documents());
+            let problem = format!(
+                "{} held-out documents (or ends of documents), none of {longest} tokens",
+                held_out.documents()
+            );
             return Err(Usage(format!(
                 "{problem}: give longer texts, shorter --lengths, or --all-documents"
             ))
@@ -311,9 +320,13 @@ fn tables(rows: &[Row]) -> Vec<(&'static str, Vec<Vec<String>>)> {
             let pairs: Vec<_> = row
                 .runs
                 .iter()
-                .filter_map(|(seed, scores)| {
-                    let base = first.runs.iter().find(|(other, _)| other == seed)?;
-                    Some((scores, &base.1))
+                .enumerate()
+                .filter_map(|(index, (seed, scores))| {
+                    // The first run of a seed belongs to the other row's first of that seed, and so on.
+                    let of_seed =
+                        |runs: &[(u64, Vec<LengthScore>)]| runs.iter().filter(|(other, _)| other == seed).count();
+                    let mut others = first.runs.iter().filter(|(other, _)| other == seed);
+                    Some((scores, &others.nth(of_seed(&row.runs[..index]))?.1))
                 })
                 .collect();
             let lengths = pairs.first()?.0.len();

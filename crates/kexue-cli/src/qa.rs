@@ -174,6 +174,9 @@ fn run_train(args: &TrainArgs) -> Result<ExitCode> {
         tied.ambiguous,
         validation.len()
     );
+    if training.is_empty() {
+        return Err(Usage("--hold-out 1 holds out every line".to_owned()).into());
+    }
     if examples.is_empty() {
         return Err(kexue_qa::Error::File {
             path: args.questions[0].clone(),
@@ -319,6 +322,9 @@ fn run_eval(args: &EvalArgs) -> Result<ExitCode> {
     let mut questions = read_questions(&args.questions, false)?;
     if args.hold_out > 0 {
         questions = split(questions, args.hold_out).1;
+    }
+    if questions.is_empty() {
+        return Err(Usage(format!("--hold-out {}: no line of so few is held out", args.hold_out)).into());
     }
     if questions.iter().any(|question| question.gold == Gold::Unknown) {
         return Err(kexue_qa::Error::File {

@@ -389,3 +389,75 @@ fn readers_that_close_early_are_no_reason_to_panic() {
     assert_eq!(ended("qa eval --kg kg.idx --model new --questions q.tsv"), Some(0));
     assert_eq!(ended("vocab q.tsv -o v.txt"), Some(0));
 }
+
+#[test]
+fn masked_models_are_trained_measured_and_kept_apart() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    let text = |characters: &str| characters.chars().cycle().take(3000).collect::<String>();
+    fs::write(folder.join("a.txt"), text("甲乙丙丁戊己庚辛")).unwrap();
+    let train = |out: &str, scale: &str, seed: &str| {
+        let flags = "mlm train --texts a.txt --length 16 --d-model 16 --layers 1 --heads 1 --steps 20 --batch-size 4 --validate-every 10 --out";
+        let all = [
+            flags.split(' ').collect(),
+            vec![out, "--attention-scale", scale, "--seed", seed],
+        ]
+        .concat();
+        kexue(folder, &all)
+    };
+    for seed in ["0", "1"] {
+        for scale in ["ordinary", "entropy-invariant"] {
+            let (code, out, errors) = train(&format!("{scale}-{seed}"), scale, seed);
+            assert_eq!(code, 0, "{errors}");
+            // Of one document, the end is held out.
+            assert!(
+                errors.contains("2850 tokens in 1 documents to train on, 150 in 1 held out"),
+                "{errors}"
+            );
+            assert!(out.starts_with("best accuracy "), "{out}");
+        }
+    }
+    let eval = "mlm eval --texts a.txt --lengths 8,16 --report lengths.html --model ordinary-0 ordinary-1 entropy-invariant-0 entropy-invariant-1";
+    let (code, out, errors) = kexue(folder, &eval.split(' ').collect::<Vec<_>>());
+    assert_eq!(code, 0, "{errors}");
+    assert!(
+        out.contains("entropy-invariant, base 512 (2 pairs)") && out.contains("clip 16 at inference (2 runs)"),
+        "{out}"
+    );
+    // At the training's length the clip changes nothing, whatever the order of the runs.
+    let paired = out
+        .lines()
+        .find(|line| line.contains("clip 16 at inference (2 pairs)"))
+        .unwrap();
+    assert!(paired.contains("0.00 ± 0.00"), "{paired}");
+    assert!(
+        fs::read_to_string(folder.join("lengths.html"))
+            .unwrap()
+            .contains("<svg")
+    );
+    let (code, _, errors) = kexue(
+        folder,
+        &[
+            "mlm",
+            "eval",
+            "--texts",
+            "a.txt",
+            "--lengths",
+            "8",
+            "--model",
+            "ordinary-0",
+            "ordinary-0",
+        ],
+    );
+    assert_eq!(code, 2);
+    assert!(errors.contains("--model ordinary-0 is given twice"), "{errors}");
+
+    // The same command on another text of as many characters is another run.
+    fs::write(folder.join("a.txt"), text("子丑寅卯辰巳午未")).unwrap();
+    let (code, _, errors) = train("ordinary-0", "ordinary", "0");
+    assert_eq!(code, 3);
+    assert!(
+        errors.contains("ordinary-0/vocab.txt: the folder holds a run with other tokens"),
+        "{errors}"
+    );
+}

@@ -69,6 +69,12 @@ impl QaSettings {
         if !(0.0..=1.0).contains(&self.swap) {
             return problem("swap", format!("{} is not a probability, within 0 and 1", self.swap));
         }
+        if self.negatives > 1000 {
+            return problem(
+                "negatives",
+                format!("{} for each question; 1000 is the most", self.negatives),
+            );
+        }
         if self.lexical_prior != 0.0 && self.loss_over != LossOver::Mentioned {
             return problem(
                 "lexical_prior",

@@ -148,9 +148,23 @@ impl Corpus {
         self.ends.extend(other.ends.iter().map(|end| before + end));
     }
 
-    /// Splits off one document in so many (the last of each group), for evaluation; 0 splits off none.
+    /// Splits off one document in so many (the last of each group), for evaluation; 0 splits off none. Of fewer documents than that the
+    /// last part of the text is split off, which begins within a document.
     pub fn hold_out(self, one_in: usize) -> (Self, Self) {
         let (mut kept, mut held) = (Self::default(), Self::default());
+        if self.documents() < one_in {
+            let cut = self.len() - self.len() / one_in;
+            for index in 0..self.documents() {
+                let Range { start, end } = self.document(index);
+                let middle = cut.clamp(start, end);
+                for (to, range) in [(&mut kept, start..middle), (&mut held, middle..end)] {
+                    to.tokens.extend_from_slice(&self.tokens[range.clone()]);
+                    to.begins.extend_from_slice(&self.begins[range]);
+                    to.end_document();
+                }
+            }
+            return (kept, held);
+        }
         for index in 0..self.documents() {
             let to = if one_in > 0 && index % one_in == one_in - 1 {
                 &mut held
@@ -228,6 +242,20 @@ mod tests {
         let text = |index: usize| vocabulary.decode(&corpus.tokens[corpus.document(index)]);
         let texts: Vec<String> = (0..corpus.documents()).map(text).collect();
         assert_eq!(texts, ["before", "甲乙丙丁 ab c1 de 戊", "己庚辛"]);
+    }
+
+    #[test]
+    fn what_is_held_out_of_few_documents_is_the_end_of_the_text() {
+        let (_, all) = corpus();
+        let tokens = all.tokens.clone();
+        for one_in in [4, 5, 10] {
+            let (kept, held) = all.clone().hold_out(one_in);
+            assert_eq!(held.len(), tokens.len() / one_in);
+            assert_eq!([&kept.tokens[..], &held.tokens[..]].concat(), tokens);
+            assert_eq!((kept.begins.len(), held.begins.len()), (kept.len(), held.len()));
+        }
+        let (kept, held) = all.hold_out(3);
+        assert_eq!((kept.documents(), held.documents()), (2, 1));
     }
 
     #[test]

@@ -12,7 +12,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::io::Write;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 /// What a shard's examples cost.
 #[derive(Clone, Copy, Debug, Default)]
@@ -82,6 +82,9 @@ pub struct Outcome {
     pub records: Vec<Record>,
 }
 
+/// Without a progress bar, as in a log file, a line comes this often.
+const SILENCE: Duration = Duration::from_secs(30);
+
 /// Trains in a folder, or resumes the run that stands there. Writes `metrics.jsonl`, `model.safetensors` (the best so far),
 /// `checkpoint.bin` and `report.html`; `description` (such as the text of `config.toml`) tells this run from others.
 ///
@@ -129,6 +132,7 @@ pub fn train(
         .collect();
     let bar = progress_bar(settings.steps, progress.step);
     let (mut window, mut window_tokens, mut window_start) = (Loss::default(), 0, Instant::now());
+    let (started, resumed, mut said) = (Instant::now(), progress.step, Instant::now());
     let mut interrupted = false;
     let patient = |stale: u64| settings.patience == 0 || stale < settings.patience;
     while progress.step < settings.steps && patient(progress.stale) {
@@ -170,6 +174,15 @@ pub fn train(
                 "loss {mean:.4} · {tokens:.0} tokens/s · best {:.4}",
                 progress.best.max(0.0)
             ));
+            if bar.is_hidden() && said.elapsed() >= SILENCE && !last {
+                said = Instant::now();
+                let done = (progress.step - resumed) as f64 / started.elapsed().as_secs_f64();
+                let minutes = (settings.steps - progress.step) as f64 / done / 60.0;
+                let step = progress.step;
+                let line =
+                    format!("step {step}: loss {mean:.4} · {tokens:.0} tokens/s · at most {minutes:.0} min left");
+                let _ = writeln!(std::io::stderr(), "{line}");
+            }
             if window.terms > 0.0 {
                 // Time is left out of the file: the same run has the same metrics.
                 let values = BTreeMap::from([
@@ -201,12 +214,13 @@ pub fn train(
                 } else {
                     bar.println(line)
                 }
-                if *result > progress.best || !progress.best.is_finite() {
-                    (progress.best, progress.best_step, progress.stale) = (*result, progress.step, 0);
+                let better = *result > progress.best || !progress.best.is_finite();
+                progress.stale = if better { 0 } else { progress.stale + 1 };
+                stop = !patient(progress.stale);
+                // Of equals the latest, which has learned most.
+                if better || *result == progress.best {
+                    (progress.best, progress.best_step) = (*result, progress.step);
                     save_model(model_path, &candidate, task.metadata())?;
-                } else {
-                    progress.stale += 1;
-                    stop = !patient(progress.stale);
                 }
             } else {
                 // Nothing tells which is best: the latest.
