@@ -2,8 +2,8 @@
 
 use crate::{OptimizerSettings, ProbeError};
 use kexue_nn::{
-    Activation, AttentionScale, Head, Initializer, InitializerPreset, LogitScale, NormKind,
-    NormPlacement, Positions, TransformerConfig,
+    Activation, AttentionScale, Head, Initializer, InitializerPreset, LogitScale, NormKind, NormPlacement, Positions,
+    TransformerConfig,
 };
 use serde::{Deserialize, Serialize};
 

@@ -201,6 +201,16 @@ fn token_gradient(batch: &Batch, gradient: &[f32], width: usize) -> f64 {
 }
 
 impl Snapshot {
+    /// Whether loss, streams and gradients are numbers.
+    pub(crate) fn is_finite(&self) -> bool {
+        let sublayers = self.sublayers.iter();
+        let mut numbers = sublayers.flat_map(|sublayer| [sublayer.rms, sublayer.branch_variance, sublayer.gradient]);
+        [self.loss, self.gradient, self.gradient_flow()]
+            .into_iter()
+            .all(f64::is_finite)
+            && numbers.all(f64::is_finite)
+    }
+
     /// What the last run of a tracing pass shows.
     pub(crate) fn new(model: &Model, batch: &Batch, trace: &Trace, gradient: &[f32], step: u64, loss: f64) -> Self {
         let slots = model.layout().slots();
@@ -361,13 +371,16 @@ pub(crate) fn identities(model: &Model, trace: &Trace) -> Vec<Identity> {
 }
 
 /// The identity-path weights after each branch by Jacobian-vector products: the stream's change when every token's embedding moves in a random
-/// direction by a hundredth of its size, followed from branch to branch.
+/// direction by a hundredth of its size, followed from branch to branch. None where that has no size.
 pub(crate) fn jacobian_weights(model: &Model, batch: &Batch, generator: &mut impl Rng) -> Vec<f64> {
     let slots = model.layout().slots();
     let Some(table) = slots.iter().find(|slot| slot.role == Role::Embedding) else {
         return Vec::new();
     };
     let step = 1e-2 * rms(&model.values()[table.range.clone()]) as f32 * 3f32.sqrt();
+    if !(step > 0.0 && step.is_finite()) {
+        return Vec::new();
+    }
     let direction: Vec<f32> = table
         .range
         .clone()

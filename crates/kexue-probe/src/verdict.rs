@@ -42,7 +42,7 @@ pub struct Verdict {
     pub needs_warmup: Option<bool>,
     /// What to take instead, the best first, as flags.
     pub suggestions: Vec<String>,
-    /// All of it in words, with the numbers.
+    /// All of it in words, with the numbers; where these are not finite, that alone.
     pub sentences: Vec<String>,
 }
 
@@ -63,6 +63,7 @@ pub(crate) fn short(value: f64) -> String {
 /// A mean with its standard error, where it has one.
 fn with_error(value: Mean) -> String {
     match value.standard_error {
+        _ if value.mean.is_nan() => "not measurable".to_owned(),
         0.0 => short(value.mean),
         error => format!("{} ± {}", short(value.mean), short(error)),
     }
@@ -71,6 +72,15 @@ fn with_error(value: Mean) -> String {
 impl Verdict {
     pub(crate) fn of(probe: &Probe) -> Self {
         let mut verdict = Self::default();
+        if !probe.mean.is_finite() {
+            verdict.sentences.push(format!(
+                "The numbers are not finite before the first step (loss {}, norm of the gradient {}): the weights are not, or are too large, or \
+                 all 0. Nothing else can be said.",
+                short(probe.mean.loss),
+                short(probe.mean.gradient)
+            ));
+            return verdict;
+        }
         verdict.identity(probe);
         verdict.gradients(probe);
         verdict.warmup(probe);

@@ -243,9 +243,32 @@ fn updates_of_adam_do_not_depend_on_the_size_of_the_gradient_and_sgds_do() {
     assert!(large.0 / small.0 > 5.0);
     assert!((large.1 / small.1 - 1.0).abs() < 0.01);
     let (large, small) = (ratios(OptimizerKind::Sgd, 0.02), ratios(OptimizerKind::Sgd, 0.002));
-    assert!((large.1 / small.1) / (large.0 / small.0) - 1.0 < 0.01 && large.1 / small.1 > 5.0);
+    assert!(((large.1 / small.1) / (large.0 / small.0) - 1.0).abs() < 0.01 && large.1 / small.1 > 5.0);
     // LAMB's are the learning rate.
     assert!((ratios(OptimizerKind::Lamb, 0.02).1 / 1e-3 - 1.0).abs() < 0.01);
+}
+
+#[test]
+fn of_numbers_that_are_none_nothing_is_said_but_that() {
+    for architecture in [narrow(1, 16), narrow(1, 16).with_placement(NormPlacement::Pre)] {
+        let data = random(2, 8);
+        for weight in [f32::NAN, f32::INFINITY, 0.0] {
+            let mut model = fresh(&architecture, 0).unwrap();
+            model.values_mut().fill(weight);
+            let settings = ProbeSettings {
+                steps: 3,
+                ..ProbeSettings::default()
+            };
+            let probe = probe(&architecture, Some(&model), &data, &settings, &RUNNING).unwrap();
+            let verdict = &probe.verdict;
+            assert_eq!((verdict.sentences.len(), verdict.needs_warmup), (1, None), "{weight}");
+            assert!(
+                verdict.sentences[0].starts_with("The numbers are not finite"),
+                "{verdict:?}"
+            );
+            assert!(verdict.suggestions.is_empty());
+        }
+    }
 }
 
 #[test]
