@@ -351,6 +351,12 @@ mod tests {
                 token_types: 2,
                 gate: Some(0.5),
                 logit_scale: LogitScale::InverseRootWidth,
+                ..base.clone()
+            },
+            TransformerConfig {
+                heads: base.d_model,
+                positions: Positions::Learned,
+                max_positions: 10,
                 ..base
             },
         ];

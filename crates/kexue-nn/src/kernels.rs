@@ -331,7 +331,7 @@ pub(crate) fn norm_backward(
     }
 }
 
-/// `eˣ` to about 2 units in the last place, 0 below −87, without branches.
+/// `eˣ` to about 2 units in the last place, without branches; as if x were within −87.3 and 88.
 #[inline(always)]
 fn exp_inline(x: f32) -> f32 {
     let x = x.clamp(-87.3, 88.0);
@@ -541,6 +541,10 @@ impl Rotary {
     /// Makes sure that positions below `length` are there.
     pub fn reserve(&mut self, length: usize) {
         let half = self.half;
+        if half == 0 {
+            // Heads of width 1, which only learned positions have: nothing to turn.
+            return;
+        }
         for position in self.table.len() / half..length {
             self.table.extend((0..half).map(|i| {
                 let angle = position as f64 * 10_000f64.powf(-(i as f64) / half as f64);

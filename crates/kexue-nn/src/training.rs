@@ -522,6 +522,12 @@ mod tests {
             config.activation = Activation::GeluTanh;
         }));
         check_backward(small(|config| {
+            // Of width 1.
+            config.heads = config.d_model;
+            config.positions = Positions::Learned;
+            config.max_positions = 8;
+        }));
+        check_backward(small(|config| {
             config.norm_placement = NormPlacement::None;
             config.gate = Some(0.6);
             config.parametrization = Parametrization::Ntk;
