@@ -85,18 +85,20 @@ impl PackedBatch {
         self.sequences.clear();
     }
 
-    /// Adds a sequence and returns the row of its first token.
+    /// Adds a sequence and returns the row of its first token; one of no tokens adds nothing.
     pub fn push(&mut self, tokens: &[Token], mask: Mask) -> usize {
         let start = self.tokens.len();
         self.tokens.extend_from_slice(tokens);
         if !self.types.is_empty() {
             self.types.resize(self.tokens.len(), 0);
         }
-        self.sequences.push(Sequence {
-            start,
-            length: tokens.len(),
-            mask,
-        });
+        if !tokens.is_empty() {
+            self.sequences.push(Sequence {
+                start,
+                length: tokens.len(),
+                mask,
+            });
+        }
         start
     }
 
@@ -108,7 +110,8 @@ impl PackedBatch {
         start
     }
 
-    /// Adds the rows of a padded batch `[batch, seq]`: `attention_mask` is 1 for tokens, 0 for the padding after them, which is left out.
+    /// Adds the rows of a padded batch `[batch, seq]`: `attention_mask` is 1 for tokens, 0 for the padding after them, which is left out, as rows
+    /// of padding alone are.
     ///
     /// # Errors
     /// When padding stands before a token.
@@ -119,7 +122,8 @@ impl PackedBatch {
         length: usize,
         mask: Mask,
     ) -> Result<(), PaddingError> {
-        let rows = tokens.chunks_exact(length).zip(attention_mask.chunks_exact(length));
+        let width = length.max(1);
+        let rows = tokens.chunks_exact(width).zip(attention_mask.chunks_exact(width));
         for (row, (tokens, attention_mask)) in rows.enumerate() {
             let count = attention_mask.iter().take_while(|&&kept| kept != 0).count();
             if attention_mask[count..].iter().any(|&kept| kept != 0) {
@@ -215,6 +219,15 @@ mod tests {
             .unwrap();
         assert_eq!(batch.tokens(), [5, 6, 7, 8]);
         assert_eq!(batch.rows().collect::<Vec<_>>(), [0..3, 3..4]);
+        batch
+            .push_padded(&tokens, &[0, 0, 0, 1, 1, 0], 3, Mask::CAUSAL)
+            .unwrap();
+        batch.push_padded(&[], &[], 0, Mask::CAUSAL).unwrap();
+        assert_eq!(
+            batch.rows().collect::<Vec<_>>(),
+            [0..3, 3..4, 4..6],
+            "no row of padding alone"
+        );
         let error = batch.push_padded(&tokens, &[1, 1, 1, 0, 1, 1], 3, Mask::CAUSAL);
         assert_eq!(error, Err(PaddingError { row: 1 }));
     }
