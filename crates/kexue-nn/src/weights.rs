@@ -102,6 +102,12 @@ fn stored(tensors: Vec<NamedTensor<'_>>, precision: Precision) -> impl Iterator<
     })
 }
 
+/// Gives a file that has been written its name, once it is on the disk: a crash leaves the old file or the new one.
+pub(crate) fn finish(unfinished: &Path, path: &Path) -> std::io::Result<()> {
+    std::fs::File::options().write(true).open(unfinished)?.sync_all()?;
+    std::fs::rename(unfinished, path)
+}
+
 /// Writes a safetensors file, by rename.
 pub(crate) fn write_safetensors(
     path: &Path,
@@ -112,7 +118,7 @@ pub(crate) fn write_safetensors(
     let unfinished = path.with_extension("safetensors.unfinished");
     safetensors::serialize_to_file(stored(tensors, precision), Some(metadata), &unfinished)
         .map_err(|error| error.to_string())
-        .and_then(|()| std::fs::rename(&unfinished, path).map_err(|error| error.to_string()))
+        .and_then(|()| finish(&unfinished, path).map_err(|error| error.to_string()))
         .map_err(WeightsError::Write)
 }
 

@@ -4,6 +4,7 @@ use crate::vocabulary::SPECIAL;
 use crate::{BYTES, FIRST_CHARACTER, SpecialTokens, TextEncoder, Token, Vocabulary};
 use serde_json::{Map, Value, json};
 use std::fs;
+use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use thiserror::Error;
@@ -240,9 +241,14 @@ fn read(path: &Path) -> Result<String, TokenizerError> {
 
 fn write(path: &Path, text: &str) -> Result<(), TokenizerError> {
     let unfinished = path.with_extension("json.unfinished");
-    fs::write(&unfinished, text)
-        .and_then(|()| fs::rename(&unfinished, path))
-        .map_err(io(path))
+    let write = || {
+        let mut file = fs::File::create(&unfinished)?;
+        file.write_all(text.as_bytes())?;
+        // A crash leaves the old file or the new one.
+        file.sync_all()?;
+        fs::rename(&unfinished, path)
+    };
+    write().map_err(io(path))
 }
 
 /// A special token that is found as it stands in a text.

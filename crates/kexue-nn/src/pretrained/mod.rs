@@ -5,7 +5,7 @@ mod config;
 pub use config::Family;
 
 use crate::tensors::{Renamed, SafetensorsFile, Tensors};
-use crate::weights::{NamedTensor, check_shape, write_safetensors};
+use crate::weights::{NamedTensor, check_shape, finish, write_safetensors};
 use crate::{Head, Model, Precision, WeightsError};
 use config::{ConfigFile, FieldError};
 use serde::Deserialize;
@@ -162,7 +162,7 @@ impl Pretrained {
             .map_err(|source| PretrainedError::Weights { path: weights, source })?;
         let unfinished = path.with_extension("json.unfinished");
         fs::write(&unfinished, text)
-            .and_then(|()| fs::rename(&unfinished, &path))
+            .and_then(|()| finish(&unfinished, &path))
             .map_err(|source| PretrainedError::Io { path, source })
     }
 
