@@ -516,8 +516,8 @@ impl FactIndex {
                     let mut next = 0usize;
                     for _ in 0..read_varint(row, &mut at)? {
                         let place = next.checked_add(usize::try_from(read_varint(row, &mut at)?).ok()?)?;
-                        next = place + 1;
                         pairs.push((relation, *codes.get(place)?));
+                        next = place + 1;
                         if swapped {
                             places.push(place);
                         }
@@ -686,7 +686,7 @@ impl FactIndex {
         tokens: &mut Vec<Token>,
         visit: &mut dyn FnMut(&[Token], Key) -> ControlFlow<()>,
     ) -> Result<()> {
-        let key = self.subjects.first_key(single.node)? + u64::from(single.fact);
+        let key = self.key(single.node, single.fact)?;
         self.dictionary(single.part)
             .append(single.at..single.at + single.left, tokens)?;
         tokens.push(self.separator);
@@ -817,10 +817,17 @@ impl FactIndex {
         })
     }
 
+    /// The number of a fact of the subject that ends at a node.
+    #[inline]
+    fn key(&self, node: u64, fact: u32) -> Result<Key> {
+        (self.subjects.first_key(node)?.checked_add(u64::from(fact)))
+            .ok_or_else(|| damaged("the numbers of keys are out of order"))
+    }
+
     /// The keys from the first of the subject that ends at one node to the last of the one that ends at the other.
     fn keys_below(&self, nodes: Range<u64>) -> Result<Range<Key>> {
         let first = self.subjects.first_key(nodes.start)?;
-        let last = self.subjects.first_key(nodes.end)? + u64::from(self.below(nodes.end)?.last);
+        let last = self.key(nodes.end, self.below(nodes.end)?.last)?;
         match first < last && last <= self.subjects.keys() {
             true => Ok(first..last),
             false => Err(damaged("the numbers of keys are out of order")),
@@ -874,10 +881,11 @@ impl FactIndex {
         tokens: &mut Vec<Token>,
         visit: &mut dyn FnMut(&[Token], Key) -> ControlFlow<()>,
     ) -> Result<ControlFlow<()>> {
-        let base = self.subjects.first_key(below.node)?;
         if below.part == 3 {
-            return Ok(visit(tokens, base + u64::from(below.first)));
+            return Ok(visit(tokens, self.key(below.node, below.first)?));
         }
+        // Where the last has a number, so have those before.
+        let base = self.key(below.node, below.last)? - u64::from(below.last);
         let length = tokens.len();
         let flow = with_pairs(|pairs| {
             self.facts(below.row, below.last, pairs)?;
@@ -929,7 +937,7 @@ impl PrefixIndex for FactIndex {
                 self.subjects.continuations(&place, &mut allowed.tokens)
             }
             Position::Below(below) if below.part == 3 => {
-                allowed.terminal = Some(self.subjects.first_key(below.node)? + u64::from(below.first));
+                allowed.terminal = Some(self.key(below.node, below.first)?);
                 Ok(())
             }
             Position::Below(below) => self.branches(&below, &mut allowed.tokens),

@@ -88,10 +88,17 @@ impl MergedIndex {
         changed.dedup_by(|one, other| one.subject == other.subject);
         changed.reverse();
         let mut merged = Vec::with_capacity(changed.len());
-        let (mut added, mut removed) = (0, 0);
+        let (mut added, mut removed) = (0u64, 0u64);
+        let mut behind = 0;
+        let damaged = || Error::Damaged("the numbers of keys are out of order".into());
         for ChangedSubject { subject, keys } in changed {
             let hidden = base.keys_of(&subject)?;
-            let start = hidden.start + added - removed;
+            // No key is hidden twice: no more are removed than were there.
+            if hidden.start < behind {
+                return Err(damaged());
+            }
+            behind = hidden.end;
+            let start = (hidden.start - removed).checked_add(added).ok_or_else(damaged)?;
             added += keys.len() as u64;
             removed += hidden.end - hidden.start;
             merged.push(Changed {
@@ -102,7 +109,7 @@ impl MergedIndex {
             });
         }
         Ok(Self {
-            len: base.len() + added - removed,
+            len: (base.len() - removed).checked_add(added).ok_or_else(damaged)?,
             base,
             changed: merged,
         })
@@ -138,7 +145,9 @@ impl MergedIndex {
     fn number(&self, key: Key) -> Key {
         let after = self.changed.partition_point(|changed| changed.hidden.start <= key);
         match after.checked_sub(1).and_then(|last| self.changed.get(last)) {
-            Some(changed) => changed.start + changed.keys.len() as u64 + key.saturating_sub(changed.hidden.end),
+            Some(changed) => {
+                (changed.start + changed.keys.len() as u64).saturating_add(key.saturating_sub(changed.hidden.end))
+            }
             None => key,
         }
     }
@@ -199,8 +208,8 @@ impl MergedIndex {
             None => 0,
         };
         for changed in &self.changed[changed.clone()] {
-            count = (count + changed.keys.len() as u64)
-                .checked_sub(changed.hidden.end - changed.hidden.start)
+            count = (count.checked_sub(changed.hidden.end - changed.hidden.start))
+                .and_then(|kept| kept.checked_add(changed.keys.len() as u64))
                 .ok_or_else(|| Error::Damaged("a subject has more keys than its prefix".into()))?;
         }
         Ok(count)
@@ -451,6 +460,9 @@ impl PrefixIndex for MergedIndex {
                 Ok(())
             }
             Position::Shared { base, changed, depth } => {
+                if (self.changed[changed.clone()].iter()).any(|changed| changed.subject.len() < depth) {
+                    return Err(Error::ForeignHandle);
+                }
                 let separator = self.base.separator();
                 let mut next = changed.peekable();
                 let mut stopped = false;
