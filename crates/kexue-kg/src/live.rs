@@ -144,6 +144,11 @@ impl Changes {
                     spelling: spelling(),
                     objects: distinct,
                 };
+                if let Some(stored) = facts.get(&key)
+                    && base.record(stored)? == record
+                {
+                    return Ok(false);
+                }
                 facts.insert(key, Stored::Changed(record));
                 Ok(true)
             }

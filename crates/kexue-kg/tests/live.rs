@@ -359,6 +359,58 @@ fn pins_answer_until_their_fact_is_gone() {
 }
 
 #[test]
+fn a_handle_from_before_a_refresh_gives_an_answer_or_an_error() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("graph.idx");
+    build(
+        &path,
+        &[("甲甲甲甲".into(), "丙".into(), "庚".into())],
+        Order::default(),
+    );
+    let mut graph = KnowledgeGraph::open(&path).unwrap();
+    let add = |subject: &str| {
+        let change = Change::Add {
+            subject: subject.into(),
+            relation: "丙".into(),
+            object: "辛".into(),
+        };
+        GraphWriter::open(&path).unwrap().apply(&change).unwrap();
+    };
+    add("甲甲甲乙");
+    graph.refresh().unwrap();
+    let prefix = graph.vocabulary().encode("甲甲甲");
+    let stale = graph.index().find(&prefix).unwrap().unwrap();
+    std::fs::remove_file(log_path(&path)).unwrap();
+    add("甲");
+    graph.refresh().unwrap();
+    let refused = graph.index().completions(stale, &mut |_, _| ControlFlow::Continue(()));
+    assert!(matches!(refused, Err(kexue_trie::Error::ForeignHandle)));
+    let _ = graph.index().allowed(stale, &mut Allowed::default());
+    let _ = graph.index().count(stale);
+    let _ = graph.index().step(stale, prefix[0]);
+}
+
+#[test]
+fn a_fact_replaced_by_itself_is_not_changed() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = small(folder.path());
+    let mut writer = GraphWriter::open(&path).unwrap();
+    let replace = |objects: &[&str]| Change::Replace {
+        subject: "甲（子）".into(),
+        relation: "丙".into(),
+        objects: objects.iter().map(|&object| object.into()).collect(),
+    };
+    let log = || std::fs::read(log_path(&path)).unwrap();
+    let before = log();
+    assert!(!writer.apply(&replace(&["庚"])).unwrap());
+    assert!(!writer.apply(&replace(&["庚", "庚"])).unwrap());
+    assert_eq!(log(), before);
+    assert!(writer.apply(&replace(&["辛", "庚"])).unwrap());
+    assert!(!writer.apply(&replace(&["辛", "庚"])).unwrap());
+    assert!(writer.apply(&replace(&["庚", "辛"])).unwrap(), "the order has changed");
+}
+
+#[test]
 fn a_second_writer_is_told() {
     let folder = tempfile::tempdir().unwrap();
     let path = small(folder.path());
