@@ -218,10 +218,8 @@ pub fn probe(
     let initial = seeds
         .iter()
         .map(|&seed| {
-            // A saved model is shown another batch for each seed.
-            let step = if saved.is_some() { seed } else { 0 };
-            let batch = data.batch(&mut generator(seed, BATCHES, step));
-            Ok(initial(&model_of(architecture, seed)?, architecture, &batch, seed))
+            let model = model_of(architecture, seed)?;
+            Ok(initial(&model, architecture, &first_batch(seed), seed))
         })
         .collect::<Result<Vec<_>, ProbeError>>()?;
     let snapshots: Vec<&Snapshot> = initial.iter().map(|initial| &initial.snapshot).collect();

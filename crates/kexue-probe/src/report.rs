@@ -131,11 +131,6 @@ impl Probe {
     }
 
     fn alternative_rows(&self) -> Vec<Vec<String>> {
-        let own = self.mean.last().map(|sublayer| sublayer.identity).unwrap_or_default();
-        let change = self
-            .initial
-            .first()
-            .map_or(f64::NAN, |initial| initial.full_rate.output_change);
         let row = |name: &str, identity: crate::Identity, (token, ratio): (f64, f64), change: f64| {
             vec![
                 name.to_owned(),
@@ -155,14 +150,17 @@ impl Probe {
                 other.output_change,
             )
         });
-        std::iter::once(row(
-            "as given",
-            own,
-            (self.mean.token_gradient_ratio(), self.mean.gradient_ratio()),
-            change,
-        ))
-        .chain(others)
-        .collect()
+        // Of the first seed, as the alternatives are.
+        let own = self.initial.first().map(|initial| {
+            let snapshot = &initial.snapshot;
+            row(
+                "as given",
+                snapshot.last().map(|sublayer| sublayer.identity).unwrap_or_default(),
+                (snapshot.token_gradient_ratio(), snapshot.gradient_ratio()),
+                initial.full_rate.output_change,
+            )
+        });
+        own.into_iter().chain(others).collect()
     }
 
     fn run_rows(&self) -> Vec<Vec<String>> {
@@ -313,15 +311,16 @@ impl Probe {
             caption: caption.to_owned(),
             ..Chart::default()
         };
-        let mut gradients = vec![series("as given", along(&|sublayer| Some(sublayer.token_gradient)))];
-        gradients.extend(self.alternatives.iter().map(|other| {
-            let points = other
-                .token_gradients
-                .iter()
-                .enumerate()
-                .map(|(at, &gradient)| ((at + 1) as f64, gradient));
-            series(&other.change, points.collect())
-        }));
+        let numbered = |name: &str, gradients: &mut dyn Iterator<Item = f64>| {
+            let points = gradients.enumerate().map(|(at, gradient)| ((at + 1) as f64, gradient));
+            series(name, points.collect())
+        };
+        // Of the first seed, as the alternatives are.
+        let own = self.initial.first().into_iter();
+        let own = own.flat_map(|initial| &initial.snapshot.sublayers);
+        let mut gradients = vec![numbered("as given", &mut own.map(|sublayer| sublayer.token_gradient))];
+        let others = self.alternatives.iter();
+        gradients.extend(others.map(|other| numbered(&other.change, &mut other.token_gradients.iter().copied())));
         vec![
             chart(
                 "what is left of the input",
@@ -338,7 +337,7 @@ impl Probe {
                 "gradient of single tokens",
                 true,
                 gradients,
-                "Gradient of the stream after each sub-layer without the mean over the tokens of a sequence, here and under the alternatives.",
+                "Gradient of the stream after each sub-layer without the mean over the tokens of a sequence, here and under the alternatives; of the first seed.",
             ),
             chart(
                 "gradients",

@@ -1,10 +1,9 @@
 //! What the numbers mean, in words.
 
-use crate::OptimizerKind;
-use crate::Run;
 use crate::alternatives::{Alternative, KEPT, placement_name};
-use crate::initial::FirstUpdate;
+use crate::initial::{FirstUpdate, Initial};
 use crate::probe::{Mean, Probe, Runs};
+use crate::{OptimizerKind, Run};
 use kexue_nn::NormPlacement;
 use serde::Serialize;
 use std::fmt::Write as _;
@@ -160,17 +159,25 @@ impl Verdict {
     fn warmup(&mut self, probe: &Probe) {
         if let Some(first) = probe.initial.first() {
             let rate = |update: &FirstUpdate| short(update.learning_rate.into());
+            let change = |update: fn(&Initial) -> &FirstUpdate| {
+                let changes: Vec<f64> = probe
+                    .initial
+                    .iter()
+                    .map(|initial| update(initial).output_change)
+                    .collect();
+                with_error(Mean::of(&changes))
+            };
             let mut sentence = format!(
                 "The first update at the full learning rate ({}) changes the last hidden state by {} of its norm",
                 rate(&first.full_rate),
-                short(first.full_rate.output_change),
+                change(|initial| &initial.full_rate),
             );
             if probe.architecture.optimizer.warmup > 1 {
                 let _ = write!(
                     sentence,
                     ", the first of the warm-up ({}) by {}",
                     rate(&first.warmed_up),
-                    short(first.warmed_up.output_change)
+                    change(|initial| &initial.warmed_up)
                 );
             }
             self.sentences.push(sentence + ".");

@@ -249,6 +249,40 @@ fn updates_of_adam_do_not_depend_on_the_size_of_the_gradient_and_sgds_do() {
 }
 
 #[test]
+fn alternatives_are_compared_with_the_seed_they_have() {
+    let architecture = narrow(2, 16);
+    let of_seeds = |seeds: u64| {
+        let settings = ProbeSettings {
+            seeds,
+            ..ProbeSettings::default()
+        };
+        let text = probed(&architecture, &random(2, 8), &settings).to_text();
+        let table = text.split("\n\n").find(|part| part.contains("\nas given"));
+        let update = text.lines().find(|line| line.starts_with("The first update"));
+        (table.unwrap().to_owned(), update.unwrap().to_owned())
+    };
+    let ((one, single), (three, update)) = (of_seeds(1), of_seeds(3));
+    assert!(one.contains("--norm pre") && one == three, "{one}\n{three}");
+    assert!(!single.contains('±') && update.matches('±').count() == 2, "{update}");
+}
+
+#[test]
+fn runs_that_are_cut_short_say_nothing_of_warm_up() {
+    let settings = ProbeSettings {
+        steps: 3,
+        ..ProbeSettings::default()
+    };
+    let probe = probe(&narrow(1, 16), None, &random(2, 8), &settings, &AtomicBool::new(true)).unwrap();
+    assert!(probe.runs.iter().flat_map(|runs| &runs.runs).all(|run| run.interrupted));
+    assert_eq!(probe.verdict.needs_warmup, None);
+    let text = probe.to_text();
+    assert!(
+        text.contains("cannot be said: the runs were cut short") && !text.contains("inf"),
+        "{text}"
+    );
+}
+
+#[test]
 fn of_numbers_that_are_none_nothing_is_said_but_that() {
     for architecture in [narrow(1, 16), narrow(1, 16).with_placement(NormPlacement::Pre)] {
         let data = random(2, 8);
