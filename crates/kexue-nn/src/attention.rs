@@ -296,8 +296,7 @@ mod tests {
         assert!(invariant.iter().zip(&ordinary).all(|(a, b)| a.to_bits() == b.to_bits()));
     }
 
-    /// The law behind the scale (article 8823): as n grows, the entropy of random queries and keys does so less than with the ordinary scale. It holds
-    /// still in the limit alone.
+    /// The law behind the scale (article 8823): as n grows, the entropy of random queries and keys grows less than with the ordinary scale.
     #[test]
     fn entropy_grows_less_under_the_invariant_scale() {
         let mut generator = rand_chacha::ChaCha8Rng::seed_from_u64(3);
