@@ -74,47 +74,60 @@ impl Batch {
         });
     }
 
-    /// Adds a triple of strings that are copied.
+    /// Whether it holds as much as `size` bytes of input do.
+    pub(super) fn is_full(&self, size: usize) -> bool {
+        // What is not copied again adds entries and little text.
+        self.text.len() >= size || self.entries.len() >= size / 16
+    }
+
+    /// Adds a triple of strings that are copied; a subject and a relation that are those of the triple before stand in the text once.
     pub(super) fn add(&mut self, line: u64, triple: [&str; 3]) {
-        let same = self
-            .entries
-            .last()
-            .is_some_and(|_| self.get(self.name) == triple[0].as_bytes());
-        let pieces = triple.map(|text| {
-            let start = self.text.len() as u32;
-            self.text.extend_from_slice(text.as_bytes());
-            Piece {
-                start,
-                end: self.text.len() as u32,
-            }
-        });
-        self.add_pieces(line, triple, pieces, same);
+        if let Some(problem) = misfit(triple) {
+            return self.problem(line, problem);
+        }
+        let last = self.entries.last().map(|last| [self.name, last.relation]);
+        let before = |field: usize| Some(last?[field]).filter(|&piece| self.get(piece) == triple[field].as_bytes());
+        let (name, relation) = (before(0), before(1));
+        let pieces = (|| {
+            Some([
+                name.or_else(|| self.copy(triple[0]))?,
+                relation.or_else(|| self.copy(triple[1]))?,
+                self.copy(triple[2])?,
+            ])
+        })();
+        match pieces {
+            Some(pieces) => self.add_pieces(triple, pieces, name.is_some()),
+            None => self.problem(
+                line,
+                "the line stands behind four thousand million bytes of others; break it up",
+            ),
+        }
+    }
+
+    fn copy(&mut self, text: &str) -> Option<Piece> {
+        let start = u32::try_from(self.text.len()).ok()?;
+        let end = start.checked_add(u32::try_from(text.len()).ok()?)?;
+        self.text.extend_from_slice(text.as_bytes());
+        Some(Piece { start, end })
     }
 
     /// Adds a triple whose strings stand in the text already, at these bytes; `same` where its subject is that of the triple added before.
     pub(super) fn add_at(&mut self, line: u64, triple: [&str; 3], starts: [usize; 3], same: bool) {
+        if let Some(problem) = misfit(triple) {
+            return self.problem(line, problem);
+        }
         let mut pieces = [Piece { start: 0, end: 0 }; 3];
         for ((piece, text), start) in pieces.iter_mut().zip(triple).zip(starts) {
+            // A block has no more than half of the bytes that can be numbered.
             *piece = Piece {
                 start: start as u32,
                 end: (start + text.len()) as u32,
             };
         }
-        self.add_pieces(line, triple, pieces, same);
+        self.add_pieces(triple, pieces, same);
     }
 
-    fn add_pieces(&mut self, line: u64, triple: [&str; 3], [name, relation, object]: [Piece; 3], same: bool) {
-        for (text, field) in triple.iter().zip(["subject", "relation", "object"]) {
-            if text.is_empty() {
-                return self.problem(line, format!("the {field} is empty"));
-            }
-            if text.len() > LONGEST {
-                return self.problem(
-                    line,
-                    format!("the {field} has {} bytes; expected at most {LONGEST}", text.len()),
-                );
-            }
-        }
+    fn add_pieces(&mut self, triple: [&str; 3], [name, relation, object]: [Piece; 3], same: bool) {
         self.name = name;
         // Triples of a subject mostly follow each other: its name is split and hashed once.
         if let Some(&before) = self.entries.last().filter(|_| same) {
@@ -148,6 +161,22 @@ impl Batch {
             relation_hash: hash(triple[1].as_bytes()),
         });
     }
+}
+
+/// What is wrong with the length of a field, if anything is.
+fn misfit(triple: [&str; 3]) -> Option<String> {
+    for (text, field) in triple.iter().zip(["subject", "relation", "object"]) {
+        if text.is_empty() {
+            return Some(format!("the {field} is empty"));
+        }
+        if text.len() > LONGEST {
+            return Some(format!(
+                "the {field} has {} bytes; expected at most {LONGEST}",
+                text.len()
+            ));
+        }
+    }
+    None
 }
 
 /// Longest subject, relation or object, in bytes.
@@ -191,4 +220,32 @@ pub(super) fn utf8(line: &[u8]) -> Result<&str, String> {
             error.valid_up_to() + 1
         )
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_line_with_many_objects_takes_the_memory_of_the_line() {
+        let subject = "名".repeat(LONGEST / 3);
+        let objects: Vec<String> = (0..4_200).map(|number| number.to_string()).collect();
+        let line = serde_json::to_vec(&(&subject, "关系", &objects)).unwrap();
+        let length = line.len();
+        let batch = parse_block(Format::JsonLines, None, line, 1);
+        assert!(
+            batch.problems.is_empty() && batch.text.len() < length,
+            "{} bytes",
+            batch.text.len()
+        );
+        assert_eq!(batch.len(), objects.len());
+        for (entry, object) in batch.entries.iter().zip(&objects) {
+            assert_eq!(batch.get(entry.subject), subject.as_bytes());
+            assert_eq!(batch.get(entry.relation), "关系".as_bytes());
+            assert_eq!(batch.get(entry.object), object.as_bytes());
+        }
+        let line = serde_json::to_vec(&(format!("{subject}太长"), "关系", &objects)).unwrap();
+        let batch = parse_block(Format::JsonLines, None, line, 1);
+        assert_eq!((batch.len(), batch.text.len()), (0, 0));
+    }
 }

@@ -41,7 +41,7 @@ pub(super) fn read(
                     Ok(triple) => batch.add(line, triple),
                     Err(problem) => batch.problem(line, problem),
                 }
-                if batch.text.len() >= size && !give(Ok(std::mem::take(&mut batch))) {
+                if batch.is_full(size) && !give(Ok(std::mem::take(&mut batch))) {
                     return;
                 }
             }

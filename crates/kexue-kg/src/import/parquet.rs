@@ -76,7 +76,7 @@ fn rows<R: ChunkReader + 'static>(
             Ok(triple) => batch.add(line, triple),
             Err(problem) => batch.problem(line, problem),
         }
-        if batch.text.len() >= size && !give(std::mem::take(&mut batch)) {
+        if batch.is_full(size) && !give(std::mem::take(&mut batch)) {
             return Ok(());
         }
     }
