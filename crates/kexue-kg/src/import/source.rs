@@ -3,7 +3,7 @@
 use super::{Progress, name};
 use crate::KgError;
 use std::fs::File;
-use std::io::{BufRead, BufReader, Read};
+use std::io::{BufRead, BufReader, Cursor, Read};
 use std::path::Path;
 
 const BUFFER: usize = 1 << 20;
@@ -32,17 +32,23 @@ pub(super) fn open<'a>(path: &Path, progress: &'a Progress<'a>) -> Result<Box<dy
     } else {
         Box::new(File::open(path).map_err(failed)?)
     };
-    let mut reader = BufReader::with_capacity(BUFFER, Counted { inner, progress });
+    unpacked(Counted { inner, progress }).map_err(failed)
+}
+
+/// What a source says, unpacked where its first bytes say that it is packed.
+fn unpacked<'a>(mut source: impl Read + Send + 'a) -> std::io::Result<Box<dyn BufRead + Send + 'a>> {
     // A pipe may give fewer bytes than a magic number at first.
-    let start = reader.fill_buf().map_err(failed)?;
-    Ok(match start {
+    let mut start = Vec::new();
+    source.by_ref().take(4).read_to_end(&mut start)?;
+    let reader = BufReader::with_capacity(BUFFER, Cursor::new(start.clone()).chain(source));
+    Ok(match start.as_slice() {
         [0x1f, 0x8b, ..] => Box::new(BufReader::with_capacity(
             BUFFER,
             flate2::bufread::MultiGzDecoder::new(reader),
         )),
-        [0x28, 0xb5, 0x2f, 0xfd, ..] => Box::new(BufReader::with_capacity(
+        [0x28, 0xb5, 0x2f, 0xfd] => Box::new(BufReader::with_capacity(
             BUFFER,
-            zstd::stream::Decoder::with_buffer(reader).map_err(failed)?,
+            zstd::stream::Decoder::with_buffer(reader)?,
         )),
         _ => Box::new(reader),
     })
@@ -54,4 +60,40 @@ pub(super) fn open<'a>(path: &Path, progress: &'a Progress<'a>) -> Result<Box<dy
 /// When the file cannot be read.
 pub fn open_text(path: &Path) -> Result<Box<dyn BufRead + Send>, KgError> {
     open(path, &|_| {})
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io::Write;
+
+    /// A pipe that gives one byte at a time.
+    struct Dripping(Cursor<Vec<u8>>);
+
+    impl Read for Dripping {
+        fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
+            let wanted = buffer.len().min(1);
+            self.0.read(&mut buffer[..wanted])
+        }
+    }
+
+    #[test]
+    fn packings_are_known_however_slowly_the_bytes_come() {
+        let mut gzip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::default());
+        let text = "甲\t乙\t丙\n".repeat(100);
+        gzip.write_all(text.as_bytes()).unwrap();
+        let inputs = [
+            (gzip.finish().unwrap(), text.as_str()),
+            (zstd::encode_all(text.as_bytes(), 1).unwrap(), &text),
+            (text.clone().into_bytes(), &text),
+            (b"(".to_vec(), "("),
+            (Vec::new(), ""),
+        ];
+        for (bytes, expected) in inputs {
+            let mut found = String::new();
+            let mut reader = unpacked(Dripping(Cursor::new(bytes))).unwrap();
+            reader.read_to_string(&mut found).unwrap();
+            assert_eq!(found, expected);
+        }
+    }
 }
