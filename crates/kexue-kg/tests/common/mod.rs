@@ -6,7 +6,7 @@ use kexue_kg::{
 };
 use kexue_trie::{Allowed, Container, ContainerWriter, PrefixIndex, Trie, TrieBuilder};
 use std::io::Cursor;
-use std::ops::ControlFlow;
+use std::ops::{ControlFlow, Range};
 use std::path::PathBuf;
 use std::sync::OnceLock;
 use xxhash_rust::xxh3::xxh3_64;
@@ -81,14 +81,19 @@ pub fn ask_everything(graph: &KnowledgeGraph) {
     let _ = graph.report();
 }
 
+/// Where the sections of a file stand: between the header and the table, which are guarded by checksums when it is opened.
+pub fn sections(file: &[u8]) -> Range<usize> {
+    let table = u64::from_le_bytes(file[16..24].try_into().unwrap());
+    64..table as usize
+}
+
 /// A sound file with edits put into it: three bytes each, where and what.
 fn edited(sound: &[u8], edits: &[u8]) -> Vec<u8> {
     let mut bytes = sound.to_vec();
-    // The header is guarded by a checksum; behind it nothing is, at open.
-    let body = bytes.len() - 64;
+    let sections = sections(sound);
     for edit in edits.as_chunks::<3>().0 {
         let place = usize::from(edit[0]) << 8 | usize::from(edit[1]);
-        bytes[64 + place % body] = edit[2];
+        bytes[sections.start + place % sections.len()] = edit[2];
     }
     bytes
 }
