@@ -23,7 +23,7 @@ pub struct Bytes {
 impl Bytes {
     /// Maps a file into memory.
     ///
-    /// The file must not be changed in place while it is mapped; index files never are, they appear by rename.
+    /// The file must not be changed or shortened in place while it is mapped; index files never are, they appear by rename.
     ///
     /// # Errors
     /// When the system cannot map the file.
@@ -32,8 +32,9 @@ impl Bytes {
         if file.metadata()?.len() == 0 {
             return Ok(Self::from(Vec::new()));
         }
-        // SAFETY: the mapping is read-only, and every reader of these bytes checks what it reads each time it reads it, so that no decision
-        // made earlier about their contents has to hold later.
+        // SAFETY: a slice of the mapping is sound as long as nobody changes or shortens the file in place, which no check of ours can see to:
+        // it is the caller's to keep, and what writes index files keeps it, as they appear by rename. Where another program breaks it, bytes
+        // change under a reader, which checks what it reads each time it reads it, or a page that is gone ends the program with SIGBUS.
         let map = unsafe { Mmap::map(file)? };
         // A walk goes all over the file: fewer, larger pages make it faster, and the first opening too. Where the system has none, so be it.
         #[cfg(target_os = "linux")]
