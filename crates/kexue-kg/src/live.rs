@@ -273,6 +273,7 @@ impl GraphWriter {
     }
 
     /// Makes a change. When this returns, it is on disk; false where there was nothing to change, such as a fact to remove that is not there.
+    /// Inverse facts are facts as others are, and not changed with it.
     ///
     /// # Errors
     /// When a name is empty or too long, or the log cannot be written.

@@ -411,6 +411,33 @@ fn a_fact_replaced_by_itself_is_not_changed() {
 }
 
 #[test]
+fn the_two_directions_of_a_fact_are_changed_one_by_one() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("graph.idx");
+    let mut builder = GraphBuilder::new(BuildOptions {
+        inverse: true,
+        ..BuildOptions::default()
+    });
+    builder.add("甲（子）", "丙", "庚").unwrap();
+    builder.add("乙", "丙", "辛").unwrap();
+    builder.finish(&path).unwrap();
+    let there = |subject: &str, relation: &str| {
+        let graph = KnowledgeGraph::open(&path).unwrap();
+        graph.key_of(subject, relation).unwrap().is_some()
+    };
+    let remove = |subject: &str, relation: &str, object: &str| Change::Remove {
+        subject: subject.into(),
+        relation: Some(relation.into()),
+        object: Some(object.into()),
+    };
+    let mut writer = GraphWriter::open(&path).unwrap();
+    assert!(writer.apply(&remove("甲（子）", "丙", "庚")).unwrap());
+    assert_eq!((there("甲（子）", "丙"), there("庚", "~丙")), (false, true));
+    assert!(writer.apply(&remove("庚", "~丙", "甲（子）")).unwrap());
+    assert!(!there("庚", "~丙"));
+}
+
+#[test]
 fn a_second_writer_is_told() {
     let folder = tempfile::tempdir().unwrap();
     let path = small(folder.path());
