@@ -10,7 +10,7 @@ use kexue_kg::KnowledgeGraph;
 use kexue_nn::Head;
 use kexue_qa::{
     Case, Fit, Gold, LookAhead, LossOver, MentionUse, QaSettings, QaTask, Question, RERANKER_FILE, RunConfig, Scores,
-    SearchOptions, Trained, evaluate, expand, fit, open_run, read_questions, read_templates, search, tie,
+    SearchOptions, Trained, evaluate, expand, fit, open_model, open_run, read_questions, read_templates, search, tie,
 };
 use kexue_train::{prepare, train, write_by_rename};
 use serde_json::json;
@@ -268,7 +268,8 @@ struct FitArgs {
 }
 
 fn run_fit(args: &FitArgs) -> Result<ExitCode> {
-    let (graph, trained) = open(&args.kg, &args.model)?;
+    let graph = KnowledgeGraph::open(&args.kg)?;
+    let trained = open_model(&args.model, &graph)?;
     let hold_out = match (args.hold_out, trained.config.hold_out) {
         (Some(lines), _) => lines,
         (None, 0) => {

@@ -163,10 +163,10 @@ fn rescoring_is_learned_kept_and_explained() {
     fs::write(folder.join("run/reranker.toml"), "sense = 1.0\n").unwrap();
     let (code, _, errors) = kexue(folder, &learned);
     assert_eq!(code, 3);
-    assert!(
-        errors.contains("run/reranker.toml: has no weight of `subject_log_probability`"),
-        "{errors}"
-    );
+    assert!(errors.contains("run/reranker.toml: TOML parse error"), "{errors}");
+    // As the message says.
+    assert_eq!(kexue(folder, &fit).0, 0);
+    assert_eq!(kexue(folder, &learned).0, 0);
 }
 
 /// Runs commands that must fail with a code, and lists what they say.
@@ -223,7 +223,11 @@ fn with_bad_files(folder: &Path) {
         ("no-vocab", "vocab.txt", b"kexue-vocabulary 1 keep-case\n".to_vec()),
         ("short", "model.safetensors", run("model.safetensors")[..1000].to_vec()),
         ("noise", "model.safetensors", b"x".to_vec()),
-        ("weights", "reranker.toml", b"sense = 1.0\n".to_vec()),
+        (
+            "weights",
+            "reranker.toml",
+            b"questions = 1\ncounts = []\n[weights]\nsense = 1.0\n".to_vec(),
+        ),
     ];
     for (name, file, content) in broken {
         for good in good {

@@ -54,8 +54,8 @@ pub(crate) fn rescore(search: Search<'_>, decoder: &mut Decoder<'_>, states: &mu
     for tree in &trees {
         let state = &mut states[tree.state];
         let found = tree.score(search, decoder, state);
-        if search.options.reranker.is_some() {
-            evidence[tree.state].extend(tree.evidence(search, state, &found));
+        if let Some(reranker) = &search.options.reranker {
+            evidence[tree.state].extend(tree.evidence(search, reranker, state, &found));
         }
         state.result.found.extend(found);
     }
@@ -113,7 +113,7 @@ impl Tree {
     }
 
     /// What is known of each fact.
-    fn evidence(&self, search: Search<'_>, state: &State, found: &[Found]) -> Vec<Evidence> {
+    fn evidence(&self, search: Search<'_>, reranker: &Reranker, state: &State, found: &[Found]) -> Vec<Evidence> {
         let hypothesis = &state.beam[self.hypothesis];
         let subject = hypothesis
             .subject
@@ -121,7 +121,14 @@ impl Tree {
             .flat_map(|subject| subject.tokens.iter().copied());
         let subject: Vec<Token> = subject.collect();
         let before = hypothesis.log_probability;
-        let spelling = Spelling::new(search.graph, &state.prompt.tokens, &subject, before, found.len());
+        let spelling = Spelling::new(
+            reranker,
+            search.graph,
+            &state.prompt.tokens,
+            &subject,
+            before,
+            found.len(),
+        );
         let of =
             |(fact, found): (usize, &Found)| spelling.evidence(self.facts.suffix(fact), found.log_probability - before);
         found.iter().enumerate().map(of).collect()

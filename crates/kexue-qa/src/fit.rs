@@ -1,7 +1,7 @@
 //! Fitting the weights of learned rescoring: a conditional logit by Newton's method.
 
 use crate::evaluate::Case;
-use crate::rerank::{EVIDENCE, Evidence, Reranker};
+use crate::rerank::{EVIDENCE, Evidence, Reranker, logit};
 use crate::search::{SearchOptions, candidates};
 use crate::{Error, Result};
 use kexue_kg::KnowledgeGraph;
@@ -55,9 +55,10 @@ struct Choice {
 /// When there are fewer than [`LEAST_QUESTIONS`] to fit on, a question cannot be asked, or the graph is damaged.
 pub fn fit(graph: &KnowledgeGraph, model: &Model, options: &SearchOptions, cases: &[Case]) -> Result<Fit> {
     let texts: Vec<&str> = cases.iter().map(|case| case.question.text.as_str()).collect();
+    let counted = counted(graph, &texts);
     let options = SearchOptions {
         rescore: true,
-        reranker: Some(Reranker::default()),
+        reranker: Some(counted.clone()),
         ..options.clone()
     };
     let results = candidates(graph, model, &options, &texts)?;
@@ -95,18 +96,37 @@ pub fn fit(graph: &KnowledgeGraph, model: &Model, options: &SearchOptions, cases
         after.negative_log_likelihood += share * weighed.negative_log_likelihood;
     }
     Ok(Fit {
-        reranker: newton(&choices.iter().collect::<Vec<_>>()),
+        reranker: Reranker {
+            weights: newton(&choices.iter().collect::<Vec<_>>()),
+            ..counted
+        },
         questions: choices.len(),
         out_of_reach: cases.len() - choices.len(),
-        before: foretell(&Reranker::default(), choices.iter()),
+        before: foretell(&Reranker::default().weights, choices.iter()),
         after,
     })
 }
 
-fn foretell<'c>(reranker: &Reranker, choices: impl Iterator<Item = &'c Choice>) -> Foretelling {
+/// The model's own weights, and how many of the questions have each token.
+fn counted(graph: &KnowledgeGraph, texts: &[&str]) -> Reranker {
+    let mut counts = vec![0; graph.vocabulary().len()];
+    for text in texts {
+        let mut tokens = graph.vocabulary().encode(text);
+        tokens.sort_unstable();
+        tokens.dedup();
+        tokens.iter().for_each(|&token| counts[token as usize] += 1);
+    }
+    Reranker {
+        questions: texts.len() as u32,
+        counts,
+        ..Reranker::default()
+    }
+}
+
+fn foretell<'c>(weights: &Evidence, choices: impl Iterator<Item = &'c Choice>) -> Foretelling {
     let (mut sum, mut count) = (Foretelling::default(), 0.0);
     for choice in choices {
-        let (_, loss, best) = choice.probabilities(reranker);
+        let (_, loss, best) = choice.probabilities(weights);
         sum.right += f64::from(u8::from(best < choice.right));
         sum.negative_log_likelihood += loss;
         count += 1.0;
@@ -119,11 +139,11 @@ fn foretell<'c>(reranker: &Reranker, choices: impl Iterator<Item = &'c Choice>) 
 
 impl Choice {
     /// The probability of each candidate, the negative logarithm of that of the right ones, and the index of the most probable.
-    fn probabilities(&self, reranker: &Reranker) -> (Vec<f64>, f64, usize) {
+    fn probabilities(&self, weights: &Evidence) -> (Vec<f64>, f64, usize) {
         let mut probabilities: Vec<f64> = self
             .candidates
             .iter()
-            .map(|evidence| reranker.logit(evidence))
+            .map(|evidence| logit(weights, evidence))
             .collect();
         let largest = probabilities.iter().copied().fold(f64::NEG_INFINITY, f64::max);
         let best = probabilities.iter().position(|&logit| logit == largest).unwrap_or(0);
@@ -142,18 +162,18 @@ impl Choice {
 
 /// The objective, its gradient and its Hessian matrix, where the Hessian is taken as if each question had one right candidate (for several,
 /// their own spread is left out, which keeps it positive definite).
-fn derivatives(reranker: &Reranker, choices: &[&Choice]) -> (f64, [f64; N], [[f64; N]; N]) {
+fn derivatives(weights: &Evidence, choices: &[&Choice]) -> (f64, [f64; N], [[f64; N]; N]) {
     let (mut value, mut gradient, mut hessian) = (0.0, [0.0; N], [[0.0; N]; N]);
-    let prior = Reranker::default();
+    let prior = Reranker::default().weights;
     let shrinkage = SHRINKAGE * choices.len() as f64;
     for i in 0..N {
-        let distance = reranker.weights[i] - prior.weights[i];
+        let distance = weights[i] - prior[i];
         value += shrinkage * distance * distance / 2.0;
         gradient[i] = shrinkage * distance;
         hessian[i][i] = shrinkage;
     }
     for choice in choices {
-        let (probabilities, loss, _) = choice.probabilities(reranker);
+        let (probabilities, loss, _) = choice.probabilities(weights);
         value += loss;
         let right: f64 = probabilities[..choice.right].iter().sum::<f64>().max(1e-300);
         let mut mean = [0.0; N];
@@ -177,16 +197,15 @@ fn derivatives(reranker: &Reranker, choices: &[&Choice]) -> (f64, [f64; N], [[f6
 }
 
 /// Minimises the negative log-likelihood with the shrinkage, halving steps that do not lower it.
-fn newton(choices: &[&Choice]) -> Reranker {
-    let mut reranker = Reranker::default();
-    let (mut value, mut gradient, mut hessian) = derivatives(&reranker, choices);
+fn newton(choices: &[&Choice]) -> Evidence {
+    let mut weights = Reranker::default().weights;
+    let (mut value, mut gradient, mut hessian) = derivatives(&weights, choices);
     for _ in 0..STEPS {
         let step = solve(hessian, gradient);
         let mut length = 1.0;
         let accepted = loop {
-            let mut next = reranker.clone();
-            next.weights
-                .iter_mut()
+            let mut next = weights;
+            next.iter_mut()
                 .zip(step)
                 .for_each(|(weight, step)| *weight -= length * step);
             let at_next = derivatives(&next, choices);
@@ -200,13 +219,13 @@ fn newton(choices: &[&Choice]) -> Reranker {
         };
         let Some((next, at_next)) = accepted else { break };
         let gained = value - at_next.0;
-        reranker = next;
+        weights = next;
         (value, gradient, hessian) = at_next;
         if gained < 1e-9 * value {
             break;
         }
     }
-    reranker
+    weights
 }
 
 /// Solves `matrix · x = right` by Cholesky's decomposition; of the symmetric positive definite matrix the lower triangle is read.
@@ -240,7 +259,7 @@ mod tests {
     use rand_chacha::ChaCha8Rng;
 
     /// Questions whose right candidate is drawn from the probabilities that some weights give.
-    fn drawn(truth: &Reranker, questions: usize) -> Vec<Choice> {
+    fn drawn(truth: &Evidence, questions: usize) -> Vec<Choice> {
         let mut generator = ChaCha8Rng::seed_from_u64(7);
         (0..questions)
             .map(|_| {
@@ -265,17 +284,15 @@ mod tests {
 
     #[test]
     fn finds_the_weights_that_drew_the_answers() {
-        let truth = Reranker {
-            weights: std::array::from_fn(|index| 0.3 * index as f64 - 1.5),
-        };
+        let truth: Evidence = std::array::from_fn(|index| 0.3 * index as f64 - 1.5);
         let choices = drawn(&truth, 4000);
         let found = newton(&choices.iter().collect::<Vec<_>>());
-        for (found, truth) in found.weights.iter().zip(truth.weights) {
+        for (found, truth) in found.iter().zip(truth) {
             // A standard error is about 0.03 here; shrinkage takes a hundredth.
             assert!((found - truth).abs() < 0.2, "{found} for {truth}");
         }
         let (before, after) = (
-            foretell(&Reranker::default(), choices.iter()),
+            foretell(&Reranker::default().weights, choices.iter()),
             foretell(&found, choices.iter()),
         );
         assert!(after.negative_log_likelihood < before.negative_log_likelihood && after.right > before.right);
@@ -283,17 +300,15 @@ mod tests {
 
     #[test]
     fn the_gradient_is_that_of_finite_differences() {
-        let mut choices = drawn(&Reranker::default(), 20);
+        let mut choices = drawn(&Reranker::default().weights, 20);
         choices[3].right = 3;
         let choices: Vec<&Choice> = choices.iter().collect();
-        let at = Reranker {
-            weights: std::array::from_fn(|index| (index as f64).sin()),
-        };
+        let at: Evidence = std::array::from_fn(|index| (index as f64).sin());
         let (_, gradient, _) = derivatives(&at, &choices);
         for (i, exact) in gradient.into_iter().enumerate() {
             let moved = |by: f64| {
-                let mut moved = at.clone();
-                moved.weights[i] += by;
+                let mut moved = at;
+                moved[i] += by;
                 derivatives(&moved, &choices).0
             };
             let difference = (moved(1e-5) - moved(-1e-5)) / 2e-5;

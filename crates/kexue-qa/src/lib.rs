@@ -38,7 +38,7 @@ pub use lcs::{LcsState, QuestionLcs, lcs_of_texts};
 pub use prompt::MAX_QUESTION_TOKENS;
 pub use questions::{Gold, Question, read_questions};
 pub use rerank::{EVIDENCE, Evidence, RERANKER_FILE, Reranker};
-pub use run::{RunConfig, Trained, open_run};
+pub use run::{RunConfig, Trained, open_model, open_run};
 pub use search::{ExplainedChoice, Found, LookAhead, MentionUse, SearchOptions, SearchResult, search};
 pub use task::{LossOver, QaSettings, QaTask};
 pub use templates::{expand, read_templates};

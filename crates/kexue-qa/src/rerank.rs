@@ -6,15 +6,15 @@
 
 use crate::lcs::QuestionLcs;
 use crate::{Error, Result};
-use kexue_kg::KnowledgeGraph;
-use kexue_kg::Order;
+use kexue_kg::{KnowledgeGraph, Order};
 use kexue_text::SEP;
 use kexue_trie::Token;
+use serde::Deserialize;
 use std::collections::BTreeMap;
 use std::path::Path;
 
 /// What is known of a candidate, by name. Lengths are in tokens, without blanks; "the rest" is the question without the subject's mention.
-pub const EVIDENCE: [&str; 13] = [
+pub const EVIDENCE: [&str; 14] = [
     // The model's log-probability of the subject, and of relation and sense after it.
     "subject_log_probability",
     "fact_log_probability",
@@ -22,11 +22,13 @@ pub const EVIDENCE: [&str; 13] = [
     "mention_length",
     "mention_length_squared",
     "mention_position",
-    // The relation's length, and what it shares with the rest: longest common subsequence, longest common substring, share of its tokens.
+    // The relation's length, and what it shares with the rest: longest common subsequence, longest common substring, share of its tokens,
+    // and how much the shared ones tell: the sum of −ln of the share of questions that have each.
     "relation_length",
     "common_subsequence",
     "common_substring",
     "shared_tokens",
+    "shared_information",
     // Whether the relation's first and last token stand in the rest.
     "first_token_shared",
     "last_token_shared",
@@ -44,11 +46,24 @@ pub(crate) const SUBJECTS: usize = 24;
 /// The file of a run's folder that holds the weights.
 pub const RERANKER_FILE: &str = "reranker.toml";
 
-/// The weights of the evidence.
+/// The weights of the evidence, and what its last piece is counted from.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Reranker {
     /// In the order of [`EVIDENCE`].
     pub weights: Evidence,
+    /// Questions that were counted.
+    pub questions: u32,
+    /// How many of them have each token of the vocabulary; what lies beyond its end, none.
+    pub counts: Vec<u32>,
+}
+
+/// The file: the same, the weights by name.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct File {
+    weights: BTreeMap<String, f64>,
+    questions: u32,
+    counts: Vec<u32>,
 }
 
 impl Default for Reranker {
@@ -56,7 +71,11 @@ impl Default for Reranker {
     fn default() -> Self {
         let mut weights = [0.0; EVIDENCE.len()];
         weights[..2].fill(1.0);
-        Self { weights }
+        Self {
+            weights,
+            questions: 0,
+            counts: Vec::new(),
+        }
     }
 }
 
@@ -83,8 +102,8 @@ impl Reranker {
             path: path.to_path_buf(),
             problem: format!("{problem}; `kexue qa fit` writes the file anew"),
         };
-        let mut named: BTreeMap<String, f64> =
-            toml::from_str(text).map_err(|error| problem(error.to_string().trim_end().to_owned()))?;
+        let file: File = toml::from_str(text).map_err(|error| problem(error.to_string().trim_end().to_owned()))?;
+        let mut named = file.weights;
         let mut weights = [0.0; EVIDENCE.len()];
         for (weight, name) in weights.iter_mut().zip(EVIDENCE) {
             *weight = named
@@ -96,27 +115,48 @@ impl Reranker {
         }
         match named.pop_first() {
             Some((name, _)) => Err(problem(format!("`{name}` is not the name of any evidence"))),
-            None => Ok(Self { weights }),
+            None => Ok(Self {
+                weights,
+                questions: file.questions,
+                counts: file.counts,
+            }),
         }
     }
 
     /// The text of `reranker.toml`.
     pub fn to_toml(&self) -> String {
-        let head = "# How `--rescore learned` weighs what it knows of a fact: its logit is the sum of weight times evidence.\n";
-        let lines = EVIDENCE.iter().zip(self.weights);
-        lines.fold(head.to_owned(), |text, (name, weight)| {
-            text + &format!("{name} = {weight:?}\n")
-        })
+        let mut text = format!(
+            "# How `--rescore learned` weighs what it knows of a fact: its logit is the sum of weight times evidence.\n\
+             # Of so many questions, so many have each token of vocab.txt, in its order.\n\
+             questions = {}\ncounts = {:?}\n\n[weights]\n",
+            self.questions, self.counts
+        );
+        for (name, weight) in EVIDENCE.iter().zip(self.weights) {
+            text += &format!("{name} = {weight:?}\n");
+        }
+        text
+    }
+
+    /// `−ln` of the share of questions that have a token, as if there were one question more, which has it.
+    fn information(&self, token: Token) -> f64 {
+        let count = self.counts.get(token as usize).copied().unwrap_or(0);
+        ((f64::from(self.questions) + 1.0) / (f64::from(count) + 1.0)).ln()
     }
 
     /// The logit of a candidate.
     pub fn logit(&self, evidence: &Evidence) -> f64 {
-        self.weights.iter().zip(evidence).map(|(w, x)| w * x).sum()
+        logit(&self.weights, evidence)
     }
 }
 
+/// The sum of weight times evidence.
+pub(crate) fn logit(weights: &Evidence, evidence: &Evidence) -> f64 {
+    weights.iter().zip(evidence).map(|(w, x)| w * x).sum()
+}
+
 /// What the spelling of a question says of the facts of one subject.
-pub(crate) struct Spelling {
+pub(crate) struct Spelling<'a> {
+    reranker: &'a Reranker,
     /// The question without the mention.
     rest: Vec<Token>,
     lcs: QuestionLcs,
@@ -126,9 +166,10 @@ pub(crate) struct Spelling {
     common: Evidence,
 }
 
-impl Spelling {
+impl<'a> Spelling<'a> {
     /// Of `[CLS] Q [SEP]` and a subject's tokens with their separator, chosen with this log-probability.
     pub fn new(
+        reranker: &'a Reranker,
         graph: &KnowledgeGraph,
         prompt: &[Token],
         subject: &[Token],
@@ -142,7 +183,7 @@ impl Spelling {
             .position(|window| window == subject);
         let mut common = [0.0; EVIDENCE.len()];
         common[0] = log_probability;
-        common[12] = (facts as f64).ln();
+        common[13] = (facts as f64).ln();
         // A blank that has no token of its own is spelt in bytes, which other characters have too.
         let blanks = [" ", "\u{3000}"].map(|blank| graph.vocabulary().encode(blank));
         let blank: Vec<Token> = blanks
@@ -161,6 +202,7 @@ impl Spelling {
         }
         rest.retain(|token| !blank.contains(token));
         Self {
+            reranker,
             lcs: QuestionLcs::new(&rest),
             rest,
             blank,
@@ -193,9 +235,14 @@ impl Spelling {
         evidence[6] = self.lcs.length(&state) as f64;
         evidence[7] = common_substring(&self.rest, &relation) as f64;
         evidence[8] = relation.iter().filter(shared).count() as f64 / relation.len().max(1) as f64;
-        evidence[9] = f64::from(u8::from(relation.first().as_ref().is_some_and(shared)));
-        evidence[10] = f64::from(u8::from(relation.last().as_ref().is_some_and(shared)));
-        evidence[11] = f64::from(u8::from(!sense.is_empty()));
+        evidence[9] = relation
+            .iter()
+            .filter(shared)
+            .map(|&token| self.reranker.information(token))
+            .sum();
+        evidence[10] = f64::from(u8::from(relation.first().as_ref().is_some_and(shared)));
+        evidence[11] = f64::from(u8::from(relation.last().as_ref().is_some_and(shared)));
+        evidence[12] = f64::from(u8::from(!sense.is_empty()));
         evidence
     }
 }
@@ -226,8 +273,8 @@ mod tests {
         }
 
         #[test]
-        fn weights_survive_their_file(weights in proptest::array::uniform13(-1e3f64..1e3)) {
-            let reranker = Reranker { weights };
+        fn weights_survive_their_file(weights in proptest::array::uniform14(-1e3f64..1e3)) {
+            let reranker = Reranker { weights, questions: 7, counts: vec![0, 3, 7] };
             prop_assert_eq!(Reranker::from_toml(&reranker.to_toml(), Path::new("x")).unwrap(), reranker);
         }
     }

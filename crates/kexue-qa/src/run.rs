@@ -56,13 +56,22 @@ pub type Trained = Run<RunConfig>;
 /// # Errors
 /// Names the file that is missing, damaged, or does not fit the others; or graph and model do not speak of the same tokens.
 pub fn open_run(folder: &Path, graph: &KnowledgeGraph) -> Result<Trained> {
-    let mut trained = Trained::open(folder)?;
-    check_vocabulary(&trained, graph)?;
+    let mut trained = open_model(folder, graph)?;
     trained.config.search.reranker = Reranker::open(folder)?;
     trained.config.search.validate().map_err(|problem| Error::File {
         path: folder.join("config.toml"),
         problem: format!("search.{problem}"),
     })?;
+    Ok(trained)
+}
+
+/// The same without its learned rescoring, which may be missing or damaged.
+///
+/// # Errors
+/// As [`open_run`].
+pub fn open_model(folder: &Path, graph: &KnowledgeGraph) -> Result<Trained> {
+    let trained = Trained::open(folder)?;
+    check_vocabulary(&trained, graph)?;
     Ok(trained)
 }
 

@@ -235,7 +235,7 @@ proptest! {
         triples in triples(),
         question in "[abcd]{1,12}",
         seed in 0u64..4,
-        weights in proptest::array::uniform13(-2.0f64..2.0),
+        weights in proptest::array::uniform14(-2.0f64..2.0),
     ) {
         let graph = graph(&triples, Order::SubjectRelationSense);
         let model = model(&graph, seed);
@@ -243,7 +243,7 @@ proptest! {
         let weighed = |weights: [f64; EVIDENCE.len()]| {
             let options = SearchOptions {
                 // The look-ahead's power does not enter.
-                reranker: Some(Reranker { weights }),
+                reranker: Some(Reranker { weights, questions: 3, counts: vec![1; 400] }),
                 ..options(LookAhead::Allowed, MentionUse::Off, true, 10_000)
             };
             search(&graph, &model, &options, &[&question], true).unwrap().remove(0)
@@ -258,7 +258,7 @@ proptest! {
         let result = weighed(weights);
         prop_assert!((result.found.iter().map(|found| found.log_probability.exp()).sum::<f64>() - 1.0).abs() < 1e-9);
         prop_assert!(result.found.windows(2).all(|pair| pair[0].log_probability >= pair[1].log_probability));
-        let logits: Vec<f64> = result.evidence.iter().map(|evidence| Reranker { weights }.logit(evidence)).collect();
+        let logits: Vec<f64> = result.evidence.iter().map(|evidence| Reranker { weights, ..Reranker::default() }.logit(evidence)).collect();
         for ((found, evidence), logit) in result.found.iter().zip(&result.evidence).zip(&logits) {
             prop_assert!((found.log_probability - result.found[0].log_probability - (logit - logits[0])).abs() < 1e-9);
             let fact = graph.fact(found.key).unwrap();
@@ -274,8 +274,10 @@ proptest! {
             prop_assert_eq!(evidence[6], lcs_of_texts(&rest, &relation) as f64);
             let shared = relation.chars().filter(|c| rest.contains(*c)).count();
             prop_assert!((evidence[8] - shared as f64 / relation.chars().count().max(1) as f64).abs() < 1e-12);
-            prop_assert_eq!(evidence[10] == 1.0, relation.chars().next_back().is_some_and(|c| rest.contains(c)));
-            prop_assert_eq!(evidence[11] == 1.0, fact.sense.is_some());
+            // Of 3 questions 1 has each token: ln(4/2).
+            prop_assert!((evidence[9] - shared as f64 * 2f64.ln()).abs() < 1e-9);
+            prop_assert_eq!(evidence[11] == 1.0, relation.chars().next_back().is_some_and(|c| rest.contains(c)));
+            prop_assert_eq!(evidence[12] == 1.0, fact.sense.is_some());
         }
     }
 
