@@ -1,7 +1,7 @@
 //! `kexue probe`: what a Transformer's initialisation, norms and optimiser will do to its training.
 
 use crate::model_flags::{AnyConfig, ModelFlags, PLACEMENTS, named};
-use crate::output::{Interrupt, Usage, print_json};
+use crate::output::{Interrupt, Usage, note, print, print_json};
 use crate::texts::{open_vocabulary, read_corpus};
 use anyhow::Result;
 use clap::Args;
@@ -11,7 +11,6 @@ use kexue_probe::{
 };
 use kexue_text::{Corpus, PretrainedTokenizer, SpecialTokens, TextEncoder};
 use kexue_train::{Run, TrainError};
-use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -212,13 +211,20 @@ pub fn run(args: &ProbeArgs) -> Result<ExitCode> {
     let usage = |error: kexue_probe::ProbeError| Usage(error.to_string());
     let data = Data::new(source, architecture.objective, args.batch_size, args.length).map_err(usage)?;
     let interrupt = Interrupt::install();
+    if args.steps > 0 {
+        note!("training; Ctrl-C ends it with what was measured until then");
+    }
     let result = probe(&architecture, saved.as_ref(), &data, &settings, interrupt.flag()).map_err(usage)?;
     result.to_page(&title(args)).write(&args.out)?;
     match args.json {
         true => print_json(&result)?,
-        false => std::io::stdout().write_all(result.to_text().as_bytes())?,
+        false => print(&result.to_text())?,
     }
-    eprintln!("{}", args.out.display());
+    note!("{}", args.out.display());
+    if result.interrupted {
+        note!("interrupted: what was measured until then is above, and in the page");
+        return Ok(ExitCode::from(130));
+    }
     Ok(ExitCode::SUCCESS)
 }
 

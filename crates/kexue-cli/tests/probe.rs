@@ -91,6 +91,15 @@ fn probes_a_trained_model_as_it_is() {
     let (code, out, errors) = kexue(folder.path(), &probe);
     assert_eq!(code, 0, "{errors}");
     assert!(out.contains("2 layers of width 16, norms: pre"), "{out}");
+    let page = fs::read_to_string(folder.path().join("probe.html")).unwrap();
+    assert!(
+        out.contains("\nAs loaded, loss ") && page.contains("<h2>As loaded</h2>"),
+        "{out}"
+    );
+    assert!(
+        !out.contains("efore the first step") && !page.contains("efore the first step"),
+        "{out}"
+    );
     let (code, _, errors) = kexue(folder.path(), &[&probe[..], &["--layers", "3"]].concat());
     assert_eq!(code, 2);
     assert!(errors.contains("a saved model is as it is"), "{errors}");
@@ -212,6 +221,65 @@ fn what_cannot_be_read_or_built_is_named() {
     }
     let (_, errors) = failing(&["--config", "bad.toml"]);
     assert!(errors.contains("width"), "{errors}");
+}
+
+#[test]
+#[cfg(unix)]
+fn ctrl_c_ends_it_with_what_was_measured() {
+    use std::io::{BufRead as _, BufReader, Read as _};
+    use std::process::Stdio;
+    let folder = folder();
+    let arguments = ["probe", "--texts", "text.txt", "--steps", "1000000"];
+    let mut child = std::process::Command::new(assert_cmd::cargo::cargo_bin("kexue"))
+        .current_dir(folder.path())
+        .args(arguments.iter().chain(&SMALL))
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let process = child.id().to_string();
+    let mut errors = BufReader::new(child.stderr.take().unwrap()).lines();
+    let begun = errors.next().unwrap().unwrap();
+    assert!(begun.contains("Ctrl-C ends it"), "{begun}");
+    let killed = std::process::Command::new("kill").args(["-INT", &process]).status();
+    assert!(killed.unwrap().success());
+    let mut out = String::new();
+    child.stdout.take().unwrap().read_to_string(&mut out).unwrap();
+    assert_eq!(child.wait().unwrap().code(), Some(130), "{out}");
+    assert!(
+        out.contains("1 of 1 cut short, after ") && out.contains("the runs were cut short"),
+        "{out}"
+    );
+    assert!(folder.path().join("probe.html").exists());
+}
+
+#[test]
+fn a_learning_rate_that_breaks_everything_is_named() {
+    let folder = folder();
+    let probe = [
+        "probe",
+        "--preset",
+        "bert",
+        "--texts",
+        "text.txt",
+        "--learning-rate",
+        "1e10",
+        "--steps",
+        "25",
+    ];
+    let (code, out, errors) = kexue(folder.path(), &[&probe[..], &SMALL].concat());
+    assert_eq!(code, 0, "{errors}");
+    for expected in [
+        "(1.00e10) leaves a last hidden state that is not finite; the first of the warm-up",
+        "1 of 1 diverged, at step 1",
+        "all runs diverge, with it and without",
+    ] {
+        assert!(out.contains(expected), "{expected}: {out}");
+    }
+    assert!(
+        out.contains(". Take a lower learning rate.\n") && !out.contains("Nothing has to be changed"),
+        "{out}"
+    );
 }
 
 /// What is suggested can be asked for, and is then what was measured, to the last bit.

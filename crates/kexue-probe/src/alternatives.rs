@@ -6,6 +6,7 @@ use crate::snapshot::{Identity, identities};
 use crate::{Architecture, OptimizerKind, ProbeError};
 use kexue_nn::{Model, NormPlacement, StdMeans, Tape};
 use serde::Serialize;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 /// An architecture that differs from the probed one in one thing.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -76,21 +77,30 @@ pub fn placement_name(placement: NormPlacement) -> &'static str {
     }
 }
 
-/// Probes an architecture with its norms elsewhere, and with the largest deviation of its weights that keeps half of the input.
+/// Probes an architecture with its norms elsewhere, and with the largest deviation of its weights that keeps half of the input; once
+/// `interrupt` is set, no more of them.
 ///
 /// # Errors
 /// When an architecture cannot be.
-pub fn alternatives(architecture: &Architecture, batch: &Batch, seed: u64) -> Result<Vec<Alternative>, ProbeError> {
+pub fn alternatives(
+    architecture: &Architecture,
+    batch: &Batch,
+    seed: u64,
+    interrupt: &AtomicBool,
+) -> Result<Vec<Alternative>, ProbeError> {
+    let stopped = || interrupt.load(Ordering::Relaxed);
     let mut all = Vec::new();
     for placement in placements(architecture.optimizer.kind) {
-        if placement != architecture.model.norm_placement {
+        if placement != architecture.model.norm_placement && !stopped() {
             let other = architecture.with_placement(placement);
             let model = fresh(&other, seed)?;
             let change = format!("--norm {}", placement_name(placement));
             all.push(alternative(change, &other, &model, batch, seed));
         }
     }
-    if let Some((std, other)) = smaller_std(architecture, batch, seed)? {
+    if !stopped()
+        && let Some((std, other)) = smaller_std(architecture, batch, seed)?
+    {
         let model = fresh(&other, seed)?;
         all.push(alternative(format!("--initial-std {std}"), &other, &model, batch, seed));
     }

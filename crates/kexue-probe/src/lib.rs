@@ -23,6 +23,7 @@
 mod alternatives;
 mod architecture;
 mod data;
+mod ending;
 mod error;
 mod initial;
 mod optimizer;
@@ -37,6 +38,7 @@ mod weights;
 pub use alternatives::{Alternative, placement_name};
 pub use architecture::{Architecture, Objective, Preset};
 pub use data::{Batch, Data, Source};
+pub use ending::Ending;
 pub use error::ProbeError;
 pub use initial::{FirstUpdate, Initial, calibrate, fresh, initial};
 pub use optimizer::{OptimizerKind, OptimizerSettings};

@@ -6,12 +6,12 @@ use crate::snapshot::{Snapshot, mean};
 use crate::training::{Run, train};
 use crate::verdict::Verdict;
 use crate::weights::{WeightStd, weight_stds};
-use crate::{Architecture, Data, ProbeError};
+use crate::{Architecture, Data, Ending, ProbeError};
 use kexue_nn::{Model, NormPlacement};
 use kexue_train::generator;
 use rayon::prelude::*;
 use serde::Serialize;
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 /// What is measured.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -101,11 +101,6 @@ pub struct Runs {
 }
 
 impl Runs {
-    /// Seeds whose loss was no longer a number.
-    pub fn diverged(&self) -> usize {
-        self.runs.iter().filter(|run| run.diverged.is_some()).count()
-    }
-
     /// The loss at the end of the runs that came there; `None` where none did.
     pub fn final_loss(&self) -> Option<Mean> {
         self.mean_of(Run::final_loss)
@@ -147,11 +142,19 @@ pub struct Probe {
     pub runs: Vec<Runs>,
     /// The loss of the best model that looks at no token.
     pub plateau: f64,
+    /// Whether it was cut short from outside: what was measured until then is here.
+    pub interrupted: bool,
     /// What follows.
     pub verdict: Verdict,
 }
 
 impl Probe {
+    /// How each of some runs ended.
+    pub fn endings(&self, runs: &Runs) -> Vec<Ending> {
+        let ending = |run: &Run| run.ending(self.plateau, self.text);
+        runs.runs.iter().map(ending).collect()
+    }
+
     /// The identity-path weight at the top before the first step, of each kind that [`Identity`](crate::Identity) has: predicted, by regression, by Jacobian.
     pub fn identity(&self) -> [Mean; 3] {
         let of = |kind: &dyn Fn(&Snapshot) -> Option<f64>| {
@@ -173,7 +176,7 @@ impl Probe {
 /// What is trained: where its norms stand if elsewhere, and its warm-up.
 type Variant = (Option<NormPlacement>, u64);
 
-/// Probes an architecture, or a model of it that is given.
+/// Probes an architecture, or a model of it that is given. `interrupt` ends it early, with what was measured until then.
 ///
 /// # Errors
 /// When the architecture or a setting cannot be.
@@ -215,8 +218,11 @@ pub fn probe(
         Ok(model)
     };
     let first = model_of(architecture, settings.seed)?;
+    let interrupted = || interrupt.load(Ordering::Relaxed);
     let initial = seeds
         .iter()
+        // The first is measured whatever happens: without it there is nothing to say.
+        .take_while(|&&seed| seed == settings.seed || !interrupted())
         .map(|&seed| {
             let model = model_of(architecture, seed)?;
             Ok(initial(&model, architecture, &first_batch(seed), seed))
@@ -238,11 +244,12 @@ pub fn probe(
         mean,
         initial,
         alternatives: match free {
-            true => alternatives(architecture, &first_batch(settings.seed), settings.seed)?,
+            true => alternatives(architecture, &first_batch(settings.seed), settings.seed, interrupt)?,
             false => Vec::new(),
         },
         runs: Vec::new(),
         plateau: data.plateau(),
+        interrupted: false,
         verdict: Verdict::default(),
         architecture: architecture.clone(),
         settings: settings.clone(),
@@ -289,6 +296,7 @@ pub fn probe(
             })
             .collect();
     }
+    probe.interrupted = interrupted();
     probe.verdict = Verdict::of(&probe);
     Ok(probe)
 }

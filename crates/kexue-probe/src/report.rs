@@ -1,5 +1,6 @@
 //! A probe as text and as a page.
 
+use crate::Ending;
 use crate::alternatives::placement_name;
 use crate::probe::{Mean, Probe, Runs};
 use crate::snapshot::{Branch, Snapshot, SubLayer};
@@ -102,6 +103,25 @@ fn table(head: &[&str], rows: &[Vec<String>]) -> String {
     text
 }
 
+/// How runs ended, and how many so.
+fn endings(endings: &[Ending]) -> String {
+    let mut counts: Vec<(Ending, usize)> = Vec::new();
+    for &ending in endings {
+        match counts.iter_mut().find(|(other, _)| *other == ending) {
+            Some((_, count)) => *count += 1,
+            None => counts.push((ending, 1)),
+        }
+    }
+    let words: Vec<String> = counts
+        .into_iter()
+        .map(|(ending, count)| match endings.len() {
+            1 => ending.name().to_owned(),
+            _ => format!("{count} {}", ending.name()),
+        })
+        .collect();
+    words.join(", ")
+}
+
 impl Probe {
     fn title(&self) -> String {
         let model = &self.architecture.model;
@@ -112,6 +132,14 @@ impl Probe {
             placement_name(model.norm_placement),
             self.parameters
         )
+    }
+
+    /// What the first measurements are of.
+    fn when(&self) -> &'static str {
+        match self.saved {
+            true => "As loaded",
+            false => "Before the first step",
+        }
     }
 
     fn weight_rows(&self) -> Vec<Vec<String>> {
@@ -175,7 +203,7 @@ impl Probe {
                 runs.name.clone(),
                 loss(runs.final_loss()),
                 loss(runs.best_loss()),
-                format!("{} of {}", runs.diverged(), runs.runs.len()),
+                endings(&self.endings(runs)),
             ]
         };
         self.runs.iter().map(row).collect()
@@ -224,7 +252,8 @@ impl Probe {
         }
         let _ = writeln!(
             text,
-            "Before the first step, loss {} (plateau {}):",
+            "{}, loss {} (plateau {}):",
+            self.when(),
             short(self.mean.loss),
             short(self.plateau)
         );
@@ -253,7 +282,7 @@ impl Probe {
         for sentence in &self.verdict.sentences {
             page.paragraph(sentence);
         }
-        page.heading("Before the first step");
+        page.heading(self.when());
         page.charts(&self.initial_charts());
         if !self.runs.is_empty() {
             page.heading("Along the steps");
@@ -262,7 +291,7 @@ impl Probe {
             page.heading("Norms: γ before and after the run with the longest warm-up");
             page.table(&NORM_HEAD, &self.norm_rows());
         }
-        page.heading("Sub-layers before the first step");
+        page.heading("Sub-layers");
         page.paragraph(
             "RMS: of the stream after the sub-layer. σ²: variance of what the branch adds over that of the stream before it. Weight: what is left of the first \
              stream, by the formula Π(1 + σ²/α²)^(−1/2) where norms follow the sum and 1 elsewhere; by regression, the product of the slopes of each stream on \
@@ -509,5 +538,5 @@ const ALTERNATIVE_HEAD: [&str; 7] = [
     "parameters'",
     "change by update",
 ];
-const RUN_HEAD: [&str; 4] = ["trained with", "loss at the end", "lowest", "diverged"];
+const RUN_HEAD: [&str; 4] = ["trained with", "loss at the end", "lowest", "ended"];
 const NORM_HEAD: [&str; 5] = ["norm", "γ mean at first", "max", "mean at the end", "max"];

@@ -1,9 +1,10 @@
 //! What the numbers mean, in words.
 
 use crate::alternatives::{Alternative, KEPT, placement_name};
+use crate::ending::{Quarters, TOLERANCE};
 use crate::initial::{FirstUpdate, Initial};
 use crate::probe::{Mean, Probe, Runs};
-use crate::{OptimizerKind, Run};
+use crate::{Ending, OptimizerKind, Run};
 use kexue_nn::NormPlacement;
 use serde::Serialize;
 use std::fmt::Write as _;
@@ -12,8 +13,6 @@ use std::fmt::Write as _;
 const VANISHED: f64 = 0.1;
 /// A gradient that shrinks to less than this on its way vanishes; one that grows by more than its inverse explodes.
 const EVEN: f64 = 0.25;
-/// A loss within so many nats of the plateau has learned nothing from the tokens around.
-const STALLED: f64 = 0.05;
 /// Tokens that share more than this of their stream's square can hardly be told apart.
 const ALIKE: f64 = 0.9;
 
@@ -37,8 +36,10 @@ pub struct Verdict {
     pub identity_vanishes: bool,
     /// What happens to gradients between the last layer and the first.
     pub gradients: GradientFlow,
-    /// Whether training was better with warm-up; `None` when it was not tried.
+    /// Whether training was better with warm-up; `None` when it was not tried, or not for long enough.
     pub needs_warmup: Option<bool>,
+    /// How each run ended, as [`Probe::runs`] has them.
+    pub endings: Vec<Vec<Ending>>,
     /// What to take instead, the best first, as flags.
     pub suggestions: Vec<String>,
     /// All of it in words, with the numbers; where these are not finite, that alone.
@@ -72,14 +73,20 @@ impl Verdict {
     pub(crate) fn of(probe: &Probe) -> Self {
         let mut verdict = Self::default();
         if !probe.mean.is_finite() {
+            let when = if probe.saved {
+                "as loaded"
+            } else {
+                "before the first step"
+            };
             verdict.sentences.push(format!(
-                "The numbers are not finite before the first step (loss {}, norm of the gradient {}): the weights are not, or are too large, or \
+                "The numbers are not finite {when} (loss {}, norm of the gradient {}): the weights are not, or are too large, or \
                  all 0. Nothing else can be said.",
                 short(probe.mean.loss),
                 short(probe.mean.gradient)
             ));
             return verdict;
         }
+        verdict.endings = probe.runs.iter().map(|runs| probe.endings(runs)).collect();
         verdict.identity(probe);
         verdict.gradients(probe);
         verdict.warmup(probe);
@@ -103,6 +110,7 @@ impl Verdict {
         self.identity_vanishes = predicted.mean < VANISHED;
         let variance: f64 = sublayers.iter().map(|sublayer| sublayer.branch_variance).sum();
         let (start, end) = match self.identity_vanishes {
+            true if probe.saved => ("The input vanishes", ""),
             true => (
                 "The input vanishes",
                 " The upper layers start from what untrained branches made of it.",
@@ -159,28 +167,38 @@ impl Verdict {
     fn warmup(&mut self, probe: &Probe) {
         if let Some(first) = probe.initial.first() {
             let rate = |update: &FirstUpdate| short(update.learning_rate.into());
+            // No number where the update leaves none.
             let change = |update: fn(&Initial) -> &FirstUpdate| {
                 let changes: Vec<f64> = probe
                     .initial
                     .iter()
                     .map(|initial| update(initial).output_change)
                     .collect();
-                with_error(Mean::of(&changes))
+                match Mean::of(&changes) {
+                    change if change.mean.is_finite() => {
+                        format!("changes the last hidden state by {} of its norm", with_error(change))
+                    }
+                    _ => "leaves a last hidden state that is not finite".to_owned(),
+                }
             };
             let mut sentence = format!(
-                "The first update at the full learning rate ({}) changes the last hidden state by {} of its norm",
+                "The first update at the full learning rate ({}) {}",
                 rate(&first.full_rate),
                 change(|initial| &initial.full_rate),
             );
             if probe.architecture.optimizer.warmup > 1 {
                 let _ = write!(
                     sentence,
-                    ", the first of the warm-up ({}) by {}",
+                    "; the first of the warm-up ({}) {}",
                     rate(&first.warmed_up),
                     change(|initial| &initial.warmed_up)
                 );
             }
-            self.sentences.push(sentence + ".");
+            let finite = |initial: &Initial| initial.full_rate.output_change.is_finite();
+            self.sentences.push(match probe.initial.iter().all(finite) {
+                true => sentence + ".",
+                false => sentence + ". Take a lower learning rate.",
+            });
         }
         for runs in &probe.runs {
             self.sentences.push(describe(runs, probe));
@@ -202,43 +220,62 @@ impl Verdict {
 
     /// Whether training was better with warm-up, and by how much.
     fn compare(&mut self, probe: &Probe, with: &Runs, without: &Runs) -> String {
-        if with.diverged() != without.diverged() {
-            let needs = with.diverged() < without.diverged();
+        let (with_ended, without_ended) = (probe.endings(with), probe.endings(without));
+        let (with_diverged, without_diverged) = (diverged(&with_ended), diverged(&without_ended));
+        if with_diverged != without_diverged {
+            let needs = with_diverged < without_diverged;
             self.needs_warmup = Some(needs);
             return format!(
-                "{}: {} of {} runs diverge with it, {} without.",
+                "{}: {with_diverged} of {} runs diverge with it, {without_diverged} without.",
                 if needs { "It needs warm-up" } else { "Warm-up does harm" },
-                with.diverged(),
                 with.runs.len(),
-                without.diverged()
             );
         }
-        let (Some(warm), Some(cold)) = (with.final_loss(), without.final_loss()) else {
+        let (Some(warm), Some(cold), true) = (with.final_loss(), without.final_loss(), with_diverged < with.runs.len())
+        else {
             self.needs_warmup = Some(false);
-            return "Warm-up does not help: all runs diverge, with it and without. Take a lower learning rate."
-                .to_owned();
+            return format!(
+                "Warm-up does not help: all runs diverge, with it and without. Take a learning rate lower than {}.",
+                short(probe.architecture.optimizer.learning_rate.into())
+            );
         };
         if !probe.text {
             return "Whether it needs warm-up cannot be seen: nothing can be learned from random tokens. Give --texts."
                 .to_owned();
         }
-        let stalled = |loss: Mean| loss.mean > probe.plateau - STALLED;
+        let ended = || with_ended.iter().chain(&without_ended);
+        if ended().all(|ending| *ending == Ending::Untold) {
+            return format!(
+                "Whether it needs warm-up cannot be said of {} steps: give more --steps.",
+                probe.settings.steps
+            );
+        }
+        if ended().all(|ending| matches!(ending, Ending::Falling | Ending::Level)) {
+            return format!(
+                "Whether it needs warm-up cannot be said yet: with it and without, the loss has not come below the plateau of {} in {} steps. \
+                 Give more --steps, or a higher --learning-rate.",
+                short(probe.plateau),
+                probe.settings.steps
+            );
+        }
+        let stalled = |endings: &[Ending]| endings.iter().all(|ending| *ending == Ending::Stalled);
+        let (warm_stalled, cold_stalled) = (stalled(&with_ended), stalled(&without_ended));
         let gain = cold.mean - warm.mean;
         let error = (warm.standard_error.powi(2) + cold.standard_error.powi(2)).sqrt();
         // A single seed has no error of its own.
-        let noise = if with.runs.len() > 1 { 2.0 * error } else { STALLED };
+        let noise = if with.runs.len() > 1 { 2.0 * error } else { TOLERANCE };
         let difference = with_error(Mean {
             mean: gain.abs(),
             standard_error: error,
         });
         self.needs_warmup = Some(gain > noise);
-        if stalled(warm) && stalled(cold) {
+        if warm_stalled && cold_stalled {
             self.needs_warmup = Some(false);
             return "Warm-up does not help: with it and without, nothing is learned but the frequencies of tokens."
                 .to_owned();
         }
         if gain > noise {
-            let start = if stalled(cold) {
+            let start = if cold_stalled {
                 "It needs warm-up"
             } else {
                 "Warm-up helps"
@@ -260,7 +297,16 @@ impl Verdict {
         }
         if !self.identity_vanishes && self.gradients == GradientFlow::Even {
             let alike = probe.mean.last().is_some_and(|last| last.common > ALIKE);
-            if self.suggestions.is_empty() && !alike {
+            let trouble = |ending: &Ending| matches!(ending, Ending::Diverged | Ending::Rose | Ending::Stalled);
+            let own = probe.runs.iter().zip(&self.endings);
+            let mut own = own.filter(|(runs, _)| runs.placement.is_none());
+            // With what the runs came to, or an update that leaves no numbers, this would be no comfort.
+            let calm = probe
+                .initial
+                .iter()
+                .all(|initial| initial.full_rate.output_change.is_finite())
+                && !own.any(|(_, endings)| endings.iter().any(trouble));
+            if self.suggestions.is_empty() && !alike && calm {
                 self.sentences
                     .push("Nothing has to be changed for the first step.".to_owned());
             }
@@ -297,12 +343,13 @@ impl Verdict {
     fn suggest_runs(&mut self, probe: &Probe) {
         self.suggestions
             .push(format!("--warmup {}", probe.architecture.optimizer.warmup));
-        let loss = |runs: &Runs| runs.final_loss().filter(|_| runs.diverged() == 0).map(|loss| loss.mean);
+        let learned = |endings: &&Vec<Ending>| endings.iter().all(|ending| *ending == Ending::Learned);
         let mut others: Vec<(f64, NormPlacement)> = probe
             .runs
             .iter()
-            .filter_map(|runs| Some((loss(runs)?, runs.placement?)))
-            .filter(|&(loss, _)| loss < probe.plateau - STALLED)
+            .zip(&self.endings)
+            .filter(|(_, endings)| learned(endings))
+            .filter_map(|(runs, _)| Some((runs.final_loss()?.mean, runs.placement?)))
             .collect();
         others.sort_by(|a, b| a.0.total_cmp(&b.0));
         for (loss, placement) in others {
@@ -333,45 +380,86 @@ impl Verdict {
     }
 }
 
-/// How runs ended.
+fn diverged(endings: &[Ending]) -> usize {
+    endings.iter().filter(|ending| **ending == Ending::Diverged).count()
+}
+
+/// How runs ended, with the numbers that say so.
 fn describe(runs: &Runs, probe: &Probe) -> String {
     let count = runs.runs.len();
     let mut parts = Vec::new();
     if let Some(loss) = runs.final_loss() {
         parts.push(format!("the loss ends at {}", with_error(loss)));
     }
-    let steps: Vec<String> = runs
-        .runs
-        .iter()
-        .filter_map(|run| run.diverged)
-        .map(|step| step.to_string())
-        .collect();
-    if !steps.is_empty() {
+    let plateau = short(probe.plateau);
+    let endings = probe.endings(runs);
+    let of = |wanted: Ending| -> Vec<&Run> {
+        let ended = runs.runs.iter().zip(&endings);
+        ended
+            .filter(|(_, ending)| **ending == wanted)
+            .map(|(run, _)| run)
+            .collect()
+    };
+    let list = |runs: &[&Run], what: &dyn Fn(&Run) -> String| {
+        let each: Vec<String> = runs.iter().map(|run| what(run)).collect();
+        each.join(", ")
+    };
+    // What the quarters of each run's steps say.
+    let quarters = |runs: &[&Run], what: &dyn Fn(Quarters) -> Mean| {
+        list(runs, &|run| {
+            run.quarters()
+                .map_or_else(String::new, |quarters| with_error(what(quarters)))
+        })
+    };
+    for ending in [
+        Ending::Diverged,
+        Ending::Interrupted,
+        Ending::Rose,
+        Ending::Stalled,
+        Ending::Falling,
+        Ending::Level,
+    ] {
+        let here = of(ending);
+        let (broken, whole): (Vec<&Run>, Vec<&Run>) = here.iter().partition(|run| run.diverged.is_some());
+        if !broken.is_empty() {
+            let steps = list(&broken, &|run| run.diverged.unwrap_or_default().to_string());
+            parts.push(format!(
+                "{} of {count} diverged, at step {steps}: the loss or its gradient was no longer a number",
+                broken.len()
+            ));
+        }
+        if whole.is_empty() {
+            continue;
+        }
+        let last = |quarters: Quarters| quarters.last();
         parts.push(format!(
-            "{} of {count} diverged, at step {}",
-            steps.len(),
-            steps.join(", ")
-        ));
-    }
-    let cut: Vec<&Run> = runs.runs.iter().filter(|run| run.interrupted).collect();
-    if !cut.is_empty() {
-        let steps: Vec<String> = cut.iter().map(|run| run.losses.len().to_string()).collect();
-        parts.push(format!(
-            "{} of {count} cut short, after {} steps",
-            cut.len(),
-            steps.join(", ")
-        ));
-    }
-    let stalled = |loss: f64| probe.text && loss > probe.plateau - STALLED;
-    let stalls = runs
-        .runs
-        .iter()
-        .filter(|run| run.final_loss().is_some_and(stalled))
-        .count();
-    if stalls > 0 {
-        parts.push(format!(
-            "{stalls} of {count} stalled at the plateau of {}, having learned the frequencies of tokens alone",
-            short(probe.plateau)
+            "{} of {count} {}",
+            whole.len(),
+            match ending {
+                Ending::Diverged => format!(
+                    "diverged: the loss rose from {} at first to {} in the last quarter of the steps",
+                    list(&whole, &|run| short(run.losses.first().copied().unwrap_or(f64::NAN))),
+                    quarters(&whole, &last)
+                ),
+                Ending::Interrupted => format!(
+                    "cut short, after {} steps",
+                    list(&whole, &|run| run.losses.len().to_string())
+                ),
+                Ending::Rose => format!(
+                    "rose again, from {} to {} in the last quarter of the steps",
+                    quarters(&whole, &|quarters| quarters.lowest()),
+                    quarters(&whole, &last)
+                ),
+                Ending::Falling => format!(
+                    "not below the plateau of {plateau} yet, but still falling: by {} from the third quarter of the steps to the last",
+                    quarters(&whole, &|quarters| quarters.drop())
+                ),
+                Ending::Level => format!(
+                    "level above the plateau of {plateau}: it fell by {} from the third quarter of the steps to the last",
+                    quarters(&whole, &|quarters| quarters.drop())
+                ),
+                _ => format!("stalled at the plateau of {plateau}, having learned the frequencies of tokens alone"),
+            }
         ));
     }
     format!("Trained with {}: {}.", runs.name, parts.join("; "))
@@ -407,7 +495,7 @@ mod tests {
                 .map(|loss| Run {
                     seed: 0,
                     warmup,
-                    losses: vec![loss.unwrap_or(f64::NAN); 10],
+                    losses: vec![loss.unwrap_or(f64::NAN); 40],
                     snapshots: Vec::new(),
                     diverged: loss.is_none().then_some(3),
                     interrupted: false,
@@ -489,6 +577,23 @@ mod tests {
         );
         let text = cut.to_text();
         assert!(!text.contains("inf ") && !text.contains("NaN ±"), "{text}");
+        // Far above the plateau of 5: level, or falling from step to step.
+        let mut above = ended(&[Some(8.0)], &[Some(8.0)], true);
+        for run in &mut above.runs[1].runs {
+            run.losses = (0..40).map(|step| 9.0 - 0.02 * f64::from(step)).collect();
+        }
+        let verdict = Verdict::of(&above);
+        let said = verdict.sentences.join("\n");
+        assert_eq!(verdict.needs_warmup, None, "{said}");
+        assert_eq!(verdict.endings, [[Ending::Level], [Ending::Falling]]);
+        for words in [
+            "1 of 1 level above the plateau of 5.000: it fell by 0 from",
+            "1 of 1 not below the plateau of 5.000 yet, but still falling: by 0.2000 ± 0.0271 from",
+            "Whether it needs warm-up cannot be said yet",
+        ] {
+            assert!(said.contains(words), "{words}: {said}");
+        }
+        assert!(!said.contains("stalled"), "{said}");
         let verdict = Verdict::of(&ended(&stalled, &low, false));
         assert_eq!(verdict.needs_warmup, None, "random tokens");
         assert!(!verdict.sentences.iter().any(|sentence| sentence.contains("stalled")));

@@ -2,8 +2,8 @@
 
 use kexue_nn::{Distribution, Head, NormPlacement, StdMeans};
 use kexue_probe::{
-    Architecture, Data, GradientFlow, Objective, OptimizerKind, Preset, Probe, ProbeSettings, Source, fresh, probe,
-    train, weight_stds,
+    Architecture, Data, Ending, GradientFlow, Objective, OptimizerKind, Preset, Probe, ProbeSettings, Source, fresh,
+    probe, train, weight_stds,
 };
 use kexue_text::{Corpus, SpecialTokens, TextEncoder, Vocabulary};
 use std::sync::atomic::AtomicBool;
@@ -212,7 +212,7 @@ fn a_run_learns_and_one_without_bounds_ends_where_it_diverges() {
     architecture.optimizer.kind = OptimizerKind::Sgd;
     architecture.optimizer.learning_rate = 1e6;
     let diverged = probed(&architecture, &data, &settings);
-    assert_eq!(diverged.runs[0].diverged(), 1);
+    assert_eq!(diverged.verdict.endings[0], [Ending::Diverged]);
     assert!(diverged.runs[0].runs[0].losses.len() < 60);
     assert!(
         diverged
@@ -221,8 +221,42 @@ fn a_run_learns_and_one_without_bounds_ends_where_it_diverges() {
             .iter()
             .any(|sentence| sentence.contains("1 of 1 diverged, at step"))
     );
+    assert!(
+        !diverged
+            .verdict
+            .sentences
+            .iter()
+            .any(|sentence| sentence.contains("Nothing has to be changed"))
+    );
     diverged.to_page("diverged").to_html();
     serde_json::to_string(&diverged).unwrap();
+}
+
+#[test]
+fn a_probe_that_is_cut_short_has_what_it_measured() {
+    let settings = ProbeSettings {
+        seeds: 3,
+        steps: 60,
+        ..ProbeSettings::default()
+    };
+    let (architecture, data) = (narrow(1, 8), random(2, 8));
+    let cut = probe(&architecture, None, &data, &settings, &AtomicBool::new(true)).unwrap();
+    assert!(cut.interrupted);
+    assert_eq!(
+        (cut.initial.len(), cut.alternatives.len()),
+        (1, 0),
+        "the first seed alone"
+    );
+    assert!(
+        cut.verdict
+            .endings
+            .iter()
+            .flatten()
+            .all(|ending| *ending == Ending::Interrupted)
+    );
+    assert!(cut.to_text().contains("the runs were cut short"));
+    cut.to_page("cut").to_html();
+    assert!(!probed(&architecture, &data, &settings).interrupted);
 }
 
 #[test]

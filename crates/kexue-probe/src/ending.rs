@@ -1,0 +1,188 @@
+//! How a run ended: what the last quarter of its losses says.
+
+use crate::Run;
+use crate::probe::Mean;
+use serde::Serialize;
+
+/// Nats that count as a difference where the noise of the batches is smaller.
+pub(crate) const TOLERANCE: f64 = 0.05;
+/// Fewer steps say nothing of where a run goes.
+const FEWEST_STEPS: usize = 20;
+
+/// How a run ended. Means are over quarters of the steps; two of them differ where they are apart by more than two standard errors of the difference.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Ending {
+    /// It was cut short from outside.
+    Interrupted,
+    /// A loss or a gradient was no longer a number, or the last quarter is above both the first loss and the plateau.
+    Diverged,
+    /// The last quarter is more than 0.05 nats above an earlier one.
+    Rose,
+    /// The last quarter is within 0.05 nats (or two standard errors) of the plateau, and no further below the quarter before.
+    Stalled,
+    /// Not below the plateau yet, and still falling from quarter to quarter.
+    Falling,
+    /// Above the plateau, and level.
+    Level,
+    /// Below the plateau.
+    Learned,
+    /// There were fewer than 20 steps, or nothing to be learned from random tokens.
+    Untold,
+}
+
+impl Ending {
+    /// How the word stands in tables.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Interrupted => "cut short",
+            Self::Diverged => "diverged",
+            Self::Rose => "rose again",
+            Self::Stalled => "stalled",
+            Self::Falling => "still falling",
+            Self::Level => "level above the plateau",
+            Self::Learned => "learned",
+            Self::Untold => "–",
+        }
+    }
+}
+
+/// The means of the quarters of some losses, with the standard errors of their noise.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) struct Quarters([Mean; 4]);
+
+impl Quarters {
+    fn of(losses: &[f64]) -> Option<Self> {
+        let at = |quarter: usize| quarter * losses.len() / 4;
+        let mean = |quarter: usize| Mean::of(&losses[at(quarter)..at(quarter + 1)]);
+        (losses.len() >= FEWEST_STEPS).then(|| Self([0, 1, 2, 3].map(mean)))
+    }
+
+    pub fn last(&self) -> Mean {
+        self.0[3]
+    }
+
+    /// How far the last quarter is below the one before.
+    pub fn drop(&self) -> Mean {
+        difference(self.0[2], self.last())
+    }
+
+    /// The lowest of the quarters before the last.
+    pub fn lowest(&self) -> Mean {
+        let [first, second, third, _] = self.0;
+        let lower = |a: Mean, b: Mean| if b.mean < a.mean { b } else { a };
+        lower(lower(first, second), third)
+    }
+}
+
+/// The first mean less the second.
+fn difference(from: Mean, to: Mean) -> Mean {
+    Mean {
+        mean: from.mean - to.mean,
+        standard_error: from.standard_error.hypot(to.standard_error),
+    }
+}
+
+impl Run {
+    /// The quarters of its losses; `None` of few steps, of a run that was cut short or whose losses are not all numbers.
+    pub(crate) fn quarters(&self) -> Option<Quarters> {
+        let whole = self.diverged.is_none() && !self.interrupted;
+        Quarters::of(&self.losses).filter(|_| whole)
+    }
+
+    /// How it ended, where a model that looks at no token has a loss of `plateau`; `learnable` unless the tokens are random.
+    pub fn ending(&self, plateau: f64, learnable: bool) -> Ending {
+        if self.diverged.is_some() {
+            return Ending::Diverged;
+        }
+        if self.interrupted {
+            return Ending::Interrupted;
+        }
+        let (Some(quarters), Some(&first)) = (self.quarters(), self.losses.first()) else {
+            return Ending::Untold;
+        };
+        let (last, drop) = (quarters.last(), quarters.drop());
+        let tolerance = TOLERANCE.max(2.0 * last.standard_error);
+        if last.mean > first.max(plateau) + tolerance {
+            return Ending::Diverged;
+        }
+        if !learnable {
+            return Ending::Untold;
+        }
+        let rise = difference(last, quarters.lowest());
+        if rise.mean > TOLERANCE.max(2.0 * rise.standard_error) {
+            return Ending::Rose;
+        }
+        let falls = drop.mean > 2.0 * drop.standard_error;
+        match last.mean - plateau {
+            above if above < -tolerance => Ending::Learned,
+            above if above > tolerance && falls => Ending::Falling,
+            above if above > tolerance => Ending::Level,
+            _ if falls && drop.mean > TOLERANCE => Ending::Falling,
+            _ => Ending::Stalled,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A hundred steps whose quarters have these means, with noise of ±0.1 that averages out.
+    fn run(quarters: [f64; 4]) -> Run {
+        let loss = |step: usize| quarters[step / 25] + [0.1, -0.1, 0.05, -0.05, 0.0][step % 5];
+        Run {
+            seed: 0,
+            warmup: 0,
+            losses: (0..100).map(loss).collect(),
+            snapshots: Vec::new(),
+            diverged: None,
+            interrupted: false,
+        }
+    }
+
+    #[test]
+    fn the_last_quarter_decides() {
+        for (quarters, ending) in [
+            ([6.3, 5.4, 5.39, 5.41], Ending::Stalled),
+            // Fell to the plateau just now.
+            ([6.9, 6.4, 5.8, 5.4], Ending::Falling),
+            // Far above it: not stalled.
+            ([6.9, 6.8, 6.7, 6.6], Ending::Falling),
+            ([6.9, 6.7, 6.69, 6.7], Ending::Level),
+            ([6.0, 5.0, 4.6, 4.5], Ending::Learned),
+            // As by the plateau after it had been below.
+            ([6.0, 4.6, 5.1, 5.4], Ending::Rose),
+            ([6.0, 4.6, 4.5, 4.7], Ending::Rose),
+            ([6.0, 7.0, 9.0, 1e9], Ending::Diverged),
+        ] {
+            assert_eq!(run(quarters).ending(5.4, true), ending, "{quarters:?}");
+        }
+        assert_eq!(
+            run([6.9, 6.7, 6.7, 6.7]).ending(6.6, false),
+            Ending::Untold,
+            "random tokens"
+        );
+        assert_eq!(run([6.9, 9.0, 9.0, 9.0]).ending(6.6, false), Ending::Diverged);
+    }
+
+    #[test]
+    fn runs_that_did_not_come_to_their_end() {
+        let whole = run([6.9, 6.4, 5.8, 5.4]);
+        let short = Run {
+            losses: whole.losses[..19].to_vec(),
+            ..whole.clone()
+        };
+        assert_eq!(short.ending(5.4, true), Ending::Untold);
+        let cut = Run {
+            interrupted: true,
+            ..whole.clone()
+        };
+        assert_eq!(cut.ending(5.4, true), Ending::Interrupted);
+        let diverged = Run {
+            diverged: Some(3),
+            ..whole
+        };
+        assert_eq!(diverged.ending(5.4, true), Ending::Diverged);
+    }
+}
