@@ -126,8 +126,9 @@ impl Probe {
     fn title(&self) -> String {
         let model = &self.architecture.model;
         format!(
-            "{} layers of width {}, norms: {}, {} parameters",
+            "{} {} of width {}, norms: {}, {} parameters",
             model.layers,
+            if model.layers == 1 { "layer" } else { "layers" },
             model.d_model,
             placement_name(model.norm_placement),
             self.parameters
@@ -523,7 +524,7 @@ fn losses_over_steps(runs: &Runs) -> Vec<(f64, Mean)> {
                 .map(mean)
                 .filter(|loss| loss.is_finite())
                 .collect();
-            (!values.is_empty()).then(|| ((at * part) as f64 + part as f64 / 2.0, Mean::of(&values)))
+            (!values.is_empty()).then(|| (at as f64 * part as f64 + (part - 1) as f64 / 2.0, Mean::of(&values)))
         })
         .collect()
 }

@@ -47,6 +47,16 @@ const COLOURS: [RGBColor; 7] = [
 ];
 
 const SIZE: (u32, u32) = (560, 350);
+/// Beyond this, sums and differences of numbers might not be finite.
+const LARGEST: f64 = 1e300;
+
+/// The colour of a series: of more than there are colours, darker ones.
+fn colour(index: usize) -> RGBColor {
+    let RGBColor(red, green, blue) = COLOURS[index % COLOURS.len()];
+    let shade = 0.55f64.powi((index / COLOURS.len()) as i32);
+    let [red, green, blue] = [red, green, blue].map(|part| (f64::from(part) * shade) as u8);
+    RGBColor(red, green, blue)
+}
 
 /// How the values of an axis are laid out.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -72,14 +82,29 @@ impl Axis {
     /// The most ticks.
     const TICKS: usize = 8;
 
-    /// An axis over some values, all of which have a place on it.
-    fn over(scale: Scale, values: impl Iterator<Item = f64>) -> Self {
-        let places = values.map(|value| scale.place(value));
-        let (low, high) = places.fold((f64::INFINITY, f64::NEG_INFINITY), |(low, high), place| {
-            (low.min(place), high.max(place))
-        });
-        let margin = ((high - low) * 0.05).max(high.abs() * 1e-3).max(1e-9);
+    /// An axis over some values, all of which have a place on it. Whole numbers that are `counted` have no ticks between them.
+    fn over(scale: Scale, counted: bool, values: impl Iterator<Item = f64> + Clone) -> Self {
+        let extremes = |(low, high): (f64, f64), value: f64| (low.min(value), high.max(value));
+        let (least, most) = values.clone().fold((f64::INFINITY, f64::NEG_INFINITY), extremes);
+        let counted = counted && values.clone().all(|value| value.fract() == 0.0);
+        let (low, high) = (scale.place(least), scale.place(most));
+        let small = match scale {
+            Scale::Linear if most == 0.0 => 1.0,
+            Scale::Linear => high.abs() * 1e-3,
+            Scale::Binary | Scale::Decimal => 1e-3,
+        };
+        let margin = ((high - low) * 0.05).max(small);
         let (low, high) = (low - margin, high + margin);
+        if least == most {
+            // A tick anywhere else would stand for nothing.
+            return Self {
+                scale,
+                low,
+                high,
+                ticks: vec![least],
+                step: None,
+            };
+        }
         let within = |ticks: Vec<f64>| -> Vec<f64> {
             let inside = |tick: &f64| (low..=high).contains(&scale.place(*tick));
             ticks.into_iter().filter(inside).collect()
@@ -105,7 +130,7 @@ impl Axis {
                 let rough = (high - low) / Self::TICKS as f64;
                 let power = 10f64.powf(rough.log10().floor());
                 let round = [1.0, 2.0, 5.0].into_iter().find(|round| round * power >= rough);
-                let step = round.unwrap_or(10.0) * power;
+                let step = (round.unwrap_or(10.0) * power).max(if counted { 1.0 } else { 0.0 });
                 axis.ticks = (0..=Self::TICKS)
                     .map(|tick| ((low / step).ceil() + tick as f64) * step)
                     .filter(|&tick| tick <= high)
@@ -114,6 +139,11 @@ impl Axis {
             }
         }
         axis
+    }
+
+    /// How far along the axis a value is, from 0 to 1.
+    fn share(&self, value: f64) -> f64 {
+        (self.scale.place(value) - self.low) / (self.high - self.low)
     }
 
     /// A tick in as many digits as tell it from the next.
@@ -172,8 +202,7 @@ impl Ranged for &Axis {
     type ValueType = f64;
 
     fn map(&self, value: &f64, (first, last): (i32, i32)) -> i32 {
-        let share = (self.scale.place(*value) - self.low) / (self.high - self.low);
-        first + (share * f64::from(last - first)).round() as i32
+        first + (self.share(*value) * f64::from(last - first)).round() as i32
     }
 
     fn key_points<Hint: plotters::coord::ranged1d::KeyPointHint>(&self, _: Hint) -> Vec<f64> {
@@ -197,9 +226,22 @@ struct Point {
     bar: (f64, f64),
 }
 
+/// The later lines that hide a line: each of its points is less than 2 pixels from theirs.
+fn covers(lines: &[Vec<(f64, f64)>], index: usize) -> Vec<usize> {
+    let near = |((x, y), (other_x, other_y)): (&(f64, f64), &(f64, f64))| {
+        let pixels = |from: f64, to: f64, size: u32| (from - to).abs() * f64::from(size);
+        pixels(*x, *other_x, SIZE.0) < 2.0 && pixels(*y, *other_y, SIZE.1) < 2.0
+    };
+    let line = &lines[index];
+    (index + 1..lines.len())
+        .filter(|&later| !line.is_empty() && line.len() <= lines[later].len())
+        .filter(|&later| line.iter().zip(&lines[later]).all(near))
+        .collect()
+}
+
 impl Chart {
-    /// The chart as SVG; `None` when there is nothing to draw.
-    fn svg(&self) -> Option<String> {
+    /// The chart as SVG, and for each series those that cover it; `None` when there is nothing to draw.
+    fn svg(&self) -> Option<(String, Vec<Vec<usize>>)> {
         let x_scale = if self.log_x { Scale::Binary } else { Scale::Linear };
         let y_scale = if self.log_y { Scale::Decimal } else { Scale::Linear };
         let lines: Vec<Vec<Point>> = self
@@ -220,17 +262,23 @@ impl Chart {
                     ),
                 });
                 let has_a_place = |point: &Point| {
+                    let small = |value: f64| value.abs() < LARGEST;
                     x_scale.place(point.at.0).is_finite()
                         && y_scale.place(point.at.1).is_finite()
-                        && point.bar.1.is_finite()
+                        && [point.at.0, point.at.1, point.bar.0, point.bar.1]
+                            .into_iter()
+                            .all(small)
                 };
                 placed.filter(has_a_place).collect()
             })
             .collect();
         let all = || lines.iter().flatten();
         all().next()?;
-        let x_axis = Axis::over(x_scale, all().map(|point| point.at.0));
-        let y_axis = Axis::over(y_scale, all().flat_map(|point| [point.bar.0, point.bar.1]));
+        let x_axis = Axis::over(x_scale, true, all().map(|point| point.at.0));
+        let y_axis = Axis::over(y_scale, false, all().flat_map(|point| [point.bar.0, point.bar.1]));
+        let place = |point: &Point| (x_axis.share(point.at.0), y_axis.share(point.at.1));
+        let places: Vec<Vec<(f64, f64)>> = lines.iter().map(|line| line.iter().map(place).collect()).collect();
+        let covers: Vec<Vec<usize>> = (0..lines.len()).map(|index| covers(&places, index)).collect();
         let mut svg = String::new();
         {
             let area = SVGBackend::with_string(&mut svg, SIZE).into_drawing_area();
@@ -248,12 +296,16 @@ impl Chart {
                 .bold_line_style(BLACK.mix(0.12));
             mesh.draw().ok()?;
             for (index, line) in lines.iter().enumerate() {
-                let colour = COLOURS[index % COLOURS.len()];
-                let joined = LineSeries::new(line.iter().map(|point| point.at), colour.stroke_width(2));
+                // What is drawn on top leaves its rim to be seen.
+                let rims = covers[index].len().min(4) as u32;
+                let colour = colour(index);
+                let joined = LineSeries::new(line.iter().map(|point| point.at), colour.stroke_width(2 + 3 * rims));
                 chart.draw_series(joined).ok()?;
                 // Few points are shown as such.
                 if line.len() <= 40 {
-                    let dots = line.iter().map(|point| Circle::new(point.at, 3, colour.filled()));
+                    let dots = line
+                        .iter()
+                        .map(|point| Circle::new(point.at, 3 + 2 * rims, colour.filled()));
                     chart.draw_series(dots).ok()?;
                 }
                 let bars = line.iter().filter(|point| point.bar.1 > point.bar.0).map(|point| {
@@ -264,11 +316,11 @@ impl Chart {
             }
             area.present().ok()?;
         }
-        Some(svg)
+        Some((svg, covers))
     }
 
-    /// Which colour is which series.
-    fn legend(&self) -> String {
+    /// Which colour is which series, and which are hidden by others.
+    fn legend(&self, covers: &[Vec<usize>]) -> String {
         let named = self
             .series
             .iter()
@@ -276,22 +328,25 @@ impl Chart {
             .filter(|(_, series)| !series.name.is_empty());
         named
             .map(|(index, series)| {
-                let RGBColor(red, green, blue) = COLOURS[index % COLOURS.len()];
+                let RGBColor(red, green, blue) = colour(index);
                 let name = escape(&series.name);
-                format!("<span><i style=\"background:rgb({red},{green},{blue})\"></i>{name}</span>")
+                let top = covers[index].last().map(|&top| escape(&self.series[top].name));
+                let under = top.map_or_else(String::new, |top| format!(" (under {top})"));
+                format!("<span><i style=\"background:rgb({red},{green},{blue})\"></i>{name}{under}</span>")
             })
             .collect()
     }
 }
 
-/// A number in few characters.
+/// A number in at most four digits, and all of those before the decimal point.
 fn number(value: f64) -> String {
     match value.abs() {
         0.0 => "0".to_owned(),
         size if !(1e-3..1e5).contains(&size) => format!("{value:.1e}"),
-        size if size >= 100.0 => format!("{value:.0}"),
-        size if size >= 1.0 => format!("{}", (value * 100.0).round() / 100.0),
-        _ => format!("{}", (value * 10_000.0).round() / 10_000.0),
+        size => {
+            let unit = 10f64.powi(3 - size.log10().floor() as i32).max(1.0);
+            format!("{}", (value * unit).round() / unit)
+        }
     }
 }
 
@@ -346,9 +401,9 @@ impl Page {
     pub fn charts(&mut self, charts: &[Chart]) {
         self.body.push_str("<main>\n");
         for chart in charts {
-            if let Some(svg) = chart.svg() {
+            if let Some((svg, covers)) = chart.svg() {
                 let caption = escape(&chart.caption);
-                let legend = chart.legend();
+                let legend = chart.legend(&covers);
                 let _ = writeln!(
                     self.body,
                     "<figure>{svg}<div class=\"legend\">{legend}</div><figcaption>{caption}</figcaption></figure>"
@@ -407,15 +462,81 @@ mod tests {
             ],
             ..Chart::default()
         };
-        let svg = chart.svg().unwrap();
+        let (svg, covers) = chart.svg().unwrap();
         assert!(!svg.contains("NaN") && svg.contains("128"));
-        assert!(chart.legend().contains("one") && chart.legend().contains("two"));
+        let legend = chart.legend(&covers);
+        assert!(legend.contains("one") && legend.contains("two") && !legend.contains("under"));
         assert_eq!(svg.matches("<circle").count(), 3);
         chart.log_y = true;
         chart.series[0].points[0].1 = -1.0;
-        assert_eq!(chart.svg().unwrap().matches("<circle").count(), 2, "no logarithm of −1");
+        assert_eq!(
+            chart.svg().unwrap().0.matches("<circle").count(),
+            2,
+            "no logarithm of −1"
+        );
         chart.series.clear();
         assert!(chart.svg().is_none());
+    }
+
+    #[test]
+    fn a_line_under_another_is_seen_and_said() {
+        let line = |name: &str, ys: &[f64]| Series {
+            name: name.to_owned(),
+            points: ys.iter().enumerate().map(|(x, &y)| (x as f64, y)).collect(),
+            ..Series::default()
+        };
+        let chart = Chart {
+            series: vec![
+                line("first", &[1.0, 2.0, 3.0]),
+                line("other", &[1.0, 2.0, 2.0]),
+                // Ends early, as a run that diverged.
+                line("short", &[1.0, 2.0]),
+                line("third", &[1.0, 2.001, 3.0]),
+            ],
+            ..Chart::default()
+        };
+        let (svg, covers) = chart.svg().unwrap();
+        assert_eq!(covers, [vec![3], vec![], vec![3], vec![]]);
+        for (colour, width) in [("#0072B2", 5), ("#D55E00", 2), ("#009E73", 5), ("#CC79A7", 2)] {
+            let line = format!("stroke=\"{colour}\" stroke-width=\"{width}\"");
+            assert!(svg.contains(&line), "{line}: {svg}");
+        }
+        let legend = chart.legend(&covers);
+        assert_eq!(legend.matches(" (under third)").count(), 2, "{legend}");
+        assert_ne!(colour(0), colour(7), "more series than colours");
+    }
+
+    #[test]
+    fn numbers_that_are_alone_or_beyond_all_bounds_are_drawn() {
+        let svg = |points: &[(f64, f64)], log: bool| {
+            let chart = Chart {
+                log_x: log,
+                log_y: log,
+                series: vec![Series {
+                    points: points.to_vec(),
+                    ..Series::default()
+                }],
+                ..Chart::default()
+            };
+            chart.svg().map(|(svg, _)| svg)
+        };
+        // In the middle, with its own tick and no other, on both axes.
+        for (x, y, labels) in [(3.0, 5.4018, [">\n3\n<", ">\n5.402\n<"]), (0.0, 0.0, [">\n0\n<"; 2])] {
+            let svg = svg(&[(x, y)], false).unwrap();
+            assert!(labels.iter().all(|label| svg.contains(label)), "{svg}");
+            assert_eq!(svg.matches("<text").count(), 5, "three titles, two ticks: {svg}");
+        }
+        let constant = svg(&[(1.0, 1.0), (2.0, 1.0)], true).unwrap();
+        assert!(
+            constant.contains(">\n1\n<") && !constant.contains("1.000000"),
+            "{constant}"
+        );
+        for beyond in [f64::NAN, f64::INFINITY, f64::MAX, -f64::MAX] {
+            let some = svg(&[(0.0, 1.0), (1.0, beyond), (2.0, 3.0)], false).unwrap();
+            assert_eq!(some.matches("<circle").count(), 2);
+            assert!(!some.contains("NaN") && !some.contains("inf"), "{some}");
+            assert_eq!(svg(&[(0.0, beyond)], false), None);
+        }
     }
 
     #[test]
@@ -432,7 +553,7 @@ mod tests {
     #[test]
     fn ticks_are_round_and_told_apart() {
         let labels = |scale: Scale, values: &[f64]| -> Vec<String> {
-            let axis = Axis::over(scale, values.iter().copied());
+            let axis = Axis::over(scale, false, values.iter().copied());
             assert!((3..=10).contains(&axis.ticks.len()), "{values:?}: {:?}", axis.ticks);
             axis.ticks.iter().map(|&tick| axis.label(tick)).collect()
         };
@@ -457,7 +578,17 @@ mod tests {
             labels(Scale::Decimal, &[0.51, 0.54]),
             ["0.510", "0.515", "0.520", "0.525", "0.530", "0.535", "0.540"]
         );
-        for values in [&[1.0][..], &[0.0], &[-3.0, 1e9], &[1e-7, 1.001e-7], &[0.033, 0.0341]] {
+        // Steps are counted: nothing happens between them.
+        let counted = |values: &[f64]| Axis::over(Scale::Linear, true, values.iter().copied()).ticks;
+        assert_eq!(counted(&[1.0, 2.0]), [1.0, 2.0]);
+        assert_eq!(counted(&[0.0, 3.0]), [0.0, 1.0, 2.0, 3.0]);
+        assert_eq!(counted(&[0.5, 2.5]).len(), 5, "not whole numbers");
+        for values in [
+            &[-3.0, 1e9][..],
+            &[1e-7, 1.001e-7],
+            &[0.033, 0.0341],
+            &[1.0, 1.000_000_1],
+        ] {
             let mut all = labels(Scale::Linear, values);
             let count = all.len();
             all.dedup();
@@ -471,7 +602,9 @@ mod tests {
             (0.0, "0"),
             (0.25, "0.25"),
             (12_345.6, "12346"),
-            (2.625, "2.63"),
+            (2.625, "2.625"),
+            (5.401_79, "5.402"),
+            (256.0, "256"),
             (1e-7, "1.0e-7"),
         ] {
             assert_eq!(number(value), text);
