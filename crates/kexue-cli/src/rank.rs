@@ -295,6 +295,15 @@ fn find_flips(args: &Flips) -> Result<ExitCode> {
         return Err(Usage("give --resamples above 0 and --level between 0 and 1".to_owned()).into());
     }
     let (table, scores) = scores(&args.reading, &args.averages, &args.output)?;
+    let most = resample::MOST_RANKS / scores.systems.len().max(1);
+    if args.resamples > most {
+        return Err(Usage(format!(
+            "--resamples {} is more than {most}, the most with {} systems: give fewer, or choose systems with --head or --systems",
+            args.resamples,
+            scores.systems.len()
+        ))
+        .into());
+    }
     let options = BootstrapOptions {
         resamples: args.resamples,
         seed: args.seed,

@@ -116,6 +116,10 @@ fn votes() {
     let folder = folder();
     let (code, _, errors) = kexue(folder.path(), &["vote", "t.csv", "-q"]);
     assert_eq!(code, 3, "{errors}");
+    assert!(
+        errors.contains("t.csv:2: x: C") && errors.contains("--missing last") && !errors.contains("a mean would"),
+        "{errors}"
+    );
     let (code, out, _) = kexue(
         folder.path(),
         &["vote", "t.csv", "-q", "--missing", "last", "--rule", "borda,condorcet"],
@@ -177,6 +181,7 @@ fn a_wrong_command_line_is_exit_code_2_and_bad_input_3() {
         &["show", "t.csv", "--weight", "A=-1"],
         &["show", "t.csv", "--delimiter", "ab"],
         &["flips", "t.csv", "--resamples", "0"],
+        &["flips", "t.csv", "-q", "--columns", "A,B", "--resamples", "99999999999"],
         &["vote", "t.csv", "--rule", "veto"],
         &["tell", "t.csv"],
     ] {
@@ -199,6 +204,28 @@ fn a_wrong_command_line_is_exit_code_2_and_bad_input_3() {
         assert_eq!(code, 3, "{arguments:?}: {errors}");
         assert!(errors.contains(words), "{errors}");
     }
+}
+
+#[test]
+fn advice_names_flags_that_there_are() {
+    let folder = folder();
+    fs::write(folder.path().join("zero.csv"), "Model,A,B\nx,90,0\ny,60,70\n").unwrap();
+    let (code, _, errors) = kexue(folder.path(), &["show", "zero.csv", "-q", "--mean", "hm"]);
+    assert!(
+        code == 3 && errors.contains("or ask for --mean am, median or min"),
+        "{errors}"
+    );
+    let (code, _, errors) = kexue(folder.path(), &["flips", "zero.csv", "-q"]);
+    assert!(
+        code == 3 && errors.contains("kexue rank show --mean am") && !errors.contains("ask for"),
+        "{errors}"
+    );
+    let most = ["flips", "t.csv", "-q", "--columns", "A,B", "--resamples", "99999999999"];
+    let (_, _, errors) = kexue(folder.path(), &most);
+    assert!(
+        errors.contains("--resamples 99999999999 is more than 44739242, the most with 3 systems"),
+        "{errors}"
+    );
 }
 
 #[test]

@@ -120,8 +120,7 @@ pub enum Error {
 
     /// A mean with an exponent of 0 or below of scores that are not positive.
     #[error(
-        "the {mean} is not defined: {reason}.\n{}\nLeave the columns out with --without, choose the systems with --systems or --head, \
-         or ask for --mean am, median or min",
+        "the {mean} is not defined: {reason}.\n{}\nLeave the columns out with --without, choose the systems with --systems or --head, or {hint}",
         list_cells(cells)
     )]
     NotPositive {
@@ -130,6 +129,19 @@ pub enum Error {
         /// Why it is not defined.
         reason: String,
         /// The cells that are zero or negative.
+        cells: Vec<CellName>,
+        /// What else could be asked for.
+        hint: &'static str,
+    },
+
+    /// A vote in which a missing score says nothing.
+    #[error(
+        "{} missing: a task cannot place a system without its score.\n{}\nSay what a missing score means with --missing last or \
+         --missing pairwise, take the columns that every system has with --columns common, or leave the systems out with --drop-rows",
+        counted(cells.len(), "cell"), list_cells(cells)
+    )]
+    MissingVotes {
+        /// The cells that are missing.
         cells: Vec<CellName>,
     },
 
@@ -173,6 +185,14 @@ impl Error {
             problem: problem.into(),
             hint: hint.into(),
         }
+    }
+
+    /// The error where no mean can be chosen, because all exponents are looked at.
+    pub(crate) fn of_all_exponents(mut self) -> Self {
+        if let Self::NotPositive { hint, .. } = &mut self {
+            *hint = "rank by one mean that is defined: kexue rank show --mean am";
+        }
+        self
     }
 
     /// The error with the files of the table that it is about.

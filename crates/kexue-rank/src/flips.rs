@@ -109,7 +109,7 @@ pub fn flips(scores: &Scores, between: [Mean; 2]) -> Result<Flips> {
         ));
     }
     for mean in between.into_iter().chain([Mean::GEOMETRIC]) {
-        scores.check_defined(mean)?;
+        scores.check_defined(mean).map_err(Error::of_all_exponents)?;
     }
     let averages = [scores.means(between[0])?, scores.means(between[1])?];
     let profiles: Vec<Profile> = (0..count)

@@ -9,6 +9,9 @@ use crate::mean::Mean;
 use crate::scores::{Scores, tied};
 use crate::table::Direction;
 
+/// Ranks kept by a bootstrap, of all systems and resamples: half a gibibyte.
+pub const MOST_RANKS: usize = 1 << 27;
+
 /// How to resample.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct BootstrapOptions {
@@ -88,10 +91,13 @@ pub fn bootstrap(scores: &Scores, mean: Mean, options: BootstrapOptions) -> Resu
             "give --resamples 1000 --level 0.95",
         ));
     }
-    if count.saturating_mul(options.resamples) > 1 << 28 {
+    if count.saturating_mul(options.resamples) > MOST_RANKS {
         return Err(Error::refused(
             format!("{count} systems × {} resamples", options.resamples),
-            "choose systems with --head or --systems, or lower --resamples",
+            format!(
+                "choose systems with --head or --systems, or at most {} resamples",
+                MOST_RANKS / count.max(1)
+            ),
         ));
     }
     if options.noise && scores.errors.is_none() {
@@ -104,9 +110,11 @@ pub fn bootstrap(scores: &Scores, mean: Mean, options: BootstrapOptions) -> Resu
     let powers = Powers::new(scores, mean);
 
     // Each resample has its own stream of random numbers, so threads change nothing.
-    let columns: Vec<Vec<u32>> = (0..options.resamples)
-        .into_par_iter()
-        .map(|resample| {
+    let mut by_resample = vec![0u32; count * options.resamples];
+    by_resample
+        .par_chunks_mut(count)
+        .enumerate()
+        .for_each(|(resample, column)| {
             let mut random = ChaCha8Rng::seed_from_u64(options.seed);
             random.set_stream(resample as u64);
             let mut weights = vec![0.0; width];
@@ -121,15 +129,16 @@ pub fn bootstrap(scores: &Scores, mean: Mean, options: BootstrapOptions) -> Resu
             } else {
                 powers.averages(scores, &weights)
             };
-            scores.ranks(&averages).into_iter().map(|rank| rank as u32).collect()
-        })
-        .collect();
+            for (slot, rank) in column.iter_mut().zip(scores.ranks(&averages)) {
+                *slot = rank as u32;
+            }
+        });
     let mut ranks = vec![0u32; count * options.resamples];
     ranks
         .par_chunks_mut(options.resamples)
         .enumerate()
         .for_each(|(system, row)| {
-            for (rank, column) in row.iter_mut().zip(&columns) {
+            for (rank, column) in row.iter_mut().zip(by_resample.chunks_exact(count)) {
                 *rank = column[system];
             }
         });

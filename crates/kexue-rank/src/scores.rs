@@ -657,6 +657,7 @@ impl Scores {
             mean: mean.to_string(),
             reason: reason.to_owned(),
             cells: self.cells_where(|value| mean.undefined(value).is_some()),
+            hint: "ask for --mean am, median or min",
         })
     }
 

@@ -146,10 +146,10 @@ pub struct Outcome {
 ///
 /// # Errors
 ///
-/// [`Error::UnequalColumns`] if a score is missing and [`Missing::Refuse`] was asked for.
+/// [`Error::MissingVotes`] if a score is missing and [`Missing::Refuse`] was asked for.
 pub fn vote(scores: &PartialScores, rules: &[Rule], options: Options) -> Result<Vec<Outcome>> {
     if options.missing == Missing::Refuse && !scores.missing.is_empty() {
-        return Err(Error::UnequalColumns {
+        return Err(Error::MissingVotes {
             cells: scores.missing.clone(),
         });
     }
@@ -626,7 +626,7 @@ mod tests {
         let rows: &[&[f64]] = &[&[5., 5., f64::NAN], &[4., 4., 9.], &[3., 6., 8.]];
         assert!(matches!(
             vote(&partial(rows), &Rule::ALL, Options::default()),
-            Err(Error::UnequalColumns { .. })
+            Err(Error::MissingVotes { .. })
         ));
         let pairwise = Options {
             missing: Missing::Pairwise,
