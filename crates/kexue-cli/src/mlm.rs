@@ -46,6 +46,10 @@ struct TrainArgs {
     /// Tokens of a sequence.
     #[arg(long, default_value_t = 128)]
     length: usize,
+    /// Leave a random number of tokens, up to this, out of the middle of each training sequence; the others keep their positions: distances of so many tokens are
+    /// trained, though a token sees no more than --length.
+    #[arg(long, default_value_t = 0)]
+    gap: usize,
     /// Share of the tokens that are to be predicted.
     #[arg(long, default_value_t = 0.15)]
     mask_rate: f64,
@@ -109,6 +113,7 @@ pub fn run(args: MlmArgs) -> Result<ExitCode> {
 fn run_train(args: &TrainArgs) -> Result<ExitCode> {
     let settings = MlmSettings {
         length: args.length,
+        gap: args.gap,
         masking: Masking {
             rate: args.mask_rate,
             whole_words: args.whole_words,

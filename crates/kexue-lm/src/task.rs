@@ -2,8 +2,9 @@
 
 use crate::evaluate::{LengthScore, evaluate};
 use kexue_nn::{Mask, Model, Prediction};
-use kexue_text::{Corpus, Masking, SpecialTokens};
+use kexue_text::{Corpus, Masking, SpecialTokens, Token, Window};
 use kexue_train::{Loss, Scratch, Task, TrainError};
+use rand::Rng;
 use rand_chacha::ChaCha8Rng;
 use serde::{Deserialize, Serialize};
 use std::collections::HashMap;
@@ -14,6 +15,10 @@ use std::collections::HashMap;
 pub struct MlmSettings {
     /// Tokens of a sequence, `[CLS]` and `[SEP]` among them.
     pub length: usize,
+    /// The most tokens left out of the middle of a training sequence; how many is drawn for each. Its tokens keep their positions, so that distances up to
+    /// `length + gap` are trained while no token sees more than `length`.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub gap: usize,
     /// What is to be predicted.
     pub masking: Masking,
     /// One document in so many is kept out of the training, for evaluation.
@@ -26,11 +31,16 @@ impl Default for MlmSettings {
     fn default() -> Self {
         Self {
             length: 128,
+            gap: 0,
             masking: Masking::default(),
             hold_out: 20,
             validate_on: 20_000,
         }
     }
+}
+
+fn is_zero(number: &usize) -> bool {
+    *number == 0
 }
 
 impl MlmSettings {
@@ -45,6 +55,9 @@ impl MlmSettings {
         };
         if self.length < 3 {
             return problem("length", "must be at least 3: [CLS], a token, [SEP]");
+        }
+        if self.gap > 1 << 20 {
+            return problem("gap", "must be at most 1048576");
         }
         match self.masking.problem() {
             Some((field, text)) => problem(field, text),
@@ -88,6 +101,27 @@ impl<'a> MlmTask<'a> {
     }
 }
 
+/// A stretch without the `gap` tokens from `at` on; the token after them begins a word.
+fn without_middle<'a>(
+    stretch: Window<'a>,
+    at: usize,
+    gap: usize,
+    tokens: &'a mut Vec<Token>,
+    begins: &'a mut Vec<bool>,
+) -> Window<'a> {
+    if gap == 0 {
+        return stretch;
+    }
+    tokens.clear();
+    begins.clear();
+    for part in [0..at, at + gap..stretch.tokens.len()] {
+        tokens.extend_from_slice(&stretch.tokens[part.clone()]);
+        begins.extend_from_slice(&stretch.begins[part]);
+    }
+    begins[at] = true;
+    Window { tokens, begins }
+}
+
 impl Task for MlmTask<'_> {
     /// As many as there are sequences in the corpus; which stretch of it an example is, is drawn at every step.
     fn examples(&self) -> usize {
@@ -103,15 +137,26 @@ impl Task for MlmTask<'_> {
     ) -> Result<Loss, TrainError> {
         scratch.batch.clear();
         let (mut sequence, mut places, mut predictions) = (Vec::new(), Vec::new(), Vec::new());
+        let (mut tokens, mut begins) = (Vec::new(), Vec::new());
         for _ in examples {
-            let Some(window) = self.training.sample(self.settings.length - 2, generator) else {
+            let most = self.settings.length - 2;
+            let wanted = match self.settings.gap {
+                0 => 0,
+                gap => generator.random_range(0..=gap),
+            };
+            let Some(stretch) = self.training.sample(most + wanted, generator) else {
                 continue;
             };
+            // Less where the document ends.
+            let gap = stretch.tokens.len().saturating_sub(most);
+            let window = without_middle(stretch, most / 2, gap, &mut tokens, &mut begins);
             sequence.clear();
             places.clear();
             let masking = &self.settings.masking;
             masking.apply(window, &self.special, generator, &mut sequence, &mut places);
-            let start = scratch.batch.push(&sequence, Mask::BIDIRECTIONAL);
+            // One more in front: [CLS].
+            let (first, second) = sequence.split_at((1 + most / 2).min(sequence.len()));
+            let start = scratch.batch.push_apart(first, second, gap, Mask::BIDIRECTIONAL);
             predictions.extend(places.iter().map(|&(at, token)| Prediction { row: start + at, token }));
         }
         let tokens = scratch.batch.len();
@@ -215,6 +260,89 @@ mod tests {
         let outcome = train(&task, model, &settings, folder.path(), "", &AtomicBool::new(false)).unwrap();
         let (accuracy, _) = outcome.best.unwrap();
         assert!(accuracy > 95.0, "accuracy {accuracy} of a text without surprises");
+    }
+
+    #[test]
+    fn a_gap_leaves_out_the_middle_and_no_more_than_there_is() {
+        let tokens: Vec<Token> = (0..20).collect();
+        let begins: Vec<bool> = tokens.iter().map(|token| token % 4 == 0).collect();
+        let stretch = Window {
+            tokens: &tokens,
+            begins: &begins,
+        };
+        let (mut kept, mut kept_begins) = (Vec::new(), Vec::new());
+        let window = without_middle(stretch, 3, 14, &mut kept, &mut kept_begins);
+        assert_eq!(window.tokens, [0, 1, 2, 17, 18, 19]);
+        assert_eq!(
+            window.begins,
+            [true, false, false, true, false, false],
+            "a word begins after the gap"
+        );
+        assert_eq!(
+            without_middle(stretch, 3, 0, &mut kept, &mut kept_begins).tokens,
+            tokens
+        );
+    }
+
+    #[test]
+    fn distances_are_learned_that_no_sequence_is_long_enough_for() {
+        // The first character comes again 40 places later, and all others are drawn: only who has been trained at such distances can tell.
+        let mut random = generator(1, 2, 3);
+        let line = |random: &mut ChaCha8Rng| -> String {
+            let half: Vec<char> = (0..40)
+                .map(|_| "甲乙丙丁"[3 * random.random_range(0..4)..].chars().next().unwrap())
+                .collect();
+            half.iter().chain(&half).collect()
+        };
+        let documents: String = (0..400).map(|_| format!("== a ==\n{}\n", line(&mut random))).collect();
+        let mut builder = VocabularyBuilder::new();
+        builder.count(&documents);
+        let vocabulary = builder.build();
+        let mut corpus = Corpus::default();
+        corpus.read(documents.as_bytes(), &vocabulary).unwrap();
+        let (training, held_out) = corpus.hold_out(10);
+        let accuracy = |gap: usize| {
+            let settings = MlmSettings {
+                length: 26,
+                gap,
+                ..MlmSettings::default()
+            };
+            let task = MlmTask::new(settings.clone(), vocabulary.special_tokens(), &training, &held_out).unwrap();
+            let config = TransformerConfig {
+                d_model: 32,
+                layers: 2,
+                heads: 2,
+                d_ffn: 64,
+                dropout: 0.0,
+                initializer: Initializer::truncated_normal(0.1, StdMeans::Effective),
+                ..TransformerConfig::new(vocabulary.len())
+            };
+            let model = Model::new(config, &mut generator(0, 0, 0)).unwrap();
+            let train_settings = TrainSettings {
+                steps: 600,
+                batch_size: 32,
+                warmup: 20,
+                learning_rate: 5e-3,
+                validate_every: 600,
+                ..TrainSettings::default()
+            };
+            let folder = tempfile::tempdir().unwrap();
+            let model = train(
+                &task,
+                model,
+                &train_settings,
+                folder.path(),
+                "",
+                &AtomicBool::new(false),
+            )
+            .unwrap()
+            .model;
+            let whole = held_out.stretches(80, 1000);
+            let (masking, special) = (&settings.masking, &vocabulary.special_tokens());
+            evaluate(&model, &whole, 82, Mask::BIDIRECTIONAL, masking, special, 0).accuracy
+        };
+        let (near, far) = (accuracy(0), accuracy(56));
+        assert!(near < 0.35 && far > 0.5, "{near} {far}");
     }
 
     #[test]

@@ -52,8 +52,9 @@ pub(crate) fn forward(
     for sequence in batch.sequences() {
         let (start, length) = (sequence.start, sequence.length);
         let qkv = &mut qkv[start * 3 * d..][..length * 3 * d];
-        for (position, row) in qkv.chunks_exact_mut(3 * d).enumerate() {
-            place(config, rotary, row, position, sequence.visible(position).len(), false);
+        for (at, row) in qkv.chunks_exact_mut(3 * d).enumerate() {
+            let keys = sequence.visible(at).len();
+            place(config, rotary, row, sequence.position(at), keys, false);
         }
         let strided = Shape::strided(length, head_dim, 3 * d);
         for head in 0..config.heads {
@@ -118,8 +119,9 @@ pub(crate) fn backward(
             matmul(&mut d_qkv[at..], strided, d_scores, square, k, strided, SET);
             matmul(&mut d_qkv[d + at..], strided, d_scores, square.t(), q, strided, SET);
         }
-        for (position, row) in d_qkv.chunks_exact_mut(3 * d).enumerate() {
-            place(config, rotary, row, position, sequence.visible(position).len(), true);
+        for (at, row) in d_qkv.chunks_exact_mut(3 * d).enumerate() {
+            let keys = sequence.visible(at).len();
+            place(config, rotary, row, sequence.position(at), keys, true);
         }
     }
 }
@@ -324,5 +326,61 @@ mod tests {
         );
         assert!(ordinary > 1.5, "about ln 8: {ordinary}");
         assert!(invariant < 0.75 * ordinary, "{invariant} against {ordinary}");
+    }
+
+    #[test]
+    fn a_gap_turns_queries_and_keys_by_their_positions() {
+        let config = TransformerConfig {
+            d_model: 8,
+            heads: 2,
+            ..TransformerConfig::new(10)
+        };
+        let positions = [0, 1, 2, 703, 704];
+        let mut batch = PackedBatch::default();
+        batch.push(&[1; 6], Mask::CAUSAL);
+        let start = batch.push_apart(&[1; 3], &[1; 2], 700, Mask::BIDIRECTIONAL);
+        let mut generator = rand_chacha::ChaCha8Rng::seed_from_u64(5);
+        let qkv: Vec<f32> = (0..batch.len() * 24)
+            .map(|_| generator.random_range(-2.0..2.0))
+            .collect();
+        let element = |part: usize, row: usize, i: usize| f64::from(qkv[(start + row) * 24 + part * 8 + i]);
+        // From the definition: each pair of a head turns by the distance of the positions.
+        let score = |head: usize, query: usize, key: usize| -> f64 {
+            let distance = positions[key] as f64 - positions[query] as f64;
+            let product = |pair: usize| {
+                let at = head * 4 + 2 * pair;
+                let [a, b] = [at, at + 1].map(|i| element(0, query, i));
+                let [c, d] = [at, at + 1].map(|i| element(1, key, i));
+                let angle = distance * 10_000f64.powf(-(pair as f64) / 2.0);
+                (a * c + b * d) * angle.cos() + (b * c - a * d) * angle.sin()
+            };
+            (0..2).map(product).sum::<f64>() / 2.0
+        };
+        let mut rotary = Rotary::default();
+        rotary.for_heads(4);
+        rotary.reserve(batch.end_of_positions());
+        let (mut context, mut probabilities) = (vec![0.0; batch.len() * 8], Vec::new());
+        forward(
+            &config,
+            &batch,
+            &rotary,
+            &mut qkv.clone(),
+            kept(&mut probabilities),
+            &mut context,
+        );
+        for query in 0..5 {
+            for head in 0..2 {
+                let weights: Vec<f64> = (0..5).map(|key| score(head, query, key).exp()).collect();
+                let total: f64 = weights.iter().sum();
+                for i in head * 4..head * 4 + 4 {
+                    let expected: f64 = (0..5).map(|key| weights[key] / total * element(2, key, i)).sum();
+                    let found = f64::from(context[(start + query) * 8 + i]);
+                    assert!(
+                        (found - expected).abs() < 1e-4,
+                        "{query} {head} {i}: {found} {expected}"
+                    );
+                }
+            }
+        }
     }
 }

@@ -59,16 +59,33 @@ pub(crate) struct Sequence {
     pub start: usize,
     pub length: usize,
     pub mask: Mask,
+    pub gap: Gap,
+}
+
+/// Positions that are left out before a token of a sequence.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Gap {
+    /// The place of the token.
+    before: usize,
+    /// How many positions.
+    by: usize,
 }
 
 impl Sequence {
     #[inline]
-    pub fn visible(&self, position: usize) -> Range<usize> {
-        self.mask.visible(position, self.length)
+    pub fn visible(&self, place: usize) -> Range<usize> {
+        self.mask.visible(place, self.length)
+    }
+
+    /// The position of the token at a place.
+    #[inline]
+    pub fn position(&self, place: usize) -> usize {
+        place + if place >= self.gap.before { self.gap.by } else { 0 }
     }
 }
 
-/// Sequences packed one after another, without padding; each has its own mask, and its positions start at 0.
+/// Sequences packed one after another, without padding; each has its own mask, and its positions start at 0. Masks go by the places of tokens in
+/// their sequence, which are their positions unless there is a gap.
 #[derive(Clone, Debug, Default)]
 pub struct PackedBatch {
     tokens: Vec<Token>,
@@ -87,6 +104,16 @@ impl PackedBatch {
 
     /// Adds a sequence and returns the row of its first token; one of no tokens adds nothing.
     pub fn push(&mut self, tokens: &[Token], mask: Mask) -> usize {
+        self.add(tokens, mask, Gap::default())
+    }
+
+    /// Adds a sequence of two parts that stand `gap` positions apart, as parts of a longer text do; returns the row of its first token.
+    pub fn push_apart(&mut self, first: &[Token], second: &[Token], gap: usize, mask: Mask) -> usize {
+        let before = first.len();
+        self.add(&[first, second].concat(), mask, Gap { before, by: gap })
+    }
+
+    fn add(&mut self, tokens: &[Token], mask: Mask, gap: Gap) -> usize {
         let start = self.tokens.len();
         self.tokens.extend_from_slice(tokens);
         if !self.types.is_empty() {
@@ -97,6 +124,7 @@ impl PackedBatch {
                 start,
                 length: tokens.len(),
                 mask,
+                gap,
             });
         }
         start
@@ -143,7 +171,7 @@ impl PackedBatch {
             let at = (rows.start + rows.end) * batches.len() / (2 * self.len()).max(1);
             let last = batches.len() - 1;
             let batch = &mut batches[at.min(last)];
-            batch.push(&self.tokens[rows.clone()], sequence.mask);
+            batch.add(&self.tokens[rows.clone()], sequence.mask, sequence.gap);
             if let Some(types) = self.types.get(rows) {
                 batch.types.resize(batch.tokens.len() - types.len(), 0);
                 batch.types.extend_from_slice(types);
@@ -170,6 +198,24 @@ impl PackedBatch {
     /// The segment of each token.
     pub(crate) fn types(&self) -> impl Iterator<Item = u8> + '_ {
         self.types.iter().copied().chain(std::iter::repeat(0)).take(self.len())
+    }
+
+    /// The position of each token.
+    pub(crate) fn positions(&self) -> impl Iterator<Item = usize> + '_ {
+        let of = |sequence: &'_ Sequence| {
+            let sequence = *sequence;
+            (0..sequence.length).map(move |place| sequence.position(place))
+        };
+        self.sequences.iter().flat_map(of)
+    }
+
+    /// One more than the last position.
+    pub(crate) fn end_of_positions(&self) -> usize {
+        let ends = self
+            .sequences
+            .iter()
+            .map(|sequence| sequence.position(sequence.length - 1) + 1);
+        ends.max().unwrap_or(0)
     }
 
     /// The rows of each sequence.
@@ -238,6 +284,23 @@ mod tests {
         for length in [3, 1, 1, 8, 2] {
             batch.push_pair(&vec![length; length as usize], &[9], Mask::unilm(length as usize));
         }
+        let positions: Vec<usize> = {
+            let mut apart = batch.clone();
+            apart.push_apart(&[1, 2], &[3], 7, Mask::CAUSAL);
+            assert_eq!(apart.end_of_positions(), 10);
+            apart
+                .split(3)
+                .iter()
+                .flat_map(|part| part.positions().collect::<Vec<_>>())
+                .collect()
+        };
+        assert_eq!(positions[20..], [0, 1, 9], "a part keeps its gap");
+        assert!(
+            positions[..20]
+                .iter()
+                .copied()
+                .eq(batch.rows().flat_map(|rows| 0..rows.len()))
+        );
         for parts in [1, 2, 3, 9] {
             let split = batch.split(parts);
             assert_eq!(split.len(), parts);

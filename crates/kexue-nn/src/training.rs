@@ -273,20 +273,20 @@ impl Model {
         let config = self.config();
         let layout = self.layout();
         let (d, rows) = (config.d_model, batch.len());
-        let longest = batch.longest();
+        let end = batch.end_of_positions();
         assert!(
-            config.longest_sequence().is_none_or(|most| longest <= most),
-            "a sequence of {longest} tokens is longer than the model's positions"
+            config.longest_sequence().is_none_or(|most| end <= most),
+            "a sequence up to position {end} is longer than the model's positions"
         );
         let kept = if tape.forward_only { 1 } else { config.layers };
         tape.blocks.resize_with(kept, BlockTape::default);
         tape.rotary.for_heads(config.head_dim());
-        tape.rotary.reserve(longest);
+        tape.rotary.reserve(end);
 
         tape.hidden.resize(rows * d, 0.0);
         let hidden = &mut tape.hidden[..];
-        let positions = batch.rows().flat_map(|rows| 0..rows.len());
-        let tokens = batch.tokens().iter().copied().zip(positions).zip(batch.types());
+        let tokens = batch.tokens().iter().copied();
+        let tokens = tokens.zip(batch.positions()).zip(batch.types());
         self.embed(
             hidden,
             tokens.map(|((token, position), segment)| (token, position, segment)),
@@ -439,7 +439,7 @@ impl Model {
             &mut batch.tokens().iter().map(|&token| token as usize),
         );
         if let Some(table) = &layout.position_embedding {
-            scatter(table, &mut batch.rows().flat_map(|rows| 0..rows.len()));
+            scatter(table, &mut batch.positions());
         }
         if let Some(table) = &layout.type_embedding {
             scatter(table, &mut batch.types().map(usize::from));
@@ -488,6 +488,7 @@ mod tests {
         batch.push(&[1, 5, 6, 7, 2, 9, 10, 2], Mask::unilm(5));
         batch.push(&[1, 8, 2], Mask::CAUSAL);
         batch.push_pair(&[3, 4], &[4, 11], Mask::BIDIRECTIONAL.within(3));
+        batch.push_apart(&[3, 12], &[13], 5, Mask::BIDIRECTIONAL);
         batch
     }
 
@@ -621,6 +622,50 @@ mod tests {
         for (a, b) in together.hidden()[8 * 16..11 * 16].iter().zip(alone.hidden()) {
             assert!((a - b).abs() < 1e-5);
         }
+    }
+
+    #[test]
+    fn parts_of_a_sequence_stand_where_they_stood_in_it() {
+        // A window of one leaves nothing but the positions to tell the tokens of the whole from those of its parts.
+        let model = small(|config| {
+            config.positions = Positions::Learned;
+            config.max_positions = 8;
+        });
+        let hidden = |batch: &PackedBatch| {
+            let mut tape = Tape::default();
+            model.forward(batch, &mut tape, None);
+            tape.hidden().to_vec()
+        };
+        let alone = Mask::BIDIRECTIONAL.within(1);
+        let (mut whole, mut parts) = (PackedBatch::default(), PackedBatch::default());
+        whole.push(&[1, 5, 6, 7, 8, 9, 2], alone);
+        parts.push_apart(&[1, 5], &[9, 2], 3, alone);
+        let (whole, parts) = (hidden(&whole), hidden(&parts));
+        for (at, place) in [0, 1, 5, 6].into_iter().enumerate() {
+            let same = whole[place * 16..][..16].iter().zip(&parts[at * 16..][..16]);
+            assert!(same.into_iter().all(|(a, b)| (a - b).abs() < 1e-6), "{place}");
+        }
+    }
+
+    #[test]
+    fn scaled_queries_are_another_attention_scale() {
+        let with = |factor: f64| {
+            let factor = factor / 8f64.sqrt();
+            small(|config| config.attention_scale = AttentionScale::Fixed { factor })
+        };
+        let hidden = |model: &Model| {
+            let mut tape = Tape::default();
+            model.forward(&batch(), &mut tape, None);
+            tape.hidden().to_vec()
+        };
+        let mut ordinary = small(|_| ());
+        let before = hidden(&ordinary);
+        ordinary.scale_queries(1.0);
+        assert_eq!(hidden(&ordinary), before);
+        ordinary.scale_queries(0.7);
+        let (scaled, expected) = (hidden(&ordinary), hidden(&with(0.7)));
+        assert!(scaled.iter().zip(&expected).all(|(a, b)| (a - b).abs() < 1e-5));
+        assert!(scaled.iter().zip(&before).any(|(a, b)| (a - b).abs() > 1e-3));
     }
 
     #[test]
