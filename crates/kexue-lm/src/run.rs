@@ -25,6 +25,8 @@ pub struct MlmConfig {
 }
 
 impl kexue_train::RunConfig for MlmConfig {
+    const KIND: &'static str = "mlm";
+
     fn model(&self) -> &TransformerConfig {
         &self.model
     }

@@ -23,6 +23,19 @@ struct Changed {
     hidden: Range<Key>,
     /// The number of the first key in the merged order.
     start: Key,
+    /// How many keys the changed subjects before have, and how many they hide.
+    before: (u64, u64),
+}
+
+impl Changed {
+    /// How many keys the changed subjects have up to and with this one, and how many they hide.
+    fn up_to_here(&self) -> (u64, u64) {
+        let (added, hidden) = self.before;
+        (
+            added + self.keys.len() as u64,
+            hidden + (self.hidden.end - self.hidden.start),
+        )
+    }
 }
 
 /// A [`FactIndex`] with changed subjects.
@@ -75,13 +88,16 @@ fn in_changed(subject: usize, keys: Range<usize>, depth: usize) -> Handle {
 }
 
 impl MergedIndex {
+    /// How many subjects can have changed: a handle has 21 bits for the number of each.
+    pub const MOST_CHANGED: usize = NUMBER as usize;
+
     /// Puts changed subjects over an index; of two with the same tokens, the later counts.
     ///
     /// # Errors
-    /// When there are more than two million, or the index is damaged.
+    /// When there are more than [`MOST_CHANGED`](Self::MOST_CHANGED), or the index is damaged.
     pub fn new(base: FactIndex, mut changed: Vec<ChangedSubject>) -> Result<Self> {
-        if changed.len() as u64 >= NUMBER {
-            return Err(Error::Damaged("more than two million subjects have changed".into()));
+        if changed.len() > Self::MOST_CHANGED {
+            return Err(Error::Damaged(format!("more than {NUMBER} subjects have changed")));
         }
         changed.sort_by(|one, other| one.subject.cmp(&other.subject));
         changed.reverse();
@@ -99,14 +115,15 @@ impl MergedIndex {
             }
             behind = hidden.end;
             let start = (hidden.start - removed).checked_add(added).ok_or_else(damaged)?;
-            added += keys.len() as u64;
-            removed += hidden.end - hidden.start;
-            merged.push(Changed {
+            let changed = Changed {
                 subject,
                 keys,
                 hidden,
                 start,
-            });
+                before: (added, removed),
+            };
+            (added, removed) = changed.up_to_here();
+            merged.push(changed);
         }
         Ok(Self {
             len: (base.len() - removed).checked_add(added).ok_or_else(damaged)?,
@@ -203,16 +220,21 @@ impl MergedIndex {
     }
 
     fn count_shared(&self, base: Option<Handle>, changed: &Range<usize>) -> Result<u64> {
-        let mut count = match base {
+        let count = match base {
             Some(base) => self.base.count(base)?,
             None => 0,
         };
-        for changed in &self.changed[changed.clone()] {
-            count = (count.checked_sub(changed.hidden.end - changed.hidden.start))
-                .and_then(|kept| kept.checked_add(changed.keys.len() as u64))
-                .ok_or_else(|| Error::Damaged("a subject has more keys than its prefix".into()))?;
-        }
-        Ok(count)
+        let Some((first, last)) = self.changed[changed.clone()]
+            .first()
+            .zip(self.changed[changed.clone()].last())
+        else {
+            return Ok(count);
+        };
+        let (added, hidden) = last.up_to_here();
+        count
+            .checked_sub(hidden - first.before.1)
+            .and_then(|kept| kept.checked_add(added - first.before.0))
+            .ok_or_else(|| Error::Damaged("a subject has more keys than its prefix".into()))
     }
 
     fn step_shared(
@@ -393,10 +415,19 @@ impl PrefixIndex for MergedIndex {
                 }
                 // Only tokens of changed subjects can have come or gone.
                 let mut touched = vec![];
-                for subject in &self.changed[changed.clone()] {
-                    let token = subject.subject.get(depth).copied().unwrap_or(self.base.separator());
-                    if touched.last() != Some(&token) {
-                        touched.push(token);
+                let mut rest = changed.clone();
+                while let Some(subject) = self.changed[rest.clone()].first() {
+                    match subject.subject.get(depth) {
+                        // The subject that ends here is one, the first.
+                        None => {
+                            touched.push(self.base.separator());
+                            rest.start += 1;
+                        }
+                        Some(&token) => {
+                            touched.push(token);
+                            // By one at least, also where a handle from elsewhere makes them out of order.
+                            rest.start = self.narrow(&rest, depth, token).end.max(rest.start + 1);
+                        }
                     }
                 }
                 for token in touched {
