@@ -3,11 +3,14 @@
 use anyhow::{Context, Result, bail};
 use clap::{Args, Subcommand};
 use indicatif::{ProgressBar, ProgressStyle};
-use kexue_kg::{BuildOptions, Change, Format, GraphBuilder, GraphWriter, ImportOptions, KnowledgeGraph, Order, import};
+use kexue_kg::{
+    BuildOptions, Change, Format, GraphBuilder, GraphWriter, ImportOptions, KnowledgeGraph, Order, check_output,
+    import, log_path,
+};
 use kexue_text::Vocabulary;
+use kexue_trie::PrefixIndex;
 use serde_json::json;
 use std::io::Write;
-use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Instant;
@@ -54,13 +57,16 @@ struct Build {
     /// The format of the inputs; without it, told from each file's name.
     #[arg(long)]
     format: Option<Format>,
-    /// Names of the columns of subject, relation and object, with commas between: a CSV file's header, the fields of JSON.
+    /// Names of the columns of subject, relation and object, with commas between: in the header of a CSV file, the fields of JSON, or Parquet.
     #[arg(long, value_delimiter = ',', num_args = 1)]
     columns: Vec<String>,
+    /// Pass over the first line of TSV and CSV files: it names the columns.
+    #[arg(long)]
+    header: bool,
     /// Leave out and count what is not in the format, instead of stopping there.
     #[arg(long)]
     skip_bad: bool,
-    /// Add the inverse of each triple, from the object by `~relation` to the subject.
+    /// Add the inverse of each triple, from the object by `~relation` to the subject; changes are then made in both directions.
     #[arg(long)]
     inverse: bool,
     /// Order of the parts of a key: `spm` (subject, relation, sense) or `smp`.
@@ -103,7 +109,8 @@ struct Verify {
 
 #[derive(Debug, Args)]
 struct Complete {
-    /// The beginning of a key: a subject or the start of one; then, each after a tab, a relation and a sense.
+    /// The beginning of a fact: a subject or the start of one, with or without its sense in full-width brackets; then, each after a tab,
+    /// a relation, and a sense or the objects. What this command prints is taken too.
     prefix: String,
     /// The index.
     #[arg(long)]
@@ -192,6 +199,9 @@ struct Unpin {
 struct Compact {
     /// The index.
     index: PathBuf,
+    /// Memory to keep to, as `512M` or `2G`: triples then wait in temporary files beside the index.
+    #[arg(long, value_parser = bytes)]
+    memory: Option<u64>,
     /// Print as JSON.
     #[arg(long)]
     json: bool,
@@ -243,15 +253,50 @@ pub fn run(command: Command) -> Result<ExitCode> {
     }
 }
 
-/// Makes a change; exit code 1 where there is nothing to change.
+/// Makes a change and says so; exit code 1 where there is nothing to change.
 fn change(index: &Path, change: &Change, json: bool) -> Result<ExitCode> {
     let changed = GraphWriter::open(index)?.apply(change)?;
     if json {
         writeln!(std::io::stdout(), "{}", json!({ "changed": changed }))?;
-    } else if !changed {
+    } else if changed {
+        writeln!(std::io::stdout(), "{}: {}", log_path(index).display(), said(change))?;
+    } else {
         eprintln!("nothing to change: the graph says so already");
     }
     Ok(ExitCode::from(u8::from(!changed)))
+}
+
+/// A change in words, its names as `kexue kg complete` writes them.
+fn said(change: &Change) -> String {
+    match change {
+        Change::Add {
+            subject,
+            relation,
+            object,
+        } => format!("added {subject}\t{relation}\t{object}"),
+        Change::Replace {
+            subject,
+            relation,
+            objects,
+        } => format!("replaced by {subject}\t{relation}\t{}", objects.join(" | ")),
+        Change::Remove {
+            subject,
+            relation,
+            object,
+        } => {
+            let names: Vec<&str> = ([Some(subject), relation.as_ref(), object.as_ref()].into_iter())
+                .flatten()
+                .map(String::as_str)
+                .collect();
+            format!("removed {}", names.join("\t"))
+        }
+        Change::Pin {
+            question,
+            subject,
+            relation,
+        } => format!("pinned {question} to {subject}\t{relation}"),
+        Change::Unpin { question } => format!("unpinned {question}"),
+    }
 }
 
 impl Pin {
@@ -276,7 +321,7 @@ impl Pin {
 
 impl Compact {
     fn run(self) -> Result<ExitCode> {
-        let report = GraphWriter::open(&self.index)?.compact()?;
+        let report = GraphWriter::open(&self.index)?.compact(self.memory)?;
         let mut out = std::io::stdout().lock();
         if self.json {
             writeln!(out, "{}", json!({ "report": report }))?;
@@ -320,6 +365,7 @@ impl Build {
             Err(columns) if columns.is_empty() => None,
             Err(columns) => bail!("--columns: expected three names, found {}", columns.len()),
         };
+        check_output(&self.output, &self.inputs)?;
         let vocabulary = self.vocab.as_deref().map(Vocabulary::load).transpose()?;
         let mut builder = GraphBuilder::new(BuildOptions {
             order: self.order,
@@ -347,6 +393,7 @@ impl Build {
         let options = ImportOptions {
             format: self.format,
             columns,
+            header: self.header,
             skip_bad: self.skip_bad,
         };
         let imported = import(&self.inputs, &options, &mut builder, &|bytes| bar.inc(bytes));
@@ -354,6 +401,11 @@ impl Build {
         let imported = imported?;
         if let Some(first) = &imported.first_skipped {
             eprintln!("left out {} lines, the first: {first}", imported.skipped);
+        }
+        for header in &imported.likely_headers {
+            eprintln!(
+                "{header} reads like a header and was taken for a fact; if it is one, leave it out with --header"
+            );
         }
         let spinner = ProgressBar::new_spinner().with_message("writing the index");
         spinner.enable_steady_tick(std::time::Duration::from_millis(100));
@@ -395,6 +447,8 @@ impl Info {
     fn run(self) -> Result<ExitCode> {
         let graph = KnowledgeGraph::open(&self.index)?;
         let report = graph.report()?;
+        let (changes, subjects) = graph.changes();
+        let (keys, pins) = (graph.index().len(), graph.pins().count());
         let mut out = std::io::stdout().lock();
         let sections: Vec<(&str, u64)> = graph.container().sections().collect();
         if self.json {
@@ -404,7 +458,8 @@ impl Info {
                 .collect();
             let line = json!({
                 "order": graph.order().to_string(), "folds_case": graph.vocabulary().folds_case(),
-                "bytes": graph.container().len(), "report": report, "sections": sections,
+                "inverse": graph.has_inverse(), "bytes": graph.container().len(), "report": report, "sections": sections,
+                "changes": { "log": changes, "subjects": subjects }, "keys": keys, "pins": pins,
             });
             writeln!(out, "{line}")?;
             return Ok(ExitCode::SUCCESS);
@@ -414,13 +469,16 @@ impl Info {
         } else {
             "keeps case"
         };
+        let directions = if graph.has_inverse() { "both" } else { "as written" };
+        writeln!(out, "{}", self.index.display())?;
         for (name, value) in [
-            ("keys", graph.index().len().to_string()),
+            ("keys", report.keys.to_string()),
             ("subjects", report.subjects.to_string()),
             ("relations", report.relations.to_string()),
             ("senses", report.senses.to_string()),
             ("triples", report.triples.to_string()),
             ("order", graph.order().to_string()),
+            ("directions", directions.to_owned()),
             ("vocabulary", format!("{} tokens, {case}", graph.vocabulary().len())),
             ("bytes", graph.container().len().to_string()),
         ] {
@@ -429,6 +487,14 @@ impl Info {
         for (name, length) in sections {
             writeln!(out, "  {name:<28}{length:>14}")?;
         }
+        writeln!(
+            out,
+            "{}\n{:<12}{changes}, of {subjects} subjects\nwith them\n{:<12}{keys}\n{:<12}{pins}",
+            log_path(&self.index).display(),
+            "changes",
+            "keys",
+            "pins"
+        )?;
         Ok(ExitCode::SUCCESS)
     }
 }
@@ -436,16 +502,26 @@ impl Info {
 impl Verify {
     fn run(self) -> Result<ExitCode> {
         let graph = KnowledgeGraph::open(&self.index)?;
-        let bar = ProgressBar::new(graph.index().len())
+        let bar = ProgressBar::new(graph.facts().len())
             .with_style(ProgressStyle::with_template("checking {bar:30} {pos}/{len} keys")?);
         let verified = graph.verify(&|keys| bar.inc(keys));
         bar.finish_and_clear();
         let keys = verified.with_context(|| self.index.display().to_string())?;
+        let ((changes, _), merged) = (graph.changes(), graph.index().len());
         let mut out = std::io::stdout().lock();
         if self.json {
-            writeln!(out, "{}", json!({ "keys": keys, "sound": true }))?;
+            let line = json!({ "keys": keys, "sound": true, "changes": changes, "keys_with_changes": merged });
+            writeln!(out, "{line}")?;
         } else {
             writeln!(out, "{}: sound, {keys} keys", self.index.display())?;
+            if changes > 0 {
+                let log = log_path(&self.index);
+                writeln!(
+                    out,
+                    "{}: sound, {changes} changes; {merged} keys with them",
+                    log.display()
+                )?;
+            }
         }
         Ok(ExitCode::SUCCESS)
     }
@@ -454,31 +530,7 @@ impl Verify {
 impl Complete {
     fn run(self) -> Result<ExitCode> {
         let graph = KnowledgeGraph::open(&self.kg)?;
-        let mut prefix = Vec::new();
-        for (index, part) in self.prefix.split('\t').enumerate() {
-            if index > 0 {
-                prefix.push(kexue_text::SEP);
-            }
-            graph.vocabulary().encode_into(part, &mut prefix);
-        }
-        let index = graph.index();
-        let mut keys = Vec::new();
-        let total = match index.find(&prefix)? {
-            None => 0,
-            Some(at) => {
-                if self.limit > 0 {
-                    index.completions(at, &mut |_, key| {
-                        keys.push(key);
-                        if (keys.len() as u64) < self.limit {
-                            ControlFlow::Continue(())
-                        } else {
-                            ControlFlow::Break(())
-                        }
-                    })?;
-                }
-                index.count(at)?
-            }
-        };
+        let (keys, total) = graph.complete(&self.prefix, self.limit)?;
         let mut out = std::io::stdout().lock();
         for key in &keys {
             let fact = graph.fact(*key)?;

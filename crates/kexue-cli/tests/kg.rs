@@ -47,12 +47,58 @@ fn build_look_change_and_compact() {
     assert_eq!(run(&["kg", "verify", "my.idx"]).1, "my.idx: sound, 2 keys\n");
     assert!(run(&["kg", "info", "my.idx"]).1.contains("order       spm\n"));
 
-    assert_eq!(run(&["kg", "add", "my.idx", "火", "颜色", "红"]).0, 0);
-    assert_eq!(run(&["kg", "add", "my.idx", "火", "颜色", "红"]).0, 1);
+    let changed = |arguments: &[&str]| {
+        let (code, out, error) = run(&[&["kg"], arguments].concat());
+        assert_eq!((code, error.as_str()), (0, ""), "{arguments:?}");
+        out
+    };
+    assert_eq!(
+        changed(&["add", "my.idx", "火", "颜色", "红"]),
+        "my.idx.log: added 火\t颜色\t红\n"
+    );
+    let (code, out, error) = run(&["kg", "add", "my.idx", "火", "颜色", "红"]);
+    assert_eq!((code, out.as_str()), (1, ""));
+    assert_eq!(error, "nothing to change: the graph says so already\n");
     assert_eq!(run(&["kg", "complete", "火", "--kg", "my.idx"]).1, "火\t颜色\t红\n");
-    assert_eq!(run(&["kg", "replace", "my.idx", "火", "颜色", "橙", "黄"]).0, 0);
-    assert_eq!(run(&["kg", "remove", "my.idx", "水（歌曲）"]).0, 0);
-    assert_eq!(run(&["kg", "pin", "my.idx", "火是什么颜色？", "火", "颜色"]).0, 0);
+    assert_eq!(
+        changed(&["replace", "my.idx", "火", "颜色", "橙", "黄"]),
+        "my.idx.log: replaced by 火\t颜色\t橙 | 黄\n"
+    );
+    assert_eq!(
+        changed(&["remove", "my.idx", "水（歌曲）"]),
+        "my.idx.log: removed 水（歌曲）\n"
+    );
+    assert_eq!(
+        changed(&["pin", "my.idx", "火是什么颜色？", "火", "颜色"]),
+        "my.idx.log: pinned 火是什么颜色？ to 火\t颜色\n"
+    );
+    assert_eq!(
+        changed(&["pin", "my.idx", "火呢？", "火", "颜色"]),
+        "my.idx.log: pinned 火呢？ to 火\t颜色\n"
+    );
+    assert_eq!(changed(&["unpin", "my.idx", "火呢"]), "my.idx.log: unpinned 火呢\n");
+    assert_eq!(
+        run(&["kg", "verify", "my.idx"]).1,
+        "my.idx: sound, 2 keys\nmy.idx.log: sound, 6 changes; 2 keys with them\n"
+    );
+    let verified: serde_json::Value = serde_json::from_str(&run(&["kg", "verify", "my.idx", "--json"]).1).unwrap();
+    assert_eq!(
+        verified,
+        serde_json::json!({"changes": 6, "keys": 2, "keys_with_changes": 2, "sound": true})
+    );
+    let info = run(&["kg", "info", "my.idx"]).1;
+    assert!(info.starts_with("my.idx\nkeys        2\nsubjects    1\n"), "{info}");
+    assert!(
+        info.ends_with("\nmy.idx.log\nchanges     6, of 2 subjects\nwith them\nkeys        2\npins        1\n"),
+        "{info}"
+    );
+    // What was acknowledged is not lost by the way.
+    let (code, out, error) = run(&["kg", "build", "facts.tsv", "-o", "my.idx"]);
+    assert_eq!((code, out.as_str()), (3, ""));
+    assert!(
+        error.starts_with("kexue: my.idx.log: here stand changes to my.idx"),
+        "{error}"
+    );
     let (code, _, error) = run(&["kg", "pin", "my.idx", "水是谁唱的？", "水（歌曲）", "演唱"]);
     assert_eq!(code, 3);
     assert_eq!(
@@ -70,6 +116,82 @@ fn build_look_change_and_compact() {
 }
 
 #[test]
+fn what_complete_prints_it_takes_back() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(
+        folder.path().join("facts.tsv"),
+        "水（化合物）\t化学式\tH₂O\n水（歌曲）\t演唱\t甲\n水（歌曲）\t演唱\t乙\n水（歌曲）\t词\t甲\n水\t词\t丙\n水（歌曲）（现场）\t演唱\t甲\n水星\t词\t丙\n",
+    )
+    .unwrap();
+    for order in ["spm", "smp"] {
+        let run = |arguments: &[&str]| kexue(folder.path(), arguments);
+        assert_eq!(
+            run(&["kg", "build", "facts.tsv", "-o", "my.idx", "--order", order]).0,
+            0
+        );
+        let complete = |prefix: &str| {
+            let (code, out, error) = run(&["kg", "complete", prefix, "--kg", "my.idx"]);
+            assert_eq!((code, error.as_str()), (0, ""), "{prefix}");
+            let mut lines: Vec<String> = out.lines().map(str::to_owned).collect();
+            lines.sort();
+            lines
+        };
+        let all = complete("");
+        assert_eq!(all.len(), 6);
+        for line in &all {
+            assert_eq!(complete(line), [line.clone()], "{order}");
+            let (names, _) = line.rsplit_once('\t').unwrap();
+            assert!(complete(names).contains(line), "{order} {names}");
+        }
+        assert_eq!(
+            complete("水（歌曲）"),
+            [
+                "水（歌曲）\t演唱\t甲 | 乙",
+                "水（歌曲）\t词\t甲",
+                "水（歌曲）（现场）\t演唱\t甲"
+            ]
+        );
+        assert_eq!(complete("水（歌曲）\t演唱\t甲"), ["水（歌曲）\t演唱\t甲 | 乙"]);
+        let (code, out, error) = run(&["kg", "complete", "水（歌曲）", "--kg", "my.idx", "--limit", "1"]);
+        assert_eq!(
+            (code, out.lines().count(), error.as_str()),
+            (0, 1, "1 of 3 facts; more with --limit\n")
+        );
+        assert_eq!(run(&["kg", "complete", "水（歌）", "--kg", "my.idx"]).0, 1);
+        assert_eq!(run(&["kg", "complete", "水（歌曲）\t演唱\t丙", "--kg", "my.idx"]).0, 1);
+    }
+}
+
+#[test]
+fn headers_are_noticed_and_inputs_kept() {
+    let folder = folder();
+    let run = |arguments: &[&str]| kexue(folder.path(), arguments);
+    std::fs::write(folder.path().join("named.csv"), "head,relation,tail\n甲,父,乙\n").unwrap();
+    let (code, out, error) = run(&["kg", "build", "named.csv", "-o", "n.idx"]);
+    assert_eq!(code, 0);
+    assert!(out.starts_with("read 2 triples"), "{out}");
+    assert_eq!(
+        error,
+        "named.csv:1: `head`, `relation`, `tail` reads like a header and was taken for a fact; if it is one, leave it out with --header\n"
+    );
+    let (code, out, error) = run(&["kg", "build", "named.csv", "-o", "n.idx", "--header"]);
+    assert_eq!((code, error.as_str()), (0, ""));
+    assert!(out.starts_with("read 1 triples"), "{out}");
+    let (code, _, error) = run(&["kg", "build", "named.csv", "-o", "./named.csv"]);
+    assert_eq!(code, 3);
+    assert_eq!(
+        error,
+        "kexue: ./named.csv: the index would take the place of this input; name another file with -o\n"
+    );
+    // Before anything is read: the input is not there.
+    let (code, _, error) = run(&["kg", "build", "missing.tsv", "-o", "."]);
+    assert_eq!(
+        (code, error.as_str()),
+        (3, "kexue: .: this is a folder; name a file to write the index to\n")
+    );
+}
+
+#[test]
 fn reads_standard_input() {
     let folder = folder();
     let output = Command::cargo_bin("kexue")
@@ -83,6 +205,11 @@ fn reads_standard_input() {
     let report: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
     assert_eq!(report["read"], 1);
     assert_eq!(report["report"]["keys"], 2);
+    // Both directions are changed.
+    let run = |arguments: &[&str]| kexue(folder.path(), arguments);
+    assert!(run(&["kg", "info", "in.idx"]).1.contains("\ndirections  both\n"));
+    assert_eq!(run(&["kg", "add", "in.idx", "丙", "~父", "甲"]).0, 0);
+    assert_eq!(run(&["kg", "complete", "甲", "--kg", "in.idx"]).1, "甲\t父\t乙 | 丙\n");
 }
 
 #[test]

@@ -1,12 +1,14 @@
 //! Collecting triples for an index.
 
-use crate::disk::NewFile;
+use crate::disk::{self, NewFile};
 use crate::emit::emit;
 use crate::import::Batch;
 use crate::interner::{Interner, hash};
+use crate::log::{lock, log_path};
+use crate::output::{LogState, check_output, log_state};
 use crate::parts::Parts;
 use crate::sample::Sample;
-use crate::{KgError, KnowledgeGraph, split_sense};
+use crate::{KgError, KnowledgeGraph, inverse_relation, split_sense};
 use kexue_text::Vocabulary;
 use kexue_trie::{ContainerWriter, Order};
 use serde::{Deserialize, Serialize};
@@ -18,7 +20,7 @@ use std::path::{Path, PathBuf};
 pub struct BuildOptions {
     /// Order of the parts of a key.
     pub order: Order,
-    /// Whether to add for each triple the inverse one, from the object by `~relation` to the subject.
+    /// Whether to add for each triple the inverse one, from the object by the [inverse relation](crate::inverse_relation) to the subject.
     pub inverse: bool,
     /// The vocabulary; without one it is counted from the names of subjects, relations and senses, each distinct name once.
     pub vocabulary: Option<Vocabulary>,
@@ -46,6 +48,9 @@ impl Default for BuildOptions {
         }
     }
 }
+
+/// Section that says that facts stand in both directions.
+pub(crate) const INVERSE: &str = "inverse";
 
 /// What an index was built of.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -178,7 +183,7 @@ impl GraphBuilder {
 
     fn add_inverse(&mut self, subject: &str, relation: &str, object: &str) -> Result<(), KgError> {
         let (name, sense) = split_sense(object);
-        self.add_fact(name, sense, &format!("~{relation}"), subject)
+        self.add_fact(name, sense, &inverse_relation(relation), subject)
     }
 
     /// Adds the triples of a batch.
@@ -257,8 +262,20 @@ impl GraphBuilder {
     /// Writes the index to a file, which appears when it is complete.
     ///
     /// # Errors
-    /// When there are no triples, or the file cannot be written.
+    /// When there are no triples, or the file cannot be written, or changes stand beside it that would be lost, or another program is making some.
     pub fn finish(self, path: &Path) -> Result<BuildReport, KgError> {
+        // Whoever would change the index that is replaced must wait.
+        let _lock = path.is_file().then(|| lock(path)).transpose()?;
+        check_output(path, &[])?;
+        if let LogState::Folded = log_state(path)? {
+            let log = log_path(path);
+            disk::remove(&log).map_err(KgError::io(&log))?;
+        }
+        self.publish(path)
+    }
+
+    /// Does so, whatever stands there.
+    pub(crate) fn publish(self, path: &Path) -> Result<BuildReport, KgError> {
         if self.is_empty() {
             return Err(KgError::Empty);
         }
@@ -285,6 +302,9 @@ impl GraphBuilder {
             return Err(KgError::Empty);
         }
         let mut container = ContainerWriter::new(out).map_err(KgError::io(path))?;
+        if self.options.inverse {
+            container.section(INVERSE, &[]).map_err(KgError::io(path))?;
+        }
         for (name, bytes) in &self.attached {
             container.section(name, bytes).map_err(KgError::io(path))?;
         }

@@ -71,7 +71,7 @@ pub(crate) fn remove(path: &Path) -> Result<()> {
     std::fs::remove_file(path)
 }
 
-fn folder(path: &Path) -> &Path {
+pub(crate) fn folder(path: &Path) -> &Path {
     match path.parent() {
         Some(folder) if !folder.as_os_str().is_empty() => folder,
         _ => Path::new("."),
@@ -173,7 +173,7 @@ mod tests {
         let mut writer = GraphWriter::open(path).unwrap();
         match change {
             Some(change) => assert!(writer.apply(change).unwrap()),
-            None => drop(writer.compact().unwrap()),
+            None => drop(writer.compact(None).unwrap()),
         }
     }
 

@@ -46,6 +46,12 @@ pub enum KgError {
         /// The index.
         path: PathBuf,
     },
+    /// More subjects would have changed than can be laid over an index.
+    #[error("more than {most} subjects would have changed; fold the changes in with `kexue kg compact`")]
+    TooManyChanges {
+        /// How many may.
+        most: usize,
+    },
     /// The index could not answer.
     #[error(transparent)]
     Index(#[from] kexue_trie::Error),

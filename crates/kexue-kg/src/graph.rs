@@ -1,9 +1,11 @@
 //! An open knowledge graph.
 
-use crate::live::{Base, Changes, Stored, changes_of, normalise};
-use crate::objects::{Objects, Record};
+use crate::build::INVERSE;
+use crate::changes::{Base, Changes, Stored, normalise};
+use crate::live::changes_of;
+use crate::objects::{Objects, Record, Records};
 use crate::{BuildReport, KgError, split_sense};
-use kexue_text::{Token, Vocabulary};
+use kexue_text::{SEP, Token, Vocabulary};
 use kexue_trie::{Bytes, Container, Error, FactIndex, Handle, Key, MergedIndex, Order, Origin, PrefixIndex};
 use std::fs::File;
 use std::io::Read;
@@ -103,6 +105,8 @@ impl KnowledgeGraph {
             facts: &facts,
             objects: &objects,
             vocabulary: &vocabulary,
+            inverse: container.find(INVERSE).is_some(),
+            most_subjects: MergedIndex::MOST_CHANGED,
         };
         let changes = changes_of(path, &container, &base)?;
         Ok(Self {
@@ -135,6 +139,11 @@ impl KnowledgeGraph {
         self.index.base()
     }
 
+    /// The number of changes in the log beside the file, and of the subjects whose facts they have changed.
+    pub fn changes(&self) -> (u64, u64) {
+        (self.changes.count, self.changes.subjects.len() as u64)
+    }
+
     /// The file's sections.
     pub fn container(&self) -> &Container {
         &self.container
@@ -147,6 +156,12 @@ impl KnowledgeGraph {
     pub fn report(&self) -> Result<BuildReport, KgError> {
         let bytes = self.container.section("report")?;
         serde_json::from_slice(&bytes).map_err(|error| Error::Damaged(format!("section `report`: {error}")).into())
+    }
+
+    /// Whether each fact stands here the other way round as well, by its [inverse relation](crate::inverse_relation), and changes with it: the
+    /// index was built with [`BuildOptions::inverse`](crate::BuildOptions::inverse).
+    pub fn has_inverse(&self) -> bool {
+        self.container.find(INVERSE).is_some()
     }
 
     /// The fact that a key stands for.
@@ -170,19 +185,54 @@ impl KnowledgeGraph {
                 match stored {
                     Stored::Base(key) => *key,
                     Stored::Changed(record) => {
-                        let mut parts = rest.split(|&token| token == kexue_text::SEP).map(<[Token]>::to_vec);
-                        let (first, second) = (parts.next().unwrap_or_default(), parts.next().unwrap_or_default());
-                        let (relation, sense) = match self.order() {
-                            Order::SubjectRelationSense => (first, second),
-                            Order::SubjectSenseRelation => (second, first),
-                        };
-                        return Ok(self.written(tokens.to_vec(), relation, sense, record.clone()));
+                        return Ok(self.spell(tokens, rest, record.to_record()));
                     }
                 }
             }
         };
         self.facts().fact(key, &mut subject, &mut relation, &mut sense)?;
         Ok(self.written(subject, relation, sense, self.objects.record(key)?))
+    }
+
+    /// Visits every fact in the order of the keys, with its key. Each block of objects is unpacked once, so that this is much quicker than to ask
+    /// for [one fact](Self::fact) after the other.
+    ///
+    /// # Errors
+    /// When the index is damaged.
+    pub fn visit_facts(&self, visit: &mut dyn FnMut(Key, Fact) -> ControlFlow<()>) -> Result<(), KgError> {
+        let mut records = Records::new(&self.objects);
+        let mut record_of = |key: Key, subject: &[Token], rest: &[Token]| match self.index.origin(key) {
+            Origin::Base(key) => records.take(key),
+            Origin::Changed { .. } => match self.changes.subjects.get(subject).and_then(|facts| facts.get(rest)) {
+                Some(Stored::Base(key)) => records.take(*key),
+                Some(Stored::Changed(record)) => Ok(record.to_record()),
+                None => Err(Error::Damaged("a changed fact is not where it was".into())),
+            },
+        };
+        let mut failed = None;
+        self.index.completions(self.index.root(), &mut |tokens, key| {
+            let end = tokens.iter().position(|&token| token == SEP).unwrap_or(tokens.len());
+            let (subject, rest) = (&tokens[..end], tokens.get(end + 1..).unwrap_or_default());
+            match record_of(key, subject, rest) {
+                Ok(record) => visit(key, self.spell(subject, rest, record)),
+                Err(error) => {
+                    failed = Some(error);
+                    ControlFlow::Break(())
+                }
+            }
+        })?;
+        failed.map_or(Ok(()), |error| Err(error.into()))
+    }
+
+    /// The fact of a subject and what follows its separator in the key.
+    fn spell(&self, subject: &[Token], rest: &[Token], record: Record) -> Fact {
+        let mut parts = rest.split(|&token| token == SEP).map(<[Token]>::to_vec);
+        let (first, second) = (parts.next().unwrap_or_default(), parts.next().unwrap_or_default());
+        let (relation, sense) = match self.order() {
+            Order::SubjectRelationSense => (first, second),
+            Order::SubjectSenseRelation => (second, first),
+        };
+        self.written(subject.to_vec(), relation, sense, record)
     }
 
     fn written(&self, subject: Vec<Token>, relation: Vec<Token>, sense: Vec<Token>, record: Record) -> Fact {
@@ -202,7 +252,14 @@ impl KnowledgeGraph {
             facts: self.facts(),
             objects: &self.objects,
             vocabulary: &self.vocabulary,
+            inverse: self.has_inverse(),
+            most_subjects: MergedIndex::MOST_CHANGED,
         }
+    }
+
+    /// The changes, which the graph is then without.
+    pub(crate) fn take_changes(&mut self) -> Changes {
+        std::mem::take(&mut self.changes)
     }
 
     /// Takes in what others have changed since the graph was opened, also a new index in place of the old one. Handles and keys from before do
@@ -254,7 +311,7 @@ impl KnowledgeGraph {
         let mut tokens = Vec::new();
         for part in [name, second, third] {
             self.vocabulary.encode_into(part, &mut tokens);
-            tokens.push(kexue_text::SEP);
+            tokens.push(SEP);
         }
         Ok(self.index.get(&tokens)?)
     }
@@ -343,7 +400,7 @@ mod tests {
             let mut writer = Some(add(object));
             let graph = KnowledgeGraph::open_slowly(&path, &mut || {
                 if let Some(writer) = writer.take() {
-                    writer.compact().unwrap();
+                    writer.compact(None).unwrap();
                     if writes_on {
                         drop(add("己"));
                     }
@@ -361,7 +418,7 @@ mod tests {
         let mut number = 0;
         let endless = KnowledgeGraph::open_slowly(&path, &mut || {
             number += 1;
-            add(&number.to_string()).compact().unwrap();
+            add(&number.to_string()).compact(None).unwrap();
         });
         assert!(matches!(endless, Err(KgError::Busy { .. })));
     }

@@ -17,16 +17,21 @@
 #![forbid(unsafe_code)]
 
 mod build;
+mod changes;
 mod characters;
+mod complete;
 mod disk;
 mod emit;
 mod error;
 mod graph;
 mod import;
 mod interner;
+mod inverse;
 mod live;
 mod log;
 mod objects;
+mod ordered;
+mod output;
 mod parts;
 mod runs;
 mod sample;
@@ -39,9 +44,11 @@ pub use graph::{Fact, KnowledgeGraph};
 pub use import::{
     Batch, Format, ImportOptions, ImportReport, Problem, Progress, import, import_reader, open_text, parse_block,
 };
+pub use inverse::inverse_relation;
 pub use kexue_trie::Order;
 pub use live::GraphWriter;
 pub use log::{Change, log_path};
+pub use output::check_output;
 pub use sense::split_sense;
 
 /// The page about the prefix index, whose example is run with the tests.

@@ -1,208 +1,13 @@
 //! Changing a graph without building its index again.
 
 use crate::build::BuildOptions;
+use crate::changes::{Base, Changes};
 use crate::disk;
 use crate::log::{Change, LogWriter, lock, log_path, read_log};
-use crate::objects::{Objects, Record};
-use crate::{BuildReport, Fact, GraphBuilder, KgError, KnowledgeGraph, split_sense};
-use kexue_text::{SEP, Token, Vocabulary};
-use kexue_trie::{ChangedSubject, Container, Error, FactIndex, Key, MergedIndex, Order, PrefixIndex};
-use std::collections::BTreeMap;
+use crate::{BuildReport, GraphBuilder, KgError, KnowledgeGraph};
+use kexue_trie::{Container, Error, MergedIndex};
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
-
-/// The facts of a subject: what follows its separator in a key, and the record.
-type Facts = BTreeMap<Vec<Token>, Stored>;
-
-/// A record of a fact that has changed, or where it stands in the file.
-#[derive(Clone, Debug)]
-pub(crate) enum Stored {
-    Base(Key),
-    Changed(Record),
-}
-
-/// What the changes of a log amount to.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct Changes {
-    pub subjects: BTreeMap<Vec<Token>, Facts>,
-    /// The facts that questions are pinned to, by normalised question: subject with its sense, and relation.
-    pub pins: BTreeMap<String, (String, String)>,
-}
-
-/// What the changes are applied to.
-pub(crate) struct Base<'a> {
-    pub facts: &'a FactIndex,
-    pub objects: &'a Objects,
-    pub vocabulary: &'a Vocabulary,
-}
-
-impl Base<'_> {
-    fn key(&self, subject_sense: Option<&str>, relation: &str) -> Vec<Token> {
-        let relation = self.vocabulary.encode(relation);
-        let sense = self.vocabulary.encode(subject_sense.unwrap_or_default());
-        let (first, second) = match self.facts.order() {
-            Order::SubjectRelationSense => (relation, sense),
-            Order::SubjectSenseRelation => (sense, relation),
-        };
-        [first, vec![SEP], second, vec![SEP]].concat()
-    }
-
-    fn load(&self, subject: &[Token]) -> Result<Facts, KgError> {
-        let mut facts = Facts::new();
-        if let Some(at) = self.facts.find(&[subject, &[SEP]].concat())? {
-            self.facts.completions(at, &mut |tokens, key| {
-                facts.insert(tokens.to_vec(), Stored::Base(key));
-                ControlFlow::Continue(())
-            })?;
-        }
-        Ok(facts)
-    }
-
-    fn record(&self, stored: &Stored) -> Result<Record, KgError> {
-        match stored {
-            Stored::Base(key) => Ok(self.objects.record(*key)?),
-            Stored::Changed(record) => Ok(record.clone()),
-        }
-    }
-}
-
-impl Changes {
-    /// Applies a change; false where it changes nothing.
-    pub fn apply(&mut self, base: &Base<'_>, change: &Change) -> Result<bool, KgError> {
-        let (subject, relation) = match change {
-            Change::Pin {
-                question,
-                subject,
-                relation,
-            } => {
-                let target = (subject.clone(), relation.clone());
-                return Ok(self.pins.insert(normalise(question), target.clone()) != Some(target));
-            }
-            Change::Unpin { question } => return Ok(self.pins.remove(&normalise(question)).is_some()),
-            Change::Add { subject, relation, .. } | Change::Replace { subject, relation, .. } => {
-                (subject, Some(relation))
-            }
-            Change::Remove { subject, relation, .. } => (subject, relation.as_ref()),
-        };
-        let (name, sense) = split_sense(subject);
-        let tokens = base.vocabulary.encode(name);
-        let facts = match self.subjects.get_mut(&tokens) {
-            Some(facts) => facts,
-            None => self.subjects.entry(tokens.clone()).or_insert(base.load(&tokens)?),
-        };
-        let Some(relation) = relation else {
-            let part = base.vocabulary.encode(sense.unwrap_or_default());
-            let order = base.facts.order();
-            let before = facts.len();
-            facts.retain(|key, _| {
-                let mut parts = key.split(|&token| token == SEP);
-                let own = match order {
-                    Order::SubjectRelationSense => parts.nth(1),
-                    Order::SubjectSenseRelation => parts.next(),
-                };
-                own != Some(&part)
-            });
-            return Ok(facts.len() < before);
-        };
-        let key = base.key(sense, relation);
-        let spelling = || {
-            let sense = sense.unwrap_or_default();
-            let names = [name, relation, sense];
-            (base.vocabulary.folds_case()
-                && names
-                    .iter()
-                    .any(|name| name.bytes().any(|byte| byte.is_ascii_uppercase())))
-            .then(|| names.map(str::to_owned))
-        };
-        match change {
-            Change::Add { object, .. } => {
-                let mut record = match facts.get(&key) {
-                    Some(stored) => base.record(stored)?,
-                    None => Record {
-                        spelling: spelling(),
-                        objects: Vec::new(),
-                    },
-                };
-                if record.objects.contains(object) {
-                    return Ok(false);
-                }
-                record.objects.push(object.clone());
-                facts.insert(key, Stored::Changed(record));
-                Ok(true)
-            }
-            Change::Replace { objects, .. } => {
-                let mut distinct: Vec<String> = Vec::new();
-                for object in objects {
-                    if !distinct.contains(object) {
-                        distinct.push(object.clone());
-                    }
-                }
-                if distinct.is_empty() {
-                    return Ok(facts.remove(&key).is_some());
-                }
-                let record = Record {
-                    spelling: spelling(),
-                    objects: distinct,
-                };
-                if let Some(stored) = facts.get(&key)
-                    && base.record(stored)? == record
-                {
-                    return Ok(false);
-                }
-                facts.insert(key, Stored::Changed(record));
-                Ok(true)
-            }
-            Change::Remove {
-                object: Some(object), ..
-            } => {
-                let Some(stored) = facts.get(&key) else {
-                    return Ok(false);
-                };
-                let mut record = base.record(stored)?;
-                let before = record.objects.len();
-                record.objects.retain(|other| other != object);
-                let changed = record.objects.len() < before;
-                if record.objects.is_empty() {
-                    facts.remove(&key);
-                } else if changed {
-                    facts.insert(key, Stored::Changed(record));
-                }
-                Ok(changed)
-            }
-            _ => Ok(facts.remove(&key).is_some()),
-        }
-    }
-
-    /// The index with the changes over it.
-    pub fn merge(&self, base: &FactIndex) -> Result<MergedIndex, Error> {
-        let changed = self
-            .subjects
-            .iter()
-            .map(|(subject, facts)| ChangedSubject {
-                subject: subject.clone(),
-                keys: facts.keys().cloned().collect(),
-            })
-            .collect();
-        MergedIndex::new(base.clone(), changed)
-    }
-}
-
-/// A question as pins compare it: half-width, lower case, single spaces, without punctuation at the end.
-pub(crate) fn normalise(question: &str) -> String {
-    let folded: String = question
-        .chars()
-        .map(|character| match character {
-            '\u{3000}' => ' ',
-            '\u{ff01}'..='\u{ff5e}' => char::from_u32(character as u32 - 0xfee0).unwrap_or(character),
-            other => other,
-        })
-        .flat_map(char::to_lowercase)
-        .collect();
-    let trimmed = folded.trim_end_matches(|character: char| {
-        character.is_whitespace() || matches!(character, '?' | '.' | '!' | '。' | '…' | ',' | '、' | ';')
-    });
-    trimmed.split_whitespace().collect::<Vec<_>>().join(" ")
-}
 
 /// What identifies the file of an index: the checksum of its header.
 pub(crate) fn identity(container: &Container) -> u64 {
@@ -229,8 +34,9 @@ pub(crate) fn changes_of(path: Option<&Path>, container: &Container, base: &Base
     };
     if log.identity == identity(container) {
         for change in &log.changes {
-            changes.apply(base, change)?;
+            changes.apply(base, change, &mut Vec::new())?;
         }
+        changes.count = log.changes.len() as u64;
     } else if container.find(FOLDED).as_deref() != Some(&log.identity.to_le_bytes()) && !log.changes.is_empty() {
         return Err(KgError::Input {
             file: log_path(path).display().to_string(),
@@ -252,6 +58,7 @@ pub struct GraphWriter {
     graph: KnowledgeGraph,
     changes: Changes,
     log: LogWriter,
+    most_subjects: usize,
 }
 
 impl GraphWriter {
@@ -261,61 +68,76 @@ impl GraphWriter {
     /// When another writer has it open, or as [`KnowledgeGraph::open`].
     pub fn open(path: &Path) -> Result<Self, KgError> {
         let lock = lock(path)?;
-        let graph = KnowledgeGraph::open(path)?;
-        let changes = changes_of(Some(path), graph.container(), &graph.base())?;
+        let mut graph = KnowledgeGraph::open(path)?;
+        let changes = graph.take_changes();
         let log = LogWriter::open(path, identity(graph.container()), lock)?;
         Ok(Self {
             path: path.to_path_buf(),
             graph,
             changes,
             log,
+            most_subjects: MergedIndex::MOST_CHANGED,
         })
     }
 
     /// Makes a change. When this returns, it is on disk; false where there was nothing to change, such as a fact to remove that is not there.
-    /// Inverse facts are facts as others are, and not changed with it.
+    /// Of a graph with [inverse facts](KnowledgeGraph::has_inverse), both directions are changed, or none.
     ///
     /// # Errors
-    /// When a name is empty or too long, or the log cannot be written.
+    /// When a name is empty or too long, more subjects would have changed than readers can lay over an index
+    /// ([`MergedIndex::MOST_CHANGED`]), or the log cannot be written. The graph is then as before.
     pub fn apply(&mut self, change: &Change) -> Result<bool, KgError> {
         check(change)?;
-        let mut changes = self.changes.clone();
-        if !changes.apply(&self.graph.base(), change)? {
-            return Ok(false);
+        let base = Base {
+            most_subjects: self.most_subjects,
+            ..self.graph.base()
+        };
+        let mut undo = Vec::new();
+        let changed = match self.changes.apply(&base, change, &mut undo) {
+            Ok(true) => self.log.append(change).map(|()| true),
+            other => other,
+        };
+        if changed.is_err() {
+            self.changes.take_back(undo);
         }
-        self.log.append(change)?;
-        self.changes = changes;
-        Ok(true)
+        changed
     }
 
-    /// Folds the changes into the index, which appears by rename with the same vocabulary, and empties the log.
+    /// Folds the changes into the index, which appears by rename with the same vocabulary, and empties the log. `memory` is that of
+    /// [`BuildOptions`].
     ///
     /// # Errors
     /// When the graph would be left without facts, or a file cannot be written.
-    pub fn compact(self) -> Result<BuildReport, KgError> {
+    pub fn compact(self, memory: Option<u64>) -> Result<BuildReport, KgError> {
         let graph = KnowledgeGraph::open(&self.path)?;
         let mut builder = GraphBuilder::new(BuildOptions {
             order: graph.order(),
+            inverse: graph.has_inverse(),
             vocabulary: Some(graph.vocabulary().clone()),
-            temporary: self.path.parent().map(Path::to_path_buf),
+            memory,
+            temporary: Some(disk::folder(&self.path).to_path_buf()),
             ..BuildOptions::default()
         });
-        for key in 0..graph.index().len() {
-            let Fact {
-                subject,
-                sense,
-                relation,
-                objects,
-            } = graph.fact(key)?;
-            for object in objects {
-                builder.add_fact(&subject, sense.as_deref(), &relation, &object)?;
+        let mut failed = None;
+        graph.visit_facts(&mut |_, fact| {
+            let added = (fact.objects.iter())
+                .try_for_each(|object| builder.add_fact(&fact.subject, fact.sense.as_deref(), &fact.relation, object));
+            match added {
+                Ok(()) => ControlFlow::Continue(()),
+                Err(error) => {
+                    failed = Some(error);
+                    ControlFlow::Break(())
+                }
             }
+        })?;
+        if let Some(error) = failed {
+            return Err(error);
         }
         let old = identity(graph.container());
         let pins = serde_json::to_vec(&self.changes.pins).map_err(|error| KgError::io(&self.path)(error.into()))?;
         builder.attach(PINS, pins);
         builder.attach(FOLDED, old.to_le_bytes().to_vec());
-        let report = builder.finish(&self.path)?;
+        let report = builder.publish(&self.path)?;
         // Killed here, the log is known by its identity as folded in.
         let log = log_path(&self.path);
         disk::remove(&log).map_err(KgError::io(&log))?;
@@ -379,4 +201,120 @@ fn check(change: &Change) -> Result<(), KgError> {
         }
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::changes::Stored;
+    use proptest::prelude::*;
+
+    fn name(text: &str) -> String {
+        text.to_owned()
+    }
+
+    fn built(path: &Path, inverse: bool) {
+        let mut builder = GraphBuilder::new(BuildOptions {
+            inverse,
+            ..BuildOptions::default()
+        });
+        for (subject, object) in [("甲", "丙"), ("甲", "丁"), ("乙", "丙")] {
+            builder.add(subject, "父", object).unwrap();
+        }
+        builder.finish(path).unwrap();
+    }
+
+    fn add(subject: &str, object: &str) -> Change {
+        Change::Add {
+            subject: name(subject),
+            relation: name("父"),
+            object: name(object),
+        }
+    }
+
+    #[test]
+    fn what_readers_could_not_bear_is_refused_before_it_is_written() {
+        let folder = tempfile::tempdir().unwrap();
+        for inverse in [false, true] {
+            let path = folder.path().join("graph.idx");
+            built(&path, inverse);
+            let mut writer = GraphWriter::open(&path).unwrap();
+            writer.most_subjects = 2;
+            assert!(writer.apply(&add("甲", "戊")).unwrap());
+            if !inverse {
+                assert!(writer.apply(&add("子", "戊")).unwrap());
+            }
+            let log = std::fs::read(log_path(&path)).unwrap();
+            let refused = writer.apply(&add("丑", "寅")).unwrap_err();
+            assert!(matches!(refused, KgError::TooManyChanges { most: 2 }), "{refused}");
+            assert_eq!(std::fs::read(log_path(&path)).unwrap(), log);
+            // Those that have changed can change again, and nothing is left of what was refused.
+            assert!(
+                writer
+                    .apply(&Change::Remove {
+                        subject: name("甲"),
+                        relation: Some(name("父")),
+                        object: Some(name("戊"))
+                    })
+                    .unwrap()
+            );
+            assert!(
+                KnowledgeGraph::open(&path)
+                    .unwrap()
+                    .key_of("丑", "父")
+                    .unwrap()
+                    .is_none()
+            );
+            writer.compact(None).unwrap();
+            assert!(GraphWriter::open(&path).unwrap().apply(&add("丑", "寅")).unwrap());
+            std::fs::remove_file(log_path(&path)).unwrap();
+        }
+    }
+
+    /// What the changes say, whatever they hold in memory.
+    fn said(changes: &Changes) -> String {
+        let mut said = format!("{:?}\n", changes.pins);
+        for (subject, facts) in &changes.subjects {
+            said += &format!("{subject:?}\n");
+            for (key, stored) in facts {
+                let record = match stored {
+                    Stored::Base(key) => format!("{key}"),
+                    Stored::Changed(record) => format!("{:?}", record.to_record()),
+                };
+                said += &format!("{key:?} {record}\n");
+            }
+        }
+        said
+    }
+
+    proptest! {
+        #[test]
+        fn what_could_not_be_written_is_taken_back(
+            edits in proptest::collection::vec((0u8..5, "[甲乙丙丁]", "~?父", "[甲乙丙丁]", any::<bool>()), 1..20),
+            inverse: bool,
+        ) {
+            let folder = tempfile::tempdir().unwrap();
+            let path = folder.path().join("graph.idx");
+            built(&path, inverse);
+            let graph = KnowledgeGraph::open(&path).unwrap();
+            let mut changes = Changes::default();
+            for (kind, subject, relation, object, written) in edits {
+                let change = match kind {
+                    0 => Change::Add { subject, relation, object },
+                    1 => Change::Replace { subject, relation, objects: vec![object, name("甲")] },
+                    2 => Change::Remove { subject, relation: Some(relation), object: Some(object) },
+                    3 => Change::Remove { subject, relation: None, object: None },
+                    _ => Change::Pin { question: object, subject, relation },
+                };
+                let before = said(&changes);
+                let mut undo = Vec::new();
+                let changed = changes.apply(&graph.base(), &change, &mut undo).unwrap();
+                prop_assert_eq!(changed, !undo.is_empty());
+                if !written {
+                    changes.take_back(undo);
+                }
+                prop_assert_eq!(changed && written, said(&changes) != before);
+            }
+        }
+    }
 }

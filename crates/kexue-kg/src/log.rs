@@ -14,6 +14,7 @@ use serde::{Deserialize, Serialize};
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 use xxhash_rust::xxh3::xxh3_64;
 
 const MAGIC: &[u8; 8] = b"kexuelg2";
@@ -184,6 +185,9 @@ pub(crate) struct LogWriter {
     _lock: File,
 }
 
+/// How long another writer is waited for: one change takes a moment, and so does a program that is started meanwhile to close what it inherits.
+const PATIENCE: Duration = Duration::from_millis(500);
+
 /// Takes the lock of an index.
 pub(crate) fn lock(index: &Path) -> Result<File, KgError> {
     let path = lock_path(index);
@@ -193,12 +197,18 @@ pub(crate) fn lock(index: &Path) -> Result<File, KgError> {
         .write(true)
         .open(&path)
         .map_err(KgError::io(&path))?;
-    match lock.try_lock() {
-        Ok(()) => Ok(lock),
-        Err(TryLockError::WouldBlock) => Err(KgError::Busy {
-            path: index.to_path_buf(),
-        }),
-        Err(TryLockError::Error(error)) => Err(KgError::io(&path)(error)),
+    let start = Instant::now();
+    loop {
+        match lock.try_lock() {
+            Ok(()) => return Ok(lock),
+            Err(TryLockError::WouldBlock) if start.elapsed() < PATIENCE => std::thread::sleep(PATIENCE / 50),
+            Err(TryLockError::WouldBlock) => {
+                return Err(KgError::Busy {
+                    path: index.to_path_buf(),
+                });
+            }
+            Err(TryLockError::Error(error)) => return Err(KgError::io(&path)(error)),
+        }
     }
 }
 

@@ -316,6 +316,44 @@ impl Objects {
     }
 }
 
+/// Reads records in the order of their keys, each once: a block is unpacked once.
+pub(crate) struct Records<'a> {
+    objects: &'a Objects,
+    /// The records of the block at hand, and the key of the first.
+    records: Vec<Option<Record>>,
+    first: Key,
+}
+
+impl<'a> Records<'a> {
+    pub fn new(objects: &'a Objects) -> Self {
+        Self {
+            objects,
+            records: Vec::new(),
+            first: 0,
+        }
+    }
+
+    /// The record of a key behind all that were asked for.
+    pub fn take(&mut self, key: Key) -> Result<Record, Error> {
+        let missing = || damaged("there are no objects for a key");
+        let place = |first: Key| key.checked_sub(first).and_then(|place| usize::try_from(place).ok());
+        if place(self.first).is_none_or(|place| place >= self.records.len()) {
+            let block = self.objects.first_keys.last_at_most(key)?.ok_or_else(missing)?;
+            self.first = self.objects.first_keys.get(block)?;
+            self.records.clear();
+            each_record(&self.objects.unpack(block)?, self.objects.characters(), |_, record| {
+                self.records.push(record());
+                true
+            })
+            .ok_or_else(|| damaged("a block of objects is out of order"))?;
+        }
+        place(self.first)
+            .and_then(|place| self.records.get_mut(place))
+            .and_then(Option::take)
+            .ok_or_else(missing)
+    }
+}
+
 /// Calls `visit` with the number of each record of a block and a function that reads it, until it returns false.
 fn each_record(
     block: &[u8],

@@ -109,6 +109,116 @@ fn says_what_is_wrong_with_csv() {
 }
 
 #[test]
+fn a_quote_that_is_not_closed_does_not_swallow_the_rest() {
+    let skipping = ImportOptions {
+        skip_bad: true,
+        ..ImportOptions::default()
+    };
+    // Where the quote stands does not matter, nor what lies behind it, nor whether bad lines are left out.
+    for before in ["", "a,b,c\n", "a,b,c\r\n\r\n", "\"a\nb\",c,\"d\n\ne\"\n", "a,\"b\nb\","] {
+        for behind in ["", "x", "x,y,z\na,b,c\n", "x\"\"\n", "\n\n\n"] {
+            for options in [&ImportOptions::default(), &skipping] {
+                let error = read(format!("{before}\"{behind}").as_bytes(), Format::Csv, options).unwrap_err();
+                let line = before.matches('\n').count() + 1;
+                assert_eq!(
+                    error.to_string(),
+                    format!(
+                        "in: line {line}: a quote opens here that is not closed; close it, or write a quote that belongs to a field as two in a quoted field"
+                    ),
+                    "{before:?} {behind:?}"
+                );
+            }
+        }
+    }
+    let header = ImportOptions {
+        header: true,
+        ..ImportOptions::default()
+    };
+    let error = read(b"\"s,p,o\na,b,c\n", Format::Csv, &header).unwrap_err();
+    assert!(
+        error.to_string().starts_with("in: line 1: a quote opens here"),
+        "{error}"
+    );
+    // Quotes that are no such.
+    assert_eq!(
+        facts("a\"b,c,d\n\"e\",f,\"g\"\"\"", Format::Csv),
+        ["a\"b||c|d", "e||f|g\""]
+    );
+}
+
+#[test]
+fn a_record_without_end_is_not_kept() {
+    let mut text = b"a,b,c\na,b,\"".to_vec();
+    text.resize(70 << 20, b'x');
+    insta::assert_snapshot!(problem(&text, Format::Csv), @"in: line 2: the record that begins here has more than 67108864 bytes; is a quote not closed?");
+}
+
+#[test]
+fn a_header_is_passed_over_or_told() {
+    let header = ImportOptions {
+        header: true,
+        ..ImportOptions::default()
+    };
+    for (text, format) in [
+        ("Subject,Predicate,Object\na,b,c\nx\n", Format::Csv),
+        ("Subject\tPredicate\tObject\na\tb\tc\nx\n", Format::Tsv),
+    ] {
+        let (found, report) = read(
+            text.as_bytes(),
+            format,
+            &ImportOptions {
+                skip_bad: true,
+                ..header.clone()
+            },
+        )
+        .unwrap();
+        assert_eq!((found, report.likely_headers.len()), (vec!["a||b|c".to_owned()], 0));
+        assert!(report.first_skipped.unwrap().starts_with("in:3: "));
+        let whole = text.strip_suffix("x\n").unwrap();
+        let (found, report) = read(whole.as_bytes(), format, &ImportOptions::default()).unwrap();
+        assert_eq!(found.len(), 2);
+        assert_eq!(report.likely_headers, ["in:1: `Subject`, `Predicate`, `Object`"]);
+    }
+    for text in ["head\trelation\ttail\n", "s\tp\to", "头实体\t关系\t尾实体\n"] {
+        let (_, report) = read(text.as_bytes(), Format::Tsv, &ImportOptions::default()).unwrap();
+        assert_eq!(report.likely_headers.len(), 1, "{text}");
+    }
+    // The names of two columns are no header, nor is a second line.
+    for text in ["subject\tpredicate\tc\n", "a\tb\tc\ns\tp\to\n"] {
+        let (_, report) = read(text.as_bytes(), Format::Tsv, &ImportOptions::default()).unwrap();
+        assert!(report.likely_headers.is_empty(), "{text}");
+    }
+    // Nothing but a header, or nothing.
+    for text in ["s,p,o", ""] {
+        for format in [Format::Csv, Format::Tsv] {
+            let text = if format == Format::Csv {
+                text.to_owned()
+            } else {
+                text.replace(',', "\t")
+            };
+            assert!(read(text.as_bytes(), format, &header).unwrap().0.is_empty());
+        }
+    }
+    insta::assert_snapshot!(
+        read(b"a\tb\tc\n", Format::Tsv, &ImportOptions { columns: Some(["a", "b", "c"].map(String::from)), ..ImportOptions::default() }).unwrap_err().to_string(),
+        @"in: the columns of this format have no names: expected subject, relation and object; leave --columns out, and pass over a header with --header"
+    );
+}
+
+#[test]
+fn the_mark_of_utf_8_is_no_part_of_a_name() {
+    for (text, format) in [
+        ("\u{feff}a\tb\tc\n", Format::Tsv),
+        ("\u{feff}a,b,c\n", Format::Csv),
+        ("\u{feff}\"a\",b,c\n", Format::Csv),
+        ("\u{feff}[\"a\",\"b\",\"c\"]\n", Format::JsonLines),
+        ("\u{feff}<a> <b> <c> .\n", Format::NTriples),
+    ] {
+        assert_eq!(facts(text, format), ["a||b|c"], "{text}");
+    }
+}
+
+#[test]
 fn says_what_is_wrong_with_json_lines() {
     insta::assert_snapshot!(problem(b"[\"a\",\"b\",\"c\"]\n{\"subject\":", Format::JsonLines), @"in:2: column 11: EOF while parsing a value; expected one JSON value; correct it, or leave such lines out with --skip-bad");
     insta::assert_snapshot!(problem(b"{\"subject\":\"a\",\"object\":\"c\"}", Format::JsonLines), @"in:1: there is no field `relation`; name three fields with --columns; correct it, or leave such lines out with --skip-bad");

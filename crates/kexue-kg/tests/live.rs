@@ -1,6 +1,9 @@
 //! Changes to a built graph: what readers see, and what survives when the writer is killed.
 
-use kexue_kg::{BuildOptions, Change, Fact, GraphBuilder, GraphWriter, KgError, KnowledgeGraph, Order, log_path};
+use kexue_kg::{
+    BuildOptions, Change, Fact, GraphBuilder, GraphWriter, KgError, KnowledgeGraph, Order, check_output,
+    inverse_relation, log_path,
+};
 use kexue_text::{SEP, Token, Vocabulary};
 use kexue_trie::{Allowed, PrefixIndex};
 use proptest::prelude::*;
@@ -181,7 +184,7 @@ proptest! {
         };
         prop_assert_eq!(subjects(&reader), subjects(&expected));
 
-        writer.compact().unwrap();
+        writer.compact(None).unwrap();
         prop_assert!(!log_path(&path).exists());
         let compacted = KnowledgeGraph::open(&path).unwrap();
         compacted.verify(&|_| ()).unwrap();
@@ -309,7 +312,7 @@ fn killed_between_the_rename_and_the_end_a_compaction_is_complete() {
     };
     writer.apply(&pin).unwrap();
     let log = std::fs::read(log_path(&path)).unwrap();
-    writer.compact().unwrap();
+    writer.compact(None).unwrap();
     std::fs::write(log_path(&path), &log).unwrap();
     let graph = KnowledgeGraph::open(&path).unwrap();
     assert_eq!(added(&graph), [1].into());
@@ -320,9 +323,69 @@ fn killed_between_the_rename_and_the_end_a_compaction_is_complete() {
     drop(writer);
 
     // Another index under the same name is not given changes that are not its own.
-    build(&path, &[("丁".into(), "丙".into(), "庚".into())], Order::default());
+    let other = folder.path().join("other.idx");
+    build(&other, &[("丁".into(), "丙".into(), "庚".into())], Order::default());
+    std::fs::rename(other, &path).unwrap();
     let error = KnowledgeGraph::open(&path).unwrap_err().to_string();
     assert!(error.contains("these are changes to another index"), "{error}");
+}
+
+#[test]
+fn a_new_index_does_not_make_acknowledged_changes_void() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = small(folder.path());
+    let rebuild = |path: &Path| {
+        let mut builder = GraphBuilder::new(BuildOptions::default());
+        builder.add("丁", "丙", "庚").unwrap();
+        builder.finish(path).map_err(|error| error.to_string())
+    };
+    let mut writer = GraphWriter::open(&path).unwrap();
+    let busy = rebuild(&path).unwrap_err();
+    assert!(busy.contains("another program is changing this graph"), "{busy}");
+    writer.apply(&add(1)).unwrap();
+    drop(writer);
+    let refused = rebuild(&path)
+        .unwrap_err()
+        .replace(&folder.path().display().to_string(), "");
+    insta::assert_snapshot!(refused, @"/graph.idx.log: here stand changes to /graph.idx that a new index would not have (1 of them); write it to another file, or remove this log to give them up");
+    assert_eq!(added(&KnowledgeGraph::open(&path).unwrap()), [1].into());
+    // Also where the index itself is gone.
+    let aside = folder.path().join("aside.idx");
+    std::fs::rename(&path, &aside).unwrap();
+    rebuild(&path).unwrap_err();
+    std::fs::rename(&aside, &path).unwrap();
+    // A log that a compaction left behind has nothing of its own.
+    let log = std::fs::read(log_path(&path)).unwrap();
+    GraphWriter::open(&path).unwrap().compact(None).unwrap();
+    std::fs::write(log_path(&path), log).unwrap();
+    rebuild(&path).unwrap();
+    assert_eq!(facts(&KnowledgeGraph::open(&path).unwrap()).len(), 1);
+}
+
+#[test]
+fn an_index_takes_the_place_of_files_alone_and_of_no_input() {
+    let folder = tempfile::tempdir().unwrap();
+    let input = folder.path().join("facts.tsv");
+    std::fs::write(&input, "甲\t乙\t丙\n").unwrap();
+    let problem = |output: &str, inputs: &[std::path::PathBuf]| {
+        let error = check_output(&folder.path().join(output), inputs)
+            .unwrap_err()
+            .to_string();
+        error.replace(&folder.path().display().to_string(), "")
+    };
+    check_output(&folder.path().join("facts.idx"), std::slice::from_ref(&input)).unwrap();
+    check_output(&input, &[]).unwrap();
+    let links = folder.path().join("links");
+    std::fs::create_dir(&links).unwrap();
+    insta::assert_snapshot!(problem("links", &[]), @"/links: this is a folder; name a file to write the index to");
+    insta::assert_snapshot!(problem("links/../facts.tsv", &[input.clone()]), @"/links/../facts.tsv: the index would take the place of this input; name another file with -o");
+    insta::assert_snapshot!(problem("nowhere/facts.idx", &[]), @"/nowhere/facts.idx: there is no folder /nowhere; make it first");
+    let device = check_output(Path::new("/dev/null"), &[]).unwrap_err().to_string();
+    insta::assert_snapshot!(device, @"/dev/null: this is a device; name a file to write the index to");
+    let mut builder = GraphBuilder::new(BuildOptions::default());
+    builder.add("甲", "乙", "丙").unwrap();
+    builder.finish(&links).unwrap_err();
+    assert!(!log_path(&links).with_extension("lock").exists());
 }
 
 #[test]
@@ -410,31 +473,184 @@ fn a_fact_replaced_by_itself_is_not_changed() {
     assert!(writer.apply(&replace(&["庚", "辛"])).unwrap(), "the order has changed");
 }
 
+/// A graph of facts in both directions, and what it must be after each edit: the triples by hand.
+#[derive(Default)]
+struct Both(BTreeMap<(String, String), Vec<String>>);
+
+impl Both {
+    fn add(&mut self, (subject, relation, object): &Triple) {
+        for (subject, relation, object) in [
+            (subject, relation.clone(), object),
+            (object, inverse_relation(relation).into_owned(), subject),
+        ] {
+            let objects = self.0.entry((subject.clone(), relation)).or_default();
+            if !objects.contains(object) {
+                objects.push(object.clone());
+            }
+        }
+    }
+
+    fn remove(&mut self, (subject, relation, object): &Triple) {
+        for (subject, relation, object) in [
+            (subject, relation.clone(), object),
+            (object, inverse_relation(relation).into_owned(), subject),
+        ] {
+            let key = (subject.clone(), relation);
+            if let Some(objects) = self.0.get_mut(&key) {
+                objects.retain(|other| other != object);
+                if objects.is_empty() {
+                    self.0.remove(&key);
+                }
+            }
+        }
+    }
+
+    fn remove_all(&mut self, chosen: impl Fn(&str, &str, &str) -> bool) {
+        for ((subject, relation), objects) in self.0.clone() {
+            for object in objects {
+                if chosen(&subject, &relation, &object) {
+                    self.remove(&(subject.clone(), relation.clone(), object));
+                }
+            }
+        }
+    }
+
+    fn apply(&mut self, edit: &Edit) {
+        match edit {
+            Edit::Add(triple) => self.add(triple),
+            Edit::Replace((subject, relation, object)) => {
+                let after = [object.as_str(), "庚"];
+                self.remove_all(|s, p, o| s == subject && p == relation && !after.contains(&o));
+                for object in after {
+                    self.add(&(subject.clone(), relation.clone(), object.into()));
+                }
+                // The objects stand in the order that was asked for.
+                let objects = self.0.get_mut(&(subject.clone(), relation.clone())).unwrap();
+                objects.sort_by_key(|other| after.iter().position(|object| object == other));
+            }
+            Edit::RemoveObject(triple) => self.remove(triple),
+            Edit::RemoveFact((subject, relation, _)) => self.remove_all(|s, p, _| s == subject && p == relation),
+            Edit::RemoveSubject((subject, ..)) => self.remove_all(|s, _, _| s == subject),
+        }
+    }
+}
+
+fn by_names(graph: &KnowledgeGraph) -> BTreeMap<(String, String), Vec<String>> {
+    let mut found = BTreeMap::new();
+    graph
+        .visit_facts(&mut |key, fact| {
+            assert_eq!(graph.fact(key).unwrap(), fact);
+            let subject = match &fact.sense {
+                Some(sense) => format!("{}（{sense}）", fact.subject),
+                None => fact.subject,
+            };
+            assert_eq!(found.insert((subject, fact.relation), fact.objects), None);
+            ControlFlow::Continue(())
+        })
+        .unwrap();
+    found
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+
+    #[test]
+    fn where_facts_stand_in_both_directions_both_are_changed(
+        triples in proptest::collection::vec(("[甲乙]{1,2}(（[子丙]）)?", "~?[丙丁]", "[甲乙庚]{1,2}(（[子丙]）)?"), 1..12),
+        edits in proptest::collection::vec((("[甲乙庚]{1,2}(（[子丙]）)?", "~{0,2}[丙丁]", "[甲乙庚]{1,2}(（[子丙]）)?"), 0usize..5), 1..12),
+        smp: bool,
+    ) {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("graph.idx");
+        let mut builder = GraphBuilder::new(BuildOptions {
+            order: if smp { Order::SubjectSenseRelation } else { Order::SubjectRelationSense },
+            inverse: true,
+            ..BuildOptions::default()
+        });
+        let mut expected = Both::default();
+        for (subject, relation, object) in &triples {
+            builder.add(subject, relation, object).unwrap();
+            expected.add(&(subject.clone(), relation.clone(), object.clone()));
+        }
+        builder.add("丁", "丁", "丁").unwrap();
+        expected.add(&("丁".into(), "丁".into(), "丁".into()));
+        builder.finish(&path).unwrap();
+        let mut writer = GraphWriter::open(&path).unwrap();
+        let mut records = 0;
+        for (triple, kind) in edits {
+            let edit = [Edit::Add, Edit::Replace, Edit::RemoveObject, Edit::RemoveFact, Edit::RemoveSubject][kind](triple);
+            let before = expected.0.clone();
+            expected.apply(&edit);
+            let changed = writer.apply(&edit.change()).unwrap();
+            prop_assert_eq!(changed, before != expected.0);
+            records += u64::from(changed);
+            let graph = KnowledgeGraph::open(&path).unwrap();
+            prop_assert_eq!(&by_names(&graph), &expected.0);
+            // Both directions are one change: there is nothing between them to be killed at.
+            prop_assert_eq!(graph.changes().0, records);
+        }
+        writer.compact(Some(1 << 20)).unwrap();
+        let graph = KnowledgeGraph::open(&path).unwrap();
+        graph.verify(&|_| ()).unwrap();
+        prop_assert!(graph.has_inverse());
+        prop_assert_eq!(by_names(&graph), expected.0);
+    }
+}
+
 #[test]
-fn the_two_directions_of_a_fact_are_changed_one_by_one() {
+fn the_way_back_is_found_whatever_the_case() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("graph.idx");
     let mut builder = GraphBuilder::new(BuildOptions {
         inverse: true,
+        fold_case: true,
         ..BuildOptions::default()
     });
-    builder.add("甲（子）", "丙", "庚").unwrap();
-    builder.add("乙", "丙", "辛").unwrap();
+    builder.add("Abc", "By", "Def").unwrap();
+    builder.add("x", "y", "z").unwrap();
     builder.finish(&path).unwrap();
-    let there = |subject: &str, relation: &str| {
-        let graph = KnowledgeGraph::open(&path).unwrap();
-        graph.key_of(subject, relation).unwrap().is_some()
-    };
-    let remove = |subject: &str, relation: &str, object: &str| Change::Remove {
-        subject: subject.into(),
-        relation: Some(relation.into()),
-        object: Some(object.into()),
-    };
     let mut writer = GraphWriter::open(&path).unwrap();
-    assert!(writer.apply(&remove("甲（子）", "丙", "庚")).unwrap());
-    assert_eq!((there("甲（子）", "丙"), there("庚", "~丙")), (false, true));
-    assert!(writer.apply(&remove("庚", "~丙", "甲（子）")).unwrap());
-    assert!(!there("庚", "~丙"));
+    let change = |object: Option<&str>| Change::Remove {
+        subject: "abc".into(),
+        relation: Some("by".into()),
+        object: object.map(str::to_owned),
+    };
+    assert!(writer.apply(&change(Some("Def"))).unwrap());
+    let graph = KnowledgeGraph::open(&path).unwrap();
+    assert!(graph.key_of("def", "~by").unwrap().is_none());
+    assert_eq!(graph.index().len(), 2);
+    let add = Change::Add {
+        subject: "ABC".into(),
+        relation: "By".into(),
+        object: "Ghi".into(),
+    };
+    assert!(writer.apply(&add).unwrap());
+    let graph = KnowledgeGraph::open(&path).unwrap();
+    let fact = graph.fact(graph.key_of("ghi", "~by").unwrap().unwrap()).unwrap();
+    assert_eq!((fact.subject.as_str(), fact.relation.as_str()), ("Ghi", "~By"));
+    assert_eq!(fact.objects, ["ABC"]);
+    assert!(writer.apply(&change(None)).unwrap());
+    assert_eq!(KnowledgeGraph::open(&path).unwrap().index().len(), 2);
+}
+
+#[test]
+fn an_index_that_does_not_say_that_it_has_both_directions_is_changed_in_one() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("graph.idx");
+    let triple = |subject: &str, relation: &str, object: &str| (subject.into(), relation.into(), object.into());
+    build(
+        &path,
+        &[triple("甲", "丙", "庚"), triple("庚", "~丙", "甲")],
+        Order::default(),
+    );
+    let remove = Change::Remove {
+        subject: "甲".into(),
+        relation: Some("丙".into()),
+        object: None,
+    };
+    assert!(GraphWriter::open(&path).unwrap().apply(&remove).unwrap());
+    let graph = KnowledgeGraph::open(&path).unwrap();
+    assert!(!graph.has_inverse() && graph.key_of("庚", "~丙").unwrap().is_some());
 }
 
 #[test]
@@ -484,8 +700,8 @@ fn writer_to_be_killed() {
 fn a_killed_writer_loses_nothing_acknowledged() {
     let folder = tempfile::tempdir().unwrap();
     for after in [0, 1, 3, 7, 12] {
+        let _ = std::fs::remove_file(log_path(&folder.path().join("graph.idx")));
         let path = small(folder.path());
-        let _ = std::fs::remove_file(log_path(&path));
         let mut child = Command::new(std::env::current_exe().unwrap())
             .args(["--exact", "writer_to_be_killed", "--nocapture"])
             .env("KEXUE_TEST_WRITER", &path)

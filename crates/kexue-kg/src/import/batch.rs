@@ -1,6 +1,6 @@
 //! Triples found in a block of input.
 
-use super::{Format, jsonl, ntriples, tsv};
+use super::{Format, header, jsonl, ntriples, tsv};
 use crate::interner::hash;
 use crate::split_sense;
 
@@ -42,6 +42,8 @@ pub struct Batch {
     name: Piece,
     /// What was not in the format.
     pub problems: Vec<Problem>,
+    /// The first line of the file, where it was taken for a triple and reads like a header.
+    pub(super) likely_header: Option<String>,
 }
 
 impl Batch {
@@ -60,6 +62,7 @@ impl Batch {
         self.entries.clear();
         self.problems.clear();
         self.name = Piece::default();
+        self.likely_header = None;
         std::mem::take(&mut self.text)
     }
 
@@ -72,6 +75,13 @@ impl Batch {
             line,
             problem: problem.into(),
         });
+    }
+
+    /// Notes a triple of a format that may have a header.
+    pub(super) fn note_header(&mut self, line: u64, triple: [&str; 3]) {
+        if line == 1 && header::is_likely(triple) {
+            self.likely_header = Some(format!("1: `{}`", triple.join("`, `")));
+        }
     }
 
     /// Whether it holds as much as `size` bytes of input do.

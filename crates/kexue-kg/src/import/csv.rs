@@ -2,61 +2,128 @@
 
 use super::ImportOptions;
 use super::batch::Batch;
-use std::io::BufRead;
+use std::cell::Cell;
+use std::io::{BufRead, Error, ErrorKind, Read, Result as IoResult};
+
+/// A record behind the last: where it is not read as one, it stands in a quote that was never closed.
+const END: [&str; 3] = ["\u{0}kexue", "\u{0}end of", "\u{0}input"];
+/// Most bytes of a record. One that has more is taken for an open quote before it fills the memory.
+const LONGEST_RECORD: usize = 64 << 20;
+
+/// What is read, and how much more may be before the record at hand must end.
+struct Bounded<'a, R> {
+    inner: R,
+    left: &'a Cell<usize>,
+}
+
+impl<R: Read> Read for Bounded<'_, R> {
+    fn read(&mut self, buffer: &mut [u8]) -> IoResult<usize> {
+        let size = buffer.len().min(self.left.get());
+        if size == 0 && !buffer.is_empty() {
+            return Err(invalid(format!(
+                "the record that begins here has more than {LONGEST_RECORD} bytes; is a quote not closed?"
+            )));
+        }
+        let read = self.inner.read(&mut buffer[..size])?;
+        self.left.set(self.left.get() - read);
+        Ok(read)
+    }
+}
+
+/// Nothing of the file can be read behind this: not a line to skip.
+fn invalid(problem: String) -> Error {
+    Error::new(ErrorKind::InvalidData, problem)
+}
 
 /// Reads to the end, giving out batches of about `size` bytes of text, until `give` returns false.
 pub(super) fn read(
     source: &mut dyn BufRead,
     options: &ImportOptions,
     size: usize,
-    give: &mut dyn FnMut(std::io::Result<Batch>) -> bool,
+    give: &mut dyn FnMut(IoResult<Batch>) -> bool,
 ) {
-    let mut reader = csv::ReaderBuilder::new()
-        .has_headers(options.columns.is_some())
-        .flexible(true)
-        .from_reader(source);
     let mut batch = Batch::default();
-    let places = match &options.columns {
-        None => Ok([0, 1, 2]),
-        Some(columns) => match reader.byte_headers() {
-            Ok(headers) => columns_of(headers, columns),
-            Err(error) => Err(error.to_string()),
-        },
-    };
-    let places = match places {
-        Ok(places) => places,
-        Err(problem) => {
-            // Without its columns nothing of the file can be read: not a line to skip.
-            give(Err(std::io::Error::new(std::io::ErrorKind::InvalidData, problem)));
-            return;
-        }
-    };
+    if let Err(error) = records(source, options, size, &mut batch, give) {
+        give(Ok(batch));
+        give(Err(error));
+    }
+}
+
+fn records(
+    source: &mut dyn BufRead,
+    options: &ImportOptions,
+    size: usize,
+    batch: &mut Batch,
+    give: &mut dyn FnMut(IoResult<Batch>) -> bool,
+) -> IoResult<()> {
+    let left = Cell::new(LONGEST_RECORD);
+    let end = format!("\n{}\n", END.join(","));
+    let mut reader = csv::ReaderBuilder::new()
+        .has_headers(false)
+        .flexible(true)
+        .from_reader(Bounded {
+            inner: source.chain(end.as_bytes()),
+            left: &left,
+        });
+    let named = options.columns.is_some();
+    let mut header = named || options.header;
+    let mut places = [0, 1, 2];
     let mut record = csv::ByteRecord::new();
     loop {
-        match reader.read_byte_record(&mut record) {
-            Ok(false) => break,
-            Ok(true) => {
-                let line = record.position().map_or(0, csv::Position::line);
-                match triple(&record, places, options.columns.is_some()) {
-                    Ok(triple) => batch.add(line, triple),
-                    Err(problem) => batch.problem(line, problem),
-                }
-                if batch.is_full(size) && !give(Ok(std::mem::take(&mut batch))) {
-                    return;
-                }
+        let line = reader.position().line();
+        let more = reader
+            .read_byte_record(&mut record)
+            .map_err(|error| failed(error, line))?;
+        left.set(LONGEST_RECORD);
+        let ended = !more || record.iter().eq(END.map(str::as_bytes));
+        if ended {
+            record.clear();
+        } else if let Some(open) = record
+            .iter()
+            .next_back()
+            .filter(|field| field.ends_with(end.as_bytes()))
+        {
+            let inside = memchr::memchr_iter(b'\n', open).count() as u64;
+            return Err(invalid(format!(
+                "line {}: a quote opens here that is not closed; close it, or write a quote that belongs to a field as two in a quoted field",
+                reader.position().line().saturating_sub(inside)
+            )));
+        }
+        if header {
+            header = false;
+            if let Some(columns) = &options.columns {
+                places = columns_of(&record, columns).map_err(invalid)?;
             }
-            Err(error) => {
-                let error = match error.into_kind() {
-                    csv::ErrorKind::Io(error) => error,
-                    other => std::io::Error::other(format!("{other:?}")),
-                };
-                give(Ok(batch));
-                give(Err(error));
-                return;
+            if !ended {
+                continue;
             }
         }
+        if ended {
+            give(Ok(std::mem::take(batch)));
+            return Ok(());
+        }
+        let line = record.position().map_or(0, csv::Position::line);
+        match triple(&record, places, named) {
+            Ok(triple) => {
+                if !options.header && !named {
+                    batch.note_header(line, triple);
+                }
+                batch.add(line, triple);
+            }
+            Err(problem) => batch.problem(line, problem),
+        }
+        if batch.is_full(size) && !give(Ok(std::mem::take(batch))) {
+            return Ok(());
+        }
     }
-    give(Ok(batch));
+}
+
+fn failed(error: csv::Error, line: u64) -> Error {
+    match error.into_kind() {
+        csv::ErrorKind::Io(error) if error.kind() == ErrorKind::InvalidData => invalid(format!("line {line}: {error}")),
+        csv::ErrorKind::Io(error) => error,
+        other => Error::other(format!("{other:?}")),
+    }
 }
 
 fn columns_of(headers: &csv::ByteRecord, columns: &[String; 3]) -> Result<[usize; 3], String> {

@@ -5,6 +5,7 @@
 
 mod batch;
 mod csv;
+mod header;
 mod jsonl;
 mod ntriples;
 #[cfg(feature = "parquet")]
@@ -85,6 +86,8 @@ pub struct ImportOptions {
     /// Names of the columns of subject, relation and object. With them a CSV file has a header; without, it has three columns and no header,
     /// and the fields of JSON and columns of Parquet are `subject`, `relation` and `object`.
     pub columns: Option<[String; 3]>,
+    /// Whether the first line of TSV and CSV names the columns, and is passed over.
+    pub header: bool,
     /// Whether to leave out and count what is not in the format, instead of stopping there.
     pub skip_bad: bool,
 }
@@ -111,6 +114,8 @@ pub struct ImportReport {
     pub skipped: u64,
     /// The first line left out, and why.
     pub first_skipped: Option<String>,
+    /// First lines that were taken for facts and read like the names of columns, with their files.
+    pub likely_headers: Vec<String>,
 }
 
 /// Is told how many bytes of the input (packed, where it is) were read since the last call.
@@ -130,8 +135,11 @@ pub fn import(
     progress: &Progress<'_>,
 ) -> Result<ImportReport, KgError> {
     let mut report = ImportReport::default();
-    for path in paths {
-        let format = options.format(path)?;
+    let formats: Vec<Format> = paths
+        .iter()
+        .map(|path| options.format(path))
+        .collect::<Result<_, _>>()?;
+    for (path, format) in paths.iter().zip(formats) {
         if format == Format::Parquet {
             import_parquet(path, options, builder, &mut report)?;
             progress(std::fs::metadata(path).map_or(0, |metadata| metadata.len()));
@@ -213,6 +221,12 @@ fn import_one<'a>(
     builder: &mut GraphBuilder,
     report: &mut ImportReport,
 ) -> Result<(), KgError> {
+    if options.columns.is_some() && matches!(format, Format::Tsv | Format::NTriples) {
+        return Err(KgError::Input {
+            file: file.into(),
+            problem: "the columns of this format have no names: expected subject, relation and object; leave --columns out, and pass over a header with --header".into(),
+        });
+    }
     let workers = std::thread::available_parallelism().map_or(1, |cores| cores.get().min(8));
     let (batch_in, batch_out) = sync_channel::<(u64, std::io::Result<Batch>)>(workers + 1);
     // Memory of batches that have been taken, to be used again.
@@ -229,10 +243,17 @@ fn import_one<'a>(
             take_batches(batch_out, &used, file, options, builder, report)
         });
     }
+    let header = options.header && format == Format::Tsv;
+    if header {
+        source.skip_until(b'\n').map_err(|source| KgError::Io {
+            path: file.into(),
+            source,
+        })?;
+    }
     let blocks = Mutex::new(Blocks {
         source,
         number: 0,
-        line: 1,
+        line: if header { 2 } else { 1 },
         done: false,
     });
     std::thread::scope(|scope| {
@@ -283,6 +304,10 @@ impl Blocks<'_> {
             if block.len() >= BLOCK && block.ends_with(b"\n") {
                 break;
             }
+        }
+        // The mark that some programs put in front of UTF-8 is no part of the first name.
+        if self.number == 0 && self.line == 1 && block.starts_with(b"\xef\xbb\xbf") {
+            block.drain(..3);
         }
         if block.is_empty() {
             return Ok(None);
@@ -351,6 +376,9 @@ fn take_batches(
                 report
                     .first_skipped
                     .get_or_insert_with(|| format!("{file}:{line}: {problem}"));
+            }
+            if let Some(header) = &batch.likely_header {
+                report.likely_headers.push(format!("{file}:{header}"));
             }
             report.skipped += batch.problems.len() as u64;
             report.read += batch.len() as u64;

@@ -1,0 +1,97 @@
+//! The facts that begin with a text.
+
+use crate::{KgError, KnowledgeGraph, split_sense};
+use kexue_text::{SEP, Token};
+use kexue_trie::{Key, Order};
+use std::ops::{ControlFlow, Range};
+
+impl KnowledgeGraph {
+    /// The facts that begin with `prefix`: the keys of the first `limit`, and how many there are. The parts of the prefix have tabs between them,
+    /// and the last need not be whole. It is read as the beginning of a key (subject, relation, sense in the index's own order), and as a fact is
+    /// written: subject with its sense in full-width brackets, relation, and objects with ` | ` between them. Facts of the key come first.
+    ///
+    /// # Errors
+    /// When the index is damaged.
+    pub fn complete(&self, prefix: &str, limit: u64) -> Result<(Vec<Key>, u64), KgError> {
+        let index = self.index();
+        let mut tokens = Vec::new();
+        for (number, part) in prefix.split('\t').enumerate() {
+            if number > 0 {
+                tokens.push(SEP);
+            }
+            self.vocabulary().encode_into(part, &mut tokens);
+        }
+        let mut keys = Vec::new();
+        let mut begun = 0..0;
+        if let Some(at) = index.find(&tokens)? {
+            index.completions(at, &mut |_, key| {
+                if keys.is_empty() {
+                    begun.start = key;
+                }
+                if (keys.len() as u64) < limit {
+                    keys.push(key);
+                }
+                match (keys.len() as u64) < limit {
+                    true => ControlFlow::Continue(()),
+                    false => ControlFlow::Break(()),
+                }
+            })?;
+            begun.end = begun.start + index.count(at)?;
+        }
+        let mut total = begun.end - begun.start;
+        self.written_so(prefix, &begun, &mut |key| {
+            total += 1;
+            if (keys.len() as u64) < limit {
+                keys.push(key);
+            }
+        })?;
+        Ok((keys, total))
+    }
+
+    /// Visits the facts, but for those of these keys, that are written as `prefix` is, where that is not how keys begin.
+    fn written_so(&self, prefix: &str, but: &Range<Key>, visit: &mut dyn FnMut(Key)) -> Result<(), KgError> {
+        let mut parts = prefix.splitn(3, '\t');
+        let (name, sense) = split_sense(parts.next().unwrap_or_default());
+        let (relation, objects) = (parts.next(), parts.next());
+        let is_key = match self.order() {
+            Order::SubjectRelationSense => objects.is_none(),
+            Order::SubjectSenseRelation => relation.is_none(),
+        };
+        if sense.is_none() && is_key {
+            return Ok(());
+        }
+        let index = self.index();
+        let encode = |text: &str| self.vocabulary().encode(text);
+        let Some(at) = index.find(&[encode(name), vec![SEP]].concat())? else {
+            return Ok(());
+        };
+        let (sense, wanted) = (encode(sense.unwrap_or_default()), encode(relation.unwrap_or_default()));
+        let mut found = Vec::new();
+        index.completions(at, &mut |rest, key| {
+            let mut parts = rest.split(|&token| token == SEP);
+            let (first, second): (&[Token], &[Token]) =
+                (parts.next().unwrap_or_default(), parts.next().unwrap_or_default());
+            let (relation, own) = match self.order() {
+                Order::SubjectRelationSense => (first, second),
+                Order::SubjectSenseRelation => (second, first),
+            };
+            let begins = match objects {
+                Some(_) => relation == wanted,
+                None => relation.starts_with(&wanted),
+            };
+            if begins && own == sense && !but.contains(&key) {
+                found.push(key);
+            }
+            ControlFlow::Continue(())
+        })?;
+        for key in found {
+            if let Some(objects) = objects
+                && !self.fact(key)?.objects.join(" | ").starts_with(objects)
+            {
+                continue;
+            }
+            visit(key);
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,59 @@
+//! First lines that name the columns.
+
+/// What the columns of subject, relation and object are called, in lower case.
+const NAMES: [&[&str]; 3] = [
+    &[
+        "subject",
+        "subj",
+        "s",
+        "head",
+        "h",
+        "head_entity",
+        "source",
+        "from",
+        "entity",
+        "主语",
+        "主体",
+        "头实体",
+        "实体",
+    ],
+    &[
+        "relation",
+        "rel",
+        "r",
+        "predicate",
+        "pred",
+        "p",
+        "property",
+        "attribute",
+        "edge",
+        "type",
+        "谓语",
+        "关系",
+        "属性",
+    ],
+    &[
+        "object",
+        "obj",
+        "o",
+        "tail",
+        "t",
+        "tail_entity",
+        "target",
+        "to",
+        "value",
+        "宾语",
+        "客体",
+        "尾实体",
+        "值",
+        "属性值",
+    ],
+];
+
+/// Whether a triple reads like the names of its columns.
+pub(super) fn is_likely(triple: [&str; 3]) -> bool {
+    triple
+        .iter()
+        .zip(NAMES)
+        .all(|(text, names)| names.contains(&text.trim().to_lowercase().as_str()))
+}
