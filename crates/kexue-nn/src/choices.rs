@@ -115,9 +115,12 @@ impl Model {
     }
 }
 
-/// The logarithm, bounded where a probability has underflowed.
-fn log_of(probability: f32) -> f64 {
-    f64::from(probability.max(1e-37)).ln()
+/// The logarithm, bounded where a probability has underflowed. What is not a number stays so: a diverged model must be seen by its loss.
+pub(crate) fn log_of(probability: f32) -> f64 {
+    match probability.is_nan() {
+        true => f64::NAN,
+        false => f64::from(probability.max(1e-37)).ln(),
+    }
 }
 
 #[cfg(test)]
@@ -186,5 +189,35 @@ mod tests {
                 "token {token}"
             );
         }
+    }
+    #[test]
+    fn the_loss_of_numbers_that_are_none_is_none() {
+        let model = Model::new(
+            TransformerConfig {
+                d_model: 8,
+                layers: 1,
+                heads: 2,
+                d_ffn: 8,
+                ..TransformerConfig::new(400)
+            },
+            &mut rand_chacha::ChaCha8Rng::seed_from_u64(4),
+        )
+        .unwrap();
+        // A short list and a long one.
+        for allowed in [Arc::from([3, 7, 9]), (0..300).collect::<Arc<[Token]>>()] {
+            let choice = Choice {
+                row: 0,
+                allowed,
+                target: 1,
+                bias: Vec::new(),
+            };
+            let loss = |hidden: f32| {
+                let mut gradient = vec![0.0; model.layout().len()];
+                model.choice_loss(&[hidden; 8], &[choice.clone()], &mut [0.0; 8], &mut gradient)
+            };
+            assert!(loss(f32::NAN).is_nan() && loss(f32::INFINITY).is_nan());
+            assert!(loss(1.0).is_finite());
+        }
+        assert!((log_of(0.0) - 1e-37f64.ln()).abs() < 1e-6, "an underflow is bounded");
     }
 }

@@ -1,5 +1,6 @@
 //! From hidden states to predictions of tokens: BERT's masked-language-model head and the tied softmax, forward and backward.
 
+use crate::choices::log_of;
 use crate::kernels::{ADD, SET, Shape, activate, activate_backward, add, linear, linear_backward, matmul, softmax};
 use crate::model::{Model, Token};
 use crate::training::{NormTape, resize, two};
@@ -95,7 +96,7 @@ impl Model {
             let target = prediction.token as usize;
             right += usize::from(row.iter().all(|&logit| logit <= row[target]));
             softmax(row);
-            loss -= f64::from(row[target].max(1e-37)).ln();
+            loss -= log_of(row[target]);
             row[target] -= 1.0;
         }
         (loss, right)
@@ -296,5 +297,25 @@ mod tests {
         let mut d_hidden = vec![0.0; hidden.len()];
         let (_, right) = model.prediction_loss(&hidden, &predictions, &mut tape, &mut d_hidden, &mut gradient);
         assert_eq!(right, 600);
+    }
+    #[test]
+    fn the_loss_of_numbers_that_are_none_is_none() {
+        let predictions = [Prediction { row: 0, token: 7 }];
+        for head in [Head::None, Head::Bias, Head::DenseNorm] {
+            let mut model = model(head);
+            let loss = |model: &Model, hidden: f32| {
+                let hidden: Vec<f32> = (0..8).map(|at| hidden * (at + 1) as f32).collect();
+                model
+                    .prediction_score(&hidden, &predictions, &mut HeadTape::default())
+                    .0
+            };
+            assert!(loss(&model, 1.0).is_finite());
+            assert!(
+                loss(&model, f32::NAN).is_nan() && loss(&model, f32::INFINITY).is_nan(),
+                "{head:?}"
+            );
+            model.values_mut().fill(f32::NAN);
+            assert!(loss(&model, 1.0).is_nan());
+        }
     }
 }

@@ -1,7 +1,8 @@
 //! A run's state in a file: what is needed to go on exactly as if it had never stopped.
 //!
 //! Little-endian: magic, fingerprint of the run's settings, step, best result, its step, validations since, number of vectors; each vector
-//! as its length and its numbers; last a checksum (FNV-1a, 64 bits) of everything before.
+//! as its length and its numbers; where losses are still to be recorded, their sum and number; last a checksum (FNV-1a, 64 bits) of
+//! everything before.
 
 use crate::{TrainError, write_by_rename};
 use std::path::Path;
@@ -19,6 +20,24 @@ pub(crate) struct Progress {
     pub best_step: u64,
     /// Validations since then.
     pub stale: u64,
+    /// Losses since the last record of `metrics.jsonl`: their sum.
+    pub loss: f64,
+    /// And their number.
+    pub terms: f64,
+}
+
+impl Progress {
+    /// Before the first step.
+    pub fn start() -> Self {
+        Self {
+            step: 0,
+            best: f64::NEG_INFINITY,
+            best_step: 0,
+            stale: 0,
+            loss: 0.0,
+            terms: 0.0,
+        }
+    }
 }
 
 /// A hash of bytes: FNV-1a.
@@ -44,6 +63,11 @@ pub(crate) fn save(path: &Path, run: u64, progress: Progress, vectors: &[&[f32]]
     for vector in vectors {
         bytes.extend_from_slice(&(vector.len() as u64).to_le_bytes());
         bytes.extend(vector.iter().flat_map(|value| value.to_le_bytes()));
+    }
+    // Only a run that was interrupted between two records has any.
+    if progress.terms > 0.0 {
+        bytes.extend_from_slice(&progress.loss.to_le_bytes());
+        bytes.extend_from_slice(&progress.terms.to_le_bytes());
     }
     bytes.extend_from_slice(&fingerprint(&bytes).to_le_bytes());
     write_by_rename(path, &bytes)
@@ -101,11 +125,21 @@ pub(crate) fn load(path: &Path, run: u64, vectors: Vec<&mut Vec<f32>>) -> Result
         }
         rest = after;
     }
+    let (loss, terms) = match rest {
+        [] => (0.0, 0.0),
+        _ => {
+            let (loss, terms) = rest.split_first_chunk::<8>().ok_or_else(damaged)?;
+            let terms = terms.try_into().map_err(|_| damaged())?;
+            (f64::from_le_bytes(*loss), f64::from_le_bytes(terms))
+        }
+    };
     Ok(Some(Progress {
         step,
         best: f64::from_bits(best),
         best_step,
         stale,
+        loss,
+        terms,
     }))
 }
 
@@ -118,6 +152,8 @@ mod tests {
         best: 0.5,
         best_step: 2,
         stale: 1,
+        loss: 0.0,
+        terms: 0.0,
     };
 
     #[test]
@@ -135,7 +171,17 @@ mod tests {
                 .to_string()
                 .contains("other settings")
         );
+        // Losses that are still to be recorded come after all else.
+        let between = Progress {
+            loss: 0.1,
+            terms: 7.0,
+            ..PROGRESS
+        };
+        let without = std::fs::read(&path).unwrap();
+        save(&path, 9, between, &[&[1.0, 2.0]]).unwrap();
+        assert_eq!(load(&path, 9, vec![&mut read]).unwrap(), Some(between));
         let bytes = std::fs::read(&path).unwrap();
+        assert_eq!(bytes.len(), without.len() + 16);
         for length in 0..bytes.len() {
             std::fs::write(&path, &bytes[..length]).unwrap();
             assert!(

@@ -22,13 +22,15 @@ pub enum TrainError {
         /// What is wrong, and what to do.
         problem: String,
     },
-    /// The loss is no longer a number.
-    #[error("the loss of step {step} is {loss}: the run has diverged; lower the learning rate or lengthen the warm-up")]
+    /// The loss or a weight is no longer a number.
+    #[error(
+        "{what} of step {step} is not finite: the run has diverged; lower the learning rate or lengthen the warm-up"
+    )]
     Diverged {
         /// The step, from 0.
         step: u64,
-        /// Its loss.
-        loss: f64,
+        /// What is not finite.
+        what: &'static str,
     },
     /// A setting that cannot stand.
     #[error("{field}: {problem}")]

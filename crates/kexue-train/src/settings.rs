@@ -24,7 +24,7 @@ pub struct TrainSettings {
     pub decay: Decay,
     /// Decoupled weight decay of the matrices.
     pub weight_decay: f32,
-    /// Largest norm of a gradient.
+    /// Largest norm of a gradient; infinite for no bound.
     pub max_gradient_norm: f32,
     /// Adam's constants.
     pub adam: AdamConfig,
@@ -60,6 +60,9 @@ impl Default for TrainSettings {
     }
 }
 
+/// Larger rates leave no number finite, and times the steps of a warm-up might not be finite themselves.
+const LARGEST_RATE: f32 = 1e6;
+
 impl TrainSettings {
     /// Checks that such a run can be.
     ///
@@ -84,6 +87,9 @@ impl TrainSettings {
         if !(self.learning_rate > 0.0 && self.learning_rate.is_finite()) {
             return problem("learning_rate", "must be a positive number");
         }
+        if self.learning_rate > LARGEST_RATE {
+            return problem("learning_rate", "must be at most 1e6");
+        }
         if !(self.weight_decay >= 0.0 && self.weight_decay.is_finite()) {
             return problem("weight_decay", "must be a number, 0 or more");
         }
@@ -95,8 +101,7 @@ impl TrainSettings {
         }
         if !(0.0..1.0).contains(&self.adam.beta1)
             || !(0.0..1.0).contains(&self.adam.beta2)
-            || self.adam.epsilon.is_nan()
-            || self.adam.epsilon <= 0.0
+            || !(self.adam.epsilon > 0.0 && self.adam.epsilon.is_finite())
         {
             return problem("adam", "betas must be within 0 and 1, epsilon positive");
         }
@@ -104,5 +109,40 @@ impl TrainSettings {
             return problem("validate_every", "must be at least 1");
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_that_are_none_are_refused_by_name() {
+        let field = |change: &dyn Fn(&mut TrainSettings)| {
+            let mut settings = TrainSettings::default();
+            change(&mut settings);
+            match settings.validate() {
+                Err(TrainError::Setting { field, .. }) => field,
+                _ => "none",
+            }
+        };
+        assert_eq!(field(&|_| ()), "none");
+        for value in [f32::NAN, f32::INFINITY, f32::NEG_INFINITY] {
+            assert_eq!(field(&|settings| settings.learning_rate = value), "learning_rate");
+            assert_eq!(field(&|settings| settings.weight_decay = value), "weight_decay");
+            assert_eq!(field(&|settings| settings.average = value), "average");
+            assert_eq!(field(&|settings| settings.adam.beta1 = value), "adam");
+            assert_eq!(field(&|settings| settings.adam.beta2 = value), "adam");
+            assert_eq!(field(&|settings| settings.adam.epsilon = value), "adam");
+        }
+        assert_eq!(
+            field(&|settings| settings.max_gradient_norm = f32::NAN),
+            "max_gradient_norm"
+        );
+        assert_eq!(
+            field(&|settings| settings.learning_rate = 3e38),
+            "learning_rate",
+            "infinite while it warms up"
+        );
     }
 }

@@ -4,7 +4,7 @@ use crate::checkpoint::{self, Progress, fingerprint};
 use crate::metrics::{self, Record};
 use crate::{Order, TrainError, TrainSettings, generator, write_by_rename, write_report};
 use indicatif::{ProgressBar, ProgressStyle};
-use kexue_nn::{HeadTape, Model, PackedBatch, Precision, Tape};
+use kexue_nn::{HeadTape, Model, PackedBatch, Precision, Tape, TransformerConfig};
 use kexue_optim::{Adam, Chain, ClipGlobalNorm, LearningRate, MovingAverage, Schedule, WeightDecay};
 use rand_chacha::ChaCha8Rng;
 use rayon::prelude::*;
@@ -104,11 +104,10 @@ pub fn train(
     let run = fingerprint(description.as_bytes());
     let mut chain = chain(&model, settings);
     let mut average = (settings.average > 0.0).then(|| MovingAverage::new(settings.average, model.values()));
-    let mut progress = Progress {
-        step: 0,
-        best: f64::NEG_INFINITY,
-        best_step: 0,
-        stale: 0,
+    let mut progress = Progress::start();
+    let load_model = |config: &TransformerConfig| {
+        let bytes = std::fs::read(model_path).map_err(TrainError::io(model_path))?;
+        Model::from_safetensors(config.clone(), &bytes).map_err(|error| TrainError::file(model_path, error))
     };
     {
         let mut values = model.values().to_vec();
@@ -120,8 +119,11 @@ pub fn train(
         }
         model.values_mut().copy_from_slice(&values);
     }
-    let mut records = metrics::read(metrics_path, progress.step);
-    metrics::rewrite(metrics_path, &records)?;
+    if progress.best.is_finite() {
+        // Said before more steps rather than after the last one.
+        load_model(model.config())?;
+    }
+    let mut records = metrics::resume(metrics_path, progress.step)?;
 
     let mut order = Order::new(settings.seed, task.examples());
     let mut scratches: Vec<Scratch> = (0..settings.shards)
@@ -131,7 +133,7 @@ pub fn train(
         })
         .collect();
     let bar = progress_bar(settings.steps, progress.step);
-    let (mut window, mut window_tokens, mut window_start) = (Loss::default(), 0, Instant::now());
+    let (mut window_tokens, mut window_start) = (0, Instant::now());
     let (started, resumed, mut said) = (Instant::now(), progress.step, Instant::now());
     let mut interrupted = false;
     let patient = |stale: u64| settings.patience == 0 || stale < settings.patience;
@@ -144,10 +146,8 @@ pub fn train(
         let loss = compute(task, &model, settings, step, &examples, &mut scratches)?;
         if !loss.sum.is_finite() {
             bar.abandon();
-            return Err(TrainError::Diverged {
-                step,
-                loss: loss.sum / loss.terms.max(1.0),
-            });
+            let what = "the loss";
+            return Err(TrainError::Diverged { step, what });
         }
         let gradient = &mut scratches[0].gradient;
         let factor = (1.0 / loss.terms.max(1.0)) as f32;
@@ -159,22 +159,28 @@ pub fn train(
             average.update(model.values(), step);
         }
         progress.step += 1;
-        window.sum += loss.sum;
-        window.terms += loss.terms;
+        progress.loss += loss.sum;
+        progress.terms += loss.terms;
         window_tokens += loss.tokens;
         bar.set_position(progress.step);
 
         interrupted = interrupt.load(Ordering::Relaxed);
-        let last = progress.step == settings.steps || interrupted;
-        let validating = !interrupted && (progress.step.is_multiple_of(settings.validate_every) || last);
-        if validating || last || progress.step.is_multiple_of(50) {
-            let mean = window.sum / window.terms.max(1.0);
+        // What is due is due whether the run is interrupted or not, and nothing else is: the resumed run is the uninterrupted one.
+        let validating = progress.step.is_multiple_of(settings.validate_every) || progress.step == settings.steps;
+        if (validating || interrupted) && !model.values().iter().all(|value| value.is_finite()) {
+            // What was saved before is good.
+            bar.abandon();
+            let what = "a weight";
+            return Err(TrainError::Diverged { step, what });
+        }
+        if validating || progress.step.is_multiple_of(50) {
+            let mean = progress.loss / progress.terms.max(1.0);
             let tokens = window_tokens as f64 / window_start.elapsed().as_secs_f64();
             bar.set_message(format!(
                 "loss {mean:.4} · {tokens:.0} tokens/s · best {:.4}",
                 progress.best.max(0.0)
             ));
-            if bar.is_hidden() && said.elapsed() >= SILENCE && !last {
+            if bar.is_hidden() && said.elapsed() >= SILENCE && !interrupted && progress.step < settings.steps {
                 said = Instant::now();
                 let done = (progress.step - resumed) as f64 / started.elapsed().as_secs_f64();
                 let minutes = (settings.steps - progress.step) as f64 / done / 60.0;
@@ -183,7 +189,7 @@ pub fn train(
                     format!("step {step}: loss {mean:.4} · {tokens:.0} tokens/s · at most {minutes:.0} min left");
                 let _ = writeln!(std::io::stderr(), "{line}");
             }
-            if window.terms > 0.0 {
+            if progress.terms > 0.0 {
                 // Time is left out of the file: the same run has the same metrics.
                 let values = BTreeMap::from([
                     ("loss".to_owned(), mean),
@@ -196,7 +202,8 @@ pub fn train(
                 metrics::append(metrics_path, &record)?;
                 records.push(record);
             }
-            (window, window_tokens, window_start) = (Loss::default(), 0, Instant::now());
+            (progress.loss, progress.terms) = (0.0, 0.0);
+            (window_tokens, window_start) = (0, Instant::now());
         }
         let mut stop = false;
         if validating {
@@ -234,7 +241,7 @@ pub fn train(
             records.push(record);
             window_start = Instant::now();
         }
-        if validating || last {
+        if validating || interrupted {
             let values = model.values().to_vec();
             let mut vectors: Vec<&[f32]> = vec![&values];
             let mut state = chain.state();
@@ -252,8 +259,7 @@ pub fn train(
     if interrupted && !progress.best.is_finite() {
         save_model(model_path, &best, task.metadata())?;
     } else {
-        let bytes = std::fs::read(model_path).map_err(TrainError::io(model_path))?;
-        best = Model::from_safetensors(best.config().clone(), &bytes).map_err(TrainError::task)?;
+        best = load_model(best.config())?;
     }
     Ok(Outcome {
         model: best,
@@ -356,17 +362,24 @@ fn progress_bar(steps: u64, done: u64) -> ProgressBar {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use kexue_nn::{Mask, TransformerConfig};
-    use std::sync::atomic::AtomicU64;
+    use kexue_nn::Mask;
+    use std::sync::atomic::{AtomicU64, AtomicUsize};
 
-    /// Learns to put the hidden state of a token near a fixed target; interrupts itself at a step.
-    struct Toy<'a> {
-        interrupt: &'a AtomicBool,
+    /// Learns to put the hidden state of a token near a fixed target.
+    #[derive(Default)]
+    struct Toy {
+        interrupt: AtomicBool,
+        /// The step, from 1, at which it interrupts itself; 0 for never.
         interrupt_at: u64,
+        /// The step, from 1, from which its loss is no number; 0 for never.
+        breaks_at: u64,
         calls: AtomicU64,
+        /// What validations find, one after another; the sum of the weights where there is nothing.
+        scores: Vec<f64>,
+        validations: AtomicUsize,
     }
 
-    impl Task for Toy<'_> {
+    impl Task for Toy {
         fn examples(&self) -> usize {
             13
         }
@@ -378,7 +391,9 @@ mod tests {
             generator: &mut ChaCha8Rng,
             scratch: &mut Scratch,
         ) -> Result<Loss, TrainError> {
-            if self.calls.fetch_add(1, Ordering::Relaxed) / 2 + 1 == self.interrupt_at {
+            // Every shard calls once a step.
+            let step = self.calls.fetch_add(1, Ordering::Relaxed) / SHARDS + 1;
+            if step == self.interrupt_at {
                 self.interrupt.store(true, Ordering::Relaxed);
             }
             scratch.batch.clear();
@@ -395,6 +410,9 @@ mod tests {
             }
             let tokens = scratch.batch.len();
             model.backward(&scratch.batch, &mut scratch.tape, &mut d_hidden, &mut scratch.gradient);
+            if step == self.breaks_at {
+                scratch.gradient.fill(f32::NAN);
+            }
             Ok(Loss {
                 sum,
                 terms: examples.len() as f64,
@@ -403,10 +421,10 @@ mod tests {
         }
 
         fn validate(&self, model: &Model) -> Result<Vec<(String, f64)>, TrainError> {
-            Ok(vec![(
-                "sum".to_owned(),
-                model.values().iter().map(|&v| f64::from(v)).sum(),
-            )])
+            let sum = || model.values().iter().map(|&v| f64::from(v)).sum();
+            let at = self.validations.fetch_add(1, Ordering::Relaxed);
+            let score = self.scores.get(at).copied().unwrap_or_else(sum);
+            Ok(vec![("sum".to_owned(), score)])
         }
 
         fn metadata(&self) -> HashMap<String, String> {
@@ -414,13 +432,9 @@ mod tests {
         }
     }
 
-    fn run(folder: &Path, interrupt_at: u64) -> Outcome {
-        let interrupt = AtomicBool::new(false);
-        let task = Toy {
-            interrupt: &interrupt,
-            interrupt_at,
-            calls: AtomicU64::new(0),
-        };
+    const SHARDS: u64 = 2;
+
+    fn fresh() -> Model {
         let config = TransformerConfig {
             d_model: 8,
             layers: 1,
@@ -428,68 +442,167 @@ mod tests {
             d_ffn: 8,
             ..TransformerConfig::new(10)
         };
-        let model = Model::new(config, &mut generator(1, 0, 0)).unwrap();
-        let settings = TrainSettings {
-            steps: 40,
+        Model::new(config, &mut generator(1, 0, 0)).unwrap()
+    }
+
+    fn settings(steps: u64, validate_every: u64) -> TrainSettings {
+        TrainSettings {
+            steps,
             batch_size: 5,
-            validate_every: 10,
+            shards: SHARDS as usize,
+            validate_every,
             warmup: 5,
             ..TrainSettings::default()
-        };
-        train(&task, model, &settings, folder, "toy", &interrupt).unwrap()
+        }
+    }
+
+    fn run(folder: &Path, task: &Toy, settings: &TrainSettings) -> Result<Outcome, TrainError> {
+        train(task, fresh(), settings, folder, "toy", &task.interrupt)
+    }
+
+    fn interrupted_at(step: u64) -> Toy {
+        Toy {
+            interrupt_at: step,
+            ..Toy::default()
+        }
+    }
+
+    const FILES: [&str; 4] = ["checkpoint.bin", "model.safetensors", "metrics.jsonl", "report.html"];
+
+    fn files(folder: &Path) -> Vec<Vec<u8>> {
+        FILES
+            .iter()
+            .map(|name| std::fs::read(folder.join(name)).unwrap())
+            .collect()
+    }
+
+    /// Interrupts runs at these steps, one after another, resumes each, and compares what they leave with the uninterrupted run.
+    fn compare(settings: &TrainSettings, stops: impl Iterator<Item = Vec<u64>>) -> Outcome {
+        let whole = tempfile::tempdir().unwrap();
+        let uninterrupted = run(whole.path(), &Toy::default(), settings).unwrap();
+        let expected = files(whole.path());
+        for stops in stops {
+            let parts = tempfile::tempdir().unwrap();
+            for &stop in &stops {
+                assert!(run(parts.path(), &interrupted_at(stop), settings).unwrap().interrupted);
+            }
+            let resumed = run(parts.path(), &Toy::default(), settings).unwrap();
+            assert_eq!(resumed.steps, uninterrupted.steps);
+            assert_eq!(resumed.best, uninterrupted.best);
+            assert_eq!(resumed.records, uninterrupted.records, "{stops:?}");
+            assert_eq!(resumed.model.values(), uninterrupted.model.values());
+            for ((name, found), expected) in FILES.iter().zip(files(parts.path())).zip(&expected) {
+                assert!(found == *expected, "{name} differs after {stops:?}");
+            }
+        }
+        uninterrupted
     }
 
     #[test]
-    fn a_resumed_run_is_the_uninterrupted_one() {
-        let (whole, parts) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
-        let uninterrupted = run(whole.path(), u64::MAX);
-        assert!(run(parts.path(), 17).interrupted);
-        assert!(run(parts.path(), 9).interrupted);
-        let resumed = run(parts.path(), u64::MAX);
-        assert_eq!(resumed.steps, 40);
-        assert_eq!(resumed.model.values(), uninterrupted.model.values());
-        for name in ["checkpoint.bin", "model.safetensors"] {
-            let read = |folder: &Path| std::fs::read(folder.join(name)).unwrap();
-            assert!(read(whole.path()) == read(parts.path()), "{name} differs");
-        }
-        let first = uninterrupted.records.first().unwrap().values["loss"];
-        let last = uninterrupted
+    fn a_resumed_run_is_the_uninterrupted_one_wherever_it_was_interrupted() {
+        let outcome = compare(&settings(10, 3), (1..=10).map(|stop| vec![stop]));
+        assert_eq!(outcome.steps, 10);
+        // Records of the loss come every fifty steps too.
+        let stops = [vec![17, 9], vec![49], vec![50], vec![51, 1, 1], vec![60, 2]];
+        let outcome = compare(&settings(120, 60), stops.into_iter());
+        let losses: Vec<f64> = outcome
             .records
             .iter()
-            .rev()
-            .find_map(|record| record.values.get("loss"))
-            .unwrap();
-        assert!(*last < first, "it learns: {first} to {last}");
-        assert!(whole.path().join("report.html").exists());
+            .filter_map(|record| record.values.get("loss").copied())
+            .collect();
+        assert_eq!(losses.len(), 4);
+        assert!(losses[3] < losses[0], "it learns: {losses:?}");
+    }
+
+    #[test]
+    fn patience_ends_a_run_and_the_best_is_kept() {
+        let patient = TrainSettings {
+            patience: 2,
+            ..settings(40, 4)
+        };
+        let folder = tempfile::tempdir().unwrap();
+        let task = Toy {
+            scores: vec![1.0, 3.0, 2.0, 3.0, 9.0, 9.0],
+            ..Toy::default()
+        };
+        let outcome = run(folder.path(), &task, &patient).unwrap();
+        // Of equals the latest is kept, but it is no better.
+        assert_eq!((outcome.steps, outcome.best), (16, Some((3.0, 16))));
+        let again = run(folder.path(), &Toy::default(), &patient).unwrap();
+        assert_eq!((again.steps, again.best), (16, outcome.best), "it has ended");
+
+        // Validations before an interruption count.
+        let parts = tempfile::tempdir().unwrap();
+        let first = Toy {
+            scores: vec![1.0, 3.0, 2.0],
+            ..interrupted_at(12)
+        };
+        assert!(run(parts.path(), &first, &patient).unwrap().interrupted);
+        let second = Toy {
+            scores: vec![3.0, 9.0, 9.0],
+            ..Toy::default()
+        };
+        let outcome = run(parts.path(), &second, &patient).unwrap();
+        assert_eq!((outcome.steps, outcome.best), (16, Some((3.0, 16))));
+        assert!(files(parts.path()) == files(folder.path()));
+    }
+
+    #[test]
+    fn a_run_that_diverges_stops_and_leaves_the_last_good_state() {
+        let diverged = |breaks_at: u64| {
+            let folder = tempfile::tempdir().unwrap();
+            let task = Toy {
+                breaks_at,
+                ..Toy::default()
+            };
+            let error = run(folder.path(), &task, &settings(12, 3)).unwrap_err();
+            let read = |name: &str| std::fs::read(folder.path().join(name)).ok();
+            (error.to_string(), read("checkpoint.bin"), read("model.safetensors"))
+        };
+        let whole = tempfile::tempdir().unwrap();
+        let stopped = interrupted_at(6);
+        run(whole.path(), &stopped, &settings(12, 3)).unwrap();
+        let good = |name: &str| std::fs::read(whole.path().join(name)).ok();
+        // After the seventh step the weights are none: the eighth has no loss.
+        let (error, checkpoint, model) = diverged(7);
+        assert!(
+            error.starts_with("the loss of step 7 is not finite: the run has diverged"),
+            "{error}"
+        );
+        assert!(checkpoint == good("checkpoint.bin") && model == good("model.safetensors"));
+        // At a validation there was no loss yet.
+        let (error, checkpoint, model) = diverged(9);
+        assert!(
+            error.starts_with("a weight of step 8 is not finite: the run has diverged"),
+            "{error}"
+        );
+        assert!(checkpoint == good("checkpoint.bin") && model == good("model.safetensors"));
+        assert_eq!(diverged(1).1, None);
+    }
+
+    #[test]
+    fn weights_that_were_damaged_are_named_before_more_steps() {
+        let folder = tempfile::tempdir().unwrap();
+        run(folder.path(), &interrupted_at(7), &settings(12, 3)).unwrap();
+        let path = folder.path().join("model.safetensors");
+        let bytes = std::fs::read(&path).unwrap();
+        std::fs::write(&path, &bytes[..bytes.len() / 2]).unwrap();
+        let task = Toy::default();
+        let error = run(folder.path(), &task, &settings(12, 3)).unwrap_err().to_string();
+        assert!(
+            error.contains("model.safetensors: not a readable file of weights"),
+            "{error}"
+        );
+        assert_eq!(task.calls.load(Ordering::Relaxed), 0);
     }
 
     #[test]
     fn another_run_in_the_folder_is_refused() {
         let folder = tempfile::tempdir().unwrap();
-        run(folder.path(), u64::MAX);
-        let interrupt = AtomicBool::new(false);
-        let task = Toy {
-            interrupt: &interrupt,
-            interrupt_at: u64::MAX,
-            calls: AtomicU64::new(0),
-        };
-        let config = TransformerConfig {
-            d_model: 8,
-            layers: 1,
-            heads: 2,
-            d_ffn: 8,
-            ..TransformerConfig::new(10)
-        };
-        let model = Model::new(config, &mut generator(1, 0, 0)).unwrap();
-        let error = train(
-            &task,
-            model,
-            &TrainSettings::default(),
-            folder.path(),
-            "other",
-            &interrupt,
-        )
-        .unwrap_err();
+        let task = Toy::default();
+        run(folder.path(), &task, &settings(4, 2)).unwrap();
+        let settings = TrainSettings::default();
+        let error = train(&task, fresh(), &settings, folder.path(), "other", &task.interrupt).unwrap_err();
         assert!(error.to_string().contains("other settings"));
     }
 }
