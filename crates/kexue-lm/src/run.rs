@@ -2,7 +2,7 @@
 
 use crate::MlmSettings;
 use kexue_nn::TransformerConfig;
-use kexue_train::{Run, TrainSettings};
+use kexue_train::{Run, TrainError, TrainSettings};
 use serde::{Deserialize, Serialize};
 
 /// Everything that makes a run what it is.
@@ -29,6 +29,10 @@ impl kexue_train::RunConfig for MlmConfig {
 
     fn model(&self) -> &TransformerConfig {
         &self.model
+    }
+
+    fn validate(&self) -> Result<(), TrainError> {
+        self.mlm.validate()
     }
 }
 

@@ -5,8 +5,10 @@
 #![forbid(unsafe_code)]
 
 mod checkpoint;
+mod differences;
 mod error;
 mod files;
+mod memory;
 mod metrics;
 mod order;
 mod page;
@@ -15,8 +17,10 @@ mod run;
 mod settings;
 mod train;
 
+pub use differences::settings;
 pub use error::TrainError;
 pub use files::write_by_rename;
+pub use memory::{least_memory, machine_memory};
 pub use metrics::Record;
 pub use order::{Order, generator};
 pub use page::{Chart, Page, Series};

@@ -1,5 +1,6 @@
 //! The folder of a run: `config.toml`, `vocab.txt`, `model.safetensors`, beside what training writes.
 
+use crate::differences::differences;
 use crate::{TrainError, write_by_rename};
 use kexue_nn::{Model, TransformerConfig};
 use kexue_text::Vocabulary;
@@ -15,6 +16,14 @@ pub trait RunConfig: Serialize + DeserializeOwned {
 
     /// The model.
     fn model(&self) -> &TransformerConfig;
+
+    /// Checks what only runs of this kind have.
+    ///
+    /// # Errors
+    /// Names the setting that cannot stand.
+    fn validate(&self) -> Result<(), TrainError> {
+        Ok(())
+    }
 
     /// The text of `config.toml`.
     ///
@@ -65,10 +74,11 @@ impl<C: RunConfig> Run<C> {
     /// # Errors
     /// Names the file that is missing, damaged, or does not fit the others, and what the folder is where it is of something else.
     pub fn open(folder: &Path) -> Result<Self, TrainError> {
-        if folder.is_dir() && !folder.join("config.toml").exists() {
-            let what = match folder.join("config.json").exists() {
-                true => "is a Hugging Face model",
-                false => "holds no config.toml",
+        if folder.exists() && !folder.join("config.toml").exists() {
+            let what = match () {
+                () if !folder.is_dir() => "is a file",
+                () if folder.join("config.json").exists() => "is a Hugging Face model",
+                () => "holds no config.toml",
             };
             let kind = match C::KIND {
                 "" => String::new(),
@@ -93,7 +103,11 @@ impl<C: RunConfig> Run<C> {
     /// # Errors
     /// As [`Run::open`].
     pub fn from_parts(config: &str, vocabulary: &str, weights: &[u8], folder: &Path) -> Result<Self, TrainError> {
-        let config = C::from_toml(config, &folder.join("config.toml"))?;
+        let at = folder.join("config.toml");
+        let config = C::from_toml(config, &at)?;
+        let problem = |error| TrainError::file(&at, format!("[model] {error}"));
+        config.model().validate().map_err(problem)?;
+        config.validate().map_err(|error| TrainError::file(&at, error))?;
         let at = folder.join("vocab.txt");
         let vocabulary = Vocabulary::from_text(vocabulary).map_err(|error| TrainError::file(&at, error))?;
         let expected = config.model().vocab_size;
@@ -111,85 +125,68 @@ impl<C: RunConfig> Run<C> {
     }
 }
 
-/// Makes the folder of a run that is to start or to be resumed; returns the text of its `config.toml`.
+/// What training writes into the folder of a run.
+const WRITTEN: [&str; 5] = [
+    "vocab.txt",
+    "metrics.jsonl",
+    "model.safetensors",
+    "checkpoint.bin",
+    "report.html",
+];
+
+/// Makes the folder of a run that is to start or to be resumed; returns the text of its `config.toml`. Nothing is written where anything stands that is not
+/// of this run.
 ///
 /// # Errors
-/// When the folder holds a run with other settings, or cannot be written.
+/// When the folder holds a run with other settings, or files that training would overwrite and no run, or cannot be written.
 pub fn prepare(folder: &Path, config: &impl RunConfig, vocabulary: &Vocabulary) -> Result<String, TrainError> {
-    let description = config.to_toml()?;
-    std::fs::create_dir_all(folder).map_err(TrainError::io(folder))?;
-    // Nothing of another run is overwritten.
-    let tokens = vocabulary.to_text();
-    for (name, text, what) in [
-        ("config.toml", &description, "settings"),
-        ("vocab.txt", &tokens, "tokens"),
-    ] {
+    let (description, tokens) = (config.to_toml()?, vocabulary.to_text());
+    if folder.exists() && !folder.is_dir() {
+        let problem = "is a file; --out is the folder of a run, which is made where there is none: give another";
+        return Err(TrainError::file(folder, problem));
+    }
+    // What stands in a file; nothing where there is none.
+    let standing = |name: &str| {
         let path = folder.join(name);
         match std::fs::read(&path) {
-            Ok(bytes) if bytes == text.as_bytes() => {}
-            Ok(bytes) => {
-                let which = match what {
-                    "settings" => differences(&String::from_utf8_lossy(&bytes), text),
-                    _ => String::new(),
-                };
+            Ok(bytes) => Ok(Some(bytes)),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(TrainError::io(path)(error)),
+        }
+    };
+    let (settings, vocabulary) = (standing("config.toml")?, standing("vocab.txt")?);
+    let same_tokens = vocabulary.as_ref().map(|bytes| bytes == tokens.as_bytes());
+    let of_another = |name: &str, what: &str| {
+        let problem = format!("the folder holds a run with other {what}; use another --out, or delete the folder");
+        Err(TrainError::file(folder.join(name), problem))
+    };
+    match &settings {
+        Some(bytes) if bytes != description.as_bytes() => {
+            let which = differences(&String::from_utf8_lossy(bytes), &description);
+            return of_another("config.toml", &format!("settings{which}"));
+        }
+        Some(_) if same_tokens == Some(false) => return of_another("vocab.txt", "tokens"),
+        Some(_) => {}
+        None => {
+            let foreign =
+                |name: &&&str| folder.join(name).exists() && !(**name == "vocab.txt" && same_tokens == Some(true));
+            if let Some(name) = WRITTEN.iter().find(foreign) {
                 let problem =
-                    format!("the folder holds a run with other {what}{which}; use another --out, or delete the folder");
-                return Err(TrainError::file(path, problem));
+                    "is of no run (config.toml is not there), and training would overwrite it; use another --out";
+                return Err(TrainError::file(folder.join(name), problem));
             }
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => write_by_rename(&path, text.as_bytes())?,
-            Err(error) => return Err(TrainError::io(path)(error)),
+        }
+    }
+    std::fs::create_dir_all(folder).map_err(TrainError::io(folder))?;
+    for (name, standing, text) in [
+        ("config.toml", settings, &description),
+        ("vocab.txt", vocabulary, &tokens),
+    ] {
+        if standing.is_none() {
+            write_by_rename(&folder.join(name), text.as_bytes())?;
         }
     }
     Ok(description)
-}
-
-/// The most differences that are listed.
-const LISTED: usize = 5;
-
-/// Which settings two configurations differ in, and how: `: train.seed is 0 there and 1 here`. Nothing where they cannot be read, or do not differ.
-fn differences(there: &str, here: &str) -> String {
-    let values = |text: &str| -> Vec<(String, String)> {
-        let mut values = Vec::new();
-        flatten("", &Value::Table(text.parse().unwrap_or_default()), &mut values);
-        values
-    };
-    let (there, here) = (values(there), values(here));
-    let of = |values: &[(String, String)], name: &str| {
-        let found = values.iter().find(|(other, _)| other == name);
-        found.map_or_else(|| "not set".to_owned(), |(_, value)| value.clone())
-    };
-    let mut names: Vec<&String> = here.iter().chain(&there).map(|(name, _)| name).collect();
-    let mut seen = std::collections::HashSet::new();
-    names.retain(|name| seen.insert(*name) && of(&there, name) != of(&here, name));
-    let mut all: Vec<String> = names
-        .iter()
-        .take(LISTED)
-        .map(|name| format!("{name} is {} there and {} here", of(&there, name), of(&here, name)))
-        .collect();
-    if names.len() > LISTED {
-        all.push(format!("{} more", names.len() - LISTED));
-    }
-    match all.is_empty() {
-        true => String::new(),
-        false => format!(": {}", all.join(", ")),
-    }
-}
-
-/// The numbers and texts of a TOML value, by their path.
-fn flatten(path: &str, value: &Value, all: &mut Vec<(String, String)>) {
-    match value {
-        Value::Table(table) => {
-            for (name, value) in table {
-                let dot = if path.is_empty() { "" } else { "." };
-                flatten(&format!("{path}{dot}{name}"), value, all);
-            }
-        }
-        // Most are of single precision: in as many digits as those have.
-        Value::Float(number) if f64::from(*number as f32) == *number => {
-            all.push((path.to_owned(), (*number as f32).to_string()));
-        }
-        other => all.push((path.to_owned(), other.to_string())),
-    }
 }
 
 #[cfg(test)]
@@ -217,6 +214,14 @@ mod tests {
         fn model(&self) -> &TransformerConfig {
             &self.model
         }
+
+        fn validate(&self) -> Result<(), TrainError> {
+            let problem = TrainError::Setting {
+                field: "length",
+                problem: "must be at least 1".to_owned(),
+            };
+            if self.words.length == 0 { Err(problem) } else { Ok(()) }
+        }
     }
 
     fn config() -> Config {
@@ -240,12 +245,6 @@ mod tests {
         let expected = "config.toml: the folder holds a run with other settings: train.learning_rate is 0.001 there and 0.002 here, \
                         words.length is 3 there and 4 here; use another --out, or delete the folder";
         assert!(error.ends_with(expected), "{error}");
-        assert_eq!(
-            differences("a = 1\n[b]\nc = \"x\"\n", "[b]\nc = \"y\"\n"),
-            ": b.c is \"x\" there and \"y\" here, a is 1 there and not set here"
-        );
-        let many = |value: i32| (0..9).map(|at| format!("s{at} = {value}\n")).collect::<String>();
-        assert!(differences(&many(1), &many(2)).ends_with("s4 is 1 there and 2 here, 4 more"));
     }
 
     #[test]
@@ -266,5 +265,74 @@ mod tests {
         // Of the right kind, but not right.
         assert!(read(&text.replace("length = 3", "length = \"x\"")).contains("expected usize"));
         assert!(read("a = ").contains("line 1"));
+
+        let file = folder.path().join("config.json");
+        let message = Run::<Config>::open(&file).map(|_| ()).unwrap_err().to_string();
+        assert!(
+            message.ends_with("config.json: is a file: give the folder of a run of kexue words train"),
+            "{message}"
+        );
+    }
+
+    #[test]
+    fn what_is_of_no_run_is_left_alone() {
+        let vocabulary = VocabularyBuilder::new().build();
+        for name in WRITTEN {
+            let folder = tempfile::tempdir().unwrap();
+            std::fs::write(folder.path().join("config.json"), "{}").unwrap();
+            std::fs::write(folder.path().join(name), "theirs").unwrap();
+            let error = prepare(folder.path(), &config(), &vocabulary).unwrap_err().to_string();
+            assert!(error.contains(&format!("{name}: is of no run")), "{error}");
+            assert_eq!(std::fs::read_to_string(folder.path().join(name)).unwrap(), "theirs");
+            assert!(!folder.path().join("config.toml").exists());
+        }
+        // Other files do not matter, nor does a vocabulary that the run would write.
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::write(folder.path().join("notes.txt"), "mine").unwrap();
+        std::fs::write(folder.path().join("vocab.txt"), vocabulary.to_text()).unwrap();
+        prepare(folder.path(), &config(), &vocabulary).unwrap();
+        // Another vocabulary in the run's own folder.
+        std::fs::write(folder.path().join("vocab.txt"), "theirs").unwrap();
+        let error = prepare(folder.path(), &config(), &vocabulary).unwrap_err().to_string();
+        assert!(
+            error.contains("vocab.txt: the folder holds a run with other tokens; use another --out"),
+            "{error}"
+        );
+        let error = prepare(&folder.path().join("notes.txt"), &config(), &vocabulary).unwrap_err();
+        assert!(
+            error.to_string().contains("notes.txt: is a file; --out is the folder"),
+            "{error}"
+        );
+    }
+
+    #[test]
+    fn a_file_that_does_not_stand_is_the_one_that_is_named() {
+        let vocabulary = VocabularyBuilder::new().build();
+        let mut config = config();
+        config.model = TransformerConfig {
+            d_model: 8,
+            layers: 1,
+            heads: 2,
+            d_ffn: 8,
+            ..TransformerConfig::new(vocabulary.len())
+        };
+        let read = |config: &Config, weights: &[u8]| {
+            let parts = Run::<Config>::from_parts(
+                &config.to_toml().unwrap(),
+                &vocabulary.to_text(),
+                weights,
+                Path::new("run"),
+            );
+            parts.map(|_| ()).unwrap_err().to_string()
+        };
+        assert!(read(&config, b"x").starts_with("run/model.safetensors: "));
+        config.words.length = 0;
+        assert_eq!(read(&config, b"x"), "run/config.toml: length: must be at least 1");
+        config.model.heads = 3;
+        let message = read(&config, b"x");
+        assert!(
+            message.starts_with("run/config.toml: [model] heads: 3 heads"),
+            "{message}"
+        );
     }
 }
