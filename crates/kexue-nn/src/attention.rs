@@ -244,6 +244,8 @@ mod tests {
                     let mut qkv: Vec<f32> = (0..batch.len() * 36)
                         .map(|_| generator.random_range(-2.0..2.0))
                         .collect();
+                    // The padded row is that of its five tokens alone.
+                    let (padded, _) = naive(&config, &qkv, before, (usize::MAX, usize::MAX));
                     let (expected, entropies) = naive(&config, &qkv[before * 36..], length, (prefix, window));
                     let mut context = vec![0.0; batch.len() * 12];
                     let mut probabilities = Vec::new();
@@ -255,7 +257,12 @@ mod tests {
                         kept(&mut probabilities),
                         &mut context,
                     );
-                    for (found, expected) in context[before * 12..].iter().zip(&expected) {
+                    assert_eq!(
+                        context.len(),
+                        padded.len() + expected.len(),
+                        "nothing is computed for padding"
+                    );
+                    for (found, expected) in context.iter().zip(padded.iter().chain(&expected)) {
                         assert!(
                             (found - expected).abs() < 1e-5,
                             "{scale:?} {mask:?} {length}: {found} {expected}"

@@ -81,18 +81,6 @@ impl Model {
         Ok(self)
     }
 
-    /// Multiplies every query by a factor, which does what an attention scale so many times as large would do.
-    pub fn scale_queries(&mut self, factor: f32) {
-        let d = self.config.d_model;
-        for block in &self.layout.blocks {
-            // Queries stand above keys and values.
-            for (range, each) in [(&block.query_key_value.weight, d), (&block.query_key_value.bias, 1)] {
-                let queries = range.start..range.start + d * each;
-                self.values[queries].iter_mut().for_each(|value| *value *= factor);
-            }
-        }
-    }
-
     pub(crate) fn at(&self, range: &Range<usize>) -> &[f32] {
         &self.values[range.clone()]
     }

@@ -648,27 +648,6 @@ mod tests {
     }
 
     #[test]
-    fn scaled_queries_are_another_attention_scale() {
-        let with = |factor: f64| {
-            let factor = factor / 8f64.sqrt();
-            small(|config| config.attention_scale = AttentionScale::Fixed { factor })
-        };
-        let hidden = |model: &Model| {
-            let mut tape = Tape::default();
-            model.forward(&batch(), &mut tape, None);
-            tape.hidden().to_vec()
-        };
-        let mut ordinary = small(|_| ());
-        let before = hidden(&ordinary);
-        ordinary.scale_queries(1.0);
-        assert_eq!(hidden(&ordinary), before);
-        ordinary.scale_queries(0.7);
-        let (scaled, expected) = (hidden(&ordinary), hidden(&with(0.7)));
-        assert!(scaled.iter().zip(&expected).all(|(a, b)| (a - b).abs() < 1e-5));
-        assert!(scaled.iter().zip(&before).any(|(a, b)| (a - b).abs() > 1e-3));
-    }
-
-    #[test]
     fn the_prefix_is_bidirectional_and_the_rest_causal() {
         let model = small(|config| config.norm_placement = NormPlacement::Post);
         let hidden = |tokens: &[Token]| {
