@@ -16,7 +16,7 @@ pub struct MlmSettings {
     /// Tokens of a sequence, `[CLS]` and `[SEP]` among them.
     pub length: usize,
     /// The most tokens left out of the middle of a training sequence; how many is drawn for each. Its tokens keep their positions, so that distances up to
-    /// `length + gap` are trained while no token sees more than `length`.
+    /// `length + gap − 1` are trained while no token sees more than `length`.
     #[serde(skip_serializing_if = "is_zero")]
     pub gap: usize,
     /// What is to be predicted.
@@ -55,6 +55,9 @@ impl MlmSettings {
         };
         if self.length < 3 {
             return problem("length", "must be at least 3: [CLS], a token, [SEP]");
+        }
+        if self.length > 1 << 16 {
+            return problem("length", "must be at most 65536");
         }
         if self.gap > 1 << 20 {
             return problem("gap", "must be at most 1048576");
@@ -357,6 +360,19 @@ mod tests {
             _ => "none",
         };
         assert_eq!(error(short), "length");
+        for (length, gap, field) in [
+            (usize::MAX, 0, "length"),
+            (65_537, 0, "length"),
+            (65_536, 0, "texts"),
+            (16, usize::MAX, "gap"),
+        ] {
+            let settings = MlmSettings {
+                length,
+                gap,
+                ..MlmSettings::default()
+            };
+            assert_eq!(error(settings), field);
+        }
         assert_eq!(error(MlmSettings::default()), "texts");
     }
 }

@@ -189,7 +189,7 @@ impl Corpus {
         let document = self.document(self.ends.partition_point(|&end| end <= middle));
         let latest = document.end.saturating_sub(length).max(document.start);
         let start = middle.saturating_sub(length / 2).clamp(document.start, latest);
-        Some(self.window_at(start..(start + length).min(document.end)))
+        Some(self.window_at(start..start.saturating_add(length).min(document.end)))
     }
 
     /// Up to `count` stretches of exactly `length` tokens, evenly spread over the documents that are long enough, none overlapping.
@@ -272,7 +272,7 @@ mod tests {
     fn samples_stay_within_a_document() {
         let (_, corpus) = corpus();
         let mut generator = rand_chacha::ChaCha8Rng::seed_from_u64(0);
-        for length in [1, 4, 100] {
+        for length in [1, 4, 100, usize::MAX] {
             let mut seen = std::collections::HashSet::new();
             for _ in 0..300 {
                 let window = corpus.sample(length, &mut generator).unwrap();
