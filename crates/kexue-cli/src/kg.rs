@@ -397,6 +397,7 @@ impl Build {
             skip_bad: self.skip_bad,
         };
         let imported = import(&self.inputs, &options, &mut builder, &|bytes| bar.inc(bytes));
+            workers: None,
         bar.finish_and_clear();
         let imported = imported?;
         if let Some(first) = &imported.first_skipped {

@@ -4,7 +4,8 @@ use kexue_kg::{
     BuildOptions, Format, GraphBuilder, ImportOptions, ImportReport, KgError, KnowledgeGraph, import, import_reader,
 };
 use proptest::prelude::*;
-use std::io::Write;
+use std::io::{BufRead, BufReader, Write};
+use std::num::NonZeroUsize;
 use std::path::PathBuf;
 
 fn read(text: &[u8], format: Format, options: &ImportOptions) -> Result<(Vec<String>, ImportReport), KgError> {
@@ -105,6 +106,7 @@ fn says_what_is_wrong_with_tsv() {
 fn says_what_is_wrong_with_csv() {
     insta::assert_snapshot!(problem(b"a,b,c\na,b\n", Format::Csv), @"in:2: expected the three columns subject, relation and object, found 2; name three of a header's columns with --columns; correct it, or leave such lines out with --skip-bad");
     insta::assert_snapshot!(problem(b"\"a\n\",b,\xff\n", Format::Csv), @"in:1: the object is not UTF-8; expected text in UTF-8; correct it, or leave such lines out with --skip-bad");
+    insta::assert_snapshot!(problem(b"\n\n,b,c\n", Format::Csv), @"in:3: the subject is empty; correct it, or leave such lines out with --skip-bad");
     insta::assert_snapshot!(problem(b",b,c\n", Format::Csv), @"in:1: the subject is empty; correct it, or leave such lines out with --skip-bad");
 }
 
@@ -147,6 +149,42 @@ fn a_quote_that_is_not_closed_does_not_swallow_the_rest() {
 }
 
 #[test]
+fn the_lines_of_csv_are_counted_behind_empty_and_broken_ones() {
+    let skipping = ImportOptions {
+        skip_bad: true,
+        ..ImportOptions::default()
+    };
+    for before in ["", "\n", "a,b,c\n\n\n", "\n\n\"a\nb\",c,\"d\n\ne\"\n\n", "a,b,\"c\"\n"] {
+        for behind in ["", "\n", "\n\na,b,c\n"] {
+            for end in ["\n", "\r\n"] {
+                let text = format!("{before}x,y{behind}").replace('\n', end);
+                let (found, report) = read(text.as_bytes(), Format::Csv, &skipping).unwrap();
+                let line = before.matches('\n').count() + 1;
+                let first = report.first_skipped.unwrap();
+                assert!(
+                    first.starts_with(&format!("in:{line}: expected the three")),
+                    "{text:?} {first}"
+                );
+                assert_eq!(report.skipped, 1, "{text:?}");
+                // The end of a Windows line is no part of a field; line breaks in quotes are.
+                for fact in found {
+                    let expected = ["a||b|c".to_owned(), "a\nb||c|d\n\ne".replace('\n', end)];
+                    assert!(expected.contains(&fact), "{text:?} {fact:?}");
+                }
+            }
+        }
+    }
+    let columns = ImportOptions {
+        columns: Some(["s", "p", "o"].map(String::from)),
+        ..ImportOptions::default()
+    };
+    let (found, _) = read(b"\r\n\r\ns,p,o\r\na,b,c\r\n", Format::Csv, &columns).unwrap();
+    assert_eq!(found, ["a||b|c"]);
+    let error = read(b"\n\ns,p\n", Format::Csv, &columns).unwrap_err();
+    insta::assert_snapshot!(error.to_string(), @"in: line 3: there is no column `o`, found `s`, `p`; name three of them with --columns");
+}
+
+#[test]
 fn a_record_without_end_is_not_kept() {
     let mut text = b"a,b,c\na,b,\"".to_vec();
     text.resize(70 << 20, b'x');
@@ -182,6 +220,34 @@ fn a_header_is_passed_over_or_told() {
     for text in ["head\trelation\ttail\n", "s\tp\to", "头实体\t关系\t尾实体\n"] {
         let (_, report) = read(text.as_bytes(), Format::Tsv, &ImportOptions::default()).unwrap();
         assert_eq!(report.likely_headers.len(), 1, "{text}");
+    }
+    // It is the first line that is not empty.
+    for (text, format) in [
+        ("\n\ns,p,o\na,b,c\nx\n", Format::Csv),
+        ("\n\ns\tp\to\na\tb\tc\nx\n", Format::Tsv),
+        ("\u{feff}\n\ns\tp\to\na\tb\tc\nx\n", Format::Tsv),
+    ] {
+        for end in ["\n", "\r\n"] {
+            let text = text.replace('\n', end);
+            let skipping = ImportOptions {
+                skip_bad: true,
+                ..header.clone()
+            };
+            let (found, report) = read(text.as_bytes(), format, &skipping).unwrap();
+            assert_eq!(found, ["a||b|c"], "{text:?}");
+            assert!(report.first_skipped.unwrap().starts_with("in:5: "), "{text:?}");
+            if !text.starts_with('\u{feff}') {
+                let skipping = ImportOptions {
+                    header: false,
+                    ..skipping
+                };
+                let (_, report) = read(text.as_bytes(), format, &skipping).unwrap();
+                assert_eq!(report.likely_headers, ["in:3: `s`, `p`, `o`"], "{text:?}");
+            }
+        }
+    }
+    for text in ["\n", "\n\r\n", "\u{feff}", "x"] {
+        assert!(read(text.as_bytes(), Format::Tsv, &header).unwrap().0.is_empty());
     }
     // The names of two columns are no header, nor is a second line.
     for text in ["subject\tpredicate\tc\n", "a\tb\tc\ns\tp\to\n"] {
@@ -279,6 +345,42 @@ fn packed_files_are_unpacked_and_unknown_ones_named() {
     insta::assert_snapshot!(error.to_string(), @"the input holds no facts; expected lines of subject, relation and object");
 }
 
+/// A text as a file gives it: what is there at once is a block.
+fn in_pieces(text: &str) -> impl BufRead + Send {
+    BufReader::with_capacity(1 << 16, text.as_bytes())
+}
+
+#[test]
+fn the_index_does_not_depend_on_the_workers() {
+    // Some blocks' worth, of long lines; most objects of a fact come from different ones.
+    let mut texts = [String::new(), String::new()];
+    for line in 0..12_000u64 {
+        let mixed = line.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 40;
+        let names = [format!("主{}", mixed % 97), format!("R{}", mixed % 5)];
+        let object = format!("{line}{}", "对象".repeat(60));
+        texts[0] += &format!("{}\t{}\t{object}\n", names[0], names[1]);
+        texts[1] += &format!("[\"{}\",\"{}\",\"{object}\"]\n", names[0], names[1]);
+    }
+    assert!(texts[0].len() > 4 << 20);
+    let built = |text: &str, format, workers| {
+        let options = ImportOptions {
+            workers: NonZeroUsize::new(workers),
+            ..ImportOptions::default()
+        };
+        let mut builder = GraphBuilder::new(BuildOptions::default());
+        let report = import_reader(in_pieces(text), format, "in", &options, &mut builder).unwrap();
+        assert_eq!(report.read, 12_000);
+        builder.finish_bytes().unwrap().1
+    };
+    let one = built(&texts[0], Format::Tsv, 1);
+    for workers in [2, 5, 0] {
+        assert!(one == built(&texts[0], Format::Tsv, workers), "{workers} workers");
+    }
+    for workers in [1, 4] {
+        assert!(one == built(&texts[1], Format::JsonLines, workers), "{workers} workers");
+    }
+}
+
 #[test]
 fn blocks_are_taken_in_the_order_of_the_file() {
     // Some blocks' worth, with a bad line far behind: its number is right, and objects keep their order.
@@ -288,7 +390,7 @@ fn blocks_are_taken_in_the_order_of_the_file() {
     }
     let mut builder = GraphBuilder::new(BuildOptions::default());
     import_reader(
-        text.as_bytes(),
+        in_pieces(&text),
         Format::Tsv,
         "in",
         &ImportOptions::default(),
@@ -305,7 +407,10 @@ fn blocks_are_taken_in_the_order_of_the_file() {
     graph.verify(&|_| ()).unwrap();
     text.push_str("坏\n");
     text.push_str(&"甲\t乙\t丙\n".repeat(100_000));
-    assert!(problem(text.as_bytes(), Format::Tsv).starts_with("in:120001: expected"));
+    let mut builder = GraphBuilder::new(BuildOptions::default());
+    let options = ImportOptions::default();
+    let error = import_reader(in_pieces(&text), Format::Tsv, "in", &options, &mut builder).unwrap_err();
+    assert!(error.to_string().starts_with("in:120001: expected"), "{error}");
 }
 
 #[test]

@@ -77,10 +77,10 @@ impl Batch {
         });
     }
 
-    /// Notes a triple of a format that may have a header.
+    /// Notes the first triple of a file whose format may have a header.
     pub(super) fn note_header(&mut self, line: u64, triple: [&str; 3]) {
-        if line == 1 && header::is_likely(triple) {
-            self.likely_header = Some(format!("1: `{}`", triple.join("`, `")));
+        if header::is_likely(triple) {
+            self.likely_header = Some(format!("{line}: `{}`", triple.join("`, `")));
         }
     }
 

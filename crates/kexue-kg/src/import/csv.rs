@@ -1,4 +1,5 @@
-//! Comma-separated values (RFC 4180): fields in double quotes may hold commas, quotes (doubled) and line breaks.
+//! Comma-separated values (RFC 4180): fields in double quotes may hold commas, quotes (doubled) and line breaks. A line ends with `\n` or `\r\n`;
+//! empty lines are passed over.
 
 use super::ImportOptions;
 use super::batch::Batch;
@@ -61,12 +62,15 @@ fn records(
     let mut reader = csv::ReaderBuilder::new()
         .has_headers(false)
         .flexible(true)
+        // Of `\r\n` the parser would count the end with the next record.
+        .terminator(csv::Terminator::Any(b'\n'))
         .from_reader(Bounded {
             inner: source.chain(end.as_bytes()),
             left: &left,
         });
     let named = options.columns.is_some();
     let mut header = named || options.header;
+    let mut first = !header;
     let mut places = [0, 1, 2];
     let mut record = csv::ByteRecord::new();
     loop {
@@ -89,10 +93,16 @@ fn records(
                 reader.position().line().saturating_sub(inside)
             )));
         }
+        // The parser's own position of a record stands before the empty lines above it. Behind the record is one line more than it has line breaks.
+        let breaks = memchr::memchr_iter(b'\n', record.as_slice()).count() as u64 + 1;
+        let line = reader.position().line().saturating_sub(breaks);
+        if !ended && is_empty_line(&mut record) {
+            continue;
+        }
         if header {
             header = false;
             if let Some(columns) = &options.columns {
-                places = columns_of(&record, columns).map_err(invalid)?;
+                places = columns_of(&record, columns, line).map_err(invalid)?;
             }
             if !ended {
                 continue;
@@ -102,20 +112,30 @@ fn records(
             give(Ok(std::mem::take(batch)));
             return Ok(());
         }
-        let line = record.position().map_or(0, csv::Position::line);
         match triple(&record, places, named) {
             Ok(triple) => {
-                if !options.header && !named {
+                if first {
                     batch.note_header(line, triple);
                 }
                 batch.add(line, triple);
             }
             Err(problem) => batch.problem(line, problem),
         }
+        first = false;
         if batch.is_full(size) && !give(Ok(std::mem::take(batch))) {
             return Ok(());
         }
     }
+}
+
+/// Takes the end of a Windows line off the last field; whether that was all there is.
+fn is_empty_line(record: &mut csv::ByteRecord) -> bool {
+    if let Some(last) = record.iter().next_back().and_then(|field| field.strip_suffix(b"\r")) {
+        let last = last.to_vec();
+        record.truncate(record.len() - 1);
+        record.push_field(&last);
+    }
+    record.len() == 1 && record.as_slice().is_empty()
 }
 
 fn failed(error: csv::Error, line: u64) -> Error {
@@ -126,7 +146,7 @@ fn failed(error: csv::Error, line: u64) -> Error {
     }
 }
 
-fn columns_of(headers: &csv::ByteRecord, columns: &[String; 3]) -> Result<[usize; 3], String> {
+fn columns_of(headers: &csv::ByteRecord, columns: &[String; 3], line: u64) -> Result<[usize; 3], String> {
     let mut places = [0; 3];
     for (place, column) in places.iter_mut().zip(columns) {
         *place = headers
@@ -135,7 +155,7 @@ fn columns_of(headers: &csv::ByteRecord, columns: &[String; 3]) -> Result<[usize
             .ok_or_else(|| {
                 let found: Vec<_> = headers.iter().map(String::from_utf8_lossy).collect();
                 format!(
-                    "line 1: there is no column `{column}`, found `{}`; name three of them with --columns",
+                    "line {line}: there is no column `{column}`, found `{}`; name three of them with --columns",
                     found.join("`, `")
                 )
             })?;

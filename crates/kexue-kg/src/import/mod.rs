@@ -21,7 +21,8 @@ pub use batch::{Batch, Problem};
 
 use crate::{GraphBuilder, KgError};
 use std::collections::BTreeMap;
-use std::io::BufRead;
+use std::io::{BufRead, Read};
+use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::sync::Mutex;
@@ -86,10 +87,12 @@ pub struct ImportOptions {
     /// Names of the columns of subject, relation and object. With them a CSV file has a header; without, it has three columns and no header,
     /// and the fields of JSON and columns of Parquet are `subject`, `relation` and `object`.
     pub columns: Option<[String; 3]>,
-    /// Whether the first line of TSV and CSV names the columns, and is passed over.
+    /// Whether the first line of TSV and CSV that is not empty names the columns, and is passed over.
     pub header: bool,
     /// Whether to leave out and count what is not in the format, instead of stopping there.
     pub skip_bad: bool,
+    /// Threads that read; without a number, one a core and at most eight. What is read does not depend on it.
+    pub workers: Option<NonZeroUsize>,
 }
 
 impl ImportOptions {
@@ -227,7 +230,10 @@ fn import_one<'a>(
             problem: "the columns of this format have no names: expected subject, relation and object; leave --columns out, and pass over a header with --header".into(),
         });
     }
-    let workers = std::thread::available_parallelism().map_or(1, |cores| cores.get().min(8));
+    let workers = match options.workers {
+        Some(workers) => workers.get(),
+        None => std::thread::available_parallelism().map_or(1, |cores| cores.get().min(8)),
+    };
     let (batch_in, batch_out) = sync_channel::<(u64, std::io::Result<Batch>)>(workers + 1);
     // Memory of batches that have been taken, to be used again.
     let used = Mutex::new(Vec::new());
@@ -243,17 +249,17 @@ fn import_one<'a>(
             take_batches(batch_out, &used, file, options, builder, report)
         });
     }
-    let header = options.header && format == Format::Tsv;
-    if header {
-        source.skip_until(b'\n').map_err(|source| KgError::Io {
+    let line = match options.header && format == Format::Tsv {
+        true => skip_header(&mut source).map_err(|source| KgError::Io {
             path: file.into(),
             source,
-        })?;
-    }
+        })?,
+        false => 1,
+    };
     let blocks = Mutex::new(Blocks {
         source,
         number: 0,
-        line: if header { 2 } else { 1 },
+        line,
         done: false,
     });
     std::thread::scope(|scope| {
@@ -264,6 +270,32 @@ fn import_one<'a>(
         drop(batch_in);
         take_batches(batch_out, &used, file, options, builder, report)
     })
+}
+
+/// The mark that some programs put in front of UTF-8.
+const MARK: &[u8] = b"\xef\xbb\xbf";
+
+/// Passes over the first line that is not empty; returns the number of the next.
+fn skip_header(mut source: &mut dyn BufRead) -> std::io::Result<u64> {
+    for line in 1.. {
+        // So many bytes tell whether the line is empty: the mark, and the end of a Windows line.
+        let mut start = Vec::new();
+        (&mut source)
+            .take(MARK.len() as u64 + 2)
+            .read_until(b'\n', &mut start)?;
+        let text = match line {
+            1 => start.strip_prefix(MARK).unwrap_or(&start),
+            _ => &start,
+        };
+        if !start.is_empty() && matches!(text, b"\n" | b"\r\n") {
+            continue;
+        }
+        if !start.ends_with(b"\n") {
+            source.skip_until(b'\n')?;
+        }
+        return Ok(line + 1);
+    }
+    Ok(1)
 }
 
 /// An input, cut into blocks of whole lines.
@@ -305,9 +337,9 @@ impl Blocks<'_> {
                 break;
             }
         }
-        // The mark that some programs put in front of UTF-8 is no part of the first name.
-        if self.number == 0 && self.line == 1 && block.starts_with(b"\xef\xbb\xbf") {
-            block.drain(..3);
+        // It is no part of the first name.
+        if self.number == 0 && self.line == 1 && block.starts_with(MARK) {
+            block.drain(..MARK.len());
         }
         if block.is_empty() {
             return Ok(None);

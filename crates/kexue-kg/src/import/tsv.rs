@@ -26,7 +26,9 @@ pub(super) fn parse(block: Vec<u8>, first: u64, batch: &mut Batch) {
             };
             match line.and_then(|line| fields(line, start)) {
                 Ok((triple, starts)) => {
-                    batch.note_header(number, triple);
+                    if first == 1 && batch.is_empty() && batch.problems.is_empty() {
+                        batch.note_header(number, triple);
+                    }
                     let before = batch.entries.len();
                     batch.add_at(number, triple, starts, before > 0 && triple[0] == subject);
                     if batch.entries.len() > before {
