@@ -136,11 +136,13 @@ impl Architecture {
                 let size = toml::Value::Integer(vocab_size as i64);
                 description.model.insert("vocab_size".to_owned(), size);
             }
-            // Where the text is whole, reading it again gives messages with line numbers.
             let model = match description.model.try_into() {
                 Ok(model) => model,
-                Err(error) if without => return Err(error),
-                Err(_) => return toml::from_str(text),
+                // Reading the text itself again gives messages with line numbers. Whatever is wrong is found before vocab_size is missed.
+                Err(error) => match toml::from_str::<Self>(text) {
+                    Err(other) if without && other.message() == "missing field `vocab_size`" => return Err(error),
+                    read => return read,
+                },
             };
             Ok(Self {
                 model,
@@ -206,11 +208,20 @@ mod tests {
         assert_eq!(given.model.vocab_size, 5);
 
         let message = |text: &str| Architecture::from_toml(text, 9).unwrap_err().to_string();
-        assert!(
-            message("[model]\nlayer = 3\n").contains("layer"),
-            "{}",
-            message("[model]\nlayer = 3\n")
-        );
+        for (text, line) in [
+            ("[model]\nlayer = 3\n", "line 2"),
+            ("[model]\nlayers = 3\nheads = \"x\"\n", "line 3"),
+            (
+                "[model]\n\ninitializer = { weights = { kind = \"xaver\" } }\n",
+                "line 3",
+            ),
+            ("objective = \"causal\"\nmodel.layer = 3\n", "line 2"),
+            ("[model]\nvocab_size = 9\nlayer = 3\n", "line 3"),
+        ] {
+            let message = message(text);
+            assert!(message.contains(line), "{text}: {message}");
+        }
+        assert!(message("[model]\nlayer = 3\n").contains("layer"));
         assert!(message("[model]\n[optimizer]\nrate = 3\n").contains("line 3"));
         assert!(message("layers = 3\n").contains("model"));
         assert!(message("[model]\nnorm_placement = \"above\"\n").contains("above"));

@@ -56,9 +56,11 @@ impl ProbeSettings {
         }
         if self
             .branch_variance
-            .is_some_and(|variance| !(variance > 0.0 && variance.is_finite()))
+            .is_some_and(|variance| !(1e-12..=1e12).contains(&variance))
         {
-            return Err(ProbeError::setting("branch_variance", "must be a positive number"));
+            // Beyond, the scaled weights leave single precision.
+            let problem = "must be a positive number, within 1e-12 and 1e12";
+            return Err(ProbeError::setting("branch_variance", problem));
         }
         Ok(())
     }

@@ -288,6 +288,12 @@ impl Probe {
         if !self.runs.is_empty() {
             page.heading("Along the steps");
             page.charts(&self.run_charts());
+            page.heading("Sub-layers along the steps");
+            page.paragraph(
+                "The first sub-layer, that in the middle and the last, without warm-up and with it. The measured weight is that by regression: Jacobian-vector \
+                 products are taken before the first step only.",
+            );
+            page.charts(&self.sublayer_charts());
             page.table(&RUN_HEAD, &self.run_rows());
             page.heading("Norms: γ before and after the run with the longest warm-up");
             page.table(&NORM_HEAD, &self.norm_rows());
@@ -405,6 +411,90 @@ impl Probe {
                 true,
                 vec![series("", along(&|sublayer| sublayer.update_ratio))],
                 "RMS of the first update at the full learning rate over that of the matrices.",
+            ),
+            Chart {
+                x: "norm, in the order of the stream".to_owned(),
+                ..chart(
+                    "γ of the norms",
+                    false,
+                    vec![
+                        numbered("mean", &mut self.mean.norms.iter().map(|norm| norm.mean)),
+                        numbered("largest", &mut self.mean.norms.iter().map(|norm| norm.max)),
+                    ],
+                    "That of the embeddings, those of the sub-layers, the last one, that of the head: those that there are.",
+                )
+            },
+        ]
+    }
+
+    /// What a sub-layer is measured by, along the steps: for the first, the middle and the last one, of the runs of the probed architecture.
+    fn sublayer_charts(&self) -> Vec<Chart> {
+        let count = self.mean.sublayers.len();
+        let mut chosen = vec![0, count / 2, count.saturating_sub(1)];
+        chosen.dedup();
+        let chart = |title: &str, log_y: bool, caption: &str, of: &dyn Fn(&SubLayer) -> Option<f64>| {
+            let own = self.runs.iter().filter(|runs| runs.placement.is_none());
+            let series = own.flat_map(|runs| {
+                chosen.iter().filter_map(move |&at| {
+                    let points = snapshots_over_steps(runs, &|snapshot| of(snapshot.sublayers.get(at)?));
+                    Some(Series {
+                        name: format!("{}: {}", name(self.mean.sublayers.get(at)?), runs.name),
+                        errors: points.iter().map(|(_, mean)| mean.standard_error).collect(),
+                        points: points.into_iter().map(|(x, mean)| (x, mean.mean)).collect(),
+                    })
+                })
+            });
+            Chart {
+                title: title.to_owned(),
+                x: "step".to_owned(),
+                log_y,
+                series: series.collect(),
+                caption: caption.to_owned(),
+                ..Chart::default()
+            }
+        };
+        vec![
+            chart(
+                "RMS of the stream after a sub-layer",
+                true,
+                "Root mean square.",
+                &|sublayer| Some(sublayer.rms),
+            ),
+            chart(
+                "σ² of a branch",
+                true,
+                "Variance of what the branch adds, over that of the stream before it.",
+                &|sublayer| Some(sublayer.branch_variance),
+            ),
+            chart(
+                "what is left of the input, predicted",
+                true,
+                "Weight of the identity path after the sub-layer, by the formula.",
+                &|sublayer| Some(sublayer.identity.predicted),
+            ),
+            chart(
+                "what is left of the input, measured",
+                true,
+                "The same by regression; what is not positive is left out.",
+                &|sublayer| Some(sublayer.identity.regression),
+            ),
+            chart(
+                "gradient of the parameters of a sub-layer",
+                true,
+                "Norm, of the mean loss.",
+                &|sublayer| Some(sublayer.gradient),
+            ),
+            chart(
+                "update over weights",
+                true,
+                "RMS of a step's update of the sub-layer's matrices over that of the matrices.",
+                &|sublayer| sublayer.update_ratio,
+            ),
+            chart(
+                "γ of the norm of a sub-layer",
+                false,
+                "Mean over the features.",
+                &|sublayer| sublayer.gamma.map(|gamma| gamma.0),
             ),
         ]
     }
