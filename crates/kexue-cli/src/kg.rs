@@ -11,6 +11,7 @@ use kexue_text::Vocabulary;
 use kexue_trie::PrefixIndex;
 use serde_json::json;
 use std::io::Write;
+use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Instant;
@@ -395,9 +396,9 @@ impl Build {
             columns,
             header: self.header,
             skip_bad: self.skip_bad,
+            workers: None,
         };
         let imported = import(&self.inputs, &options, &mut builder, &|bytes| bar.inc(bytes));
-            workers: None,
         bar.finish_and_clear();
         let imported = imported?;
         if let Some(first) = &imported.first_skipped {
@@ -533,13 +534,13 @@ impl Complete {
         let graph = KnowledgeGraph::open(&self.kg)?;
         let (keys, total) = graph.complete(&self.prefix, self.limit)?;
         let mut out = std::io::stdout().lock();
-        for key in &keys {
-            let fact = graph.fact(*key)?;
-            if self.json {
+        let mut printed = Ok(());
+        graph.visit_keys(&keys, &mut |_, fact| {
+            printed = if self.json {
                 let line = json!({
                     "subject": fact.subject, "sense": fact.sense, "relation": fact.relation, "objects": fact.objects,
                 });
-                writeln!(out, "{line}")?;
+                writeln!(out, "{line}")
             } else {
                 let sense = fact.sense.map(|sense| format!("（{sense}）")).unwrap_or_default();
                 writeln!(
@@ -548,9 +549,14 @@ impl Complete {
                     fact.subject,
                     fact.relation,
                     fact.objects.join(" | ")
-                )?;
+                )
+            };
+            match printed {
+                Ok(()) => ControlFlow::Continue(()),
+                Err(_) => ControlFlow::Break(()),
             }
-        }
+        })?;
+        printed?;
         if total > keys.len() as u64 {
             eprintln!("{} of {total} facts; more with --limit", keys.len());
         }

@@ -1,11 +1,12 @@
 //! What the changes of a log amount to, applied one after the other.
 
 use crate::log::Change;
-use crate::objects::{Objects, Record};
+use crate::objects::{LastBlock, Objects, Record, Records};
 use crate::ordered::OrderedSet;
 use crate::{KgError, inverse_relation, split_sense};
 use kexue_text::{SEP, Token, Vocabulary};
 use kexue_trie::{ChangedSubject, Error, FactIndex, Key, MergedIndex, Order, PrefixIndex};
+use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::ops::ControlFlow;
 
@@ -51,10 +52,33 @@ pub(crate) struct Base<'a> {
     pub facts: &'a FactIndex,
     pub objects: &'a Objects,
     pub vocabulary: &'a Vocabulary,
+    /// Many changes ask for records that stand beside each other.
+    pub last_block: RefCell<LastBlock>,
     /// Whether facts stand in both directions, and change in both.
     pub inverse: bool,
     /// How many subjects may change.
     pub most_subjects: usize,
+}
+
+impl Base<'_> {
+    fn record(&self, key: Key) -> Result<Record, Error> {
+        self.last_block.borrow_mut().record(self.objects, key)
+    }
+
+    /// Whether texts that differ in the case of ASCII letters have the same key.
+    fn folds(&self) -> bool {
+        self.vocabulary.folds_case()
+    }
+
+    /// Relation and sense, of what follows the subject's separator in a key.
+    fn relation_and_sense<'k>(&self, key: &'k [Token]) -> (&'k [Token], &'k [Token]) {
+        let mut parts = key.split(|&token| token == SEP);
+        let (first, second) = (parts.next().unwrap_or_default(), parts.next().unwrap_or_default());
+        match self.facts.order() {
+            Order::SubjectRelationSense => (first, second),
+            Order::SubjectSenseRelation => (second, first),
+        }
+    }
 }
 
 /// A fact, by its names.
@@ -92,7 +116,7 @@ impl<'n> Target<'n> {
     fn record(&self, base: &Base<'_>, objects: OrderedSet) -> ChangedRecord {
         let names = [self.name, self.relation, self.sense];
         let mut bytes = names.iter().flat_map(|name| name.bytes());
-        let respelt = base.vocabulary.folds_case() && bytes.any(|byte| byte.is_ascii_uppercase());
+        let respelt = base.folds() && bytes.any(|byte| byte.is_ascii_uppercase());
         ChangedRecord {
             spelling: respelt.then(|| names.map(str::to_owned)),
             objects,
@@ -140,7 +164,7 @@ impl Changes {
                 self.add(base, [subject, relation, object], false, undo)?;
                 if base.inverse {
                     let back = inverse_relation(relation);
-                    self.add(base, [object, &back, subject], base.vocabulary.folds_case(), undo)?;
+                    self.add(base, [object, &back, subject], base.folds(), undo)?;
                 }
             }
             Change::Replace {
@@ -157,7 +181,7 @@ impl Changes {
                 subject,
                 relation: Some(relation),
                 object: None,
-            } => self.remove_fact(base, &Target::new(base, subject, relation), subject, undo)?,
+            } => self.remove_fact(base, subject, relation, undo)?,
             Change::Remove { subject, .. } => self.remove_subject(base, subject, undo)?,
             Change::Pin {
                 question,
@@ -266,18 +290,19 @@ impl Changes {
     fn set(
         &mut self,
         base: &Base<'_>,
-        target: &Target<'_>,
+        subject: &[Token],
+        key: &[Token],
         record: Option<ChangedRecord>,
         undo: &mut Vec<Undo>,
     ) -> Result<(), KgError> {
-        let facts = self.facts(base, &target.subject, undo)?;
+        let facts = self.facts(base, subject, undo)?;
         let before = match record {
-            Some(record) => facts.insert(target.key.clone(), Stored::Changed(record)),
-            None => facts.remove(&target.key),
+            Some(record) => facts.insert(key.to_vec(), Stored::Changed(record)),
+            None => facts.remove(key),
         };
         undo.push(Undo::Fact {
-            subject: target.subject.clone(),
-            key: target.key.clone(),
+            subject: subject.to_vec(),
+            key: key.to_vec(),
             before,
         });
         Ok(())
@@ -289,27 +314,22 @@ impl Changes {
             None => Ok(false),
             Some(Ok(_)) => Ok(true),
             Some(Err(key)) => {
-                let record = changed_record(base.objects.record(key)?);
-                self.set(base, target, Some(record), undo)?;
+                let record = changed_record(base.record(key)?);
+                self.set(base, &target.subject, &target.key, Some(record), undo)?;
                 Ok(true)
             }
         }
     }
 
-    fn place(
-        &self,
-        base: &Base<'_>,
-        target: &Target<'_>,
-        object: &str,
-        fold_case: bool,
-    ) -> Result<Option<usize>, KgError> {
+    /// Whether a fact has an object, or with `fold_case` one that differs from it in the case of ASCII letters.
+    fn has(&self, base: &Base<'_>, target: &Target<'_>, object: &str, fold_case: bool) -> Result<bool, KgError> {
         Ok(match self.find(base, target)? {
-            None => None,
-            Some(Ok(record)) => record.objects.place(object, fold_case),
-            Some(Err(key)) => {
-                let objects: OrderedSet = base.objects.record(key)?.objects.iter().map(String::as_str).collect();
-                objects.place(object, fold_case)
-            }
+            None => false,
+            Some(Ok(record)) => record.objects.place(object, fold_case).is_some(),
+            Some(Err(key)) => base.record(key)?.objects.iter().any(|other| match fold_case {
+                true => other.eq_ignore_ascii_case(object),
+                false => other == object,
+            }),
         })
     }
 
@@ -322,12 +342,12 @@ impl Changes {
         undo: &mut Vec<Undo>,
     ) -> Result<(), KgError> {
         let target = Target::new(base, subject, relation);
-        if self.place(base, &target, object, fold_case)?.is_some() {
+        if self.has(base, &target, object, fold_case)? {
             return Ok(());
         }
         if !self.prepare(base, &target, undo)? {
             let record = target.record(base, [object].into_iter().collect());
-            return self.set(base, &target, Some(record), undo);
+            return self.set(base, &target.subject, &target.key, Some(record), undo);
         }
         if let Some(record) = self.changed(&target.subject, &target.key) {
             record.objects.push(object);
@@ -339,37 +359,36 @@ impl Changes {
         Ok(())
     }
 
-    /// Removes an object, and the fact with its last one.
+    /// Removes an object, or with `fold_case` all that differ from it in the case of ASCII letters, and the fact with its last one; false where
+    /// there is none.
     fn take(
         &mut self,
         base: &Base<'_>,
-        [subject, relation, object]: [&str; 3],
+        target: &Target<'_>,
+        object: &str,
         fold_case: bool,
         undo: &mut Vec<Undo>,
-    ) -> Result<(), KgError> {
-        let target = Target::new(base, subject, relation);
-        while self.place(base, &target, object, fold_case)?.is_some() {
-            self.prepare(base, &target, undo)?;
-            let Some(record) = self.changed(&target.subject, &target.key) else {
-                return Ok(());
-            };
-            let Some(place) = record.objects.place(object, fold_case) else {
-                return Ok(());
-            };
-            if let Some(object) = record.objects.take(place) {
-                let gone = record.objects.is_empty();
-                undo.push(Undo::Taken {
-                    subject: target.subject.clone(),
-                    key: target.key.clone(),
-                    place,
-                    object,
-                });
-                if gone {
-                    return self.set(base, &target, None, undo);
-                }
+    ) -> Result<bool, KgError> {
+        if !self.has(base, target, object, fold_case)? {
+            return Ok(false);
+        }
+        self.prepare(base, target, undo)?;
+        while let Some(record) = self.changed(&target.subject, &target.key)
+            && let Some(place) = record.objects.place(object, fold_case)
+            && let Some(taken) = record.objects.take(place)
+        {
+            let gone = record.objects.is_empty();
+            undo.push(Undo::Taken {
+                subject: target.subject.clone(),
+                key: target.key.clone(),
+                place,
+                object: taken,
+            });
+            if gone {
+                self.set(base, &target.subject, &target.key, None, undo)?;
             }
         }
-        Ok(())
+        Ok(true)
     }
 
     /// Removes a triple, in both directions where the graph has both.
@@ -379,85 +398,124 @@ impl Changes {
         [subject, relation, object]: [&str; 3],
         undo: &mut Vec<Undo>,
     ) -> Result<(), KgError> {
-        self.take(base, [subject, relation, object], false, undo)?;
-        self.remove_back(base, [subject, relation, object], undo)
+        let target = Target::new(base, subject, relation);
+        let taken = self.take(base, &target, object, false, undo)?;
+        // One way leads back from all spellings of an object.
+        if taken && base.inverse && !self.has(base, &target, object, base.folds())? {
+            self.remove_back(base, [subject, relation, object], undo)?;
+        }
+        Ok(())
     }
 
-    /// Removes what leads back from the object of a triple.
+    /// Removes what leads back from the object of a triple that is gone, in whatever case.
     fn remove_back(
         &mut self,
         base: &Base<'_>,
         [subject, relation, object]: [&str; 3],
         undo: &mut Vec<Undo>,
     ) -> Result<(), KgError> {
-        if !base.inverse {
-            return Ok(());
-        }
         let back = inverse_relation(relation);
-        self.take(base, [object, &back, subject], base.vocabulary.folds_case(), undo)
+        self.take(base, &Target::new(base, object, &back), subject, base.folds(), undo)?;
+        Ok(())
+    }
+
+    /// Does so for many triples of a subject: relations with their objects.
+    fn remove_all_back(
+        &mut self,
+        base: &Base<'_>,
+        subject: &str,
+        mut gone: Vec<(String, String)>,
+        undo: &mut Vec<Undo>,
+    ) -> Result<(), KgError> {
+        // What stands beside each other in the file is read with one another.
+        gone.sort_by_cached_key(|(_, object)| base.vocabulary.encode(split_sense(object).0));
+        for (relation, object) in &gone {
+            self.remove_back(base, [subject, relation, object], undo)?;
+        }
+        Ok(())
     }
 
     fn objects(&self, base: &Base<'_>, target: &Target<'_>) -> Result<Option<ChangedRecord>, KgError> {
         Ok(match self.find(base, target)? {
             None => None,
             Some(Ok(record)) => Some(record.clone()),
-            Some(Err(key)) => Some(changed_record(base.objects.record(key)?)),
+            Some(Err(key)) => Some(changed_record(base.record(key)?)),
         })
     }
 
+    /// Removes a fact with all its objects.
     fn remove_fact(
         &mut self,
         base: &Base<'_>,
-        target: &Target<'_>,
         subject: &str,
+        relation: &str,
         undo: &mut Vec<Undo>,
     ) -> Result<(), KgError> {
-        let Some(before) = self.objects(base, target)? else {
-            return Ok(());
+        let target = Target::new(base, subject, relation);
+        let key = match self.find(base, &target)? {
+            None => return Ok(()),
+            Some(Ok(_)) => None,
+            Some(Err(key)) => Some(key),
         };
-        self.set(base, target, None, undo)?;
-        for object in before.objects.iter() {
-            self.remove_back(base, [subject, target.relation, object], undo)?;
-        }
-        Ok(())
+        self.remove_facts(base, subject, vec![(target.key, key)], undo)
     }
 
     /// Removes all facts of a subject in its sense.
     fn remove_subject(&mut self, base: &Base<'_>, subject: &str, undo: &mut Vec<Undo>) -> Result<(), KgError> {
-        let Target {
-            subject: tokens, key, ..
-        } = Target::new(base, subject, "");
-        let parts = |key: &[Token]| {
-            let mut parts = key.split(|&token| token == SEP).map(<[Token]>::to_vec);
-            let (first, second) = (parts.next().unwrap_or_default(), parts.next().unwrap_or_default());
-            match base.facts.order() {
-                Order::SubjectRelationSense => (first, second),
-                Order::SubjectSenseRelation => (second, first),
+        let target = Target::new(base, subject, "");
+        let (_, sense) = base.relation_and_sense(&target.key);
+        let mut found = Vec::new();
+        match self.subjects.get(&target.subject) {
+            Some(facts) => {
+                for (key, stored) in facts {
+                    let place = match stored {
+                        Stored::Base(key) => Some(*key),
+                        Stored::Changed(_) => None,
+                    };
+                    found.push((key.clone(), place));
+                }
             }
-        };
-        let (_, sense) = parts(&key);
-        let mut relations = Vec::new();
-        let mut of_sense = |key: &[Token]| {
-            let (relation, own) = parts(key);
-            if own == sense {
-                relations.push(base.vocabulary.decode(&relation));
-            }
-        };
-        match self.subjects.get(&tokens) {
-            Some(facts) => facts.keys().for_each(|key| of_sense(key)),
             None => {
-                if let Some(at) = base.facts.find(&[&tokens, &[SEP][..]].concat())? {
-                    base.facts.completions(at, &mut |key, _| {
-                        of_sense(key);
+                if let Some(at) = base.facts.find(&[&target.subject, &[SEP][..]].concat())? {
+                    base.facts.completions(at, &mut |key, place| {
+                        found.push((key.to_vec(), Some(place)));
                         ControlFlow::Continue(())
                     })?;
                 }
             }
         }
-        for relation in &relations {
-            self.remove_fact(base, &Target::new(base, subject, relation), subject, undo)?;
+        found.retain(|(key, _)| base.relation_and_sense(key).1 == sense);
+        self.remove_facts(base, subject, found, undo)
+    }
+
+    /// Removes facts of a subject in its sense, by their rising keys behind the subject, with their place in the file where they have not changed.
+    fn remove_facts(
+        &mut self,
+        base: &Base<'_>,
+        subject: &str,
+        facts: Vec<(Vec<Token>, Option<Key>)>,
+        undo: &mut Vec<Undo>,
+    ) -> Result<(), KgError> {
+        let tokens = base.vocabulary.encode(split_sense(subject).0);
+        let mut gone = Vec::new();
+        // Nothing but the ways back needs the objects.
+        if base.inverse {
+            let mut records = Records::new(base.objects);
+            for (key, place) in &facts {
+                let relation = base.vocabulary.decode(base.relation_and_sense(key).0);
+                let mut back = |object: &str| gone.push((relation.clone(), object.to_owned()));
+                match place {
+                    Some(place) => records.take(*place)?.objects.iter().for_each(|object| back(object)),
+                    None => (self.changed(&tokens, key).iter())
+                        .flat_map(|record| record.objects.iter())
+                        .for_each(&mut back),
+                }
+            }
         }
-        Ok(())
+        for (key, _) in &facts {
+            self.set(base, &tokens, key, None, undo)?;
+        }
+        self.remove_all_back(base, subject, gone, undo)
     }
 
     /// Gives a fact other objects. Of the facts that lead back, those of objects that stay are not touched.
@@ -469,10 +527,10 @@ impl Changes {
         objects: &[String],
         undo: &mut Vec<Undo>,
     ) -> Result<(), KgError> {
-        let target = Target::new(base, subject, relation);
         if objects.is_empty() {
-            return self.remove_fact(base, &target, subject, undo);
+            return self.remove_fact(base, subject, relation, undo);
         }
+        let target = Target::new(base, subject, relation);
         let after = target.record(base, objects.iter().map(String::as_str).collect());
         let before = self.objects(base, &target)?;
         let same = before
@@ -480,17 +538,17 @@ impl Changes {
             .is_some_and(|before| before.spelling == after.spelling && before.objects.iter().eq(after.objects.iter()));
         let new = after.objects.clone();
         if !same {
-            self.set(base, &target, Some(after), undo)?;
+            self.set(base, &target.subject, &target.key, Some(after), undo)?;
         }
         if base.inverse {
-            for object in before.iter().flat_map(|before| before.objects.iter()) {
-                if new.place(object, false).is_none() {
-                    self.remove_back(base, [subject, relation, object], undo)?;
-                }
-            }
+            let gone = (before.iter().flat_map(|before| before.objects.iter()))
+                .filter(|object| new.place(object, base.folds()).is_none())
+                .map(|object| (relation.to_owned(), object.to_owned()))
+                .collect();
+            self.remove_all_back(base, subject, gone, undo)?;
             let back = inverse_relation(relation);
             for object in new.iter() {
-                self.add(base, [object, &back, subject], base.vocabulary.folds_case(), undo)?;
+                self.add(base, [object, &back, subject], base.folds(), undo)?;
             }
         }
         Ok(())

@@ -84,14 +84,15 @@ impl KnowledgeGraph {
             }
             ControlFlow::Continue(())
         })?;
-        for key in found {
-            if let Some(objects) = objects
-                && !self.fact(key)?.objects.join(" | ").starts_with(objects)
-            {
-                continue;
+        let Some(objects) = objects else {
+            found.into_iter().for_each(visit);
+            return Ok(());
+        };
+        self.visit_keys(&found, &mut |key, fact| {
+            if fact.objects.join(" | ").starts_with(objects) {
+                visit(key);
             }
-            visit(key);
-        }
-        Ok(())
+            ControlFlow::Continue(())
+        })
     }
 }

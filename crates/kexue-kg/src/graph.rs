@@ -2,11 +2,13 @@
 
 use crate::build::INVERSE;
 use crate::changes::{Base, Changes, Stored, normalise};
+use crate::disk::real_path;
 use crate::live::changes_of;
-use crate::objects::{Objects, Record, Records};
+use crate::objects::{LastBlock, Objects, Record, Records};
 use crate::{BuildReport, KgError, split_sense};
 use kexue_text::{SEP, Token, Vocabulary};
 use kexue_trie::{Bytes, Container, Error, FactIndex, Handle, Key, MergedIndex, Order, Origin, PrefixIndex};
+use std::cell::RefCell;
 use std::fs::File;
 use std::io::Read;
 use std::ops::{ControlFlow, Range};
@@ -105,6 +107,7 @@ impl KnowledgeGraph {
             facts: &facts,
             objects: &objects,
             vocabulary: &vocabulary,
+            last_block: RefCell::new(LastBlock::default()),
             inverse: container.find(INVERSE).is_some(),
             most_subjects: MergedIndex::MOST_CHANGED,
         };
@@ -169,29 +172,47 @@ impl KnowledgeGraph {
     /// # Errors
     /// When there is no such key or the index is damaged.
     pub fn fact(&self, key: Key) -> Result<Fact, KgError> {
-        let (mut subject, mut relation, mut sense) = (Vec::new(), Vec::new(), Vec::new());
-        let key = match self.index.origin(key) {
-            Origin::Base(key) => key,
-            Origin::Changed {
-                subject: tokens,
-                key: number,
-            } => {
-                let changed = self
-                    .changes
-                    .subjects
-                    .get(tokens)
-                    .and_then(|facts| facts.iter().nth(number));
-                let (rest, stored) = changed.ok_or_else(|| Error::Damaged("there is no key of this number".into()))?;
-                match stored {
-                    Stored::Base(key) => *key,
-                    Stored::Changed(record) => {
-                        return Ok(self.spell(tokens, rest, record.to_record()));
-                    }
-                }
+        self.fact_by(key, &mut |key| self.objects.record(key))
+    }
+
+    /// Visits the facts that keys stand for. Where the keys rise, each block of objects is unpacked once.
+    ///
+    /// # Errors
+    /// When there is no such key or the index is damaged.
+    pub fn visit_keys(&self, keys: &[Key], visit: &mut dyn FnMut(Key, Fact) -> ControlFlow<()>) -> Result<(), KgError> {
+        let mut records = Records::new(&self.objects);
+        for &key in keys {
+            if visit(key, self.fact_by(key, &mut |key| records.take(key))?).is_break() {
+                break;
             }
-        };
-        self.facts().fact(key, &mut subject, &mut relation, &mut sense)?;
-        Ok(self.written(subject, relation, sense, self.objects.record(key)?))
+        }
+        Ok(())
+    }
+
+    /// The fact that a key stands for; `read` reads the record of a key of the file.
+    fn fact_by(&self, key: Key, read: &mut dyn FnMut(Key) -> Result<Record, Error>) -> Result<Fact, KgError> {
+        match self.index.origin(key) {
+            Origin::Base(key) => {
+                let (mut subject, mut relation, mut sense) = (Vec::new(), Vec::new(), Vec::new());
+                self.facts().fact(key, &mut subject, &mut relation, &mut sense)?;
+                Ok(self.written(subject, relation, sense, read(key)?))
+            }
+            Origin::Changed { subject, rest } => Ok(self.spell(subject, rest, self.changed(subject, rest, read)?)),
+        }
+    }
+
+    /// The record of a fact of a changed subject, by what follows the subject's separator in its key.
+    fn changed(
+        &self,
+        subject: &[Token],
+        rest: &[Token],
+        read: &mut dyn FnMut(Key) -> Result<Record, Error>,
+    ) -> Result<Record, Error> {
+        match self.changes.subjects.get(subject).and_then(|facts| facts.get(rest)) {
+            Some(Stored::Base(key)) => read(*key),
+            Some(Stored::Changed(record)) => Ok(record.to_record()),
+            None => Err(Error::Damaged("a changed fact is not where it was".into())),
+        }
     }
 
     /// Visits every fact in the order of the keys, with its key. Each block of objects is unpacked once, so that this is much quicker than to ask
@@ -203,11 +224,7 @@ impl KnowledgeGraph {
         let mut records = Records::new(&self.objects);
         let mut record_of = |key: Key, subject: &[Token], rest: &[Token]| match self.index.origin(key) {
             Origin::Base(key) => records.take(key),
-            Origin::Changed { .. } => match self.changes.subjects.get(subject).and_then(|facts| facts.get(rest)) {
-                Some(Stored::Base(key)) => records.take(*key),
-                Some(Stored::Changed(record)) => Ok(record.to_record()),
-                None => Err(Error::Damaged("a changed fact is not where it was".into())),
-            },
+            Origin::Changed { .. } => self.changed(subject, rest, &mut |key| records.take(key)),
         };
         let mut failed = None;
         self.index.completions(self.index.root(), &mut |tokens, key| {
@@ -252,6 +269,7 @@ impl KnowledgeGraph {
             facts: self.facts(),
             objects: &self.objects,
             vocabulary: &self.vocabulary,
+            last_block: RefCell::new(LastBlock::default()),
             inverse: self.has_inverse(),
             most_subjects: MergedIndex::MOST_CHANGED,
         }

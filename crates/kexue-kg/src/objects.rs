@@ -296,27 +296,38 @@ impl Objects {
 
     /// The record of a key.
     pub fn record(&self, key: Key) -> Result<Record, Error> {
-        let block = self
-            .first_keys
-            .last_at_most(key)?
-            .ok_or_else(|| damaged("there are no objects for a key"))?;
-        let first = self.first_keys.get(block)?;
-        let unpacked = self.unpack(block)?;
+        LastBlock::default().record(self, key)
+    }
+}
+
+/// The block that was unpacked last: of keys beside each other, in whatever order they are asked for, it is unpacked once.
+#[derive(Debug, Default)]
+pub(crate) struct LastBlock(Option<(u64, Vec<u8>)>);
+
+impl LastBlock {
+    /// The record of a key of these objects, which are the same at every call.
+    pub fn record(&mut self, objects: &Objects, key: Key) -> Result<Record, Error> {
+        let missing = || damaged("there are no objects for a key");
+        let block = objects.first_keys.last_at_most(key)?.ok_or_else(missing)?;
+        let first = objects.first_keys.get(block)?;
+        let unpacked = match self.0.take() {
+            Some((last, unpacked)) if last == block => unpacked,
+            _ => objects.unpack(block)?,
+        };
         let mut wanted = None;
-        each_record(&unpacked, self.characters(), |index, record| {
+        let read = each_record(&unpacked, objects.characters(), |index, record| {
             if first + index == key {
                 wanted = Some(record());
             }
             wanted.is_none()
-        })
-        .ok_or_else(|| damaged("a block of objects is out of order"))?;
-        wanted
-            .flatten()
-            .ok_or_else(|| damaged("there are no objects for a key"))
+        });
+        self.0 = Some((block, unpacked));
+        read.ok_or_else(|| damaged("a block of objects is out of order"))?;
+        wanted.flatten().ok_or_else(missing)
     }
 }
 
-/// Reads records in the order of their keys, each once: a block is unpacked once.
+/// Reads records in the order of their keys: a block is unpacked once. Any other order, and a key for a second time, only cost more.
 pub(crate) struct Records<'a> {
     objects: &'a Objects,
     /// The records of the block at hand, and the key of the first.
@@ -333,11 +344,12 @@ impl<'a> Records<'a> {
         }
     }
 
-    /// The record of a key behind all that were asked for.
+    /// The record of a key.
     pub fn take(&mut self, key: Key) -> Result<Record, Error> {
         let missing = || damaged("there are no objects for a key");
         let place = |first: Key| key.checked_sub(first).and_then(|place| usize::try_from(place).ok());
-        if place(self.first).is_none_or(|place| place >= self.records.len()) {
+        let there = |place: usize| self.records.get(place).is_some_and(Option::is_some);
+        if !place(self.first).is_some_and(there) {
             let block = self.objects.first_keys.last_at_most(key)?.ok_or_else(missing)?;
             self.first = self.objects.first_keys.get(block)?;
             self.records.clear();

@@ -142,7 +142,7 @@ impl MergedIndex {
         self.changed.is_empty()
     }
 
-    /// Where a key comes from: its number in the index below, or the changed subject and which of its keys.
+    /// Where a key comes from: its number in the index below, or the tokens of the key of a changed subject.
     pub fn origin(&self, key: Key) -> Origin<'_> {
         let after = self.changed.partition_point(|changed| changed.start <= key);
         let Some(changed) = after.checked_sub(1).and_then(|last| self.changed.get(last)) else {
@@ -150,9 +150,9 @@ impl MergedIndex {
         };
         let place = key - changed.start;
         match changed.keys.get(place as usize) {
-            Some(_) => Origin::Changed {
+            Some(rest) => Origin::Changed {
                 subject: &changed.subject,
-                key: place as usize,
+                rest,
             },
             None => Origin::Base(changed.hidden.end.saturating_add(place - changed.keys.len() as u64)),
         }
@@ -376,8 +376,8 @@ pub enum Origin<'a> {
     Changed {
         /// Its tokens.
         subject: &'a [Token],
-        /// Which of its keys.
-        key: usize,
+        /// What follows its separator in the key.
+        rest: &'a [Token],
     },
 }
 
