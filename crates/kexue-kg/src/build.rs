@@ -1,6 +1,6 @@
 //! Collecting triples for an index.
 
-use crate::disk::{self, NewFile};
+use crate::disk::{self, NewFile, real_path};
 use crate::emit::emit;
 use crate::import::Batch;
 use crate::interner::{Interner, hash};
@@ -259,11 +259,12 @@ impl GraphBuilder {
         self.collected.count == 0
     }
 
-    /// Writes the index to a file, which appears when it is complete.
+    /// Writes the index to a file, which appears when it is complete; where the name is a symbolic link, to the file that it leads to.
     ///
     /// # Errors
     /// When there are no triples, or the file cannot be written, or changes stand beside it that would be lost, or another program is making some.
     pub fn finish(self, path: &Path) -> Result<BuildReport, KgError> {
+        let path = &real_path(path);
         // Whoever would change the index that is replaced must wait.
         let _lock = path.is_file().then(|| lock(path)).transpose()?;
         check_output(path, &[])?;

@@ -43,8 +43,9 @@ pub(crate) struct Changes {
     pub subjects: BTreeMap<Vec<Token>, Facts>,
     /// The facts that questions are pinned to, by normalised question: subject with its sense, and relation.
     pub pins: BTreeMap<String, (String, String)>,
-    /// How many were read from the log.
+    /// How many were read from the log, and bytes of one behind them that was never finished.
     pub count: u64,
+    pub unfinished: u64,
 }
 
 /// What the changes are applied to.

@@ -1,21 +1,44 @@
 //! Everything that changes files that last, one call each: a test ends the program at every one of them.
 
-use std::fs::File;
-use std::io::{Result, Seek, SeekFrom, Write};
-use std::path::Path;
+use std::ffi::{OsStr, OsString};
+use std::fs::{File, OpenOptions};
+use std::io::{Error, Result, Seek, SeekFrom, Write};
+use std::path::{Path, PathBuf};
 use tempfile::NamedTempFile;
 
-/// A new file in the folder of the one that it is to become.
+/// How the names of files end that are being written.
+const PARTIAL: &str = ".partial";
+/// Letters and digits in their names that are chosen at random.
+const CHOSEN: usize = 6;
+/// How often a file is made that others take for abandoned meanwhile.
+const ATTEMPTS: usize = 10;
+/// Most links that are followed, as the system does.
+const MOST_LINKS: usize = 40;
+
+/// A new file in the folder of the one that it is to become: `.NAME.XXXXXX.partial`, locked as long as it is written.
+///
+/// A program that is killed leaves its file there, without the lock. The next one that writes a file of the same name removes it.
 #[derive(Debug)]
 pub(crate) struct NewFile(NamedTempFile);
 
 impl NewFile {
     pub fn beside(path: &Path) -> Result<Self> {
-        point();
-        let file = tempfile::Builder::new()
-            .prefix(".kexue-kg-")
-            .tempfile_in(folder(path))?;
-        Ok(Self(file))
+        remove_abandoned(path);
+        for _ in 0..ATTEMPTS {
+            point();
+            let file = tempfile::Builder::new()
+                .prefix(&before(path))
+                .suffix(PARTIAL)
+                .rand_bytes(CHOSEN)
+                .tempfile_in(folder(path))?;
+            // Where the system has no locks, nobody can take that of a file for free either.
+            let _ = file.as_file().lock();
+            // Another may have come between the file and its lock.
+            if file.path().exists() {
+                return Ok(Self(file));
+            }
+        }
+        Err(Error::other("new files are removed here before they are written"))
     }
 
     /// Gives the finished file its name, readable as other files are, in the place of one that has it.
@@ -51,6 +74,47 @@ impl Seek for NewFile {
     fn seek(&mut self, to: SeekFrom) -> Result<u64> {
         self.0.seek(to)
     }
+}
+
+/// What stands before the letters chosen at random in the name of a new file.
+fn before(path: &Path) -> OsString {
+    let mut name = OsString::from(".");
+    name.push(path.file_name().unwrap_or_default());
+    name.push(".");
+    name
+}
+
+/// Removes what killed programs have left of files that were to become this one. What cannot be removed stays.
+fn remove_abandoned(path: &Path) {
+    let before = before(path);
+    let is_ours = |name: &OsStr| {
+        let name = name.as_encoded_bytes().strip_prefix(before.as_encoded_bytes());
+        let chosen = name.and_then(|name| name.strip_suffix(PARTIAL.as_bytes()));
+        chosen.is_some_and(|chosen| chosen.len() == CHOSEN && chosen.iter().all(u8::is_ascii_alphanumeric))
+    };
+    for entry in std::fs::read_dir(folder(path)).into_iter().flatten().flatten() {
+        if !is_ours(&entry.file_name()) || !entry.file_type().is_ok_and(|kind| kind.is_file()) {
+            continue;
+        }
+        // It is held until the file is gone: whoever has just made it, and waits for the lock, sees that it is.
+        if let Ok(file) = OpenOptions::new().write(true).open(entry.path())
+            && file.try_lock().is_ok()
+        {
+            let _ = remove(&entry.path());
+        }
+    }
+}
+
+/// The file that a name leads to through symbolic links, which need not be there; the name itself where it is no link.
+///
+/// Everything that stands beside an index, and what takes its place, goes by this name: an index has one log and one lock.
+pub(crate) fn real_path(path: &Path) -> PathBuf {
+    let mut path = path.to_path_buf();
+    for _ in 0..MOST_LINKS {
+        let Ok(target) = std::fs::read_link(&path) else { break };
+        path.set_file_name(target);
+    }
+    path
 }
 
 /// Writes at the file's place, and waits until it is on disk.
@@ -127,53 +191,74 @@ mod tests {
         }
     }
 
-    /// What is done to the graph; nothing is a compaction.
-    fn script() -> Vec<Option<Change>> {
+    /// What is done to the graph.
+    enum Step {
+        Change(Change),
+        Compact(Option<u64>),
+        /// A new index in the place of one whose log was folded in and is still there.
+        Rebuild,
+    }
+
+    fn script() -> Vec<Step> {
         let name = |text: &str| text.to_owned();
         vec![
-            Some(Change::Add {
+            Step::Change(Change::Add {
                 subject: name("甲（子）"),
                 relation: name("父"),
                 object: name("乙"),
             }),
-            Some(Change::Pin {
+            Step::Change(Change::Pin {
                 question: name("甲的父亲？"),
                 subject: name("甲（子）"),
                 relation: name("父"),
             }),
-            Some(Change::Replace {
+            Step::Change(Change::Replace {
                 subject: name("丁"),
                 relation: name("色"),
                 objects: vec![name("红"), name("绿")],
             }),
-            None,
-            Some(Change::Remove {
+            Step::Compact(None),
+            Step::Change(Change::Remove {
                 subject: name("丁"),
                 relation: Some(name("色")),
                 object: Some(name("红")),
             }),
-            Some(Change::Unpin {
+            Step::Change(Change::Unpin {
                 question: name("甲的父亲"),
             }),
-            Some(Change::Remove {
+            Step::Change(Change::Remove {
                 subject: name("丙"),
                 relation: None,
                 object: None,
             }),
-            None,
-            Some(Change::Add {
+            Step::Compact(Some(1 << 20)),
+            Step::Change(Change::Add {
                 subject: name("丙"),
                 relation: name("母"),
                 object: name("甲"),
             }),
+            Step::Rebuild,
+            Step::Change(Change::Add {
+                subject: name("戊"),
+                relation: name("色"),
+                object: name("白"),
+            }),
         ]
     }
 
-    fn run(path: &Path, change: Option<&Change>) {
+    fn run(path: &Path, step: &Step) {
         let mut writer = GraphWriter::open(path).unwrap();
-        match change {
-            Some(change) => assert!(writer.apply(change).unwrap()),
-            None => drop(writer.compact(None).unwrap()),
+        match step {
+            Step::Change(change) => assert!(writer.apply(change).unwrap()),
+            Step::Compact(memory) => drop(writer.compact(*memory).unwrap()),
+            Step::Rebuild => {
+                let log = std::fs::read(log_path(path)).unwrap();
+                writer.compact(None).unwrap();
+                std::fs::write(log_path(path), log).unwrap();
+                let mut builder = GraphBuilder::new(BuildOptions::default());
+                builder.add("戊", "色", "黑").unwrap();
+                builder.finish(path).unwrap();
+            }
         }
     }
 
@@ -204,8 +289,8 @@ mod tests {
     #[test]
     fn writer_to_be_ended() {
         let Ok(path) = std::env::var(PATH) else { return };
-        for (number, change) in script().iter().enumerate() {
-            run(Path::new(&path), change.as_ref());
+        for (number, step) in script().iter().enumerate() {
+            run(Path::new(&path), step);
             std::fs::write(format!("{path}.acknowledged"), (number + 1).to_string()).unwrap();
         }
     }
@@ -215,8 +300,8 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = fresh(folder.path());
         let mut states = vec![state(&path)];
-        for change in &script() {
-            run(&path, change.as_ref());
+        for step in &script() {
+            run(&path, step);
             states.push(state(&path));
         }
         for at in 0.. {
@@ -233,7 +318,7 @@ mod tests {
             let done: usize = std::fs::read_to_string(&acknowledged).unwrap().parse().unwrap();
             if status.success() {
                 assert_eq!(done, script().len());
-                assert!(at > 50, "only {at} points were passed");
+                assert!(at > 70, "only {at} points were passed");
                 break;
             }
             let found = state(&path);
@@ -243,10 +328,18 @@ mod tests {
                 "ended at {at} after {done}"
             );
             let next = if found == states[done] { done } else { done + 1 };
-            for (number, change) in script().iter().enumerate().skip(next) {
-                run(&path, change.as_ref());
+            for (number, step) in script().iter().enumerate().skip(next) {
+                run(&path, step);
                 assert_eq!(state(&path), states[number + 1], "ended at {at}, gone on with {number}");
             }
+            // Of the file that was being written, whoever writes it next leaves nothing behind.
+            GraphWriter::open(&path).unwrap().compact(None).unwrap();
+            drop(GraphWriter::open(&path).unwrap());
+            let names = std::fs::read_dir(folder.path()).unwrap();
+            let left: Vec<_> = (names.map(|entry| entry.unwrap().file_name()))
+                .filter(|name| name.to_string_lossy().ends_with(super::PARTIAL))
+                .collect();
+            assert!(left.is_empty(), "ended at {at}: {left:?}");
         }
     }
 }

@@ -56,7 +56,8 @@ fn is_still(path: &Path, bytes: &[u8]) -> Result<bool, KgError> {
 }
 
 impl KnowledgeGraph {
-    /// Opens an index file, mapped into memory. The time does not depend on its size.
+    /// Opens an index file, mapped into memory, with the changes of the log beside it. The time does not depend on its size; it grows with the
+    /// log. Of a symbolic link it is the file that it leads to, and the log beside that one.
     ///
     /// # Errors
     /// When the file cannot be read, is not an index, or its header is damaged, or it is replaced again and again.
@@ -66,20 +67,21 @@ impl KnowledgeGraph {
 
     /// Opens an index file; `between` is called when the file is mapped and its log not yet read.
     fn open_slowly(path: &Path, between: &mut dyn FnMut()) -> Result<Self, KgError> {
+        let real = real_path(path);
         // A compaction may put a new index here, and take the log away, between the reading of the one and the other.
         for _ in 0..ATTEMPTS {
-            let file = File::open(path).map_err(KgError::io(path))?;
-            let bytes = Bytes::map(&file).map_err(KgError::io(path))?;
+            let file = File::open(&real).map_err(KgError::io(&real))?;
+            let bytes = Bytes::map(&file).map_err(KgError::io(&real))?;
             between();
-            let opened = Self::assemble(bytes.clone(), Some(path));
-            if is_still(path, &bytes)? {
-                return opened.map_err(|error| match error {
-                    KgError::Index(source) => KgError::File {
-                        path: path.to_path_buf(),
-                        source,
-                    },
+            let opened = Self::assemble(bytes.clone(), Some(&real));
+            if is_still(&real, &bytes)? {
+                let mut graph = opened.map_err(|error| match error {
+                    KgError::Index(source) => KgError::File { path: real, source },
                     other => other,
-                });
+                })?;
+                // The link may lead elsewhere when the graph is refreshed.
+                graph.path = Some(path.to_path_buf());
+                return Ok(graph);
             }
         }
         Err(KgError::Busy {
@@ -118,7 +120,7 @@ impl KnowledgeGraph {
             objects,
             changes,
             container,
-            path: path.map(Path::to_path_buf),
+            path: None,
         })
     }
 
@@ -145,6 +147,11 @@ impl KnowledgeGraph {
     /// The number of changes in the log beside the file, and of the subjects whose facts they have changed.
     pub fn changes(&self) -> (u64, u64) {
         (self.changes.count, self.changes.subjects.len() as u64)
+    }
+
+    /// How many bytes at the end of the log were left out: a last change that was never finished.
+    pub fn unfinished(&self) -> u64 {
+        self.changes.unfinished
     }
 
     /// The file's sections.

@@ -1,11 +1,12 @@
 //! Changing a graph without building its index again.
 
 use crate::build::BuildOptions;
-use crate::changes::{Base, Changes};
-use crate::disk;
+use crate::changes::{Base, Changes, normalise};
+use crate::disk::{self, real_path};
 use crate::log::{Change, LogWriter, lock, log_path, read_log};
 use crate::{BuildReport, GraphBuilder, KgError, KnowledgeGraph};
-use kexue_trie::{Container, Error, MergedIndex};
+use kexue_trie::{Bytes, Container, Error, MergedIndex};
+use std::fs::File;
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 
@@ -37,6 +38,7 @@ pub(crate) fn changes_of(path: Option<&Path>, container: &Container, base: &Base
             changes.apply(base, change, &mut Vec::new())?;
         }
         changes.count = log.changes.len() as u64;
+        changes.unfinished = log.unfinished;
     } else if container.find(FOLDED).as_deref() != Some(&log.identity.to_le_bytes()) && !log.changes.is_empty() {
         return Err(KgError::Input {
             file: log_path(path).display().to_string(),
@@ -62,17 +64,21 @@ pub struct GraphWriter {
 }
 
 impl GraphWriter {
-    /// Opens an index for changes.
+    /// Opens an index for changes. Through whatever symbolic link, it is the same index, and has one writer.
     ///
     /// # Errors
     /// When another writer has it open, or as [`KnowledgeGraph::open`].
     pub fn open(path: &Path) -> Result<Self, KgError> {
-        let lock = lock(path)?;
-        let mut graph = KnowledgeGraph::open(path)?;
+        let path = real_path(path);
+        // What is no index gets no lock beside it.
+        let bytes = File::open(&path).and_then(|file| Bytes::map(&file));
+        Container::open(bytes.map_err(KgError::io(&path))?).map_err(in_file(&path))?;
+        let lock = lock(&path)?;
+        let mut graph = KnowledgeGraph::open(&path)?;
         let changes = graph.take_changes();
-        let log = LogWriter::open(path, identity(graph.container()), lock)?;
+        let log = LogWriter::open(&path, identity(graph.container()), lock)?;
         Ok(Self {
-            path: path.to_path_buf(),
+            path,
             graph,
             changes,
             log,
@@ -107,9 +113,11 @@ impl GraphWriter {
     /// [`BuildOptions`].
     ///
     /// # Errors
-    /// When the graph would be left without facts, or a file cannot be written.
+    /// When the index is damaged, the graph would be left without facts, or a file cannot be written. Index and log are then as before.
     pub fn compact(self, memory: Option<u64>) -> Result<BuildReport, KgError> {
         let graph = KnowledgeGraph::open(&self.path)?;
+        // What is damaged would get checksums that fit.
+        graph.container().verify().map_err(in_file(&self.path))?;
         let mut builder = GraphBuilder::new(BuildOptions {
             order: graph.order(),
             inverse: graph.has_inverse(),
@@ -142,6 +150,13 @@ impl GraphWriter {
         let log = log_path(&self.path);
         disk::remove(&log).map_err(KgError::io(&log))?;
         Ok(report)
+    }
+}
+
+fn in_file(path: &Path) -> impl FnOnce(Error) -> KgError + '_ {
+    move |source| KgError::File {
+        path: path.to_path_buf(),
+        source,
     }
 }
 
@@ -200,7 +215,12 @@ fn check(change: &Change) -> Result<(), KgError> {
             )));
         }
     }
-    Ok(())
+    match change {
+        Change::Pin { question, .. } if normalise(question).is_empty() => Err(bad(format!(
+            "the question `{question}` has nothing but spaces and punctuation, which make no difference; expected words"
+        ))),
+        _ => Ok(()),
+    }
 }
 
 #[cfg(test)]

@@ -9,7 +9,7 @@
 //! is damaged before the end is an error. The head of a record has a checksum of its own, so that a damaged length is not taken for the end.
 
 use crate::KgError;
-use crate::disk::{self, NewFile};
+use crate::disk::{self, NewFile, real_path};
 use serde::{Deserialize, Serialize};
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{Read, Seek, SeekFrom, Write};
@@ -70,7 +70,7 @@ pub enum Change {
     },
 }
 
-/// The file of the log of an index.
+/// The file of the log of an index: beside the file that its name leads to through symbolic links.
 pub fn log_path(index: &Path) -> PathBuf {
     with_extension(index, "log")
 }
@@ -80,7 +80,7 @@ fn lock_path(index: &Path) -> PathBuf {
 }
 
 fn with_extension(index: &Path, extension: &str) -> PathBuf {
-    let mut name = index.as_os_str().to_owned();
+    let mut name = real_path(index).into_os_string();
     name.push(".");
     name.push(extension);
     name.into()
@@ -91,9 +91,11 @@ pub(crate) struct LogContents {
     pub identity: u64,
     pub changes: Vec<Change>,
     pub length: u64,
+    /// Bytes behind them, of a change that was never finished.
+    pub unfinished: u64,
 }
 
-/// Reads the log of an index; none where there is no file, or only the beginning of a header, of which nothing was acknowledged.
+/// Reads the log of an index; none where there is no file.
 pub(crate) fn read_log(index: &Path) -> Result<Option<LogContents>, KgError> {
     let path = log_path(index);
     let mut bytes = Vec::new();
@@ -102,16 +104,22 @@ pub(crate) fn read_log(index: &Path) -> Result<Option<LogContents>, KgError> {
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
         Err(error) => return Err(KgError::io(&path)(error)),
     };
-    parse_log(&bytes).map_err(|problem| KgError::Input {
+    let contents = parse_log(&bytes).map_err(|problem| KgError::Input {
         file: path.display().to_string(),
         problem,
-    })
+    })?;
+    Ok(Some(contents))
 }
 
-/// Reads the bytes of a log.
-pub(crate) fn parse_log(bytes: &[u8]) -> Result<Option<LogContents>, String> {
+/// Reads the bytes of a log. The beginning of a header is the log of no index: of it nothing was acknowledged.
+fn parse_log(bytes: &[u8]) -> Result<LogContents, String> {
     let Some(header) = bytes.get(..HEADER) else {
-        return Ok(None);
+        return Ok(LogContents {
+            identity: 0,
+            changes: Vec::new(),
+            length: 0,
+            unfinished: bytes.len() as u64,
+        });
     };
     if header.starts_with(FIRST_MAGIC) {
         return Err(
@@ -125,6 +133,7 @@ pub(crate) fn parse_log(bytes: &[u8]) -> Result<Option<LogContents>, String> {
         identity: number(&header[8..]),
         changes: Vec::new(),
         length: HEADER as u64,
+        unfinished: 0,
     };
     let mut at = HEADER;
     while let Some(record) = bytes.get(at..).filter(|rest| rest.len() >= RECORD) {
@@ -157,7 +166,8 @@ pub(crate) fn parse_log(bytes: &[u8]) -> Result<Option<LogContents>, String> {
         at += RECORD + length;
         contents.length = at as u64;
     }
-    Ok(Some(contents))
+    contents.unfinished = (bytes.len() - at) as u64;
+    Ok(contents)
 }
 
 /// Length and checksum of the payload, as the head of a record says; none where the head is damaged.

@@ -1,8 +1,9 @@
 //! Where an index may be written.
 
+use crate::KgError;
+use crate::disk::{self, real_path};
 use crate::live::{FOLDED, identity};
 use crate::log::{log_path, read_log};
-use crate::{KgError, disk};
 use kexue_trie::{Bytes, Container};
 use std::fs::{File, FileType};
 use std::path::{Path, PathBuf};
@@ -32,7 +33,8 @@ pub fn check_output(output: &Path, inputs: &[PathBuf]) -> Result<(), KgError> {
         }
         Ok(_) => {}
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
-            let folder = disk::folder(output);
+            let place = real_path(output);
+            let folder = disk::folder(&place);
             if !folder.is_dir() {
                 return refused(&format!("there is no folder {}; make it first", folder.display()));
             }

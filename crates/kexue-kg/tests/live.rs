@@ -654,6 +654,212 @@ fn an_index_that_does_not_say_that_it_has_both_directions_is_changed_in_one() {
 }
 
 #[test]
+fn another_spelling_of_an_object_keeps_the_way_back() {
+    let folder = tempfile::tempdir().unwrap();
+    let remove = |object: &str| Change::Remove {
+        subject: "Abc".into(),
+        relation: Some("r".into()),
+        object: Some(object.into()),
+    };
+    let built = |objects: &[&str]| {
+        let path = folder.path().join(format!("{}.idx", objects.len()));
+        let mut builder = GraphBuilder::new(BuildOptions {
+            inverse: true,
+            fold_case: true,
+            ..BuildOptions::default()
+        });
+        for object in objects {
+            builder.add("Abc", "r", object).unwrap();
+        }
+        builder.add("y", "r", "z").unwrap();
+        builder.finish(&path).unwrap();
+        path
+    };
+    let objects = |path: &Path, subject: &str, relation: &str| {
+        let graph = KnowledgeGraph::open(path).unwrap();
+        let key = graph.key_of(subject, relation).unwrap();
+        key.map_or(Vec::new(), |key| graph.fact(key).unwrap().objects)
+    };
+    let path = built(&["X", "x"]);
+    let mut writer = GraphWriter::open(&path).unwrap();
+    assert!(writer.apply(&remove("X")).unwrap());
+    assert_eq!(
+        (objects(&path, "abc", "r"), objects(&path, "x", "~r")),
+        (vec!["x".into()], vec!["Abc".into()])
+    );
+    assert!(writer.apply(&remove("x")).unwrap());
+    assert!(objects(&path, "abc", "r").is_empty() && objects(&path, "x", "~r").is_empty());
+
+    // An object in another case is not that object.
+    let path = built(&["X"]);
+    let mut writer = GraphWriter::open(&path).unwrap();
+    assert!(!writer.apply(&remove("x")).unwrap());
+    assert_eq!(
+        (objects(&path, "abc", "r"), objects(&path, "x", "~r")),
+        (vec!["X".into()], vec!["Abc".into()])
+    );
+}
+
+#[test]
+fn a_damaged_index_is_not_made_a_sound_one() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = small(folder.path());
+    GraphWriter::open(&path).unwrap().apply(&add(1)).unwrap();
+    let (sound, log) = (std::fs::read(&path).unwrap(), std::fs::read(log_path(&path)).unwrap());
+    let mut start = 64;
+    let graph = KnowledgeGraph::open(&path).unwrap();
+    let mut refused = 0;
+    for (_, length) in graph.container().sections() {
+        start = usize::next_multiple_of(start, 64);
+        if length > 0 {
+            let mut damaged = sound.clone();
+            damaged[start + length as usize / 2] ^= 4;
+            // In place of the file, not in it: it is mapped.
+            let other = folder.path().join("damaged");
+            std::fs::write(&other, &damaged).unwrap();
+            std::fs::rename(&other, &path).unwrap();
+            if let Ok(writer) = GraphWriter::open(&path) {
+                let error = writer.compact(None).unwrap_err().to_string();
+                assert!(error.contains("the checksum of section `"), "{error}");
+                refused += 1;
+            }
+            assert_eq!(std::fs::read(&path).unwrap(), damaged);
+            assert_eq!(std::fs::read(log_path(&path)).unwrap(), log);
+        }
+        start += length as usize;
+    }
+    assert!(refused > 3, "only {refused} damaged files could be opened");
+}
+
+#[test]
+#[cfg(unix)]
+fn through_a_link_it_is_the_same_index() {
+    use std::os::unix::fs::symlink;
+    let folder = tempfile::tempdir().unwrap();
+    let path = small(folder.path());
+    let elsewhere = folder.path().join("elsewhere");
+    std::fs::create_dir(&elsewhere).unwrap();
+    let (near, far) = (folder.path().join("near.idx"), elsewhere.join("far.idx"));
+    symlink("graph.idx", &near).unwrap();
+    symlink("../near.idx", &far).unwrap();
+    for link in [&near, &far] {
+        let writer = GraphWriter::open(&path).unwrap();
+        assert!(matches!(GraphWriter::open(link), Err(KgError::Busy { .. })));
+        let mut builder = GraphBuilder::new(BuildOptions::default());
+        builder.add("丁", "丙", "庚").unwrap();
+        assert!(matches!(builder.finish(link), Err(KgError::Busy { .. })));
+        drop(writer);
+    }
+    GraphWriter::open(&far).unwrap().apply(&add(1)).unwrap();
+    GraphWriter::open(&path).unwrap().apply(&add(2)).unwrap();
+    for name in [&path, &near, &far] {
+        assert_eq!(added(&KnowledgeGraph::open(name).unwrap()), [1, 2].into());
+        assert_eq!(
+            log_path(name).canonicalize().unwrap(),
+            log_path(&path).canonicalize().unwrap()
+        );
+    }
+    GraphWriter::open(&far).unwrap().compact(None).unwrap();
+    assert!(far.is_symlink() && near.is_symlink() && !path.is_symlink() && !log_path(&path).exists());
+    assert_eq!(added(&KnowledgeGraph::open(&path).unwrap()), [1, 2].into());
+    // A new index goes where the link leads, also where nothing is yet.
+    let new = folder.path().join("new.idx");
+    symlink("not-yet.idx", &new).unwrap();
+    for link in [&far, &new] {
+        let mut builder = GraphBuilder::new(BuildOptions::default());
+        builder.add("新3", "丙", "庚").unwrap();
+        check_output(link, &[]).unwrap();
+        builder.finish(link).unwrap();
+        assert!(link.is_symlink());
+    }
+    for name in [&path, &folder.path().join("not-yet.idx")] {
+        assert_eq!(added(&KnowledgeGraph::open(name).unwrap()), [3].into());
+    }
+    assert_eq!(std::fs::read_dir(&elsewhere).unwrap().count(), 1);
+    // A reader follows a link that leads elsewhere since.
+    let mut reader = KnowledgeGraph::open(&new).unwrap();
+    GraphWriter::open(&path).unwrap().apply(&add(4)).unwrap();
+    std::fs::remove_file(&new).unwrap();
+    symlink("graph.idx", &new).unwrap();
+    reader.refresh().unwrap();
+    assert_eq!(added(&reader), [3, 4].into());
+    // Links in a circle are an error.
+    let circle = folder.path().join("circle.idx");
+    symlink("circle.idx", &circle).unwrap();
+    assert!(matches!(KnowledgeGraph::open(&circle), Err(KgError::Io { .. })));
+    assert!(matches!(GraphWriter::open(&circle), Err(KgError::Io { .. })));
+}
+
+#[test]
+fn what_killed_writers_left_is_removed() {
+    let folder = tempfile::tempdir().unwrap();
+    let left = |name: &str| {
+        let path = folder.path().join(name);
+        std::fs::write(&path, "half").unwrap();
+        path
+    };
+    let index = left(".graph.idx.aB3dE6.partial");
+    let log = left(".graph.idx.log.aB3dE6.partial");
+    let others = [
+        left(".other.idx.aB3dE6.partial"),
+        left(".graph.idx.backups.partial"),
+        left("graph.idx.aB3dE6.partial"),
+        left(".graph.idx.aB3dE7.partial"),
+    ];
+    // Its writer lives.
+    let alive = std::fs::File::open(&others[3]).unwrap();
+    alive.lock().unwrap();
+    let path = small(folder.path());
+    assert!(!index.exists() && log.exists());
+    GraphWriter::open(&path).unwrap().apply(&add(1)).unwrap();
+    assert!(!log.exists());
+    assert!(others.iter().all(|path| path.exists()));
+    drop(alive);
+    let builders: Vec<_> = (0..4)
+        .map(|_| {
+            let path = folder.path().join("race.idx");
+            std::thread::spawn(move || build(&path, &[("甲".into(), "丙".into(), "庚".into())], Order::default()))
+        })
+        .collect();
+    builders.into_iter().for_each(|builder| builder.join().unwrap());
+    GraphWriter::open(&path).unwrap().compact(None).unwrap();
+    assert!(!others[3].exists());
+    let partial = |name: &std::ffi::OsStr| name.to_string_lossy().starts_with(".race");
+    let mut entries = std::fs::read_dir(folder.path()).unwrap();
+    assert!(!entries.any(|entry| partial(&entry.unwrap().file_name())));
+}
+
+#[test]
+fn what_is_no_index_gets_no_lock() {
+    let folder = tempfile::tempdir().unwrap();
+    let text = folder.path().join("notes.txt");
+    std::fs::write(&text, "something else").unwrap();
+    for path in [&folder.path().join("nope.idx"), &text, &folder.path().to_path_buf()] {
+        GraphWriter::open(path).unwrap_err();
+        let mut lock = path.clone().into_os_string();
+        lock.push(".lock");
+        assert!(!Path::new(&lock).exists(), "{path:?}");
+    }
+}
+
+#[test]
+fn bytes_of_an_unfinished_change_are_counted() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = small(folder.path());
+    let unfinished = || KnowledgeGraph::open(&path).unwrap().unfinished();
+    assert_eq!(unfinished(), 0);
+    GraphWriter::open(&path).unwrap().apply(&add(1)).unwrap();
+    assert_eq!(unfinished(), 0);
+    let whole = std::fs::read(log_path(&path)).unwrap();
+    for length in [whole.len() - 1, 30, 17] {
+        std::fs::write(log_path(&path), &whole[..length]).unwrap();
+        assert_eq!(unfinished(), length as u64 - 16);
+    }
+    GraphWriter::open(&path).unwrap().apply(&add(2)).unwrap();
+    assert_eq!(unfinished(), 0);
+}
+
+#[test]
 fn a_second_writer_is_told() {
     let folder = tempfile::tempdir().unwrap();
     let path = small(folder.path());
@@ -681,6 +887,12 @@ fn changes_that_cannot_be_are_refused() {
         object: Some("庚".into()),
     };
     insta::assert_snapshot!(problem(&mut writer, &change), @"change: an object to remove needs its relation");
+    let change = Change::Pin {
+        question: "？ ".into(),
+        subject: "乙".into(),
+        relation: "丙".into(),
+    };
+    insta::assert_snapshot!(problem(&mut writer, &change), @"change: the question `？ ` has nothing but spaces and punctuation, which make no difference; expected words");
 }
 
 /// Not a test by itself: the writer that the next one kills.
