@@ -277,6 +277,13 @@ fn template(cls: Token, sep: Token) -> Value {
     })
 }
 
+/// What `config.json` says the model is, if it is there and does.
+fn model_type(folder: &Path) -> Option<String> {
+    let text = fs::read_to_string(folder.join("config.json")).ok()?;
+    let config: Value = serde_json::from_str(&text).ok()?;
+    config["model_type"].as_str().map(str::to_owned)
+}
+
 /// BERT's tokenizer over the tokens of a `vocab.txt`, as a `tokenizer.json`.
 fn bert(folder: &Path, path: &Path) -> Result<Value, TokenizerError> {
     let settings_path = folder.join("tokenizer_config.json");
@@ -290,6 +297,12 @@ fn bert(folder: &Path, path: &Path) -> Result<Value, TokenizerError> {
         Value::Null
     };
     match settings["tokenizer_class"].as_str() {
+        // RoFormer's own tokenizer has a vocab.txt too, but not BERT's words.
+        None if model_type(folder).as_deref() == Some("roformer") => {
+            let problem = "RoFormer's word segmenter cannot be made from it; save the tokenizer with `transformers` so that there is a \
+                           tokenizer.json, or say in tokenizer_config.json that it is {\"tokenizer_class\": \"BertTokenizer\"}";
+            return Err(refuse(path, problem.to_owned()));
+        }
         None | Some("BertTokenizer" | "BertTokenizerFast") => {}
         Some(other) => {
             let problem = format!(
@@ -465,6 +478,18 @@ mod tests {
             ("tokenizer_config.json", r#"{"tokenizer_class": "RoFormerTokenizer"}"#),
         ];
         assert!(message(&jieba).contains("tokenizer_config.json: tokenizer_class: \"RoFormerTokenizer\""));
+        let model = |kind: &str| format!(r#"{{"model_type": "{kind}"}}"#);
+        let (roformer, bert) = (model("roformer"), model("bert"));
+        let untold = message(&[("vocab.txt", VOCABULARY), ("config.json", &roformer)]);
+        assert!(untold.contains("vocab.txt: RoFormer's word segmenter"), "{untold}");
+        let own = ("tokenizer_config.json", r#"{"tokenizer_class": "BertTokenizer"}"#);
+        for files in [
+            &[("vocab.txt", VOCABULARY), ("config.json", &bert)][..],
+            &[("vocab.txt", VOCABULARY), ("config.json", &roformer), own],
+            &[("vocab.txt", VOCABULARY), ("config.json", "not JSON")],
+        ] {
+            PretrainedTokenizer::load(folder(files).path()).unwrap();
+        }
     }
 
     proptest! {
