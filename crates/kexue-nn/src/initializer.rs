@@ -266,7 +266,7 @@ impl Initializer {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{Layout, Parametrization};
+    use crate::{Layout, Mask, Model, PackedBatch, Parametrization, Tape};
     use rand::SeedableRng;
     use rand_chacha::ChaCha8Rng;
 
@@ -389,6 +389,8 @@ mod tests {
         assert!((std_of(&t5, "self.query.weight") - (64.0f64 * 16.0).powf(-0.5)).abs() < 1e-9);
         assert!((std_of(&t5, "2.output.dense.weight") - 256f64.powf(-0.5)).abs() < 1e-9);
 
+        assert_eq!(std_of(&t5, "word_embeddings.weight"), 1.0);
+
         let fixup = config(Initializer {
             branches: BranchScaling::Fixup,
             ..Initializer::default()
@@ -405,6 +407,30 @@ mod tests {
         let values = layout.initialise(&ntk, &mut ChaCha8Rng::seed_from_u64(2));
         let up = layout.slots().iter().find(|slot| slot.role == Role::Up).unwrap();
         check(&values[up.range.clone()], 1.0, None, "stored NTK weights");
+    }
+
+    #[test]
+    fn gates_begin_where_they_are_told_and_close_their_branches_at_0() {
+        for gate in [0.0, 1.0] {
+            let config = TransformerConfig {
+                gate: Some(gate),
+                norm_placement: NormPlacement::None,
+                ..config(Initializer::default())
+            };
+            let model = Model::new(config, &mut ChaCha8Rng::seed_from_u64(2)).unwrap();
+            let slots = model.layout().slots().iter();
+            let gates: Vec<f32> = slots
+                .filter(|slot| slot.role == Role::Gate)
+                .flat_map(|slot| &model.values()[slot.range.clone()])
+                .copied()
+                .collect();
+            assert_eq!(gates, [gate; 16], "two for each of eight layers");
+            // With closed gates the model is its embeddings (ReZero, SkipInit).
+            let (mut batch, mut tape) = (PackedBatch::default(), Tape::default());
+            batch.push(&[7], Mask::BIDIRECTIONAL);
+            model.forward(&batch, &mut tape, None);
+            assert_eq!(tape.hidden() == model.embedding(7), gate == 0.0);
+        }
     }
 
     #[test]
