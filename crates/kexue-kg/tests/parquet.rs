@@ -1,69 +1,14 @@
 //! Import of Apache Parquet.
 #![cfg(feature = "parquet")]
 
+#[path = "common/parquet.rs"]
+mod file;
+
+use file::{ROWS, write};
 use kexue_kg::{BuildOptions, GraphBuilder, ImportOptions, KgError, KnowledgeGraph, import};
-use parquet::data_type::{ByteArray, ByteArrayType, Int64Type};
-use parquet::file::properties::WriterProperties;
-use parquet::file::writer::SerializedFileWriter;
-use parquet::schema::parser::parse_message_type;
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use std::path::Path;
-use std::sync::Arc;
-
-/// A file of four columns, of which one is numbers; rows whose object is `None` have none.
-fn write(path: &Path, rows: &[(&str, &str, Option<&str>)]) {
-    let schema = "message facts {
-        REQUIRED INT64 id;
-        REQUIRED BYTE_ARRAY o_of (UTF8);
-        REQUIRED BYTE_ARRAY s (UTF8);
-        OPTIONAL BYTE_ARRAY o (UTF8);
-    }";
-    let schema = Arc::new(parse_message_type(schema).unwrap());
-    let properties = Arc::new(WriterProperties::builder().build());
-    let mut writer = SerializedFileWriter::new(std::fs::File::create(path).unwrap(), schema, properties).unwrap();
-    for rows in rows.chunks(2) {
-        let mut group = writer.next_row_group().unwrap();
-        let mut number = 0;
-        while let Some(mut column) = group.next_column().unwrap() {
-            let text = |texts: Vec<&str>| texts.into_iter().map(ByteArray::from).collect::<Vec<_>>();
-            match number {
-                0 => {
-                    let ids: Vec<i64> = (0..rows.len() as i64).collect();
-                    column.typed::<Int64Type>().write_batch(&ids, None, None).unwrap()
-                }
-                1 => {
-                    let texts = text(rows.iter().map(|row| row.1).collect());
-                    column.typed::<ByteArrayType>().write_batch(&texts, None, None).unwrap()
-                }
-                2 => {
-                    let texts = text(rows.iter().map(|row| row.0).collect());
-                    column.typed::<ByteArrayType>().write_batch(&texts, None, None).unwrap()
-                }
-                _ => {
-                    let texts = text(rows.iter().filter_map(|row| row.2).collect());
-                    let levels: Vec<i16> = rows.iter().map(|row| i16::from(row.2.is_some())).collect();
-                    column
-                        .typed::<ByteArrayType>()
-                        .write_batch(&texts, Some(&levels), None)
-                        .unwrap()
-                }
-            };
-            column.close().unwrap();
-            number += 1;
-        }
-        group.close().unwrap();
-    }
-    writer.close().unwrap();
-}
-
-const ROWS: &[(&str, &str, Option<&str>)] = &[
-    ("水（化合物）", "化学式", Some("H₂O")),
-    ("水（歌曲）", "演唱", Some("甲")),
-    ("水（歌曲）", "演唱", Some("乙")),
-    ("火", "颜色", None),
-    ("火", "颜色", Some("红")),
-];
 
 fn read(path: &Path, columns: [&str; 3], skip_bad: bool) -> Result<(KnowledgeGraph, u64), KgError> {
     let options = ImportOptions {

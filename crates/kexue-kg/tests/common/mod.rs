@@ -179,6 +179,7 @@ pub fn importers(input: &[u8]) {
     }
     let options = ImportOptions {
         columns,
+        header: choice & 16 == 16,
         skip_bad: true,
         ..ImportOptions::default()
     };
@@ -219,6 +220,8 @@ pub const SEEDS: &[(Target, &[&[u8]])] = &[
             "\x02<http://a/甲> <b> \"c\\u4e00\\\"\"@zh .\n_:x <b> <c> . # end\n".as_bytes(),
             "\x03\"甲\"\"（乙）\",丙,\"丁\n戊\"\n".as_bytes(),
             b"\x43x,a,b,c\n1,2,3,4\n",
+            b"\x10\r\n\ns\tp\to\na\tb\tc\n",
+            b"\x13\n\r\ns,p,o\r\na,\"b\nB\",c\r\n\r\nx\n",
             "\x61{\"a\":\"甲\",\"b\":\"Bb\",\"c\":\"CC\"}\n".as_bytes(),
         ],
     ),
