@@ -1,6 +1,6 @@
 //! `kexue mlm`: masked language models, and what they know at other lengths than they were trained at.
 
-use crate::model_flags::{ModelFlags, fresh_model, named};
+use crate::model_flags::{BATCH_SIZES, ModelFlags, check_memory, check_model, fresh_model, named};
 use crate::output::{Interrupt, Usage, note, print, print_json};
 use crate::texts::{open_vocabulary, read_corpus};
 use crate::training_flags::TrainingFlags;
@@ -8,8 +8,8 @@ use anyhow::Result;
 use clap::{Args, Subcommand};
 use kexue_lm::{LengthScore, MlmConfig, MlmSettings, MlmTask, TrainedMlm, evaluate};
 use kexue_nn::{AttentionScale, Head, Mask};
-use kexue_text::{Masking, TextEncoder};
-use kexue_train::{Chart, Page, Series, TrainError, prepare, train};
+use kexue_text::{Corpus, Masking, TextEncoder};
+use kexue_train::{Chart, Page, Series, TrainError, least_memory, prepare, settings, train};
 use serde_json::json;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -25,7 +25,7 @@ pub struct MlmArgs {
 enum Verb {
     /// Train a model on texts, or resume a training that was interrupted.
     Train(Box<TrainArgs>),
-    /// Accuracy and attention entropy at several lengths; models of one attention scale are seeds of one row.
+    /// Accuracy and attention entropy at several lengths; runs that differ in their seed alone are one row.
     Eval(EvalArgs),
 }
 
@@ -46,15 +46,15 @@ struct TrainArgs {
     /// Tokens of a sequence.
     #[arg(long, default_value_t = 128)]
     length: usize,
-    /// Leave a random number of tokens, up to this, out of the middle of each training sequence; the others keep their positions: distances of so many tokens are
-    /// trained, though a token sees no more than --length.
+    /// Leave a random number of tokens, up to this, out of the middle of each training sequence; the others keep their positions: distances up to
+    /// length + gap − 1 are trained, though a token sees no more than --length.
     #[arg(long, default_value_t = 0)]
     gap: usize,
     /// Share of the tokens that are to be predicted.
     #[arg(long, default_value_t = 0.15)]
     mask_rate: f64,
-    /// Predict the tokens of a word together.
-    #[arg(long, default_value_t = true, action = clap::ArgAction::Set)]
+    /// Predict the tokens of a word together: a run of ASCII letters and digits, or one other character.
+    #[arg(long, default_value_t = true, num_args = 0..=1, default_missing_value = "true", action = clap::ArgAction::Set)]
     whole_words: bool,
     /// Keep one document in so many out of the training.
     #[arg(long, default_value_t = 20)]
@@ -79,7 +79,8 @@ struct EvalArgs {
     /// Folders of runs.
     #[arg(long, required = true, num_args = 1..)]
     model: Vec<PathBuf>,
-    /// Text files; of those that the models were trained on, only the held-out documents are read.
+    /// Text files, `.gz` and `.zst` too; of each one document in so many is read, as each model's training held them out: of the files it was trained on,
+    /// those that it has not seen.
     #[arg(long, required = true, num_args = 1..)]
     texts: Vec<PathBuf>,
     /// Lengths to measure, in tokens.
@@ -123,6 +124,7 @@ fn run_train(args: &TrainArgs) -> Result<ExitCode> {
         validate_on: args.validate_on,
     };
     settings.validate()?;
+    args.model.check()?;
     let vocabulary = open_vocabulary(args.vocab.as_deref(), &args.texts, args.max_characters)?;
     let config = MlmConfig {
         version: env!("CARGO_PKG_VERSION").to_owned(),
@@ -133,6 +135,7 @@ fn run_train(args: &TrainArgs) -> Result<ExitCode> {
         mlm: settings.clone(),
     };
     config.train.validate()?;
+    check_model(&config.model)?;
     let (training, held_out) = read_corpus(&args.texts, &vocabulary, args.hold_out)?;
     note!(
         "{} tokens in {} documents to train on, {} in {} held out; {} kinds of tokens",
@@ -142,6 +145,12 @@ fn run_train(args: &TrainArgs) -> Result<ExitCode> {
         held_out.documents(),
         vocabulary.len()
     );
+    // No sequence is longer than its document.
+    let length = settings.length.min(training.longest_document() + 2);
+    check_memory(
+        least_memory(&config.model, config.train.batch_size, length),
+        BATCH_SIZES,
+    )?;
     let task = MlmTask::new(settings, vocabulary.special_tokens(), &training, &held_out)?;
     let model = fresh_model(&config.model, config.train.seed, args.start.as_deref(), &vocabulary)?;
     let description = prepare(&args.out, &config, &vocabulary)?;
@@ -157,7 +166,8 @@ fn run_train(args: &TrainArgs) -> Result<ExitCode> {
     let best = match outcome.best {
         Some((accuracy, step)) => format!("best accuracy {accuracy:.2} % at step {step} of {}", outcome.steps),
         None => format!(
-            "nothing was held out, or no document as long as a sequence: the weights of step {} are kept",
+            "{}: the weights of step {} are kept",
+            why_unmeasured(args, &held_out),
             outcome.steps
         ),
     };
@@ -165,20 +175,88 @@ fn run_train(args: &TrainArgs) -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// Runs of one kind at every length.
+/// Why a training had nothing to be measured on.
+fn why_unmeasured(args: &TrainArgs, held_out: &Corpus) -> String {
+    match (args.hold_out, args.validate_on, args.length) {
+        (0, ..) => "--hold-out 0 holds nothing out".to_owned(),
+        (_, 0, _) => "--validate-on 0 reads nothing that was held out".to_owned(),
+        _ if held_out.is_empty() => "the texts are too short for anything to be held out".to_owned(),
+        (.., length) => format!("no held-out document is as long as a sequence, {length} tokens"),
+    }
+}
+
+/// Runs that differ in their seed alone, at every length.
 struct Row {
     name: String,
-    /// Seed and scores by length.
-    runs: Vec<(u64, Vec<LengthScore>)>,
+    /// The attention scale, in training or at inference.
+    scale: String,
+    /// All settings but the seed.
+    settings: Vec<(String, String)>,
+    runs: Vec<Measured>,
+}
+
+/// A run at every length.
+struct Measured {
+    seed: u64,
+    folder: String,
+    scores: Vec<LengthScore>,
 }
 
 impl Row {
     /// Mean and standard error over the runs, at each length; no error of a single run.
     fn statistics(&self, value: impl Fn(&LengthScore) -> f64) -> Vec<(f64, f64)> {
-        let lengths = self.runs.first().map_or(0, |(_, scores)| scores.len());
-        let at = |index: usize| self.runs.iter().map(|(_, scores)| value(&scores[index])).collect();
+        let lengths = self.runs.first().map_or(0, |run| run.scores.len());
+        let at = |index: usize| self.runs.iter().map(|run| value(&run.scores[index])).collect();
         (0..lengths).map(|index| mean_and_error(at(index))).collect()
     }
+
+    fn setting(&self, name: &str) -> Option<&str> {
+        let found = self.settings.iter().find(|(other, _)| other == name);
+        found.map(|(_, value)| value.as_str())
+    }
+
+    /// Whether the two differ in the attention scale alone.
+    fn is_comparable(&self, other: &Self) -> bool {
+        let others = |row: &Self| -> Vec<(String, String)> {
+            let settings = row.settings.iter();
+            settings
+                .filter(|(name, _)| !name.starts_with("model.attention_scale"))
+                .cloned()
+                .collect()
+        };
+        others(self) == others(other)
+    }
+}
+
+/// The most differing settings that stand in a name.
+const NAMED: usize = 4;
+
+/// Names each row by its scale, and where others have the same one, by the settings in which they differ.
+fn name_rows(rows: &mut [Row]) {
+    let names: Vec<String> = rows
+        .iter()
+        .map(|row| {
+            let rivals: Vec<&Row> = rows.iter().filter(|other| other.scale == row.scale).collect();
+            let mut names: Vec<&String> = Vec::new();
+            for (name, _) in rivals.iter().flat_map(|rival| &rival.settings) {
+                if !names.contains(&name) && rivals.iter().any(|rival| rival.setting(name) != row.setting(name)) {
+                    names.push(name);
+                }
+            }
+            if names.len() > NAMED {
+                return format!("{}, as {}", row.scale, row.runs.first().map_or("", |run| &run.folder));
+            }
+            let differing = names.into_iter().map(|name| {
+                let short = name.split_once('.').map_or(name.as_str(), |(_, rest)| rest);
+                match row.setting(name) {
+                    Some(value) => format!(", {short} {value}"),
+                    None => format!(", no {short}"),
+                }
+            });
+            std::iter::once(row.scale.clone()).chain(differing).collect()
+        })
+        .collect();
+    rows.iter_mut().zip(names).for_each(|(row, name)| row.name = name);
 }
 
 fn mean_and_error(values: Vec<f64>) -> (f64, f64) {
@@ -214,6 +292,11 @@ fn run_eval(args: &EvalArgs) -> Result<ExitCode> {
     if args.lengths.iter().any(|&length| length < 3) {
         return Err(Usage("--lengths must be 3 or more: [CLS], a token, [SEP]".to_owned()).into());
     }
+    if args.tokens == 0 {
+        return Err(Usage("--tokens must be 1 or more: what is to be read".to_owned()).into());
+    }
+    // Said before the work rather than after it.
+    args.report.as_deref().map_or(Ok(()), Page::check)?;
     let mask = match args.window {
         Some(window) => Mask::BIDIRECTIONAL.within(window),
         None => Mask::BIDIRECTIONAL,
@@ -231,8 +314,8 @@ fn run_eval(args: &EvalArgs) -> Result<ExitCode> {
             );
             return Err(Usage(problem).into());
         }
-        let (settings, seed) = (&run.config.mlm, run.config.train.seed);
-        let hold_out = if args.all_documents { 1 } else { settings.hold_out };
+        let mlm = &run.config.mlm;
+        let hold_out = if args.all_documents { 1 } else { mlm.hold_out };
         let held_out = read_corpus(&args.texts, &run.vocabulary, hold_out)?.1;
         let stretches = held_out.stretches(longest - 2, args.tokens.div_ceil(longest));
         if stretches.is_empty() {
@@ -245,12 +328,19 @@ fn run_eval(args: &EvalArgs) -> Result<ExitCode> {
             ))
             .into());
         }
+        let one = least_memory(&run.config.model, 1, longest) - least_memory(&run.config.model, 0, 0);
+        check_memory(one, "--lengths")?;
         let special = run.vocabulary.special_tokens();
+        // What the program was does not matter.
+        let kind: Vec<(String, String)> = settings(&run.config)?
+            .into_iter()
+            .filter(|(name, _)| name != "train.seed" && name != "version")
+            .collect();
         let trained = run.config.model.attention_scale;
         let mut scales = vec![trained];
         if trained == AttentionScale::Ordinary {
             scales.push(AttentionScale::InferenceClip {
-                trained_length: settings.length,
+                trained_length: mlm.length,
             });
         }
         for scale in scales {
@@ -259,19 +349,27 @@ fn run_eval(args: &EvalArgs) -> Result<ExitCode> {
             let scores = args
                 .lengths
                 .iter()
-                .map(|&length| evaluate(&model, &stretches, length, mask, &settings.masking, &special, 0))
+                .map(|&length| evaluate(&model, &stretches, length, mask, &mlm.masking, &special, 0))
                 .collect();
-            let name = name_of(scale);
-            match rows.iter_mut().find(|row| row.name == name) {
-                Some(row) => row.runs.push((seed, scores)),
+            let measured = Measured {
+                seed: run.config.train.seed,
+                folder: folder.display().to_string(),
+                scores,
+            };
+            let scale = name_of(scale);
+            match rows.iter_mut().find(|row| row.scale == scale && row.settings == kind) {
+                Some(row) => row.runs.push(measured),
                 None => rows.push(Row {
-                    name,
-                    runs: vec![(seed, scores)],
+                    name: String::new(),
+                    scale,
+                    settings: kind.clone(),
+                    runs: vec![measured],
                 }),
             }
         }
         note!("{}: {} sequences of {longest}", folder.display(), stretches.len());
     }
+    name_rows(&mut rows);
     if args.json {
         print_json(&as_json(&rows))?;
     } else {
@@ -298,12 +396,19 @@ fn as_json(rows: &[Row]) -> serde_json::Value {
             "entropy_by_layer_and_head": score.entropy,
         })
     };
-    let run = |(seed, scores): &(u64, Vec<LengthScore>)| json!({"seed": seed, "lengths": scores.iter().map(score).collect::<Vec<_>>()});
-    let row = |row: &Row| json!({"attention_scale": row.name, "runs": row.runs.iter().map(run).collect::<Vec<_>>()});
+    let run = |run: &Measured| {
+        let lengths: Vec<_> = run.scores.iter().map(score).collect();
+        json!({"seed": run.seed, "folder": run.folder, "lengths": lengths})
+    };
+    let row = |row: &Row| {
+        let runs: Vec<_> = row.runs.iter().map(run).collect();
+        json!({"name": row.name, "attention_scale": row.scale, "runs": runs})
+    };
     rows.iter().map(row).collect()
 }
 
-/// Accuracy, entropy, and the differences of the rows to the first, paired by seed; each a title and rows of cells.
+/// Accuracy, entropy, and the differences of each row to the first of those that differ from it in the attention scale alone, paired by seed; each a title and
+/// rows of cells.
 fn tables(rows: &[Row]) -> Vec<(&'static str, Vec<Vec<String>>)> {
     let cells = |value: fn(&LengthScore) -> f64| {
         let line = |row: &Row| {
@@ -318,37 +423,36 @@ fn tables(rows: &[Row]) -> Vec<(&'static str, Vec<Vec<String>>)> {
         ("accuracy, %", cells(accuracy)),
         ("attention entropy, nats", cells(LengthScore::mean_entropy)),
     ];
-    if let [first, others @ ..] = rows
-        && !others.is_empty()
-    {
-        let paired = |row: &Row| -> Option<Vec<String>> {
-            let pairs: Vec<_> = row
-                .runs
+    let paired = |(at, row): (usize, &Row)| -> Option<Vec<String>> {
+        let first = rows[..at].iter().find(|first| first.is_comparable(row))?;
+        let pairs: Vec<_> = row
+            .runs
+            .iter()
+            .enumerate()
+            .filter_map(|(index, run)| {
+                // The first run of a seed belongs to the other row's first of that seed, and so on.
+                let before = row.runs[..index].iter().filter(|other| other.seed == run.seed).count();
+                let mut others = first.runs.iter().filter(|other| other.seed == run.seed);
+                Some((&run.scores, &others.nth(before)?.scores))
+            })
+            .collect();
+        let lengths = pairs.first()?.0.len();
+        let difference = |index: usize| {
+            pairs
                 .iter()
-                .enumerate()
-                .filter_map(|(index, (seed, scores))| {
-                    // The first run of a seed belongs to the other row's first of that seed, and so on.
-                    let of_seed =
-                        |runs: &[(u64, Vec<LengthScore>)]| runs.iter().filter(|(other, _)| other == seed).count();
-                    let mut others = first.runs.iter().filter(|(other, _)| other == seed);
-                    Some((scores, &others.nth(of_seed(&row.runs[..index]))?.1))
-                })
-                .collect();
-            let lengths = pairs.first()?.0.len();
-            let difference = |index: usize| {
-                pairs
-                    .iter()
-                    .map(|(scores, base)| accuracy(&scores[index]) - accuracy(&base[index]))
-                    .collect()
-            };
-            let name = format!("{} ({} pairs)", row.name, pairs.len());
-            let differences = (0..lengths).map(|index| with_error(mean_and_error(difference(index))));
-            Some(std::iter::once(name).chain(differences).collect())
+                .map(|(scores, base)| accuracy(&scores[index]) - accuracy(&base[index]))
+                .collect()
         };
-        let differences: Vec<_> = others.iter().filter_map(paired).collect();
-        if !differences.is_empty() {
-            tables.push(("accuracy less that of the first row, paired by seed", differences));
-        }
+        let name = format!("{} ({} pairs)", row.name, pairs.len());
+        let differences = (0..lengths).map(|index| with_error(mean_and_error(difference(index))));
+        Some(std::iter::once(name).chain(differences).collect())
+    };
+    let differences: Vec<_> = rows.iter().enumerate().filter_map(paired).collect();
+    if !differences.is_empty() {
+        tables.push((
+            "accuracy less that of the first row with the same other settings, paired by seed",
+            differences,
+        ));
     }
     tables
 }
@@ -437,7 +541,7 @@ fn layers(lengths: &[usize], rows: &[Row]) -> Vec<Chart> {
     };
     rows.iter()
         .map(|row| {
-            let count = row.runs.first().and_then(|(_, scores)| scores.first());
+            let count = row.runs.first().and_then(|run| run.scores.first());
             let series = (0..count.map_or(0, |score| score.entropy.len())).map(|layer| {
                 let means = row.statistics(|score| layer_mean(score, layer));
                 Series {

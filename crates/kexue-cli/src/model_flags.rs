@@ -9,7 +9,7 @@ use kexue_nn::{
     Parametrization, StdMeans, TransformerConfig,
 };
 use kexue_text::Vocabulary;
-use kexue_train::{Run, RunConfig, TrainError, generator};
+use kexue_train::{Run, RunConfig, TrainError, generator, least_memory, machine_memory};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use std::path::Path;
@@ -59,9 +59,9 @@ pub struct ModelFlags {
     /// The attention scale: 1/√d (the default), or log_base(n)/√d for n visible keys.
     #[arg(long, value_parser = ["ordinary", "entropy-invariant"])]
     attention_scale: Option<String>,
-    /// The n at which the entropy-invariant scale is the ordinary one.
-    #[arg(long, default_value_t = 512.0)]
-    attention_base: f64,
+    /// The n at which the entropy-invariant scale is the ordinary one; 512 by default.
+    #[arg(long, requires = "attention_scale")]
+    attention_base: Option<f64>,
     /// Probability of dropping an element; 0.1 by default.
     #[arg(long)]
     dropout: Option<f32>,
@@ -84,6 +84,19 @@ pub struct ModelFlags {
 }
 
 impl ModelFlags {
+    /// Refuses a flag that another one leaves without effect.
+    pub fn check(&self) -> Result<()> {
+        if self.attention_base.is_some() && self.attention_scale.as_deref() == Some("ordinary") {
+            let problem = "--attention-base is of the entropy-invariant scale: leave it out, or give --attention-scale entropy-invariant";
+            return Err(Usage(problem.to_owned()).into());
+        }
+        if self.init.as_deref() == Some("t5") && self.attention_scale.is_some() {
+            let problem = "--init t5 is made for an attention scale of 1, and sets it: leave --attention-scale out";
+            return Err(Usage(problem.to_owned()).into());
+        }
+        Ok(())
+    }
+
     /// The configuration of a model over so many tokens.
     pub fn config(&self, vocab_size: usize, head: Head) -> TransformerConfig {
         self.over(TransformerConfig {
@@ -104,7 +117,7 @@ impl ModelFlags {
             norm: self.norm_kind.unwrap_or(base.norm),
             attention_scale: match self.attention_scale.as_deref() {
                 Some("entropy-invariant") => AttentionScale::EntropyInvariant {
-                    base: self.attention_base,
+                    base: self.attention_base.unwrap_or(512.0),
                 },
                 Some(_) => AttentionScale::Ordinary,
                 None => base.attention_scale,
@@ -126,6 +139,32 @@ impl ModelFlags {
     }
 }
 
+/// Refuses what the machine has not the memory for, before it is asked for; `flags` are those that make it so much.
+pub fn check_memory(bytes: f64, flags: &str) -> Result<()> {
+    match machine_memory().filter(|total| bytes > *total) {
+        Some(total) => {
+            let [bytes, total] = [bytes, total].map(|bytes| bytes / 1e9);
+            let problem = format!(
+                "this takes at least {bytes:.0} GB of memory, and the machine has {total:.0} GB: take less of {flags}"
+            );
+            Err(Usage(problem).into())
+        }
+        None => Ok(()),
+    }
+}
+
+/// Refuses a model that cannot be, or not be trained in the machine's memory.
+pub fn check_model(config: &TransformerConfig) -> Result<()> {
+    config.validate().map_err(|error| Usage(error.to_string()))?;
+    check_memory(
+        least_memory(config, 0, 0),
+        "--d-model, --layers, --d-ffn or the vocabulary",
+    )
+}
+
+/// The flags that make large what a batch leaves in memory.
+pub const BATCH_SIZES: &str = "--batch-size, --length, --layers, --heads or --d-model";
+
 /// A model to be trained: fresh, or with the weights that another run has under the same names.
 pub fn fresh_model(
     config: &TransformerConfig,
@@ -133,6 +172,7 @@ pub fn fresh_model(
     start: Option<&Path>,
     vocabulary: &Vocabulary,
 ) -> Result<Model> {
+    check_model(config)?;
     let mut model = Model::new(config.clone(), &mut generator(seed, 0, 0)).map_err(|error| Usage(error.to_string()))?;
     note!("a model of {} parameters", model.values().len());
     if let Some(folder) = start {
@@ -145,23 +185,42 @@ pub fn fresh_model(
         if taken == 0 {
             return Err(problem("has no weights of this shape; give the same --d-model, --layers and --heads").into());
         }
-        // Weights mean what they mean in the model that they were trained in.
-        let theirs = run.model.config();
-        let same = [
-            ("--heads", config.heads == theirs.heads),
-            ("--norm", config.norm_placement == theirs.norm_placement),
-            ("--norm-kind", config.norm == theirs.norm),
-            (
-                "--attention-scale (and --attention-base)",
-                config.attention_scale == theirs.attention_scale,
-            ),
-        ];
-        if let Some((flag, _)) = same.iter().find(|(_, same)| !same) {
-            return Err(problem(&format!("was trained with another {flag}; give the same")).into());
+        if let Some(what) = other_meaning(config, run.model.config()) {
+            return Err(problem(&format!("was trained with another {what}; give the same")).into());
         }
         note!("{taken} of them from {}, {left} fresh", folder.display());
     }
     Ok(model)
+}
+
+/// What weights of one configuration would mean something else by in the other: they mean what they mean in the model that they were trained in.
+fn other_meaning(ours: &TransformerConfig, theirs: &TransformerConfig) -> Option<&'static str> {
+    let fixed = |config: &TransformerConfig| matches!(config.attention_scale, AttentionScale::Fixed { .. });
+    let same = [
+        ("--heads", ours.heads == theirs.heads),
+        ("--norm", ours.norm_placement == theirs.norm_placement),
+        ("--norm-kind", ours.norm == theirs.norm),
+        (
+            "--init (only ntk's layers divide by the root of their inputs)",
+            ours.parametrization == theirs.parametrization,
+        ),
+        (
+            "--init (only rezero's, skipinit's and fixup's branches have gates)",
+            ours.gate.is_some() == theirs.gate.is_some(),
+        ),
+        (
+            "--init (only t5's logits are divided by the root of the width, and its attention scale is 1)",
+            ours.logit_scale == theirs.logit_scale && fixed(ours) == fixed(theirs),
+        ),
+        (
+            "--attention-scale (and --attention-base)",
+            ours.attention_scale == theirs.attention_scale,
+        ),
+        // No flag sets these: a configuration that was written by hand may.
+        ("kind of positions", ours.positions == theirs.positions),
+        ("activation", ours.activation == theirs.activation),
+    ];
+    same.iter().find(|(_, same)| !same).map(|(what, _)| *what)
 }
 
 /// What any run's configuration says of its model.
@@ -198,5 +257,57 @@ fn initialise(config: &mut TransformerConfig, name: &str) {
         }
         "ntk" => config.parametrization = Parametrization::Ntk,
         _ => {}
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::Parser;
+
+    #[derive(Parser)]
+    struct Flags {
+        #[command(flatten)]
+        model: ModelFlags,
+    }
+
+    /// The configuration of a command line.
+    fn config(flags: &str) -> TransformerConfig {
+        let words = std::iter::once("").chain(flags.split_whitespace());
+        Flags::parse_from(words).model.config(300, Head::None)
+    }
+
+    #[test]
+    fn weights_of_another_meaning_are_told_by_the_flag_that_makes_it() {
+        for (ours, theirs, expected) in [
+            ("", "", None),
+            ("--init bert", "--init xavier --initial-std 0.05", None),
+            // Gates are learned: where they began does not matter.
+            ("--norm none --init rezero", "--norm none --init fixup", None),
+            ("--heads 2", "", Some("--heads")),
+            ("--norm post", "", Some("--norm")),
+            ("--norm-kind rms-norm", "", Some("--norm-kind")),
+            ("--init ntk", "--init lecun", Some("--init (only ntk's")),
+            (
+                "--norm none --init skipinit",
+                "--norm none",
+                Some("--init (only rezero's"),
+            ),
+            ("--init t5", "", Some("--init (only t5's")),
+            ("", "--init t5", Some("--init (only t5's")),
+            ("--attention-scale entropy-invariant", "", Some("--attention-scale")),
+            (
+                "--attention-scale entropy-invariant --attention-base 64",
+                "--attention-scale entropy-invariant",
+                Some("--attention-scale"),
+            ),
+        ] {
+            let found = other_meaning(&config(ours), &config(theirs));
+            let right = match expected {
+                Some(start) => found.is_some_and(|found| found.starts_with(start)),
+                None => found.is_none(),
+            };
+            assert!(right, "{ours:?} from {theirs:?}: {found:?}");
+        }
     }
 }

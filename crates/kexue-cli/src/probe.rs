@@ -1,6 +1,6 @@
 //! `kexue probe`: what a Transformer's initialisation, norms and optimiser will do to its training.
 
-use crate::model_flags::{AnyConfig, ModelFlags, PLACEMENTS, named};
+use crate::model_flags::{AnyConfig, BATCH_SIZES, ModelFlags, PLACEMENTS, check_memory, check_model, named};
 use crate::output::{Interrupt, Usage, note, print, print_json};
 use crate::texts::{open_vocabulary, read_corpus};
 use anyhow::Result;
@@ -10,7 +10,7 @@ use kexue_probe::{
     Architecture, Data, Objective, OptimizerKind, OptimizerSettings, Preset, ProbeSettings, Source, probe,
 };
 use kexue_text::{Corpus, PretrainedTokenizer, SpecialTokens, TextEncoder};
-use kexue_train::{Run, TrainError};
+use kexue_train::{Page, Run, TrainError, least_memory};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -76,7 +76,7 @@ pub struct ProbeArgs {
     /// How often a run is looked at.
     #[arg(long, default_value_t = 25)]
     looks: u64,
-    /// Train with these placements too, without warm-up.
+    /// Train with these placements too, without warm-up; needs --steps.
     #[arg(long, value_delimiter = ',', value_parser = named::<NormPlacement>(PLACEMENTS))]
     compare: Vec<NormPlacement>,
     /// Seeds: means and standard errors are over them.
@@ -85,7 +85,7 @@ pub struct ProbeArgs {
     /// The first seed.
     #[arg(long, default_value_t = 0)]
     seed: u64,
-    /// Scale the branches of fresh models until each adds this times the stream's variance.
+    /// Scale the branches of fresh models until each adds this times the stream's variance; within 1e-12 and 1e12.
     #[arg(long, conflicts_with = "saved")]
     branch_variance: Option<f64>,
     /// The page to write.
@@ -143,6 +143,14 @@ impl Tokens {
 
     /// Opens the folder of a run, or of a Hugging Face model, whose tokenizer is needed for texts only.
     fn saved(folder: &Path, texts: bool) -> Result<(Model, Self)> {
+        if folder.is_dir()
+            && ["config.json", "config.toml"]
+                .iter()
+                .all(|name| !folder.join(name).exists())
+        {
+            let problem = "holds neither config.toml nor config.json: give the folder of a run, or of a Hugging Face model of BERT or RoFormer";
+            return Err(TrainError::file(folder, problem).into());
+        }
         if !folder.join("config.json").exists() {
             let Run { model, vocabulary, .. } = Run::<AnyConfig>::open(folder)?;
             let size = model.config().vocab_size;
@@ -176,12 +184,11 @@ impl Tokens {
 /// Runs the command.
 pub fn run(args: &ProbeArgs) -> Result<ExitCode> {
     // Said before the work rather than after it.
-    if let Some(folder) = args
-        .out
-        .parent()
-        .filter(|folder| !folder.as_os_str().is_empty() && !folder.is_dir())
-    {
-        return Err(TrainError::file(folder, "is not a folder: make it, or give another --out").into());
+    Page::check(&args.out)?;
+    args.model.check()?;
+    if args.steps == 0 && !args.compare.is_empty() {
+        let problem = "--compare trains with other placements, and there are no steps: give --steps too; the table of alternatives needs neither";
+        return Err(Usage(problem.to_owned()).into());
     }
     let (saved, tokens) = match &args.saved {
         Some(folder) => {
@@ -209,7 +216,17 @@ pub fn run(args: &ProbeArgs) -> Result<ExitCode> {
         branch_variance: args.branch_variance,
     };
     let usage = |error: kexue_probe::ProbeError| Usage(error.to_string());
+    // A saved model is in memory already.
+    if saved.is_none() {
+        check_model(&architecture.model)?;
+    }
+    // No sequence is longer than its document.
+    let length = match corpus.longest_document() {
+        0 => args.length,
+        longest => args.length.min(longest + 2),
+    };
     let data = Data::new(source, architecture.objective, args.batch_size, args.length).map_err(usage)?;
+    check_memory(least_memory(&architecture.model, args.batch_size, length), BATCH_SIZES)?;
     let interrupt = Interrupt::install();
     if args.steps > 0 {
         note!("training; Ctrl-C ends it with what was measured until then");
@@ -236,10 +253,12 @@ fn architecture(args: &ProbeArgs, saved: Option<&TransformerConfig>, vocab_size:
             let read = Architecture::from_toml(&text, vocab_size).map_err(|error| TrainError::file(path, error))?;
             read.validate().map_err(|error| TrainError::file(path, error))?;
             if read.model.vocab_size < vocab_size {
-                let problem = format!(
-                    "vocab_size: {} is fewer than the {vocab_size} tokens",
-                    read.model.vocab_size
-                );
+                let size = read.model.vocab_size;
+                let what = match args.texts.is_empty() {
+                    true => format!("random tokens: give --vocab-size {size}, or leave vocab_size out"),
+                    false => "tokens of the texts: raise it, or leave it out".to_owned(),
+                };
+                let problem = format!("vocab_size: {size} is fewer than the {vocab_size} {what}");
                 return Err(TrainError::file(path, problem).into());
             }
             read

@@ -158,7 +158,9 @@ fn what_cannot_be_read_or_built_is_named() {
     let folder = folder();
     fs::write(folder.path().join("bad.toml"), "[model]\nlayers = 2\nwidth = 3\n").unwrap();
     fs::write(folder.path().join("odd.toml"), "[model]\nheads = 3\n").unwrap();
+    fs::write(folder.path().join("few.toml"), "[model]\nvocab_size = 50\n").unwrap();
     fs::write(folder.path().join("empty.txt"), "\n").unwrap();
+    fs::create_dir(folder.path().join("neither")).unwrap();
     let failing = |arguments: &[&str]| {
         let (code, out, errors) = kexue(folder.path(), &[&["probe"], arguments].concat());
         assert_eq!(out, "");
@@ -171,7 +173,25 @@ fn what_cannot_be_read_or_built_is_named() {
             3,
             "odd.toml: model: heads: 3 heads do not divide",
         ),
+        (&["--config", "bad.toml"], 3, "line 3"),
+        (
+            &["--config", "few.toml"],
+            3,
+            "few.toml: vocab_size: 50 is fewer than the 1000 random tokens: give --vocab-size 50",
+        ),
         (&["--config", "none.toml"], 3, "none.toml"),
+        (
+            &["--model", "neither"],
+            3,
+            "neither: holds neither config.toml nor config.json: give the folder of a run, or of a Hugging Face model",
+        ),
+        (&["--compare", "pre"], 2, "--compare trains with other placements"),
+        (&["--attention-base", "64"], 2, "--attention-scale"),
+        (
+            &["--branch-variance", "1e300"],
+            2,
+            "branch_variance: must be a positive number, within 1e-12 and 1e12",
+        ),
         (&["--texts", "empty.txt"], 3, "empty.txt: holds no text"),
         (&["--model", "nothing"], 3, "nothing"),
         (&["--heads", "5"], 2, "model: heads: 5 heads do not divide"),
@@ -218,6 +238,20 @@ fn what_cannot_be_read_or_built_is_named() {
         let (found, errors) = failing(arguments);
         assert_eq!(found, code, "{arguments:?}: {errors}");
         assert!(errors.contains(expected), "{arguments:?}: {errors}");
+    }
+    // Where the system says how much memory there is.
+    if Path::new("/proc/meminfo").exists() {
+        for (arguments, expected) in [
+            (&["--d-model", "65536", "--heads", "1024"][..], "--d-model, --layers"),
+            (&["--length", "65536", "--batch-size", "16"], "--batch-size, --length"),
+        ] {
+            let (code, errors) = failing(arguments);
+            assert_eq!(code, 2, "{arguments:?}: {errors}");
+            assert!(
+                errors.contains("GB of memory, and the machine has") && errors.contains(expected),
+                "{arguments:?}: {errors}"
+            );
+        }
     }
     let (_, errors) = failing(&["--config", "bad.toml"]);
     assert!(errors.contains("width"), "{errors}");

@@ -128,6 +128,12 @@ impl Corpus {
         self.ends.len()
     }
 
+    /// Tokens of the longest document; 0 where there is none.
+    pub fn longest_document(&self) -> usize {
+        let lengths = (0..self.documents()).map(|index| self.document(index).len());
+        lengths.max().unwrap_or(0)
+    }
+
     fn document(&self, index: usize) -> Range<usize> {
         let start = index.checked_sub(1).map_or(0, |before| self.ends[before]);
         start..self.ends[index]
@@ -242,6 +248,10 @@ mod tests {
         let text = |index: usize| vocabulary.decode(&corpus.tokens[corpus.document(index)]);
         let texts: Vec<String> = (0..corpus.documents()).map(text).collect();
         assert_eq!(texts, ["before", "甲乙丙丁 ab c1 de 戊", "己庚辛"]);
+        assert_eq!(
+            (corpus.longest_document(), Corpus::default().longest_document()),
+            (15, 0)
+        );
     }
 
     #[test]
