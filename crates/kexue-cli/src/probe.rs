@@ -143,7 +143,7 @@ impl Tokens {
 
     /// Opens the folder of a run, or of a Hugging Face model, whose tokenizer is needed for texts only.
     fn saved(folder: &Path, texts: bool) -> Result<(Model, Self)> {
-        if folder.is_dir()
+        if folder.exists()
             && ["config.json", "config.toml"]
                 .iter()
                 .all(|name| !folder.join(name).exists())

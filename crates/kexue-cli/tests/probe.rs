@@ -185,6 +185,11 @@ fn what_cannot_be_read_or_built_is_named() {
             3,
             "neither: holds neither config.toml nor config.json: give the folder of a run, or of a Hugging Face model",
         ),
+        (
+            &["--model", "few.toml"],
+            3,
+            "few.toml: holds neither config.toml nor config.json: give the folder",
+        ),
         (&["--compare", "pre"], 2, "--compare trains with other placements"),
         (&["--attention-base", "64"], 2, "--attention-scale"),
         (
