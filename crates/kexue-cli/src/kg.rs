@@ -366,7 +366,8 @@ impl Build {
             Err(columns) if columns.is_empty() => None,
             Err(columns) => bail!("--columns: expected three names, found {}", columns.len()),
         };
-        check_output(&self.output, &self.inputs)?;
+        let read: Vec<PathBuf> = self.inputs.iter().chain(&self.vocab).cloned().collect();
+        check_output(&self.output, &read)?;
         let vocabulary = self.vocab.as_deref().map(Vocabulary::load).transpose()?;
         let mut builder = GraphBuilder::new(BuildOptions {
             order: self.order,
@@ -445,6 +446,18 @@ impl Build {
     }
 }
 
+/// Says what the log of an index has at its end that is no change.
+fn note_unfinished(out: &mut impl Write, index: &Path, graph: &KnowledgeGraph) -> std::io::Result<()> {
+    match graph.unfinished() {
+        0 => Ok(()),
+        bytes => writeln!(
+            out,
+            "{}: {bytes} bytes at the end are left out, of a change that was never finished",
+            log_path(index).display()
+        ),
+    }
+}
+
 impl Info {
     fn run(self) -> Result<ExitCode> {
         let graph = KnowledgeGraph::open(&self.index)?;
@@ -461,7 +474,7 @@ impl Info {
             let line = json!({
                 "order": graph.order().to_string(), "folds_case": graph.vocabulary().folds_case(),
                 "inverse": graph.has_inverse(), "bytes": graph.container().len(), "report": report, "sections": sections,
-                "changes": { "log": changes, "subjects": subjects }, "keys": keys, "pins": pins,
+                "changes": { "log": changes, "subjects": subjects, "unfinished_bytes": graph.unfinished() }, "keys": keys, "pins": pins,
             });
             writeln!(out, "{line}")?;
             return Ok(ExitCode::SUCCESS);
@@ -497,6 +510,7 @@ impl Info {
             "keys",
             "pins"
         )?;
+        note_unfinished(&mut out, &self.index, &graph)?;
         Ok(ExitCode::SUCCESS)
     }
 }
@@ -512,7 +526,7 @@ impl Verify {
         let ((changes, _), merged) = (graph.changes(), graph.index().len());
         let mut out = std::io::stdout().lock();
         if self.json {
-            let line = json!({ "keys": keys, "sound": true, "changes": changes, "keys_with_changes": merged });
+            let line = json!({ "keys": keys, "sound": true, "changes": changes, "keys_with_changes": merged, "unfinished_bytes": graph.unfinished() });
             writeln!(out, "{line}")?;
         } else {
             writeln!(out, "{}: sound, {keys} keys", self.index.display())?;
@@ -524,6 +538,7 @@ impl Verify {
                     log.display()
                 )?;
             }
+            note_unfinished(&mut out, &self.index, &graph)?;
         }
         Ok(ExitCode::SUCCESS)
     }

@@ -84,7 +84,7 @@ fn build_look_change_and_compact() {
     let verified: serde_json::Value = serde_json::from_str(&run(&["kg", "verify", "my.idx", "--json"]).1).unwrap();
     assert_eq!(
         verified,
-        serde_json::json!({"changes": 6, "keys": 2, "keys_with_changes": 2, "sound": true})
+        serde_json::json!({"changes": 6, "keys": 2, "keys_with_changes": 2, "sound": true, "unfinished_bytes": 0})
     );
     let info = run(&["kg", "info", "my.idx"]).1;
     assert!(info.starts_with("my.idx\nkeys        2\nsubjects    1\n"), "{info}");
@@ -92,6 +92,19 @@ fn build_look_change_and_compact() {
         info.ends_with("\nmy.idx.log\nchanges     6, of 2 subjects\nwith them\nkeys        2\npins        1\n"),
         "{info}"
     );
+    // What was never finished is said.
+    let log = folder.path().join("my.idx.log");
+    let whole = std::fs::read(&log).unwrap();
+    std::fs::write(&log, [&whole[..], b"half a change"].concat()).unwrap();
+    let left_out = "my.idx.log: 13 bytes at the end are left out, of a change that was never finished\n";
+    for verb in ["verify", "info"] {
+        assert!(run(&["kg", verb, "my.idx"]).1.ends_with(left_out), "{verb}");
+    }
+    for (verb, pointer) in [("verify", "/unfinished_bytes"), ("info", "/changes/unfinished_bytes")] {
+        let said: serde_json::Value = serde_json::from_str(&run(&["kg", verb, "my.idx", "--json"]).1).unwrap();
+        assert_eq!(said.pointer(pointer), Some(&13.into()), "{verb}");
+    }
+    std::fs::write(&log, &whole).unwrap();
     // What was acknowledged is not lost by the way.
     let (code, out, error) = run(&["kg", "build", "facts.tsv", "-o", "my.idx"]);
     assert_eq!((code, out.as_str()), (3, ""));
@@ -183,6 +196,17 @@ fn headers_are_noticed_and_inputs_kept() {
         error,
         "kexue: ./named.csv: the index would take the place of this input; name another file with -o\n"
     );
+    std::fs::write(folder.path().join("v.txt"), "甲\n").unwrap();
+    let vocabulary = std::fs::read(folder.path().join("v.txt")).unwrap();
+    let (code, _, error) = run(&["kg", "build", "facts.tsv", "--vocab", "v.txt", "-o", "v.txt"]);
+    assert_eq!(
+        (code, error.as_str()),
+        (
+            3,
+            "kexue: v.txt: the index would take the place of this input; name another file with -o\n"
+        )
+    );
+    assert_eq!(std::fs::read(folder.path().join("v.txt")).unwrap(), vocabulary);
     // Before anything is read: the input is not there.
     let (code, _, error) = run(&["kg", "build", "missing.tsv", "-o", "."]);
     assert_eq!(
@@ -244,6 +268,18 @@ fn bad_input_is_exit_code_3_and_leaves_nothing() {
         "kexue: not.idx: the index is damaged: the file does not begin like an index; build it again\n"
     );
     assert_eq!(run(&["kg", "info", "missing.idx"]).0, 3);
+    // A change of what is not there leaves no lock beside it.
+    let (code, _, error) = run(&["kg", "add", "missing.idx", "a", "b", "c"]);
+    assert_eq!(code, 3);
+    assert!(error.starts_with("kexue: missing.idx: No such file"), "{error}");
+    assert!(!folder.path().join("missing.idx.lock").exists());
+    assert_eq!(run(&["kg", "build", "facts.tsv", "-o", "my.idx"]).0, 0);
+    let (code, _, error) = run(&["kg", "pin", "my.idx", "？", "水（歌曲）", "演唱"]);
+    assert_eq!(code, 3);
+    assert!(
+        error.starts_with("kexue: change: the question `？` has nothing but spaces and punctuation"),
+        "{error}"
+    );
     assert_eq!(run(&["kg", "build", "facts.tsv", "-o", "x.idx", "--order", "pms"]).0, 2);
     assert_eq!(
         run(&["kg", "build", "facts.tsv", "-o", "x.idx", "--memory", "much"]).0,
