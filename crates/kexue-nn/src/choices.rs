@@ -213,7 +213,12 @@ mod tests {
             };
             let loss = |hidden: f32| {
                 let mut gradient = vec![0.0; model.layout().len()];
-                model.choice_loss(&[hidden; 8], &[choice.clone()], &mut [0.0; 8], &mut gradient)
+                model.choice_loss(
+                    &[hidden; 8],
+                    std::slice::from_ref(&choice),
+                    &mut [0.0; 8],
+                    &mut gradient,
+                )
             };
             assert!(loss(f32::NAN).is_nan() && loss(f32::INFINITY).is_nan());
             assert!(loss(1.0).is_finite());

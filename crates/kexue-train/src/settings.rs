@@ -99,10 +99,9 @@ impl TrainSettings {
         if !(0.0..1.0).contains(&self.average) {
             return problem("average", "must be 0 (none) or below 1");
         }
-        if !(0.0..1.0).contains(&self.adam.beta1)
-            || !(0.0..1.0).contains(&self.adam.beta2)
-            || !(self.adam.epsilon > 0.0 && self.adam.epsilon.is_finite())
-        {
+        let share = |value: f32| (0.0..1.0).contains(&value);
+        let AdamConfig { beta1, beta2, epsilon } = self.adam;
+        if !(share(beta1) && share(beta2) && epsilon > 0.0 && epsilon.is_finite()) {
             return problem("adam", "betas must be within 0 and 1, epsilon positive");
         }
         if self.validate_every == 0 {
