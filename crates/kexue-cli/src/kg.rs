@@ -1,5 +1,6 @@
 //! `kexue kg`: build an index of a knowledge graph, and look into it.
 
+use crate::output::{Usage, note};
 use anyhow::{Context, Result, bail};
 use clap::{Args, Subcommand};
 use indicatif::{ProgressBar, ProgressStyle};
@@ -262,7 +263,7 @@ fn change(index: &Path, change: &Change, json: bool) -> Result<ExitCode> {
     } else if changed {
         writeln!(std::io::stdout(), "{}: {}", log_path(index).display(), said(change))?;
     } else {
-        eprintln!("nothing to change: the graph says so already");
+        note!("nothing to change: the graph says so already");
     }
     Ok(ExitCode::from(u8::from(!changed)))
 }
@@ -364,7 +365,9 @@ impl Build {
         let columns = match <[String; 3]>::try_from(self.columns) {
             Ok(columns) => Some(columns),
             Err(columns) if columns.is_empty() => None,
-            Err(columns) => bail!("--columns: expected three names, found {}", columns.len()),
+            Err(columns) => {
+                return Err(Usage(format!("--columns: expected three names, found {}", columns.len())).into());
+            }
         };
         let read: Vec<PathBuf> = self.inputs.iter().chain(&self.vocab).cloned().collect();
         check_output(&self.output, &read)?;
@@ -403,12 +406,10 @@ impl Build {
         bar.finish_and_clear();
         let imported = imported?;
         if let Some(first) = &imported.first_skipped {
-            eprintln!("left out {} lines, the first: {first}", imported.skipped);
+            note!("left out {} lines, the first: {first}", imported.skipped);
         }
         for header in &imported.likely_headers {
-            eprintln!(
-                "{header} reads like a header and was taken for a fact; if it is one, leave it out with --header"
-            );
+            note!("{header} reads like a header and was taken for a fact; if it is one, leave it out with --header");
         }
         let spinner = ProgressBar::new_spinner().with_message("writing the index");
         spinner.enable_steady_tick(std::time::Duration::from_millis(100));
@@ -573,10 +574,10 @@ impl Complete {
         })?;
         printed?;
         if total > keys.len() as u64 {
-            eprintln!("{} of {total} facts; more with --limit", keys.len());
+            note!("{} of {total} facts; more with --limit", keys.len());
         }
         Ok(if total == 0 {
-            eprintln!("no fact begins so");
+            note!("no fact begins so");
             ExitCode::from(1)
         } else {
             ExitCode::SUCCESS

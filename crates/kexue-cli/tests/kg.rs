@@ -152,7 +152,7 @@ fn what_complete_prints_it_takes_back() {
         let all = complete("");
         assert_eq!(all.len(), 6);
         for line in &all {
-            assert_eq!(complete(line), [line.clone()], "{order}");
+            assert_eq!(complete(line), std::slice::from_ref(line), "{order}");
             let (names, _) = line.rsplit_once('\t').unwrap();
             assert!(complete(names).contains(line), "{order} {names}");
         }

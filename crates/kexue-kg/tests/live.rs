@@ -378,7 +378,7 @@ fn an_index_takes_the_place_of_files_alone_and_of_no_input() {
     let links = folder.path().join("links");
     std::fs::create_dir(&links).unwrap();
     insta::assert_snapshot!(problem("links", &[]), @"/links: this is a folder; name a file to write the index to");
-    insta::assert_snapshot!(problem("links/../facts.tsv", &[input.clone()]), @"/links/../facts.tsv: the index would take the place of this input; name another file with -o");
+    insta::assert_snapshot!(problem("links/../facts.tsv", std::slice::from_ref(&input)), @"/links/../facts.tsv: the index would take the place of this input; name another file with -o");
     insta::assert_snapshot!(problem("nowhere/facts.idx", &[]), @"/nowhere/facts.idx: there is no folder /nowhere; make it first");
     let device = check_output(Path::new("/dev/null"), &[]).unwrap_err().to_string();
     insta::assert_snapshot!(device, @"/dev/null: this is a device; name a file to write the index to");
