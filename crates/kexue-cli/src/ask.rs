@@ -6,6 +6,7 @@ use anyhow::Result;
 use clap::Args;
 use kexue_kg::KnowledgeGraph;
 use kexue_qa::{Answer, AskOptions, Candidate, ask, embedded, open_run};
+use std::borrow::Cow;
 use std::fmt::Write as _;
 use std::io::{BufRead, IsTerminal, Write};
 use std::path::PathBuf;
@@ -22,7 +23,7 @@ pub struct AskArgs {
     /// The folder of a model trained by `kexue qa train`.
     #[arg(long, requires = "kg")]
     model: Option<PathBuf>,
-    /// The least probability of an answer that is given; below it, "I don't know" and exit code 1.
+    /// The least probability of an answer that is given, doubts included that the graph has it; below it, "I don't know" and exit code 1.
     #[arg(long, default_value_t = 0.5)]
     min_confidence: f64,
     /// Facts shown, the answer included.
@@ -81,27 +82,36 @@ pub fn run(args: &AskArgs) -> Result<ExitCode> {
         };
         note!("Ask{about}; an empty line ends.");
     }
-    let mut lines = std::io::stdin().lock().lines();
-    let mut all_known = true;
+    let mut input = std::io::stdin().lock();
+    let (mut all_known, mut bytes, mut number) = (true, Vec::new(), 0);
     loop {
         if terminal {
             std::io::stderr().write_all(b"> ")?;
         }
-        let Some(line) = lines.next().transpose()? else { break };
+        bytes.clear();
+        if input.read_until(b'\n', &mut bytes)? == 0 {
+            break;
+        }
+        number += 1;
+        let line = String::from_utf8_lossy(&bytes);
         if line.trim().is_empty() {
             if terminal {
                 break;
             }
             continue;
         }
-        match answer(&line) {
+        let answered = match line {
+            Cow::Borrowed(line) => answer(line),
+            Cow::Owned(_) => Err(anyhow::anyhow!("the question is not UTF-8 text")),
+        };
+        match answered {
             Ok(answer) => {
                 all_known &= answer.known;
                 show(&answer, args)?;
             }
             // One bad question does not end the conversation.
             Err(error) if terminal => note!("{error:#}"),
-            Err(error) => return Err(error),
+            Err(error) => return Err(error.context(format!("line {number} of standard input"))),
         }
     }
     Ok(ExitCode::from(u8::from(!all_known)))
@@ -119,6 +129,10 @@ fn show(answer: &Answer, args: &AskArgs) -> Result<()> {
         Some(best) if answer.known => {
             writeln!(text, "{}", best.objects.join("; "))?;
         }
+        _ if answer.lacking >= DOUBTFUL => {
+            let lacking = 100.0 * answer.lacking;
+            writeln!(text, "I don't know; the graph lacks the answer, by {lacking:.1} %")?;
+        }
         _ => writeln!(text, "I don't know")?,
     }
     for (rank, candidate) in answer.candidates.iter().enumerate() {
@@ -135,6 +149,9 @@ fn show(answer: &Answer, args: &AskArgs) -> Result<()> {
     }
     print(&text)
 }
+
+/// From this probability on that the graph lacks the answer, it is said why nothing is known.
+const DOUBTFUL: f64 = 0.25;
 
 /// What speaks for a candidate and against it, the weightiest first.
 fn because(candidate: &Candidate, text: &mut String) -> Result<()> {

@@ -1,7 +1,7 @@
 //! `kexue qa`: train, evaluate and use models that answer from a graph.
 
-use crate::model_flags::{ModelFlags, fresh_model, named};
-use crate::output::{Interrupt, Usage, note, print, print_json};
+use crate::model_flags::{BATCH_SIZES, ModelFlags, check_memory, check_model, fresh_model, named};
+use crate::output::{Interrupt, Usage, check_output, note, print, print_json};
 use crate::search_flags::SearchFlags;
 use crate::training_flags::TrainingFlags;
 use anyhow::Result;
@@ -10,9 +10,10 @@ use kexue_kg::KnowledgeGraph;
 use kexue_nn::Head;
 use kexue_qa::{
     Case, Fit, Gold, LookAhead, LossOver, MentionUse, QaSettings, QaTask, Question, RERANKER_FILE, RunConfig, Scores,
-    SearchOptions, Trained, evaluate, expand, fit, open_model, open_run, read_questions, read_templates, search, tie,
+    SearchOptions, Trained, check_lengths, evaluate, expand, fit, open_model, open_run, read_questions, read_templates,
+    search, tie,
 };
-use kexue_train::{prepare, train, write_by_rename};
+use kexue_train::{least_memory, prepare, train, write_by_rename};
 use serde_json::json;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -155,16 +156,24 @@ fn spread<T>(items: Vec<T>, most: usize) -> Vec<T> {
         .collect()
 }
 
+/// Reads questions that are to be asked of a graph.
+fn read(graph: &KnowledgeGraph, path: &Path, plain: bool) -> kexue_qa::Result<Vec<Question>> {
+    let questions = read_questions(path, plain)?;
+    check_lengths(path, &questions, graph.vocabulary())?;
+    Ok(questions)
+}
+
 fn run_train(args: &TrainArgs) -> Result<ExitCode> {
+    args.model.check()?;
     let graph = KnowledgeGraph::open(&args.kg)?;
     let (mut training, mut validation) = (Vec::new(), Vec::new());
     for path in &args.questions {
-        let (kept, held_out) = split(read_questions(path, false)?, args.hold_out());
+        let (kept, held_out) = split(read(&graph, path, false)?, args.hold_out());
         training.extend(kept);
         validation.extend(held_out);
     }
     if let Some(path) = &args.valid {
-        validation = read_questions(path, false)?;
+        validation = read(&graph, path, false)?;
     }
     let (examples, tied) = tie(&graph, &training)?;
     note!(
@@ -188,6 +197,12 @@ fn run_train(args: &TrainArgs) -> Result<ExitCode> {
     let config = args.config(graph.vocabulary().len())?;
     config.train.validate()?;
     config.qa.validate()?;
+    let lengths = examples
+        .iter()
+        .map(|example| example.question.len() + example.path.len());
+    let mean = lengths.sum::<usize>() / examples.len();
+    check_model(&config.model)?;
+    check_memory(least_memory(&config.model, config.train.batch_size, mean), BATCH_SIZES)?;
     let held_out = Case::prepare(&graph, validation)?;
     let validation = spread(held_out.clone(), args.validate_on);
     let task = QaTask::new(&graph, config.qa.clone(), examples, validation, config.search.clone())?;
@@ -200,6 +215,8 @@ fn run_train(args: &TrainArgs) -> Result<ExitCode> {
 
     let description = prepare(&args.out, &config, graph.vocabulary())?;
     let interrupt = Interrupt::install();
+    let weights = || std::fs::read(args.out.join("model.safetensors")).ok();
+    let before = weights().filter(|_| args.out.join(RERANKER_FILE).exists());
     let outcome = train(&task, model, &config.train, &args.out, &description, interrupt.flag())?;
     if outcome.interrupted {
         note!(
@@ -215,9 +232,16 @@ fn run_train(args: &TrainArgs) -> Result<ExitCode> {
             outcome.steps
         ),
     }
+    if before.is_some() && before == weights() {
+        note!("nothing was left to train, and its rescoring is kept; `kexue qa fit` learns it anew");
+        print(&format!("{}\n", args.out.display()))?;
+        return Ok(ExitCode::SUCCESS);
+    }
     let trained = Trained::open(&args.out)?;
-    match learn_rescoring(&graph, &trained, &args.out, &held_out) {
-        Ok(fitted) => note!("{}", told(&fitted).trim_end()),
+    let known = Case::prepare(&graph, training)?;
+    match learn_rescoring(&graph, &trained, &args.out, &known, &held_out, &interrupt) {
+        Ok(Some(fitted)) => note!("{}", told(&fitted).trim_end()),
+        Ok(None) => return Ok(fit_interrupted()),
         // The model is good without it.
         Err(error @ kexue_qa::Error::TooFew { .. }) => note!("rescoring is not learned: {error}"),
         Err(error) => return Err(error.into()),
@@ -226,27 +250,47 @@ fn run_train(args: &TrainArgs) -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// Fits the weights of rescoring and puts them into the run's folder.
-fn learn_rescoring(graph: &KnowledgeGraph, trained: &Trained, folder: &Path, cases: &[Case]) -> kexue_qa::Result<Fit> {
-    let fitted = fit(graph, &trained.model, &trained.config.search, cases)?;
-    write_by_rename(&folder.join(RERANKER_FILE), fitted.reranker.to_toml().as_bytes())?;
+/// Fits the weights of rescoring and puts them into the run's folder; `None` when interrupted.
+fn learn_rescoring(
+    graph: &KnowledgeGraph,
+    trained: &Trained,
+    folder: &Path,
+    known: &[Case],
+    cases: &[Case],
+    interrupt: &Interrupt,
+) -> kexue_qa::Result<Option<Fit>> {
+    let search = &trained.config.search;
+    let fitted = fit(graph, &trained.model, search, known, cases, interrupt.flag())?;
+    if let Some(fitted) = &fitted {
+        write_by_rename(&folder.join(RERANKER_FILE), fitted.reranker.to_toml().as_bytes())?;
+    }
     Ok(fitted)
+}
+
+fn fit_interrupted() -> ExitCode {
+    note!("interrupted before its rescoring was learned; `kexue qa fit` learns it");
+    ExitCode::from(130)
 }
 
 /// What a fit found, for people.
 fn told(fit: &Fit) -> String {
     let line = |name: &str, f: kexue_qa::Foretelling| {
-        format!("{name:<30} {:>8.2} {:>28.4}\n", f.right, f.negative_log_likelihood)
+        format!(
+            "{name:<34} {:>8.2} {:>11.2} {:>31.4}\n",
+            f.right, f.answered, f.negative_log_likelihood
+        )
     };
     format!(
-        "rescoring learned on {} held-out questions ({} without their fact among the candidates)\n{:<30} {:>8} {:>28}\n{}{}",
+        "rescoring learned on {} held-out questions ({} without their fact among the candidates)\n{:<34} {:>8} {:>11} {:>31}\n{}{}{}",
         fit.questions,
         fit.out_of_reach,
         "",
         "right, %",
+        "answered, %",
         "negative log-likelihood, nats",
         line("the model alone", fit.before),
-        line("learned (5-fold cross-validated)", fit.after)
+        line("learned (5-fold cross-validated)", fit.after),
+        line("the same with their fact hidden", fit.hidden)
     )
 }
 
@@ -265,6 +309,9 @@ struct FitArgs {
     /// than it had, and this must be given.
     #[arg(long)]
     hold_out: Option<usize>,
+    /// The questions that the model was trained on, whose words are counted. The default is the lines of --questions that are not taken.
+    #[arg(long, num_args = 1..)]
+    known: Vec<PathBuf>,
 }
 
 fn run_fit(args: &FitArgs) -> Result<ExitCode> {
@@ -278,13 +325,33 @@ fn run_fit(args: &FitArgs) -> Result<ExitCode> {
         }
         (None, lines) => lines,
     };
-    let mut questions = Vec::new();
+    let (mut questions, mut known) = (Vec::new(), Vec::new());
     for path in &args.questions {
-        let all = read_questions(path, false)?;
-        questions.extend(if hold_out > 0 { split(all, hold_out).1 } else { all });
+        let all = read(&graph, path, false)?;
+        let (others, taken) = if hold_out > 0 {
+            split(all, hold_out)
+        } else {
+            (Vec::new(), all)
+        };
+        questions.extend(taken);
+        known.extend(others);
     }
-    let fitted = learn_rescoring(&graph, &trained, &args.model, &Case::prepare(&graph, questions)?)?;
-    print(&told(&fitted))?;
+    if !args.known.is_empty() {
+        known.clear();
+        for path in &args.known {
+            known.extend(read(&graph, path, false)?);
+        }
+    }
+    if known.is_empty() {
+        let problem = "all lines are taken: give the questions that the model was trained on with --known";
+        return Err(Usage(problem.to_owned()).into());
+    }
+    let (known, cases) = (Case::prepare(&graph, known)?, Case::prepare(&graph, questions)?);
+    let interrupt = Interrupt::install();
+    match learn_rescoring(&graph, &trained, &args.model, &known, &cases, &interrupt)? {
+        Some(fitted) => print(&told(&fitted))?,
+        None => return Ok(fit_interrupted()),
+    }
     Ok(ExitCode::SUCCESS)
 }
 
@@ -320,7 +387,7 @@ fn open(kg: &Path, model: &Path) -> Result<(KnowledgeGraph, Trained)> {
 
 fn run_eval(args: &EvalArgs) -> Result<ExitCode> {
     let (graph, trained) = open(&args.kg, &args.model)?;
-    let mut questions = read_questions(&args.questions, false)?;
+    let mut questions = read(&graph, &args.questions, false)?;
     if args.hold_out > 0 {
         questions = split(questions, args.hold_out).1;
     }
@@ -442,7 +509,10 @@ struct PredictArgs {
 
 fn run_predict(args: &PredictArgs) -> Result<ExitCode> {
     let (graph, trained) = open(&args.kg, &args.model)?;
-    let questions = read_questions(&args.questions, true)?;
+    if let Some(out) = &args.out {
+        check_output(out, &[&args.questions])?;
+    }
+    let questions = read(&graph, &args.questions, true)?;
     let texts: Vec<&str> = questions.iter().map(|question| question.text.as_str()).collect();
     let results = search(
         &graph,
@@ -492,6 +562,7 @@ struct ExpandArgs {
 
 fn run_expand(args: &ExpandArgs) -> Result<ExitCode> {
     let graph = KnowledgeGraph::open(&args.kg)?;
+    check_output(&args.out, &[&args.templates, &args.kg])?;
     let lines = expand(&graph, &read_templates(&args.templates)?, args.each, args.seed)?;
     write_by_rename(&args.out, (lines.join("\n") + "\n").as_bytes())?;
     note!("{} questions", lines.len());

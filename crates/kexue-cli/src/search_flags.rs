@@ -17,12 +17,12 @@ pub struct SearchFlags {
     /// Use of subjects that occur in the question.
     #[arg(long, value_enum)]
     mentions: Option<MentionsFlag>,
-    /// Logit added to mentioned subjects with `--mentions prior`.
-    #[arg(long, default_value_t = 3.0)]
-    prior: f32,
-    /// What each token of gain adds to a logit with `--look-ahead added`.
-    #[arg(long, default_value_t = 1.0)]
-    gain_weight: f32,
+    /// Logit added to mentioned subjects with `--mentions prior`; 3 by default.
+    #[arg(long)]
+    prior: Option<f32>,
+    /// What each token of gain adds to a logit with `--look-ahead added`; 1 by default.
+    #[arg(long)]
+    gain_weight: Option<f32>,
     /// Once the subjects are found: go on with the beam, score all their facts exactly, or also weigh those scores with spelling as learned
     /// (the default of models that have a reranker.toml, unless --look-ahead is given).
     #[arg(long, value_enum)]
@@ -58,8 +58,25 @@ impl SearchFlags {
     /// The options with the given flags in place of theirs.
     ///
     /// # Errors
-    /// When learned rescoring is asked of a model without it.
+    /// When learned rescoring is asked of a model without it, or a flag needs another.
     pub fn apply(&self, mut options: SearchOptions) -> Result<SearchOptions, Usage> {
+        for (given, needed, flags) in [
+            (
+                self.prior,
+                matches!(self.mentions, Some(MentionsFlag::Prior)),
+                ["prior", "mentions prior"],
+            ),
+            (
+                self.gain_weight,
+                matches!(self.look_ahead, Some(LookAheadFlag::Added)),
+                ["gain-weight", "look-ahead added"],
+            ),
+        ] {
+            if given.is_some() && !needed {
+                let [flag, other] = flags;
+                return Err(Usage(format!("--{flag} does nothing without --{other}")));
+            }
+        }
         if let Some(beam) = self.beam {
             options.beam = beam;
         }
@@ -68,13 +85,13 @@ impl SearchFlags {
                 LookAheadFlag::Off => LookAhead::Off,
                 LookAheadFlag::Allowed => LookAhead::Allowed,
                 LookAheadFlag::Vocabulary => LookAhead::Vocabulary,
-                LookAheadFlag::Added => LookAhead::Added(self.gain_weight),
+                LookAheadFlag::Added => LookAhead::Added(self.gain_weight.unwrap_or(1.0)),
             };
         }
         if let Some(mentions) = self.mentions {
             options.mentions = match mentions {
                 MentionsFlag::Off => MentionUse::Off,
-                MentionsFlag::Prior => MentionUse::Prior(self.prior),
+                MentionsFlag::Prior => MentionUse::Prior(self.prior.unwrap_or(3.0)),
                 MentionsFlag::Only => MentionUse::Only,
             };
         }

@@ -1,13 +1,13 @@
 //! `kexue vocab`: count a vocabulary from texts.
 
-use crate::output::note;
+use crate::output::{check_output, note};
 use anyhow::Result;
 use clap::Args;
 use kexue_kg::open_text;
 use kexue_text::VocabularyBuilder;
 use kexue_train::write_by_rename;
 use std::io::BufRead;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 /// Count a vocabulary from texts: triples and questions, so that the characters of both have a token.
@@ -32,6 +32,10 @@ pub struct VocabArgs {
 
 /// Runs the command.
 pub fn run(args: &VocabArgs) -> Result<ExitCode> {
+    check_output(
+        &args.out,
+        &args.texts.iter().map(PathBuf::as_path).collect::<Vec<&Path>>(),
+    )?;
     let mut builder = VocabularyBuilder::new()
         .fold_case(args.fold_case)
         .max_characters(args.max_characters)

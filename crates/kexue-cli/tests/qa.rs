@@ -97,6 +97,17 @@ fn train_evaluate_predict_ask() {
         errors.contains("plain.jsonl: has questions without their answers"),
         "{errors}"
     );
+    // What is pinned is answered by every command.
+    let (code, ..) = kexue(folder, &["kg", "pin", "kg.idx", "赤城有多少人", "赤城", "面积"]);
+    assert_eq!(code, 0);
+    let (_, out, _) = kexue(
+        folder,
+        &[&["qa", "predict", "--questions", "q.tsv"], &model[..]].concat(),
+    );
+    assert_eq!(
+        out.lines().next().unwrap(),
+        r#"{"id":0,"answer":"赤城 ||| 面积 ||| 0平方公里"}"#
+    );
     // Of nothing that the graph knows, nothing is known.
     let (code, out, _) = kexue(
         folder,
@@ -140,7 +151,20 @@ fn rescoring_is_learned_kept_and_explained() {
         fs::read_to_string(folder.join("q.tsv")).unwrap().repeat(12),
     )
     .unwrap();
-    let fit = [&["qa", "fit", "--questions", "many.tsv", "--hold-out", "0"], &model[..]].concat();
+    let fit = [
+        &[
+            "qa",
+            "fit",
+            "--questions",
+            "many.tsv",
+            "--hold-out",
+            "0",
+            "--known",
+            "q.tsv",
+        ],
+        &model[..],
+    ]
+    .concat();
     let (code, out, errors) = kexue(folder, &fit);
     assert_eq!(code, 0, "{errors}");
     assert!(
@@ -154,6 +178,12 @@ fn rescoring_is_learned_kept_and_explained() {
         (0, true),
         "{out}"
     );
+    // What training did not learn, its repetition does not take away.
+    let learned_weights = fs::read(folder.join("run/reranker.toml")).unwrap();
+    let (code, _, errors) = kexue(folder, &train);
+    assert_eq!(code, 0);
+    assert!(errors.contains("its rescoring is kept"), "{errors}");
+    assert_eq!(fs::read(folder.join("run/reranker.toml")).unwrap(), learned_weights);
     // It is used unless another way is asked for.
     let asked = |more: &[&str]| kexue(folder, &[&["ask", "蓝城有多大？", "--json"], &model[..], more].concat()).1;
     assert_eq!(asked(&[]), asked(&["--rescore", "learned"]));
@@ -200,7 +230,17 @@ fn with_bad_files(folder: &Path) {
     write("latin.tsv", b"caf\xe9\ta\tb\n");
     write("other.tsv", "谁？\t不在\t图里\n".as_bytes());
     write("blank.jsonl", b"{\"question\": \" \", \"answer\": \"S ||| P ||| O\"}\n");
+    write(
+        "nameless.jsonl",
+        b"{\"question\": \"x\", \"answer\": \" ||| P ||| O\"}\n",
+    );
+    write("unanswered.tsv", b"who [a] b\t\n");
+    write(
+        "long.tsv",
+        format!("谁？\t赤城\t人口\n{}\t赤城\t人口\n", "长".repeat(600)).as_bytes(),
+    );
     write("empty.tsv", b"");
+    write("none.txt.tsv", b"# no templates\n");
     write("empty.idx", b"");
     write(
         "text.idx",
@@ -226,7 +266,7 @@ fn with_bad_files(folder: &Path) {
         (
             "weights",
             "reranker.toml",
-            b"questions = 1\ncounts = []\n[weights]\nsense = 1.0\n".to_vec(),
+            b"questions = 1\n[weights]\nsense = 1.0\n[lacking]\n[words]\n".to_vec(),
         ),
     ];
     for (name, file, content) in broken {
@@ -273,6 +313,11 @@ fn bad_input_is_named_and_exits_with_3() {
             "qa eval --kg kg.idx --model run --questions blank.jsonl",
             "qa eval --kg kg.idx --model run --questions latin.tsv",
             "qa eval --kg kg.idx --model run --questions empty.tsv",
+            "qa eval --kg kg.idx --model run --questions nameless.jsonl",
+            "qa eval --kg kg.idx --model run --questions unanswered.tsv",
+            "qa eval --kg kg.idx --model run --questions long.tsv",
+            "qa predict --kg kg.idx --model run --questions long.tsv",
+            "qa train --kg kg.idx --out new --questions q.tsv --valid long.tsv",
             "qa fit --kg kg.idx --model run --questions q.tsv",
             "qa train --kg kg.idx --out new --questions other.tsv",
             "qa train --kg kg.idx --out run --questions q.tsv",
@@ -281,6 +326,11 @@ fn bad_input_is_named_and_exits_with_3() {
             "qa train --kg counted.idx --out new --questions q.tsv --start run",
             "qa predict --kg kg.idx --model run --questions latin.tsv",
             "qa predict --kg kg.idx --model run --questions q.tsv -o none/answers.jsonl",
+            "qa predict --kg kg.idx --model run --questions q.tsv -o q.tsv",
+            "qa predict --kg kg.idx --model run --questions q.tsv -o run",
+            "qa expand --kg kg.idx --templates templates.tsv -o templates.tsv",
+            "qa expand --kg kg.idx --templates none.txt.tsv -o x.tsv",
+            "vocab q.tsv -o q.tsv",
             "qa expand --kg kg.idx --templates none.tsv -o x.tsv",
             "qa expand --kg kg.idx --templates templates.tsv -o x.tsv",
             "qa expand --kg kg.idx --templates relation.tsv -o x.tsv",
@@ -318,6 +368,8 @@ fn a_wrong_command_line_exits_with_2() {
         "--swap 2",
         "--lexical-prior 1 --loss allowed",
         "--gain-weight nan --look-ahead added",
+        "--gain-weight 2 --look-ahead allowed",
+        "--prior 2",
         "--beam 0",
         "--valid q.tsv --hold-out 5",
         "--loss none",

@@ -18,7 +18,7 @@ pub struct Candidate {
     pub relation: String,
     /// All objects, in the file's order.
     pub objects: Vec<String>,
-    /// Its probability among all that could be answered.
+    /// Its probability among all that could be answered, if one of them is the answer.
     pub probability: f64,
     /// What learned rescoring adds to the fact's logit and why, when asked for.
     #[serde(skip_serializing_if = "Vec::is_empty")]
@@ -82,6 +82,8 @@ pub struct Answer {
     pub known: bool,
     /// Whether the answer was pinned by decree.
     pub pinned: bool,
+    /// How probable it is, by learned rescoring, that the graph lacks what is asked for.
+    pub lacking: f64,
     /// The best fact and its runners-up.
     pub candidates: Vec<Candidate>,
     /// The choices on the way, when asked for.
@@ -94,7 +96,7 @@ pub struct Answer {
 pub struct AskOptions {
     /// The search.
     pub search: SearchOptions,
-    /// The least probability of an answer that is given.
+    /// The least probability of an answer that is given: that of the fact, times that of the graph not lacking the answer.
     pub min_confidence: f64,
     /// Candidates shown, the best one included.
     pub top: usize,
@@ -112,36 +114,27 @@ pub fn ask(graph: &KnowledgeGraph, model: &Model, options: &AskOptions, question
         .iter()
         .zip(results)
         .map(|(&question, result)| {
-            let pin = graph.pinned(question)?;
-            let pinned = pin.is_some();
-            let pinned_key = pin.as_ref().map(|(key, _)| *key);
-            let shown = result
-                .found
-                .iter()
-                .enumerate()
-                .filter(|(_, found)| Some(found.key) != pinned_key);
-            let found = shown.map(|(rank, found)| {
-                let mut candidate = Candidate::new(graph.fact(found.key)?, found.log_probability.exp());
-                if let (Some(reranker), Some(evidence)) = (&options.search.reranker, result.evidence.get(rank)) {
-                    candidate.evidence = reasons(reranker, evidence);
-                }
-                Ok(candidate)
-            });
-            let candidates: Vec<Candidate> = pin
-                .map(|(_, fact)| Ok(Candidate::new(fact, 1.0)))
-                .into_iter()
-                .chain(found)
-                .take(options.top.max(1))
+            let pinned = result.pinned;
+            let found = result.found.iter().enumerate().take(options.top.max(1));
+            let candidates: Vec<Candidate> = found
+                .map(|(rank, found)| {
+                    let mut candidate = Candidate::new(graph.fact(found.key)?, found.log_probability.exp());
+                    if let (Some(reranker), Some(evidence)) = (&options.search.reranker, result.evidence.get(rank)) {
+                        candidate.evidence = reasons(reranker, evidence);
+                    }
+                    Ok(candidate)
+                })
                 .collect::<Result<_>>()?;
             // Who is to choose among the mentioned subjects cannot tell when there is none.
             let lost = options.search.mentions == MentionUse::Only && result.mentioned == 0;
-            let probable = |best: &Candidate| best.probability >= options.min_confidence;
-            let known = candidates.first().is_some_and(probable) && (pinned || !lost);
+            let probable = |best: &Candidate| best.probability * (1.0 - result.lacking) >= options.min_confidence;
+            let known = pinned || candidates.first().is_some_and(probable) && !lost;
             let choices = result.choices;
             Ok(Answer {
                 question: question.to_owned(),
                 known,
                 pinned,
+                lacking: result.lacking,
                 candidates,
                 choices,
             })

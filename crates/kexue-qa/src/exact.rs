@@ -71,6 +71,12 @@ pub(crate) fn rescore(search: Search<'_>, decoder: &mut Decoder<'_>, states: &mu
 fn weigh(reranker: &Reranker, state: &mut State, evidence: Vec<Evidence>, keep: bool) {
     let mut logits: Vec<f64> = evidence.iter().map(|evidence| reranker.logit(evidence)).collect();
     log_softmax(&mut logits);
+    let best = logits.iter().zip(&evidence).max_by(|a, b| a.0.total_cmp(b.0));
+    let lacking = best.map_or(0.0, |(&log_probability, evidence)| {
+        reranker.lacking(evidence, log_probability)
+    });
+    state.result.lacking = lacking;
+    logits.iter_mut().for_each(|logit| *logit += (1.0 - lacking).ln());
     let found = &mut state.result.found;
     for (found, log_probability) in found.iter_mut().zip(logits) {
         found.log_probability = log_probability;
@@ -121,14 +127,7 @@ impl Tree {
             .flat_map(|subject| subject.tokens.iter().copied());
         let subject: Vec<Token> = subject.collect();
         let before = hypothesis.log_probability;
-        let spelling = Spelling::new(
-            reranker,
-            search.graph,
-            &state.prompt.tokens,
-            &subject,
-            before,
-            found.len(),
-        );
+        let spelling = Spelling::new(reranker, search.graph, &state.prompt, &subject, before, found.len());
         let of =
             |(fact, found): (usize, &Found)| spelling.evidence(self.facts.suffix(fact), found.log_probability - before);
         found.iter().enumerate().map(of).collect()

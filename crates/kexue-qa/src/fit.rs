@@ -1,31 +1,43 @@
-//! Fitting the weights of learned rescoring: a conditional logit by Newton's method.
+//! Fitting the weights of learned rescoring by Newton's method: a conditional logit that ranks facts, and a logistic regression that doubts the
+//! best of them.
+//!
+//! The questions to fit on have their fact in the graph. What the graph lacks is learned from the same questions, asked again with their fact
+//! hidden: once as it is, and once as if no training question had asked for that relation, so that its words are new.
 
 use crate::evaluate::Case;
-use crate::rerank::{EVIDENCE, Evidence, Reranker, logit};
-use crate::search::{SearchOptions, candidates};
+use crate::rerank::{DOUBTS, Doubt, EVIDENCE, Evidence, Reranker, dot, doubt};
+use crate::search::{Asked, SearchOptions, SearchResult, candidates, log_softmax};
+use crate::words::WordCounts;
 use crate::{Error, Result};
 use kexue_kg::KnowledgeGraph;
 use kexue_nn::Model;
 use serde::Serialize;
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
-const N: usize = EVIDENCE.len();
-
-/// Weight of the squared distance to [`Reranker::default`], for each question.
+/// Weight of the squared distance to the weights of nothing learned, for each question.
 const SHRINKAGE: f64 = 1e-3;
+/// Share of the questions that are taken to ask for what the graph lacks.
+const LACKING: f64 = 0.1;
 /// Newton steps at most; ten are usual.
 const STEPS: usize = 50;
 /// Parts of cross-validation.
 const FOLDS: usize = 5;
 /// Fewer questions than these say too little about so many weights.
 pub const LEAST_QUESTIONS: usize = 200;
+/// Questions searched between two looks at the interrupt.
+const AT_ONCE: usize = 256;
 
 /// How well probabilities of candidates foretell the right one.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
 pub struct Foretelling {
-    /// Questions whose most probable candidate is right, in percent.
+    /// Questions whose most probable fact is right, in percent.
     pub right: f64,
     /// Mean negative logarithm of the probability of the right candidates, in nats.
     pub negative_log_likelihood: f64,
+    /// Questions that are answered, in percent: their most probable fact has a probability of at least one half, doubts included.
+    pub answered: f64,
 }
 
 /// What a fit found.
@@ -41,165 +53,316 @@ pub struct Fit {
     pub before: Foretelling,
     /// Learned ones, each part of the questions weighed by a fit on the others (5-fold cross-validation).
     pub after: Foretelling,
+    /// The same of the questions with their fact hidden.
+    pub hidden: Foretelling,
 }
 
 /// A question's candidates; right ones first.
-struct Choice {
-    candidates: Vec<Evidence>,
+struct Choice<const N: usize> {
+    candidates: Vec<[f64; N]>,
     right: usize,
+    weight: f64,
 }
 
-/// Fits weights on questions that the model was not trained on.
+type Facts = Choice<{ EVIDENCE.len() }>;
+
+/// The candidates of a question as it is, and with its fact hidden.
+struct Variants {
+    plain: Facts,
+    hidden: [Vec<Evidence>; 2],
+}
+
+/// Fits weights on questions that the model was not trained on; the words of those that it was trained on, `known`, are counted. `None` where
+/// `interrupt` was set meanwhile.
 ///
 /// # Errors
 /// When there are fewer than [`LEAST_QUESTIONS`] to fit on, a question cannot be asked, or the graph is damaged.
-pub fn fit(graph: &KnowledgeGraph, model: &Model, options: &SearchOptions, cases: &[Case]) -> Result<Fit> {
-    let texts: Vec<&str> = cases.iter().map(|case| case.question.text.as_str()).collect();
-    let counted = counted(graph, &texts);
+pub fn fit(
+    graph: &KnowledgeGraph,
+    model: &Model,
+    options: &SearchOptions,
+    known: &[Case],
+    cases: &[Case],
+    interrupt: &AtomicBool,
+) -> Result<Option<Fit>> {
+    let counts = count_words(graph, known);
     let options = SearchOptions {
         rescore: true,
-        reranker: Some(counted.clone()),
+        reranker: Some(Reranker {
+            counts: counts.clone(),
+            ..Reranker::default()
+        }),
         ..options.clone()
     };
-    let results = candidates(graph, model, &options, &texts)?;
-    let choices: Vec<Choice> = cases
-        .iter()
-        .zip(results)
-        .filter_map(|(case, result)| {
-            let all = result.found.iter().zip(result.evidence);
-            let (mut candidates, wrong): (Vec<_>, Vec<_>) =
-                all.partition(|(found, _)| case.gold_keys.contains(&found.key));
-            let right = candidates.len();
+    let ask = |asked: Vec<Asked<'_>>| -> Result<Option<Vec<SearchResult>>> {
+        let mut results = Vec::with_capacity(asked.len());
+        for part in asked.chunks(AT_ONCE) {
+            if interrupt.load(Ordering::Relaxed) {
+                return Ok(None);
+            }
+            results.extend(candidates(graph, model, &options, part)?);
+        }
+        Ok(Some(results))
+    };
+    let Some(results) = ask(cases.iter().map(plain).collect())? else {
+        return Ok(None);
+    };
+    let (mut reached, mut choices) = (Vec::new(), Vec::new());
+    for (case, result) in cases.iter().zip(results) {
+        let all = result.found.iter().zip(result.evidence);
+        let (mut candidates, wrong): (Vec<_>, Vec<_>) = all.partition(|(found, _)| case.gold_keys.contains(&found.key));
+        let right = candidates.len();
+        if right > 0 {
             candidates.extend(wrong);
-            let candidates = candidates.into_iter().map(|(_, evidence)| evidence).collect();
-            (right > 0).then_some(Choice { candidates, right })
-        })
-        .collect();
+            reached.push(case);
+            choices.push(Choice {
+                candidates: candidates.into_iter().map(|(_, evidence)| evidence).collect(),
+                right,
+                weight: 1.0,
+            });
+        }
+    }
     if choices.len() < LEAST_QUESTIONS {
         return Err(Error::TooFew {
             found: choices.len(),
             needed: LEAST_QUESTIONS,
         });
     }
-    let mut after = Foretelling::default();
+    let by_relation = count_by_relation(graph, known, &reached)?;
+    let unknown = reached.iter().zip(&by_relation).map(|(case, less)| Asked {
+        less: Some(less.clone()),
+        ..hidden(case)
+    });
+    let known_kinds = ask(reached.iter().map(|case| hidden(case)).collect())?;
+    let unknown_kinds = ask(unknown.collect())?;
+    let (Some(known_kinds), Some(unknown_kinds)) = (known_kinds, unknown_kinds) else {
+        return Ok(None);
+    };
+    let variants: Vec<Variants> = choices
+        .into_iter()
+        .zip(known_kinds.into_iter().zip(unknown_kinds))
+        .map(|(plain, (known, unknown))| Variants {
+            plain,
+            hidden: [known.evidence, unknown.evidence],
+        })
+        .collect();
+    let (mut after, mut without) = (Foretelling::default(), Foretelling::default());
     for fold in 0..FOLDS {
+        // Neighbours in a file are alike, and stay together.
+        let is_inside = |index: usize| index * FOLDS / variants.len() == fold;
         let part = |inside: bool| {
-            // Neighbours in a file are alike, and stay together.
-            let (indexed, all) = (choices.iter().enumerate(), choices.len());
-            indexed
-                .filter(move |(index, _)| (index * FOLDS / all == fold) == inside)
-                .map(|(_, choice)| choice)
+            let indexed = variants.iter().enumerate();
+            let part = indexed.filter(|(index, _)| is_inside(*index) == inside);
+            part.map(|(_, variants)| variants).collect::<Vec<_>>()
         };
-        let weighed = foretell(&newton(&part(false).collect::<Vec<_>>()), part(true));
-        let share = part(true).count() as f64 / choices.len() as f64;
-        after.right += share * weighed.right;
-        after.negative_log_likelihood += share * weighed.negative_log_likelihood;
+        let (weights, lacking) = learn(&part(false));
+        let part = part(true);
+        let learned = Reranker {
+            weights,
+            lacking,
+            ..Reranker::default()
+        };
+        let share = part.len() as f64 / variants.len() as f64;
+        let plain = part
+            .iter()
+            .map(|variants| (&variants.plain.candidates, variants.plain.right));
+        let hidden = part
+            .iter()
+            .flat_map(|variants| &variants.hidden)
+            .map(|candidates| (candidates, 0));
+        after.add(share, foretell(&learned, plain));
+        without.add(share, foretell(&learned, hidden));
     }
-    Ok(Fit {
+    let (weights, lacking) = learn(&variants.iter().collect::<Vec<_>>());
+    let plain = variants
+        .iter()
+        .map(|variants| (&variants.plain.candidates, variants.plain.right));
+    Ok(Some(Fit {
+        before: foretell(&Reranker::default(), plain),
         reranker: Reranker {
-            weights: newton(&choices.iter().collect::<Vec<_>>()),
-            ..counted
+            weights,
+            lacking,
+            counts,
         },
-        questions: choices.len(),
-        out_of_reach: cases.len() - choices.len(),
-        before: foretell(&Reranker::default().weights, choices.iter()),
+        questions: variants.len(),
+        out_of_reach: cases.len() - variants.len(),
         after,
-    })
+        hidden: without,
+    }))
 }
 
-/// The model's own weights, and how many of the questions have each token.
-fn counted(graph: &KnowledgeGraph, texts: &[&str]) -> Reranker {
-    let mut counts = vec![0; graph.vocabulary().len()];
-    for text in texts {
-        let mut tokens = graph.vocabulary().encode(text);
-        tokens.sort_unstable();
-        tokens.dedup();
-        tokens.iter().for_each(|&token| counts[token as usize] += 1);
+fn plain(case: &Case) -> Asked<'_> {
+    Asked {
+        text: &case.question.text,
+        ..Asked::default()
     }
-    Reranker {
-        questions: texts.len() as u32,
-        counts,
+}
+
+fn hidden(case: &Case) -> Asked<'_> {
+    Asked {
+        hidden: case.gold_keys.clone(),
+        ..plain(case)
+    }
+}
+
+/// The weights that rank facts, and with them those that doubt the best one.
+fn learn(variants: &[&Variants]) -> (Evidence, Doubt) {
+    let choices: Vec<&Facts> = variants.iter().map(|variants| &variants.plain).collect();
+    let ranking = Reranker {
+        weights: newton(&choices, Reranker::default().weights),
         ..Reranker::default()
+    };
+    let nothing = [0.0; DOUBTS];
+    let mut doubts: Vec<Choice<DOUBTS>> = Vec::new();
+    for variants in variants {
+        if let Some((best, log_probability)) = best(&ranking, &variants.plain.candidates) {
+            doubts.push(Choice {
+                candidates: vec![nothing, doubt(&variants.plain.candidates[best], log_probability)],
+                right: 1,
+                weight: 1.0,
+            });
+        }
+        for candidates in &variants.hidden {
+            // A subject without any fact is none that could be asked for.
+            if let Some((best, log_probability)) = best(&ranking, candidates) {
+                doubts.push(Choice {
+                    candidates: vec![doubt(&candidates[best], log_probability), nothing],
+                    right: 1,
+                    weight: LACKING / (1.0 - LACKING) / variants.hidden.len() as f64,
+                });
+            }
+        }
+    }
+    let lacking = newton(&doubts.iter().collect::<Vec<_>>(), nothing);
+    (ranking.weights, lacking)
+}
+
+/// The place of the best candidate and the logarithm of its probability among them.
+fn best(ranking: &Reranker, candidates: &[Evidence]) -> Option<(usize, f64)> {
+    let mut logits: Vec<f64> = candidates.iter().map(|evidence| ranking.logit(evidence)).collect();
+    log_softmax(&mut logits);
+    logits.into_iter().enumerate().rev().max_by(|a, b| a.1.total_cmp(&b.1))
+}
+
+fn count_words<'c>(graph: &KnowledgeGraph, cases: impl IntoIterator<Item = &'c Case>) -> WordCounts {
+    let mut counts = WordCounts::default();
+    for case in cases {
+        counts.add(graph.vocabulary(), &case.question.text);
+    }
+    counts
+}
+
+/// For each question, the words of the known questions that ask for the same relation.
+fn count_by_relation(graph: &KnowledgeGraph, known: &[Case], cases: &[&Case]) -> Result<Vec<Arc<WordCounts>>> {
+    let relation = |case: &Case| match case.gold_keys.first() {
+        Some(&key) => graph.fact(key).map(|fact| fact.relation),
+        None => Ok(String::new()),
+    };
+    let wanted: Vec<String> = cases
+        .iter()
+        .map(|case| relation(case))
+        .collect::<std::result::Result<_, _>>()?;
+    let mut groups: HashMap<&str, Vec<&Case>> = wanted.iter().map(|relation| (relation.as_str(), Vec::new())).collect();
+    for case in known {
+        if let Some(group) = groups.get_mut(relation(case)?.as_str()) {
+            group.push(case);
+        }
+    }
+    let counts: HashMap<&str, Arc<WordCounts>> = groups
+        .into_iter()
+        .map(|(relation, group)| (relation, Arc::new(count_words(graph, group))))
+        .collect();
+    Ok(wanted
+        .iter()
+        .map(|relation| counts[relation.as_str()].clone())
+        .collect())
+}
+
+impl Foretelling {
+    fn add(&mut self, share: f64, part: Self) {
+        self.right += share * part.right;
+        self.negative_log_likelihood += share * part.negative_log_likelihood;
+        self.answered += share * part.answered;
     }
 }
 
-fn foretell<'c>(weights: &Evidence, choices: impl Iterator<Item = &'c Choice>) -> Foretelling {
+/// Of questions by their candidates, the right ones first, and how many those are.
+fn foretell<'c>(learned: &Reranker, questions: impl Iterator<Item = (&'c Vec<Evidence>, usize)>) -> Foretelling {
     let (mut sum, mut count) = (Foretelling::default(), 0.0);
-    for choice in choices {
-        let (_, loss, best) = choice.probabilities(weights);
-        sum.right += f64::from(u8::from(best < choice.right));
-        sum.negative_log_likelihood += loss;
+    for (candidates, right) in questions {
         count += 1.0;
+        let Some((best, log_probability)) = best(learned, candidates) else {
+            continue;
+        };
+        let lacking = learned.lacking(&candidates[best], log_probability);
+        let probability = match right {
+            0 => lacking,
+            _ => (1.0 - lacking) * choose(&learned.weights, candidates, right).1,
+        };
+        sum.right += f64::from(u8::from(best < right));
+        sum.answered += f64::from(u8::from((1.0 - lacking) * log_probability.exp() >= 0.5));
+        sum.negative_log_likelihood -= probability.max(1e-300).ln();
     }
+    let count = f64::max(count, 1.0);
     Foretelling {
-        right: 100.0 * sum.right / f64::max(count, 1.0),
-        negative_log_likelihood: sum.negative_log_likelihood / f64::max(count, 1.0),
+        right: 100.0 * sum.right / count,
+        negative_log_likelihood: sum.negative_log_likelihood / count,
+        answered: 100.0 * sum.answered / count,
     }
 }
 
-impl Choice {
-    /// The probability of each candidate, the negative logarithm of that of the right ones, and the index of the most probable.
-    fn probabilities(&self, weights: &Evidence) -> (Vec<f64>, f64, usize) {
-        let mut probabilities: Vec<f64> = self
-            .candidates
-            .iter()
-            .map(|evidence| logit(weights, evidence))
-            .collect();
-        let largest = probabilities.iter().copied().fold(f64::NEG_INFINITY, f64::max);
-        let best = probabilities.iter().position(|&logit| logit == largest).unwrap_or(0);
-        let right: f64 = probabilities[..self.right]
-            .iter()
-            .map(|logit| (logit - largest).exp())
-            .sum();
-        let sum: f64 = probabilities.iter().map(|logit| (logit - largest).exp()).sum();
-        probabilities
-            .iter_mut()
-            .for_each(|logit| *logit = (*logit - largest).exp() / sum);
-        // A right candidate beyond the range of floating point is still only so improbable.
-        (probabilities, sum.ln() - right.max(1e-300).ln(), best)
-    }
+/// The probability of each candidate, and of the right ones, the first, together.
+fn choose<const N: usize>(weights: &[f64; N], candidates: &[[f64; N]], right: usize) -> (Vec<f64>, f64) {
+    let mut probabilities: Vec<f64> = candidates.iter().map(|evidence| dot(weights, evidence)).collect();
+    log_softmax(&mut probabilities);
+    probabilities.iter_mut().for_each(|p| *p = p.exp());
+    // A right candidate beyond the range of floating point is still only so improbable.
+    let right = probabilities[..right].iter().sum::<f64>().max(1e-300);
+    (probabilities, right)
 }
 
 /// The objective, its gradient and its Hessian matrix, where the Hessian is taken as if each question had one right candidate (for several,
-/// their own spread is left out, which keeps it positive definite).
-fn derivatives(weights: &Evidence, choices: &[&Choice]) -> (f64, [f64; N], [[f64; N]; N]) {
+/// their own spread is left out, which keeps it positive definite). Weights are drawn to `centre`.
+fn derivatives<const N: usize>(
+    weights: &[f64; N],
+    choices: &[&Choice<N>],
+    centre: &[f64; N],
+) -> (f64, [f64; N], [[f64; N]; N]) {
     let (mut value, mut gradient, mut hessian) = (0.0, [0.0; N], [[0.0; N]; N]);
-    let prior = Reranker::default().weights;
-    let shrinkage = SHRINKAGE * choices.len() as f64;
+    let shrinkage = SHRINKAGE * choices.iter().map(|choice| choice.weight).sum::<f64>();
     for i in 0..N {
-        let distance = weights[i] - prior[i];
+        let distance = weights[i] - centre[i];
         value += shrinkage * distance * distance / 2.0;
         gradient[i] = shrinkage * distance;
         hessian[i][i] = shrinkage;
     }
     for choice in choices {
-        let (probabilities, loss, _) = choice.probabilities(weights);
-        value += loss;
-        let right: f64 = probabilities[..choice.right].iter().sum::<f64>().max(1e-300);
+        let (probabilities, right) = choose(weights, &choice.candidates, choice.right);
+        value -= choice.weight * right.ln();
         let mut mean = [0.0; N];
         for (index, (evidence, probability)) in choice.candidates.iter().zip(&probabilities).enumerate() {
             let pull = if index < choice.right { probability / right } else { 0.0 };
             for i in 0..N {
                 mean[i] += probability * evidence[i];
-                gradient[i] += (probability - pull) * evidence[i];
+                gradient[i] += choice.weight * (probability - pull) * evidence[i];
                 for j in 0..=i {
-                    hessian[i][j] += probability * evidence[i] * evidence[j];
+                    hessian[i][j] += choice.weight * probability * evidence[i] * evidence[j];
                 }
             }
         }
         for i in 0..N {
             for j in 0..=i {
-                hessian[i][j] -= mean[i] * mean[j];
+                hessian[i][j] -= choice.weight * mean[i] * mean[j];
             }
         }
     }
     (value, gradient, hessian)
 }
 
-/// Minimises the negative log-likelihood with the shrinkage, halving steps that do not lower it.
-fn newton(choices: &[&Choice]) -> Evidence {
-    let mut weights = Reranker::default().weights;
-    let (mut value, mut gradient, mut hessian) = derivatives(&weights, choices);
+/// Minimises the negative log-likelihood with the shrinkage to `centre`, halving steps that do not lower it.
+fn newton<const N: usize>(choices: &[&Choice<N>], centre: [f64; N]) -> [f64; N] {
+    let mut weights = centre;
+    let (mut value, mut gradient, mut hessian) = derivatives(&weights, choices, &centre);
     for _ in 0..STEPS {
         let step = solve(hessian, gradient);
         let mut length = 1.0;
@@ -208,7 +371,7 @@ fn newton(choices: &[&Choice]) -> Evidence {
             next.iter_mut()
                 .zip(step)
                 .for_each(|(weight, step)| *weight -= length * step);
-            let at_next = derivatives(&next, choices);
+            let at_next = derivatives(&next, choices, &centre);
             if at_next.0 < value {
                 break Some((next, at_next));
             }
@@ -229,7 +392,7 @@ fn newton(choices: &[&Choice]) -> Evidence {
 }
 
 /// Solves `matrix · x = right` by Cholesky's decomposition; of the symmetric positive definite matrix the lower triangle is read.
-fn solve(mut matrix: [[f64; N]; N], mut right: [f64; N]) -> [f64; N] {
+fn solve<const N: usize>(mut matrix: [[f64; N]; N], mut right: [f64; N]) -> [f64; N] {
     for i in 0..N {
         for j in 0..=i {
             let dot: f64 = (0..j).map(|k| matrix[i][k] * matrix[j][k]).sum();
@@ -259,25 +422,25 @@ mod tests {
     use rand_chacha::ChaCha8Rng;
 
     /// Questions whose right candidate is drawn from the probabilities that some weights give.
-    fn drawn(truth: &Evidence, questions: usize) -> Vec<Choice> {
+    fn drawn(truth: &Evidence, questions: usize) -> Vec<Facts> {
         let mut generator = ChaCha8Rng::seed_from_u64(7);
         (0..questions)
             .map(|_| {
                 let mut candidates: Vec<Evidence> = (0..8)
                     .map(|_| std::array::from_fn(|_| generator.random_range(-1.0..1.0)))
                     .collect();
-                let all = Choice {
-                    candidates: candidates.clone(),
-                    right: 1,
-                };
                 let mut left: f64 = generator.random();
-                let probabilities = all.probabilities(truth).0;
+                let probabilities = choose(truth, &candidates, 1).0;
                 let chosen = probabilities.iter().position(|p| {
                     left -= p;
                     left < 0.0
                 });
                 candidates.swap(0, chosen.unwrap_or(0));
-                Choice { candidates, right: 1 }
+                Choice {
+                    candidates,
+                    right: 1,
+                    weight: 1.0,
+                }
             })
             .collect()
     }
@@ -286,30 +449,69 @@ mod tests {
     fn finds_the_weights_that_drew_the_answers() {
         let truth: Evidence = std::array::from_fn(|index| 0.3 * index as f64 - 1.5);
         let choices = drawn(&truth, 4000);
-        let found = newton(&choices.iter().collect::<Vec<_>>());
+        let centre = Reranker::default().weights;
+        let found = newton(&choices.iter().collect::<Vec<_>>(), centre);
         for (found, truth) in found.iter().zip(truth) {
             // A standard error is about 0.03 here; shrinkage takes a hundredth.
             assert!((found - truth).abs() < 0.2, "{found} for {truth}");
         }
-        let (before, after) = (
-            foretell(&Reranker::default().weights, choices.iter()),
-            foretell(&found, choices.iter()),
-        );
+        let of = |weights: Evidence| {
+            let learned = Reranker {
+                weights,
+                ..Reranker::default()
+            };
+            foretell(&learned, choices.iter().map(|choice| (&choice.candidates, 1)))
+        };
+        let (before, after) = (of(centre), of(found));
         assert!(after.negative_log_likelihood < before.negative_log_likelihood && after.right > before.right);
     }
 
     #[test]
+    fn doubts_what_is_like_hidden_facts() {
+        // The last evidence is high where the fact is hidden.
+        let plain = drawn(&Reranker::default().weights, 400);
+        let variants: Vec<Variants> = plain
+            .into_iter()
+            .map(|mut plain| {
+                let mut hidden = plain.candidates.clone();
+                plain.candidates.iter_mut().for_each(|evidence| evidence[15] -= 1.0);
+                hidden.iter_mut().for_each(|evidence| evidence[15] += 1.0);
+                Variants {
+                    plain,
+                    hidden: [hidden.clone(), hidden],
+                }
+            })
+            .collect();
+        let (weights, lacking) = learn(&variants.iter().collect::<Vec<_>>());
+        let learned = Reranker {
+            weights,
+            lacking,
+            ..Reranker::default()
+        };
+        let doubted = |candidates: &[Evidence]| {
+            let (best, log_probability) = best(&learned, candidates).unwrap();
+            learned.lacking(&candidates[best], log_probability) > 0.5
+        };
+        let plain = variants.iter().filter(|variants| doubted(&variants.plain.candidates));
+        let hidden = variants.iter().filter(|variants| doubted(&variants.hidden[0]));
+        let (plain, hidden) = (plain.count(), hidden.count());
+        assert!(plain < 40 && hidden > 320, "{plain} and {hidden} of 400");
+    }
+
+    #[test]
     fn the_gradient_is_that_of_finite_differences() {
-        let mut choices = drawn(&Reranker::default().weights, 20);
+        let centre = Reranker::default().weights;
+        let mut choices = drawn(&centre, 20);
         choices[3].right = 3;
-        let choices: Vec<&Choice> = choices.iter().collect();
+        choices[4].weight = 0.3;
+        let choices: Vec<&Facts> = choices.iter().collect();
         let at: Evidence = std::array::from_fn(|index| (index as f64).sin());
-        let (_, gradient, _) = derivatives(&at, &choices);
+        let (_, gradient, _) = derivatives(&at, &choices, &centre);
         for (i, exact) in gradient.into_iter().enumerate() {
             let moved = |by: f64| {
                 let mut moved = at;
                 moved[i] += by;
-                derivatives(&moved, &choices).0
+                derivatives(&moved, &choices, &centre).0
             };
             let difference = (moved(1e-5) - moved(-1e-5)) / 2e-5;
             assert!((difference - exact).abs() < 1e-6, "{difference} {exact}");

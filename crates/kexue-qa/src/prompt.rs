@@ -1,6 +1,7 @@
 //! A question as the search sees it.
 
 use crate::lcs::{LcsState, QuestionLcs};
+use crate::words::WordCounts;
 use crate::{Error, Result};
 use kexue_kg::KnowledgeGraph;
 use kexue_text::{CLS, SEP};
@@ -18,6 +19,10 @@ pub(crate) struct Prompt {
     pub tokens: Vec<Token>,
     pub lcs: QuestionLcs,
     pub mentions: Mentions,
+    /// Facts that are passed over where those of a subject are listed, as if the graph lacked them.
+    pub hidden: Vec<Key>,
+    /// Questions that rescoring is not to have counted.
+    pub less: Option<Arc<WordCounts>>,
     facts: HashMap<Handle, Arc<Facts>>,
 }
 
@@ -43,8 +48,15 @@ impl Prompt {
             lcs: QuestionLcs::new(&tokens),
             tokens,
             mentions,
+            hidden: Vec::new(),
+            less: None,
             facts: HashMap::new(),
         })
+    }
+
+    /// The question without what stands about it.
+    pub fn question(&self) -> &[Token] {
+        &self.tokens[1..self.tokens.len() - 1]
     }
 
     /// The facts of a subject, enumerated once.
@@ -52,7 +64,7 @@ impl Prompt {
         if let Some(facts) = self.facts.get(&subject.at) {
             return Ok(facts.clone());
         }
-        let facts = Arc::new(Facts::load(index, &self.lcs, subject)?);
+        let facts = Arc::new(Facts::load(index, &self.lcs, subject, &self.hidden)?);
         self.facts.insert(subject.at, facts.clone());
         Ok(facts)
     }
@@ -145,10 +157,12 @@ impl Facts {
         }
     }
 
-    fn load(index: &dyn PrefixIndex, lcs: &QuestionLcs, subject: &Subject) -> Result<Self> {
+    fn load(index: &dyn PrefixIndex, lcs: &QuestionLcs, subject: &Subject, hidden: &[Key]) -> Result<Self> {
         let mut facts = Self::new(lcs, &subject.tokens);
         index.completions(subject.at, &mut |suffix, key| {
-            facts.push(lcs, suffix, key);
+            if !hidden.contains(&key) {
+                facts.push(lcs, suffix, key);
+            }
             ControlFlow::Continue(())
         })?;
         Ok(facts)

@@ -7,7 +7,9 @@
 //!
 //! Files ending in `.gz` or `.zst` are read through.
 
+use crate::prompt::MAX_QUESTION_TOKENS;
 use crate::{Error, Result};
+use kexue_text::Vocabulary;
 use serde::Deserialize;
 use std::io::BufRead;
 use std::path::Path;
@@ -38,6 +40,8 @@ pub enum Gold {
 /// A question of a file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Question {
+    /// The line it stands in, from 1.
+    pub line: usize,
     /// The number the file gives it, or that of its line, from 0.
     pub id: u64,
     /// The text.
@@ -91,6 +95,7 @@ pub fn read_questions(path: &Path, plain: bool) -> Result<Vec<Question>> {
         if question.text.trim().is_empty() {
             return Err(problem("the question is empty".to_owned()));
         }
+        question.line = index + 1;
         if question.id == u64::MAX {
             question.id = index as u64;
         }
@@ -104,6 +109,26 @@ pub fn read_questions(path: &Path, plain: bool) -> Result<Vec<Question>> {
         });
     }
     Ok(questions)
+}
+
+/// Checks that all questions of a file can be asked of a graph.
+///
+/// # Errors
+/// Names the line of the first that is too long.
+pub fn check_lengths(path: &Path, questions: &[Question], vocabulary: &Vocabulary) -> Result<()> {
+    for question in questions {
+        let tokens = vocabulary.encode(question.text.trim()).len();
+        if tokens > MAX_QUESTION_TOKENS {
+            return Err(Error::Line {
+                path: path.to_path_buf(),
+                line: question.line,
+                problem: format!(
+                    "the question has {tokens} tokens; {MAX_QUESTION_TOKENS} is the most: shorten it or leave it out"
+                ),
+            });
+        }
+    }
+    Ok(())
 }
 
 fn form_of(line: &str) -> Form {
@@ -120,6 +145,7 @@ fn form_of(line: &str) -> Form {
 fn parse(line: &str, form: Form) -> std::result::Result<Question, String> {
     match form {
         Form::Plain => Ok(Question {
+            line: 0,
             id: u64::MAX,
             text: line.trim().to_owned(),
             gold: Gold::Unknown,
@@ -147,6 +173,7 @@ fn parse(line: &str, form: Form) -> std::result::Result<Question, String> {
                 object,
             };
             Ok(Question {
+                line: 0,
                 id: u64::MAX,
                 text: (*text).to_owned(),
                 gold,
@@ -162,6 +189,11 @@ fn parse(line: &str, form: Form) -> std::result::Result<Question, String> {
                     let [subject, relation, object] = fields[..] else {
                         return Err(format!("field `answer`: expected `S ||| P ||| O`, found `{answer}`"));
                     };
+                    for (name, value) in [("subject", subject), ("relation", relation)] {
+                        if value.is_empty() {
+                            return Err(format!("field `answer`: the {name} is empty in `{answer}`"));
+                        }
+                    }
                     Gold::Fact {
                         subject: subject.to_owned(),
                         relation: relation.to_owned(),
@@ -170,6 +202,7 @@ fn parse(line: &str, form: Form) -> std::result::Result<Question, String> {
                 }
             };
             Ok(Question {
+                line: 0,
                 id: line.id.unwrap_or(u64::MAX),
                 text: line.question,
                 gold,
@@ -189,8 +222,16 @@ fn parse(line: &str, form: Form) -> std::result::Result<Question, String> {
                     "the question must name its entity in square brackets, as in `who directed [Kismet]`".to_owned(),
                 );
             };
-            let answers: Vec<String> = answers.split('|').map(|answer| answer.trim().to_owned()).collect();
+            let answers: Vec<String> = answers
+                .split('|')
+                .map(|answer| answer.trim().to_owned())
+                .filter(|answer| !answer.is_empty())
+                .collect();
+            if answers.is_empty() {
+                return Err("there is no answer after the tab".to_owned());
+            }
             Ok(Question {
+                line: 0,
                 id: u64::MAX,
                 text,
                 gold: Gold::Answers { entity, answers },
@@ -252,6 +293,14 @@ mod tests {
             read("{\"question\": \"Q\", \"answer\": \"S | P\"}\n")
                 .unwrap_err()
                 .contains("field `answer`")
+        );
+        assert_eq!(
+            read("{\"question\": \"Q\", \"answer\": \" ||| P ||| O\"}\n").unwrap_err(),
+            ":1: field `answer`: the subject is empty in ` ||| P ||| O`"
+        );
+        assert_eq!(
+            read("who [a] b\tx\nwho [a] b\t \n").unwrap_err(),
+            ":2: there is no answer after the tab"
         );
         assert!(
             read("{\"answer\": 1}\n")

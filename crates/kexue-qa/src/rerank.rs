@@ -1,20 +1,24 @@
 //! Learned rescoring: what the model says of a fact, and what spelling says of it, weighed by a conditional logit.
 //!
 //! After exact rescoring all facts of the subjects in the beam have a probability by the model. A question's facts then get the logit
-//! `w · evidence`, and their softmax is the answer's probability. The weights are fitted on questions that the model was not trained on, so
-//! that they say how much it can be trusted on such; [`crate::fit`] does it.
+//! `w · evidence`, and their softmax. That is how probable each is if one of them is the answer; how probable it is that the graph lacks what is
+//! asked for tells a logistic regression on what is known of the best one. The weights of both are fitted on questions that the model was not
+//! trained on, so that they say how much it can be trusted on such; [`crate::fit`] does it.
 
 use crate::lcs::QuestionLcs;
+use crate::prompt::Prompt;
+use crate::words::{WordCounts, words};
 use crate::{Error, Result};
 use kexue_kg::{KnowledgeGraph, Order};
 use kexue_text::SEP;
 use kexue_trie::Token;
 use serde::Deserialize;
 use std::collections::BTreeMap;
+use std::fmt::Write as _;
 use std::path::Path;
 
 /// What is known of a candidate, by name. Lengths are in tokens, without blanks; "the rest" is the question without the subject's mention.
-pub const EVIDENCE: [&str; 14] = [
+pub const EVIDENCE: [&str; 16] = [
     // The model's log-probability of the subject, and of relation and sense after it.
     "subject_log_probability",
     "fact_log_probability",
@@ -23,7 +27,7 @@ pub const EVIDENCE: [&str; 14] = [
     "mention_length_squared",
     "mention_position",
     // The relation's length, and what it shares with the rest: longest common subsequence, longest common substring, share of its tokens,
-    // and how much the shared ones tell: the sum of −ln of the share of questions that have each.
+    // and how much the shared words tell: the sum of −ln of the share of training questions that have each.
     "relation_length",
     "common_subsequence",
     "common_substring",
@@ -35,10 +39,31 @@ pub const EVIDENCE: [&str; 14] = [
     // Whether the fact has a sense, and the logarithm of the number of the subject's facts.
     "sense",
     "log_facts",
+    // What the relation leaves unexplained of the rest: the words that no training question has, by number, and how much the most telling word
+    // tells.
+    "new_words",
+    "unexplained_information",
 ];
 
 /// Values of [`EVIDENCE`], in its order.
 pub type Evidence = [f64; EVIDENCE.len()];
+
+/// What tells whether the graph lacks what is asked for, before the evidence of the best fact: a constant, and the logarithm of its probability
+/// among the facts.
+const LACKING: [&str; 2] = ["constant", "best_log_probability"];
+
+pub(crate) const DOUBTS: usize = LACKING.len() + EVIDENCE.len();
+
+/// Values of [`LACKING`] and [`EVIDENCE`], in this order.
+pub type Doubt = [f64; DOUBTS];
+
+/// Of the best fact.
+pub(crate) fn doubt(evidence: &Evidence, log_probability: f64) -> Doubt {
+    let mut doubt = [1.0; DOUBTS];
+    doubt[1] = log_probability;
+    doubt[LACKING.len()..].copy_from_slice(evidence);
+    doubt
+}
 
 /// The subjects whose facts are all scored before they are weighed.
 pub(crate) const SUBJECTS: usize = 24;
@@ -46,24 +71,25 @@ pub(crate) const SUBJECTS: usize = 24;
 /// The file of a run's folder that holds the weights.
 pub const RERANKER_FILE: &str = "reranker.toml";
 
-/// The weights of the evidence, and what its last piece is counted from.
+/// The weights of the evidence, and what the words' information is counted from.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Reranker {
     /// In the order of [`EVIDENCE`].
     pub weights: Evidence,
-    /// Questions that were counted.
-    pub questions: u32,
-    /// How many of them have each token of the vocabulary; what lies beyond its end, none.
-    pub counts: Vec<u32>,
+    /// For the logit of the graph lacking what is asked for; all 0 where that is not known.
+    pub lacking: Doubt,
+    /// The training questions that have each word.
+    pub counts: WordCounts,
 }
 
-/// The file: the same, the weights by name.
+/// The file: the same by name.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct File {
-    weights: BTreeMap<String, f64>,
     questions: u32,
-    counts: Vec<u32>,
+    weights: BTreeMap<String, f64>,
+    lacking: BTreeMap<String, f64>,
+    words: BTreeMap<String, u32>,
 }
 
 impl Default for Reranker {
@@ -73,8 +99,8 @@ impl Default for Reranker {
         weights[..2].fill(1.0);
         Self {
             weights,
-            questions: 0,
-            counts: Vec::new(),
+            lacking: [0.0; DOUBTS],
+            counts: WordCounts::default(),
         }
     }
 }
@@ -103,62 +129,95 @@ impl Reranker {
             problem: format!("{problem}; `kexue qa fit` writes the file anew"),
         };
         let file: File = toml::from_str(text).map_err(|error| problem(error.to_string().trim_end().to_owned()))?;
-        let mut named = file.weights;
-        let mut weights = [0.0; EVIDENCE.len()];
-        for (weight, name) in weights.iter_mut().zip(EVIDENCE) {
-            *weight = named
-                .remove(name)
-                .ok_or_else(|| problem(format!("has no weight of `{name}`")))?;
-            if !weight.is_finite() {
-                return Err(problem(format!("`{name}` is {weight}, not a finite number")));
-            }
-        }
-        match named.pop_first() {
-            Some((name, _)) => Err(problem(format!("`{name}` is not the name of any evidence"))),
-            None => Ok(Self {
-                weights,
+        let mut reranker = Self {
+            counts: WordCounts {
                 questions: file.questions,
-                counts: file.counts,
-            }),
-        }
+                words: file.words,
+            },
+            ..Self::default()
+        };
+        let doubts = LACKING.iter().chain(&EVIDENCE);
+        let places = EVIDENCE.iter().zip(&mut reranker.weights);
+        take("weights", file.weights, places).map_err(&problem)?;
+        take("lacking", file.lacking, doubts.zip(&mut reranker.lacking)).map_err(&problem)?;
+        Ok(reranker)
     }
 
     /// The text of `reranker.toml`.
     pub fn to_toml(&self) -> String {
         let mut text = format!(
             "# How `--rescore learned` weighs what it knows of a fact: its logit is the sum of weight times evidence.\n\
-             # Of so many questions, so many have each token of vocab.txt, in its order.\n\
-             questions = {}\ncounts = {:?}\n\n[weights]\n",
-            self.questions, self.counts
+             # Of so many training questions, so many have each word.\nquestions = {}\n\n[weights]\n",
+            self.counts.questions
         );
-        for (name, weight) in EVIDENCE.iter().zip(self.weights) {
-            text += &format!("{name} = {weight:?}\n");
+        let doubts = LACKING.iter().chain(&EVIDENCE).zip(&self.lacking);
+        // Writing to a string does not fail.
+        for (name, weight) in EVIDENCE.iter().zip(&self.weights) {
+            let _ = writeln!(text, "{name} = {weight:?}");
         }
-        text
-    }
-
-    /// `−ln` of the share of questions that have a token, as if there were one question more, which has it.
-    fn information(&self, token: Token) -> f64 {
-        let count = self.counts.get(token as usize).copied().unwrap_or(0);
-        ((f64::from(self.questions) + 1.0) / (f64::from(count) + 1.0)).ln()
+        text += "\n# The same of the logit that the graph lacks what is asked for, from the evidence of the best fact.\n[lacking]\n";
+        for (name, weight) in doubts {
+            let _ = writeln!(text, "{name} = {weight:?}");
+        }
+        let words = self.counts.words.iter();
+        let words: toml::Table = words
+            .map(|(word, &count)| (word.clone(), i64::from(count).into()))
+            .collect();
+        text + "\n[words]\n" + &words.to_string()
     }
 
     /// The logit of a candidate.
     pub fn logit(&self, evidence: &Evidence) -> f64 {
-        logit(&self.weights, evidence)
+        dot(&self.weights, evidence)
+    }
+
+    /// The probability that the graph lacks what is asked for, by the evidence of the best fact and the logarithm of its probability among the
+    /// facts.
+    pub fn lacking(&self, best: &Evidence, log_probability: f64) -> f64 {
+        if self.lacking.iter().all(|&weight| weight == 0.0) {
+            return 0.0;
+        }
+        1.0 / (1.0 + (-dot(&self.lacking, &doubt(best, log_probability))).exp())
+    }
+}
+
+/// Takes numbers by name to their places.
+fn take<'w>(
+    table: &str,
+    mut named: BTreeMap<String, f64>,
+    places: impl Iterator<Item = (&'w &'static str, &'w mut f64)>,
+) -> std::result::Result<(), String> {
+    for (name, weight) in places {
+        *weight = named
+            .remove(*name)
+            .ok_or_else(|| format!("[{table}] has no weight of `{name}`"))?;
+        if !weight.is_finite() {
+            return Err(format!("[{table}] `{name}` is {weight}, not a finite number"));
+        }
+    }
+    match named.pop_first() {
+        Some((name, _)) => Err(format!("[{table}] `{name}` is not the name of any evidence")),
+        None => Ok(()),
     }
 }
 
 /// The sum of weight times evidence.
-pub(crate) fn logit(weights: &Evidence, evidence: &Evidence) -> f64 {
+pub(crate) fn dot<const N: usize>(weights: &[f64; N], evidence: &[f64; N]) -> f64 {
     weights.iter().zip(evidence).map(|(w, x)| w * x).sum()
 }
 
+/// A word of what the subject leaves of a question.
+struct Word {
+    tokens: Vec<Token>,
+    information: f64,
+    is_new: bool,
+}
+
 /// What the spelling of a question says of the facts of one subject.
-pub(crate) struct Spelling<'a> {
-    reranker: &'a Reranker,
+pub(crate) struct Spelling {
     /// The question without the mention.
     rest: Vec<Token>,
+    words: Vec<Word>,
     lcs: QuestionLcs,
     blank: Vec<Token>,
     order: Order,
@@ -166,17 +225,17 @@ pub(crate) struct Spelling<'a> {
     common: Evidence,
 }
 
-impl<'a> Spelling<'a> {
-    /// Of `[CLS] Q [SEP]` and a subject's tokens with their separator, chosen with this log-probability.
+impl Spelling {
+    /// Of a question and a subject's tokens with their separator, chosen with this log-probability.
     pub fn new(
-        reranker: &'a Reranker,
+        reranker: &Reranker,
         graph: &KnowledgeGraph,
-        prompt: &[Token],
+        prompt: &Prompt,
         subject: &[Token],
         log_probability: f64,
         facts: usize,
     ) -> Self {
-        let question = &prompt[1..prompt.len() - 1];
+        let question = prompt.question();
         let subject = &subject[..subject.len() - 1];
         let at = question
             .windows(subject.len().max(1))
@@ -184,8 +243,9 @@ impl<'a> Spelling<'a> {
         let mut common = [0.0; EVIDENCE.len()];
         common[0] = log_probability;
         common[13] = (facts as f64).ln();
+        let vocabulary = graph.vocabulary();
         // A blank that has no token of its own is spelt in bytes, which other characters have too.
-        let blanks = [" ", "\u{3000}"].map(|blank| graph.vocabulary().encode(blank));
+        let blanks = [" ", "\u{3000}"].map(|blank| vocabulary.encode(blank));
         let blank: Vec<Token> = blanks
             .into_iter()
             .filter(|tokens| tokens.len() == 1)
@@ -200,9 +260,22 @@ impl<'a> Spelling<'a> {
             // The separator keeps a substring from running over the gap.
             rest.splice(at..at + subject.len(), [SEP]);
         }
+        let less = prompt.less.as_deref();
+        let word = |range: std::ops::Range<usize>| {
+            let tokens = rest[range].to_vec();
+            let text = vocabulary.decode(&tokens);
+            Word {
+                tokens,
+                information: reranker.counts.information(&text, less),
+                is_new: reranker.counts.count(&text, less) == 0,
+            }
+        };
+        let mut words: Vec<Word> = words(vocabulary, &rest).into_iter().map(word).collect();
+        words.sort_by(|a, b| a.tokens.cmp(&b.tokens));
+        words.dedup_by(|a, b| a.tokens == b.tokens);
         rest.retain(|token| !blank.contains(token));
         Self {
-            reranker,
+            words,
             lcs: QuestionLcs::new(&rest),
             rest,
             blank,
@@ -215,11 +288,11 @@ impl<'a> Spelling<'a> {
     pub fn evidence(&self, suffix: &[Token], log_probability: f64) -> Evidence {
         let mut parts = suffix.split(|&token| token == SEP);
         let (second, third) = (parts.next().unwrap_or(&[]), parts.next().unwrap_or(&[]));
-        let (relation, sense) = match self.order {
+        let (named, sense) = match self.order {
             Order::SubjectRelationSense => (second, third),
             Order::SubjectSenseRelation => (third, second),
         };
-        let relation: Vec<Token> = relation
+        let relation: Vec<Token> = named
             .iter()
             .copied()
             .filter(|token| !self.blank.contains(token))
@@ -235,14 +308,17 @@ impl<'a> Spelling<'a> {
         evidence[6] = self.lcs.length(&state) as f64;
         evidence[7] = common_substring(&self.rest, &relation) as f64;
         evidence[8] = relation.iter().filter(shared).count() as f64 / relation.len().max(1) as f64;
-        evidence[9] = relation
-            .iter()
-            .filter(shared)
-            .map(|&token| self.reranker.information(token))
-            .sum();
         evidence[10] = f64::from(u8::from(relation.first().as_ref().is_some_and(shared)));
         evidence[11] = f64::from(u8::from(relation.last().as_ref().is_some_and(shared)));
         evidence[12] = f64::from(u8::from(!sense.is_empty()));
+        for word in &self.words {
+            if named.windows(word.tokens.len()).any(|window| window == word.tokens) {
+                evidence[9] += word.information;
+            } else {
+                evidence[14] += f64::from(u8::from(word.is_new));
+                evidence[15] = f64::max(evidence[15], word.information);
+            }
+        }
         evidence
     }
 }
@@ -273,8 +349,13 @@ mod tests {
         }
 
         #[test]
-        fn weights_survive_their_file(weights in proptest::array::uniform14(-1e3f64..1e3)) {
-            let reranker = Reranker { weights, questions: 7, counts: vec![0, 3, 7] };
+        fn weights_survive_their_file(
+            weights in proptest::collection::vec(-1e3f64..1e3, 2 * EVIDENCE.len() + LACKING.len()),
+            words in proptest::collection::btree_map("\\PC{1,4}|[\"\\\\\n]", 0u32..9, 0..4),
+        ) {
+            let (weights, lacking) = weights.split_at(EVIDENCE.len());
+            let (weights, lacking) = (weights.try_into().unwrap(), lacking.try_into().unwrap());
+            let reranker = Reranker { weights, lacking, counts: WordCounts { questions: 7, words } };
             prop_assert_eq!(Reranker::from_toml(&reranker.to_toml(), Path::new("x")).unwrap(), reranker);
         }
     }
@@ -288,11 +369,13 @@ mod tests {
                 .to_string()
         };
         assert_eq!(
-            refused(good.replace("sense = 0.0\n", "")),
-            "run/reranker.toml: has no weight of `sense`; `kexue qa fit` writes the file anew"
+            refused(good.replacen("sense = 0.0\n", "", 1)),
+            "run/reranker.toml: [weights] has no weight of `sense`; `kexue qa fit` writes the file anew"
         );
-        assert!(refused(good.clone() + "sens = 1.0\n").contains("`sens` is not the name of any evidence"));
-        assert!(refused(good.replace("sense = 0.0", "sense = nan")).contains("`sense` is NaN, not a finite number"));
+        let more = good.replace("[lacking]\n", "[lacking]\nsens = 1.0\n");
+        assert!(refused(more).contains("[lacking] `sens` is not the name of any evidence"));
+        let nan = good.replacen("sense = 0.0", "sense = nan", 1);
+        assert!(refused(nan).contains("[weights] `sense` is NaN, not a finite number"));
         assert!(refused(good.replace("sense = 0.0", "sense = \"x\"")).contains("expected f64"));
     }
 }

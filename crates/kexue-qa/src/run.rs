@@ -43,6 +43,8 @@ pub struct RunConfig {
 }
 
 impl kexue_train::RunConfig for RunConfig {
+    const KIND: &'static str = "qa";
+
     fn model(&self) -> &TransformerConfig {
         &self.model
     }

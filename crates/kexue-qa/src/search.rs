@@ -6,7 +6,8 @@
 
 use crate::exact::rescore;
 use crate::prompt::{Prompt, Subject};
-use crate::rerank::{Evidence, Reranker, SUBJECTS};
+use crate::rerank::{EVIDENCE, Evidence, Reranker, SUBJECTS};
+use crate::words::WordCounts;
 use crate::{Error, Result};
 use kexue_kg::KnowledgeGraph;
 use kexue_nn::{Decoder, Model, Node};
@@ -153,9 +154,13 @@ pub struct SearchResult {
     pub mentioned: usize,
     /// What is known of each fact found, when asked for and weighed by learning.
     pub evidence: Vec<Evidence>,
+    /// How probable it is, by learned rescoring, that the graph lacks what is asked for; 0 without.
+    pub lacking: f64,
+    /// Whether the first fact was pinned to the question by decree: its probability is then 1.
+    pub pinned: bool,
 }
 
-/// Searches facts for questions, on all cores.
+/// Searches facts for questions, on all cores. A fact that is pinned to a question comes first.
 ///
 /// # Errors
 /// When a question cannot be asked, or the index is damaged.
@@ -166,24 +171,73 @@ pub fn search(
     questions: &[&str],
     explain: bool,
 ) -> Result<Vec<SearchResult>> {
-    run(graph, model, options, questions, explain, explain)
+    let mut results = run(graph, model, options, &asked(questions), explain, explain)?;
+    for (question, result) in questions.iter().zip(&mut results) {
+        if let Some((key, _)) = graph.pinned(question)? {
+            result.pin(key);
+        }
+    }
+    Ok(results)
 }
 
-/// As [`search`], with the evidence for all facts found and without the choices.
+/// A question, and what is to be thought away when its facts are weighed.
+#[derive(Clone, Default)]
+pub(crate) struct Asked<'q> {
+    pub text: &'q str,
+    /// Facts that the graph is to lack; with exact rescoring only.
+    pub hidden: Vec<Key>,
+    /// Questions that learned rescoring is not to have counted.
+    pub less: Option<Arc<WordCounts>>,
+}
+
+fn asked<'q>(questions: &[&'q str]) -> Vec<Asked<'q>> {
+    let of = |&text| Asked {
+        text,
+        ..Asked::default()
+    };
+    questions.iter().map(of).collect()
+}
+
+/// As [`search`], with the evidence for all facts found, without the choices, and whatever is pinned.
 pub(crate) fn candidates(
     graph: &KnowledgeGraph,
     model: &Model,
     options: &SearchOptions,
-    questions: &[&str],
+    questions: &[Asked<'_>],
 ) -> Result<Vec<SearchResult>> {
     run(graph, model, options, questions, false, true)
+}
+
+impl SearchResult {
+    /// Puts a fact first, by decree.
+    fn pin(&mut self, key: Key) {
+        let place = self.found.iter().position(|found| found.key == key);
+        if let Some(place) = place {
+            self.found.remove(place);
+        }
+        self.found.insert(
+            0,
+            Found {
+                key,
+                log_probability: 0.0,
+            },
+        );
+        if !self.evidence.is_empty() {
+            if let Some(place) = place {
+                self.evidence.remove(place);
+            }
+            // Nothing but the decree speaks for it.
+            self.evidence.insert(0, [0.0; EVIDENCE.len()]);
+        }
+        self.pinned = true;
+    }
 }
 
 fn run(
     graph: &KnowledgeGraph,
     model: &Model,
     options: &SearchOptions,
-    questions: &[&str],
+    questions: &[Asked<'_>],
     explain: bool,
     keep_evidence: bool,
 ) -> Result<Vec<SearchResult>> {
@@ -294,11 +348,16 @@ struct PendingChoice {
 }
 
 impl<'a> Search<'a> {
-    fn group(self, decoder: &mut Decoder<'_>, questions: &[&str]) -> Result<Vec<SearchResult>> {
+    fn group(self, decoder: &mut Decoder<'_>, questions: &[Asked<'_>]) -> Result<Vec<SearchResult>> {
         decoder.clear();
         let prompts = questions
             .iter()
-            .map(|question| Prompt::new(self.graph, question, self.options.mentions != MentionUse::Off))
+            .map(|asked| {
+                let mut prompt = Prompt::new(self.graph, asked.text, self.options.mentions != MentionUse::Off)?;
+                prompt.hidden.clone_from(&asked.hidden);
+                prompt.less.clone_from(&asked.less);
+                Ok(prompt)
+            })
             .collect::<Result<Vec<_>>>()?;
         let ends = decoder.prompts(prompts.iter().map(|prompt| &prompt.tokens[..]));
         let mut states = prompts

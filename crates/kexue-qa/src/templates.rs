@@ -40,6 +40,13 @@ pub fn read_templates(path: &Path) -> Result<BTreeMap<String, Vec<String>>> {
             }
         }
     }
+    if templates.is_empty() {
+        return Err(Error::File {
+            path: path.to_path_buf(),
+            problem: "holds no templates; expected lines `relation<tab>template`, with {S} where the subject stands"
+                .to_owned(),
+        });
+    }
     Ok(templates)
 }
 

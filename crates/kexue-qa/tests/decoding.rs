@@ -1,11 +1,13 @@
 //! The search against a reference that knows nothing of beams, caches, forced tokens or bit masks.
 
-use kexue_kg::{BuildOptions, KnowledgeGraph, Order};
+use kexue_kg::{BuildOptions, Change, GraphBuilder, GraphWriter, KnowledgeGraph, Order};
 use kexue_nn::{
     AttentionScale, Initializer, Mask, Model, NormPlacement, PackedBatch, StdMeans, Tape, TransformerConfig,
 };
-use kexue_qa::{EVIDENCE, LookAhead, MentionUse, Reranker, SearchOptions, SearchResult, lcs_of_texts, search};
-use kexue_text::{CLS, SEP};
+use kexue_qa::{
+    EVIDENCE, LookAhead, MentionUse, Reranker, SearchOptions, SearchResult, WordCounts, lcs_of_texts, search,
+};
+use kexue_text::{CLS, SEP, Vocabulary};
 use kexue_trie::{Key, Token};
 use proptest::prelude::*;
 use rand::SeedableRng;
@@ -20,11 +22,16 @@ fn triples() -> impl Strategy<Value = Vec<(String, String, String)>> {
 }
 
 fn graph(triples: &[(String, String, String)], order: Order) -> KnowledgeGraph {
+    graph_with(triples, order, None)
+}
+
+fn graph_with(triples: &[(String, String, String)], order: Order, vocabulary: Option<Vocabulary>) -> KnowledgeGraph {
     let triples = triples.iter().map(|(s, p, o)| (s.as_str(), p.as_str(), o.as_str()));
     KnowledgeGraph::from_triples(
         triples,
         &BuildOptions {
             order,
+            vocabulary,
             ..BuildOptions::default()
         },
     )
@@ -80,29 +87,26 @@ fn softmax(logits: &mut [f64]) {
     logits.iter_mut().for_each(|l| *l = (*l - largest).exp() / sum);
 }
 
-/// The probability of every key by the definition: each token renormalised over what may follow, with the look-ahead of article 8802.
+/// The probability of every key by the definition: each token renormalised over what may follow, with the look-ahead of article 8802 and the
+/// prior of subjects that are mentioned.
 fn reference(
     graph: &KnowledgeGraph,
     model: &Model,
     question: &str,
     look_ahead: LookAhead,
-    only_mentioned: bool,
+    mentions: MentionUse,
 ) -> BTreeMap<Key, f64> {
     let mut prompt = vec![CLS];
     prompt.extend(graph.vocabulary().encode(question));
     prompt.push(SEP);
     let mut keys = keys(graph);
-    let mut all_mentioned = false;
-    if only_mentioned {
-        let mentioned = |key: &[Token]| {
-            let subject = key.split(|&token| token == SEP).next().unwrap();
-            prompt.windows(subject.len()).any(|window| window == subject)
-        };
-        let kept: Vec<_> = keys.iter().filter(|(key, _)| mentioned(key)).cloned().collect();
-        if !kept.is_empty() {
-            all_mentioned = true;
-            keys = kept;
-        }
+    let is_mentioned = |key: &[Token]| {
+        let subject = key.split(|&token| token == SEP).next().unwrap();
+        mentions != MentionUse::Off && prompt.windows(subject.len()).any(|window| window == subject)
+    };
+    let mentioned: Vec<_> = keys.iter().filter(|(key, _)| is_mentioned(key)).cloned().collect();
+    if mentions == MentionUse::Only && !mentioned.is_empty() {
+        keys.clone_from(&mentioned);
     }
     let mut probabilities = BTreeMap::new();
     for (path, key) in &keys {
@@ -138,22 +142,30 @@ fn reference(
                 softmax(&mut some);
                 some
             };
+            // The lengths of the mentioned subjects that begin so and go on with a token.
+            let spelt = |token: Token| {
+                let through = mentioned
+                    .iter()
+                    .filter(move |(key, _)| key.starts_with(&path[..at]) && key[at] == token);
+                through.map(|(key, _)| key.iter().position(|&token| token == SEP).unwrap())
+            };
             let gain = |token: Token| {
-                let through = rivals.iter().filter(|rival| rival[at] == token);
                 if closed {
+                    let through = rivals.iter().filter(|rival| rival[at] == token);
                     let now = lcs(&path[..at], &prompt);
-                    let best = through
-                        .map(|rival| lcs(&rival[..rival.len() - 1], &prompt))
-                        .max()
-                        .unwrap();
-                    best.saturating_sub(now) as f64
-                } else if all_mentioned {
-                    let length = |rival: &[Token]| rival.iter().position(|&token| token == SEP).unwrap();
-                    through.map(|rival| length(rival)).max().unwrap().saturating_sub(at) as f64
+                    let best = through.map(|rival| lcs(&rival[..rival.len() - 1], &prompt)).max();
+                    best.unwrap().saturating_sub(now) as f64
                 } else {
-                    0.0
+                    spelt(token).max().unwrap_or(at).saturating_sub(at) as f64
                 }
             };
+            if let (MentionUse::Prior(weight), false) = (mentions, closed) {
+                for (p, &token) in p.iter_mut().zip(&allowed) {
+                    if spelt(token).next().is_some() {
+                        *p *= f64::from(weight).exp();
+                    }
+                }
+            }
             match look_ahead {
                 LookAhead::Off => {}
                 LookAhead::Added(weight) => {
@@ -198,6 +210,18 @@ const LOOK_AHEADS: [LookAhead; 4] = [
     LookAhead::Added(0.7),
 ];
 
+/// Of three questions one has each word of one or two letters.
+fn short_words() -> WordCounts {
+    let letters = ["a", "b", "c", "d"];
+    let pairs = letters
+        .iter()
+        .flat_map(|a| letters.iter().map(move |b| format!("{a}{b}")));
+    WordCounts {
+        questions: 3,
+        words: pairs.chain(letters.map(str::to_owned)).map(|word| (word, 1)).collect(),
+    }
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(24))]
 
@@ -213,8 +237,8 @@ proptest! {
         let graph = graph(&triples, order);
         let model = model(&graph, seed);
         for look_ahead in LOOK_AHEADS {
-            for mentions in [MentionUse::Off, MentionUse::Only] {
-                let expected = reference(&graph, &model, question.trim(), look_ahead, mentions == MentionUse::Only);
+            for mentions in [MentionUse::Off, MentionUse::Only, MentionUse::Prior(1.3)] {
+                let expected = reference(&graph, &model, question.trim(), look_ahead, mentions);
                 prop_assert!((expected.values().sum::<f64>() - 1.0).abs() < 1e-5);
                 for rescore in [false, true] {
                     let result = run(&graph, &model, &options(look_ahead, mentions, rescore, 10_000), &question);
@@ -235,15 +259,16 @@ proptest! {
         triples in triples(),
         question in "[abcd]{1,12}",
         seed in 0u64..4,
-        weights in proptest::array::uniform14(-2.0f64..2.0),
+        weights in proptest::collection::vec(-2.0f64..2.0, EVIDENCE.len()),
     ) {
+        let weights: [f64; EVIDENCE.len()] = weights.try_into().unwrap();
         let graph = graph(&triples, Order::SubjectRelationSense);
         let model = model(&graph, seed);
         let exact = run(&graph, &model, &options(LookAhead::Off, MentionUse::Off, true, 10_000), &question);
         let weighed = |weights: [f64; EVIDENCE.len()]| {
             let options = SearchOptions {
                 // The look-ahead's power does not enter.
-                reranker: Some(Reranker { weights, questions: 3, counts: vec![1; 400] }),
+                reranker: Some(Reranker { weights, counts: short_words(), ..Reranker::default() }),
                 ..options(LookAhead::Allowed, MentionUse::Off, true, 10_000)
             };
             search(&graph, &model, &options, &[&question], true).unwrap().remove(0)
@@ -256,6 +281,7 @@ proptest! {
         }
         // Others give the softmax of their logits, and the evidence is that of the fact beside it.
         let result = weighed(weights);
+        prop_assert_eq!((unchanged.lacking, result.lacking), (0.0, 0.0));
         prop_assert!((result.found.iter().map(|found| found.log_probability.exp()).sum::<f64>() - 1.0).abs() < 1e-9);
         prop_assert!(result.found.windows(2).all(|pair| pair[0].log_probability >= pair[1].log_probability));
         let logits: Vec<f64> = result.evidence.iter().map(|evidence| Reranker { weights, ..Reranker::default() }.logit(evidence)).collect();
@@ -274,8 +300,14 @@ proptest! {
             prop_assert_eq!(evidence[6], lcs_of_texts(&rest, &relation) as f64);
             let shared = relation.chars().filter(|c| rest.contains(*c)).count();
             prop_assert!((evidence[8] - shared as f64 / relation.chars().count().max(1) as f64).abs() < 1e-12);
-            // Of 3 questions 1 has each token: ln(4/2).
-            prop_assert!((evidence[9] - shared as f64 * 2f64.ln()).abs() < 1e-9);
+            // Of 3 questions 1 has each word of one or two letters, ln(4/2), and none a longer one, ln(4/1).
+            let words: BTreeSet<&str> = rest.split('|').filter(|word| !word.is_empty()).collect();
+            let information = |word: &str| if word.len() <= 2 { 2f64.ln() } else { 4f64.ln() };
+            let (told, untold): (Vec<&str>, Vec<&str>) = words.iter().partition(|word| relation.contains(**word));
+            prop_assert!((evidence[9] - told.iter().map(|word| information(word)).sum::<f64>()).abs() < 1e-9);
+            prop_assert_eq!(evidence[14], untold.iter().filter(|word| word.len() > 2).count() as f64);
+            let most = untold.iter().map(|word| information(word)).fold(0.0, f64::max);
+            prop_assert!((evidence[15] - most).abs() < 1e-9);
             prop_assert_eq!(evidence[11] == 1.0, relation.chars().next_back().is_some_and(|c| rest.contains(c)));
             prop_assert_eq!(evidence[12] == 1.0, fact.sense.is_some());
         }
@@ -287,15 +319,58 @@ proptest! {
         let model = model(&graph, seed);
         for look_ahead in LOOK_AHEADS {
             for mentions in [MentionUse::Off, MentionUse::Only, MentionUse::Prior(2.0)] {
-                let fast = options(look_ahead, mentions, false, beam);
-                let plain = SearchOptions { skip_forced: false, allowed_logits_only: false, ..fast.clone() };
-                let (fast, plain) = (run(&graph, &model, &fast, &question), run(&graph, &model, &plain, &question));
-                prop_assert_eq!(fast.found.len(), plain.found.len());
-                for (a, b) in fast.found.iter().zip(&plain.found) {
-                    prop_assert!((a.log_probability - b.log_probability).abs() < 1e-5);
+                for rescore in [false, true] {
+                    let plain = SearchOptions {
+                        skip_forced: false,
+                        allowed_logits_only: false,
+                        ..options(look_ahead, mentions, rescore, beam)
+                    };
+                    let expected = run(&graph, &model, &plain, &question);
+                    for (skip_forced, allowed_logits_only) in [(true, false), (false, true), (true, true)] {
+                        let fast = SearchOptions { skip_forced, allowed_logits_only, ..plain.clone() };
+                        let fast = run(&graph, &model, &fast, &question);
+                        prop_assert_eq!(fast.found.len(), expected.found.len());
+                        for (a, b) in fast.found.iter().zip(&expected.found) {
+                            prop_assert!((a.log_probability - b.log_probability).abs() < 1e-5);
+                        }
+                        let keys = |result: &SearchResult| result.found.iter().map(|found| found.key).collect::<BTreeSet<_>>();
+                        prop_assert_eq!(keys(&fast), keys(&expected));
+                    }
                 }
-                let keys = |result: &SearchResult| result.found.iter().map(|found| found.key).collect::<BTreeSet<_>>();
-                prop_assert_eq!(keys(&fast), keys(&plain));
+            }
+        }
+    }
+
+    #[test]
+    fn no_answer_is_outside_the_graph(
+        triples in triples(),
+        question in "[abcd]{1,12}",
+        seed in 0u64..8,
+        beam in 1usize..4,
+        sense_first: bool,
+    ) {
+        let order = if sense_first { Order::SubjectSenseRelation } else { Order::SubjectRelationSense };
+        let graph = graph(&triples, order);
+        let model = model(&graph, seed);
+        let given: BTreeSet<_> = triples.iter().cloned().collect();
+        for look_ahead in LOOK_AHEADS {
+            for mentions in [MentionUse::Off, MentionUse::Only, MentionUse::Prior(2.0)] {
+                for (rescore, reranker) in [(false, None), (true, None), (true, Some(Reranker::default()))] {
+                    let options = SearchOptions { reranker, ..options(look_ahead, mentions, rescore, beam) };
+                    let result = run(&graph, &model, &options, &question);
+                    prop_assert!(!result.found.is_empty());
+                    for found in result.found {
+                        let fact = graph.fact(found.key).unwrap();
+                        let subject = match fact.sense {
+                            Some(sense) => format!("{}（{sense}）", fact.subject),
+                            None => fact.subject,
+                        };
+                        prop_assert!(!fact.objects.is_empty());
+                        for object in fact.objects {
+                            prop_assert!(given.contains(&(subject.clone(), fact.relation.clone(), object)));
+                        }
+                    }
+                }
             }
         }
     }
@@ -330,9 +405,13 @@ fn homonyms_with_and_without_a_sense_are_both_reachable() {
         ("水（歌曲）", "定义", "歌"),
         ("A（B）（C）", "定义", "x"),
         ("𪚥𪚥", "定义", "y"),
+        ("雪", "𪚥", "z"),
     ]
     .map(|(s, p, o)| (s.to_owned(), p.to_owned(), o.to_owned()));
-    let graph = graph(&triples, Order::SubjectRelationSense);
+    // 𪚥 is no character of it, nor is 雪: bytes spell them.
+    let vocabulary = Vocabulary::new("水歌曲定义是什么的A（）BC雨".chars(), false);
+    let graph = graph_with(&triples, Order::SubjectRelationSense, Some(vocabulary));
+    assert_eq!(graph.vocabulary().encode("𪚥").len(), 4);
     let model = model(&graph, 0);
     let found = |question: &str| {
         let result = run(
@@ -358,6 +437,34 @@ fn homonyms_with_and_without_a_sense_are_both_reachable() {
     );
     assert_eq!(found("A（B）的定义"), [("A（B）".to_owned(), Some("C".to_owned()))]);
     assert_eq!(found("𪚥𪚥的定义"), [("𪚥𪚥".to_owned(), None)]);
+    assert_eq!(found("雪𪚥"), [("雪".to_owned(), None)]);
+}
+
+#[test]
+fn a_pinned_fact_comes_first() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("graph.idx");
+    let mut builder = GraphBuilder::new(BuildOptions::default());
+    for (relation, object) in [("c", "1"), ("d", "2"), ("cd", "3")] {
+        builder.add("a", relation, object).unwrap();
+    }
+    builder.finish(&path).unwrap();
+    let pin = Change::Pin {
+        question: "a c?".into(),
+        subject: "a".into(),
+        relation: "d".into(),
+    };
+    assert!(GraphWriter::open(&path).unwrap().apply(&pin).unwrap());
+    let graph = KnowledgeGraph::open(&path).unwrap();
+    let model = model(&graph, 0);
+    for rescore in [false, true] {
+        let options = options(LookAhead::Off, MentionUse::Only, rescore, 3);
+        let result = run(&graph, &model, &options, "A c？");
+        assert_eq!((result.pinned, result.found.len()), (true, 3));
+        assert_eq!(graph.fact(result.found[0].key).unwrap().objects, ["2"]);
+        assert_eq!(result.found[0].log_probability, 0.0);
+        assert!(!run(&graph, &model, &options, "a d?").pinned);
+    }
 }
 
 #[test]
