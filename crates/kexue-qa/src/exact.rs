@@ -72,11 +72,9 @@ fn weigh(reranker: &Reranker, state: &mut State, evidence: Vec<Evidence>, keep: 
     let mut logits: Vec<f64> = evidence.iter().map(|evidence| reranker.logit(evidence)).collect();
     log_softmax(&mut logits);
     let best = logits.iter().zip(&evidence).max_by(|a, b| a.0.total_cmp(b.0));
-    let lacking = best.map_or(0.0, |(&log_probability, evidence)| {
+    state.result.lacking = best.map_or(0.0, |(&log_probability, evidence)| {
         reranker.lacking(evidence, log_probability)
     });
-    state.result.lacking = lacking;
-    logits.iter_mut().for_each(|logit| *logit += (1.0 - lacking).ln());
     let found = &mut state.result.found;
     for (found, log_probability) in found.iter_mut().zip(logits) {
         found.log_probability = log_probability;

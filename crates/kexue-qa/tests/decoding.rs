@@ -5,7 +5,7 @@ use kexue_nn::{
     AttentionScale, Initializer, Mask, Model, NormPlacement, PackedBatch, StdMeans, Tape, TransformerConfig,
 };
 use kexue_qa::{
-    EVIDENCE, LookAhead, MentionUse, Reranker, SearchOptions, SearchResult, WordCounts, lcs_of_texts, search,
+    Doubt, EVIDENCE, LookAhead, MentionUse, Reranker, SearchOptions, SearchResult, WordCounts, lcs_of_texts, search,
 };
 use kexue_text::{CLS, SEP, Vocabulary};
 use kexue_trie::{Key, Token};
@@ -222,6 +222,15 @@ fn short_words() -> WordCounts {
     }
 }
 
+/// Weights of doubts: a constant, the best fact's log-probability, and its squared mention.
+fn doubts(weights: [f64; EVIDENCE.len()]) -> Doubt {
+    let mut doubts = Doubt::default();
+    if weights != Reranker::default().weights {
+        (doubts[0], doubts[1], doubts[5]) = (0.7, 1.0, weights[3]);
+    }
+    doubts
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(24))]
 
@@ -268,7 +277,7 @@ proptest! {
         let weighed = |weights: [f64; EVIDENCE.len()]| {
             let options = SearchOptions {
                 // The look-ahead's power does not enter.
-                reranker: Some(Reranker { weights, counts: short_words(), ..Reranker::default() }),
+                reranker: Some(Reranker { weights, lacking: doubts(weights), counts: short_words() }),
                 ..options(LookAhead::Allowed, MentionUse::Off, true, 10_000)
             };
             search(&graph, &model, &options, &[&question], true).unwrap().remove(0)
@@ -281,7 +290,11 @@ proptest! {
         }
         // Others give the softmax of their logits, and the evidence is that of the fact beside it.
         let result = weighed(weights);
-        prop_assert_eq!((unchanged.lacking, result.lacking), (0.0, 0.0));
+        // Doubts are told beside the probabilities of the facts, and by the evidence of the best.
+        prop_assert_eq!(unchanged.lacking, 0.0);
+        let best = (&result.evidence[0], &result.found[0]);
+        let logit = 0.7 + best.1.log_probability + weights[3] * best.0[3];
+        prop_assert!((result.lacking - 1.0 / (1.0 + (-logit).exp())).abs() < 1e-9);
         prop_assert!((result.found.iter().map(|found| found.log_probability.exp()).sum::<f64>() - 1.0).abs() < 1e-9);
         prop_assert!(result.found.windows(2).all(|pair| pair[0].log_probability >= pair[1].log_probability));
         let logits: Vec<f64> = result.evidence.iter().map(|evidence| Reranker { weights, ..Reranker::default() }.logit(evidence)).collect();
