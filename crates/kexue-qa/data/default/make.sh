@@ -22,5 +22,5 @@ $kexue qa train --kg "$here/graph.index" --questions "$work/kept_questions.tsv" 
 mkdir -p "$here/model"
 for name in vocab.txt model.safetensors; do cp "$work/run/$name" "$here/model/$name"; done
 cp "$work/for_rescoring/reranker.toml" "$here/model/"
-sed "s|$work/||" "$work/run/config.toml" > "$here/model/config.toml"
+sed "s|$work/||; s|$here/||" "$work/run/config.toml" > "$here/model/config.toml"
 $kexue qa eval --kg "$here/graph.index" --model "$here/model" --questions "$here/test_questions.tsv"
