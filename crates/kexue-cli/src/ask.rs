@@ -101,7 +101,7 @@ pub fn run(args: &AskArgs) -> Result<ExitCode> {
             continue;
         }
         let answered = match line {
-            Cow::Borrowed(line) => answer(line),
+            Cow::Borrowed(line) => answer(line.trim()),
             Cow::Owned(_) => Err(anyhow::anyhow!("the question is not UTF-8 text")),
         };
         match answered {
@@ -131,7 +131,10 @@ fn show(answer: &Answer, args: &AskArgs) -> Result<()> {
         }
         _ if answer.lacking >= DOUBTFUL => {
             let lacking = 100.0 * answer.lacking;
-            writeln!(text, "I don't know; the graph lacks the answer, by {lacking:.1} %")?;
+            writeln!(
+                text,
+                "I don't know: the graph lacks the answer with a probability of {lacking:.1} %"
+            )?;
         }
         _ => writeln!(text, "I don't know")?,
     }

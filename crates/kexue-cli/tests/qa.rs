@@ -415,6 +415,33 @@ fn the_embedded_model_answers_in_both_languages() {
         .output()
         .unwrap();
     let text = String::from_utf8(piped.stdout).unwrap();
+    let told = Command::cargo_bin("kexue")
+        .unwrap()
+        .args(["ask", "--json"])
+        .write_stdin("铁的元素符号是什么\r\n")
+        .output()
+        .unwrap();
+    let told: serde_json::Value = serde_json::from_slice(&told.stdout).unwrap();
+    assert_eq!(told["question"], "铁的元素符号是什么");
+    // Of France the graph knows much, but not this.
+    let (code, out, _) = kexue(folder.path(), &["ask", "法国的总统是谁？"]);
+    assert_eq!(code, 1);
+    assert!(
+        out.starts_with("I don't know: the graph lacks the answer with a probability of "),
+        "{out}"
+    );
+    let failed = Command::cargo_bin("kexue")
+        .unwrap()
+        .args(["ask"])
+        .write_stdin(&b"caf\xe9\n"[..])
+        .output()
+        .unwrap();
+    assert_eq!(failed.status.code(), Some(3));
+    let error = String::from_utf8(failed.stderr).unwrap();
+    assert_eq!(
+        error,
+        "kexue: line 1 of standard input: the question is not UTF-8 text\n"
+    );
     assert!(text.starts_with("巴黎\n") && text.contains("\nFe\n"), "{text}");
 }
 
