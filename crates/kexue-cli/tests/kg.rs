@@ -1,18 +1,9 @@
 //! `kexue kg` from the outside: what it prints, and how it exits.
 
-use assert_cmd::Command;
-use std::path::Path;
+mod common;
 
-fn kexue(folder: &Path, arguments: &[&str]) -> (i32, String, String) {
-    let output = Command::cargo_bin("kexue")
-        .unwrap()
-        .current_dir(folder)
-        .args(arguments)
-        .output()
-        .unwrap();
-    let text = |bytes| String::from_utf8(bytes).unwrap();
-    (output.status.code().unwrap(), text(output.stdout), text(output.stderr))
-}
+use assert_cmd::Command;
+use common::kexue;
 
 fn folder() -> tempfile::TempDir {
     let folder = tempfile::tempdir().unwrap();

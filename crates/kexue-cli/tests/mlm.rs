@@ -1,19 +1,14 @@
 //! `kexue mlm` as a user meets it: what it refuses, and how it tells runs apart.
 
-use assert_cmd::Command;
+mod common;
+
 use kexue_nn::{Head, Model, NormPlacement, Positions, Precision, Pretrained, TransformerConfig};
 use std::fs;
 use std::path::Path;
 
+/// Runs a command given as it is typed.
 fn kexue(folder: &Path, command: &str) -> (i32, String, String) {
-    let output = Command::cargo_bin("kexue")
-        .unwrap()
-        .current_dir(folder)
-        .args(command.split_whitespace())
-        .output()
-        .unwrap();
-    let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
-    (output.status.code().unwrap(), text(output.stdout), text(output.stderr))
+    common::kexue(folder, &command.split_whitespace().collect::<Vec<_>>())
 }
 
 fn folder() -> tempfile::TempDir {

@@ -1,20 +1,11 @@
 //! `kexue probe` as a user meets it.
 
-use assert_cmd::Command;
+mod common;
+
+use common::kexue;
 use kexue_nn::{Head, Model, NormPlacement, Positions, Precision, Pretrained, TransformerConfig};
 use std::fs;
 use std::path::Path;
-
-fn kexue(folder: &Path, arguments: &[&str]) -> (i32, String, String) {
-    let output = Command::cargo_bin("kexue")
-        .unwrap()
-        .current_dir(folder)
-        .args(arguments)
-        .output()
-        .unwrap();
-    let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
-    (output.status.code().unwrap(), text(output.stdout), text(output.stderr))
-}
 
 fn folder() -> tempfile::TempDir {
     let folder = tempfile::tempdir().unwrap();

@@ -1,19 +1,11 @@
 //! `kexue ask`, `kexue qa` and `kexue vocab` as a user meets them.
 
+mod common;
+
 use assert_cmd::Command;
+use common::kexue;
 use std::fs;
 use std::path::Path;
-
-fn kexue(folder: &Path, arguments: &[&str]) -> (i32, String, String) {
-    let output = Command::cargo_bin("kexue")
-        .unwrap()
-        .current_dir(folder)
-        .args(arguments)
-        .output()
-        .unwrap();
-    let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
-    (output.status.code().unwrap(), text(output.stdout), text(output.stderr))
-}
 
 /// A graph of a few dozen facts, questions about it, and the flags of a model that trains in a second.
 fn small(folder: &Path) -> Vec<&'static str> {

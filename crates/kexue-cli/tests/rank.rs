@@ -1,19 +1,13 @@
 //! `kexue rank` as a user meets it.
 
+mod common;
+
 use assert_cmd::Command;
 use std::fs;
 use std::path::Path;
 
 fn kexue(folder: &Path, arguments: &[&str]) -> (i32, String, String) {
-    let output = Command::cargo_bin("kexue")
-        .unwrap()
-        .current_dir(folder)
-        .arg("rank")
-        .args(arguments)
-        .output()
-        .unwrap();
-    let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
-    (output.status.code().unwrap(), text(output.stdout), text(output.stderr))
+    common::kexue(folder, &[&["rank"], arguments].concat())
 }
 
 const TABLE: &str =

@@ -1,0 +1,16 @@
+//! The command as a process.
+
+use assert_cmd::Command;
+use std::path::Path;
+
+/// Runs `kexue` in a folder: its exit code, and what it wrote to standard output and standard error.
+pub fn kexue(folder: &Path, arguments: &[&str]) -> (i32, String, String) {
+    let output = Command::cargo_bin("kexue")
+        .unwrap()
+        .current_dir(folder)
+        .args(arguments)
+        .output()
+        .unwrap();
+    let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
+    (output.status.code().unwrap(), text(output.stdout), text(output.stderr))
+}
