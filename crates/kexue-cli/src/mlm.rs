@@ -7,7 +7,7 @@ use crate::training_flags::TrainingFlags;
 use anyhow::Result;
 use clap::{Args, Subcommand};
 use kexue_lm::{LengthScore, MlmConfig, MlmSettings, MlmTask, TrainedMlm, evaluate};
-use kexue_nn::{AttentionScale, Head, Mask};
+use kexue_nn::{AttentionScale, Head, Mask, Positions};
 use kexue_text::{Corpus, Masking, TextEncoder};
 use kexue_train::{Chart, Page, Series, TrainError, least_memory, prepare, settings, train};
 use serde_json::json;
@@ -92,6 +92,9 @@ struct EvalArgs {
     /// Let a token see only those less than so many tokens away, whatever the length: what far tokens do to a prediction.
     #[arg(long)]
     window: Option<usize>,
+    /// Let rotary positions farther apart than so many tokens count as so far apart (ReRoPE): distances that training never saw do not occur.
+    #[arg(long)]
+    max_distance: Option<usize>,
     /// Read the texts whole, not only one document in so many as training did.
     #[arg(long)]
     all_documents: bool,
@@ -297,10 +300,9 @@ fn run_eval(args: &EvalArgs) -> Result<ExitCode> {
     }
     // Said before the work rather than after it.
     args.report.as_deref().map_or(Ok(()), Page::check)?;
-    let mask = match args.window {
-        Some(window) => Mask::BIDIRECTIONAL.within(window),
-        None => Mask::BIDIRECTIONAL,
-    };
+    let mask = Mask::BIDIRECTIONAL
+        .within(args.window.unwrap_or(usize::MAX))
+        .with_max_distance(args.max_distance.unwrap_or(usize::MAX));
     let mut rows: Vec<Row> = Vec::new();
     for (index, folder) in args.model.iter().enumerate() {
         if args.model[..index].contains(folder) {
@@ -310,6 +312,13 @@ fn run_eval(args: &EvalArgs) -> Result<ExitCode> {
         if let Some(most) = run.config.model.longest_sequence().filter(|most| longest > *most) {
             let problem = format!(
                 "--lengths {longest} is more than the {most} positions of {}",
+                folder.display()
+            );
+            return Err(Usage(problem).into());
+        }
+        if args.max_distance.is_some() && run.config.model.positions != Positions::Rotary {
+            let problem = format!(
+                "--max-distance is of rotary positions, those of {} are learned",
                 folder.display()
             );
             return Err(Usage(problem).into());

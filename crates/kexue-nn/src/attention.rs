@@ -2,7 +2,7 @@
 
 use crate::Positions;
 use crate::TransformerConfig;
-use crate::batch::PackedBatch;
+use crate::batch::{PackedBatch, Sequence};
 use crate::kernels::{Rotary, SET, Shape, dot, matmul, softmax};
 
 /// Turns and scales the queries and keys of one token, `[3·d_model]`, as its position and the number of keys it sees say; or undoes it
@@ -20,6 +20,56 @@ pub(crate) fn place(
     row[..d].iter_mut().for_each(|q| *q *= factor);
     if config.positions == Positions::Rotary {
         rotary.turn(&mut row[..2 * d], position, backward);
+    }
+}
+
+/// Queries and keys of a sequence in which distances over that of the mask count as it (ReRoPE, article 9708).
+struct Rectified {
+    distance: usize,
+    d_model: usize,
+    /// `[length, 3·d_model]`: queries turned by the distance, keys not turned, queries turned back by it; so that a product of one of the queries and a
+    /// key is their score at just that distance.
+    rows: Vec<f32>,
+}
+
+impl Rectified {
+    /// Of the untouched `qkv`; nothing where no distance is too long.
+    fn new(config: &TransformerConfig, rotary: &Rotary, sequence: &Sequence, qkv: &[f32]) -> Option<Self> {
+        let distance = sequence.mask.max_distance();
+        if config.positions != Positions::Rotary || sequence.position(sequence.length - 1) <= distance {
+            return None;
+        }
+        let d = config.d_model;
+        let mut rows = qkv.to_vec();
+        for (at, row) in rows.chunks_exact_mut(3 * d).enumerate() {
+            let factor = config
+                .attention_scale
+                .factor(sequence.visible(at).len(), config.head_dim());
+            let (query, rest) = row.split_at_mut(d);
+            query.iter_mut().for_each(|q| *q *= factor);
+            rest[d..].copy_from_slice(query);
+            rotary.turn(query, distance, false);
+            rotary.turn(&mut rest[d..], distance, true);
+        }
+        Some(Self {
+            distance,
+            d_model: d,
+            rows,
+        })
+    }
+
+    /// Puts the scores of the keys that are too far from the query at a place in theirs, of the head whose features begin at `at`.
+    fn correct(&self, sequence: &Sequence, place: usize, at: usize, head_dim: usize, scores: &mut [f32]) {
+        let part = |place: usize, part: usize| &self.rows[(3 * place + part) * self.d_model + at..][..head_dim];
+        let position = sequence.position(place);
+        for (key, score) in scores.iter_mut().enumerate() {
+            let other = sequence.position(key);
+            if other + self.distance < position {
+                *score = dot(part(place, 0), part(key, 1));
+            } else if position + self.distance < other {
+                *score = dot(part(place, 2), part(key, 1));
+            }
+        }
     }
 }
 
@@ -52,6 +102,7 @@ pub(crate) fn forward(
     for sequence in batch.sequences() {
         let (start, length) = (sequence.start, sequence.length);
         let qkv = &mut qkv[start * 3 * d..][..length * 3 * d];
+        let rectified = Rectified::new(config, rotary, sequence, qkv);
         for (at, row) in qkv.chunks_exact_mut(3 * d).enumerate() {
             let keys = sequence.visible(at).len();
             place(config, rotary, row, sequence.position(at), keys, false);
@@ -70,6 +121,9 @@ pub(crate) fn forward(
             );
             matmul(here, square, q, strided, k, strided.t(), SET);
             for (position, row) in here.chunks_exact_mut(length).enumerate() {
+                if let Some(rectified) = &rectified {
+                    rectified.correct(sequence, position, head * head_dim, head_dim, row);
+                }
                 let visible = sequence.visible(position);
                 row[..visible.start].fill(0.0);
                 row[visible.end..].fill(0.0);
@@ -337,15 +391,28 @@ mod tests {
 
     #[test]
     fn a_gap_turns_queries_and_keys_by_their_positions() {
+        turns_by_positions(usize::MAX);
+    }
+
+    #[test]
+    fn distances_over_the_longest_count_as_it() {
+        // From none that is too long down to all of them: 703 is that of the last of the first part, 0 takes all positions away.
+        for distance in [704, 703, 702, 2, 1, 0] {
+            turns_by_positions(distance);
+        }
+    }
+
+    fn turns_by_positions(max_distance: usize) {
         let config = TransformerConfig {
             d_model: 8,
             heads: 2,
             ..TransformerConfig::new(10)
         };
-        let positions = [0, 1, 2, 703, 704];
+        let positions = [0u16, 1, 2, 703, 704];
         let mut batch = PackedBatch::default();
         batch.push(&[1; 6], Mask::CAUSAL);
-        let start = batch.push_apart(&[1; 3], &[1; 2], 700, Mask::BIDIRECTIONAL);
+        let mask = Mask::BIDIRECTIONAL.with_max_distance(max_distance);
+        let start = batch.push_apart(&[1; 3], &[1; 2], 700, mask);
         let mut generator = rand_chacha::ChaCha8Rng::seed_from_u64(5);
         let qkv: Vec<f32> = (0..batch.len() * 24)
             .map(|_| generator.random_range(-2.0..2.0))
@@ -353,7 +420,8 @@ mod tests {
         let element = |part: usize, row: usize, i: usize| f64::from(qkv[(start + row) * 24 + part * 8 + i]);
         // From the definition: each pair of a head turns by the distance of the positions.
         let score = |head: usize, query: usize, key: usize| -> f64 {
-            let distance = positions[key] as f64 - positions[query] as f64;
+            let most = max_distance as f64;
+            let distance = (f64::from(positions[key]) - f64::from(positions[query])).clamp(-most, most);
             let product = |pair: usize| {
                 let at = head * 4 + 2 * pair;
                 let [a, b] = [at, at + 1].map(|i| element(0, query, i));
@@ -384,7 +452,7 @@ mod tests {
                     let found = f64::from(context[(start + query) * 8 + i]);
                     assert!(
                         (found - expected).abs() < 1e-4,
-                        "{query} {head} {i}: {found} {expected}"
+                        "{max_distance} {query} {head} {i}: {found} {expected}"
                     );
                 }
             }

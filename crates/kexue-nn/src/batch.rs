@@ -11,6 +11,8 @@ pub struct Mask {
     prefix: usize,
     /// Keys less than so many positions away are seen.
     window: usize,
+    /// Keys farther away than so many rotary positions count as so far away.
+    max_distance: usize,
 }
 
 impl Mask {
@@ -24,6 +26,7 @@ impl Mask {
         Self {
             prefix,
             window: usize::MAX,
+            max_distance: usize::MAX,
         }
     }
 
@@ -33,6 +36,20 @@ impl Mask {
             window: window.max(1),
             ..self
         }
+    }
+
+    /// The same, but rotary positions farther apart than `distance` count as so far apart: distances that training never saw do not occur, though
+    /// all keys are seen (ReRoPE, article 9708). In forward passes over packed sequences only; learned positions do not change.
+    pub fn with_max_distance(self, distance: usize) -> Self {
+        Self {
+            max_distance: distance,
+            ..self
+        }
+    }
+
+    /// The distance that farther ones count as.
+    pub(crate) fn max_distance(&self) -> usize {
+        self.max_distance
     }
 
     /// The keys that the query at `position` sees in a sequence of `length` tokens: their number is the n of

@@ -346,9 +346,16 @@ impl Model {
     /// `d_hidden`, `[tokens, d_model]`, which is used up. The batch and the tape are those of the last [`Model::forward`].
     ///
     /// # Panics
-    /// With a [`Tape::forward_only`].
+    /// With a [`Tape::forward_only`], or where a mask has a [`Mask::with_max_distance`](crate::Mask::with_max_distance).
     pub fn backward(&self, batch: &PackedBatch, tape: &mut Tape, d_hidden: &mut [f32], gradient: &mut [f32]) {
         assert!(!tape.forward_only, "the tape has kept nothing for a backward pass");
+        assert!(
+            batch
+                .sequences()
+                .iter()
+                .all(|one| one.mask.max_distance() == usize::MAX),
+            "distances are cut in forward passes only"
+        );
         let config = self.config();
         let layout = self.layout();
         let (d, rows) = (config.d_model, batch.len());
