@@ -1,7 +1,7 @@
 //! Texts that models are trained on or shown.
 
 use anyhow::Result;
-use kexue_kg::open_text;
+use kexue_kg::{open_text, unreadable};
 use kexue_text::{Corpus, TextEncoder, Vocabulary, VocabularyBuilder};
 use kexue_train::TrainError;
 use std::io::BufRead;
@@ -13,7 +13,7 @@ pub fn read_corpus(paths: &[PathBuf], encoder: &dyn TextEncoder, hold_out: usize
     let (mut kept, mut held_out) = (Corpus::default(), Corpus::default());
     for path in paths {
         let mut corpus = Corpus::default();
-        let problem = |error| TrainError::file(path, format!("cannot be read: {error}; the text must be UTF-8"));
+        let problem = |error| TrainError::file(path, unreadable(&error));
         corpus.read(open_text(path)?, encoder).map_err(problem)?;
         if corpus.is_empty() {
             return Err(TrainError::file(path, "holds no text").into());
@@ -36,7 +36,7 @@ pub fn open_vocabulary(path: Option<&Path>, texts: &[PathBuf], max_characters: u
         for (number, line) in open_text(path)?.lines().enumerate() {
             let problem = |error| {
                 let text = format!("{}:{}", path.display(), number + 1);
-                TrainError::file(text, format!("cannot be read: {error}; the text must be UTF-8"))
+                TrainError::file(text, unreadable(&error))
             };
             builder.count(&line.map_err(problem)?);
         }

@@ -3,7 +3,7 @@
 use crate::output::{check_output, note};
 use anyhow::Result;
 use clap::Args;
-use kexue_kg::open_text;
+use kexue_kg::{open_text, unreadable};
 use kexue_text::VocabularyBuilder;
 use kexue_train::write_by_rename;
 use std::io::BufRead;
@@ -45,7 +45,7 @@ pub fn run(args: &VocabArgs) -> Result<ExitCode> {
             let line = line.map_err(|error| kexue_qa::Error::Line {
                 path: path.clone(),
                 line: index + 1,
-                problem: format!("cannot be read: {error}; the text must be UTF-8"),
+                problem: unreadable(&error),
             })?;
             builder.count(&line);
         }

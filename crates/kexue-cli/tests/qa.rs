@@ -191,6 +191,71 @@ fn rescoring_is_learned_kept_and_explained() {
     assert_eq!(kexue(folder, &learned).0, 0);
 }
 
+#[test]
+fn a_damaged_checkpoint_is_named_and_left() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    let train = small(folder);
+    assert_eq!(kexue(folder, &train).0, 0);
+    let checkpoint = folder.join("run/checkpoint.bin");
+    let good = fs::read(&checkpoint).unwrap();
+    let mut flipped = good.clone();
+    flipped[good.len() / 2] ^= 1;
+    for bad in [&good[..good.len() / 2], &good[..3], &[], &flipped[..]] {
+        fs::write(&checkpoint, bad).unwrap();
+        let (code, out, errors) = kexue(folder, &train);
+        assert_eq!((code, out.as_str()), (3, ""), "{} bytes: {errors}", bad.len());
+        assert!(errors.contains("run/checkpoint.bin: "), "{} bytes: {errors}", bad.len());
+        assert_eq!(fs::read(&checkpoint).unwrap(), bad, "nothing is written over it");
+    }
+}
+
+#[test]
+#[cfg(unix)]
+fn ctrl_c_saves_and_the_same_command_ends_with_the_same_bytes() {
+    use std::io::{BufRead as _, BufReader};
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    // Long enough that Ctrl-C comes before its end.
+    let longer = |flag| if flag == "150" { "600" } else { flag };
+    let train: Vec<&str> = small(folder).into_iter().map(longer).collect();
+    assert_eq!(kexue(folder, &train).0, 0);
+    let names = ["config.toml", "metrics.jsonl", "model.safetensors", "report.html"];
+    let read = || names.map(|name| fs::read(folder.join("run").join(name)).unwrap());
+    let whole = read();
+    fs::remove_dir_all(folder.join("run")).unwrap();
+
+    let mut child = std::process::Command::new(assert_cmd::cargo::cargo_bin("kexue"))
+        .current_dir(folder)
+        .args(&train)
+        .stderr(std::process::Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut errors = BufReader::new(child.stderr.take().unwrap()).lines();
+    // The first validation.
+    let begun = errors
+        .by_ref()
+        .map(Result::unwrap)
+        .find(|line| line.starts_with("step 50"));
+    assert!(begun.is_some());
+    let process = child.id().to_string();
+    let killed = std::process::Command::new("kill").args(["-INT", &process]).status();
+    assert!(killed.unwrap().success());
+    let rest: Vec<String> = errors.map(Result::unwrap).collect();
+    assert_eq!(child.wait().unwrap().code(), Some(130), "{rest:?}");
+    let said = rest.last().unwrap();
+    assert!(
+        said.contains("and saved; the same command goes on from there"),
+        "{said}"
+    );
+    assert_ne!(read()[1], whole[1], "it was cut short");
+
+    assert_eq!(kexue(folder, &train).0, 0);
+    for ((name, found), expected) in names.iter().zip(read()).zip(whole) {
+        assert!(found == expected, "{name} differs");
+    }
+}
+
 /// Runs commands that must fail with a code, and lists what they say.
 fn refusals(folder: &Path, expected: i32, commands: &[&str]) -> String {
     let mut wrong = Vec::new();
@@ -269,6 +334,10 @@ fn with_bad_files(folder: &Path) {
     }
     let (code, ..) = kexue(folder, &["kg", "build", "kg.tsv", "-o", "counted.idx"]);
     assert_eq!(code, 0);
+    // The heads of packed files, and no more.
+    write("cut.tsv.gz", b"\x1f\x8b\x08\0\0\0\0\0\0\x03");
+    write("cut.tsv.zst", b"\x28\xb5\x2f\xfd\x04");
+    fs::create_dir(folder.join("folder")).unwrap();
     let mut damaged = fs::read(folder.join("kg.idx")).unwrap();
     let middle = damaged.len() / 2;
     damaged.truncate(middle);
@@ -296,6 +365,22 @@ fn bad_input_is_named_and_exits_with_3() {
             "ask x --kg kg.idx --model noise",
             "ask x --kg kg.idx --model weights",
             "ask \u{3000}",
+            "ask x --kg folder --model run",
+            "ask x --kg kg.idx --model folder",
+            "ask x --kg kg.idx --model q.tsv",
+            "qa eval --kg kg.idx --model run --questions folder",
+            "qa eval --kg kg.idx --model run --questions cut.tsv.gz",
+            "qa eval --kg kg.idx --model run --questions cut.tsv.zst",
+            "vocab cut.tsv.gz -o v.txt",
+            "kg build cut.tsv.gz -o x.idx",
+            "kg build cut.tsv.zst -o x.idx",
+            "kg build folder --format tsv -o x.idx",
+            "kg info folder",
+            "kg verify folder",
+            "mlm train --texts folder --out new",
+            "mlm train --texts cut.tsv.zst --out new",
+            "qa train --kg folder --out new --questions q.tsv",
+            "qa train --kg kg.idx --out q.tsv --questions q.tsv",
             "qa eval --kg kg.idx --model run --questions none.tsv",
             "qa eval --kg kg.idx --model run --questions two.tsv",
             "qa eval --kg kg.idx --model run --questions nobody.tsv",
@@ -365,6 +450,7 @@ fn a_wrong_command_line_exits_with_2() {
         "--beam 0",
         "--valid q.tsv --hold-out 5",
         "--loss none",
+        "--hold-out 1",
     ]
     .map(train);
     let mut commands: Vec<&str> = commands.iter().map(String::as_str).collect();
@@ -374,6 +460,7 @@ fn a_wrong_command_line_exits_with_2() {
         "ask x --rescore sometimes",
         "mlm train --texts q.tsv --out new --length 2",
         "mlm eval --model new --texts q.tsv --lengths 2",
+        "kg build kg.tsv --columns subject,object -o x.idx",
     ]);
     let said = refusals(folder.path(), 2, &commands);
     insta::assert_snapshot!(said);

@@ -43,6 +43,7 @@ pub use error::KgError;
 pub use graph::{Fact, KnowledgeGraph};
 pub use import::{
     Batch, Format, ImportOptions, ImportReport, Problem, Progress, import, import_reader, open_text, parse_block,
+    unreadable,
 };
 pub use inverse::inverse_relation;
 pub use kexue_trie::Order;

@@ -48,21 +48,24 @@ pub fn gold_facts(graph: &KnowledgeGraph, gold: &Gold) -> Result<Vec<(Key, Vec<T
     if let Some(relation) = wanted {
         facts.retain(|(_, fact, _)| fact.relation == relation);
     }
+    // The sense decides where it is named.
+    let named: Vec<_> = facts
+        .iter()
+        .filter(|(_, fact, _)| fact.sense.as_deref() == sense)
+        .cloned()
+        .collect();
     match gold {
+        // Where it is not, a fact without one does, else the object.
+        Gold::Fact { .. } if !named.is_empty() => facts = named,
         Gold::Fact { object, .. } => {
-            // The sense decides where it is named; where it is not, a fact without one, else the object.
-            let named: Vec<_> = facts
-                .iter()
-                .filter(|(_, fact, _)| fact.sense.as_deref() == sense)
-                .cloned()
-                .collect();
-            if !named.is_empty() {
-                facts = named;
-            } else if let Some(object) = object {
+            if let Some(object) = object {
                 facts.retain(|(_, fact, _)| fact.objects.contains(object));
             }
         }
         Gold::Answers { answers, .. } => {
+            if sense.is_some() && !named.is_empty() {
+                facts = named;
+            }
             // The relation whose objects are the answers; published answer lists miss a few, so the nearest one serves.
             let wanted: BTreeSet<&str> = answers.iter().map(String::as_str).collect();
             let nearness = |fact: &kexue_kg::Fact| {
@@ -117,4 +120,102 @@ pub fn tie(graph: &KnowledgeGraph, questions: &[Question]) -> Result<(Vec<Exampl
         }
     }
     Ok((examples, tied))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use kexue_kg::{BuildOptions, Order};
+
+    /// Films with one, two and three objects of a relation, and two relations of the same objects.
+    fn graph(order: Order) -> KnowledgeGraph {
+        let triples = [
+            ("Kismet", "directed by", "Dieterle"),
+            ("Kismet", "starred actors", "Arnold"),
+            ("Kismet", "starred actors", "Colman"),
+            ("Kismet", "starred actors", "Craig"),
+            ("Kismet", "written by", "Knoblock"),
+            ("Her", "directed by", "Jonze"),
+            ("Her", "written by", "Jonze"),
+            ("Her", "release year", "2013"),
+            ("X（film）", "release year", "1963"),
+            ("X（album）", "release year", "1963"),
+        ];
+        let options = BuildOptions {
+            order,
+            ..BuildOptions::default()
+        };
+        KnowledgeGraph::from_triples(triples, &options).unwrap()
+    }
+
+    fn asked(entity: &str, answers: &[&str]) -> Question {
+        Question {
+            line: 1,
+            id: 0,
+            text: format!(" what of {entity} "),
+            gold: Gold::Answers {
+                entity: entity.to_owned(),
+                answers: answers.iter().map(|&answer| answer.to_owned()).collect(),
+            },
+        }
+    }
+
+    #[test]
+    fn the_relation_of_answers_is_inferred_from_them() {
+        for order in [Order::SubjectRelationSense, Order::SubjectSenseRelation] {
+            let graph = graph(order);
+            let relations = |entity: &str, answers: &[&str]| -> Vec<String> {
+                let facts = gold_facts(&graph, &asked(entity, answers).gold).unwrap();
+                let of = |(key, _): &(Key, Vec<Token>)| graph.fact(*key).unwrap().relation;
+                facts.iter().map(of).collect()
+            };
+            assert_eq!(relations("Kismet", &["Dieterle"]), ["directed by"]);
+            assert_eq!(
+                relations("Kismet", &["Craig", "Arnold", "Colman", "Arnold"]),
+                ["starred actors"],
+                "in any order, said twice or not"
+            );
+            assert_eq!(
+                relations("Kismet", &["Craig", "Arnold"]),
+                ["starred actors"],
+                "two of three"
+            );
+            assert_eq!(
+                relations("Kismet", &["Craig", "Arnold", "Colman", "Somebody", "Else"]),
+                ["starred actors"],
+                "three of five"
+            );
+            assert!(relations("Kismet", &["Craig"]).is_empty(), "one of three is too few");
+            assert!(relations("Kismet", &["Jonze"]).is_empty(), "another's");
+            assert!(relations("Nobody", &["Jonze"]).is_empty());
+            let mut both = relations("Her", &["Jonze"]);
+            both.sort();
+            assert_eq!(both, ["directed by", "written by"]);
+            assert_eq!(relations("X", &["1963"]).len(), 2, "of both senses");
+            assert_eq!(relations("X（film）", &["1963"]), ["release year"]);
+        }
+    }
+
+    #[test]
+    fn only_questions_with_one_fact_are_trained_on() {
+        let graph = graph(Order::SubjectRelationSense);
+        let questions = [
+            asked("Kismet", &["Dieterle"]),
+            asked("Her", &["Jonze"]),
+            asked("Kismet", &["Craig"]),
+            asked("Her", &["2013"]),
+        ];
+        let (examples, tied) = tie(&graph, &questions).unwrap();
+        let expected = Tied {
+            used: 2,
+            missing: 1,
+            ambiguous: 1,
+        };
+        assert_eq!(tied, expected);
+        assert_eq!(graph.vocabulary().decode(&examples[0].question), "what of Kismet");
+        assert_eq!(
+            graph.vocabulary().decode(&examples[0].path),
+            "Kismet[SEP]directed by[SEP][SEP]"
+        );
+    }
 }

@@ -79,7 +79,7 @@ pub fn read_questions(path: &Path, plain: bool) -> Result<Vec<Question>> {
             line: index + 1,
             problem,
         };
-        let line = line.map_err(|error| problem(format!("cannot be read: {error}; the text must be UTF-8")))?;
+        let line = line.map_err(|error| problem(kexue_kg::unreadable(&error)))?;
         let line = line.trim_end_matches(['\r', '\n']);
         if line.trim().is_empty() {
             continue;

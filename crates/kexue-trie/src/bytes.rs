@@ -2,6 +2,7 @@
 
 use memmap2::Mmap;
 use std::fs::File;
+use std::io::{Error, ErrorKind};
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -29,7 +30,12 @@ impl Bytes {
     /// When the system cannot map the file.
     #[allow(unsafe_code)]
     pub fn map(file: &File) -> std::io::Result<Self> {
-        if file.metadata()?.len() == 0 {
+        let metadata = file.metadata()?;
+        if !metadata.is_file() {
+            let problem = "is a folder or a pipe; expected a file that can be mapped into memory";
+            return Err(Error::new(ErrorKind::InvalidInput, problem));
+        }
+        if metadata.len() == 0 {
             return Ok(Self::from(Vec::new()));
         }
         // SAFETY: a slice of the mapping is sound as long as nobody changes or shortens the file in place, which no check of ours can see to:

@@ -12,7 +12,7 @@ mod ntriples;
 mod parquet;
 mod source;
 
-pub use source::open_text;
+pub use source::{open_text, unreadable};
 mod tsv;
 
 pub(crate) use batch::LONGEST;
@@ -250,10 +250,7 @@ fn import_one<'a>(
         });
     }
     let line = match options.header && format == Format::Tsv {
-        true => skip_header(&mut source).map_err(|source| KgError::Io {
-            path: file.into(),
-            source,
-        })?,
+        true => skip_header(&mut source).map_err(|error| damaged(file, &error))?,
         false => 1,
     };
     let blocks = Mutex::new(Blocks {
@@ -378,6 +375,13 @@ fn parse_blocks(
     }
 }
 
+fn damaged(file: &str, error: &std::io::Error) -> KgError {
+    KgError::Input {
+        file: file.into(),
+        problem: unreadable(error),
+    }
+}
+
 /// Puts the batches into the builder in the order of the file.
 fn take_batches(
     batches: Receiver<(u64, std::io::Result<Batch>)>,
@@ -393,10 +397,7 @@ fn take_batches(
         early.insert(number, batch);
         while let Some(batch) = early.remove(&next) {
             next += 1;
-            let batch = batch.map_err(|source| KgError::Io {
-                path: file.into(),
-                source,
-            })?;
+            let batch = batch.map_err(|error| damaged(file, &error))?;
             for Problem { line, problem } in &batch.problems {
                 if !options.skip_bad {
                     return Err(KgError::Line {

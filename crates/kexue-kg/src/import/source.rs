@@ -3,7 +3,7 @@
 use super::{Progress, name};
 use crate::KgError;
 use std::fs::File;
-use std::io::{BufRead, BufReader, Cursor, Read};
+use std::io::{BufRead, BufReader, Cursor, Error, ErrorKind, Read};
 use std::path::Path;
 
 const BUFFER: usize = 1 << 20;
@@ -30,7 +30,12 @@ pub(super) fn open<'a>(path: &Path, progress: &'a Progress<'a>) -> Result<Box<dy
     let inner: Box<dyn Read + Send> = if path == Path::new("-") {
         Box::new(std::io::stdin())
     } else {
-        Box::new(File::open(path).map_err(failed)?)
+        let file = File::open(path).map_err(failed)?;
+        if file.metadata().map_err(failed)?.is_dir() {
+            let problem = "is a folder; expected a file";
+            return Err(failed(Error::new(ErrorKind::IsADirectory, problem)));
+        }
+        Box::new(file)
     };
     unpacked(Counted { inner, progress }).map_err(failed)
 }
@@ -60,6 +65,19 @@ fn unpacked<'a>(mut source: impl Read + Send + 'a) -> std::io::Result<Box<dyn Bu
 /// When the file cannot be read.
 pub fn open_text(path: &Path) -> Result<Box<dyn BufRead + Send>, KgError> {
     open(path, &|_| {})
+}
+
+/// What to say of text that [`open_text`] opened and that cannot be read on.
+pub fn unreadable(error: &Error) -> String {
+    let remedy = match error.kind() {
+        ErrorKind::InvalidData if error.to_string().contains("UTF-8") => "; the text must be UTF-8",
+        ErrorKind::UnexpectedEof => "; the packed file was cut short: fetch it or pack it again",
+        ErrorKind::InvalidData | ErrorKind::InvalidInput | ErrorKind::Other => {
+            "; the packed file is damaged: fetch it or pack it again"
+        }
+        _ => "",
+    };
+    format!("cannot be read: {error}{remedy}")
 }
 
 #[cfg(test)]
