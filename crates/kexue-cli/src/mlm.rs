@@ -9,7 +9,7 @@ use clap::{Args, Subcommand};
 use kexue_lm::{LengthScore, MlmConfig, MlmSettings, MlmTask, TrainedMlm, evaluate};
 use kexue_nn::{AttentionScale, Head, Mask, Positions};
 use kexue_text::{Corpus, Masking, TextEncoder};
-use kexue_train::{Chart, Page, Series, TrainError, least_memory, prepare, settings, train};
+use kexue_train::{Chart, Page, Series, TrainError, check_output, least_memory, prepare, settings, train};
 use serde_json::json;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -299,7 +299,9 @@ fn run_eval(args: &EvalArgs) -> Result<ExitCode> {
         return Err(Usage("--tokens must be 1 or more: what is to be read".to_owned()).into());
     }
     // Said before the work rather than after it.
-    args.report.as_deref().map_or(Ok(()), Page::check)?;
+    if let Some(report) = &args.report {
+        check_output(report, &args.texts.iter().map(PathBuf::as_path).collect::<Vec<_>>())?;
+    }
     let mask = Mask::BIDIRECTIONAL
         .within(args.window.unwrap_or(usize::MAX))
         .with_max_distance(args.max_distance.unwrap_or(usize::MAX));

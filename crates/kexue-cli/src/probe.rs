@@ -10,7 +10,7 @@ use kexue_probe::{
     Architecture, Data, Objective, OptimizerKind, OptimizerSettings, Preset, ProbeSettings, Source, probe,
 };
 use kexue_text::{Corpus, PretrainedTokenizer, SpecialTokens, TextEncoder};
-use kexue_train::{Page, Run, TrainError, least_memory};
+use kexue_train::{Run, TrainError, check_output, least_memory};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -184,7 +184,8 @@ impl Tokens {
 /// Runs the command.
 pub fn run(args: &ProbeArgs) -> Result<ExitCode> {
     // Said before the work rather than after it.
-    Page::check(&args.out)?;
+    let inputs = args.texts.iter().chain(&args.config).chain(&args.vocab);
+    check_output(&args.out, &inputs.map(PathBuf::as_path).collect::<Vec<_>>())?;
     args.model.check()?;
     if args.steps == 0 && !args.compare.is_empty() {
         let problem = "--compare trains with other placements, and there are no steps: give --steps too; the table of alternatives needs neither";

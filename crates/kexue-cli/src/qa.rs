@@ -1,7 +1,7 @@
 //! `kexue qa`: train, evaluate and use models that answer from a graph.
 
 use crate::model_flags::{BATCH_SIZES, ModelFlags, check_memory, check_model, fresh_model, named};
-use crate::output::{Interrupt, Usage, check_output, note, print, print_json};
+use crate::output::{Interrupt, Usage, note, print, print_json};
 use crate::search_flags::SearchFlags;
 use crate::training_flags::TrainingFlags;
 use anyhow::Result;
@@ -13,7 +13,7 @@ use kexue_qa::{
     SearchOptions, Trained, check_lengths, evaluate, expand, fit, open_model, open_run, read_questions, read_templates,
     search, tie,
 };
-use kexue_train::{least_memory, prepare, train, write_by_rename};
+use kexue_train::{check_output, least_memory, prepare, train, write_by_rename};
 use serde_json::json;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -215,8 +215,6 @@ fn run_train(args: &TrainArgs) -> Result<ExitCode> {
 
     let description = prepare(&args.out, &config, graph.vocabulary())?;
     let interrupt = Interrupt::install();
-    let weights = || std::fs::read(args.out.join("model.safetensors")).ok();
-    let before = weights().filter(|_| args.out.join(RERANKER_FILE).exists());
     let outcome = train(&task, model, &config.train, &args.out, &description, interrupt.flag())?;
     if outcome.interrupted {
         note!(
@@ -232,7 +230,7 @@ fn run_train(args: &TrainArgs) -> Result<ExitCode> {
             outcome.steps
         ),
     }
-    if before.is_some() && before == weights() {
+    if outcome.resumed == outcome.steps && args.out.join(RERANKER_FILE).exists() {
         note!("nothing was left to train, and its rescoring is kept; `kexue qa fit` learns it anew");
         print(&format!("{}\n", args.out.display()))?;
         return Ok(ExitCode::SUCCESS);

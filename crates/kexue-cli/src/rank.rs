@@ -14,9 +14,9 @@ use kexue_rank::resample::{self, BootstrapOptions};
 use kexue_rank::scores::{Averaging, Columns, Flip, Metrics, Unranked};
 use kexue_rank::vote::{self, Rule};
 use kexue_rank::{Mean, Scores, Selection, Table, picture};
-use kexue_train::write_by_rename;
+use kexue_train::{check_output, write_by_rename};
 use std::io::{IsTerminal as _, Write as _};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 /// Leaderboards: means over equal columns, rank flips, votes, and a check of claimed averages.
@@ -262,7 +262,14 @@ pub fn run(args: RankArgs) -> Result<ExitCode> {
     }
 }
 
+/// Checks, before the work, that what is to be written can be, and takes the place of no table that is read.
+fn check_place(out: Option<&PathBuf>, reading: &Reading) -> Result<()> {
+    let inputs: Vec<&Path> = reading.files.iter().map(PathBuf::as_path).collect();
+    out.map_or(Ok(()), |out| Ok(check_output(out, &inputs)?))
+}
+
 fn show(args: &Show) -> Result<ExitCode> {
+    check_place(args.picture.html.as_ref(), &args.reading)?;
     let (table, scores) = scores(&args.reading, &args.averages, &args.output)?;
     let ranking = if args.mean.is_empty() {
         rank_by_three(&scores)?
@@ -294,6 +301,7 @@ fn find_flips(args: &Flips) -> Result<ExitCode> {
     if args.resamples == 0 || !(args.level > 0.0 && args.level < 1.0) {
         return Err(Usage("give --resamples above 0 and --level between 0 and 1".to_owned()).into());
     }
+    check_place(args.picture.html.as_ref(), &args.reading)?;
     let (table, scores) = scores(&args.reading, &args.averages, &args.output)?;
     let most = resample::MOST_RANKS / scores.systems.len().max(1);
     if args.resamples > most {
@@ -348,6 +356,7 @@ fn cast_votes(args: &Vote) -> Result<ExitCode> {
 }
 
 fn check_claims(args: &Check) -> Result<ExitCode> {
+    check_place(args.report.as_ref(), &args.reading)?;
     let rows = Selection {
         systems: args.reading.systems.clone(),
         head: args.reading.head,

@@ -1,11 +1,11 @@
 //! `kexue vocab`: count a vocabulary from texts.
 
-use crate::output::{check_output, note};
+use crate::output::note;
 use anyhow::Result;
 use clap::Args;
 use kexue_kg::{open_text, unreadable};
 use kexue_text::VocabularyBuilder;
-use kexue_train::write_by_rename;
+use kexue_train::{check_output, write_by_rename};
 use std::io::BufRead;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;

@@ -288,8 +288,12 @@ fn a_report_that_cannot_be_written_is_told_before_the_work() {
     let folder = folder();
     train(folder.path(), "run", "");
     for (report, expected) in [
-        ("no/dir/x.html", "no/dir: is not a folder"),
-        ("run", "run: is a folder: give a file"),
+        (
+            "no/dir/x.html",
+            "no/dir/x.html: there is no folder no/dir; make it first",
+        ),
+        ("run", "run: this is a folder; name a file to write"),
+        ("a.txt", "a.txt: what is written would take the place of this input"),
     ] {
         let command = format!("mlm eval --model run --texts a.txt --lengths 8 --report {report}");
         let (code, out, errors) = kexue(folder.path(), &command);

@@ -132,6 +132,23 @@ fn votes() {
 }
 
 #[test]
+fn what_is_written_takes_the_place_of_no_table() {
+    let folder = folder();
+    let table = fs::read(folder.path().join("t.csv")).unwrap();
+    for (verb, flag) in [("show", "--html"), ("flips", "--html"), ("check", "--report")] {
+        for (out, expected) in [
+            ("t.csv", "t.csv: what is written would take the place of this input"),
+            ("no/page", "no/page: there is no folder no; make it first"),
+        ] {
+            let (code, printed, errors) = kexue(folder.path(), &[verb, "t.csv", flag, out]);
+            assert_eq!((code, printed.as_str()), (3, ""), "{verb}: {errors}");
+            assert!(errors.contains(expected), "{verb}: {errors}");
+        }
+    }
+    assert_eq!(fs::read(folder.path().join("t.csv")).unwrap(), table);
+}
+
+#[test]
 fn check_says_no_with_exit_code_1() {
     let folder = folder();
     let (code, out, _) = kexue(folder.path(), &["check", "t.csv", "-q", "--report", "review.md"]);

@@ -27,3 +27,27 @@ pub fn write_by_rename(path: &Path, content: &[u8]) -> Result<(), TrainError> {
         }
     })
 }
+
+/// Checks that a file can be written where it is to be, and that it takes the place of none that is read: to be said before the work whose
+/// results it holds.
+///
+/// # Errors
+/// Says what stands in the way.
+pub fn check_output(out: &Path, inputs: &[&Path]) -> Result<(), TrainError> {
+    let refused = |problem: String| Err(TrainError::file(out, problem));
+    let folder = out.parent().filter(|folder| !folder.as_os_str().is_empty());
+    if out.is_dir() {
+        return refused("this is a folder; name a file to write".to_owned());
+    }
+    if let Some(folder) = folder.filter(|folder| !folder.is_dir()) {
+        return refused(format!("there is no folder {}; make it first", folder.display()));
+    }
+    let place = |path: &Path| path.canonicalize().ok();
+    match inputs
+        .iter()
+        .find(|input| place(out).is_some() && place(input) == place(out))
+    {
+        Some(_) => refused("what is written would take the place of this input; name another file".to_owned()),
+        None => Ok(()),
+    }
+}

@@ -19,7 +19,7 @@ mod train;
 
 pub use differences::settings;
 pub use error::TrainError;
-pub use files::write_by_rename;
+pub use files::{check_output, write_by_rename};
 pub use memory::{least_memory, machine_memory};
 pub use metrics::Record;
 pub use order::{Order, generator};

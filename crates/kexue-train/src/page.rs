@@ -429,22 +429,6 @@ impl Page {
         )
     }
 
-    /// Checks that a page can be written there: to be said before the work whose results it shows.
-    ///
-    /// # Errors
-    /// When its folder is not there, or it is a folder itself.
-    pub fn check(path: &Path) -> Result<(), TrainError> {
-        let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
-        match folder.filter(|folder| !folder.is_dir()) {
-            Some(folder) => Err(TrainError::file(
-                folder,
-                "is not a folder: make it, or give another file to write",
-            )),
-            None if path.is_dir() => Err(TrainError::file(path, "is a folder: give a file to write")),
-            None => Ok(()),
-        }
-    }
-
     /// Writes the page; a reader never sees a part of it.
     ///
     /// # Errors

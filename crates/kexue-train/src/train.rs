@@ -74,6 +74,8 @@ pub struct Outcome {
     pub model: Model,
     /// Steps done.
     pub steps: u64,
+    /// Those of them that were done before this call.
+    pub resumed: u64,
     /// Best validation result and its step; none where there was nothing to validate on.
     pub best: Option<(f64, u64)>,
     /// Whether it was interrupted, and can be resumed.
@@ -264,6 +266,7 @@ pub fn train(
     Ok(Outcome {
         model: best,
         steps: progress.step,
+        resumed,
         best: progress.best.is_finite().then_some((progress.best, progress.best_step)),
         interrupted,
         records,
