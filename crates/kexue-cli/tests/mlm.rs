@@ -284,6 +284,24 @@ fn runs_are_seeds_of_one_row_only_where_nothing_else_differs() {
 }
 
 #[test]
+fn distances_that_do_not_occur_cannot_be_cut() {
+    let folder = folder();
+    train(folder.path(), "run", "");
+    let measured = |flags: &str| {
+        let command = format!("mlm eval --model run --texts a.txt --lengths 16,32 --json {flags}");
+        let (code, out, errors) = kexue(folder.path(), &command);
+        assert_eq!(code, 0, "{errors}");
+        let rows: serde_json::Value = serde_json::from_str(&out).unwrap();
+        [0, 1].map(|length| rows[0]["runs"][0]["lengths"][length].clone())
+    };
+    let whole = measured("");
+    assert_eq!(measured("--max-distance 31"), whole);
+    let cut = measured("--max-distance 15");
+    assert_eq!(cut[0], whole[0], "16 tokens are at most 15 apart");
+    assert_ne!(cut[1], whole[1]);
+}
+
+#[test]
 fn a_report_that_cannot_be_written_is_told_before_the_work() {
     let folder = folder();
     train(folder.path(), "run", "");

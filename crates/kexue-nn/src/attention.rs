@@ -26,10 +26,12 @@ pub(crate) fn place(
 /// Queries and keys of a sequence in which distances over that of the mask count as it (ReRoPE, article 9708).
 struct Rectified {
     distance: usize,
-    d_model: usize,
     /// `[length, 3·d_model]`: queries turned by the distance, keys not turned, queries turned back by it; so that a product of one of the queries and a
     /// key is their score at just that distance.
     rows: Vec<f32>,
+    /// Scores of a head, `[length, length]`: of keys that stand before their query, and after it.
+    before: Vec<f32>,
+    after: Vec<f32>,
 }
 
 impl Rectified {
@@ -42,32 +44,42 @@ impl Rectified {
         let d = config.d_model;
         let mut rows = qkv.to_vec();
         for (at, row) in rows.chunks_exact_mut(3 * d).enumerate() {
-            let factor = config
-                .attention_scale
-                .factor(sequence.visible(at).len(), config.head_dim());
+            let keys = sequence.visible(at).len();
+            let factor = config.attention_scale.factor(keys, config.head_dim());
             let (query, rest) = row.split_at_mut(d);
             query.iter_mut().for_each(|q| *q *= factor);
             rest[d..].copy_from_slice(query);
             rotary.turn(query, distance, false);
             rotary.turn(&mut rest[d..], distance, true);
         }
+        let square = sequence.length.pow(2);
         Some(Self {
             distance,
-            d_model: d,
             rows,
+            before: vec![0.0; square],
+            after: vec![0.0; square],
         })
     }
 
-    /// Puts the scores of the keys that are too far from the query at a place in theirs, of the head whose features begin at `at`.
-    fn correct(&self, sequence: &Sequence, place: usize, at: usize, head_dim: usize, scores: &mut [f32]) {
-        let part = |place: usize, part: usize| &self.rows[(3 * place + part) * self.d_model + at..][..head_dim];
-        let position = sequence.position(place);
-        for (key, score) in scores.iter_mut().enumerate() {
-            let other = sequence.position(key);
-            if other + self.distance < position {
-                *score = dot(part(place, 0), part(key, 1));
-            } else if position + self.distance < other {
-                *score = dot(part(place, 2), part(key, 1));
+    /// Puts the scores of keys that are too far from their query in the place of theirs, `[length, length]`.
+    fn correct(&mut self, config: &TransformerConfig, sequence: &Sequence, head: usize, scores: &mut [f32]) {
+        let (d, head_dim, length) = (config.d_model, config.head_dim(), sequence.length);
+        let square = Shape::dense(length, length);
+        let strided = Shape::strided(length, head_dim, 3 * d);
+        let [first, keys, last] = [0, 1, 2].map(|part| &self.rows[part * d + head * head_dim..]);
+        matmul(&mut self.before, square, first, strided, keys, strided.t(), SET);
+        matmul(&mut self.after, square, last, strided, keys, strided.t(), SET);
+        for query in 0..length {
+            let row = query * length..(query + 1) * length;
+            let position = sequence.position(query);
+            let far = self.before[row.clone()].iter().zip(&self.after[row.clone()]);
+            for (key, (score, (before, after))) in scores[row].iter_mut().zip(far).enumerate() {
+                let other = sequence.position(key);
+                if other + self.distance < position {
+                    *score = *before;
+                } else if position + self.distance < other {
+                    *score = *after;
+                }
             }
         }
     }
@@ -102,7 +114,7 @@ pub(crate) fn forward(
     for sequence in batch.sequences() {
         let (start, length) = (sequence.start, sequence.length);
         let qkv = &mut qkv[start * 3 * d..][..length * 3 * d];
-        let rectified = Rectified::new(config, rotary, sequence, qkv);
+        let mut rectified = Rectified::new(config, rotary, sequence, qkv);
         for (at, row) in qkv.chunks_exact_mut(3 * d).enumerate() {
             let keys = sequence.visible(at).len();
             place(config, rotary, row, sequence.position(at), keys, false);
@@ -120,10 +132,10 @@ pub(crate) fn forward(
                 &qkv[2 * d + head * head_dim..],
             );
             matmul(here, square, q, strided, k, strided.t(), SET);
+            if let Some(rectified) = &mut rectified {
+                rectified.correct(config, sequence, head, here);
+            }
             for (position, row) in here.chunks_exact_mut(length).enumerate() {
-                if let Some(rectified) = &rectified {
-                    rectified.correct(sequence, position, head * head_dim, head_dim, row);
-                }
                 let visible = sequence.visible(position);
                 row[..visible.start].fill(0.0);
                 row[visible.end..].fill(0.0);
