@@ -336,7 +336,12 @@ fn packed_files_are_unpacked_and_unknown_ones_named() {
     let bytes = std::fs::read(&gzip).unwrap();
     std::fs::write(&cut, &bytes[..bytes.len() - 9]).unwrap();
     let error = import(std::slice::from_ref(&cut), &options, &mut builder, &|_| ()).unwrap_err();
-    assert!(error.to_string().starts_with(&cut.display().to_string()), "{error}");
+    let expected = format!("{}: cannot be read: ", cut.display());
+    let message = error.to_string();
+    assert!(
+        message.starts_with(&expected) && message.ends_with("was cut short: fetch it or pack it again"),
+        "{error}"
+    );
     let error = import(&[PathBuf::from("facts.parquet.old")], &options, &mut builder, &|_| ()).unwrap_err();
     insta::assert_snapshot!(error.to_string(), @"facts.parquet.old: the name does not say the format; expected `.tsv`, `.csv`, `.jsonl`, `.nt` or `.parquet`, or name it with --format");
     let error = import(&[PathBuf::from("no/such.tsv")], &options, &mut builder, &|_| ()).unwrap_err();

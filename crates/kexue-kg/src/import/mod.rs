@@ -250,7 +250,7 @@ fn import_one<'a>(
         });
     }
     let line = match options.header && format == Format::Tsv {
-        true => skip_header(&mut source).map_err(|error| damaged(file, &error))?,
+        true => skip_header(&mut source).map_err(|error| broken_off(file, error))?,
         false => 1,
     };
     let blocks = Mutex::new(Blocks {
@@ -375,10 +375,17 @@ fn parse_blocks(
     }
 }
 
-fn damaged(file: &str, error: &std::io::Error) -> KgError {
-    KgError::Input {
-        file: file.into(),
-        problem: unreadable(error),
+/// Why an input cannot be read on: packed files that end early need more words than the system has; formats say themselves what is wrong.
+fn broken_off(file: &str, error: std::io::Error) -> KgError {
+    match error.kind() {
+        std::io::ErrorKind::UnexpectedEof => KgError::Input {
+            file: file.into(),
+            problem: unreadable(&error),
+        },
+        _ => KgError::Io {
+            path: file.into(),
+            source: error,
+        },
     }
 }
 
@@ -397,7 +404,7 @@ fn take_batches(
         early.insert(number, batch);
         while let Some(batch) = early.remove(&next) {
             next += 1;
-            let batch = batch.map_err(|error| damaged(file, &error))?;
+            let batch = batch.map_err(|error| broken_off(file, error))?;
             for Problem { line, problem } in &batch.problems {
                 if !options.skip_bad {
                     return Err(KgError::Line {
