@@ -300,7 +300,7 @@ fn run_eval(args: &EvalArgs) -> Result<ExitCode> {
     }
     // Said before the work rather than after it.
     if let Some(report) = &args.report {
-        check_output(report, &args.texts.iter().map(PathBuf::as_path).collect::<Vec<_>>())?;
+        check_output(report, &args.texts)?;
     }
     let mask = Mask::BIDIRECTIONAL
         .within(args.window.unwrap_or(usize::MAX))

@@ -184,8 +184,7 @@ impl Tokens {
 /// Runs the command.
 pub fn run(args: &ProbeArgs) -> Result<ExitCode> {
     // Said before the work rather than after it.
-    let inputs = args.texts.iter().chain(&args.config).chain(&args.vocab);
-    check_output(&args.out, &inputs.map(PathBuf::as_path).collect::<Vec<_>>())?;
+    check_output(&args.out, args.texts.iter().chain(&args.config).chain(&args.vocab))?;
     args.model.check()?;
     if args.steps == 0 && !args.compare.is_empty() {
         let problem = "--compare trains with other placements, and there are no steps: give --steps too; the table of alternatives needs neither";

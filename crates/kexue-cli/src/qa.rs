@@ -508,7 +508,7 @@ struct PredictArgs {
 fn run_predict(args: &PredictArgs) -> Result<ExitCode> {
     let (graph, trained) = open(&args.kg, &args.model)?;
     if let Some(out) = &args.out {
-        check_output(out, &[&args.questions])?;
+        check_output(out, [&args.questions])?;
     }
     let questions = read(&graph, &args.questions, true)?;
     let texts: Vec<&str> = questions.iter().map(|question| question.text.as_str()).collect();
@@ -560,7 +560,7 @@ struct ExpandArgs {
 
 fn run_expand(args: &ExpandArgs) -> Result<ExitCode> {
     let graph = KnowledgeGraph::open(&args.kg)?;
-    check_output(&args.out, &[&args.templates, &args.kg])?;
+    check_output(&args.out, [&args.templates, &args.kg])?;
     let lines = expand(&graph, &read_templates(&args.templates)?, args.each, args.seed)?;
     write_by_rename(&args.out, (lines.join("\n") + "\n").as_bytes())?;
     note!("{} questions", lines.len());

@@ -16,7 +16,7 @@ use kexue_rank::vote::{self, Rule};
 use kexue_rank::{Mean, Scores, Selection, Table, picture};
 use kexue_train::{check_output, write_by_rename};
 use std::io::{IsTerminal as _, Write as _};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 /// Leaderboards: means over equal columns, rank flips, votes, and a check of claimed averages.
@@ -264,8 +264,7 @@ pub fn run(args: RankArgs) -> Result<ExitCode> {
 
 /// Checks, before the work, that what is to be written can be, and takes the place of no table that is read.
 fn check_place(out: Option<&PathBuf>, reading: &Reading) -> Result<()> {
-    let inputs: Vec<&Path> = reading.files.iter().map(PathBuf::as_path).collect();
-    out.map_or(Ok(()), |out| Ok(check_output(out, &inputs)?))
+    out.map_or(Ok(()), |out| Ok(check_output(out, &reading.files)?))
 }
 
 fn show(args: &Show) -> Result<ExitCode> {

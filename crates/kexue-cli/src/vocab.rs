@@ -7,7 +7,7 @@ use kexue_kg::{open_text, unreadable};
 use kexue_text::VocabularyBuilder;
 use kexue_train::{check_output, write_by_rename};
 use std::io::BufRead;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 /// Count a vocabulary from texts: triples and questions, so that the characters of both have a token.
@@ -32,10 +32,7 @@ pub struct VocabArgs {
 
 /// Runs the command.
 pub fn run(args: &VocabArgs) -> Result<ExitCode> {
-    check_output(
-        &args.out,
-        &args.texts.iter().map(PathBuf::as_path).collect::<Vec<&Path>>(),
-    )?;
+    check_output(&args.out, &args.texts)?;
     let mut builder = VocabularyBuilder::new()
         .fold_case(args.fold_case)
         .max_characters(args.max_characters)

@@ -48,24 +48,18 @@ pub fn gold_facts(graph: &KnowledgeGraph, gold: &Gold) -> Result<Vec<(Key, Vec<T
     if let Some(relation) = wanted {
         facts.retain(|(_, fact, _)| fact.relation == relation);
     }
-    // The sense decides where it is named.
-    let named: Vec<_> = facts
-        .iter()
-        .filter(|(_, fact, _)| fact.sense.as_deref() == sense)
-        .cloned()
-        .collect();
+    // The sense decides where it is named; of a fact whose name has none, those without one do.
+    let is_named = |fact: &kexue_kg::Fact| fact.sense.as_deref() == sense;
+    let sense_decides = (sense.is_some() || wanted.is_some()) && facts.iter().any(|(_, fact, _)| is_named(fact));
+    if sense_decides {
+        facts.retain(|(_, fact, _)| is_named(fact));
+    }
     match gold {
-        // Where it is not, a fact without one does, else the object.
-        Gold::Fact { .. } if !named.is_empty() => facts = named,
-        Gold::Fact { object, .. } => {
-            if let Some(object) = object {
-                facts.retain(|(_, fact, _)| fact.objects.contains(object));
-            }
-        }
+        // Else the object does.
+        Gold::Fact {
+            object: Some(object), ..
+        } if !sense_decides => facts.retain(|(_, fact, _)| fact.objects.contains(object)),
         Gold::Answers { answers, .. } => {
-            if sense.is_some() && !named.is_empty() {
-                facts = named;
-            }
             // The relation whose objects are the answers; published answer lists miss a few, so the nearest one serves.
             let wanted: BTreeSet<&str> = answers.iter().map(String::as_str).collect();
             let nearness = |fact: &kexue_kg::Fact| {
@@ -76,7 +70,7 @@ pub fn gold_facts(graph: &KnowledgeGraph, gold: &Gold) -> Result<Vec<(Key, Vec<T
             let best = facts.iter().map(|(_, fact, _)| nearness(fact)).fold(0.0, f64::max);
             facts.retain(|(_, fact, _)| best >= 0.5 && nearness(fact) == best);
         }
-        Gold::Unknown => {}
+        _ => {}
     }
     Ok(facts.into_iter().map(|(key, _, path)| (key, path)).collect())
 }

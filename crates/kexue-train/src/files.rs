@@ -33,7 +33,7 @@ pub fn write_by_rename(path: &Path, content: &[u8]) -> Result<(), TrainError> {
 ///
 /// # Errors
 /// Says what stands in the way.
-pub fn check_output(out: &Path, inputs: &[&Path]) -> Result<(), TrainError> {
+pub fn check_output(out: &Path, inputs: impl IntoIterator<Item = impl AsRef<Path>>) -> Result<(), TrainError> {
     let refused = |problem: String| Err(TrainError::file(out, problem));
     let folder = out.parent().filter(|folder| !folder.as_os_str().is_empty());
     if out.is_dir() {
@@ -42,12 +42,11 @@ pub fn check_output(out: &Path, inputs: &[&Path]) -> Result<(), TrainError> {
     if let Some(folder) = folder.filter(|folder| !folder.is_dir()) {
         return refused(format!("there is no folder {}; make it first", folder.display()));
     }
-    let place = |path: &Path| path.canonicalize().ok();
-    match inputs
-        .iter()
-        .find(|input| place(out).is_some() && place(input) == place(out))
-    {
-        Some(_) => refused("what is written would take the place of this input; name another file".to_owned()),
-        None => Ok(()),
+    // Where nothing stands yet, it takes no place.
+    let Ok(place) = out.canonicalize() else { return Ok(()) };
+    let is_here = |input: &Path| input.canonicalize().is_ok_and(|input| input == place);
+    if inputs.into_iter().any(|input| is_here(input.as_ref())) {
+        return refused("what is written would take the place of this input; name another file".to_owned());
     }
+    Ok(())
 }
