@@ -5,6 +5,7 @@
 
 use crate::kernels::{SET, Shape, add, add_scaled, dot, matmul, softmax};
 use crate::model::{Model, Token};
+use std::collections::HashMap;
 use std::sync::Arc;
 
 /// A choice to be learnt.
@@ -32,11 +33,18 @@ impl Model {
     pub fn choice_loss(&self, hidden: &[f32], choices: &[Choice], d_hidden: &mut [f32], gradient: &mut [f32]) -> f64 {
         let d = self.config().d_model;
         let d_embedding = &mut gradient[self.layout().embedding.clone()];
-        let (mut dense, mut loss) = (Vec::<&Choice>::new(), 0.0);
+        // Choices with a long list, grouped by list. Groups stand in the order in which their lists first appear: floating-point sums depend
+        // on the order of their terms, and an order by address would make them depend on the heap.
+        let (mut dense, mut group_of) = (Vec::<Vec<&Choice>>::new(), HashMap::<*const Token, usize>::new());
+        let mut loss = 0.0;
         let mut scores = Vec::new();
         for choice in choices {
             if choice.allowed.len() >= DENSE {
-                dense.push(choice);
+                let group = *group_of.entry(choice.allowed.as_ptr()).or_insert(dense.len());
+                match dense.get_mut(group) {
+                    Some(group) => group.push(choice),
+                    None => dense.push(vec![choice]),
+                }
                 continue;
             }
             let state = &hidden[choice.row * d..][..d];
@@ -52,8 +60,7 @@ impl Model {
                 add_scaled(&mut d_embedding[token as usize * d..][..d], state, score);
             }
         }
-        dense.sort_by_key(|choice| (choice.allowed.as_ptr() as usize, choice.row));
-        for group in dense.chunk_by(|a, b| Arc::ptr_eq(&a.allowed, &b.allowed)) {
+        for group in &dense {
             loss += self.dense_loss(hidden, group, d_hidden, d_embedding);
         }
         loss
@@ -190,6 +197,42 @@ mod tests {
             );
         }
     }
+
+    #[test]
+    fn sums_do_not_depend_on_where_lists_lie_in_memory() {
+        let config = TransformerConfig {
+            d_model: 8,
+            layers: 1,
+            heads: 2,
+            d_ffn: 8,
+            ..TransformerConfig::new(400)
+        };
+        let model = Model::new(config, &mut rand_chacha::ChaCha8Rng::seed_from_u64(4)).unwrap();
+        let hidden: Vec<f32> = (0..48).map(|i| (i as f32).sin()).collect();
+        // Three lists that share tokens, in either order of their addresses.
+        let mut lists: Vec<Arc<[Token]>> = (0..3).map(|_| (0..300).collect()).collect();
+        let mut results = Vec::new();
+        for is_rising in [true, false] {
+            lists.sort_by_key(|list| list.as_ptr() as usize);
+            if !is_rising {
+                lists.reverse();
+            }
+            let choices: Vec<Choice> = (0..6)
+                .map(|row| Choice {
+                    row,
+                    allowed: lists[row % 3].clone(),
+                    target: 40 * row,
+                    bias: Vec::new(),
+                })
+                .collect();
+            let (mut d_hidden, mut gradient) = (vec![0.0; 48], vec![0.0; model.layout().len()]);
+            let loss = model.choice_loss(&hidden, &choices, &mut d_hidden, &mut gradient);
+            let bits = |numbers: Vec<f32>| numbers.into_iter().map(f32::to_bits).collect::<Vec<_>>();
+            results.push((loss.to_bits(), bits(d_hidden), bits(gradient)));
+        }
+        assert!(results[0] == results[1]);
+    }
+
     #[test]
     fn the_loss_of_numbers_that_are_none_is_none() {
         let model = Model::new(
