@@ -5,7 +5,7 @@ use anyhow::{Context, Result, bail};
 use clap::{Args, Subcommand};
 use indicatif::{ProgressBar, ProgressStyle};
 use kexue_kg::{
-    BuildOptions, Change, Format, GraphBuilder, GraphWriter, ImportOptions, KnowledgeGraph, Order, check_output,
+    BuildOptions, Change, FactOrder, Format, GraphBuilder, GraphWriter, ImportOptions, KnowledgeGraph, check_output,
     import, log_path,
 };
 use kexue_text::Vocabulary;
@@ -73,7 +73,7 @@ struct Build {
     inverse: bool,
     /// Order of the parts of a key: `spm` (subject, relation, sense) or `smp`.
     #[arg(long, default_value_t)]
-    order: Order,
+    order: FactOrder,
     /// Use this vocabulary instead of one counted from the names.
     #[arg(long, conflicts_with_all = ["fold_case", "max_characters"])]
     vocab: Option<PathBuf>,

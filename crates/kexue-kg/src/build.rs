@@ -1,106 +1,24 @@
 //! Collecting triples for an index.
 
+use crate::batch::Batch;
+use crate::collected::{Collected, NameTable};
 use crate::disk::{self, NewFile, real_path};
 use crate::emit::emit;
-use crate::import::Batch;
-use crate::interner::{Interner, hash};
+use crate::error::KgError;
+use crate::interner::hash;
+use crate::inverse::inverse_relation;
+use crate::limits::misfit_of;
 use crate::log::{lock, log_path};
-use crate::output::{LogState, check_output, log_state};
+use crate::options::{BuildOptions, BuildReport};
+use crate::output::check_output;
 use crate::parts::Parts;
+use crate::replay::{LogState, log_state};
 use crate::sample::Sample;
-use crate::{KgError, KnowledgeGraph, inverse_relation, split_sense};
-use kexue_text::Vocabulary;
-use kexue_trie::{ContainerWriter, Order};
-use serde::{Deserialize, Serialize};
+use crate::sections::INVERSE;
+use crate::sense::split_sense;
+use kexue_trie::ContainerWriter;
 use std::io::{BufWriter, Cursor, Seek, Write};
 use std::path::{Path, PathBuf};
-
-/// How to build an index.
-#[derive(Clone, Debug)]
-pub struct BuildOptions {
-    /// Order of the parts of a key.
-    pub order: Order,
-    /// Whether to add for each triple the inverse one, from the object by the [inverse relation](crate::inverse_relation) to the subject.
-    pub inverse: bool,
-    /// The vocabulary; without one it is counted from the names of subjects, relations and senses, each distinct name once.
-    pub vocabulary: Option<Vocabulary>,
-    /// Whether a counted vocabulary folds ASCII letters to lower case.
-    pub fold_case: bool,
-    /// The most characters of a counted vocabulary.
-    pub max_characters: usize,
-    /// Memory to keep to, in bytes, by putting triples in temporary files. What is needed in any case, whatever is said here, is a quarter of a
-    /// gigabyte, and some 70 bytes for each distinct relation and sense. The index does not depend on it.
-    pub memory: Option<u64>,
-    /// Folder of the temporary files; without one, the system's.
-    pub temporary: Option<PathBuf>,
-}
-
-impl Default for BuildOptions {
-    fn default() -> Self {
-        Self {
-            order: Order::default(),
-            inverse: false,
-            vocabulary: None,
-            fold_case: false,
-            max_characters: 20_000,
-            memory: None,
-            temporary: None,
-        }
-    }
-}
-
-/// Section that says that facts stand in both directions.
-pub(crate) const INVERSE: &str = "inverse";
-
-/// What an index was built of.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct BuildReport {
-    /// Triples, inverse ones counted.
-    pub triples: u64,
-    /// Triples that were there before, and left out.
-    pub duplicates: u64,
-    /// Triples whose object was added to a key that was there before.
-    pub merged: u64,
-    /// Keys: distinct subject, relation and sense.
-    pub keys: u64,
-    /// Distinct subjects, without their senses.
-    pub subjects: u64,
-    /// Distinct relations.
-    pub relations: u64,
-    /// Distinct senses.
-    pub senses: u64,
-    /// Tokens of the vocabulary.
-    pub vocabulary: u64,
-}
-
-/// The distinct names of one kind.
-#[derive(Debug, Default)]
-pub(crate) struct NameTable {
-    pub names: Interner,
-    /// How many triples have each.
-    pub counts: Vec<u64>,
-}
-
-impl NameTable {
-    fn intern(&mut self, text: &[u8], hash: u64) -> u32 {
-        let number = self.names.intern(text, hash);
-        match self.counts.get_mut(number as usize) {
-            Some(count) => *count += 1,
-            None => self.counts.push(1),
-        }
-        number
-    }
-}
-
-/// Everything that was collected.
-#[derive(Debug)]
-pub(crate) struct Collected {
-    pub relations: NameTable,
-    pub senses: NameTable,
-    pub parts: Parts,
-    pub count: u64,
-    pub sample: Sample,
-}
 
 /// Collects triples and writes them as an index.
 #[derive(Debug)]
@@ -139,16 +57,11 @@ impl GraphBuilder {
     /// # Errors
     /// When a name is empty or has more than 2²⁰ bytes or the graph is larger than the format holds, or a temporary file cannot be written.
     pub fn add(&mut self, subject: &str, relation: &str, object: &str) -> Result<(), KgError> {
-        if subject.len().max(relation.len()).max(object.len()) > crate::import::LONGEST {
-            return Err(KgError::TooLarge("a million bytes in one name"));
-        }
-        for (field, text) in [("subject", subject), ("relation", relation), ("object", object)] {
-            if text.is_empty() {
-                return Err(KgError::Input {
-                    file: "triple".into(),
-                    problem: format!("the {field} is empty"),
-                });
-            }
+        if let Some(problem) = misfit_of([subject, relation, object]) {
+            return Err(KgError::Input {
+                file: "triple".into(),
+                problem,
+            });
         }
         let (name, sense) = split_sense(subject);
         self.add_fact(name, sense, relation, object)?;
@@ -318,21 +231,4 @@ impl GraphBuilder {
 
 fn temporary(options: &BuildOptions) -> PathBuf {
     options.temporary.clone().unwrap_or_else(std::env::temp_dir)
-}
-
-impl KnowledgeGraph {
-    /// An index in memory of triples, for small graphs.
-    ///
-    /// # Errors
-    /// When there are no triples.
-    pub fn from_triples<'a>(
-        triples: impl IntoIterator<Item = (&'a str, &'a str, &'a str)>,
-        options: &BuildOptions,
-    ) -> Result<Self, KgError> {
-        let mut builder = GraphBuilder::new(options.clone());
-        for (subject, relation, object) in triples {
-            builder.add(subject, relation, object)?;
-        }
-        Self::from_bytes(builder.finish_bytes()?.1)
-    }
 }

@@ -1,11 +1,13 @@
 //! What the changes of a log amount to, applied one after the other.
 
+use crate::error::KgError;
+use crate::inverse::inverse_relation;
 use crate::log::Change;
 use crate::objects::{LastBlock, Objects, Record, Records};
 use crate::ordered::OrderedSet;
-use crate::{KgError, inverse_relation, split_sense};
+use crate::sense::split_sense;
 use kexue_text::{SEP, Token, Vocabulary};
-use kexue_trie::{ChangedSubject, Error, FactIndex, Key, MergedIndex, Order, PrefixIndex};
+use kexue_trie::{ChangedSubject, Error, FactIndex, FactOrder, Key, MergedIndex, PrefixIndex};
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::ops::ControlFlow;
@@ -76,8 +78,8 @@ impl Base<'_> {
         let mut parts = key.split(|&token| token == SEP);
         let (first, second) = (parts.next().unwrap_or_default(), parts.next().unwrap_or_default());
         match self.facts.order() {
-            Order::SubjectRelationSense => (first, second),
-            Order::SubjectSenseRelation => (second, first),
+            FactOrder::SubjectRelationSense => (first, second),
+            FactOrder::SubjectSenseRelation => (second, first),
         }
     }
 }
@@ -96,8 +98,8 @@ impl<'n> Target<'n> {
         let (name, sense) = split_sense(subject);
         let sense = sense.unwrap_or_default();
         let (first, second) = match base.facts.order() {
-            Order::SubjectRelationSense => (relation, sense),
-            Order::SubjectSenseRelation => (sense, relation),
+            FactOrder::SubjectRelationSense => (relation, sense),
+            FactOrder::SubjectSenseRelation => (sense, relation),
         };
         let mut key = Vec::new();
         for part in [first, second] {

@@ -1,8 +1,10 @@
 //! The facts that begin with a text.
 
-use crate::{KgError, KnowledgeGraph, split_sense};
+use crate::error::KgError;
+use crate::graph::KnowledgeGraph;
+use crate::sense::split_sense;
 use kexue_text::{SEP, Token};
-use kexue_trie::{Key, Order};
+use kexue_trie::{FactOrder, Key};
 use std::ops::{ControlFlow, Range};
 
 impl KnowledgeGraph {
@@ -54,8 +56,8 @@ impl KnowledgeGraph {
         let (name, sense) = split_sense(parts.next().unwrap_or_default());
         let (relation, objects) = (parts.next(), parts.next());
         let is_key = match self.order() {
-            Order::SubjectRelationSense => objects.is_none(),
-            Order::SubjectSenseRelation => relation.is_none(),
+            FactOrder::SubjectRelationSense => objects.is_none(),
+            FactOrder::SubjectSenseRelation => relation.is_none(),
         };
         if sense.is_none() && is_key {
             return Ok(());
@@ -72,8 +74,8 @@ impl KnowledgeGraph {
             let (first, second): (&[Token], &[Token]) =
                 (parts.next().unwrap_or_default(), parts.next().unwrap_or_default());
             let (relation, own) = match self.order() {
-                Order::SubjectRelationSense => (first, second),
-                Order::SubjectSenseRelation => (second, first),
+                FactOrder::SubjectRelationSense => (first, second),
+                FactOrder::SubjectSenseRelation => (second, first),
             };
             let begins = match objects {
                 Some(_) => relation == wanted,

@@ -1,13 +1,14 @@
 //! Writing what was collected as an index: names to tokens, triples in the order of their keys.
 
-use crate::build::{BuildOptions, BuildReport, Collected, NameTable};
+use crate::collected::{Collected, NameTable};
 use crate::interner::Interner;
 use crate::objects::{BlockCoder, Blocks, Coding, ObjectWriter};
+use crate::options::{BuildOptions, BuildReport};
 use crate::parts::{Part, Piece, Pool, Spill, lock, read_triple};
 use crate::runs::{Chunk, Merge, count_subjects, sort};
 use crate::sorted::{Sorted, by_count};
 use kexue_text::{SEP, Token, Vocabulary, VocabularyBuilder};
-use kexue_trie::{ContainerWriter, FactCode, FactIndexBuilder, Order, RowEncoder};
+use kexue_trie::{ContainerWriter, FactCode, FactIndexBuilder, FactOrder, RowEncoder};
 use rayon::prelude::*;
 use std::collections::HashSet;
 use std::io::{Result, Seek, Write};
@@ -28,7 +29,7 @@ struct Dictionaries {
     senses: Dictionary,
     /// Whether the spelling of names is kept where the tokens do not say it.
     spelt: bool,
-    order: Order,
+    order: FactOrder,
 }
 
 struct Dictionary {
@@ -341,7 +342,7 @@ impl<'a> Packer<'a> {
             .rows
             .extend_from_slice(self.rows.encode(&self.codes, &self.sense_codes));
         packed.subjects.push((packed.rows.len(), self.groups.len() as u64));
-        if self.dictionaries.order == Order::SubjectSenseRelation {
+        if self.dictionaries.order == FactOrder::SubjectSenseRelation {
             self.groups.sort_by_key(|group| triples[group.start].order.1);
         }
         for group in &self.groups {

@@ -1,13 +1,15 @@
 //! An open knowledge graph.
 
-use crate::build::INVERSE;
 use crate::changes::{Base, Changes, Stored, normalise};
 use crate::disk::real_path;
-use crate::live::changes_of;
+use crate::error::KgError;
 use crate::objects::{LastBlock, Objects, Record, Records};
-use crate::{BuildReport, KgError, split_sense};
+use crate::options::BuildReport;
+use crate::replay::changes_of;
+use crate::sections::INVERSE;
+use crate::sense::split_sense;
 use kexue_text::{SEP, Token, Vocabulary};
-use kexue_trie::{Bytes, Container, Error, FactIndex, Handle, Key, MergedIndex, Order, Origin, PrefixIndex};
+use kexue_trie::{Bytes, Container, Error, FactIndex, FactOrder, Handle, Key, MergedIndex, Origin, PrefixIndex};
 use std::cell::RefCell;
 use std::fs::File;
 use std::io::Read;
@@ -130,7 +132,7 @@ impl KnowledgeGraph {
     }
 
     /// The order of the parts of a key.
-    pub fn order(&self) -> Order {
+    pub fn order(&self) -> FactOrder {
         self.index.base().order()
     }
 
@@ -253,8 +255,8 @@ impl KnowledgeGraph {
         let mut parts = rest.split(|&token| token == SEP).map(<[Token]>::to_vec);
         let (first, second) = (parts.next().unwrap_or_default(), parts.next().unwrap_or_default());
         let (relation, sense) = match self.order() {
-            Order::SubjectRelationSense => (first, second),
-            Order::SubjectSenseRelation => (second, first),
+            FactOrder::SubjectRelationSense => (first, second),
+            FactOrder::SubjectSenseRelation => (second, first),
         };
         self.written(subject.to_vec(), relation, sense, record)
     }
@@ -330,8 +332,8 @@ impl KnowledgeGraph {
         let (name, sense) = split_sense(subject);
         let sense = sense.unwrap_or_default();
         let (second, third) = match self.order() {
-            Order::SubjectRelationSense => (relation, sense),
-            Order::SubjectSenseRelation => (sense, relation),
+            FactOrder::SubjectRelationSense => (relation, sense),
+            FactOrder::SubjectSenseRelation => (sense, relation),
         };
         let mut tokens = Vec::new();
         for part in [name, second, third] {

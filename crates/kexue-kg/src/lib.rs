@@ -16,39 +16,47 @@
 //! ```
 #![forbid(unsafe_code)]
 
+mod batch;
 mod build;
 mod changes;
 mod characters;
+mod collected;
 mod complete;
 mod disk;
 mod emit;
 mod error;
+mod from_triples;
 mod graph;
 mod import;
 mod interner;
 mod inverse;
+mod limits;
 mod live;
 mod log;
 mod objects;
+mod options;
 mod ordered;
 mod output;
 mod parts;
+mod replay;
 mod runs;
 mod sample;
+mod sections;
 mod sense;
 mod sorted;
 
-pub use build::{BuildOptions, BuildReport, GraphBuilder};
+pub use batch::{Batch, Problem};
+pub use build::GraphBuilder;
 pub use error::KgError;
 pub use graph::{Fact, KnowledgeGraph};
 pub use import::{
-    Batch, Format, ImportOptions, ImportReport, Problem, Progress, import, import_reader, open_text, parse_block,
-    unreadable,
+    Format, ImportOptions, ImportReport, Progress, import, import_reader, open_text, parse_block, unreadable,
 };
 pub use inverse::inverse_relation;
-pub use kexue_trie::Order;
+pub use kexue_trie::FactOrder;
 pub use live::GraphWriter;
 pub use log::{Change, log_path};
+pub use options::{BuildOptions, BuildReport};
 pub use output::check_output;
 pub use sense::split_sense;
 

@@ -1,55 +1,18 @@
 //! Changing a graph without building its index again.
 
-use crate::build::BuildOptions;
+use crate::build::GraphBuilder;
 use crate::changes::{Base, Changes, normalise};
 use crate::disk::{self, real_path};
-use crate::log::{Change, LogWriter, lock, log_path, read_log};
-use crate::{BuildReport, GraphBuilder, KgError, KnowledgeGraph};
+use crate::error::KgError;
+use crate::graph::KnowledgeGraph;
+use crate::limits::misfit;
+use crate::log::{Change, LogWriter, lock, log_path};
+use crate::options::{BuildOptions, BuildReport};
+use crate::sections::{FOLDED, PINS};
 use kexue_trie::{Bytes, Container, Error, MergedIndex};
 use std::fs::File;
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
-
-/// What identifies the file of an index: the checksum of its header.
-pub(crate) fn identity(container: &Container) -> u64 {
-    container.identity()
-}
-
-/// Section of the pins, folded in by [`GraphWriter::compact`].
-pub(crate) const PINS: &str = "pins";
-/// Section with the identity of the index whose log was folded in.
-pub(crate) const FOLDED: &str = "folded";
-
-/// Reads the changes that belong to an index file, those folded in and those of its log.
-pub(crate) fn changes_of(path: Option<&Path>, container: &Container, base: &Base<'_>) -> Result<Changes, KgError> {
-    let mut changes = Changes::default();
-    if let Some(pins) = container.find(PINS) {
-        changes.pins =
-            serde_json::from_slice(&pins).map_err(|error| Error::Damaged(format!("section `{PINS}`: {error}")))?;
-    }
-    let Some(path) = path else {
-        return Ok(changes);
-    };
-    let Some(log) = read_log(path)? else {
-        return Ok(changes);
-    };
-    if log.identity == identity(container) {
-        for change in &log.changes {
-            changes.apply(base, change, &mut Vec::new())?;
-        }
-        changes.count = log.changes.len() as u64;
-        changes.unfinished = log.unfinished;
-    } else if container.find(FOLDED).as_deref() != Some(&log.identity.to_le_bytes()) && !log.changes.is_empty() {
-        return Err(KgError::Input {
-            file: log_path(path).display().to_string(),
-            problem: format!(
-                "these are changes to another index than {}; restore that one, or move the log away",
-                path.display()
-            ),
-        });
-    }
-    Ok(changes)
-}
 
 /// The one writer of a graph: changes it while others read.
 ///
@@ -76,7 +39,7 @@ impl GraphWriter {
         let lock = lock(&path)?;
         let mut graph = KnowledgeGraph::open(&path)?;
         let changes = graph.take_changes();
-        let log = LogWriter::open(&path, identity(graph.container()), lock)?;
+        let log = LogWriter::open(&path, graph.container().identity(), lock)?;
         Ok(Self {
             path,
             graph,
@@ -141,7 +104,7 @@ impl GraphWriter {
         if let Some(error) = failed {
             return Err(error);
         }
-        let old = identity(graph.container());
+        let old = graph.container().identity();
         let pins = serde_json::to_vec(&self.changes.pins).map_err(|error| KgError::io(&self.path)(error.into()))?;
         builder.attach(PINS, pins);
         builder.attach(FOLDED, old.to_le_bytes().to_vec());
@@ -204,15 +167,8 @@ fn check(change: &Change) -> Result<(), KgError> {
         Change::Unpin { question } => vec![("question", question)],
     };
     for (field, text) in fields {
-        if text.is_empty() {
-            return Err(bad(format!("the {field} is empty")));
-        }
-        if text.len() > crate::import::LONGEST {
-            return Err(bad(format!(
-                "the {field} has {} bytes; expected at most {}",
-                text.len(),
-                crate::import::LONGEST
-            )));
+        if let Some(problem) = misfit(field, text) {
+            return Err(bad(problem));
         }
     }
     match change {
@@ -227,6 +183,7 @@ fn check(change: &Change) -> Result<(), KgError> {
 mod tests {
     use super::*;
     use crate::changes::Stored;
+    use crate::replay::changes_of;
     use proptest::prelude::*;
 
     fn name(text: &str) -> String {
@@ -350,7 +307,7 @@ mod tests {
             let mut builder = GraphBuilder::new(BuildOptions {
                 inverse: true,
                 fold_case: true,
-                order: if smp { crate::Order::SubjectSenseRelation } else { crate::Order::default() },
+                order: if smp { crate::FactOrder::SubjectSenseRelation } else { crate::FactOrder::default() },
                 ..BuildOptions::default()
             });
             for (subject, relation, object) in &triples_before {

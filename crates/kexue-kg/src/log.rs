@@ -8,8 +8,8 @@
 //! A change is written and synced before it is acknowledged. A record that is cut off at the end was never acknowledged, and is not there; one that
 //! is damaged before the end is an error. The head of a record has a checksum of its own, so that a damaged length is not taken for the end.
 
-use crate::KgError;
 use crate::disk::{self, NewFile, real_path};
+use crate::error::KgError;
 use serde::{Deserialize, Serialize};
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{Read, Seek, SeekFrom, Write};

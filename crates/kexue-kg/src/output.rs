@@ -1,11 +1,10 @@
 //! Where an index may be written.
 
-use crate::KgError;
 use crate::disk::{self, real_path};
-use crate::live::{FOLDED, identity};
-use crate::log::{log_path, read_log};
-use kexue_trie::{Bytes, Container};
-use std::fs::{File, FileType};
+use crate::error::KgError;
+use crate::log::log_path;
+use crate::replay::{LogState, log_state};
+use std::fs::FileType;
 use std::path::{Path, PathBuf};
 
 /// Checks that an index can take the place of what has its name: a file, none of the inputs, and without changes beside it that would be lost.
@@ -56,34 +55,6 @@ pub fn check_output(output: &Path, inputs: &[PathBuf]) -> Result<(), KgError> {
         }),
         LogState::None | LogState::Folded => Ok(()),
     }
-}
-
-/// What a log beside an index is worth.
-pub(crate) enum LogState {
-    /// There is none, or no change in it.
-    None,
-    /// All its changes are in the index.
-    Folded,
-    /// So many changes are nowhere else.
-    Pending(usize),
-}
-
-/// What the log beside an index, which need not be there or sound, is worth.
-pub(crate) fn log_state(index: &Path) -> Result<LogState, KgError> {
-    let Some(log) = read_log(index)?.filter(|log| !log.changes.is_empty()) else {
-        return Ok(LogState::None);
-    };
-    let container = File::open(index)
-        .and_then(|file| Bytes::map(&file))
-        .ok()
-        .and_then(|bytes| Container::open(bytes).ok());
-    let is_folded = container.is_some_and(|container| {
-        identity(&container) != log.identity && container.find(FOLDED).as_deref() == Some(&log.identity.to_le_bytes())
-    });
-    Ok(match is_folded {
-        true => LogState::Folded,
-        false => LogState::Pending(log.changes.len()),
-    })
 }
 
 fn kind(kind: FileType) -> &'static str {

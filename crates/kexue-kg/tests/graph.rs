@@ -1,6 +1,6 @@
 //! Graphs in memory against what went into them.
 
-use kexue_kg::{BuildOptions, GraphBuilder, KnowledgeGraph, Order, split_sense};
+use kexue_kg::{BuildOptions, FactOrder, GraphBuilder, KnowledgeGraph, split_sense};
 use kexue_text::{SEP, Token, Vocabulary};
 use kexue_trie::{Allowed, Handle, Key, PrefixIndex};
 use proptest::prelude::*;
@@ -10,7 +10,7 @@ use std::ops::ControlFlow;
 type Triple = (String, String, String);
 
 /// The keys of a graph as tokens, with their objects: what an index must be equal to.
-fn model(triples: &[Triple], vocabulary: &Vocabulary, order: Order) -> BTreeMap<Vec<Token>, Vec<String>> {
+fn model(triples: &[Triple], vocabulary: &Vocabulary, order: FactOrder) -> BTreeMap<Vec<Token>, Vec<String>> {
     let mut model: BTreeMap<Vec<Token>, Vec<String>> = BTreeMap::new();
     for (name, relation, object) in triples {
         let (subject, sense) = split_sense(name);
@@ -19,8 +19,8 @@ fn model(triples: &[Triple], vocabulary: &Vocabulary, order: Order) -> BTreeMap<
             vocabulary.encode(sense.unwrap_or_default()),
         );
         let (second, third) = match order {
-            Order::SubjectRelationSense => (relation, sense),
-            Order::SubjectSenseRelation => (sense, relation),
+            FactOrder::SubjectRelationSense => (relation, sense),
+            FactOrder::SubjectSenseRelation => (sense, relation),
         };
         let mut key = vocabulary.encode(subject);
         for part in [second, third] {
@@ -168,7 +168,7 @@ proptest! {
     #[test]
     fn is_equal_to_the_model(triples in triples(), smp: bool, fold_case: bool, max_characters in 0usize..8) {
         check(&triples, &BuildOptions {
-            order: if smp { Order::SubjectSenseRelation } else { Order::SubjectRelationSense },
+            order: if smp { FactOrder::SubjectSenseRelation } else { FactOrder::SubjectRelationSense },
             fold_case,
             max_characters,
             ..BuildOptions::default()

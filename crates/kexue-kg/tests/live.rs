@@ -1,7 +1,7 @@
 //! Changes to a built graph: what readers see, and what survives when the writer is killed.
 
 use kexue_kg::{
-    BuildOptions, Change, Fact, GraphBuilder, GraphWriter, KgError, KnowledgeGraph, Order, check_output,
+    BuildOptions, Change, Fact, FactOrder, GraphBuilder, GraphWriter, KgError, KnowledgeGraph, check_output,
     inverse_relation, log_path,
 };
 use kexue_text::{SEP, Token, Vocabulary};
@@ -15,7 +15,7 @@ use std::process::{Command, Stdio};
 
 type Triple = (String, String, String);
 
-fn build(path: &Path, triples: &[Triple], order: Order) {
+fn build(path: &Path, triples: &[Triple], order: FactOrder) {
     let mut builder = GraphBuilder::new(BuildOptions {
         order,
         // The vocabulary stays when facts change: what is compared must have the same.
@@ -149,7 +149,7 @@ proptest! {
     #[test]
     fn a_changed_graph_is_equal_to_one_built_so(mut triples in triples(3), edits in edits(), smp: bool) {
         let folder = tempfile::tempdir().unwrap();
-        let order = if smp { Order::SubjectSenseRelation } else { Order::SubjectRelationSense };
+        let order = if smp { FactOrder::SubjectSenseRelation } else { FactOrder::SubjectRelationSense };
         let path = folder.path().join("graph.idx");
         // A fact that no edit reaches: a graph without any cannot be built.
         triples.push(("丁".into(), "丁".into(), "丁".into()));
@@ -200,7 +200,7 @@ fn small(folder: &Path) -> std::path::PathBuf {
             ("甲（子）".into(), "丙".into(), "庚".into()),
             ("乙".into(), "丙".into(), "辛".into()),
         ],
-        Order::default(),
+        FactOrder::default(),
     );
     path
 }
@@ -324,7 +324,7 @@ fn killed_between_the_rename_and_the_end_a_compaction_is_complete() {
 
     // Another index under the same name is not given changes that are not its own.
     let other = folder.path().join("other.idx");
-    build(&other, &[("丁".into(), "丙".into(), "庚".into())], Order::default());
+    build(&other, &[("丁".into(), "丙".into(), "庚".into())], FactOrder::default());
     std::fs::rename(other, &path).unwrap();
     let error = KnowledgeGraph::open(&path).unwrap_err().to_string();
     assert!(error.contains("these are changes to another index"), "{error}");
@@ -428,7 +428,7 @@ fn a_handle_from_before_a_refresh_gives_an_answer_or_an_error() {
     build(
         &path,
         &[("甲甲甲甲".into(), "丙".into(), "庚".into())],
-        Order::default(),
+        FactOrder::default(),
     );
     let mut graph = KnowledgeGraph::open(&path).unwrap();
     let add = |subject: &str| {
@@ -563,7 +563,7 @@ proptest! {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("graph.idx");
         let mut builder = GraphBuilder::new(BuildOptions {
-            order: if smp { Order::SubjectSenseRelation } else { Order::SubjectRelationSense },
+            order: if smp { FactOrder::SubjectSenseRelation } else { FactOrder::SubjectRelationSense },
             inverse: true,
             ..BuildOptions::default()
         });
@@ -641,7 +641,7 @@ fn an_index_that_does_not_say_that_it_has_both_directions_is_changed_in_one() {
     build(
         &path,
         &[triple("甲", "丙", "庚"), triple("庚", "~丙", "甲")],
-        Order::default(),
+        FactOrder::default(),
     );
     let remove = Change::Remove {
         subject: "甲".into(),
@@ -818,7 +818,7 @@ fn what_killed_writers_left_is_removed() {
     let builders: Vec<_> = (0..4)
         .map(|_| {
             let path = folder.path().join("race.idx");
-            std::thread::spawn(move || build(&path, &[("甲".into(), "丙".into(), "庚".into())], Order::default()))
+            std::thread::spawn(move || build(&path, &[("甲".into(), "丙".into(), "庚".into())], FactOrder::default()))
         })
         .collect();
     builders.into_iter().for_each(|builder| builder.join().unwrap());

@@ -1,7 +1,7 @@
 //! All facts of a graph by subject and by relation, for making training questions.
 
 use crate::Result;
-use kexue_kg::{KnowledgeGraph, Order};
+use kexue_kg::{FactOrder, KnowledgeGraph};
 use kexue_text::SEP;
 use kexue_trie::Token;
 use rand::Rng;
@@ -38,7 +38,7 @@ impl Interner {
 /// The facts of a graph, drawn at random in several ways.
 #[derive(Debug)]
 pub(crate) struct Catalog {
-    order: Order,
+    order: FactOrder,
     subjects: Vec<Box<[Token]>>,
     relations: Interner,
     senses: Interner,
@@ -72,8 +72,8 @@ impl Catalog {
                 let mut parts = suffix.split(|&token| token == SEP);
                 let (first, second) = (parts.next().unwrap_or_default(), parts.next().unwrap_or_default());
                 let (relation, sense) = match catalog.order {
-                    Order::SubjectRelationSense => (first, second),
-                    Order::SubjectSenseRelation => (second, first),
+                    FactOrder::SubjectRelationSense => (first, second),
+                    FactOrder::SubjectSenseRelation => (second, first),
                 };
                 let relation = catalog.relations.number(relation);
                 let sense = catalog.senses.number(sense);
@@ -118,8 +118,8 @@ impl Catalog {
         let relation = self.relation(fact.relation);
         let sense = &self.senses.sequences[fact.sense as usize][..];
         let (second, third) = match self.order {
-            Order::SubjectRelationSense => (relation, sense),
-            Order::SubjectSenseRelation => (sense, relation),
+            FactOrder::SubjectRelationSense => (relation, sense),
+            FactOrder::SubjectSenseRelation => (sense, relation),
         };
         let mut path = Vec::new();
         for part in [self.subject(fact), second, third] {

@@ -119,10 +119,10 @@ pub fn tie(graph: &KnowledgeGraph, questions: &[Question]) -> Result<(Vec<Exampl
 #[cfg(test)]
 mod tests {
     use super::*;
-    use kexue_kg::{BuildOptions, Order};
+    use kexue_kg::{BuildOptions, FactOrder};
 
     /// Films with one, two and three objects of a relation, and two relations of the same objects.
-    fn graph(order: Order) -> KnowledgeGraph {
+    fn graph(order: FactOrder) -> KnowledgeGraph {
         let triples = [
             ("Kismet", "directed by", "Dieterle"),
             ("Kismet", "starred actors", "Arnold"),
@@ -156,7 +156,7 @@ mod tests {
 
     #[test]
     fn the_relation_of_answers_is_inferred_from_them() {
-        for order in [Order::SubjectRelationSense, Order::SubjectSenseRelation] {
+        for order in [FactOrder::SubjectRelationSense, FactOrder::SubjectSenseRelation] {
             let graph = graph(order);
             let relations = |entity: &str, answers: &[&str]| -> Vec<String> {
                 let facts = gold_facts(&graph, &asked(entity, answers).gold).unwrap();
@@ -192,7 +192,7 @@ mod tests {
 
     #[test]
     fn only_questions_with_one_fact_are_trained_on() {
-        let graph = graph(Order::SubjectRelationSense);
+        let graph = graph(FactOrder::SubjectRelationSense);
         let questions = [
             asked("Kismet", &["Dieterle"]),
             asked("Her", &["Jonze"]),

@@ -9,7 +9,7 @@ use crate::lcs::QuestionLcs;
 use crate::prompt::Prompt;
 use crate::words::{WordCounts, words};
 use crate::{Error, Result};
-use kexue_kg::{KnowledgeGraph, Order};
+use kexue_kg::{FactOrder, KnowledgeGraph};
 use kexue_text::SEP;
 use kexue_trie::Token;
 use serde::Deserialize;
@@ -220,7 +220,7 @@ pub(crate) struct Spelling {
     words: Vec<Word>,
     lcs: QuestionLcs,
     blank: Vec<Token>,
-    order: Order,
+    order: FactOrder,
     /// Evidence that all facts of the subject have in common.
     common: Evidence,
 }
@@ -289,8 +289,8 @@ impl Spelling {
         let mut parts = suffix.split(|&token| token == SEP);
         let (second, third) = (parts.next().unwrap_or(&[]), parts.next().unwrap_or(&[]));
         let (named, sense) = match self.order {
-            Order::SubjectRelationSense => (second, third),
-            Order::SubjectSenseRelation => (third, second),
+            FactOrder::SubjectRelationSense => (second, third),
+            FactOrder::SubjectSenseRelation => (third, second),
         };
         let relation: Vec<Token> = named
             .iter()

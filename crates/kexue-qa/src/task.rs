@@ -7,7 +7,7 @@ use crate::lcs::QuestionLcs;
 use crate::prompt::{Facts, Mentions};
 use crate::search::SearchOptions;
 use crate::{Error, Result};
-use kexue_kg::{KnowledgeGraph, Order};
+use kexue_kg::{FactOrder, KnowledgeGraph};
 use kexue_nn::{Choice, Mask, Model};
 use kexue_text::{CLS, SEP};
 use kexue_train::{Loss, Scratch, Task, TrainError};
@@ -147,8 +147,8 @@ impl<'a> QaTask<'a> {
             return unchanged();
         };
         let relation = match self.graph.order() {
-            Order::SubjectRelationSense => second,
-            Order::SubjectSenseRelation => third,
+            FactOrder::SubjectRelationSense => second,
+            FactOrder::SubjectSenseRelation => third,
         };
         let Some(at) = find(&example.question, subject) else {
             return unchanged();
@@ -285,8 +285,8 @@ impl<'a> QaTask<'a> {
         let Some(catalog) = &self.catalog else { return };
         // In the order subject, sense, relation the rivals have the right sense, in the other none.
         let (before, after): (usize, &[Token]) = match self.graph.order() {
-            Order::SubjectRelationSense => (0, &[SEP, SEP]),
-            Order::SubjectSenseRelation => (
+            FactOrder::SubjectRelationSense => (0, &[SEP, SEP]),
+            FactOrder::SubjectSenseRelation => (
                 suffix.iter().position(|&token| token == SEP).map_or(0, |at| at + 1),
                 &[SEP],
             ),

@@ -1,6 +1,6 @@
 //! The search against a reference that knows nothing of beams, caches, forced tokens or bit masks.
 
-use kexue_kg::{BuildOptions, Change, GraphBuilder, GraphWriter, KnowledgeGraph, Order};
+use kexue_kg::{BuildOptions, Change, FactOrder, GraphBuilder, GraphWriter, KnowledgeGraph};
 use kexue_nn::{
     AttentionScale, Initializer, Mask, Model, NormPlacement, PackedBatch, StdMeans, Tape, TransformerConfig,
 };
@@ -21,11 +21,15 @@ fn triples() -> impl Strategy<Value = Vec<(String, String, String)>> {
     proptest::collection::vec(triple, 1..14)
 }
 
-fn graph(triples: &[(String, String, String)], order: Order) -> KnowledgeGraph {
+fn graph(triples: &[(String, String, String)], order: FactOrder) -> KnowledgeGraph {
     graph_with(triples, order, None)
 }
 
-fn graph_with(triples: &[(String, String, String)], order: Order, vocabulary: Option<Vocabulary>) -> KnowledgeGraph {
+fn graph_with(
+    triples: &[(String, String, String)],
+    order: FactOrder,
+    vocabulary: Option<Vocabulary>,
+) -> KnowledgeGraph {
     let triples = triples.iter().map(|(s, p, o)| (s.as_str(), p.as_str(), o.as_str()));
     KnowledgeGraph::from_triples(
         triples,
@@ -242,7 +246,7 @@ proptest! {
         sense_first: bool,
     ) {
         prop_assume!(!question.trim().is_empty());
-        let order = if sense_first { Order::SubjectSenseRelation } else { Order::SubjectRelationSense };
+        let order = if sense_first { FactOrder::SubjectSenseRelation } else { FactOrder::SubjectRelationSense };
         let graph = graph(&triples, order);
         let model = model(&graph, seed);
         for look_ahead in LOOK_AHEADS {
@@ -271,7 +275,7 @@ proptest! {
         weights in proptest::collection::vec(-2.0f64..2.0, EVIDENCE.len()),
     ) {
         let weights: [f64; EVIDENCE.len()] = weights.try_into().unwrap();
-        let graph = graph(&triples, Order::SubjectRelationSense);
+        let graph = graph(&triples, FactOrder::SubjectRelationSense);
         let model = model(&graph, seed);
         let exact = run(&graph, &model, &options(LookAhead::Off, MentionUse::Off, true, 10_000), &question);
         let weighed = |weights: [f64; EVIDENCE.len()]| {
@@ -328,7 +332,7 @@ proptest! {
 
     #[test]
     fn short_cuts_change_nothing(triples in triples(), question in "[abcd]{1,12}", seed in 0u64..8, beam in 1usize..4) {
-        let graph = graph(&triples, Order::SubjectRelationSense);
+        let graph = graph(&triples, FactOrder::SubjectRelationSense);
         let model = model(&graph, seed);
         for look_ahead in LOOK_AHEADS {
             for mentions in [MentionUse::Off, MentionUse::Only, MentionUse::Prior(2.0)] {
@@ -362,7 +366,7 @@ proptest! {
         beam in 1usize..4,
         sense_first: bool,
     ) {
-        let order = if sense_first { Order::SubjectSenseRelation } else { Order::SubjectRelationSense };
+        let order = if sense_first { FactOrder::SubjectSenseRelation } else { FactOrder::SubjectRelationSense };
         let graph = graph(&triples, order);
         let model = model(&graph, seed);
         let given: BTreeSet<_> = triples.iter().cloned().collect();
@@ -394,7 +398,7 @@ proptest! {
         questions in proptest::collection::vec("[abcd]{1,20}", 2..6),
         seed in 0u64..4,
     ) {
-        let graph = graph(&triples, Order::SubjectRelationSense);
+        let graph = graph(&triples, FactOrder::SubjectRelationSense);
         let model = model(&graph, seed);
         for rescore in [false, true] {
             let options = options(LookAhead::Allowed, MentionUse::Only, rescore, 3);
@@ -423,7 +427,7 @@ fn homonyms_with_and_without_a_sense_are_both_reachable() {
     .map(|(s, p, o)| (s.to_owned(), p.to_owned(), o.to_owned()));
     // 𪚥 is no character of it, nor is 雪: bytes spell them.
     let vocabulary = Vocabulary::new("水歌曲定义是什么的A（）BC雨".chars(), false);
-    let graph = graph_with(&triples, Order::SubjectRelationSense, Some(vocabulary));
+    let graph = graph_with(&triples, FactOrder::SubjectRelationSense, Some(vocabulary));
     assert_eq!(graph.vocabulary().encode("𪚥").len(), 4);
     let model = model(&graph, 0);
     let found = |question: &str| {
@@ -482,7 +486,7 @@ fn a_pinned_fact_comes_first() {
 
 #[test]
 fn a_question_that_cannot_be_asked_is_an_error() {
-    let graph = graph(&[("a".into(), "c".into(), "1".into())], Order::SubjectRelationSense);
+    let graph = graph(&[("a".into(), "c".into(), "1".into())], FactOrder::SubjectRelationSense);
     let model = model(&graph, 0);
     let message = |question: &str| {
         search(&graph, &model, &SearchOptions::default(), &[question], false)
@@ -505,7 +509,7 @@ fn long_lists_of_allowed_tokens_are_computed_alike() {
         .iter()
         .map(|name| (name.clone(), "c".to_owned(), "1".to_owned()))
         .collect();
-    let graph = graph(&triples, Order::SubjectRelationSense);
+    let graph = graph(&triples, FactOrder::SubjectRelationSense);
     let model = model(&graph, 0);
     let result = run(
         &graph,

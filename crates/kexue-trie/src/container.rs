@@ -11,7 +11,7 @@
 //! [`Container::verify`] checks every section.
 
 use crate::bytes::{Bytes, word};
-use crate::{Error, Result};
+use crate::index::{Error, Result};
 use std::io::{Seek, SeekFrom, Write};
 use xxhash_rust::xxh3::{Xxh3, xxh3_64};
 

@@ -4,8 +4,8 @@
 //! low bits, kept as they are, and high bits, kept as unary gaps; the position of every 128th one bit is kept beside them.
 
 use crate::bytes::{Bytes, word};
+use crate::index::{Error, Result};
 use crate::varint::{read_varint, write_varint};
-use crate::{Error, Result};
 
 /// One bits between two sampled positions.
 const SAMPLE: u64 = 128;

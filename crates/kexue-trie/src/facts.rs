@@ -1,231 +1,21 @@
 //! The prefix index of a knowledge graph: keys `subject SEP relation SEP sense SEP`, packed.
 //!
 //! A plain trie repeats the relations of every subject. Here only the subjects are a trie; each subject has a row that lists its facts by
-//! numbers into two dictionaries, of relations and of senses:
-//!
-//! ```text
-//! row    = varint(relations << 2 | kind) · senses · relation…
-//! kind   0: the one sense is none          senses: nothing
-//!        1: one sense                      senses: varint(code)
-//!        2, 3: several                     senses: varint(facts) · varint(count) · varint(code)…, ascending by tokens
-//! relation = number, ascending by tokens: n below 192 as a byte, n below 16,320 as 192 + ((n - 192) >> 8) and the low byte, any other as
-//!            255 and varint(n); then, which of the senses have it:
-//!        2: a bit mask of ceil(count / 8) bytes
-//!        3: varint(how many) · varint(distance to the one before, the first from -1, less 1)…
-//! code   = 0 for no sense, else the number in the dictionary of senses + 1
-//! ```
+//! numbers into two dictionaries, of relations and of senses (`rows.rs` says how).
 //!
 //! The facts of a subject are numbered in the order of their keys, and those below a prefix follow each other: a handle below a subject is the
 //! subject, a range of its facts, and how many tokens of the current part they share.
 
-use crate::container::{Container, ContainerWriter};
-use crate::texts::{Codes, Sequences, Texts, write_texts};
+use crate::container::Container;
+use crate::fact_order::FactOrder;
+use crate::facts_builder::PREFIX;
+use crate::index::{Allowed, Error, Handle, Key, PrefixIndex, Result, Token};
+use crate::rows::read_relation;
+use crate::texts::{Codes, Texts};
 use crate::trie::{Bound, Place, Trie};
-use crate::trie_builder::TrieBuilder;
-use crate::varint::{read_varint, write_varint};
-use crate::{Allowed, Error, Handle, Key, PrefixIndex, Result, Token};
+use crate::varint::read_varint;
 use std::cell::Cell;
-use std::fmt;
-use std::io::{Seek, Write};
 use std::ops::{ControlFlow, Range};
-use std::path::PathBuf;
-use std::str::FromStr;
-
-/// The order of the parts of a key.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
-pub enum Order {
-    /// Subject, relation, sense: decode first what the question determines (article 8802).
-    #[default]
-    SubjectRelationSense,
-    /// Subject, sense, relation: the ablation.
-    SubjectSenseRelation,
-}
-
-impl fmt::Display for Order {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str(match self {
-            Self::SubjectRelationSense => "spm",
-            Self::SubjectSenseRelation => "smp",
-        })
-    }
-}
-
-impl FromStr for Order {
-    type Err = String;
-
-    fn from_str(text: &str) -> std::result::Result<Self, String> {
-        match text {
-            "spm" => Ok(Self::SubjectRelationSense),
-            "smp" => Ok(Self::SubjectSenseRelation),
-            _ => Err(format!("expected `spm` or `smp`, found `{text}`")),
-        }
-    }
-}
-
-/// A fact of a subject, by numbers.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct FactCode {
-    /// The relation's number in its dictionary.
-    pub relation: u32,
-    /// 0 for no sense, else the sense's number in its dictionary + 1.
-    pub sense: u32,
-}
-
-/// Writes a [`FactIndex`]: dictionaries first, then the subjects in lexicographic order of their tokens.
-#[derive(Debug)]
-pub struct FactIndexBuilder {
-    subjects: TrieBuilder,
-}
-
-/// Codes the rows of subjects. Rows do not depend on each other: those of different subjects can be coded at the same time.
-#[derive(Clone, Debug, Default)]
-pub struct RowEncoder {
-    row: Vec<u8>,
-    sparse: Vec<u8>,
-}
-
-/// Names of the sections.
-const PREFIX: &str = "facts.";
-
-impl FactIndexBuilder {
-    /// Writes the dictionaries (entry `i` is number `i`) and starts the rows.
-    ///
-    /// # Errors
-    /// When the output cannot be written.
-    pub fn new<W: Write + Seek>(
-        order: Order,
-        separator: Token,
-        relations: &Sequences<'_>,
-        senses: &Sequences<'_>,
-        out: &mut ContainerWriter<W>,
-    ) -> std::io::Result<Self> {
-        let mut header = Vec::new();
-        write_varint(u64::from(order == Order::SubjectSenseRelation), &mut header);
-        write_varint(u64::from(separator), &mut header);
-        out.section(&format!("{PREFIX}header"), &header)?;
-        // Every question below a subject asks for relations: their bounds are read in one go.
-        write_texts(relations, &format!("{PREFIX}relations."), true, out)?;
-        write_texts(senses, &format!("{PREFIX}senses."), false, out)?;
-        Ok(Self {
-            subjects: TrieBuilder::new().with_payloads(),
-        })
-    }
-
-    /// Keeps what does not fit a few megabytes in temporary files in this folder.
-    pub fn spill_to(mut self, folder: PathBuf) -> Self {
-        self.subjects = self.subjects.spill_to(folder);
-        self
-    }
-
-    /// Adds a subject, above the one before, with the row that a [`RowEncoder`] made of its facts, and their number. The keys of the subject are
-    /// numbered on from those before, in the order of the index.
-    ///
-    /// # Errors
-    /// When a temporary file cannot be written.
-    pub fn push(&mut self, subject: &[Token], row: &[u8], facts: u64) -> std::io::Result<()> {
-        self.subjects.push_keys(subject, facts, row)
-    }
-
-    /// Writes the subjects with their rows.
-    ///
-    /// # Errors
-    /// When the output or a temporary file cannot be written.
-    pub fn finish<W: Write + Seek>(self, out: &mut ContainerWriter<W>) -> std::io::Result<()> {
-        self.subjects.write(&format!("{PREFIX}subjects."), out)
-    }
-}
-
-impl RowEncoder {
-    /// The row of a subject's facts.
-    ///
-    /// `facts` are distinct and in the order relation, sense, each by its tokens (no sense first), whatever the order of the index;
-    /// `senses` are the distinct sense codes among them, by tokens.
-    pub fn encode(&mut self, facts: &[FactCode], senses: &[u32]) -> &[u8] {
-        self.row.clear();
-        let groups = facts.chunk_by(|one, other| one.relation == other.relation);
-        let relations = groups.clone().count() as u64;
-        match senses {
-            [0] => write_varint(relations << 2, &mut self.row),
-            [code] => {
-                write_varint(relations << 2 | 1, &mut self.row);
-                write_varint(u64::from(*code), &mut self.row);
-            }
-            _ => {
-                write_varint(relations << 2 | 2, &mut self.row);
-                write_varint(facts.len() as u64, &mut self.row);
-                write_varint(senses.len() as u64, &mut self.row);
-                senses
-                    .iter()
-                    .for_each(|&code| write_varint(u64::from(code), &mut self.row));
-            }
-        }
-        if senses.len() == 1 {
-            groups.for_each(|group| write_relation(group[0].relation, &mut self.row));
-        } else {
-            // Both forms are written and the shorter one kept.
-            let start = self.row.len();
-            self.sparse.clear();
-            let width = senses.len().div_ceil(8);
-            for group in groups {
-                write_relation(group[0].relation, &mut self.row);
-                write_relation(group[0].relation, &mut self.sparse);
-                write_varint(group.len() as u64, &mut self.sparse);
-                let mask = self.row.len();
-                self.row.resize(mask + width, 0);
-                let mut place = 0;
-                let mut next = 0;
-                for fact in group {
-                    while senses[place] != fact.sense {
-                        place += 1;
-                    }
-                    self.row[mask + place / 8] |= 1 << (place % 8);
-                    write_varint((place - next) as u64, &mut self.sparse);
-                    next = place + 1;
-                }
-            }
-            if self.sparse.len() < self.row.len() - start {
-                self.row.truncate(start);
-                self.row.extend_from_slice(&self.sparse);
-                // The kind is in the two lowest bits of the first byte: 2 becomes 3.
-                self.row[0] |= 1;
-            }
-        }
-        &self.row
-    }
-}
-
-/// Relations that take one byte, and those that take one or two.
-const ONE_BYTE: u32 = 192;
-const TWO_BYTES: u32 = ONE_BYTE + (63 << 8);
-
-fn write_relation(number: u32, bytes: &mut Vec<u8>) {
-    match number {
-        0..ONE_BYTE => bytes.push(number as u8),
-        ONE_BYTE..TWO_BYTES => {
-            let rest = number - ONE_BYTE;
-            bytes.extend([(ONE_BYTE + (rest >> 8)) as u8, rest as u8]);
-        }
-        _ => {
-            bytes.push(255);
-            write_varint(u64::from(number), bytes);
-        }
-    }
-}
-
-#[inline]
-fn read_relation(bytes: &[u8], at: &mut usize) -> Option<u32> {
-    let first = u32::from(*bytes.get(*at)?);
-    *at += 1;
-    if first < ONE_BYTE {
-        return Some(first);
-    }
-    if first < 255 {
-        let second = u32::from(*bytes.get(*at)?);
-        *at += 1;
-        return Some(ONE_BYTE + ((first - ONE_BYTE) << 8 | second));
-    }
-    u32::try_from(read_varint(bytes, at)?).ok()
-}
 
 /// A fact as the two numbers that its key consists of, in the index's order.
 type Pair = (u32, u32);
@@ -245,7 +35,7 @@ fn with_pairs<T>(use_pairs: impl FnOnce(&mut Vec<Pair>) -> Result<T>) -> Result<
 /// The prefix index of a knowledge graph.
 #[derive(Clone, Debug)]
 pub struct FactIndex {
-    order: Order,
+    order: FactOrder,
     separator: Token,
     relations: Texts,
     senses: Texts,
@@ -345,9 +135,6 @@ enum Position {
 /// The third word of a handle whose subject's row has not been read; no place of the trie has it.
 const UNREAD: u64 = u64::MAX;
 
-/// Longest part of a key, in tokens.
-pub const MAX_PART: usize = (1 << 21) - 1;
-
 impl FactIndex {
     /// Reads an index from a container. Nothing is read but the sections' headers.
     ///
@@ -358,8 +145,8 @@ impl FactIndex {
         let header = section("header")?;
         let mut at = 0;
         let order = match read_varint(&header, &mut at) {
-            Some(0) => Order::SubjectRelationSense,
-            Some(1) => Order::SubjectSenseRelation,
+            Some(0) => FactOrder::SubjectRelationSense,
+            Some(1) => FactOrder::SubjectSenseRelation,
             _ => return Err(damaged("the order of the parts is not known")),
         };
         let separator = read_varint(&header, &mut at)
@@ -375,7 +162,7 @@ impl FactIndex {
     }
 
     /// The order of the parts of a key.
-    pub fn order(&self) -> Order {
+    pub fn order(&self) -> FactOrder {
         self.order
     }
 
@@ -477,7 +264,7 @@ impl FactIndex {
         let mut at = 0;
         let head = read_varint(row, &mut at)?;
         let relations = head >> 2;
-        let swapped = self.order == Order::SubjectSenseRelation;
+        let swapped = self.order == FactOrder::SubjectSenseRelation;
         let number = |at: &mut usize| read_varint(row, at).and_then(|number| u32::try_from(number).ok());
         if head & 3 < 2 {
             let sense = if head & 3 == 0 { 0 } else { number(&mut at)? };
@@ -544,7 +331,7 @@ impl FactIndex {
     #[inline]
     fn part(&self, pair: Pair, part: u64) -> Result<(&Codes, Range<u64>)> {
         let number = if part == 1 { pair.0 } else { pair.1 };
-        let is_relation = (part == 1) == (self.order == Order::SubjectRelationSense);
+        let is_relation = (part == 1) == (self.order == FactOrder::SubjectRelationSense);
         if is_relation {
             Ok((&self.relations.codes, self.relations.range(u64::from(number))?))
         } else if number == 0 {
@@ -557,7 +344,7 @@ impl FactIndex {
     /// The first token of a fact's part, where it is at hand: that of a frequent relation.
     #[inline]
     fn first_token(&self, pair: Pair, part: u64) -> Option<Token> {
-        let is_relation = (part == 1) == (self.order == Order::SubjectRelationSense);
+        let is_relation = (part == 1) == (self.order == FactOrder::SubjectRelationSense);
         is_relation
             .then(|| self.relations.first(Self::number(pair, part)))
             .flatten()
@@ -640,7 +427,7 @@ impl FactIndex {
     /// The dictionary that a part of the keys is in.
     #[inline]
     fn dictionary(&self, part: u64) -> &Codes {
-        match (part == 1) == (self.order == Order::SubjectRelationSense) {
+        match (part == 1) == (self.order == FactOrder::SubjectRelationSense) {
             true => &self.relations.codes,
             false => &self.senses.codes,
         }
@@ -769,7 +556,7 @@ impl FactIndex {
                 .ok_or_else(|| damaged("the table of keys is out of order"))?;
             for part in [1, 2] {
                 let (dictionary, range) = self.part(*pair, part)?;
-                let is_relation = (part == 1) == (self.order == Order::SubjectRelationSense);
+                let is_relation = (part == 1) == (self.order == FactOrder::SubjectRelationSense);
                 dictionary.append(range, if is_relation { relation } else { sense })?;
             }
             Ok(())

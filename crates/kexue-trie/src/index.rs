@@ -6,6 +6,9 @@ use thiserror::Error;
 /// A token id.
 pub type Token = u32;
 
+/// Longest part of a key, in tokens.
+pub const MAX_PART: usize = (1 << 21) - 1;
+
 /// The number of a key in its index: keys are numbered from 0, without gaps, in the order in which [`PrefixIndex::completions`] visits them
 /// from the root.
 pub type Key = u64;

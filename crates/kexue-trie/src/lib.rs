@@ -14,9 +14,13 @@
 pub mod bytes;
 pub mod container;
 pub mod elias_fano;
+mod fact_order;
 mod facts;
+mod facts_builder;
 mod index;
+mod layout;
 mod merged;
+mod rows;
 mod spool;
 mod texts;
 mod trie;
@@ -25,9 +29,12 @@ mod varint;
 
 pub use bytes::Bytes;
 pub use container::{Container, ContainerWriter};
-pub use facts::{FactCode, FactIndex, FactIndexBuilder, MAX_PART, Order, RowEncoder};
-pub use index::{Allowed, Error, Handle, Key, PrefixIndex, Result, Token};
+pub use fact_order::FactOrder;
+pub use facts::FactIndex;
+pub use facts_builder::FactIndexBuilder;
+pub use index::{Allowed, Error, Handle, Key, MAX_PART, PrefixIndex, Result, Token};
 pub use merged::{ChangedSubject, MergedIndex, Origin};
+pub use rows::{FactCode, RowEncoder};
 pub use texts::Sequences;
 pub use trie::Trie;
 pub use trie_builder::TrieBuilder;

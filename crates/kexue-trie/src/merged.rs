@@ -3,7 +3,8 @@
 //! A changed subject stands here with all its keys and hides the subject of the same name in the index below. Keys are numbered anew, without
 //! gaps, so that the merged index is equal to one that is built of the changed graph.
 
-use crate::{Allowed, Error, FactIndex, Handle, Key, PrefixIndex, Result, Token};
+use crate::facts::FactIndex;
+use crate::index::{Allowed, Error, Handle, Key, PrefixIndex, Result, Token};
 use std::ops::{ControlFlow, Range};
 
 /// A subject that has changed, with all keys that it has now.

@@ -12,7 +12,7 @@
 use crate::bytes::{Bytes, word};
 use crate::container::{Container, ContainerWriter};
 use crate::elias_fano::{EliasFano, EliasFanoBuilder};
-use crate::{Error, Result, Token};
+use crate::index::{Error, Result, Token};
 use std::collections::HashMap;
 use std::io::{Seek, Write};
 use std::ops::Range;

@@ -5,11 +5,11 @@
 
 use crate::container::ContainerWriter;
 use crate::elias_fano::EliasFanoBuilder;
+use crate::index::{Key, MAX_PART, Token};
+use crate::layout::{BITS, BLOCK_NODES, FAMILIES, LONG, Layout, SLOT, TailForm};
 use crate::spool::{Spool, SpoolReader};
 use crate::texts::{Encoder, TokenCounts};
-use crate::trie::{BITS, BLOCK_NODES, FAMILIES, LONG, Layout, SLOT, TailForm};
 use crate::varint::write_varint;
-use crate::{Key, MAX_PART, Token};
 use std::collections::HashMap;
 use std::io::{Read, Result, Seek, Write};
 use std::path::PathBuf;

@@ -1,8 +1,9 @@
 //! Comma-separated values (RFC 4180): fields in double quotes may hold commas, quotes (doubled) and line breaks. A line ends with `\n` or `\r\n`;
 //! empty lines are passed over.
 
-use super::ImportOptions;
-use super::batch::Batch;
+use super::header;
+use super::options::ImportOptions;
+use crate::batch::Batch;
 use std::cell::Cell;
 use std::io::{BufRead, Error, ErrorKind, Read, Result as IoResult};
 
@@ -115,7 +116,7 @@ fn records(
         match triple(&record, places, named) {
             Ok(triple) => {
                 if first {
-                    batch.note_header(line, triple);
+                    header::note(batch, line, triple);
                 }
                 batch.add(line, triple);
             }

@@ -1,5 +1,7 @@
 //! First lines that name the columns.
 
+use crate::batch::Batch;
+
 /// What the columns of subject, relation and object are called, in lower case.
 const NAMES: [&[&str]; 3] = [
     &[
@@ -51,9 +53,16 @@ const NAMES: [&[&str]; 3] = [
 ];
 
 /// Whether a triple reads like the names of its columns.
-pub(super) fn is_likely(triple: [&str; 3]) -> bool {
+fn is_likely(triple: [&str; 3]) -> bool {
     triple
         .iter()
         .zip(NAMES)
         .all(|(text, names)| names.contains(&text.trim().to_lowercase().as_str()))
+}
+
+/// Notes the first triple of a file whose format may have a header.
+pub(super) fn note(batch: &mut Batch, line: u64, triple: [&str; 3]) {
+    if is_likely(triple) {
+        batch.likely_header = Some(format!("{line}: `{}`", triple.join("`, `")));
+    }
 }

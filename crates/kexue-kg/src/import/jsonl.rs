@@ -1,6 +1,7 @@
 //! JSON Lines: `{"subject": …, "relation": …, "object": …}` or `[subject, relation, object]`; the object may be an array of strings.
 
-use super::batch::{Batch, lines};
+use super::lines::lines;
+use crate::batch::Batch;
 use serde_json::Value;
 
 const FIELDS: [&str; 3] = ["subject", "relation", "object"];

@@ -3,129 +3,34 @@
 //! Several threads take turns at reading (and unpacking) a block of whole lines, and each parses its own; the caller's thread takes what they
 //! find in the order of the file. Formats whose records may span lines (CSV) are parsed by one thread as they are read.
 
-mod batch;
+mod blocks;
 mod csv;
+mod format;
 mod header;
 mod jsonl;
+mod lines;
 mod ntriples;
+mod options;
 #[cfg(feature = "parquet")]
 mod parquet;
 mod source;
-
-pub use source::{open_text, unreadable};
+mod take;
 mod tsv;
 
-pub(crate) use batch::LONGEST;
-pub use batch::parse_block;
-pub use batch::{Batch, Problem};
+pub use format::Format;
+pub use options::{ImportOptions, ImportReport, Progress};
+pub use source::{open_text, unreadable};
 
-use crate::{GraphBuilder, KgError};
-use std::collections::BTreeMap;
-use std::io::{BufRead, Read};
-use std::num::NonZeroUsize;
+use crate::batch::Batch;
+use crate::build::GraphBuilder;
+use crate::error::KgError;
+use blocks::{BLOCK, Blocks, skip_header};
+use source::name;
+use std::io::BufRead;
 use std::path::{Path, PathBuf};
-use std::str::FromStr;
 use std::sync::Mutex;
-use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
-
-/// How the triples are written.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Format {
-    /// `subject ⇥ relation ⇥ object`, nothing escaped.
-    Tsv,
-    /// Comma-separated, quoted where needed; three columns, or a header and [`ImportOptions::columns`].
-    Csv,
-    /// One JSON object a line with the fields of [`ImportOptions::columns`], or one array of three strings; the object may be an array.
-    JsonLines,
-    /// W3C N-Triples: IRIs and blank nodes by their text, literals by their value.
-    NTriples,
-    /// Apache Parquet: the columns of [`ImportOptions::columns`]. Needs the feature `parquet`.
-    Parquet,
-}
-
-impl Format {
-    /// The format of a file by its name, what it is packed with aside.
-    pub fn of(path: &Path) -> Option<Self> {
-        let name = path.file_name()?.to_str()?.to_ascii_lowercase();
-        let name = name
-            .strip_suffix(".gz")
-            .or_else(|| name.strip_suffix(".zst"))
-            .unwrap_or(&name);
-        match name.rsplit_once('.')?.1 {
-            "tsv" | "txt" => Some(Self::Tsv),
-            "csv" => Some(Self::Csv),
-            "jsonl" | "ndjson" => Some(Self::JsonLines),
-            "nt" => Some(Self::NTriples),
-            "parquet" => Some(Self::Parquet),
-            _ => None,
-        }
-    }
-}
-
-impl FromStr for Format {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        match text {
-            "tsv" => Ok(Self::Tsv),
-            "csv" => Ok(Self::Csv),
-            "jsonl" => Ok(Self::JsonLines),
-            "nt" => Ok(Self::NTriples),
-            "parquet" => Ok(Self::Parquet),
-            _ => Err(format!(
-                "expected `tsv`, `csv`, `jsonl`, `nt` or `parquet`, found `{text}`"
-            )),
-        }
-    }
-}
-
-/// How to read.
-#[derive(Clone, Debug, Default)]
-pub struct ImportOptions {
-    /// The format; without one it is told from the file's name, and standard input is TSV.
-    pub format: Option<Format>,
-    /// Names of the columns of subject, relation and object. With them a CSV file has a header; without, it has three columns and no header,
-    /// and the fields of JSON and columns of Parquet are `subject`, `relation` and `object`.
-    pub columns: Option<[String; 3]>,
-    /// Whether the first line of TSV and CSV that is not empty names the columns, and is passed over.
-    pub header: bool,
-    /// Whether to leave out and count what is not in the format, instead of stopping there.
-    pub skip_bad: bool,
-    /// Threads that read; without a number, one a core and at most eight. What is read does not depend on it.
-    pub workers: Option<NonZeroUsize>,
-}
-
-impl ImportOptions {
-    fn format(&self, path: &Path) -> Result<Format, KgError> {
-        match self.format {
-            Some(format) => Ok(format),
-            None if path == Path::new("-") => Ok(Format::Tsv),
-            None => Format::of(path).ok_or_else(|| KgError::Input {
-                file: name(path),
-                problem: "the name does not say the format; expected `.tsv`, `.csv`, `.jsonl`, `.nt` or `.parquet`, or name it with --format".into(),
-            }),
-        }
-    }
-}
-
-/// What was read.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct ImportReport {
-    /// Triples read.
-    pub read: u64,
-    /// Lines that are not in the format, left out.
-    pub skipped: u64,
-    /// The first line left out, and why.
-    pub first_skipped: Option<String>,
-    /// First lines that were taken for facts and read like the names of columns, with their files.
-    pub likely_headers: Vec<String>,
-}
-
-/// Is told how many bytes of the input (packed, where it is) were read since the last call.
-pub type Progress<'a> = dyn Fn(u64) + Sync + 'a;
-
-/// Bytes of a block of lines.
-const BLOCK: usize = 1 << 20;
+use std::sync::mpsc::{SyncSender, sync_channel};
+use take::{broken_off, take_batches};
 
 /// Reads the triples of files into a builder, in their order; `-` is standard input.
 ///
@@ -208,14 +113,6 @@ pub fn import_reader(
     Ok(report)
 }
 
-fn name(path: &Path) -> String {
-    if path == Path::new("-") {
-        "<stdin>".into()
-    } else {
-        path.display().to_string()
-    }
-}
-
 fn import_one<'a>(
     mut source: Box<dyn BufRead + Send + 'a>,
     format: Format,
@@ -269,85 +166,6 @@ fn import_one<'a>(
     })
 }
 
-/// The mark that some programs put in front of UTF-8.
-const MARK: &[u8] = b"\xef\xbb\xbf";
-
-/// Passes over the first line that is not empty; returns the number of the next.
-fn skip_header(mut source: &mut dyn BufRead) -> std::io::Result<u64> {
-    for line in 1.. {
-        // So many bytes tell whether the line is empty: the mark, and the end of a Windows line.
-        let mut start = Vec::new();
-        (&mut source)
-            .take(MARK.len() as u64 + 2)
-            .read_until(b'\n', &mut start)?;
-        let text = match line {
-            1 => start.strip_prefix(MARK).unwrap_or(&start),
-            _ => &start,
-        };
-        if !start.is_empty() && matches!(text, b"\n" | b"\r\n") {
-            continue;
-        }
-        if !start.ends_with(b"\n") {
-            source.skip_until(b'\n')?;
-        }
-        return Ok(line + 1);
-    }
-    Ok(1)
-}
-
-/// An input, cut into blocks of whole lines.
-struct Blocks<'a> {
-    source: Box<dyn BufRead + Send + 'a>,
-    /// Number of the next block, and of its first line.
-    number: u64,
-    line: u64,
-    done: bool,
-}
-
-impl Blocks<'_> {
-    /// Puts the next block into `block`; returns its number and that of its first line, none at the end.
-    fn next(&mut self, block: &mut Vec<u8>) -> std::io::Result<Option<(u64, u64)>> {
-        block.clear();
-        block.reserve(BLOCK + BLOCK / 8);
-        while !self.done {
-            let taken = match self.source.fill_buf() {
-                Ok([]) => {
-                    self.done = true;
-                    0
-                }
-                Ok(buffer) => {
-                    let end = match memchr::memrchr(b'\n', buffer) {
-                        Some(newline) if block.len() + buffer.len() >= BLOCK => newline + 1,
-                        _ => buffer.len(),
-                    };
-                    block.extend_from_slice(&buffer[..end]);
-                    end
-                }
-                Err(error) if error.kind() == std::io::ErrorKind::Interrupted => 0,
-                Err(error) => {
-                    self.done = true;
-                    return Err(error);
-                }
-            };
-            self.source.consume(taken);
-            if block.len() >= BLOCK && block.ends_with(b"\n") {
-                break;
-            }
-        }
-        // It is no part of the first name.
-        if self.number == 0 && self.line == 1 && block.starts_with(MARK) {
-            block.drain(..MARK.len());
-        }
-        if block.is_empty() {
-            return Ok(None);
-        }
-        let found = (self.number, self.line);
-        self.number += 1;
-        self.line += memchr::memchr_iter(b'\n', block).count() as u64;
-        Ok(Some(found))
-    }
-}
-
 fn parse_blocks(
     blocks: &Mutex<Blocks<'_>>,
     used: &Mutex<Vec<Batch>>,
@@ -364,7 +182,7 @@ fn parse_blocks(
         let (number, batch) = match next {
             (Ok(None), _) => return,
             (Ok(Some((number, line))), _) => {
-                batch::parse_into(format, options.columns.as_ref(), block, line, &mut batch);
+                parse_into(format, options.columns.as_ref(), block, line, &mut batch);
                 (number, Ok(batch))
             }
             (Err(error), number) => (number, Err(error)),
@@ -375,58 +193,51 @@ fn parse_blocks(
     }
 }
 
-/// Why an input cannot be read on: packed files that end early need more words than the system has; formats say themselves what is wrong.
-fn broken_off(file: &str, error: std::io::Error) -> KgError {
-    match error.kind() {
-        std::io::ErrorKind::UnexpectedEof => KgError::Input {
-            file: file.into(),
-            problem: unreadable(&error),
-        },
-        _ => KgError::Io {
-            path: file.into(),
-            source: error,
-        },
+/// Parses a block of whole lines of a format that has one record a line (any other is read as TSV); `line` is the number of the first.
+pub fn parse_block(format: Format, columns: Option<&[String; 3]>, block: Vec<u8>, line: u64) -> Batch {
+    let mut batch = Batch::default();
+    parse_into(format, columns, block, line, &mut batch);
+    batch
+}
+
+/// Does so into an empty batch.
+fn parse_into(format: Format, columns: Option<&[String; 3]>, block: Vec<u8>, line: u64, batch: &mut Batch) {
+    if block.len() > u32::MAX as usize / 2 {
+        batch.problem(line, "the line has more than two thousand million bytes");
+        return;
+    }
+    match format {
+        Format::Tsv | Format::Csv | Format::Parquet => tsv::parse(block, line, batch),
+        Format::JsonLines => jsonl::parse(&block, line, columns, batch),
+        Format::NTriples => ntriples::parse(&block, line, batch),
     }
 }
 
-/// Puts the batches into the builder in the order of the file.
-fn take_batches(
-    batches: Receiver<(u64, std::io::Result<Batch>)>,
-    used: &Mutex<Vec<Batch>>,
-    file: &str,
-    options: &ImportOptions,
-    builder: &mut GraphBuilder,
-    report: &mut ImportReport,
-) -> Result<(), KgError> {
-    let mut early = BTreeMap::new();
-    let mut next = 0;
-    for (number, batch) in batches {
-        early.insert(number, batch);
-        while let Some(batch) = early.remove(&next) {
-            next += 1;
-            let batch = batch.map_err(|error| broken_off(file, error))?;
-            for Problem { line, problem } in &batch.problems {
-                if !options.skip_bad {
-                    return Err(KgError::Line {
-                        file: file.into(),
-                        line: *line,
-                        problem: format!("{problem}; correct it, or leave such lines out with --skip-bad"),
-                    });
-                }
-                report
-                    .first_skipped
-                    .get_or_insert_with(|| format!("{file}:{line}: {problem}"));
-            }
-            if let Some(header) = &batch.likely_header {
-                report.likely_headers.push(format!("{file}:{header}"));
-            }
-            report.skipped += batch.problems.len() as u64;
-            report.read += batch.len() as u64;
-            builder.add_batch(&batch)?;
-            if let Ok(mut used) = used.lock() {
-                used.push(batch);
-            }
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::limits::LONGEST;
+
+    #[test]
+    fn a_line_with_many_objects_takes_the_memory_of_the_line() {
+        let subject = "名".repeat(LONGEST / 3);
+        let objects: Vec<String> = (0..4_200).map(|number| number.to_string()).collect();
+        let line = serde_json::to_vec(&(&subject, "关系", &objects)).unwrap();
+        let length = line.len();
+        let batch = parse_block(Format::JsonLines, None, line, 1);
+        assert!(
+            batch.problems.is_empty() && batch.text.len() < length,
+            "{} bytes",
+            batch.text.len()
+        );
+        assert_eq!(batch.len(), objects.len());
+        for (entry, object) in batch.entries.iter().zip(&objects) {
+            assert_eq!(batch.get(entry.subject), subject.as_bytes());
+            assert_eq!(batch.get(entry.relation), "关系".as_bytes());
+            assert_eq!(batch.get(entry.object), object.as_bytes());
         }
+        let line = serde_json::to_vec(&(format!("{subject}太长"), "关系", &objects)).unwrap();
+        let batch = parse_block(Format::JsonLines, None, line, 1);
+        assert_eq!((batch.len(), batch.text.len()), (0, 0));
     }
-    Ok(())
 }

@@ -3,7 +3,8 @@
 //! An IRI stands by its text without the angle brackets, a blank node as `_:label`, a literal by its value; its language tag or datatype is
 //! left out.
 
-use super::batch::{Batch, lines};
+use super::lines::lines;
+use crate::batch::Batch;
 
 pub(super) fn parse(block: &[u8], first: u64, batch: &mut Batch) {
     for (number, line) in lines(block, first) {

@@ -1,7 +1,7 @@
 //! Apache Parquet: three columns of strings, told by their names.
 
-use super::batch::Batch;
-use crate::KgError;
+use crate::batch::Batch;
+use crate::error::KgError;
 use parquet::errors::ParquetError;
 use parquet::file::reader::{ChunkReader, FileReader, SerializedFileReader};
 use parquet::record::{Field, Row};
@@ -19,7 +19,7 @@ pub(super) fn read(
     give: &mut dyn FnMut(Batch) -> bool,
 ) -> Result<(), KgError> {
     let failed = |problem: String| KgError::Input {
-        file: super::name(path),
+        file: super::source::name(path),
         problem,
     };
     let defaults = ["subject", "relation", "object"].map(str::to_owned);

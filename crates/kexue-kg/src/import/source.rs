@@ -1,7 +1,6 @@
 //! Opening an input: a file or standard input, packed or not.
 
-use super::{Progress, name};
-use crate::KgError;
+use crate::error::KgError;
 use std::fs::File;
 use std::io::{BufRead, BufReader, Cursor, Error, ErrorKind, Read};
 use std::path::Path;
@@ -10,7 +9,7 @@ const BUFFER: usize = 1 << 20;
 
 struct Counted<'a, R> {
     inner: R,
-    progress: &'a Progress<'a>,
+    progress: &'a (dyn Fn(u64) + Sync + 'a),
 }
 
 impl<R: Read> Read for Counted<'_, R> {
@@ -21,8 +20,20 @@ impl<R: Read> Read for Counted<'_, R> {
     }
 }
 
+/// What errors call a path.
+pub(super) fn name(path: &Path) -> String {
+    if path == Path::new("-") {
+        "<stdin>".into()
+    } else {
+        path.display().to_string()
+    }
+}
+
 /// Opens a file, or standard input for `-`; gzip and Zstandard are known by their first bytes and unpacked.
-pub(super) fn open<'a>(path: &Path, progress: &'a Progress<'a>) -> Result<Box<dyn BufRead + Send + 'a>, KgError> {
+pub(super) fn open<'a>(
+    path: &Path,
+    progress: &'a (dyn Fn(u64) + Sync + 'a),
+) -> Result<Box<dyn BufRead + Send + 'a>, KgError> {
     let failed = |source| KgError::Io {
         path: name(path).into(),
         source,

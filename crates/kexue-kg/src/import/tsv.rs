@@ -3,7 +3,9 @@
 //! Nothing is quoted or escaped. White space around a field belongs to it, but for the carriage return of a Windows line. Empty lines are
 //! passed over.
 
-use super::batch::{Batch, utf8};
+use super::header;
+use super::lines::utf8;
+use crate::batch::Batch;
 
 pub(super) fn parse(block: Vec<u8>, first: u64, batch: &mut Batch) {
     batch.entries.reserve(block.len() / 48);
@@ -27,7 +29,7 @@ pub(super) fn parse(block: Vec<u8>, first: u64, batch: &mut Batch) {
             match line.and_then(|line| fields(line, start)) {
                 Ok((triple, starts)) => {
                     if first == 1 && batch.is_empty() && batch.problems.is_empty() {
-                        batch.note_header(number, triple);
+                        header::note(batch, number, triple);
                     }
                     let before = batch.entries.len();
                     batch.add_at(number, triple, starts, before > 0 && triple[0] == subject);

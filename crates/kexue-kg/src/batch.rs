@@ -1,8 +1,8 @@
 //! Triples found in a block of input.
 
-use super::{Format, header, jsonl, ntriples, tsv};
 use crate::interner::hash;
-use crate::split_sense;
+use crate::limits::misfit_of;
+use crate::sense::split_sense;
 
 /// Something that is not in the format.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -43,7 +43,7 @@ pub struct Batch {
     /// What was not in the format.
     pub problems: Vec<Problem>,
     /// The first line of the file, where it was taken for a triple and reads like a header.
-    pub(super) likely_header: Option<String>,
+    pub(crate) likely_header: Option<String>,
 }
 
 impl Batch {
@@ -58,7 +58,7 @@ impl Batch {
     }
 
     /// Empties the batch and gives its text away, to be used again.
-    pub(super) fn take_text(&mut self) -> Vec<u8> {
+    pub(crate) fn take_text(&mut self) -> Vec<u8> {
         self.entries.clear();
         self.problems.clear();
         self.name = Piece::default();
@@ -70,29 +70,22 @@ impl Batch {
         &self.text[piece.start as usize..piece.end as usize]
     }
 
-    pub(super) fn problem(&mut self, line: u64, problem: impl Into<String>) {
+    pub(crate) fn problem(&mut self, line: u64, problem: impl Into<String>) {
         self.problems.push(Problem {
             line,
             problem: problem.into(),
         });
     }
 
-    /// Notes the first triple of a file whose format may have a header.
-    pub(super) fn note_header(&mut self, line: u64, triple: [&str; 3]) {
-        if header::is_likely(triple) {
-            self.likely_header = Some(format!("{line}: `{}`", triple.join("`, `")));
-        }
-    }
-
     /// Whether it holds as much as `size` bytes of input do.
-    pub(super) fn is_full(&self, size: usize) -> bool {
+    pub(crate) fn is_full(&self, size: usize) -> bool {
         // What is not copied again adds entries and little text.
         self.text.len() >= size || self.entries.len() >= size / 16
     }
 
     /// Adds a triple of strings that are copied; a subject and a relation that are those of the triple before stand in the text once.
-    pub(super) fn add(&mut self, line: u64, triple: [&str; 3]) {
-        if let Some(problem) = misfit(triple) {
+    pub(crate) fn add(&mut self, line: u64, triple: [&str; 3]) {
+        if let Some(problem) = misfit_of(triple) {
             return self.problem(line, problem);
         }
         let last = self.entries.last().map(|last| [self.name, last.relation]);
@@ -122,8 +115,8 @@ impl Batch {
     }
 
     /// Adds a triple whose strings stand in the text already, at these bytes; `same` where its subject is that of the triple added before.
-    pub(super) fn add_at(&mut self, line: u64, triple: [&str; 3], starts: [usize; 3], same: bool) {
-        if let Some(problem) = misfit(triple) {
+    pub(crate) fn add_at(&mut self, line: u64, triple: [&str; 3], starts: [usize; 3], same: bool) {
+        if let Some(problem) = misfit_of(triple) {
             return self.problem(line, problem);
         }
         let mut pieces = [Piece { start: 0, end: 0 }; 3];
@@ -170,92 +163,5 @@ impl Batch {
             object,
             relation_hash: hash(triple[1].as_bytes()),
         });
-    }
-}
-
-/// What is wrong with the length of a field, if anything is.
-fn misfit(triple: [&str; 3]) -> Option<String> {
-    for (text, field) in triple.iter().zip(["subject", "relation", "object"]) {
-        if text.is_empty() {
-            return Some(format!("the {field} is empty"));
-        }
-        if text.len() > LONGEST {
-            return Some(format!(
-                "the {field} has {} bytes; expected at most {LONGEST}",
-                text.len()
-            ));
-        }
-    }
-    None
-}
-
-/// Longest subject, relation or object, in bytes.
-pub(crate) const LONGEST: usize = 1 << 20;
-
-/// Parses a block of whole lines of a format that has one record a line (any other is read as TSV); `line` is the number of the first.
-pub fn parse_block(format: Format, columns: Option<&[String; 3]>, block: Vec<u8>, line: u64) -> Batch {
-    let mut batch = Batch::default();
-    parse_into(format, columns, block, line, &mut batch);
-    batch
-}
-
-/// Does so into an empty batch.
-pub(super) fn parse_into(format: Format, columns: Option<&[String; 3]>, block: Vec<u8>, line: u64, batch: &mut Batch) {
-    if block.len() > u32::MAX as usize / 2 {
-        batch.problem(line, "the line has more than two thousand million bytes");
-        return;
-    }
-    match format {
-        Format::Tsv | Format::Csv | Format::Parquet => tsv::parse(block, line, batch),
-        Format::JsonLines => jsonl::parse(&block, line, columns, batch),
-        Format::NTriples => ntriples::parse(&block, line, batch),
-    }
-}
-
-/// The lines of a block that are not empty, with their numbers; the end of a Windows line is not part of it.
-pub(super) fn lines(block: &[u8], first: u64) -> impl Iterator<Item = (u64, Result<&str, String>)> {
-    block
-        .split(|&byte| byte == b'\n')
-        .enumerate()
-        .filter_map(move |(index, line)| {
-            let line = line.strip_suffix(b"\r").unwrap_or(line);
-            (!line.is_empty()).then(|| (first + index as u64, utf8(line)))
-        })
-}
-
-pub(super) fn utf8(line: &[u8]) -> Result<&str, String> {
-    std::str::from_utf8(line).map_err(|error| {
-        format!(
-            "byte {} of the line is not UTF-8; expected text in UTF-8",
-            error.valid_up_to() + 1
-        )
-    })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_line_with_many_objects_takes_the_memory_of_the_line() {
-        let subject = "名".repeat(LONGEST / 3);
-        let objects: Vec<String> = (0..4_200).map(|number| number.to_string()).collect();
-        let line = serde_json::to_vec(&(&subject, "关系", &objects)).unwrap();
-        let length = line.len();
-        let batch = parse_block(Format::JsonLines, None, line, 1);
-        assert!(
-            batch.problems.is_empty() && batch.text.len() < length,
-            "{} bytes",
-            batch.text.len()
-        );
-        assert_eq!(batch.len(), objects.len());
-        for (entry, object) in batch.entries.iter().zip(&objects) {
-            assert_eq!(batch.get(entry.subject), subject.as_bytes());
-            assert_eq!(batch.get(entry.relation), "关系".as_bytes());
-            assert_eq!(batch.get(entry.object), object.as_bytes());
-        }
-        let line = serde_json::to_vec(&(format!("{subject}太长"), "关系", &objects)).unwrap();
-        let batch = parse_block(Format::JsonLines, None, line, 1);
-        assert_eq!((batch.len(), batch.text.len()), (0, 0));
     }
 }

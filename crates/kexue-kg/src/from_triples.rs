@@ -1,0 +1,23 @@
+//! A graph in memory, of triples in memory.
+
+use crate::build::GraphBuilder;
+use crate::error::KgError;
+use crate::graph::KnowledgeGraph;
+use crate::options::BuildOptions;
+
+impl KnowledgeGraph {
+    /// An index in memory of triples, for small graphs.
+    ///
+    /// # Errors
+    /// When there are no triples.
+    pub fn from_triples<'a>(
+        triples: impl IntoIterator<Item = (&'a str, &'a str, &'a str)>,
+        options: &BuildOptions,
+    ) -> Result<Self, KgError> {
+        let mut builder = GraphBuilder::new(options.clone());
+        for (subject, relation, object) in triples {
+            builder.add(subject, relation, object)?;
+        }
+        Self::from_bytes(builder.finish_bytes()?.1)
+    }
+}

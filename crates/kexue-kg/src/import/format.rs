@@ -1,0 +1,55 @@
+//! The formats of triples.
+
+use std::path::Path;
+use std::str::FromStr;
+
+/// How the triples are written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Format {
+    /// `subject ⇥ relation ⇥ object`, nothing escaped.
+    Tsv,
+    /// Comma-separated, quoted where needed; three columns, or a header and [`ImportOptions::columns`](crate::ImportOptions::columns).
+    Csv,
+    /// One JSON object a line with the fields of [`ImportOptions::columns`](crate::ImportOptions::columns), or one array of three strings; the object may be an array.
+    JsonLines,
+    /// W3C N-Triples: IRIs and blank nodes by their text, literals by their value.
+    NTriples,
+    /// Apache Parquet: the columns of [`ImportOptions::columns`](crate::ImportOptions::columns). Needs the feature `parquet`.
+    Parquet,
+}
+
+impl Format {
+    /// The format of a file by its name, what it is packed with aside.
+    pub fn of(path: &Path) -> Option<Self> {
+        let name = path.file_name()?.to_str()?.to_ascii_lowercase();
+        let name = name
+            .strip_suffix(".gz")
+            .or_else(|| name.strip_suffix(".zst"))
+            .unwrap_or(&name);
+        match name.rsplit_once('.')?.1 {
+            "tsv" | "txt" => Some(Self::Tsv),
+            "csv" => Some(Self::Csv),
+            "jsonl" | "ndjson" => Some(Self::JsonLines),
+            "nt" => Some(Self::NTriples),
+            "parquet" => Some(Self::Parquet),
+            _ => None,
+        }
+    }
+}
+
+impl FromStr for Format {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text {
+            "tsv" => Ok(Self::Tsv),
+            "csv" => Ok(Self::Csv),
+            "jsonl" => Ok(Self::JsonLines),
+            "nt" => Ok(Self::NTriples),
+            "parquet" => Ok(Self::Parquet),
+            _ => Err(format!(
+                "expected `tsv`, `csv`, `jsonl`, `nt` or `parquet`, found `{text}`"
+            )),
+        }
+    }
+}

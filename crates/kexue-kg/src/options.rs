@@ -1,0 +1,61 @@
+//! How an index is built, and what it was built of.
+
+use kexue_text::Vocabulary;
+use kexue_trie::FactOrder;
+use serde::{Deserialize, Serialize};
+use std::path::PathBuf;
+
+/// How to build an index.
+#[derive(Clone, Debug)]
+pub struct BuildOptions {
+    /// Order of the parts of a key.
+    pub order: FactOrder,
+    /// Whether to add for each triple the inverse one, from the object by the [inverse relation](crate::inverse_relation) to the subject.
+    pub inverse: bool,
+    /// The vocabulary; without one it is counted from the names of subjects, relations and senses, each distinct name once.
+    pub vocabulary: Option<Vocabulary>,
+    /// Whether a counted vocabulary folds ASCII letters to lower case.
+    pub fold_case: bool,
+    /// The most characters of a counted vocabulary.
+    pub max_characters: usize,
+    /// Memory to keep to, in bytes, by putting triples in temporary files. What is needed in any case, whatever is said here, is a quarter of a
+    /// gigabyte, and some 70 bytes for each distinct relation and sense. The index does not depend on it.
+    pub memory: Option<u64>,
+    /// Folder of the temporary files; without one, the system's.
+    pub temporary: Option<PathBuf>,
+}
+
+impl Default for BuildOptions {
+    fn default() -> Self {
+        Self {
+            order: FactOrder::default(),
+            inverse: false,
+            vocabulary: None,
+            fold_case: false,
+            max_characters: 20_000,
+            memory: None,
+            temporary: None,
+        }
+    }
+}
+
+/// What an index was built of.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BuildReport {
+    /// Triples, inverse ones counted.
+    pub triples: u64,
+    /// Triples that were there before, and left out.
+    pub duplicates: u64,
+    /// Triples whose object was added to a key that was there before.
+    pub merged: u64,
+    /// Keys: distinct subject, relation and sense.
+    pub keys: u64,
+    /// Distinct subjects, without their senses.
+    pub subjects: u64,
+    /// Distinct relations.
+    pub relations: u64,
+    /// Distinct senses.
+    pub senses: u64,
+    /// Tokens of the vocabulary.
+    pub vocabulary: u64,
+}
