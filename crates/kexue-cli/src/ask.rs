@@ -6,9 +6,9 @@ use anyhow::Result;
 use clap::Args;
 use kexue_kg::KnowledgeGraph;
 use kexue_qa::{Answer, AskOptions, Candidate, ask, embedded, open_run};
-use std::borrow::Cow;
+use serde_json::json;
 use std::fmt::Write as _;
-use std::io::{BufRead, IsTerminal, Write};
+use std::io::{BufRead, IsTerminal, Read as _, Write as _};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -69,7 +69,7 @@ pub fn run(args: &AskArgs) -> Result<ExitCode> {
             .ok_or_else(|| anyhow::anyhow!("no answer to one question"))
     };
     if let Some(question) = &args.question {
-        let answer = answer(question)?;
+        let answer = answer(question.trim_start_matches('\u{feff}'))?;
         show(&answer, args)?;
         return Ok(ExitCode::from(u8::from(!answer.known)));
     }
@@ -83,38 +83,77 @@ pub fn run(args: &AskArgs) -> Result<ExitCode> {
         note!("Ask{about}; an empty line ends.");
     }
     let mut input = std::io::stdin().lock();
-    let (mut all_known, mut bytes, mut number) = (true, Vec::new(), 0);
+    let (mut unknown, mut bad, mut number) = (0u64, 0u64, 0u64);
     loop {
         if terminal {
             std::io::stderr().write_all(b"> ")?;
         }
-        bytes.clear();
-        if input.read_until(b'\n', &mut bytes)? == 0 {
-            break;
-        }
+        let Some(line) = read_line(&mut input)? else { break };
         number += 1;
-        let line = String::from_utf8_lossy(&bytes);
-        if line.trim().is_empty() {
+        let question = line.as_deref().map(|line| match number {
+            // Some editors put a byte order mark before the first line.
+            1 => line.trim_start_matches('\u{feff}').trim(),
+            _ => line.trim(),
+        });
+        if question == Ok("") {
             if terminal {
                 break;
             }
             continue;
         }
-        let answered = match line {
-            Cow::Borrowed(line) => answer(line.trim()),
-            Cow::Owned(_) => Err(anyhow::anyhow!("the question is not UTF-8 text")),
+        let answered = match question {
+            Ok(question) => answer(question).map_err(|error| match error.downcast_ref() {
+                Some(kexue_qa::Error::Question(_)) => Failed::Question(error.to_string()),
+                _ => Failed::Command(error),
+            }),
+            Err(problem) => Err(Failed::Question(format!("the question {problem}"))),
         };
         match answered {
             Ok(answer) => {
-                all_known &= answer.known;
+                unknown += u64::from(!answer.known);
                 show(&answer, args)?;
             }
-            // One bad question does not end the conversation.
-            Err(error) if terminal => note!("{error:#}"),
-            Err(error) => return Err(error.context(format!("line {number} of standard input"))),
+            // One bad question ends neither a conversation nor a stream.
+            Err(Failed::Question(error)) => {
+                bad += 1;
+                match (args.json, terminal) {
+                    (true, _) => print_json(&json!({ "line": number, "error": error }))?,
+                    (false, true) => note!("{error}"),
+                    (false, false) => print(&format!("error: line {number}: {error}\n"))?,
+                }
+            }
+            Err(Failed::Command(error)) => return Err(error.context(format!("line {number} of standard input"))),
         }
     }
-    Ok(ExitCode::from(u8::from(!all_known)))
+    if bad > 0 && !terminal {
+        note!("kexue: {bad} of {number} lines of standard input are no questions; see their errors");
+        return Ok(ExitCode::from(3));
+    }
+    Ok(ExitCode::from(u8::from(unknown > 0)))
+}
+
+/// Why there is no answer.
+enum Failed {
+    /// The question is bad; others may be good.
+    Question(String),
+    /// No question can be answered.
+    Command(anyhow::Error),
+}
+
+/// The most bytes of a line of standard input. Far shorter questions are too long for every model.
+const LONGEST_LINE: u64 = 1 << 20;
+
+/// The next line of a stream, or what is wrong with it; nothing at the end. No more of a line is kept than a question may have.
+fn read_line(input: &mut impl BufRead) -> std::io::Result<Option<Result<String, &'static str>>> {
+    let mut bytes = Vec::new();
+    if input.by_ref().take(LONGEST_LINE).read_until(b'\n', &mut bytes)? == 0 {
+        return Ok(None);
+    }
+    if bytes.len() as u64 == LONGEST_LINE && !bytes.ends_with(b"\n") {
+        input.skip_until(b'\n')?;
+        return Ok(Some(Err("is longer than 1 MiB")));
+    }
+    Ok(Some(String::from_utf8(bytes).map_err(|_| "is not UTF-8 text")))
 }
 
 fn show(answer: &Answer, args: &AskArgs) -> Result<()> {

@@ -6,11 +6,12 @@ use crate::texts::{open_vocabulary, read_corpus};
 use anyhow::Result;
 use clap::Args;
 use kexue_nn::{Head, Model, NormPlacement, Pretrained, Token, TransformerConfig};
+use kexue_output::check_output;
 use kexue_probe::{
     Architecture, Data, Objective, OptimizerKind, OptimizerSettings, Preset, ProbeSettings, Source, probe,
 };
 use kexue_text::{Corpus, PretrainedTokenizer, SpecialTokens, TextEncoder};
-use kexue_train::{Run, TrainError, check_output, least_memory};
+use kexue_train::{Run, TrainError, least_memory};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 

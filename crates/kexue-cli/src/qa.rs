@@ -8,12 +8,13 @@ use anyhow::Result;
 use clap::{Args, Subcommand};
 use kexue_kg::KnowledgeGraph;
 use kexue_nn::Head;
+use kexue_output::{check_output, write_file};
 use kexue_qa::{
     Case, Fit, Gold, LookAhead, LossOver, MentionUse, QaSettings, QaTask, Question, RERANKER_FILE, RunConfig, Scores,
     SearchOptions, Trained, check_lengths, evaluate, expand, fit, open_model, open_run, read_questions, read_templates,
     search, tie,
 };
-use kexue_train::{check_output, least_memory, prepare, train, write_by_rename};
+use kexue_train::{TrainError, least_memory, prepare, train};
 use serde_json::json;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -260,7 +261,7 @@ fn learn_rescoring(
     let search = &trained.config.search;
     let fitted = fit(graph, &trained.model, search, known, cases, interrupt.flag())?;
     if let Some(fitted) = &fitted {
-        write_by_rename(&folder.join(RERANKER_FILE), fitted.reranker.to_toml().as_bytes())?;
+        write_file(&folder.join(RERANKER_FILE), fitted.reranker.to_toml().as_bytes()).map_err(TrainError::from)?;
     }
     Ok(fitted)
 }
@@ -533,7 +534,7 @@ fn run_predict(args: &PredictArgs) -> Result<ExitCode> {
         lines.push('\n');
     }
     match &args.out {
-        Some(path) => write_by_rename(path, lines.as_bytes())?,
+        Some(path) => write_file(path, lines.as_bytes())?,
         None => print(&lines)?,
     }
     Ok(ExitCode::SUCCESS)
@@ -562,7 +563,7 @@ fn run_expand(args: &ExpandArgs) -> Result<ExitCode> {
     let graph = KnowledgeGraph::open(&args.kg)?;
     check_output(&args.out, [&args.templates, &args.kg])?;
     let lines = expand(&graph, &read_templates(&args.templates)?, args.each, args.seed)?;
-    write_by_rename(&args.out, (lines.join("\n") + "\n").as_bytes())?;
+    write_file(&args.out, (lines.join("\n") + "\n").as_bytes())?;
     note!("{} questions", lines.len());
     Ok(ExitCode::SUCCESS)
 }

@@ -3,6 +3,7 @@
 use crate::output::{self, Usage};
 use anyhow::Result;
 use clap::{Args, Subcommand, ValueEnum};
+use kexue_output::{check_output, write_file};
 use kexue_rank::check::{self, check};
 use kexue_rank::flips::flips;
 use kexue_rank::join::Prefer;
@@ -14,7 +15,6 @@ use kexue_rank::resample::{self, BootstrapOptions};
 use kexue_rank::scores::{Averaging, Columns, Flip, Metrics, Unranked};
 use kexue_rank::vote::{self, Rule};
 use kexue_rank::{Mean, Scores, Selection, Table, picture};
-use kexue_train::{check_output, write_by_rename};
 use std::io::{IsTerminal as _, Write as _};
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -371,7 +371,7 @@ fn check_claims(args: &Check) -> Result<ExitCode> {
     };
     let found = check(&table, &options)?;
     if let Some(path) = &args.report {
-        write_by_rename(path, present::check_report(&table, &found, 0).to_markdown().as_bytes())?;
+        write_file(path, present::check_report(&table, &found, 0).to_markdown().as_bytes())?;
         say(&args.output, [format!("wrote {}", path.display())].iter());
     }
     print(
@@ -512,7 +512,7 @@ fn draw(
         .map(|source| source.rsplit(std::path::MAIN_SEPARATOR).next().unwrap_or(source))
         .collect();
     let page = picture::page(scores, mean, limit, options, &names.join(", "))?;
-    write_by_rename(path, page.as_bytes())?;
+    write_file(path, page.as_bytes())?;
     say(output, [format!("wrote {}", path.display())].iter());
     Ok(())
 }

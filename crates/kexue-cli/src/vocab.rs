@@ -4,8 +4,8 @@ use crate::output::note;
 use anyhow::Result;
 use clap::Args;
 use kexue_kg::{open_text, unreadable};
+use kexue_output::{check_output, write_file};
 use kexue_text::VocabularyBuilder;
-use kexue_train::{check_output, write_by_rename};
 use std::io::BufRead;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -48,7 +48,7 @@ pub fn run(args: &VocabArgs) -> Result<ExitCode> {
         }
     }
     let vocabulary = builder.build();
-    write_by_rename(&args.out, vocabulary.to_text().as_bytes())?;
+    write_file(&args.out, vocabulary.to_text().as_bytes())?;
     note!("{} characters", vocabulary.characters().len());
     Ok(ExitCode::SUCCESS)
 }

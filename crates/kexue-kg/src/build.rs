@@ -2,7 +2,7 @@
 
 use crate::batch::Batch;
 use crate::collected::{Collected, NameTable};
-use crate::disk::{self, NewFile, real_path};
+use crate::disk::{self, NewFile};
 use crate::emit::emit;
 use crate::error::KgError;
 use crate::interner::hash;
@@ -16,6 +16,7 @@ use crate::replay::{LogState, log_state};
 use crate::sample::Sample;
 use crate::sections::INVERSE;
 use crate::sense::split_sense;
+use kexue_output::real_path;
 use kexue_trie::ContainerWriter;
 use std::io::{BufWriter, Cursor, Seek, Write};
 use std::path::{Path, PathBuf};
@@ -193,12 +194,12 @@ impl GraphBuilder {
         if self.is_empty() {
             return Err(KgError::Empty);
         }
-        let file = NewFile::beside(path).map_err(KgError::io(path))?;
+        let file = NewFile::create(path)?;
         let (report, out) = self.write(BufWriter::with_capacity(1 << 20, file), path)?;
         let file = out
             .into_inner()
             .map_err(|error| KgError::io(path)(error.into_error()))?;
-        file.publish(path).map_err(KgError::io(path))?;
+        file.commit()?;
         Ok(report)
     }
 

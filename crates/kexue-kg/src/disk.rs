@@ -1,67 +1,29 @@
 //! Everything that changes files that last, one call each: a test ends the program at every one of them.
 
-use std::ffi::{OsStr, OsString};
-use std::fs::{File, OpenOptions};
-use std::io::{Error, Result, Seek, SeekFrom, Write};
-use std::path::{Path, PathBuf};
-use tempfile::NamedTempFile;
+use kexue_output::OutputError;
+use std::fs::File;
+use std::io::{Result, Seek, SeekFrom, Write};
+use std::path::Path;
 
-/// How the names of files end that are being written.
-const PARTIAL: &str = ".partial";
-/// Letters and digits in their names that are chosen at random.
-const CHOSEN: usize = 6;
-/// How often a file is made that others take for abandoned meanwhile.
-const ATTEMPTS: usize = 10;
-/// Most links that are followed, as the system does.
-const MOST_LINKS: usize = 40;
-
-/// A new file in the folder of the one that it is to become: `.NAME.XXXXXX.partial`, locked as long as it is written.
-///
-/// A program that is killed leaves its file there, without the lock. The next one that writes a file of the same name removes it.
+/// [`kexue_output::NewFile`] with points at which tests end the program.
 #[derive(Debug)]
-pub(crate) struct NewFile(NamedTempFile);
+pub(crate) struct NewFile(kexue_output::NewFile);
 
 impl NewFile {
-    pub fn beside(path: &Path) -> Result<Self> {
-        remove_abandoned(path);
-        for _ in 0..ATTEMPTS {
-            point();
-            let file = tempfile::Builder::new()
-                .prefix(&before(path))
-                .suffix(PARTIAL)
-                .rand_bytes(CHOSEN)
-                .tempfile_in(folder(path))?;
-            // Where the system has no locks, nobody can take that of a file for free either.
-            let _ = file.as_file().lock();
-            // Another may have come between the file and its lock.
-            if file.path().exists() {
-                return Ok(Self(file));
-            }
-        }
-        Err(Error::other("new files are removed here before they are written"))
+    pub fn create(path: &Path) -> std::result::Result<Self, OutputError> {
+        point();
+        kexue_output::NewFile::create(path).map(Self)
     }
 
-    /// Gives the finished file its name, readable as other files are, in the place of one that has it.
-    pub fn publish(self, path: &Path) -> Result<()> {
-        #[cfg(unix)]
-        {
-            use std::os::unix::fs::PermissionsExt;
-            point();
-            self.0
-                .as_file()
-                .set_permissions(std::fs::Permissions::from_mode(0o644))?;
-        }
-        point();
-        self.0.as_file().sync_all()?;
-        point();
-        self.0.persist(path).map_err(|error| error.error)?;
-        sync_folder(path)
+    /// Gives the finished file its name.
+    pub fn commit(self) -> std::result::Result<(), OutputError> {
+        self.0.commit_in_steps(point)
     }
 }
 
 impl Write for NewFile {
     fn write(&mut self, bytes: &[u8]) -> Result<usize> {
-        torn(self.0.as_file_mut(), bytes);
+        torn(&mut self.0, bytes);
         self.0.write(bytes)
     }
 
@@ -74,47 +36,6 @@ impl Seek for NewFile {
     fn seek(&mut self, to: SeekFrom) -> Result<u64> {
         self.0.seek(to)
     }
-}
-
-/// What stands before the letters chosen at random in the name of a new file.
-fn before(path: &Path) -> OsString {
-    let mut name = OsString::from(".");
-    name.push(path.file_name().unwrap_or_default());
-    name.push(".");
-    name
-}
-
-/// Removes what killed programs have left of files that were to become this one. What cannot be removed stays.
-fn remove_abandoned(path: &Path) {
-    let before = before(path);
-    let is_ours = |name: &OsStr| {
-        let name = name.as_encoded_bytes().strip_prefix(before.as_encoded_bytes());
-        let chosen = name.and_then(|name| name.strip_suffix(PARTIAL.as_bytes()));
-        chosen.is_some_and(|chosen| chosen.len() == CHOSEN && chosen.iter().all(u8::is_ascii_alphanumeric))
-    };
-    for entry in std::fs::read_dir(folder(path)).into_iter().flatten().flatten() {
-        if !is_ours(&entry.file_name()) || !entry.file_type().is_ok_and(|kind| kind.is_file()) {
-            continue;
-        }
-        // It is held until the file is gone: whoever has just made it, and waits for the lock, sees that it is.
-        if let Ok(file) = OpenOptions::new().write(true).open(entry.path())
-            && file.try_lock().is_ok()
-        {
-            let _ = remove(&entry.path());
-        }
-    }
-}
-
-/// The file that a name leads to through symbolic links, which need not be there; the name itself where it is no link.
-///
-/// Everything that stands beside an index, and what takes its place, goes by this name: an index has one log and one lock.
-pub(crate) fn real_path(path: &Path) -> PathBuf {
-    let mut path = path.to_path_buf();
-    for _ in 0..MOST_LINKS {
-        let Ok(target) = std::fs::read_link(&path) else { break };
-        path.set_file_name(target);
-    }
-    path
 }
 
 /// Writes at the file's place, and waits until it is on disk.
@@ -135,24 +56,11 @@ pub(crate) fn remove(path: &Path) -> Result<()> {
     std::fs::remove_file(path)
 }
 
-pub(crate) fn folder(path: &Path) -> &Path {
-    match path.parent() {
-        Some(folder) if !folder.as_os_str().is_empty() => folder,
-        _ => Path::new("."),
-    }
-}
-
-/// Makes a rename in a file's folder last.
-fn sync_folder(path: &Path) -> Result<()> {
-    point();
-    File::open(folder(path))?.sync_all()
-}
-
 #[cfg(not(test))]
 fn point() {}
 
 #[cfg(not(test))]
-fn torn(_: &mut File, _: &[u8]) {}
+fn torn(_: &mut impl Write, _: &[u8]) {}
 
 #[cfg(test)]
 use tests::{point, torn};
@@ -161,7 +69,6 @@ use tests::{point, torn};
 mod tests {
     use crate::log::log_path;
     use crate::{BuildOptions, Change, Fact, GraphBuilder, GraphWriter, KnowledgeGraph};
-    use std::fs::File;
     use std::io::Write;
     use std::path::{Path, PathBuf};
     use std::process::Command;
@@ -184,7 +91,7 @@ mod tests {
     }
 
     /// A write of which half is done when the program ends.
-    pub(super) fn torn(file: &mut File, bytes: &[u8]) {
+    pub(super) fn torn(file: &mut impl Write, bytes: &[u8]) {
         if ends() {
             let _ = file.write_all(&bytes[..bytes.len() / 2]);
             std::process::abort();
@@ -337,7 +244,7 @@ mod tests {
             drop(GraphWriter::open(&path).unwrap());
             let names = std::fs::read_dir(folder.path()).unwrap();
             let left: Vec<_> = (names.map(|entry| entry.unwrap().file_name()))
-                .filter(|name| name.to_string_lossy().ends_with(super::PARTIAL))
+                .filter(|name| name.to_string_lossy().contains(".kexue-"))
                 .collect();
             assert!(left.is_empty(), "ended at {at}: {left:?}");
         }

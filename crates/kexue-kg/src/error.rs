@@ -14,6 +14,9 @@ pub enum KgError {
         /// What the system said.
         source: std::io::Error,
     },
+    /// An output cannot be written.
+    #[error(transparent)]
+    Output(#[from] kexue_output::OutputError),
     /// A line of the input is not what its format asks for.
     #[error("{file}:{line}: {problem}")]
     Line {

@@ -1,13 +1,13 @@
 //! An open knowledge graph.
 
 use crate::changes::{Base, Changes, Stored, normalise};
-use crate::disk::real_path;
 use crate::error::KgError;
 use crate::objects::{LastBlock, Objects, Record, Records};
 use crate::options::BuildReport;
 use crate::replay::changes_of;
 use crate::sections::INVERSE;
 use crate::sense::split_sense;
+use kexue_output::real_path;
 use kexue_text::{SEP, Token, Vocabulary};
 use kexue_trie::{Bytes, Container, Error, FactIndex, FactOrder, Handle, Key, MergedIndex, Origin, PrefixIndex};
 use std::cell::RefCell;

@@ -2,13 +2,14 @@
 
 use crate::build::GraphBuilder;
 use crate::changes::{Base, Changes, normalise};
-use crate::disk::{self, real_path};
+use crate::disk;
 use crate::error::KgError;
 use crate::graph::KnowledgeGraph;
 use crate::limits::misfit;
 use crate::log::{Change, LogWriter, lock, log_path};
 use crate::options::{BuildOptions, BuildReport};
 use crate::sections::{FOLDED, PINS};
+use kexue_output::{folder_of, real_path};
 use kexue_trie::{Bytes, Container, Error, MergedIndex};
 use std::fs::File;
 use std::ops::ControlFlow;
@@ -86,7 +87,7 @@ impl GraphWriter {
             inverse: graph.has_inverse(),
             vocabulary: Some(graph.vocabulary().clone()),
             memory,
-            temporary: Some(disk::folder(&self.path).to_path_buf()),
+            temporary: Some(folder_of(&self.path).to_path_buf()),
             ..BuildOptions::default()
         });
         let mut failed = None;

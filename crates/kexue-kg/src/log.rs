@@ -8,8 +8,9 @@
 //! A change is written and synced before it is acknowledged. A record that is cut off at the end was never acknowledged, and is not there; one that
 //! is damaged before the end is an error. The head of a record has a checksum of its own, so that a damaged length is not taken for the end.
 
-use crate::disk::{self, NewFile, real_path};
+use crate::disk::{self, NewFile};
 use crate::error::KgError;
+use kexue_output::real_path;
 use serde::{Deserialize, Serialize};
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{Read, Seek, SeekFrom, Write};
@@ -230,11 +231,11 @@ impl LogWriter {
             Some(contents) if contents.identity == identity => contents.length,
             _ => {
                 // A new log appears with its header or not at all.
-                let mut file = NewFile::beside(&path).map_err(KgError::io(&path))?;
+                let mut file = NewFile::create(&path)?;
                 let mut header = MAGIC.to_vec();
                 header.extend(identity.to_le_bytes());
                 file.write_all(&header).map_err(KgError::io(&path))?;
-                file.publish(&path).map_err(KgError::io(&path))?;
+                file.commit()?;
                 HEADER as u64
             }
         };

@@ -1,10 +1,8 @@
 //! Where an index may be written.
 
-use crate::disk::{self, real_path};
 use crate::error::KgError;
 use crate::log::log_path;
 use crate::replay::{LogState, log_state};
-use std::fs::FileType;
 use std::path::{Path, PathBuf};
 
 /// Checks that an index can take the place of what has its name: a file, none of the inputs, and without changes beside it that would be lost.
@@ -22,28 +20,10 @@ pub fn check_output(output: &Path, inputs: &[PathBuf]) -> Result<(), KgError> {
     if output == Path::new("-") {
         return refused("an index is not written to standard output; name a file");
     }
-    match std::fs::metadata(output) {
-        Ok(metadata) if !metadata.is_file() => {
-            let problem = format!(
-                "this is {}; name a file to write the index to",
-                kind(metadata.file_type())
-            );
-            return refused(&problem);
-        }
-        Ok(_) => {}
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
-            let place = real_path(output);
-            let folder = disk::folder(&place);
-            if !folder.is_dir() {
-                return refused(&format!("there is no folder {}; make it first", folder.display()));
-            }
-        }
-        Err(error) => return Err(KgError::io(output)(error)),
-    }
-    if let Ok(place) = output.canonicalize()
-        && (inputs.iter()).any(|input| input.canonicalize().is_ok_and(|input| input == place))
-    {
-        return refused("the index would take the place of this input; name another file with -o");
+    kexue_output::check_output(output, inputs)?;
+    // Other outputs go through pipes and devices; an index is written out of order, and then mapped.
+    if std::fs::metadata(output).is_ok_and(|found| !found.is_file()) {
+        return refused("this is a pipe or a device; name a file to write the index to");
     }
     match log_state(output)? {
         LogState::Pending(changes) => Err(KgError::Input {
@@ -54,25 +34,5 @@ pub fn check_output(output: &Path, inputs: &[PathBuf]) -> Result<(), KgError> {
             ),
         }),
         LogState::None | LogState::Folded => Ok(()),
-    }
-}
-
-fn kind(kind: FileType) -> &'static str {
-    #[cfg(unix)]
-    {
-        use std::os::unix::fs::FileTypeExt;
-        if kind.is_fifo() {
-            return "a pipe";
-        }
-        if kind.is_socket() {
-            return "a socket";
-        }
-        if kind.is_block_device() || kind.is_char_device() {
-            return "a device";
-        }
-    }
-    match kind.is_dir() {
-        true => "a folder",
-        false => "no file",
     }
 }

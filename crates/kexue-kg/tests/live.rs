@@ -377,11 +377,11 @@ fn an_index_takes_the_place_of_files_alone_and_of_no_input() {
     check_output(&input, &[]).unwrap();
     let links = folder.path().join("links");
     std::fs::create_dir(&links).unwrap();
-    insta::assert_snapshot!(problem("links", &[]), @"/links: this is a folder; name a file to write the index to");
-    insta::assert_snapshot!(problem("links/../facts.tsv", std::slice::from_ref(&input)), @"/links/../facts.tsv: the index would take the place of this input; name another file with -o");
-    insta::assert_snapshot!(problem("nowhere/facts.idx", &[]), @"/nowhere/facts.idx: there is no folder /nowhere; make it first");
+    insta::assert_snapshot!(problem("links", &[]), @"/links: this is a folder; name a file to write");
+    insta::assert_snapshot!(problem("links/../facts.tsv", std::slice::from_ref(&input)), @"/links/../facts.tsv: this would overwrite an input; name another file");
+    insta::assert_snapshot!(problem("nowhere/facts.idx", &[]), @"/nowhere/facts.idx: there is no folder /nowhere; create it first");
     let device = check_output(Path::new("/dev/null"), &[]).unwrap_err().to_string();
-    insta::assert_snapshot!(device, @"/dev/null: this is a device; name a file to write the index to");
+    insta::assert_snapshot!(device, @"/dev/null: this is a pipe or a device; name a file to write the index to");
     let mut builder = GraphBuilder::new(BuildOptions::default());
     builder.add("甲", "乙", "丙").unwrap();
     builder.finish(&links).unwrap_err();
@@ -798,13 +798,13 @@ fn what_killed_writers_left_is_removed() {
         std::fs::write(&path, "half").unwrap();
         path
     };
-    let index = left(".graph.idx.aB3dE6.partial");
-    let log = left(".graph.idx.log.aB3dE6.partial");
+    let index = left(".graph.idx.kexue-aB3dE6");
+    let log = left(".graph.idx.log.kexue-aB3dE6");
     let others = [
-        left(".other.idx.aB3dE6.partial"),
-        left(".graph.idx.backups.partial"),
-        left("graph.idx.aB3dE6.partial"),
-        left(".graph.idx.aB3dE7.partial"),
+        left(".other.idx.kexue-aB3dE6"),
+        left(".graph.idx.kexue-backups"),
+        left("graph.idx.kexue-aB3dE6"),
+        left(".graph.idx.kexue-aB3dE7"),
     ];
     // Its writer lives.
     let alive = std::fs::File::open(&others[3]).unwrap();

@@ -2,6 +2,7 @@
 
 use crate::tensors::{SafetensorsFile, Tensors};
 use crate::{ConfigError, Layout, Model, TransformerConfig};
+use kexue_output::{NewFile, OutputError};
 use safetensors::View;
 use safetensors::tensor::Dtype;
 use std::borrow::Cow;
@@ -19,6 +20,9 @@ pub enum WeightsError {
     /// The weights cannot be written.
     #[error("the weights cannot be written: {0}")]
     Write(String),
+    /// The file of weights cannot be written.
+    #[error(transparent)]
+    Output(#[from] OutputError),
     /// A parameter of the model is not in the file.
     #[error(
         "the file has no tensor `{name}` of shape {shape:?}, which this configuration needs; it belongs to another model"
@@ -102,24 +106,17 @@ fn stored(tensors: Vec<NamedTensor<'_>>, precision: Precision) -> impl Iterator<
     })
 }
 
-/// Gives a file that has been written its name, once it is on the disk: a crash leaves the old file or the new one.
-pub(crate) fn finish(unfinished: &Path, path: &Path) -> std::io::Result<()> {
-    std::fs::File::options().write(true).open(unfinished)?.sync_all()?;
-    std::fs::rename(unfinished, path)
-}
-
-/// Writes a safetensors file, by rename.
+/// Writes a safetensors file, which appears whole.
 pub(crate) fn write_safetensors(
     path: &Path,
     tensors: Vec<NamedTensor<'_>>,
     precision: Precision,
     metadata: HashMap<String, String>,
 ) -> Result<(), WeightsError> {
-    let unfinished = path.with_extension("safetensors.unfinished");
-    safetensors::serialize_to_file(stored(tensors, precision), Some(metadata), &unfinished)
-        .map_err(|error| error.to_string())
-        .and_then(|()| finish(&unfinished, path).map_err(|error| error.to_string()))
-        .map_err(WeightsError::Write)
+    let file = NewFile::create(path)?;
+    safetensors::serialize_to_file(stored(tensors, precision), Some(metadata), file.written_path())
+        .map_err(|error| WeightsError::Write(error.to_string()))?;
+    Ok(file.commit()?)
 }
 
 impl Model {

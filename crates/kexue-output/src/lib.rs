@@ -1,7 +1,7 @@
 //! What every program of Kexue needs to write its results.
 //!
 //! Start with [`check_output`], which is called before the work starts, and [`write_file`], which writes the result. [`NewFile`] is the
-//! same for results that are streamed.
+//! same for results that are streamed, [`Lock`] keeps a second process out of a run's folder, and [`Page`] is the HTML of a report.
 //!
 //! ```
 //! use kexue_output::{check_output, write_file};
@@ -18,15 +18,19 @@
 
 mod check;
 mod error;
-mod lfs;
+mod input;
 mod lock;
 mod new_file;
+mod number;
+mod page;
 mod path;
 mod place;
 
 pub use check::{check_folder, check_output};
 pub use error::OutputError;
-pub use lfs::git_lfs_problem;
+pub use input::{git_lfs_problem, read_text, text_input};
 pub use lock::Lock;
 pub use new_file::{NewFile, write_file};
+pub use number::{standard_error, with_error};
+pub use page::{Page, escape_html, series_colour};
 pub use path::{folder_of, real_path};

@@ -15,7 +15,7 @@ pub fn real_path(path: &Path) -> PathBuf {
             break;
         }
         let Ok(target) = std::fs::read_link(&path) else { break };
-        path = folder_of(&path).join(target);
+        path.set_file_name(target);
     }
     path
 }

@@ -10,6 +10,7 @@
 //! written `\u{hex}`, so that no editor changes them.
 
 use crate::Vocabulary;
+use kexue_output::{OutputError, write_file};
 use std::fs;
 use std::path::{Path, PathBuf};
 use thiserror::Error;
@@ -19,7 +20,7 @@ const MAGIC: &str = "kexue-vocabulary 1";
 /// Why a vocabulary could not be read.
 #[derive(Debug, Error)]
 pub enum VocabularyError {
-    /// The file cannot be read or written.
+    /// The file cannot be read.
     #[error("{path}: {source}")]
     Io {
         /// The file.
@@ -45,6 +46,9 @@ pub enum VocabularyError {
         /// What was found, what was expected.
         problem: String,
     },
+    /// The file cannot be written.
+    #[error(transparent)]
+    Output(#[from] OutputError),
 }
 
 fn escaped(character: char) -> bool {
@@ -118,10 +122,7 @@ impl Vocabulary {
     /// # Errors
     /// When the file cannot be written.
     pub fn save(&self, path: &Path) -> Result<(), VocabularyError> {
-        fs::write(path, self.to_text()).map_err(|source| VocabularyError::Io {
-            path: path.to_path_buf(),
-            source,
-        })
+        Ok(write_file(path, self.to_text().as_bytes())?)
     }
 
     /// Reads a vocabulary file.

@@ -2,9 +2,9 @@
 
 use crate::vocabulary::SPECIAL;
 use crate::{BYTES, FIRST_CHARACTER, SpecialTokens, TextEncoder, Token, Vocabulary};
+use kexue_output::{OutputError, write_file};
 use serde_json::{Map, Value, json};
 use std::fs;
-use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use thiserror::Error;
@@ -13,7 +13,7 @@ use tokenizers::{EncodeInput, Tokenizer, TruncationParams};
 /// Why a tokenizer cannot be used.
 #[derive(Debug, Error)]
 pub enum TokenizerError {
-    /// A file cannot be read or written.
+    /// A file cannot be read, or its folder cannot be made.
     #[error("{path}: {source}")]
     Io {
         /// The file.
@@ -21,6 +21,9 @@ pub enum TokenizerError {
         /// What the system said.
         source: std::io::Error,
     },
+    /// A file cannot be written.
+    #[error(transparent)]
+    Output(#[from] OutputError),
     /// A file is not what it should be.
     #[error("{path}: {problem}")]
     File {
@@ -191,11 +194,9 @@ impl PretrainedTokenizer {
             }
         }
         fs::create_dir_all(folder).map_err(io(folder))?;
-        write(&path, &text)?;
-        write(
-            &folder.join("tokenizer_config.json"),
-            &Value::Object(config).to_string(),
-        )
+        write_file(&path, text.as_bytes())?;
+        let config = Value::Object(config).to_string();
+        Ok(write_file(&folder.join("tokenizer_config.json"), config.as_bytes())?)
     }
 }
 
@@ -237,18 +238,6 @@ fn io(path: &Path) -> impl FnOnce(std::io::Error) -> TokenizerError + '_ {
 
 fn read(path: &Path) -> Result<String, TokenizerError> {
     fs::read_to_string(path).map_err(io(path))
-}
-
-fn write(path: &Path, text: &str) -> Result<(), TokenizerError> {
-    let unfinished = path.with_extension("json.unfinished");
-    let write = || {
-        let mut file = fs::File::create(&unfinished)?;
-        file.write_all(text.as_bytes())?;
-        // A crash leaves the old file or the new one.
-        file.sync_all()?;
-        fs::rename(&unfinished, path)
-    };
-    write().map_err(io(path))
 }
 
 /// A special token that is found as it stands in a text.

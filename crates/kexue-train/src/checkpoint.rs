@@ -4,7 +4,8 @@
 //! as its length and its numbers; where losses are still to be recorded, their sum and number; last a checksum (FNV-1a, 64 bits) of
 //! everything before.
 
-use crate::{TrainError, write_by_rename};
+use crate::TrainError;
+use kexue_output::write_file;
 use std::path::Path;
 
 const MAGIC: &[u8; 8] = b"KXCKPT01";
@@ -70,7 +71,7 @@ pub(crate) fn save(path: &Path, run: u64, progress: Progress, vectors: &[&[f32]]
         bytes.extend_from_slice(&progress.terms.to_le_bytes());
     }
     bytes.extend_from_slice(&fingerprint(&bytes).to_le_bytes());
-    write_by_rename(path, &bytes)
+    Ok(write_file(path, &bytes)?)
 }
 
 /// Loads a checkpoint into the vectors; `None` when there is none.

@@ -6,7 +6,7 @@ use thiserror::Error;
 /// Why a run could not go on.
 #[derive(Debug, Error)]
 pub enum TrainError {
-    /// A file of the run cannot be read or written.
+    /// A file of the run cannot be read, or appended to.
     #[error("{path}: {source}")]
     Io {
         /// The file.
@@ -14,6 +14,9 @@ pub enum TrainError {
         /// What the system said.
         source: std::io::Error,
     },
+    /// An output cannot be written.
+    #[error(transparent)]
+    Output(#[from] kexue_output::OutputError),
     /// A file of the run that does not belong to it, or is damaged.
     #[error("{path}: {problem}")]
     File {

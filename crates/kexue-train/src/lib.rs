@@ -7,7 +7,6 @@
 mod checkpoint;
 mod differences;
 mod error;
-mod files;
 mod memory;
 mod metrics;
 mod order;
@@ -19,7 +18,6 @@ mod train;
 
 pub use differences::settings;
 pub use error::TrainError;
-pub use files::{check_output, write_by_rename};
 pub use memory::{least_memory, machine_memory};
 pub use metrics::Record;
 pub use order::{Order, generator};

@@ -33,7 +33,7 @@ pub(crate) fn resume(path: &Path, last_step: u64) -> Result<Vec<Record>, TrainEr
             records.push(record);
         }
     }
-    crate::write_by_rename(path, kept.as_bytes())?;
+    kexue_output::write_file(path, kept.as_bytes())?;
     Ok(records)
 }
 

@@ -1,6 +1,7 @@
 //! A self-contained HTML page: text, tables and figures, each figure a line chart drawn as SVG.
 
-use crate::{TrainError, write_by_rename};
+use crate::TrainError;
+use kexue_output::write_file;
 use plotters::prelude::*;
 use std::fmt::Write as _;
 use std::path::Path;
@@ -434,7 +435,7 @@ impl Page {
     /// # Errors
     /// When the file cannot be written.
     pub fn write(&self, path: &Path) -> Result<(), TrainError> {
-        write_by_rename(path, self.to_html().as_bytes())
+        Ok(write_file(path, self.to_html().as_bytes())?)
     }
 }
 

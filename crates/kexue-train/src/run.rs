@@ -1,8 +1,9 @@
 //! The folder of a run: `config.toml`, `vocab.txt`, `model.safetensors`, beside what training writes.
 
+use crate::TrainError;
 use crate::differences::differences;
-use crate::{TrainError, write_by_rename};
 use kexue_nn::{Model, TransformerConfig};
+use kexue_output::write_file;
 use kexue_text::Vocabulary;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -183,7 +184,7 @@ pub fn prepare(folder: &Path, config: &impl RunConfig, vocabulary: &Vocabulary) 
         ("vocab.txt", vocabulary, &tokens),
     ] {
         if standing.is_none() {
-            write_by_rename(&folder.join(name), text.as_bytes())?;
+            write_file(&folder.join(name), text.as_bytes())?;
         }
     }
     Ok(description)

@@ -2,10 +2,11 @@
 
 use crate::checkpoint::{self, Progress, fingerprint};
 use crate::metrics::{self, Record};
-use crate::{Order, TrainError, TrainSettings, generator, write_by_rename, write_report};
+use crate::{Order, TrainError, TrainSettings, generator, write_report};
 use indicatif::{ProgressBar, ProgressStyle};
 use kexue_nn::{HeadTape, Model, PackedBatch, Precision, Tape, TransformerConfig};
 use kexue_optim::{Adam, Chain, ClipGlobalNorm, LearningRate, MovingAverage, Schedule, WeightDecay};
+use kexue_output::write_file;
 use rand_chacha::ChaCha8Rng;
 use rayon::prelude::*;
 use std::collections::{BTreeMap, HashMap};
@@ -348,7 +349,7 @@ fn save_model(path: &Path, model: &Model, metadata: HashMap<String, String>) -> 
     let bytes = model
         .to_safetensors(Precision::Single, metadata)
         .map_err(TrainError::task)?;
-    write_by_rename(path, &bytes)
+    Ok(write_file(path, &bytes)?)
 }
 
 fn progress_bar(steps: u64, done: u64) -> ProgressBar {

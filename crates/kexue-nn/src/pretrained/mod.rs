@@ -5,9 +5,10 @@ mod config;
 pub use config::Family;
 
 use crate::tensors::{Renamed, SafetensorsFile, Tensors};
-use crate::weights::{NamedTensor, check_shape, finish, write_safetensors};
+use crate::weights::{NamedTensor, check_shape, write_safetensors};
 use crate::{Head, Model, Precision, WeightsError};
 use config::{ConfigFile, FieldError};
+use kexue_output::{OutputError, write_file};
 use serde::Deserialize;
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -18,7 +19,7 @@ use thiserror::Error;
 /// Why a folder cannot be loaded or saved.
 #[derive(Debug, Error)]
 pub enum PretrainedError {
-    /// A file cannot be read or written.
+    /// A file cannot be read, or a folder cannot be made.
     #[error("{path}: {source}")]
     Io {
         /// The file.
@@ -26,6 +27,9 @@ pub enum PretrainedError {
         /// What the system said.
         source: std::io::Error,
     },
+    /// A file cannot be written.
+    #[error(transparent)]
+    Output(#[from] OutputError),
     /// A field of the configuration makes another model of it than there is here, or there.
     #[error("{path}: {field}{}{problem}", if field.is_empty() { "" } else { ": " })]
     Config {
@@ -158,12 +162,11 @@ impl Pretrained {
         let weights = folder.join("model.safetensors");
         // Some versions of `transformers` refuse files that do not name a framework.
         let metadata = HashMap::from([("format".to_owned(), "pt".to_owned())]);
-        write_safetensors(&weights, self.tensors(&file), precision, metadata)
-            .map_err(|source| PretrainedError::Weights { path: weights, source })?;
-        let unfinished = path.with_extension("json.unfinished");
-        fs::write(&unfinished, text)
-            .and_then(|()| finish(&unfinished, &path))
-            .map_err(|source| PretrainedError::Io { path, source })
+        write_safetensors(&weights, self.tensors(&file), precision, metadata).map_err(|error| match error {
+            WeightsError::Output(error) => error.into(),
+            source => PretrainedError::Weights { path: weights, source },
+        })?;
+        Ok(write_file(&path, text.as_bytes())?)
     }
 
     /// Every tensor of the saved file.
