@@ -2,6 +2,7 @@
 
 use anyhow::Result;
 use kexue_kg::{open_text, unreadable};
+use kexue_output::read_text;
 use kexue_text::{Corpus, TextEncoder, Vocabulary, VocabularyBuilder};
 use kexue_train::TrainError;
 use std::io::BufRead;
@@ -28,7 +29,7 @@ pub fn read_corpus(paths: &[PathBuf], encoder: &dyn TextEncoder, hold_out: usize
 /// A vocabulary file, or without one the most frequent characters of the texts.
 pub fn open_vocabulary(path: Option<&Path>, texts: &[PathBuf], max_characters: usize) -> Result<Vocabulary> {
     if let Some(path) = path {
-        let text = std::fs::read_to_string(path).map_err(TrainError::io(path))?;
+        let text = read_text(path).map_err(TrainError::io(path))?;
         return Ok(Vocabulary::from_text(&text).map_err(|error| TrainError::file(path, error))?);
     }
     let mut builder = VocabularyBuilder::new().max_characters(max_characters);

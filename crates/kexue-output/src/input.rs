@@ -27,7 +27,7 @@ pub fn text_input<R: BufRead>(mut reader: R) -> Result<Chain<Cursor<Vec<u8>>, R>
     let mut beginning = Vec::new();
     reader.by_ref().take(POINTER.len() as u64).read_to_end(&mut beginning)?;
     if let Some(problem) = git_lfs_problem(&beginning) {
-        return Err(Error::new(ErrorKind::InvalidInput, format!("this {problem}")));
+        return Err(Error::new(ErrorKind::Unsupported, format!("this {problem}")));
     }
     if beginning.starts_with(BYTE_ORDER_MARK) {
         beginning.drain(..BYTE_ORDER_MARK.len());

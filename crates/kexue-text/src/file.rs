@@ -10,8 +10,7 @@
 //! written `\u{hex}`, so that no editor changes them.
 
 use crate::Vocabulary;
-use kexue_output::{OutputError, write_file};
-use std::fs;
+use kexue_output::{OutputError, read_text, write_file};
 use std::path::{Path, PathBuf};
 use thiserror::Error;
 
@@ -130,7 +129,7 @@ impl Vocabulary {
     /// # Errors
     /// When the file cannot be read, or names the line that is not in the format.
     pub fn load(path: &Path) -> Result<Self, VocabularyError> {
-        let text = fs::read_to_string(path).map_err(|source| VocabularyError::Io {
+        let text = read_text(path).map_err(|source| VocabularyError::Io {
             path: path.to_path_buf(),
             source,
         })?;

@@ -70,12 +70,16 @@ fn unpacked<'a>(mut source: impl Read + Send + 'a) -> std::io::Result<Box<dyn Bu
     })
 }
 
-/// Opens a text file (or standard input for `-`) for reading line by line; gzip and Zstandard are unpacked.
+/// Opens a text file (or standard input for `-`) for reading line by line. Gzip and Zstandard are unpacked; a byte order mark is left out.
 ///
 /// # Errors
-/// When the file cannot be read.
+/// If the file cannot be read, or is a Git LFS pointer.
 pub fn open_text(path: &Path) -> Result<Box<dyn BufRead + Send>, KgError> {
-    open(path, &|_| {})
+    let text = kexue_output::text_input(open(path, &|_| {})?).map_err(|error| KgError::Input {
+        file: name(path),
+        problem: unreadable(&error),
+    })?;
+    Ok(Box::new(text))
 }
 
 /// What to say of text that [`open_text`] opened and that cannot be read on.
