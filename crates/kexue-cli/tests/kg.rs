@@ -185,24 +185,21 @@ fn headers_are_noticed_and_inputs_kept() {
     assert_eq!(code, 3);
     assert_eq!(
         error,
-        "kexue: ./named.csv: the index would take the place of this input; name another file with -o\n"
+        "kexue: ./named.csv: this would overwrite an input; name another file\n"
     );
     std::fs::write(folder.path().join("v.txt"), "甲\n").unwrap();
     let vocabulary = std::fs::read(folder.path().join("v.txt")).unwrap();
     let (code, _, error) = run(&["kg", "build", "facts.tsv", "--vocab", "v.txt", "-o", "v.txt"]);
     assert_eq!(
         (code, error.as_str()),
-        (
-            3,
-            "kexue: v.txt: the index would take the place of this input; name another file with -o\n"
-        )
+        (3, "kexue: v.txt: this would overwrite an input; name another file\n")
     );
     assert_eq!(std::fs::read(folder.path().join("v.txt")).unwrap(), vocabulary);
     // Before anything is read: the input is not there.
     let (code, _, error) = run(&["kg", "build", "missing.tsv", "-o", "."]);
     assert_eq!(
         (code, error.as_str()),
-        (3, "kexue: .: this is a folder; name a file to write the index to\n")
+        (3, "kexue: .: this is a folder; name a file to write\n")
     );
 }
 

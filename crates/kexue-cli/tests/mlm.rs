@@ -308,10 +308,10 @@ fn a_report_that_cannot_be_written_is_told_before_the_work() {
     for (report, expected) in [
         (
             "no/dir/x.html",
-            "no/dir/x.html: there is no folder no/dir; make it first",
+            "no/dir/x.html: there is no folder no/dir; create it first",
         ),
         ("run", "run: this is a folder; name a file to write"),
-        ("a.txt", "a.txt: what is written would take the place of this input"),
+        ("a.txt", "a.txt: this would overwrite an input"),
     ] {
         let command = format!("mlm eval --model run --texts a.txt --lengths 8 --report {report}");
         let (code, out, errors) = kexue(folder.path(), &command);

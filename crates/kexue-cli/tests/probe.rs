@@ -228,7 +228,7 @@ fn what_cannot_be_read_or_built_is_named() {
         (
             &["--out", "no/such/folder/p.html"],
             3,
-            "there is no folder no/such/folder; make it first",
+            "there is no folder no/such/folder; create it first",
         ),
     ] {
         let (found, errors) = failing(arguments);

@@ -509,19 +509,73 @@ fn the_embedded_model_answers_in_both_languages() {
         out.starts_with("I don't know: the graph lacks the answer with a probability of "),
         "{out}"
     );
-    let failed = Command::cargo_bin("kexue")
-        .unwrap()
-        .args(["ask"])
-        .write_stdin(&b"caf\xe9\n"[..])
-        .output()
-        .unwrap();
-    assert_eq!(failed.status.code(), Some(3));
-    let error = String::from_utf8(failed.stderr).unwrap();
-    assert_eq!(
-        error,
-        "kexue: line 1 of standard input: the question is not UTF-8 text\n"
-    );
     assert!(text.starts_with("巴黎\n") && text.contains("\nFe\n"), "{text}");
+}
+
+#[test]
+fn a_bad_line_of_a_stream_gets_its_error_and_the_rest_is_answered() {
+    let ask = |arguments: &[&str], input: &[u8]| {
+        let output = Command::cargo_bin("kexue")
+            .unwrap()
+            .arg("ask")
+            .args(arguments)
+            .write_stdin(input)
+            .output()
+            .unwrap();
+        let text = |bytes| String::from_utf8(bytes).unwrap();
+        (output.status.code(), text(output.stdout), text(output.stderr))
+    };
+    let long = "a".repeat(3000);
+    // The last line is longer than a question is ever read, and has no end.
+    let endless = "b".repeat((1 << 20) + 5);
+    let lines = [
+        "法国的首都是哪里？".as_bytes(),
+        b"caf\xe9",
+        b"",
+        long.as_bytes(),
+        "德国的首都是哪里？".as_bytes(),
+        endless.as_bytes(),
+    ];
+    let input = lines.join(&b'\n');
+    let (code, out, errors) = ask(&["--json"], &input);
+    assert_eq!(code, Some(3));
+    let answers: Vec<serde_json::Value> = out.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert_eq!(answers.len(), 5, "{out}");
+    assert_eq!(answers[0]["candidates"][0]["objects"][0], "巴黎");
+    assert_eq!(
+        answers[1],
+        serde_json::json!({"line": 2, "error": "the question is not UTF-8 text"})
+    );
+    assert!(
+        answers[2]["line"] == 4 && answers[2]["error"].as_str().unwrap().contains("tokens"),
+        "{out}"
+    );
+    assert_eq!(answers[3]["candidates"][0]["objects"][0], "柏林");
+    assert_eq!(
+        answers[4],
+        serde_json::json!({"line": 6, "error": "the question is longer than 1 MiB"})
+    );
+    assert_eq!(
+        errors,
+        "kexue: 3 of 6 lines of standard input are no questions; see their errors\n"
+    );
+
+    let (code, out, _) = ask(&[], &input);
+    assert_eq!(code, Some(3));
+    assert!(out.contains("巴黎\n") && out.contains("柏林\n"), "{out}");
+    assert!(
+        out.contains("\nerror: line 2: the question is not UTF-8 text\n"),
+        "{out}"
+    );
+
+    // A byte order mark is no part of a question, nor of an empty line.
+    let (code, out, _) = ask(&["--json"], "\u{feff}法国的首都\n".as_bytes());
+    let answer: serde_json::Value = serde_json::from_str(&out).unwrap();
+    assert_eq!((code, &answer["question"]), (Some(0), &serde_json::json!("法国的首都")));
+    assert_eq!(ask(&[], "\u{feff}\r\n".as_bytes()).1, "");
+    let (code, out, _) = ask(&["--json", "\u{feff}法国的首都"], b"");
+    let answer: serde_json::Value = serde_json::from_str(&out).unwrap();
+    assert_eq!((code, &answer["question"]), (Some(0), &serde_json::json!("法国的首都")));
 }
 
 #[test]

@@ -137,8 +137,8 @@ fn what_is_written_takes_the_place_of_no_table() {
     let table = fs::read(folder.path().join("t.csv")).unwrap();
     for (verb, flag) in [("show", "--html"), ("flips", "--html"), ("check", "--report")] {
         for (out, expected) in [
-            ("t.csv", "t.csv: what is written would take the place of this input"),
-            ("no/page", "no/page: there is no folder no; make it first"),
+            ("t.csv", "t.csv: this would overwrite an input"),
+            ("no/page", "no/page: there is no folder no; create it first"),
         ] {
             let (code, printed, errors) = kexue(folder.path(), &[verb, "t.csv", flag, out]);
             assert_eq!((code, printed.as_str()), (3, ""), "{verb}: {errors}");

@@ -27,7 +27,7 @@ impl Place {
             return refused("the name of the output is empty; name a file".to_owned());
         }
         if path.as_os_str().as_encoded_bytes().ends_with(b"/") || path.file_name().is_none() {
-            return refused("this names a folder; name a file to write".to_owned());
+            return refused("this is a folder; name a file to write".to_owned());
         }
         let real = real_path(path);
         match descriptor(&real) {

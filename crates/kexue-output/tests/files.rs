@@ -257,9 +257,9 @@ fn outputs_that_cannot_be_are_refused_before_the_work() {
     let folder = Folder::new();
     let input = folder.with("input", "");
     let refusals = [
-        ("", "this names a folder; name a file to write"),
-        ("new/", "this names a folder; name a file to write"),
-        ("..", "this names a folder; name a file to write"),
+        ("", "this is a folder; name a file to write"),
+        ("new/", "this is a folder; name a file to write"),
+        ("..", "this is a folder; name a file to write"),
         (".", "this is a folder; name a file to write"),
         ("input", "this would overwrite an input; name another file"),
         ("./../{}/input", "this would overwrite an input; name another file"),
