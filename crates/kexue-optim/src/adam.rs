@@ -1,7 +1,7 @@
 //! Adam's moments.
 
-use crate::{CHUNK, Transformation};
-use rayon::prelude::*;
+use crate::Transformation;
+use crate::chain::{Piece, apply_pieces};
 use serde::{Deserialize, Serialize};
 
 /// Constants of [`Adam`]; the defaults are PyTorch's.
@@ -35,7 +35,7 @@ pub struct Adam {
 }
 
 impl Adam {
-    /// Moments of 0 for so many parameters.
+    /// Zero-initialised moments of this many parameters.
     pub fn new(config: AdamConfig, parameters: usize) -> Self {
         Self {
             config,
@@ -46,26 +46,42 @@ impl Adam {
 }
 
 impl Transformation for Adam {
-    fn apply(&mut self, update: &mut [f32], _: &[f32], step: u64) {
+    fn name(&self) -> &'static str {
+        "adam"
+    }
+
+    fn apply(&mut self, update: &mut [f32], parameters: &[f32], step: u64) {
+        apply_pieces(self, update, parameters, step);
+    }
+
+    fn is_elementwise(&self) -> bool {
+        true
+    }
+
+    fn pieces(&mut self, _pieces: usize, size: usize, step: u64) -> Vec<Piece<'_>> {
         let AdamConfig { beta1, beta2, epsilon } = self.config;
         let correction = |beta: f32| 1.0 - f64::from(beta).powf((step + 1) as f64);
         let first_factor = (1.0 / correction(beta1)) as f32;
         let second_factor = (1.0 / correction(beta2)) as f32;
-        update
-            .par_chunks_mut(CHUNK)
-            .zip(self.first.par_chunks_mut(CHUNK))
-            .zip(self.second.par_chunks_mut(CHUNK))
-            .for_each(|((update, first), second)| {
-                for ((update, first), second) in update.iter_mut().zip(first).zip(second) {
-                    *first += (1.0 - beta1) * (*update - *first);
-                    *second += (1.0 - beta2) * (*update * *update - *second);
-                    *update = *first * first_factor / ((*second * second_factor).sqrt() + epsilon);
-                }
-            });
+        let moments = self.first.chunks_mut(size).zip(self.second.chunks_mut(size));
+        moments
+            .map(|(first, second)| -> Piece<'_> {
+                Box::new(move |update, _| {
+                    for ((update, first), second) in update.iter_mut().zip(first).zip(second) {
+                        *first += (1.0 - beta1) * (*update - *first);
+                        *second += (1.0 - beta2) * (*update * *update - *second);
+                        *update = *first * first_factor / ((*second * second_factor).sqrt() + epsilon);
+                    }
+                })
+            })
+            .collect()
     }
 
-    fn state(&mut self) -> Vec<&mut Vec<f32>> {
-        vec![&mut self.first, &mut self.second]
+    fn state(&mut self) -> Vec<(String, &mut Vec<f32>)> {
+        vec![
+            ("first".to_owned(), &mut self.first),
+            ("second".to_owned(), &mut self.second),
+        ]
     }
 }
 
@@ -81,7 +97,7 @@ mod tests {
         for step in 0..20 {
             let gradient = [(step as f32 * 0.9).sin() * 3.0, 1e-4];
             let mut update = gradient;
-            adam.apply(&mut update, &[], step);
+            adam.apply(&mut update, &[0.0; 2], step);
             for i in 0..2 {
                 let g = f64::from(gradient[i]);
                 m[i] = 0.9 * m[i] + 0.1 * g;
@@ -100,7 +116,7 @@ mod tests {
     #[test]
     fn the_first_step_is_the_sign_whatever_the_size() {
         let mut update = [1e-3, -1e3];
-        Adam::new(AdamConfig::default(), 2).apply(&mut update, &[], 0);
+        Adam::new(AdamConfig::default(), 2).apply(&mut update, &[0.0; 2], 0);
         assert!((update[0] - 1.0).abs() < 1e-3 && (update[1] + 1.0).abs() < 1e-3);
     }
 }

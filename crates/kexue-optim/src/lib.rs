@@ -1,24 +1,73 @@
-//! Gradient transformations, chained in a stated order.
+//! Gradient transformations, chained in a stated order, over one flat vector with named slots.
 //!
-//! An optimiser is a [`Chain`] of [`Transformation`]s of one flat gradient vector: what the last one leaves is subtracted from the
-//! parameters. The order is the order of the list, so that it can be read off the code: clip → moments → weight decay → learning rate.
+//! A model is its [`Parameters`]: one flat vector of values and the [`Slots`] that name its parts. An optimiser is a [`Chain`] of
+//! [`Transformation`]s of the gradient; what the last one leaves is subtracted from the parameters. The order of the list is the order of
+//! application: clip → moments → weight decay → learning rate. [`ChainSettings`] builds one from a configuration file.
+//!
+//! Read `chain.rs` first: it has the trait and an example of a transformation of your own. Then `settings.rs` for what can be written in a file.
+//!
+//! ```
+//! use kexue_optim::{Adam, AdamConfig, Chain, ChainSettings, ClipGlobalNorm, LearningRate, Schedule, Slots};
+//!
+//! // In code. Minimises (x − 3)².
+//! let mut chain = Chain::new()
+//!     .then(ClipGlobalNorm { max_norm: 1.0 })
+//!     .then(Adam::new(AdamConfig::default(), 1))
+//!     .then(LearningRate(Schedule::constant(0.1)));
+//! let mut x = [0.0];
+//! for step in 0..300 {
+//!     let mut gradient = [2.0 * (x[0] - 3.0)];
+//!     chain.step(&mut x, &mut gradient, step);
+//! }
+//! assert!((x[0] - 3.0).abs() < 1e-2);
+//!
+//! // From a file.
+//! let settings: ChainSettings = toml::from_str(r#"
+//!     [[optimizer]]
+//!     kind = "lion"
+//!     [[optimizer]]
+//!     kind = "rate"
+//!     peak = 1e-4
+//!     warmup = 300
+//! "#)?;
+//! assert_eq!(settings.build(&Slots::flat(1), 1000)?.to_string(), "lion → rate 0.0001, warmup 300, cosine");
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
 #![forbid(unsafe_code)]
 
+mod accumulate;
+mod adafactor;
 mod adam;
 mod average;
 mod chain;
 mod clip;
 mod decay;
+mod masked;
+mod momentum;
+mod parameters;
+mod pattern;
 mod schedule;
+mod settings;
+mod slots;
 mod trust_ratio;
+mod weights;
 
+pub use accumulate::Accumulate;
+pub use adafactor::{Adafactor, AdafactorConfig};
 pub use adam::{Adam, AdamConfig};
 pub use average::MovingAverage;
-pub use chain::{Chain, Transformation};
-pub use clip::ClipGlobalNorm;
-pub use decay::WeightDecay;
+pub use chain::{Chain, Piece, Transformation};
+pub use clip::{ClipEachNorm, ClipGlobalNorm, ClipValue};
+pub use decay::{Scale, WeightDecay};
+pub use masked::{Group, Masked, Partition};
+pub use momentum::{Lion, LionConfig, Momentum, MomentumConfig};
+pub use parameters::Parameters;
+pub use pattern::Pattern;
 pub use schedule::{Decay, LearningRate, Schedule};
+pub use settings::{ChainError, ChainSettings, Link, PartitionGroup, SlotGroup};
+pub use slots::{Branch, Place, Role, Slot, Slots, Subset};
 pub use trust_ratio::TrustRatio;
+pub use weights::WeightsError;
 
 /// Elements that one thread works on at a time: large enough to be worth it, small enough to stay in a cache.
 const CHUNK: usize = 1 << 16;

@@ -1,7 +1,7 @@
 //! Learning rates over time.
 
-use crate::{CHUNK, Transformation};
-use rayon::prelude::*;
+use crate::Transformation;
+use crate::chain::{Piece, apply_pieces};
 use serde::{Deserialize, Serialize};
 
 /// How the learning rate falls after the warm-up.
@@ -15,6 +15,19 @@ pub enum Decay {
     /// Along half a cosine to 0.
     #[default]
     Cosine,
+    /// Never above `1/√t` at step t, from 1: Adafactor's relative step size (arXiv 1804.04235, section 8).
+    InverseRoot,
+}
+
+impl Decay {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Constant => "constant",
+            Self::Linear => "linear",
+            Self::Cosine => "cosine",
+            Self::InverseRoot => "inverse root",
+        }
+    }
 }
 
 /// A learning rate that rises in a straight line from 0 and then falls.
@@ -31,6 +44,16 @@ pub struct Schedule {
 }
 
 impl Schedule {
+    /// The same rate at every step.
+    pub fn constant(rate: f32) -> Self {
+        Self {
+            peak: rate,
+            warmup: 0,
+            total: u64::MAX,
+            decay: Decay::Constant,
+        }
+    }
+
     /// The rate of a step, counted from 0.
     pub fn at(&self, step: u64) -> f32 {
         if step < self.warmup {
@@ -39,6 +62,7 @@ impl Schedule {
         let done = (step - self.warmup) as f64 / (self.total.saturating_sub(self.warmup)).max(1) as f64;
         let left = match self.decay {
             Decay::Constant => 1.0,
+            Decay::InverseRoot => return self.peak.min(((step + 1) as f64).sqrt().recip() as f32),
             Decay::Linear => 1.0 - done,
             Decay::Cosine => 0.5 + 0.5 * (std::f64::consts::PI * done.min(1.0)).cos(),
         };
@@ -51,11 +75,40 @@ impl Schedule {
 pub struct LearningRate(pub Schedule);
 
 impl Transformation for LearningRate {
-    fn apply(&mut self, update: &mut [f32], _: &[f32], step: u64) {
+    fn name(&self) -> &'static str {
+        "rate"
+    }
+
+    fn apply(&mut self, update: &mut [f32], parameters: &[f32], step: u64) {
+        apply_pieces(self, update, parameters, step);
+    }
+
+    fn is_elementwise(&self) -> bool {
+        true
+    }
+
+    fn pieces(&mut self, pieces: usize, _: usize, step: u64) -> Vec<Piece<'_>> {
         let rate = self.0.at(step);
-        update
-            .par_chunks_mut(CHUNK)
-            .for_each(|chunk| chunk.iter_mut().for_each(|u| *u *= rate));
+        let piece = |_| -> Piece<'_> { Box::new(move |update, _| update.iter_mut().for_each(|u| *u *= rate)) };
+        (0..pieces).map(piece).collect()
+    }
+
+    fn learning_rate(&self, step: u64) -> Option<f32> {
+        Some(self.0.at(step))
+    }
+
+    fn describe(&self) -> String {
+        let Schedule {
+            peak, warmup, decay, ..
+        } = self.0;
+        let mut words = format!("rate {peak}");
+        if warmup > 0 {
+            words += &format!(", warmup {warmup}");
+        }
+        if decay != Decay::Constant {
+            words += &format!(", {}", decay.name());
+        }
+        words
     }
 }
 

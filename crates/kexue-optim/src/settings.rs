@@ -1,0 +1,468 @@
+//! Chains as settings: the tables of a configuration file, in the order in which they are applied.
+
+use crate::{
+    Accumulate, Adafactor, AdafactorConfig, Adam, AdamConfig, Chain, ClipEachNorm, ClipGlobalNorm, ClipValue, Decay,
+    Group, LearningRate, Lion, LionConfig, Masked, Momentum, MomentumConfig, Partition, Pattern, Scale, Schedule,
+    Slots, Subset, Transformation, TrustRatio, WeightDecay,
+};
+use serde::{Deserialize, Serialize};
+use std::ops::Range;
+use thiserror::Error;
+
+/// Why a chain cannot be built.
+#[derive(Clone, Debug, PartialEq, Error)]
+pub enum ChainError {
+    /// A setting of a transformation is out of bounds.
+    #[error("{kind}: {field} is {value}; it must be {expected}")]
+    Setting {
+        /// The kind of transformation.
+        kind: &'static str,
+        /// The setting.
+        field: &'static str,
+        /// Its value.
+        value: f64,
+        /// What it must be.
+        expected: &'static str,
+    },
+    /// A pattern matches no parameter.
+    #[error("no parameter's name matches `{pattern}`; there are, for example, {examples}")]
+    NoMatch {
+        /// The pattern.
+        pattern: Pattern,
+        /// Some names.
+        examples: String,
+    },
+    /// Every parameter is frozen.
+    #[error("every parameter is frozen: there is nothing to train")]
+    AllFrozen,
+    /// A group sets a weight decay, but the chain has none to replace.
+    #[error("the group `{0}` has a weight decay of its own, but the chain has no `decay`")]
+    NoDecay(Pattern),
+}
+
+/// One transformation of a chain, as a table of a configuration file.
+///
+/// ```toml
+/// [[optimizer]]
+/// kind = "clip"
+/// max = 1.0
+///
+/// [[optimizer]]
+/// kind = "adam"
+///
+/// [[optimizer]]
+/// kind = "decay"
+/// rate = 0.01
+///
+/// [[optimizer]]
+/// kind = "rate"
+/// peak = 1e-3
+/// warmup = 300
+/// decay = "cosine"
+/// ```
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "snake_case", deny_unknown_fields)]
+pub enum Link {
+    /// [`ClipGlobalNorm`].
+    Clip {
+        /// The largest norm.
+        max: f32,
+    },
+    /// [`ClipEachNorm`].
+    ClipEach {
+        /// The largest norm of one parameter's gradient.
+        max: f32,
+    },
+    /// [`ClipValue`].
+    ClipValue {
+        /// The largest absolute value.
+        max: f32,
+    },
+    /// [`Momentum`]: gradient descent with momentum.
+    Momentum(MomentumConfig),
+    /// [`Adam`].
+    Adam(AdamConfig),
+    /// [`Lion`].
+    Lion(LionConfig),
+    /// [`Adafactor`].
+    Adafactor(AdafactorConfig),
+    /// [`WeightDecay`].
+    Decay {
+        /// The rate.
+        rate: f32,
+        /// The parameters that decay; matrices if it is not given.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        on: Vec<Pattern>,
+    },
+    /// [`TrustRatio`]: after `adam` and `decay`, LAMB.
+    TrustRatio {},
+    /// [`Scale`].
+    Scale {
+        /// What the updates are multiplied by.
+        factor: f32,
+        /// Of which parameters.
+        on: Vec<Pattern>,
+    },
+    /// [`LearningRate`].
+    Rate {
+        /// The highest rate.
+        peak: f32,
+        /// Steps of warm-up.
+        #[serde(default)]
+        warmup: u64,
+        /// How the rate falls after it, until the end of the run.
+        #[serde(default)]
+        decay: Decay,
+    },
+    /// [`Masked`]: a chain on some parameters.
+    Masked {
+        /// The parameters.
+        on: Vec<Pattern>,
+        /// Their chain.
+        chain: Vec<Link>,
+    },
+    /// [`Partition`]: for each parameter the chain of the first group that it matches.
+    Partition {
+        /// The groups; a parameter that matches none is frozen.
+        groups: Vec<PartitionGroup>,
+    },
+    /// [`Accumulate`]: the transformations after it are applied to the mean of so many gradients.
+    Accumulate {
+        /// How many.
+        steps: u64,
+    },
+}
+
+/// A group of [`Link::Partition`].
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PartitionGroup {
+    /// Its parameters.
+    pub on: Vec<Pattern>,
+    /// Their chain; frozen if it is empty.
+    #[serde(default)]
+    pub chain: Vec<Link>,
+}
+
+/// Parameters that are trained in a way of their own. Of several groups that a parameter matches, the first counts.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SlotGroup {
+    /// The parameters.
+    pub on: Pattern,
+    /// Whether they stay as they are. They count in no norm and have no moments.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub frozen: bool,
+    /// What their learning rate is multiplied by.
+    #[serde(default = "one", skip_serializing_if = "is_one")]
+    pub rate: f32,
+    /// Their weight decay, in place of the chain's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub decay: Option<f32>,
+}
+
+impl SlotGroup {
+    /// Parameters that stay as they are.
+    pub fn frozen(on: Pattern) -> Self {
+        Self {
+            frozen: true,
+            ..Self::with_rate(on, 1.0)
+        }
+    }
+
+    /// Parameters with this factor on their learning rate.
+    pub fn with_rate(on: Pattern, rate: f32) -> Self {
+        Self {
+            on,
+            frozen: false,
+            rate,
+            decay: None,
+        }
+    }
+}
+
+fn one() -> f32 {
+    1.0
+}
+
+fn is_one(value: &f32) -> bool {
+    *value == 1.0
+}
+
+/// A whole optimiser as settings.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct ChainSettings {
+    /// The transformations, in order.
+    #[serde(rename = "optimizer")]
+    pub links: Vec<Link>,
+    /// Parameters that are trained in a way of their own.
+    #[serde(rename = "group", skip_serializing_if = "Vec::is_empty")]
+    pub groups: Vec<SlotGroup>,
+}
+
+impl ChainSettings {
+    /// The chain for these parameters, over a run of `steps` steps.
+    ///
+    /// # Errors
+    /// If a setting is out of bounds or a pattern matches no parameter; names it.
+    pub fn build(&self, slots: &Slots, steps: u64) -> Result<Chain, ChainError> {
+        for group in &self.groups {
+            check("group", "rate", group.rate, group.rate >= 0.0, "0 or more")?;
+            let decay = group.decay.unwrap_or(0.0);
+            check("group", "decay", decay, decay >= 0.0, "0 or more")?;
+            matching(slots, std::slice::from_ref(&group.on))?;
+        }
+        let is_frozen = |name: &str| self.group_of(name).is_some_and(|group| group.frozen);
+        let frozen = slots.subset(|slot| is_frozen(&slot.name));
+        if frozen.slots().is_empty() {
+            return self.of(&self.links, slots, steps, true);
+        }
+        let trained = slots.subset(|slot| !is_frozen(&slot.name));
+        if trained.slots().is_empty() {
+            return Err(ChainError::AllFrozen);
+        }
+        let names: Vec<String> = self
+            .groups
+            .iter()
+            .filter(|group| group.frozen)
+            .map(|group| group.on.to_string())
+            .collect();
+        let chain = self.of(&self.links, trained.slots(), steps, true)?;
+        Ok(Chain::new().then(Partition::new(vec![
+            Group {
+                name: names.join(", "),
+                subset: frozen,
+                chain: None,
+            },
+            Group {
+                name: "others".to_owned(),
+                subset: trained,
+                chain: Some(chain),
+            },
+        ])))
+    }
+
+    fn group_of(&self, name: &str) -> Option<&SlotGroup> {
+        self.groups.iter().find(|group| group.on.matches(name))
+    }
+
+    /// A chain for some slots; `whole` for that of the groups, which sets their learning rates at its end.
+    fn of(&self, links: &[Link], slots: &Slots, steps: u64, whole: bool) -> Result<Chain, ChainError> {
+        let mut chain = Chain::new();
+        for (at, link) in links.iter().enumerate() {
+            if let Link::Accumulate { steps: mean_of } = *link {
+                check("accumulate", "steps", mean_of as f32, mean_of > 0, "1 or more")?;
+                let rest = self.of(&links[at + 1..], slots, steps / mean_of, whole)?;
+                return Ok(chain.then(Accumulate::new(mean_of, rest, slots.size())));
+            }
+            chain = self.add(chain, link, slots, steps)?;
+        }
+        if whole {
+            let own_decay = |group: &&SlotGroup| group.decay.is_some() && !group.frozen;
+            let has_decay = links.iter().any(|link| matches!(link, Link::Decay { .. }));
+            if let Some(group) = self.groups.iter().find(own_decay).filter(|_| !has_decay) {
+                return Err(ChainError::NoDecay(group.on.clone()));
+            }
+            let factor = |slot: &crate::Slot| {
+                let rate = self.group_of(&slot.name).map_or(1.0, |group| group.rate);
+                (rate != 1.0).then(|| (slot.range.clone(), rate))
+            };
+            let factors: Vec<(Range<usize>, f32)> = slots.iter().filter_map(factor).collect();
+            if !factors.is_empty() {
+                let with_rate = self.groups.iter().filter(|group| group.rate != 1.0 && !group.frozen);
+                let words: Vec<String> = with_rate
+                    .map(|group| format!("×{} on {}", group.rate, group.on))
+                    .collect();
+                chain = chain.then(Scale::with_words(factors, words.join(", ")));
+            }
+        }
+        Ok(chain)
+    }
+
+    fn add(&self, chain: Chain, link: &Link, slots: &Slots, steps: u64) -> Result<Chain, ChainError> {
+        let positive = |kind, field, value: f32| check(kind, field, value, value > 0.0, "a positive number");
+        let share = |kind, field, value: f32| {
+            check(
+                kind,
+                field,
+                value,
+                (0.0..1.0).contains(&value),
+                "0 or more and less than 1",
+            )
+        };
+        Ok(match link {
+            Link::Clip { max } => {
+                // Infinite for no bound.
+                check(
+                    "clip",
+                    "max",
+                    if max.is_infinite() { 1.0 } else { *max },
+                    *max > 0.0,
+                    "a positive number",
+                )?;
+                chain.then(ClipGlobalNorm { max_norm: *max })
+            }
+            Link::ClipEach { max } => {
+                positive("clip_each", "max", *max)?;
+                chain.then(ClipEachNorm::new(*max, slots))
+            }
+            Link::ClipValue { max } => {
+                positive("clip_value", "max", *max)?;
+                chain.then(ClipValue { max: *max })
+            }
+            Link::Momentum(config) => {
+                share("momentum", "momentum", config.momentum)?;
+                chain.then(Momentum::new(*config, slots.size()))
+            }
+            Link::Adam(config) => {
+                share("adam", "beta1", config.beta1)?;
+                share("adam", "beta2", config.beta2)?;
+                positive("adam", "epsilon", config.epsilon)?;
+                chain.then(Adam::new(*config, slots.size()))
+            }
+            Link::Lion(config) => {
+                share("lion", "beta1", config.beta1)?;
+                share("lion", "beta2", config.beta2)?;
+                chain.then(Lion::new(*config, slots.size()))
+            }
+            Link::Adafactor(config) => {
+                check("adafactor", "decay", config.decay, config.decay <= 0.0, "0 or less")?;
+                positive("adafactor", "epsilon", config.epsilon)?;
+                positive("adafactor", "smallest_scale", config.smallest_scale)?;
+                positive("adafactor", "clip", config.clip)?;
+                chain.then(Adafactor::new(*config, slots))
+            }
+            Link::Decay { rate, on } => {
+                check("decay", "rate", *rate, *rate >= 0.0, "0 or more")?;
+                chain.then(self.decay(*rate, on, slots)?)
+            }
+            Link::TrustRatio {} => chain.then(TrustRatio::new(slots)),
+            Link::Scale { factor, on } => {
+                check("scale", "factor", *factor, true, "a number")?;
+                let ranges = matching(slots, on)?
+                    .ranges()
+                    .iter()
+                    .map(|range| (range.clone(), *factor))
+                    .collect();
+                chain.then(Scale::with_words(ranges, format!("×{factor} on {}", list(on))))
+            }
+            Link::Rate { peak, warmup, decay } => {
+                // Larger ones leave no number finite, and times the steps of a warm-up might not be finite themselves.
+                check(
+                    "rate",
+                    "peak",
+                    *peak,
+                    *peak > 0.0 && *peak <= 1e6,
+                    "positive and at most 1e6",
+                )?;
+                chain.then(LearningRate(Schedule {
+                    peak: *peak,
+                    warmup: *warmup,
+                    total: steps,
+                    decay: *decay,
+                }))
+            }
+            Link::Masked { on, chain: inner } => {
+                let subset = matching(slots, on)?;
+                let inner = self.of(inner, subset.slots(), steps, false)?;
+                chain.then(Masked::new(subset, inner))
+            }
+            Link::Partition { groups } => chain.then(self.partition(groups, slots, steps)?),
+            // Handled where the list is.
+            Link::Accumulate { .. } => chain,
+        })
+    }
+
+    fn decay(&self, rate: f32, on: &[Pattern], slots: &Slots) -> Result<impl Transformation + 'static, ChainError> {
+        let chosen = match on {
+            [] => slots.subset(crate::Slot::decays),
+            on => matching(slots, on)?,
+        };
+        let mut words = match on {
+            [] => format!("decay {rate} on matrices"),
+            on => format!("decay {rate} on {}", list(on)),
+        };
+        let own = self.groups.iter().filter(|group| !group.frozen);
+        for (rate, on) in own.filter_map(|group| Some((group.decay?, &group.on))) {
+            words += &format!(", {rate} on {on}");
+        }
+        let chosen: Vec<&str> = chosen.slots().iter().map(|slot| slot.name.as_str()).collect();
+        let rate_of = |slot: &crate::Slot| {
+            let own = self.group_of(&slot.name).and_then(|group| group.decay);
+            let rate = own.or_else(|| chosen.contains(&slot.name.as_str()).then_some(rate));
+            rate.map(|rate| (slot.range.clone(), rate))
+        };
+        Ok(WeightDecay::with_rates(
+            slots.iter().filter_map(rate_of).collect(),
+            words,
+        ))
+    }
+
+    fn partition(&self, groups: &[PartitionGroup], slots: &Slots, steps: u64) -> Result<Partition, ChainError> {
+        let first = |name: &str| {
+            let matches = |group: &PartitionGroup| group.on.iter().any(|pattern| pattern.matches(name));
+            groups.iter().position(matches)
+        };
+        let mut parts = Vec::new();
+        for (at, group) in groups.iter().enumerate() {
+            matching(slots, &group.on)?;
+            let subset = slots.subset(|slot| first(&slot.name) == Some(at));
+            let chain = match group.chain.is_empty() {
+                true => None,
+                false => Some(self.of(&group.chain, subset.slots(), steps, false)?),
+            };
+            parts.push(Group {
+                name: list(&group.on),
+                subset,
+                chain,
+            });
+        }
+        let rest = slots.subset(|slot| first(&slot.name).is_none());
+        if !rest.slots().is_empty() {
+            parts.push(Group {
+                name: "others".to_owned(),
+                subset: rest,
+                chain: None,
+            });
+        }
+        Ok(Partition::new(parts))
+    }
+}
+
+fn list(patterns: &[Pattern]) -> String {
+    let names: Vec<String> = patterns.iter().map(Pattern::to_string).collect();
+    names.join(", ")
+}
+
+/// The parameters that match; at least one for each pattern.
+fn matching(slots: &Slots, patterns: &[Pattern]) -> Result<Subset, ChainError> {
+    for pattern in patterns {
+        if !slots.iter().any(|slot| pattern.matches(&slot.name)) {
+            let names: Vec<&str> = slots.iter().take(3).map(|slot| slot.name.as_str()).collect();
+            return Err(ChainError::NoMatch {
+                pattern: pattern.clone(),
+                examples: names.join(", "),
+            });
+        }
+    }
+    Ok(slots.matching(patterns))
+}
+
+fn check(
+    kind: &'static str,
+    field: &'static str,
+    value: f32,
+    good: bool,
+    expected: &'static str,
+) -> Result<(), ChainError> {
+    match good && value.is_finite() {
+        true => Ok(()),
+        false => Err(ChainError::Setting {
+            kind,
+            field,
+            value: value.into(),
+            expected,
+        }),
+    }
+}
