@@ -10,7 +10,7 @@ use kexue_lm::{LengthScore, MlmConfig, MlmSettings, MlmTask, TrainedMlm, evaluat
 use kexue_nn::{AttentionScale, Head, Mask, Positions};
 use kexue_output::check_output;
 use kexue_text::{Corpus, Masking, TextEncoder};
-use kexue_train::{Chart, Page, Series, TrainError, least_memory, prepare, settings, train};
+use kexue_train::{Chart, Page, Series, TrainError, least_memory, prepare, settings, train, vocabulary_file};
 use serde_json::json;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -157,7 +157,7 @@ fn run_train(args: &TrainArgs) -> Result<ExitCode> {
     )?;
     let task = MlmTask::new(settings, vocabulary.special_tokens(), &training, &held_out)?;
     let model = fresh_model(&config.model, config.train.seed, args.start.as_deref(), &vocabulary)?;
-    let description = prepare(&args.out, &config, &vocabulary)?;
+    let description = prepare(&args.out, &config, &[vocabulary_file(&vocabulary)])?;
     let interrupt = Interrupt::install();
     let outcome = train(&task, model, &config.train, &args.out, &description, interrupt.flag())?;
     if outcome.interrupted {

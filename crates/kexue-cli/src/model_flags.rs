@@ -9,7 +9,7 @@ use kexue_nn::{
     Parametrization, StdMeans, TransformerConfig,
 };
 use kexue_text::Vocabulary;
-use kexue_train::{Run, RunConfig, TrainError, generator, least_memory, machine_memory};
+use kexue_train::{Run, RunConfig, TrainError, TransformerRunConfig, generator, least_memory, machine_memory, streams};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use std::path::Path;
@@ -173,7 +173,8 @@ pub fn fresh_model(
     vocabulary: &Vocabulary,
 ) -> Result<Model> {
     check_model(config)?;
-    let mut model = Model::new(config.clone(), &mut generator(seed, 0, 0)).map_err(|error| Usage(error.to_string()))?;
+    let mut model = Model::new(config.clone(), &mut generator(seed, streams::WEIGHTS, 0))
+        .map_err(|error| Usage(error.to_string()))?;
     note!("a model of {} parameters", model.values().len());
     if let Some(folder) = start {
         let run = Run::<AnyConfig>::open(folder)?;
@@ -229,7 +230,9 @@ pub struct AnyConfig {
     model: TransformerConfig,
 }
 
-impl RunConfig for AnyConfig {
+impl RunConfig for AnyConfig {}
+
+impl TransformerRunConfig for AnyConfig {
     fn model(&self) -> &TransformerConfig {
         &self.model
     }

@@ -14,7 +14,7 @@ use kexue_qa::{
     SearchOptions, Trained, check_lengths, evaluate, expand, fit, open_model, open_run, read_questions, read_templates,
     search, tie,
 };
-use kexue_train::{TrainError, least_memory, prepare, train};
+use kexue_train::{TrainError, least_memory, prepare, train, vocabulary_file};
 use serde_json::json;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -214,7 +214,7 @@ fn run_train(args: &TrainArgs) -> Result<ExitCode> {
         graph.vocabulary(),
     )?;
 
-    let description = prepare(&args.out, &config, graph.vocabulary())?;
+    let description = prepare(&args.out, &config, &[vocabulary_file(graph.vocabulary())])?;
     let interrupt = Interrupt::install();
     let outcome = train(&task, model, &config.train, &args.out, &description, interrupt.flag())?;
     if outcome.interrupted {

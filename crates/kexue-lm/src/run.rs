@@ -27,12 +27,14 @@ pub struct MlmConfig {
 impl kexue_train::RunConfig for MlmConfig {
     const KIND: &'static str = "mlm";
 
-    fn model(&self) -> &TransformerConfig {
-        &self.model
-    }
-
     fn validate(&self) -> Result<(), TrainError> {
         self.mlm.validate()
+    }
+}
+
+impl kexue_train::TransformerRunConfig for MlmConfig {
+    fn model(&self) -> &TransformerConfig {
+        &self.model
     }
 }
 

@@ -1,9 +1,9 @@
 //! What a training step of a masked language model is.
 
 use crate::evaluate::{LengthScore, evaluate};
-use kexue_nn::{Mask, Model, Prediction};
+use kexue_nn::{Mask, Model, PackedBatch, Prediction};
 use kexue_text::{Corpus, Masking, SpecialTokens, Token, Window};
-use kexue_train::{Loss, Scratch, Task, TrainError};
+use kexue_train::{Loss, Metric, Task, TrainError, TransformerWorkspace};
 use rand::Rng;
 use rand_chacha::ChaCha8Rng;
 use serde::{Deserialize, Serialize};
@@ -125,21 +125,32 @@ fn without_middle<'a>(
     Window { tokens, begins }
 }
 
+/// Packed sequences with masks, and what was masked.
+#[derive(Default)]
+pub struct MlmBatch {
+    packed: PackedBatch,
+    predictions: Vec<Prediction>,
+}
+
 impl Task for MlmTask<'_> {
+    type Model = Model;
+    type Batch = MlmBatch;
+    type Workspace = TransformerWorkspace;
+
+    const UNIT: &'static str = "tokens";
+
     /// As many as there are sequences in the corpus; which stretch of it an example is, is drawn at every step.
     fn examples(&self) -> usize {
         self.training.len().div_ceil(self.settings.length)
     }
 
-    fn loss(
-        &self,
-        model: &Model,
-        examples: &[usize],
-        generator: &mut ChaCha8Rng,
-        scratch: &mut Scratch,
-    ) -> Result<Loss, TrainError> {
-        scratch.batch.clear();
-        let (mut sequence, mut places, mut predictions) = (Vec::new(), Vec::new(), Vec::new());
+    fn workspace(&self, _: &Model) -> TransformerWorkspace {
+        TransformerWorkspace::default()
+    }
+
+    fn batch(&self, examples: &[usize], _: u64, generator: &mut ChaCha8Rng) -> Result<MlmBatch, TrainError> {
+        let mut batch = MlmBatch::default();
+        let (mut sequence, mut places) = (Vec::new(), Vec::new());
         let (mut tokens, mut begins) = (Vec::new(), Vec::new());
         for _ in examples {
             let most = self.settings.length - 2;
@@ -159,34 +170,35 @@ impl Task for MlmTask<'_> {
             masking.apply(window, &self.special, generator, &mut sequence, &mut places);
             // One more in front: [CLS].
             let (first, second) = sequence.split_at((1 + most / 2).min(sequence.len()));
-            let start = scratch.batch.push_apart(first, second, gap, Mask::BIDIRECTIONAL);
-            predictions.extend(places.iter().map(|&(at, token)| Prediction { row: start + at, token }));
+            let start = batch.packed.push_apart(first, second, gap, Mask::BIDIRECTIONAL);
+            let prediction = |&(at, token): &(usize, Token)| Prediction { row: start + at, token };
+            batch.predictions.extend(places.iter().map(prediction));
         }
-        let tokens = scratch.batch.len();
-        model.forward(&scratch.batch, &mut scratch.tape, Some(generator));
-        scratch.d_hidden.clear();
-        scratch.d_hidden.resize(tokens * model.config().d_model, 0.0);
-        let (sum, _) = model.prediction_loss(
-            scratch.tape.hidden(),
-            &predictions,
-            &mut scratch.head,
-            &mut scratch.d_hidden,
-            &mut scratch.gradient,
-        );
-        model.backward(
-            &scratch.batch,
-            &mut scratch.tape,
-            &mut scratch.d_hidden,
-            &mut scratch.gradient,
-        );
+        Ok(batch)
+    }
+
+    fn loss(
+        &self,
+        model: &Model,
+        batch: &MlmBatch,
+        generator: &mut ChaCha8Rng,
+        workspace: &mut TransformerWorkspace,
+        gradient: &mut [f32],
+    ) -> Result<Loss, TrainError> {
+        model.forward(&batch.packed, &mut workspace.tape, Some(generator));
+        workspace.clear_d_hidden();
+        let TransformerWorkspace { tape, d_hidden, head } = workspace;
+        let (sum, _) = model.prediction_loss(tape.hidden(), &batch.predictions, head, d_hidden, gradient);
+        model.backward(&batch.packed, tape, d_hidden, gradient);
         Ok(Loss {
             sum,
-            terms: predictions.len() as f64,
-            tokens,
+            terms: batch.predictions.len() as f64,
+            items: batch.packed.len(),
+            also: Vec::new(),
         })
     }
 
-    fn validate(&self, model: &Model) -> Result<Vec<(String, f64)>, TrainError> {
+    fn validate(&self, model: &Model) -> Result<Vec<Metric>, TrainError> {
         let (length, tokens) = (self.settings.length, self.settings.validate_on);
         let windows = self.held_out.stretches(length - 2, tokens.div_ceil(length));
         if windows.is_empty() {
@@ -203,9 +215,9 @@ impl Task for MlmTask<'_> {
         );
         let LengthScore { accuracy, loss, .. } = score;
         Ok(vec![
-            ("accuracy".to_owned(), 100.0 * accuracy),
-            ("held_out_loss".to_owned(), loss),
-            ("attention_entropy".to_owned(), score.mean_entropy()),
+            Metric::maximized("accuracy", 100.0 * accuracy),
+            Metric::minimized("held_out_loss", loss),
+            Metric::observed("attention_entropy", score.mean_entropy()),
         ])
     }
 

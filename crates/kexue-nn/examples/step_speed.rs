@@ -2,7 +2,7 @@
 //!
 //! Flags: `--threads N` (2), `--rounds N` (8), `--without-softmax`, `--without-adam`. One JSON object on standard output.
 use kexue_nn::{Choice, Mask, Model, PackedBatch, Tape, Token, TransformerConfig};
-use kexue_optim::{Adam, AdamConfig, Chain, Decay, LearningRate, Schedule, WeightDecay};
+use kexue_optim::{Adam, AdamConfig, Chain, LearningRate, Schedule, WeightDecay};
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use rayon::prelude::*;
@@ -48,16 +48,11 @@ fn main() {
     if !has("--without-adam") {
         chain = chain
             .then(Adam::new(AdamConfig::default(), length))
-            .then(WeightDecay {
-                rate: 0.01,
-                ranges: decaying.map(|slot| slot.range.clone()).collect(),
-            })
-            .then(LearningRate(Schedule {
-                peak: 1e-4,
-                warmup: 0,
-                total: 1,
-                decay: Decay::Constant,
-            }));
+            .then(WeightDecay::new(
+                0.01,
+                decaying.map(|slot| slot.range.clone()).collect(),
+            ))
+            .then(LearningRate(Schedule::constant(1e-4)));
     }
     let vocabulary: Arc<[Token]> = (0..VOCABULARY as Token).collect();
     let mut shards: Vec<Shard> = (0..threads)

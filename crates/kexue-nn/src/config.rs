@@ -1,7 +1,7 @@
 //! What a Transformer looks like.
 
-use crate::parameters::{Role, Slot};
 use crate::{AttentionScale, BranchScaling, Initializer};
+use kexue_optim::{Role, Slot};
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 

@@ -1,7 +1,7 @@
 //! From which distributions fresh weights are drawn.
 
-use crate::parameters::{Role, Slot};
 use crate::{ConfigError, NormPlacement, TransformerConfig};
+use kexue_optim::{Role, Slot};
 use rand::Rng;
 use serde::{Deserialize, Serialize};
 

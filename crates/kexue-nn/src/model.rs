@@ -1,7 +1,9 @@
 //! A Transformer: its configuration and its parameters.
 
-use crate::{AttentionScale, ConfigError, Layout, TransformerConfig};
+use crate::{AttentionScale, ConfigError, Layout, Precision, TransformerConfig};
+use kexue_optim::{Parameters, Slots, WeightsError};
 use rand::Rng;
+use std::collections::HashMap;
 use std::ops::Range;
 
 /// A token id.
@@ -94,5 +96,31 @@ impl Model {
     /// The logit of a token after a hidden state `[d_model]`.
     pub fn logit(&self, hidden: &[f32], token: Token) -> f32 {
         crate::kernels::dot(hidden, self.embedding(token))
+    }
+}
+
+impl Parameters for Model {
+    fn slots(&self) -> &Slots {
+        self.layout.slots()
+    }
+
+    fn values(&self) -> &[f32] {
+        &self.values
+    }
+
+    fn values_mut(&mut self) -> &mut [f32] {
+        &mut self.values
+    }
+
+    fn save(&self, metadata: HashMap<String, String>) -> Result<Vec<u8>, WeightsError> {
+        self.to_safetensors(Precision::Single, metadata)
+            .map_err(|error| WeightsError(error.to_string()))
+    }
+
+    fn load(&mut self, bytes: &[u8]) -> Result<(), WeightsError> {
+        let read =
+            Self::from_safetensors(self.config.clone(), bytes).map_err(|error| WeightsError(error.to_string()))?;
+        self.values = read.values;
+        Ok(())
     }
 }

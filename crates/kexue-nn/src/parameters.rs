@@ -1,49 +1,9 @@
 //! All parameters of a Transformer in one flat vector, and where each stands in it.
 
 use crate::{Head, NormKind, NormPlacement, TransformerConfig};
+use kexue_optim::{Branch, Place, Role, Slots};
 use rand::Rng;
 use std::ops::Range;
-
-/// What a parameter is for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-#[allow(missing_docs)] // the names are the documentation
-pub enum Role {
-    Embedding,
-    Query,
-    Key,
-    Value,
-    AttentionOutput,
-    Up,
-    Down,
-    /// The dense layer of the head.
-    Dense,
-    /// A norm's factor γ.
-    Gamma,
-    /// The bias of a linear layer, a norm or the softmax.
-    Bias,
-    /// The learned factor of a branch.
-    Gate,
-}
-
-/// One named parameter.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Slot {
-    /// Its name, as Hugging Face's BERT calls it.
-    pub name: String,
-    /// What it is for.
-    pub role: Role,
-    /// Its shape; matrices are `[out, in]`.
-    pub shape: Vec<usize>,
-    /// Where it stands in the flat vector.
-    pub range: Range<usize>,
-}
-
-impl Slot {
-    /// Whether weight decay applies: to matrices, not to biases, norms and gates.
-    pub fn decays(&self) -> bool {
-        self.shape.len() > 1
-    }
-}
 
 /// The parameters of a linear layer or a norm: weight (γ) and bias (β), which an RMS norm has not.
 #[derive(Clone, Debug, Default)]
@@ -84,8 +44,7 @@ pub(crate) struct DenseNormRanges {
 /// Where each parameter stands in the flat vector.
 #[derive(Clone, Debug)]
 pub struct Layout {
-    slots: Vec<Slot>,
-    length: usize,
+    slots: Slots,
     pub(crate) embedding: Range<usize>,
     pub(crate) position_embedding: Option<Range<usize>>,
     pub(crate) type_embedding: Option<Range<usize>>,
@@ -99,9 +58,10 @@ pub struct Layout {
 impl Layout {
     /// The layout of a valid configuration.
     pub fn new(config: &TransformerConfig) -> Self {
-        let mut slots = Slots {
+        let mut slots = Builder {
+            slots: Slots::default(),
+            place: Place::Input,
             biased_norms: config.norm == NormKind::LayerNorm,
-            ..Slots::default()
         };
         let (d, ffn, placement) = (config.d_model, config.d_ffn, config.norm_placement);
         let mut embed = |name: &str, rows: usize| {
@@ -113,6 +73,7 @@ impl Layout {
         let outer_norm = if placement.after() {
             Some(slots.add_norm("embeddings.LayerNorm", d))
         } else if placement.before() {
+            slots.place = Place::Output;
             Some(slots.add_norm("encoder.final_layer_norm", d))
         } else {
             None
@@ -120,6 +81,8 @@ impl Layout {
         let blocks = (0..config.layers)
             .map(|layer| {
                 let name = |part: &str| format!("encoder.layer.{layer}.{part}");
+                let place = |branch| Place::Block { block: layer, branch };
+                slots.place = place(Branch::Attention);
                 // The three matrices, then the three biases, so that one multiplication serves all three.
                 let parts = [("query", Role::Query), ("key", Role::Key), ("value", Role::Value)];
                 let weights =
@@ -129,6 +92,7 @@ impl Layout {
                 let output = name("attention.output");
                 let attention_output = slots.add_linear(&format!("{output}.dense"), Role::AttentionOutput, d, d);
                 let attention = slots.add_branch(&output, config);
+                slots.place = place(Branch::FeedForward);
                 let up = slots.add_linear(&name("intermediate.dense"), Role::Up, ffn, d);
                 let down = slots.add_linear(&name("output.dense"), Role::Down, d, ffn);
                 BlockRanges {
@@ -144,6 +108,7 @@ impl Layout {
                 }
             })
             .collect();
+        slots.place = Place::Head;
         let head_dense = (config.head == Head::DenseNorm).then(|| DenseNormRanges {
             dense: slots.add_linear("cls.predictions.transform.dense", Role::Dense, d, d),
             norm: slots.add_norm("cls.predictions.transform.LayerNorm", d),
@@ -151,7 +116,6 @@ impl Layout {
         let head_bias =
             (config.head != Head::None).then(|| slots.add("cls.predictions.bias", Role::Bias, &[config.vocab_size]));
         Self {
-            length: slots.length,
             slots: slots.slots,
             embedding,
             position_embedding,
@@ -164,19 +128,19 @@ impl Layout {
     }
 
     /// Every parameter, in the order of the flat vector.
-    pub fn slots(&self) -> &[Slot] {
+    pub fn slots(&self) -> &Slots {
         &self.slots
     }
 
     /// Number of parameters.
     #[allow(clippy::len_without_is_empty)] // a valid configuration has parameters
     pub fn len(&self) -> usize {
-        self.length
+        self.slots.size()
     }
 
     /// Fresh parameters, as the configuration's [`Initializer`](crate::Initializer) draws them.
     pub fn initialise(&self, config: &TransformerConfig, generator: &mut impl Rng) -> Vec<f32> {
-        let mut values = vec![0.0; self.length];
+        let mut values = vec![0.0; self.len()];
         for slot in &self.slots {
             config
                 .initializer
@@ -186,25 +150,16 @@ impl Layout {
     }
 }
 
-#[derive(Default)]
-struct Slots {
-    slots: Vec<Slot>,
-    length: usize,
+/// Adds parameters to the part of the model that is at hand.
+struct Builder {
+    slots: Slots,
+    place: Place,
     biased_norms: bool,
 }
 
-impl Slots {
+impl Builder {
     fn add(&mut self, name: &str, role: Role, shape: &[usize]) -> Range<usize> {
-        let start = self.length;
-        self.length += shape.iter().product::<usize>();
-        let range = start..self.length;
-        self.slots.push(Slot {
-            name: name.to_owned(),
-            role,
-            shape: shape.to_vec(),
-            range: range.clone(),
-        });
-        range
+        self.slots.add(name, role, self.place, shape)
     }
 
     fn add_linear(&mut self, name: &str, role: Role, outputs: usize, inputs: usize) -> Pair {

@@ -158,6 +158,15 @@ impl Deref for Slots {
     }
 }
 
+impl<'a> IntoIterator for &'a Slots {
+    type Item = &'a Slot;
+    type IntoIter = std::slice::Iter<'a, Slot>;
+
+    fn into_iter(self) -> Self::IntoIter {
+        self.slots.iter()
+    }
+}
+
 /// Some parameters of a model, seen as a smaller flat vector.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Subset {

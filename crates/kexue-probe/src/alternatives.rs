@@ -30,10 +30,16 @@ pub struct Alternative {
 /// The identity-path weight at the top that a suggested deviation keeps.
 pub(crate) const KEPT: f64 = 0.5;
 
-fn alternative(change: String, architecture: &Architecture, model: &Model, batch: &Batch, seed: u64) -> Alternative {
-    let initial = initial(model, architecture, batch, seed);
+fn alternative(
+    change: String,
+    architecture: &Architecture,
+    model: &Model,
+    batch: &Batch,
+    seed: u64,
+) -> Result<Alternative, ProbeError> {
+    let initial = initial(model, architecture, batch, seed)?;
     let snapshot = initial.snapshot;
-    Alternative {
+    Ok(Alternative {
         change,
         identity: snapshot.last().map(|sublayer| sublayer.identity).unwrap_or_default(),
         gradient_ratio: snapshot.gradient_ratio(),
@@ -45,7 +51,7 @@ fn alternative(change: String, architecture: &Architecture, model: &Model, batch
             .iter()
             .map(|sublayer| sublayer.token_gradient)
             .collect(),
-    }
+    })
 }
 
 /// The placements worth comparing under an optimiser: without norm after the sum, with it, and DeepNorm with the optimiser's constants.
@@ -95,14 +101,20 @@ pub fn alternatives(
             let other = architecture.with_placement(placement);
             let model = fresh(&other, seed)?;
             let change = format!("--norm {}", placement_name(placement));
-            all.push(alternative(change, &other, &model, batch, seed));
+            all.push(alternative(change, &other, &model, batch, seed)?);
         }
     }
     if !stopped()
         && let Some((std, other)) = smaller_std(architecture, batch, seed)?
     {
         let model = fresh(&other, seed)?;
-        all.push(alternative(format!("--initial-std {std}"), &other, &model, batch, seed));
+        all.push(alternative(
+            format!("--initial-std {std}"),
+            &other,
+            &model,
+            batch,
+            seed,
+        )?);
     }
     Ok(all)
 }

@@ -17,6 +17,9 @@ pub enum ProbeError {
         /// What is wrong with it, and what to do.
         problem: String,
     },
+    /// A training that cannot be.
+    #[error(transparent)]
+    Train(#[from] kexue_train::TrainError),
     /// A description of an architecture that cannot be read.
     #[error("{0}")]
     Description(String),

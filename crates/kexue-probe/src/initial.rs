@@ -4,7 +4,7 @@ use crate::data::Batch;
 use crate::snapshot::{Pass, Snapshot, branch_variance, jacobian_weights, rms};
 use crate::{Architecture, ProbeError};
 use kexue_nn::{Model, Role, Tape};
-use kexue_train::generator;
+use kexue_train::{generator, streams};
 use serde::Serialize;
 
 /// What the first update does to the function that the model is.
@@ -29,9 +29,7 @@ pub struct Initial {
     pub warmed_up: FirstUpdate,
 }
 
-/// Purposes of random numbers, apart from each other.
-pub(crate) const WEIGHTS: u64 = 0;
-pub(crate) const BATCHES: u64 = 1;
+/// Purpose of [`generator`]: the direction of the Jacobian-vector products.
 const DIRECTION: u64 = 2;
 
 /// A fresh model of an architecture.
@@ -42,16 +40,20 @@ pub fn fresh(architecture: &Architecture, seed: u64) -> Result<Model, ProbeError
     architecture.validate()?;
     Ok(Model::new(
         architecture.model.clone(),
-        &mut generator(seed, WEIGHTS, 0),
+        &mut generator(seed, streams::WEIGHTS, 0),
     )?)
 }
 
 /// Measures a model as it stands on one batch.
-pub fn initial(model: &Model, architecture: &Architecture, batch: &Batch, seed: u64) -> Initial {
+///
+/// # Errors
+/// If the architecture's optimiser is invalid.
+pub fn initial(model: &Model, architecture: &Architecture, batch: &Batch, seed: u64) -> Result<Initial, ProbeError> {
     let mut pass = Pass::new(Tape::tracing());
-    let loss = pass.run(model, batch);
+    let mut gradient = vec![0.0; model.layout().len()];
+    let loss = pass.run(model, batch, &mut gradient);
     let mut snapshot = match pass.tape.trace() {
-        Some(trace) => Snapshot::new(model, batch, trace, &pass.gradient, 0, loss),
+        Some(trace) => Snapshot::new(model, batch, trace, &gradient, 0, loss),
         None => unreachable!("the tape was made to trace"),
     };
     let weights = jacobian_weights(model, batch, &mut generator(seed, DIRECTION, 0));
@@ -59,28 +61,29 @@ pub fn initial(model: &Model, architecture: &Architecture, batch: &Batch, seed: 
         sublayer.identity.jacobian = Some(weight);
     }
     let hidden = pass.tape.hidden().to_vec();
-    let gradient = pass.gradient.clone();
-    let mut first = |warmup: u64| {
+    let mut first = |warmup: u64| -> Result<(FirstUpdate, Model), ProbeError> {
         let mut moved = model.clone();
-        let mut chain = architecture.optimizer.chain(model.layout(), warmup);
-        chain.step(moved.values_mut(), &mut gradient.clone(), 0);
-        let loss = pass.run(&moved, batch);
+        let mut chain = architecture.optimizer.chain(model.layout().slots(), warmup)?;
+        let mut update = gradient.clone();
+        chain.step(moved.values_mut(), &mut update, 0);
+        update.fill(0.0);
+        let loss = pass.run(&moved, batch, &mut update);
         let difference: Vec<f32> = hidden.iter().zip(pass.tape.hidden()).map(|(a, b)| b - a).collect();
         let update = FirstUpdate {
             learning_rate: architecture.optimizer.learning_rate / warmup.max(1) as f32,
             output_change: rms(&difference) / rms(&hidden),
             loss,
         };
-        (update, moved)
+        Ok((update, moved))
     };
-    let warmed_up = first(architecture.optimizer.warmup).0;
-    let (full_rate, moved) = first(0);
+    let warmed_up = first(architecture.optimizer.warmup)?.0;
+    let (full_rate, moved) = first(0)?;
     snapshot.set_updates(model.layout().slots(), model.values(), moved.values());
-    Initial {
+    Ok(Initial {
         snapshot,
         full_rate,
         warmed_up,
-    }
+    })
 }
 
 /// Scales the last matrix of each branch, from the input on, so that every branch adds `variance` times the variance of the stream: what the

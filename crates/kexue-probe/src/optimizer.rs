@@ -1,8 +1,7 @@
 //! Which optimiser, and how fast.
 
 use crate::ProbeError;
-use kexue_nn::Layout;
-use kexue_optim::{Adam, AdamConfig, Chain, ClipGlobalNorm, Decay, LearningRate, Schedule, TrustRatio, WeightDecay};
+use kexue_optim::{AdamConfig, Chain, ChainError, ChainSettings, Decay, Link, Slots};
 use serde::{Deserialize, Serialize};
 
 /// How a gradient becomes a direction.
@@ -84,33 +83,35 @@ impl OptimizerSettings {
     }
 
     /// The transformations, in their order: clip → moments → weight decay → trust ratio → learning rate.
-    pub(crate) fn chain(&self, layout: &Layout, warmup: u64) -> Chain {
-        let mut chain = Chain::new();
+    pub(crate) fn chain(&self, slots: &Slots, warmup: u64) -> Result<Chain, ProbeError> {
+        let mut links = Vec::new();
         if self.max_gradient_norm > 0.0 {
-            chain = chain.then(ClipGlobalNorm {
-                max_norm: self.max_gradient_norm,
+            links.push(Link::Clip {
+                max: self.max_gradient_norm,
             });
         }
         if self.kind != OptimizerKind::Sgd {
-            chain = chain.then(Adam::new(self.adam, layout.len()));
+            links.push(Link::Adam(self.adam));
         }
         if self.weight_decay > 0.0 {
-            let decaying = layout.slots().iter().filter(|slot| slot.decays());
-            chain = chain.then(WeightDecay {
+            links.push(Link::Decay {
                 rate: self.weight_decay,
-                ranges: decaying.map(|slot| slot.range.clone()).collect(),
+                on: Vec::new(),
             });
         }
         if self.kind == OptimizerKind::Lamb {
-            chain = chain.then(TrustRatio {
-                ranges: layout.slots().iter().map(|slot| slot.range.clone()).collect(),
-            });
+            links.push(Link::TrustRatio {});
         }
-        chain.then(LearningRate(Schedule {
+        links.push(Link::Rate {
             peak: self.learning_rate,
             warmup,
-            total: u64::MAX,
             decay: Decay::Constant,
-        }))
+        });
+        let settings = ChainSettings {
+            links,
+            groups: Vec::new(),
+        };
+        let problem = |error: ChainError| ProbeError::setting("optimizer", error.to_string());
+        settings.build(slots, u64::MAX).map_err(problem)
     }
 }

@@ -1,14 +1,14 @@
 //! The instrument: everything measured, in one value.
 
 use crate::alternatives::{Alternative, alternatives, placement_name};
-use crate::initial::{BATCHES, Initial, calibrate, fresh, initial};
+use crate::initial::{Initial, calibrate, fresh, initial};
 use crate::snapshot::{Snapshot, mean};
 use crate::training::{Run, train};
 use crate::verdict::Verdict;
 use crate::weights::{WeightStd, weight_stds};
 use crate::{Architecture, Data, Ending, ProbeError};
 use kexue_nn::{Model, NormPlacement};
-use kexue_train::generator;
+use kexue_train::{generator, streams};
 use rayon::prelude::*;
 use serde::Serialize;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -208,7 +208,7 @@ pub fn probe(
         ));
     }
     let seeds: Vec<u64> = (settings.seed..).take(settings.seeds as usize).collect();
-    let first_batch = |seed: u64| data.batch(&mut generator(seed, BATCHES, 0));
+    let first_batch = |seed: u64| data.batch(&mut generator(seed, streams::SHARDS, 0));
     let model_of = |architecture: &Architecture, seed: u64| -> Result<Model, ProbeError> {
         if let Some(model) = saved {
             return Ok(model.clone());
@@ -227,7 +227,7 @@ pub fn probe(
         .take_while(|&&seed| seed == settings.seed || !interrupted())
         .map(|&seed| {
             let model = model_of(architecture, seed)?;
-            Ok(initial(&model, architecture, &first_batch(seed), seed))
+            initial(&model, architecture, &first_batch(seed), seed)
         })
         .collect::<Result<Vec<_>, ProbeError>>()?;
     let snapshots: Vec<&Snapshot> = initial.iter().map(|initial| &initial.snapshot).collect();
@@ -277,7 +277,7 @@ pub fn probe(
                 );
                 let model = model_of(&other, seed)?;
                 let steps = (settings.steps, settings.looks);
-                Ok(train(model, &other, data, warmup, steps, seed, interrupt).0)
+                Ok(train(model, &other, data, warmup, steps, seed, interrupt)?.0)
             })
             .collect::<Result<Vec<Run>, ProbeError>>()?;
         probe.runs = variants

@@ -111,8 +111,6 @@ pub struct Snapshot {
 pub(crate) struct Pass {
     pub tape: Tape,
     head: HeadTape,
-    /// Of the mean loss.
-    pub gradient: Vec<f32>,
     d_hidden: Vec<f32>,
 }
 
@@ -121,33 +119,24 @@ impl Pass {
         Self {
             tape,
             head: HeadTape::default(),
-            gradient: Vec::new(),
             d_hidden: Vec::new(),
         }
     }
 
-    /// Runs forward and backward, without dropout, and returns the mean loss.
-    pub fn run(&mut self, model: &Model, batch: &Batch) -> f64 {
+    /// Runs forward and backward, without dropout, and returns the mean loss; adds its gradient to `gradient`, which must be 0.
+    pub fn run(&mut self, model: &Model, batch: &Batch, gradient: &mut [f32]) -> f64 {
         model.forward(&batch.packed, &mut self.tape, None);
         let hidden = self.tape.hidden();
         self.d_hidden.clear();
         self.d_hidden.resize(hidden.len(), 0.0);
-        self.gradient.clear();
-        self.gradient.resize(model.layout().len(), 0.0);
         let count = batch.predictions.len().max(1) as f64;
-        let (loss, _) = model.prediction_loss(
-            hidden,
-            &batch.predictions,
-            &mut self.head,
-            &mut self.d_hidden,
-            &mut self.gradient,
-        );
+        let (loss, _) = model.prediction_loss(hidden, &batch.predictions, &mut self.head, &mut self.d_hidden, gradient);
         let factor = count.recip() as f32;
         // What the head gave is of the sum; from here on all is of the mean.
-        for values in [&mut self.d_hidden, &mut self.gradient] {
+        for values in [&mut self.d_hidden[..], gradient] {
             values.iter_mut().for_each(|value| *value *= factor);
         }
-        model.backward(&batch.packed, &mut self.tape, &mut self.d_hidden, &mut self.gradient);
+        model.backward(&batch.packed, &mut self.tape, &mut self.d_hidden, gradient);
         loss / count
     }
 }

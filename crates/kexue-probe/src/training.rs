@@ -1,10 +1,11 @@
 //! A model over its first steps.
 
-use crate::initial::BATCHES;
+use crate::data::Batch;
 use crate::snapshot::{Pass, Snapshot};
-use crate::{Architecture, Data};
+use crate::{Architecture, Data, ProbeError};
 use kexue_nn::{Model, Tape};
-use kexue_train::generator;
+use kexue_train::{BatchSettings, Learner, Loss, Metric, ParameterGroup, Task, TrainError};
+use rand_chacha::ChaCha8Rng;
 use serde::Serialize;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -46,19 +47,98 @@ impl Run {
     }
 }
 
+/// Batches of the probe as a task: one shard, without dropout.
+struct Steps<'a> {
+    data: &'a Data<'a>,
+}
+
+/// What a step works with. A step that is to be looked at leaves its snapshot.
+struct Workspace {
+    plain: Pass,
+    tracing: Pass,
+    /// The step to be looked at, if it is one.
+    look: Option<u64>,
+    snapshot: Option<Snapshot>,
+}
+
+impl Task for Steps<'_> {
+    type Model = Model;
+    type Batch = Batch;
+    type Workspace = Workspace;
+
+    /// Every step draws its own.
+    fn examples(&self) -> usize {
+        1
+    }
+
+    fn workspace(&self, _: &Model) -> Workspace {
+        Workspace {
+            plain: Pass::new(Tape::default()),
+            tracing: Pass::new(Tape::tracing()),
+            look: None,
+            snapshot: None,
+        }
+    }
+
+    fn batch(&self, _: &[usize], _: u64, generator: &mut ChaCha8Rng) -> Result<Batch, TrainError> {
+        Ok(self.data.batch(generator))
+    }
+
+    fn loss(
+        &self,
+        model: &Model,
+        batch: &Batch,
+        _: &mut ChaCha8Rng,
+        workspace: &mut Workspace,
+        gradient: &mut [f32],
+    ) -> Result<Loss, TrainError> {
+        let pass = match workspace.look {
+            Some(_) => &mut workspace.tracing,
+            None => &mut workspace.plain,
+        };
+        let loss = pass.run(model, batch, gradient);
+        workspace.snapshot = workspace
+            .look
+            .zip(pass.tape.trace())
+            .map(|(step, trace)| Snapshot::new(model, batch, trace, gradient, step, loss));
+        // The loss and the gradient are of the mean already.
+        Ok(Loss {
+            sum: loss,
+            terms: 1.0,
+            items: batch.packed.len(),
+            also: Vec::new(),
+        })
+    }
+
+    /// A probe has snapshots instead.
+    fn validate(&self, _: &Model) -> Result<Vec<Metric>, TrainError> {
+        Ok(Vec::new())
+    }
+}
+
 /// Trains a model for some steps and looks at it `looks` times. Batches depend on the seed alone, so that runs of one seed see the same ones.
 /// A loss that is no longer a number ends the run; so does `interrupt`.
+///
+/// # Errors
+/// If the architecture's optimiser is invalid.
 pub fn train(
-    mut model: Model,
+    model: Model,
     architecture: &Architecture,
     data: &Data<'_>,
     warmup: u64,
     (steps, looks): (u64, u64),
     seed: u64,
     interrupt: &AtomicBool,
-) -> (Run, Model) {
-    let mut chain = architecture.optimizer.chain(model.layout(), warmup);
-    let (mut pass, mut looking) = (Pass::new(Tape::default()), Pass::new(Tape::tracing()));
+) -> Result<(Run, Model), ProbeError> {
+    let chain = architecture.optimizer.chain(model.layout().slots(), warmup)?;
+    let group = ParameterGroup::whole(model.layout().slots(), chain);
+    let batches = BatchSettings {
+        seed,
+        size: 1,
+        shards: 1,
+    };
+    let task = Steps { data };
+    let mut learner = Learner::new(&task, model, vec![group], batches);
     let mut run = Run {
         seed,
         warmup,
@@ -73,26 +153,22 @@ pub fn train(
             run.interrupted = true;
             break;
         }
-        let batch = data.batch(&mut generator(seed, BATCHES, step));
-        let look = step % every == 0 || step + 1 == steps;
-        let pass = if look { &mut looking } else { &mut pass };
-        let loss = pass.run(&model, &batch);
+        let last = step + 1 == steps;
+        learner.workspace(0).look = (step % every == 0 || last).then_some(step);
+        let loss = learner.gradient(step, last)?.sum;
         run.losses.push(loss);
-        if !loss.is_finite() || pass.gradient.iter().any(|g| !g.is_finite()) {
+        if !loss.is_finite() || learner.last_gradient().iter().any(|g| !g.is_finite()) {
             run.diverged = Some(step);
             break;
         }
-        let mut snapshot = pass
-            .tape
-            .trace()
-            .filter(|_| look)
-            .map(|trace| Snapshot::new(&model, &batch, trace, &pass.gradient, step, loss));
-        let before = snapshot.as_ref().map(|_| model.values().to_vec());
-        chain.step(model.values_mut(), &mut pass.gradient, step);
-        if let (Some(snapshot), Some(before)) = (&mut snapshot, before) {
+        let snapshot = learner.workspace(0).snapshot.take();
+        let before = snapshot.as_ref().map(|_| learner.model().values().to_vec());
+        learner.apply(step);
+        if let (Some(mut snapshot), Some(before)) = (snapshot, before) {
+            let model = learner.model();
             snapshot.set_updates(model.layout().slots(), &before, model.values());
+            run.snapshots.push(snapshot);
         }
-        run.snapshots.extend(snapshot);
     }
-    (run, model)
+    Ok((run, learner.into_model()))
 }

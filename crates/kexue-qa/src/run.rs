@@ -44,7 +44,9 @@ pub struct RunConfig {
 
 impl kexue_train::RunConfig for RunConfig {
     const KIND: &'static str = "qa";
+}
 
+impl kexue_train::TransformerRunConfig for RunConfig {
     fn model(&self) -> &TransformerConfig {
         &self.model
     }

@@ -8,9 +8,9 @@ use crate::prompt::{Facts, Mentions};
 use crate::search::SearchOptions;
 use crate::{Error, Result};
 use kexue_kg::{FactOrder, KnowledgeGraph};
-use kexue_nn::{Choice, Mask, Model};
+use kexue_nn::{Choice, Mask, Model, PackedBatch};
 use kexue_text::{CLS, SEP};
-use kexue_train::{Loss, Scratch, Task, TrainError};
+use kexue_train::{Loss, Metric, Task, TrainError, TransformerWorkspace};
 use kexue_trie::{Allowed, Token};
 use rand::Rng;
 use rand::seq::IndexedRandom;
@@ -307,15 +307,12 @@ impl<'a> QaTask<'a> {
         }
     }
 
-    fn batch_loss(
-        &self,
-        model: &Model,
-        examples: &[usize],
-        generator: &mut ChaCha8Rng,
-        scratch: &mut Scratch,
-    ) -> Result<Loss> {
-        scratch.batch.clear();
-        let (mut choices, mut sequence) = (Vec::new(), Vec::new());
+    fn make(&self, examples: &[usize], generator: &mut ChaCha8Rng) -> Result<QaBatch> {
+        let mut batch = QaBatch {
+            examples: examples.len(),
+            ..QaBatch::default()
+        };
+        let mut sequence = Vec::new();
         for &example in examples {
             let example = self.vary(&self.examples[example], generator);
             sequence.clear();
@@ -327,58 +324,76 @@ impl<'a> QaTask<'a> {
             // What comes after the last choice decides nothing.
             let last = here.last().map_or(0, |choice| choice.row);
             sequence.extend_from_slice(&example.path[..last]);
-            let start = scratch.batch.push(&sequence, Mask::unilm(prefix));
-            choices.extend(here.into_iter().map(|choice| Choice {
+            let start = batch.packed.push(&sequence, Mask::unilm(prefix));
+            batch.choices.extend(here.into_iter().map(|choice| Choice {
                 row: start + prefix - 1 + choice.row,
                 ..choice
             }));
         }
-        let tokens = scratch.batch.len();
-        model.forward(&scratch.batch, &mut scratch.tape, Some(generator));
-        scratch.d_hidden.clear();
-        scratch.d_hidden.resize(tokens * model.config().d_model, 0.0);
-        let sum = model.choice_loss(
-            scratch.tape.hidden(),
-            &choices,
-            &mut scratch.d_hidden,
-            &mut scratch.gradient,
-        );
-        model.backward(
-            &scratch.batch,
-            &mut scratch.tape,
-            &mut scratch.d_hidden,
-            &mut scratch.gradient,
-        );
-        Ok(Loss {
-            sum,
-            terms: examples.len() as f64,
-            tokens,
-        })
+        Ok(batch)
     }
 }
 
+/// Packed questions with their answers, and the choices along those.
+#[derive(Default)]
+pub struct QaBatch {
+    examples: usize,
+    packed: PackedBatch,
+    choices: Vec<Choice>,
+}
+
 impl Task for QaTask<'_> {
+    type Model = Model;
+    type Batch = QaBatch;
+    type Workspace = TransformerWorkspace;
+
+    const UNIT: &'static str = "tokens";
+
     fn examples(&self) -> usize {
         self.examples.len()
+    }
+
+    fn workspace(&self, _: &Model) -> TransformerWorkspace {
+        TransformerWorkspace::default()
+    }
+
+    fn batch(
+        &self,
+        examples: &[usize],
+        _: u64,
+        generator: &mut ChaCha8Rng,
+    ) -> std::result::Result<QaBatch, TrainError> {
+        self.make(examples, generator).map_err(TrainError::task)
     }
 
     fn loss(
         &self,
         model: &Model,
-        examples: &[usize],
+        batch: &QaBatch,
         generator: &mut ChaCha8Rng,
-        scratch: &mut Scratch,
+        workspace: &mut TransformerWorkspace,
+        gradient: &mut [f32],
     ) -> std::result::Result<Loss, TrainError> {
-        self.batch_loss(model, examples, generator, scratch)
-            .map_err(TrainError::task)
+        model.forward(&batch.packed, &mut workspace.tape, Some(generator));
+        workspace.clear_d_hidden();
+        let TransformerWorkspace { tape, d_hidden, .. } = workspace;
+        let sum = model.choice_loss(tape.hidden(), &batch.choices, d_hidden, gradient);
+        model.backward(&batch.packed, tape, d_hidden, gradient);
+        Ok(Loss {
+            sum,
+            terms: batch.examples as f64,
+            items: batch.packed.len(),
+            also: Vec::new(),
+        })
     }
 
-    fn validate(&self, model: &Model) -> std::result::Result<Vec<(String, f64)>, TrainError> {
+    fn validate(&self, model: &Model) -> std::result::Result<Vec<Metric>, TrainError> {
         if self.validation.is_empty() {
             return Ok(Vec::new());
         }
         let (scores, _) = evaluate(self.graph, model, &self.search, &self.validation).map_err(TrainError::task)?;
-        Ok(scores.as_named())
+        let named = scores.as_named().into_iter();
+        Ok(named.map(|(name, value)| Metric::maximized(name, value)).collect())
     }
 
     fn metadata(&self) -> HashMap<String, String> {

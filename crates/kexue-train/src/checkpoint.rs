@@ -1,202 +1,204 @@
 //! A run's state in a file: what is needed to go on exactly as if it had never stopped.
 //!
-//! Little-endian: magic, fingerprint of the run's settings, step, best result, its step, validations since, number of vectors; each vector
-//! as its length and its numbers; where losses are still to be recorded, their sum and number; last a checksum (FNV-1a, 64 bits) of
-//! everything before.
+//! Magic; length of the header (u64); the header in JSON: the run's fingerprint, its progress, name and length of each vector; the vectors' numbers
+//! (f32); a checksum (XXH3, 64 bits) of everything before. Little-endian.
 
 use crate::TrainError;
+use crate::task::Goal;
 use kexue_output::write_file;
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 use std::path::Path;
+use xxhash_rust::xxh3::xxh3_64;
 
-const MAGIC: &[u8; 8] = b"KXCKPT01";
+const MAGIC: &[u8; 8] = b"KXCKPT02";
+/// The magic of every version begins like this.
+const FAMILY: &[u8] = b"KXCKPT";
 
 /// The scalars of a run's state.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Progress {
     /// Steps done.
     pub step: u64,
     /// Best validation result so far.
-    pub best: f64,
+    pub best: Option<f64>,
     /// The step it was reached at.
     pub best_step: u64,
     /// Validations since then.
     pub stale: u64,
-    /// Losses since the last record of `metrics.jsonl`: their sum.
-    pub loss: f64,
-    /// And their number.
-    pub terms: f64,
+    /// Means since the last record of `metrics.jsonl`, by name: sum and number of terms.
+    pub means: BTreeMap<String, (f64, f64)>,
+    /// The goals of the metrics so far.
+    pub goals: BTreeMap<String, Goal>,
 }
 
-impl Progress {
-    /// Before the first step.
-    pub fn start() -> Self {
-        Self {
-            step: 0,
-            best: f64::NEG_INFINITY,
-            best_step: 0,
-            stale: 0,
-            loss: 0.0,
-            terms: 0.0,
-        }
-    }
+#[derive(Serialize, Deserialize)]
+struct Header {
+    run: String,
+    progress: Progress,
+    vectors: Vec<(String, usize)>,
 }
 
-/// A hash of bytes: FNV-1a.
-pub(crate) fn fingerprint(bytes: &[u8]) -> u64 {
-    bytes.iter().fold(0xcbf2_9ce4_8422_2325, |hash, &byte| {
-        (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
-    })
+/// Tells a run from others: a hash of its settings.
+pub(crate) fn fingerprint(description: &[u8]) -> String {
+    format!("{:016x}", xxh3_64(description))
 }
 
-pub(crate) fn save(path: &Path, run: u64, progress: Progress, vectors: &[&[f32]]) -> Result<(), TrainError> {
-    let mut bytes = Vec::with_capacity(64 + vectors.iter().map(|vector| 8 + 4 * vector.len()).sum::<usize>());
+/// Saves the state of a run: its progress, and vectors by name.
+pub(crate) fn save(
+    path: &Path,
+    run: &str,
+    progress: &Progress,
+    vectors: &[(String, &[f32])],
+) -> Result<(), TrainError> {
+    let header = Header {
+        run: run.to_owned(),
+        progress: progress.clone(),
+        vectors: vectors
+            .iter()
+            .map(|(name, vector)| (name.clone(), vector.len()))
+            .collect(),
+    };
+    let header = serde_json::to_vec(&header).map_err(|error| TrainError::file(path, error))?;
+    let numbers: usize = vectors.iter().map(|(_, vector)| vector.len()).sum();
+    let mut bytes = Vec::with_capacity(24 + header.len() + 4 * numbers);
     bytes.extend_from_slice(MAGIC);
-    for number in [
-        run,
-        progress.step,
-        progress.best.to_bits(),
-        progress.best_step,
-        progress.stale,
-        vectors.len() as u64,
-    ] {
-        bytes.extend_from_slice(&number.to_le_bytes());
-    }
-    for vector in vectors {
-        bytes.extend_from_slice(&(vector.len() as u64).to_le_bytes());
+    bytes.extend_from_slice(&(header.len() as u64).to_le_bytes());
+    bytes.extend_from_slice(&header);
+    for (_, vector) in vectors {
         bytes.extend(vector.iter().flat_map(|value| value.to_le_bytes()));
     }
-    // Only a run that was interrupted between two records has any.
-    if progress.terms > 0.0 {
-        bytes.extend_from_slice(&progress.loss.to_le_bytes());
-        bytes.extend_from_slice(&progress.terms.to_le_bytes());
-    }
-    bytes.extend_from_slice(&fingerprint(&bytes).to_le_bytes());
+    bytes.extend_from_slice(&xxh3_64(&bytes).to_le_bytes());
     Ok(write_file(path, &bytes)?)
 }
 
-/// Loads a checkpoint into the vectors; `None` when there is none.
-pub(crate) fn load(path: &Path, run: u64, vectors: Vec<&mut Vec<f32>>) -> Result<Option<Progress>, TrainError> {
+/// Loads a checkpoint into the vectors; `None` if there is none.
+pub(crate) fn load(path: &Path, run: &str, vectors: Vec<(String, &mut [f32])>) -> Result<Option<Progress>, TrainError> {
     let bytes = match std::fs::read(path) {
         Ok(bytes) => bytes,
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
-        Err(source) => {
-            return Err(TrainError::Io {
-                path: path.to_path_buf(),
-                source,
-            });
-        }
+        Err(error) => return Err(TrainError::io(path)(error)),
     };
-    let problem = |problem: &str| TrainError::File {
-        path: path.to_path_buf(),
-        problem: problem.to_owned(),
-    };
-    let damaged = || problem("the checkpoint is damaged; delete it to start the run anew");
-    let (content, checksum) = bytes.split_last_chunk::<8>().ok_or_else(damaged)?;
-    let mut rest = content.strip_prefix(MAGIC).ok_or_else(damaged)?;
-    if fingerprint(content) != u64::from_le_bytes(*checksum) {
-        return Err(damaged());
-    }
-    let mut number = || {
-        let (first, after) = rest.split_first_chunk::<8>()?;
-        rest = after;
-        Some(u64::from_le_bytes(*first))
-    };
-    let mut numbers = [0; 6];
-    for slot in &mut numbers {
-        *slot = number().ok_or_else(damaged)?;
-    }
-    let [saved_run, step, best, best_step, stale, count] = numbers;
-    if saved_run != run {
+    let problem = |problem: String| TrainError::file(path, problem);
+    let damaged = || problem("the checkpoint is damaged; delete it to start the run anew".to_owned());
+    if bytes.starts_with(FAMILY) && !bytes.starts_with(MAGIC) {
         return Err(problem(
-            "the checkpoint is of a run with other settings; use another folder, or delete it to start anew",
+            "the checkpoint is of another version of Kexue, and cannot be resumed; finish the run with that version, or delete the checkpoint to \
+             start it anew"
+                .to_owned(),
         ));
     }
-    if count != vectors.len() as u64 {
+    let (content, checksum) = bytes.split_last_chunk::<8>().ok_or_else(damaged)?;
+    let rest = content.strip_prefix(MAGIC).ok_or_else(damaged)?;
+    if xxh3_64(content) != u64::from_le_bytes(*checksum) {
         return Err(damaged());
     }
-    for vector in vectors {
-        let (length, after) = rest.split_first_chunk::<8>().ok_or_else(damaged)?;
-        let length = u64::from_le_bytes(*length);
-        if length != vector.len() as u64 || after.len() < vector.len() * 4 {
-            return Err(damaged());
-        }
-        let (values, after) = after.split_at(vector.len() * 4);
+    let (length, rest) = rest.split_first_chunk::<8>().ok_or_else(damaged)?;
+    let length = usize::try_from(u64::from_le_bytes(*length)).map_err(|_| damaged())?;
+    let (header, mut rest) = rest.split_at_checked(length).ok_or_else(damaged)?;
+    let header: Header = serde_json::from_slice(header).map_err(|_| damaged())?;
+    if header.run != run {
+        return Err(problem(
+            "the checkpoint is of a run with other settings; use another folder, or delete it to start anew".to_owned(),
+        ));
+    }
+    let mut saved = BTreeMap::new();
+    for (name, length) in &header.vectors {
+        let bytes = length.checked_mul(4).ok_or_else(damaged)?;
+        let (values, after) = rest.split_at_checked(bytes).ok_or_else(damaged)?;
+        saved.insert(name.as_str(), values);
+        rest = after;
+    }
+    for (name, vector) in vectors {
+        let values = saved
+            .remove(name.as_str())
+            .filter(|values| values.len() == 4 * vector.len());
+        let values = values.ok_or_else(|| {
+            problem(format!(
+                "the checkpoint has no `{name}` of {} numbers: it is of another optimiser; delete it to start anew",
+                vector.len()
+            ))
+        })?;
         for (slot, value) in vector.iter_mut().zip(values.chunks_exact(4)) {
             *slot = f32::from_le_bytes([value[0], value[1], value[2], value[3]]);
         }
-        rest = after;
     }
-    let (loss, terms) = match rest {
-        [] => (0.0, 0.0),
-        _ => {
-            let (loss, terms) = rest.split_first_chunk::<8>().ok_or_else(damaged)?;
-            let terms = terms.try_into().map_err(|_| damaged())?;
-            (f64::from_le_bytes(*loss), f64::from_le_bytes(terms))
-        }
-    };
-    Ok(Some(Progress {
-        step,
-        best: f64::from_bits(best),
-        best_step,
-        stale,
-        loss,
-        terms,
-    }))
+    if let Some(name) = saved.keys().next() {
+        return Err(problem(format!(
+            "the checkpoint has `{name}`, which this optimiser has not; delete it to start anew"
+        )));
+    }
+    Ok(Some(header.progress))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    const PROGRESS: Progress = Progress {
-        step: 3,
-        best: 0.5,
-        best_step: 2,
-        stale: 1,
-        loss: 0.0,
-        terms: 0.0,
-    };
+    fn progress() -> Progress {
+        Progress {
+            step: 3,
+            best: Some(-0.1),
+            best_step: 2,
+            stale: 1,
+            means: BTreeMap::from([("loss".to_owned(), (1.0 / 3.0, 7.0))]),
+            goals: BTreeMap::from([("score".to_owned(), Goal::Minimize)]),
+        }
+    }
+
+    fn read(path: &Path, run: &str, names: [&str; 2]) -> Result<(Option<Progress>, [Vec<f32>; 2]), TrainError> {
+        let mut vectors = [vec![0.0; 2], vec![0.0; 1]];
+        let named = names
+            .iter()
+            .zip(&mut vectors)
+            .map(|(name, vector)| (name.to_string(), &mut vector[..]));
+        let progress = load(path, run, named.collect())?;
+        Ok((progress, vectors))
+    }
 
     #[test]
-    fn round_trip_and_refusals() {
+    fn round_trip_by_name_and_refusals() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("checkpoint.bin");
-        let mut read = vec![0.0; 2];
-        assert_eq!(load(&path, 9, vec![&mut read]).unwrap(), None);
-        save(&path, 9, PROGRESS, &[&[1.0, 2.0]]).unwrap();
-        assert_eq!(load(&path, 9, vec![&mut read]).unwrap(), Some(PROGRESS));
-        assert_eq!(read, [1.0, 2.0]);
-        assert!(
-            load(&path, 8, vec![&mut read])
-                .unwrap_err()
-                .to_string()
-                .contains("other settings")
-        );
-        // Losses that are still to be recorded come after all else.
-        let between = Progress {
-            loss: 0.1,
-            terms: 7.0,
-            ..PROGRESS
-        };
-        let without = std::fs::read(&path).unwrap();
-        save(&path, 9, between, &[&[1.0, 2.0]]).unwrap();
-        assert_eq!(load(&path, 9, vec![&mut read]).unwrap(), Some(between));
+        assert_eq!(read(&path, "9", ["a", "b"]).unwrap().0, None);
+        save(
+            &path,
+            "9",
+            &progress(),
+            &[("b".to_owned(), &[3.0]), ("a".to_owned(), &[1.0, 2.0])],
+        )
+        .unwrap();
+        let expected = (Some(progress()), [vec![1.0, 2.0], vec![3.0]]);
+        assert_eq!(read(&path, "9", ["a", "b"]).unwrap(), expected);
+        let error = |run: &str, names: [&str; 2]| read(&path, run, names).unwrap_err().to_string();
+        assert!(error("8", ["a", "b"]).contains("other settings"));
+        assert!(error("9", ["a", "c"]).contains("no `c` of 1 numbers"));
+        assert!(error("9", ["b", "a"]).contains("no `b` of 2 numbers"));
+        let mut one = vec![0.0; 2];
+        let missing = load(&path, "9", vec![("a".to_owned(), &mut one[..])])
+            .unwrap_err()
+            .to_string();
+        assert!(missing.contains("has `b`, which this optimiser has not"), "{missing}");
+
         let bytes = std::fs::read(&path).unwrap();
-        assert_eq!(bytes.len(), without.len() + 16);
         for length in 0..bytes.len() {
             std::fs::write(&path, &bytes[..length]).unwrap();
-            assert!(
-                load(&path, 9, vec![&mut read])
-                    .unwrap_err()
-                    .to_string()
-                    .contains("damaged")
-            );
+            assert!(error("9", ["a", "b"]).contains("damaged"));
         }
         for at in 0..bytes.len() {
             let mut changed = bytes.clone();
             changed[at] ^= 0x10;
             std::fs::write(&path, &changed).unwrap();
-            assert!(load(&path, 9, vec![&mut read]).is_err());
+            assert!(read(&path, "9", ["a", "b"]).is_err());
         }
+    }
+
+    #[test]
+    fn a_checkpoint_of_an_earlier_version_is_told_from_a_damaged_one() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("checkpoint.bin");
+        std::fs::write(&path, b"KXCKPT01 and what it held").unwrap();
+        let error = read(&path, "9", ["a", "b"]).unwrap_err().to_string();
+        assert!(error.contains("of another version of Kexue"), "{error}");
     }
 }

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use thiserror::Error;
 
-/// Why a run could not go on.
+/// Why a run cannot start or go on.
 #[derive(Debug, Error)]
 pub enum TrainError {
     /// A file of the run cannot be read, or appended to.
@@ -35,7 +35,7 @@ pub enum TrainError {
         /// What is not finite.
         what: &'static str,
     },
-    /// A setting that cannot stand.
+    /// An invalid setting.
     #[error("{field}: {problem}")]
     Setting {
         /// The setting.
@@ -43,6 +43,9 @@ pub enum TrainError {
         /// What is wrong with it.
         problem: String,
     },
+    /// An optimiser that cannot be built.
+    #[error(transparent)]
+    Chain(#[from] kexue_optim::ChainError),
     /// The task's own failure.
     #[error(transparent)]
     Task(Box<dyn std::error::Error + Send + Sync>),

@@ -7,7 +7,7 @@ use std::fs::{self, OpenOptions};
 use std::io::Write;
 use std::path::Path;
 
-/// Numbers of one moment of a run.
+/// What was recorded at a step.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Record {
     /// Steps done.
@@ -17,8 +17,8 @@ pub struct Record {
     pub values: BTreeMap<String, f64>,
 }
 
-/// Reads the records of a run up to a step, and leaves those alone in the file, to the letter: the same run has the same file, however often it was
-/// interrupted. A last line that was cut off goes too.
+/// Reads the records of a run up to a step and removes the later ones from the file, so that the same run has the same file however often it was
+/// interrupted. A last line that was cut off is removed too.
 pub(crate) fn resume(path: &Path, last_step: u64) -> Result<Vec<Record>, TrainError> {
     let text = match fs::read_to_string(path) {
         Ok(text) => text,
@@ -37,32 +37,21 @@ pub(crate) fn resume(path: &Path, last_step: u64) -> Result<Vec<Record>, TrainEr
     Ok(records)
 }
 
-/// A line as a record; none where it is no whole one.
+/// A line as a record; `None` for a line that is cut off.
 fn parse(line: &str) -> Option<Record> {
-    /// JSON has no numbers that are not finite: they are written as null.
+    /// JSON has no infinities and no NaN: they are written as null.
     #[derive(Deserialize)]
     struct Line {
         step: u64,
         #[serde(flatten)]
         values: BTreeMap<String, Option<f64>>,
     }
-    let line = line.strip_suffix('\n')?;
-    let read: Line = serde_json::from_str(line).ok()?;
-    let value = |(name, value): (String, Option<f64>)| {
-        let value = value.map_or(f64::NAN, |rough| exact(line, &name).unwrap_or(rough));
-        (name, value)
-    };
+    let read: Line = serde_json::from_str(line.strip_suffix('\n')?).ok()?;
+    let values = read.values.into_iter();
     Some(Record {
         step: read.step,
-        values: read.values.into_iter().map(value).collect(),
+        values: values.map(|(name, value)| (name, value.unwrap_or(f64::NAN))).collect(),
     })
-}
-
-/// The number after a name. serde_json, as it is built here, may miss its last bit; the standard library does not.
-fn exact(line: &str, name: &str) -> Option<f64> {
-    let name = serde_json::to_string(name).ok()? + ":";
-    let (_, rest) = line.split_once(&name)?;
-    rest[..rest.find([',', '}'])?].parse().ok()
 }
 
 fn line(record: &Record) -> String {

@@ -1,15 +1,22 @@
 //! `report.html`: one self-contained page with the curves of a run.
 
 use crate::metrics::Record;
+use crate::task::Goal;
 use crate::{Chart, Page, Series, TrainError};
 use std::collections::BTreeMap;
 use std::path::Path;
 
-/// Writes the page: a curve of every number over the steps, and what the run was.
+/// Writes the page: a curve of every number over the steps, with its last value and, if it has a goal, its best; and what the run was.
 ///
 /// # Errors
-/// When the file cannot be written.
-pub fn write_report(folder: &Path, title: &str, description: &str, records: &[Record]) -> Result<(), TrainError> {
+/// If the file cannot be written.
+pub fn write_report(
+    folder: &Path,
+    title: &str,
+    description: &str,
+    records: &[Record],
+    goals: &BTreeMap<String, Goal>,
+) -> Result<(), TrainError> {
     let mut curves: BTreeMap<&str, Vec<(f64, f64)>> = BTreeMap::new();
     for record in records {
         for (name, &value) in record.values.iter().filter(|(_, value)| value.is_finite()) {
@@ -18,19 +25,15 @@ pub fn write_report(folder: &Path, title: &str, description: &str, records: &[Re
     }
     let charts: Vec<Chart> = curves
         .into_iter()
-        .map(|(name, points)| {
-            let last = points.last().map_or(f64::NAN, |point| point.1);
-            let best = points.iter().map(|point| point.1).fold(f64::NEG_INFINITY, f64::max);
-            Chart {
-                title: name.to_owned(),
-                x: "step".to_owned(),
-                caption: format!("{name}: last {last:.4}, largest {best:.4}"),
-                series: vec![Series {
-                    points,
-                    ..Series::default()
-                }],
-                ..Chart::default()
-            }
+        .map(|(name, points)| Chart {
+            title: name.to_owned(),
+            x: "step".to_owned(),
+            caption: caption(name, &points, goals.get(name).copied()),
+            series: vec![Series {
+                points,
+                ..Series::default()
+            }],
+            ..Chart::default()
         })
         .collect();
     let mut page = Page::new(title);
@@ -40,23 +43,61 @@ pub fn write_report(folder: &Path, title: &str, description: &str, records: &[Re
     page.write(&folder.join("report.html"))
 }
 
+fn caption(name: &str, points: &[(f64, f64)], goal: Option<Goal>) -> String {
+    let values = || points.iter().map(|point| point.1);
+    let last = short(values().next_back().unwrap_or(f64::NAN));
+    match goal {
+        None => format!("{name}: last {last}"),
+        Some(Goal::Maximize) => format!(
+            "{name}: last {last}, largest {}",
+            short(values().fold(f64::MIN, f64::max))
+        ),
+        Some(Goal::Minimize) => format!(
+            "{name}: last {last}, smallest {}",
+            short(values().fold(f64::MAX, f64::min))
+        ),
+    }
+}
+
+/// Four digits after the point, or an exponent for what they do not show.
+fn short(value: f64) -> String {
+    match value.abs() {
+        size if value == 0.0 || (1e-3..1e6).contains(&size) => format!("{value:.4}"),
+        _ => format!("{value:.3e}"),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn the_page_holds_every_curve_and_escapes_text() {
+    fn captions_follow_the_goal_and_text_is_escaped() {
         let folder = tempfile::tempdir().unwrap();
         let records: Vec<Record> = (0..5)
-            .map(|step| Record {
-                step,
-                values: BTreeMap::from([("loss".to_owned(), 1.0 / (step + 1) as f64)]),
+            .map(|step| {
+                let value = -1.0 / (step + 1) as f64;
+                let names = ["score", "cost", "rate"];
+                Record {
+                    step,
+                    values: names.map(|name| (name.to_owned(), value)).into(),
+                }
             })
             .collect();
-        write_report(folder.path(), "Run", "a < b", &records).unwrap();
+        let goals = BTreeMap::from([
+            ("score".to_owned(), Goal::Maximize),
+            ("cost".to_owned(), Goal::Minimize),
+        ]);
+        write_report(folder.path(), "Run", "a < b", &records, &goals).unwrap();
         let page = std::fs::read_to_string(folder.path().join("report.html")).unwrap();
-        assert!(
-            page.contains("<svg") && page.contains("loss: last 0.2000, largest 1.0000") && page.contains("a &lt; b")
-        );
+        for text in [
+            "<svg",
+            ">score: last -0.2000, largest -0.2000<",
+            ">cost: last -0.2000, smallest -1.0000<",
+            ">rate: last -0.2000<",
+            "a &lt; b",
+        ] {
+            assert!(page.contains(text), "{text}");
+        }
     }
 }

@@ -1,7 +1,7 @@
 //! How to train.
 
 use crate::TrainError;
-use kexue_optim::{AdamConfig, Decay};
+use kexue_optim::{AdamConfig, ChainSettings, Decay, Link, SlotGroup};
 use serde::{Deserialize, Serialize};
 
 /// Everything about a run but the task and the model.
@@ -16,6 +16,13 @@ pub struct TrainSettings {
     pub batch_size: usize,
     /// Parts of a batch that are computed in parallel. It decides how gradients are summed, so it belongs to what makes a run reproducible.
     pub shards: usize,
+    /// The optimiser, transformation by transformation. If there is none: clip to `max_gradient_norm`, `adam`, `weight_decay` of the matrices, and a
+    /// learning rate that rises to `learning_rate` in `warmup` steps and falls as `decay` says.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub optimizer: Vec<Link>,
+    /// Parameters that are frozen, or have a learning rate or weight decay of their own.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub groups: Vec<SlotGroup>,
     /// Highest learning rate.
     pub learning_rate: f32,
     /// Steps of warm-up.
@@ -30,6 +37,9 @@ pub struct TrainSettings {
     pub adam: AdamConfig,
     /// Weight of the past in the moving average of the weights that is validated and saved; 0 for none.
     pub average: f32,
+    /// Further moving averages; each is validated, and the best is saved.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub more_averages: Vec<f32>,
     /// Steps between validations (and checkpoints).
     pub validate_every: u64,
     /// Stop after so many validations without a better result; 0 for never.
@@ -43,6 +53,8 @@ impl Default for TrainSettings {
             steps: 5_000,
             batch_size: 64,
             shards: 4,
+            optimizer: Vec::new(),
+            groups: Vec::new(),
             learning_rate: 1e-3,
             warmup: 200,
             decay: Decay::Cosine,
@@ -54,6 +66,7 @@ impl Default for TrainSettings {
                 epsilon: 1e-8,
             },
             average: 0.999,
+            more_averages: Vec::new(),
             validate_every: 500,
             patience: 0,
         }
@@ -64,10 +77,10 @@ impl Default for TrainSettings {
 const LARGEST_RATE: f32 = 1e6;
 
 impl TrainSettings {
-    /// Checks that such a run can be.
+    /// Checks the settings.
     ///
     /// # Errors
-    /// Names the setting that cannot stand.
+    /// Names the first invalid one.
     pub fn validate(&self) -> Result<(), TrainError> {
         let problem = |field, problem: &str| {
             Err(TrainError::Setting {
@@ -99,6 +112,13 @@ impl TrainSettings {
         if !(0.0..1.0).contains(&self.average) {
             return problem("average", "must be 0 (none) or below 1");
         }
+        if !self
+            .more_averages
+            .iter()
+            .all(|average| *average > 0.0 && *average < 1.0)
+        {
+            return problem("more_averages", "must be within 0 and 1");
+        }
         let share = |value: f32| (0.0..1.0).contains(&value);
         let AdamConfig { beta1, beta2, epsilon } = self.adam;
         if !(share(beta1) && share(beta2) && epsilon > 0.0 && epsilon.is_finite()) {
@@ -108,6 +128,40 @@ impl TrainSettings {
             return problem("validate_every", "must be at least 1");
         }
         Ok(())
+    }
+
+    /// The optimiser.
+    pub fn chain(&self) -> ChainSettings {
+        let mut links = self.optimizer.clone();
+        if links.is_empty() {
+            if self.max_gradient_norm.is_finite() {
+                links.push(Link::Clip {
+                    max: self.max_gradient_norm,
+                });
+            }
+            links.push(Link::Adam(self.adam));
+            if self.weight_decay > 0.0 {
+                links.push(Link::Decay {
+                    rate: self.weight_decay,
+                    on: Vec::new(),
+                });
+            }
+            links.push(Link::Rate {
+                peak: self.learning_rate,
+                warmup: self.warmup,
+                decay: self.decay,
+            });
+        }
+        ChainSettings {
+            links,
+            groups: self.groups.clone(),
+        }
+    }
+
+    /// The moving averages.
+    pub fn averages(&self) -> Vec<f32> {
+        let first = (self.average > 0.0).then_some(self.average);
+        first.into_iter().chain(self.more_averages.iter().copied()).collect()
     }
 }
 

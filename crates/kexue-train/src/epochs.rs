@@ -1,28 +1,18 @@
 //! Which example comes when.
 
-use rand::SeedableRng;
+use crate::streams::{ORDER, generator};
 use rand::seq::SliceRandom;
-use rand_chacha::ChaCha8Rng;
-
-/// A generator that depends on nothing but these numbers.
-pub fn generator(seed: u64, purpose: u64, step: u64) -> ChaCha8Rng {
-    let mut bytes = [0; 32];
-    bytes[..8].copy_from_slice(&seed.to_le_bytes());
-    bytes[8..16].copy_from_slice(&purpose.to_le_bytes());
-    bytes[16..24].copy_from_slice(&step.to_le_bytes());
-    ChaCha8Rng::from_seed(bytes)
-}
 
 /// Endless epochs over `length` examples, each in an order of its own that depends only on the seed and the epoch.
 #[derive(Clone, Debug)]
-pub struct Order {
+pub(crate) struct Epochs {
     seed: u64,
     epoch: Option<u64>,
     permutation: Vec<u32>,
 }
 
-impl Order {
-    /// An order of so many examples.
+impl Epochs {
+    /// Epochs over this many examples.
     pub fn new(seed: u64, length: usize) -> Self {
         Self {
             seed,
@@ -37,8 +27,7 @@ impl Order {
         let epoch = place.checked_div(length)?;
         if self.epoch != Some(epoch) {
             self.permutation.sort_unstable();
-            self.permutation
-                .shuffle(&mut generator(self.seed, 0x006f_7264_6572, epoch));
+            self.permutation.shuffle(&mut generator(self.seed, ORDER, epoch));
             self.epoch = Some(epoch);
         }
         self.permutation
@@ -53,16 +42,16 @@ mod tests {
 
     #[test]
     fn every_epoch_has_every_example_once_and_can_be_entered_anywhere() {
-        let mut order = Order::new(7, 100);
-        let all: Vec<usize> = (0..300).map(|place| order.example(place).unwrap()).collect();
+        let mut epochs = Epochs::new(7, 100);
+        let all: Vec<usize> = (0..300).map(|place| epochs.example(place).unwrap()).collect();
         for epoch in all.chunks(100) {
             let mut sorted = epoch.to_vec();
             sorted.sort_unstable();
             assert_eq!(sorted, (0..100).collect::<Vec<_>>());
         }
         assert_ne!(all[..100], all[100..200]);
-        let mut late = Order::new(7, 100);
+        let mut late = Epochs::new(7, 100);
         assert_eq!(late.example(250), Some(all[250]));
-        assert_eq!(Order::new(7, 0).example(3), None);
+        assert_eq!(Epochs::new(7, 0).example(3), None);
     }
 }

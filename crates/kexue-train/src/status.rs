@@ -1,0 +1,105 @@
+//! What a run says while it is running: a progress bar on a terminal, lines elsewhere.
+
+use indicatif::{ProgressBar, ProgressStyle};
+use std::io::Write;
+use std::time::{Duration, Instant};
+
+/// Without a progress bar, as in a log file, a line comes this often.
+const SILENCE: Duration = Duration::from_secs(30);
+
+/// The progress of a run on standard error.
+pub(crate) struct Status {
+    bar: ProgressBar,
+    steps: u64,
+    unit: &'static str,
+    /// The step it started at, and when.
+    first: u64,
+    started: Instant,
+    now: u64,
+    /// What was computed since when, for the throughput.
+    items: usize,
+    since: Instant,
+    said: Instant,
+}
+
+impl Status {
+    pub fn new(steps: u64, unit: &'static str) -> Self {
+        let bar = ProgressBar::new(steps);
+        let template = "{bar:30} {pos}/{len} steps · {elapsed} done · {eta} left · {msg}";
+        if let Ok(style) = ProgressStyle::with_template(template) {
+            bar.set_style(style);
+        }
+        let now = Instant::now();
+        Self {
+            bar,
+            steps,
+            unit,
+            first: 0,
+            started: now,
+            now: 0,
+            items: 0,
+            since: now,
+            said: now,
+        }
+    }
+
+    /// The first step of this call.
+    pub fn start(&mut self, step: u64) {
+        let now = Instant::now();
+        (self.first, self.now) = (step, step);
+        (self.started, self.since, self.said) = (now, now, now);
+        self.bar.set_position(step);
+        self.bar.reset_eta();
+    }
+
+    /// A step was done.
+    pub fn advance(&mut self, step: u64, items: usize) {
+        self.now = step;
+        self.items += items;
+        self.bar.set_position(step);
+    }
+
+    /// Forgets how fast it was, as after a pause.
+    pub fn restart(&mut self) {
+        (self.items, self.since) = (0, Instant::now());
+    }
+
+    /// Shows the mean losses and the best result so far.
+    pub fn show(&mut self, losses: &[(&str, f64)], best: Option<f64>, quiet: bool) {
+        let speed = self.items as f64 / self.since.elapsed().as_secs_f64();
+        let losses: Vec<String> = losses.iter().map(|(name, loss)| format!("{name} {loss:.4}")).collect();
+        let line = format!("{} · {speed:.0} {}/s", losses.join(", "), self.unit);
+        let best = best.map_or_else(String::new, |best| format!(" · best {best:.4}"));
+        self.bar.set_message(format!("{line}{best}"));
+        if self.bar.is_hidden() && self.said.elapsed() >= SILENCE && !quiet {
+            self.said = Instant::now();
+            let pace = (self.now - self.first) as f64 / self.started.elapsed().as_secs_f64();
+            let minutes = (self.steps - self.now) as f64 / pace / 60.0;
+            self.print(&format!("step {}: {line} · at most {minutes:.0} min left", self.now));
+        }
+        self.restart();
+    }
+
+    /// Prints a line.
+    pub fn say(&self, line: &str) {
+        match self.bar.is_hidden() {
+            true => self.print(line),
+            false => self.bar.println(line),
+        }
+    }
+
+    fn print(&self, line: &str) {
+        // Nobody may be reading any more.
+        let _ = writeln!(std::io::stderr(), "{line}");
+    }
+
+    /// Leaves the bar as it is.
+    pub fn abandon(&self) {
+        self.bar.abandon();
+    }
+
+    /// Removes the bar.
+    pub fn finish(&self) {
+        self.bar.finish_and_clear();
+    }
+}

@@ -1,0 +1,20 @@
+//! Random streams: every random choice of a run is drawn from (seed, purpose, step).
+
+use rand::SeedableRng;
+use rand_chacha::ChaCha8Rng;
+
+/// Purpose of [`generator`]: the weights of a fresh model.
+pub const WEIGHTS: u64 = 0;
+/// Purpose of [`generator`]: making and computing the batch of the first shard; the next shards have the next numbers.
+pub const SHARDS: u64 = 1;
+/// Purpose of [`generator`]: the order of the examples.
+pub const ORDER: u64 = 0x006f_7264_6572;
+
+/// A generator that depends on nothing but these numbers, so that a resumed run draws what the uninterrupted one does.
+pub fn generator(seed: u64, purpose: u64, step: u64) -> ChaCha8Rng {
+    let mut bytes = [0; 32];
+    bytes[..8].copy_from_slice(&seed.to_le_bytes());
+    bytes[8..16].copy_from_slice(&purpose.to_le_bytes());
+    bytes[16..24].copy_from_slice(&step.to_le_bytes());
+    ChaCha8Rng::from_seed(bytes)
+}

@@ -1,0 +1,224 @@
+//! What only runs of Transformers have: their workspace, their folder's contents, their memory.
+
+use crate::TrainError;
+use crate::run::{RunConfig, RunFile};
+use kexue_nn::{HeadTape, Layout, Model, Tape, TransformerConfig};
+use kexue_text::Vocabulary;
+use std::path::Path;
+
+/// The workspace of a shard of a [`Task`](crate::Task) that trains a Transformer.
+#[derive(Debug, Default)]
+pub struct TransformerWorkspace {
+    /// Memory of forward and backward passes.
+    pub tape: Tape,
+    /// Memory for the derivative with respect to the hidden states.
+    pub d_hidden: Vec<f32>,
+    /// Memory of the head.
+    pub head: HeadTape,
+}
+
+impl TransformerWorkspace {
+    /// The derivative with respect to the last forward pass's hidden states, set to 0.
+    pub fn clear_d_hidden(&mut self) {
+        self.d_hidden.clear();
+        self.d_hidden.resize(self.tape.hidden().len(), 0.0);
+    }
+}
+
+/// The configuration of a run whose model is a Transformer over a vocabulary.
+pub trait TransformerRunConfig: RunConfig {
+    /// The model.
+    fn model(&self) -> &TransformerConfig;
+}
+
+/// The vocabulary as a file that a run starts from.
+pub fn vocabulary_file(vocabulary: &Vocabulary) -> RunFile {
+    RunFile {
+        name: "vocab.txt",
+        text: vocabulary.to_text(),
+        what: "tokens",
+    }
+}
+
+/// A trained model with its vocabulary and how it was made.
+#[derive(Clone, Debug)]
+pub struct Run<C> {
+    /// How it was made.
+    pub config: C,
+    /// Its tokens.
+    pub vocabulary: Vocabulary,
+    /// Its parameters.
+    pub model: Model,
+}
+
+impl<C: TransformerRunConfig> Run<C> {
+    /// Opens a run's folder.
+    ///
+    /// # Errors
+    /// Names the file that is missing or damaged or does not fit the others, and says what the folder is if it is of something else.
+    pub fn open(folder: &Path) -> Result<Self, TrainError> {
+        if folder.exists() && !folder.join("config.toml").exists() {
+            let what = match () {
+                () if !folder.is_dir() => "is a file",
+                () if folder.join("config.json").exists() => "is a Hugging Face model",
+                () => "holds no config.toml",
+            };
+            let kind = match C::KIND {
+                "" => String::new(),
+                kind => format!(" of kexue {kind} train"),
+            };
+            return Err(TrainError::file(
+                folder,
+                format!("{what}: give the folder of a run{kind}"),
+            ));
+        }
+        let read = |name: &str| std::fs::read(folder.join(name)).map_err(TrainError::io(folder.join(name)));
+        let text = |name: &str| {
+            let problem = |_| TrainError::file(folder.join(name), "is not UTF-8 text");
+            String::from_utf8(read(name)?).map_err(problem)
+        };
+        let (config, vocabulary) = (text("config.toml")?, text("vocab.txt")?);
+        Self::from_parts(&config, &vocabulary, &read("model.safetensors")?, folder)
+    }
+
+    /// A model from the contents of its three files; `folder` is for messages.
+    ///
+    /// # Errors
+    /// As [`Run::open`].
+    pub fn from_parts(config: &str, vocabulary: &str, weights: &[u8], folder: &Path) -> Result<Self, TrainError> {
+        let at = folder.join("config.toml");
+        let config = C::from_toml(config, &at)?;
+        let problem = |error| TrainError::file(&at, format!("[model] {error}"));
+        config.model().validate().map_err(problem)?;
+        config.validate().map_err(|error| TrainError::file(&at, error))?;
+        let at = folder.join("vocab.txt");
+        let vocabulary = Vocabulary::from_text(vocabulary).map_err(|error| TrainError::file(&at, error))?;
+        let expected = config.model().vocab_size;
+        if vocabulary.len() != expected {
+            let problem = format!("has {} tokens, but config.toml says {expected}", vocabulary.len());
+            return Err(TrainError::file(at, problem));
+        }
+        let model = Model::from_safetensors(config.model().clone(), weights)
+            .map_err(|error| TrainError::file(folder.join("model.safetensors"), error))?;
+        Ok(Self {
+            config,
+            vocabulary,
+            model,
+        })
+    }
+}
+
+/// Bytes without which a model of a valid configuration cannot be trained on `sequences` sequences of `length` tokens a step: weights, gradient and Adam's two
+/// moments; the activations that the backward pass needs; the probabilities of the attention. What is needed in the end is more, but of the same size.
+pub fn least_memory(config: &TransformerConfig, sequences: usize, length: usize) -> f64 {
+    let [layers, heads, d_model, d_ffn] =
+        [config.layers, config.heads, config.d_model, config.d_ffn].map(|size| size as f64);
+    let (length, tokens) = (length as f64, sequences as f64 * length as f64);
+    let parameters = 4.0 * Layout::new(config).len() as f64;
+    // Stream, query, key, value and context of each layer; both sides of its activation.
+    let activations = tokens * layers * (5.0 * d_model + 2.0 * d_ffn);
+    // The backward pass has one more square.
+    let probabilities = tokens * length * layers * heads + length * length;
+    4.0 * (parameters + activations + probabilities)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use kexue_text::VocabularyBuilder;
+    use serde::{Deserialize, Serialize};
+
+    #[derive(Serialize, Deserialize)]
+    #[serde(deny_unknown_fields)]
+    struct Config {
+        model: TransformerConfig,
+        words: Words,
+    }
+
+    #[derive(Serialize, Deserialize)]
+    struct Words {
+        length: usize,
+    }
+
+    impl RunConfig for Config {
+        const KIND: &'static str = "words";
+
+        fn validate(&self) -> Result<(), TrainError> {
+            let problem = TrainError::Setting {
+                field: "length",
+                problem: "must be at least 1".to_owned(),
+            };
+            if self.words.length == 0 { Err(problem) } else { Ok(()) }
+        }
+    }
+
+    impl TransformerRunConfig for Config {
+        fn model(&self) -> &TransformerConfig {
+            &self.model
+        }
+    }
+
+    #[test]
+    fn a_folder_of_something_else_is_told() {
+        let folder = tempfile::tempdir().unwrap();
+        let opened = |path: &Path| Run::<Config>::open(path).map(|_| ()).unwrap_err().to_string();
+        assert!(opened(folder.path()).ends_with("holds no config.toml: give the folder of a run of kexue words train"));
+        let file = folder.path().join("config.json");
+        std::fs::write(&file, "{}").unwrap();
+        let message = opened(folder.path());
+        assert!(message.contains("is a Hugging Face model: give the folder of a run of kexue words train"));
+        let message = opened(&file);
+        assert!(
+            message.ends_with("config.json: is a file: give the folder of a run of kexue words train"),
+            "{message}"
+        );
+    }
+
+    #[test]
+    fn a_file_that_does_not_stand_is_the_one_that_is_named() {
+        let vocabulary = [vocabulary("a b")];
+        let mut config = Config {
+            words: Words { length: 3 },
+            model: TransformerConfig::new(vocabulary.len()),
+        };
+        config.model = TransformerConfig {
+            d_model: 8,
+            layers: 1,
+            heads: 2,
+            d_ffn: 8,
+            ..TransformerConfig::new(vocabulary.len())
+        };
+        let read = |config: &Config, weights: &[u8]| {
+            let parts = Run::<Config>::from_parts(&config.to_toml().unwrap(), &"a b", weights, Path::new("run"));
+            parts.map(|_| ()).unwrap_err().to_string()
+        };
+        assert!(read(&config, b"x").starts_with("run/model.safetensors: "));
+        config.words.length = 0;
+        assert_eq!(read(&config, b"x"), "run/config.toml: length: must be at least 1");
+        config.model.heads = 3;
+        let message = read(&config, b"x");
+        assert!(
+            message.starts_with("run/config.toml: [model] heads: 3 heads"),
+            "{message}"
+        );
+    }
+
+    #[test]
+    fn sizes_are_those_of_real_trainings() {
+        let small = TransformerConfig::new(8000);
+        let (alone, trained) = (least_memory(&small, 0, 0), least_memory(&small, 64, 128));
+        assert!(
+            (alone / 16.0 / 5.2e6 - 1.0).abs() < 0.01,
+            "5.2 million parameters: {alone}"
+        );
+        assert!((1e8..2e9).contains(&trained), "{trained}");
+        let wide = TransformerConfig {
+            d_model: 1 << 16,
+            d_ffn: 1 << 18,
+            layers: 1 << 10,
+            ..TransformerConfig::new(1 << 24)
+        };
+        assert!(least_memory(&wide, usize::MAX, usize::MAX).is_finite());
+        assert!(least_memory(&small, 1, 1 << 16) > 2e11, "squares of long sequences");
+    }
+}
