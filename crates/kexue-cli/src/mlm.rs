@@ -135,7 +135,7 @@ fn run_train(args: &TrainArgs) -> Result<ExitCode> {
         texts: args.texts.iter().map(|path| path.display().to_string()).collect(),
         start: args.start.as_ref().map(|folder| folder.display().to_string()),
         model: args.model.config(vocabulary.len(), args.head),
-        train: args.training.settings(),
+        train: args.training.settings()?,
         mlm: settings.clone(),
     };
     config.train.validate()?;
@@ -157,6 +157,7 @@ fn run_train(args: &TrainArgs) -> Result<ExitCode> {
     )?;
     let task = MlmTask::new(settings, vocabulary.special_tokens(), &training, &held_out)?;
     let model = fresh_model(&config.model, config.train.seed, args.start.as_deref(), &vocabulary)?;
+    args.training.check(&config.train, model.layout().slots())?;
     let description = prepare(&args.out, &config, &[vocabulary_file(&vocabulary)])?;
     let interrupt = Interrupt::install();
     let outcome = train(&task, model, &config.train, &args.out, &description, interrupt.flag())?;

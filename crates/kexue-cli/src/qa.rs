@@ -115,7 +115,7 @@ impl TrainArgs {
             validate_on: self.validate_on,
             start: self.start.as_ref().map(|folder| folder.display().to_string()),
             model: self.model.config(vocab_size, Head::None),
-            train: self.training.settings(),
+            train: self.training.settings()?,
             qa: QaSettings {
                 loss_over: qa.loss,
                 swap: qa.swap,
@@ -213,7 +213,7 @@ fn run_train(args: &TrainArgs) -> Result<ExitCode> {
         args.start.as_deref(),
         graph.vocabulary(),
     )?;
-
+    args.training.check(&config.train, model.layout().slots())?;
     let description = prepare(&args.out, &config, &[vocabulary_file(graph.vocabulary())])?;
     let interrupt = Interrupt::install();
     let outcome = train(&task, model, &config.train, &args.out, &description, interrupt.flag())?;

@@ -1,9 +1,12 @@
 //! Flags of every command that trains.
 
 use crate::model_flags::named;
+use crate::output::Usage;
+use anyhow::Result;
 use clap::Args;
-use kexue_optim::Decay;
-use kexue_train::TrainSettings;
+use kexue_optim::{ChainSettings, Decay, Pattern, SlotGroup, Slots};
+use kexue_train::{TrainError, TrainSettings, read_optimizer};
+use std::path::PathBuf;
 
 #[derive(Args)]
 #[command(next_help_heading = "Training")]
@@ -32,9 +35,18 @@ pub struct TrainingFlags {
     /// Largest norm of a gradient.
     #[arg(long, default_value_t = 1.0)]
     max_gradient_norm: f32,
-    /// Weight of the past in the moving average of the weights; 0 for none.
-    #[arg(long, default_value_t = 0.999)]
-    average: f32,
+    /// The optimiser as TOML: [[optimizer]] tables, each a transformation of the gradient, in the order in which they are applied.
+    #[arg(long, conflicts_with_all = ["learning_rate", "warmup", "decay", "weight_decay", "max_gradient_norm"])]
+    optimizer: Option<PathBuf>,
+    /// Leave the parameters whose names match this pattern as they are; `*` stands for any characters: 'embeddings.*'.
+    #[arg(long, value_name = "PATTERN")]
+    freeze: Vec<Pattern>,
+    /// Multiply the learning rate of the parameters whose names match: 'encoder.layer.0.*=0.5'. Of several that match, the first counts.
+    #[arg(long, value_name = "PATTERN=FACTOR", value_parser = rate_factor)]
+    lr_factor: Vec<SlotGroup>,
+    /// Weight of the past in the moving average of the weights; 0 for none. Of several (0.999,0.9999) the one that validates best is saved.
+    #[arg(long, value_delimiter = ',', default_value = "0.999")]
+    average: Vec<f32>,
     /// Steps between validations and checkpoints.
     #[arg(long, default_value_t = 500)]
     validate_every: u64,
@@ -43,21 +55,56 @@ pub struct TrainingFlags {
     patience: u64,
 }
 
+/// Reads `PATTERN=FACTOR`.
+fn rate_factor(text: &str) -> std::result::Result<SlotGroup, String> {
+    let (pattern, factor) = text
+        .rsplit_once('=')
+        .ok_or("expected PATTERN=FACTOR, such as 'encoder.layer.0.*=0.5'")?;
+    let number: f32 = factor.parse().map_err(|_| format!("`{factor}` is not a number"))?;
+    match number >= 0.0 && number.is_finite() {
+        true => Ok(SlotGroup::with_rate(pattern.parse()?, number)),
+        false => Err(format!("{number} must be a number, 0 or more")),
+    }
+}
+
 impl TrainingFlags {
-    pub fn settings(&self) -> TrainSettings {
-        TrainSettings {
+    /// The settings.
+    pub fn settings(&self) -> Result<TrainSettings> {
+        let chain: ChainSettings = match &self.optimizer {
+            None => ChainSettings::default(),
+            Some(path) => read_optimizer(path)?,
+        };
+        let frozen = self.freeze.iter().cloned().map(SlotGroup::frozen);
+        let groups = frozen.chain(self.lr_factor.iter().cloned()).chain(chain.groups);
+        let (average, more_averages) = match self.average.split_first() {
+            Some((first, more)) => (*first, more.to_vec()),
+            None => (0.0, Vec::new()),
+        };
+        Ok(TrainSettings {
             seed: self.seed,
             steps: self.steps,
             batch_size: self.batch_size,
+            optimizer: chain.links,
+            groups: groups.collect(),
             learning_rate: self.learning_rate,
             warmup: self.warmup,
             decay: self.decay,
             weight_decay: self.weight_decay,
             max_gradient_norm: self.max_gradient_norm,
-            average: self.average,
+            average,
+            more_averages,
             validate_every: self.validate_every,
             patience: self.patience,
             ..TrainSettings::default()
-        }
+        })
+    }
+
+    /// Checks that the optimiser can train these parameters, before anything is written.
+    pub fn check(&self, settings: &TrainSettings, slots: &Slots) -> Result<()> {
+        let built = settings.chain().build(slots, settings.steps);
+        built.map(|_| ()).map_err(|error| match &self.optimizer {
+            Some(path) => TrainError::file(path, error).into(),
+            None => Usage(error.to_string()).into(),
+        })
     }
 }

@@ -452,7 +452,7 @@ fn the_norm_before_the_softmax_grows_most() {
         architecture.model.head = head;
         architecture.optimizer.learning_rate = 2e-3;
         let model = fresh(&architecture, seed).unwrap();
-        let (run, _) = train(model, &architecture, &data, 0, (60, 1), seed, &RUNNING);
+        let (run, _) = train(model, &architecture, &data, 0, (60, 1), seed, &RUNNING).unwrap();
         let norms = &run.snapshots.last().unwrap().norms;
         norms
             .iter()

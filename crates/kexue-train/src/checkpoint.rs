@@ -81,7 +81,8 @@ pub(crate) fn load(path: &Path, run: &str, vectors: Vec<(String, &mut [f32])>) -
     };
     let problem = |problem: String| TrainError::file(path, problem);
     let damaged = || problem("the checkpoint is damaged; delete it to start the run anew".to_owned());
-    if bytes.starts_with(FAMILY) && !bytes.starts_with(MAGIC) {
+    let magic = bytes.first_chunk::<8>();
+    if magic.is_some_and(|magic| magic.starts_with(FAMILY) && magic != MAGIC) {
         return Err(problem(
             "the checkpoint is of another version of Kexue, and cannot be resumed; finish the run with that version, or delete the checkpoint to \
              start it anew"
@@ -174,7 +175,7 @@ mod tests {
         assert!(error("8", ["a", "b"]).contains("other settings"));
         assert!(error("9", ["a", "c"]).contains("no `c` of 1 numbers"));
         assert!(error("9", ["b", "a"]).contains("no `b` of 2 numbers"));
-        let mut one = vec![0.0; 2];
+        let mut one = [0.0; 2];
         let missing = load(&path, "9", vec![("a".to_owned(), &mut one[..])])
             .unwrap_err()
             .to_string();

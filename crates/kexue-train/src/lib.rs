@@ -159,7 +159,7 @@ pub use metrics::Record;
 pub use page::{Chart, Page, Series};
 pub use report::write_report;
 pub use run::{RunConfig, RunFile, prepare};
-pub use settings::TrainSettings;
+pub use settings::{TrainSettings, read_optimizer};
 pub use streams::generator;
 pub use task::{Goal, Loss, Metric, Task};
 pub use trainer::{Outcome, Trainer, train};

@@ -3,6 +3,7 @@
 use crate::TrainError;
 use kexue_optim::{AdamConfig, ChainSettings, Decay, Link, SlotGroup};
 use serde::{Deserialize, Serialize};
+use std::path::Path;
 
 /// Everything about a run but the task and the model.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -70,6 +71,23 @@ impl Default for TrainSettings {
             validate_every: 500,
             patience: 0,
         }
+    }
+}
+
+/// Reads an optimiser from a TOML file: `[[optimizer]]` tables and, for parameters that are trained in a way of their own, `[[group]]` tables.
+///
+/// # Errors
+/// If the file cannot be read, a table is not as expected (named with its line), or there is none.
+pub fn read_optimizer(path: &Path) -> Result<ChainSettings, TrainError> {
+    let text = std::fs::read_to_string(path).map_err(TrainError::io(path))?;
+    let read: ChainSettings =
+        toml::from_str(&text).map_err(|error| TrainError::file(path, error.to_string().trim_end()))?;
+    match read.links.is_empty() {
+        true => Err(TrainError::file(
+            path,
+            "has no [[optimizer]] table: name the transformations in their order",
+        )),
+        false => Ok(read),
     }
 }
 

@@ -288,9 +288,11 @@ impl<'a, T: Task> Trainer<'a, T> {
     fn validate(&mut self) -> Result<(), TrainError> {
         let averages = self.learner.groups().iter().map(ParameterGroup::averages);
         let averages = averages.max_by_key(Vec::len).unwrap_or_default();
+        let more = averages.iter().skip(1).map(|average| format!(" (average {average})"));
+        let candidates: Vec<String> = std::iter::once(String::new()).chain(more).collect();
         let values = self.learner.model().values().to_vec();
         let (mut record, mut better, mut told) = (BTreeMap::new(), false, false);
-        for candidate in 0..averages.len().max(1) {
+        for (candidate, suffix) in candidates.iter().enumerate() {
             let (model, groups) = self.learner.model_and_groups();
             model.values_mut().copy_from_slice(&values);
             groups
@@ -298,13 +300,9 @@ impl<'a, T: Task> Trainer<'a, T> {
                 .for_each(|group| group.use_average(candidate, model.values_mut()));
             model.changed();
             let measured = self.task.validate(self.learner.model())?;
-            let suffix = match candidate {
-                0 => String::new(),
-                _ => format!(" (average {})", averages[candidate]),
-            };
-            told |= self.judge(&measured, &suffix, &mut better)?;
+            told |= self.judge(&measured, suffix, &mut better)?;
             for metric in measured {
-                let name = metric.name + &suffix;
+                let name = metric.name + suffix;
                 self.progress.goals.extend(metric.goal.map(|goal| (name.clone(), goal)));
                 record.insert(name, metric.value);
             }

@@ -176,7 +176,7 @@ mod tests {
 
     #[test]
     fn a_file_that_does_not_stand_is_the_one_that_is_named() {
-        let vocabulary = [vocabulary("a b")];
+        let vocabulary = VocabularyBuilder::new().build();
         let mut config = Config {
             words: Words { length: 3 },
             model: TransformerConfig::new(vocabulary.len()),
@@ -189,7 +189,8 @@ mod tests {
             ..TransformerConfig::new(vocabulary.len())
         };
         let read = |config: &Config, weights: &[u8]| {
-            let parts = Run::<Config>::from_parts(&config.to_toml().unwrap(), &"a b", weights, Path::new("run"));
+            let tokens = vocabulary.to_text();
+            let parts = Run::<Config>::from_parts(&config.to_toml().unwrap(), &tokens, weights, Path::new("run"));
             parts.map(|_| ()).unwrap_err().to_string()
         };
         assert!(read(&config, b"x").starts_with("run/model.safetensors: "));
