@@ -390,11 +390,12 @@ impl KnowledgeGraph {
         Ok(self.index.visit_subjects(visit)?)
     }
 
-    /// Visits every subject that occurs in a question: where, and the handle after its separator. By rising start, then by rising end.
+    /// Visits every place of a text where the tokens of a subject stand, also inside a word: where, and the handle after its separator. By rising
+    /// start, then by rising end. What a question [mentions](Self::mentions) is less.
     ///
     /// # Errors
     /// When the index is damaged.
-    pub fn mentions(&self, question: &[Token], visit: &mut dyn FnMut(Range<usize>, Handle)) -> Result<(), KgError> {
+    pub fn occurrences(&self, question: &[Token], visit: &mut dyn FnMut(Range<usize>, Handle)) -> Result<(), KgError> {
         Ok(self.index.mentions(question, visit)?)
     }
 }

@@ -138,7 +138,7 @@ fn check(triples: &[Triple], options: &BuildOptions) {
         .collect();
     let mut found: Vec<(std::ops::Range<usize>, Handle)> = Vec::new();
     graph
-        .mentions(&question, &mut |range, handle| found.push((range, handle)))
+        .occurrences(&question, &mut |range, handle| found.push((range, handle)))
         .unwrap();
     let mut naive = Vec::new();
     for start in 0..question.len() {

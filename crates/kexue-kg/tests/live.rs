@@ -170,7 +170,7 @@ proptest! {
         let question: Vec<Token> = reader.vocabulary().encode("甲乙甲甲乙乙丁甲乙");
         let mentioned = |graph: &KnowledgeGraph| {
             let mut mentioned = Vec::new();
-            graph.mentions(&question, &mut |range, at| mentioned.push((range, graph.index().count(at).unwrap()))).unwrap();
+            graph.occurrences(&question, &mut |range, at| mentioned.push((range, graph.index().count(at).unwrap()))).unwrap();
             mentioned
         };
         prop_assert_eq!(mentioned(&reader), mentioned(&expected));

@@ -27,7 +27,7 @@ pub(crate) struct Prompt {
 }
 
 impl Prompt {
-    pub fn new(graph: &KnowledgeGraph, question: &str, with_mentions: bool) -> Result<Self> {
+    pub fn new(graph: &KnowledgeGraph, question: &str) -> Result<Self> {
         let question = question.trim();
         if question.is_empty() {
             return Err(Error::Question("is empty".to_owned()));
@@ -38,11 +38,7 @@ impl Prompt {
             let problem = format!("has {} tokens; {MAX_QUESTION_TOKENS} is the most", tokens.len() - 1);
             return Err(Error::Question(problem));
         }
-        let mentions = if with_mentions {
-            Mentions::find(graph, &tokens[1..])?
-        } else {
-            Mentions::default()
-        };
+        let mentions = Mentions::find(graph, question)?;
         tokens.push(SEP);
         Ok(Self {
             lcs: QuestionLcs::new(&tokens),
@@ -77,44 +73,60 @@ pub(crate) struct Subject {
     pub tokens: Arc<[Token]>,
 }
 
-/// The subjects of the graph that occur in a question, each once, in the order of their tokens.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct Mentions {
+/// A subject that a question mentions.
+#[derive(Clone, Debug)]
+struct Mentioned {
     /// Tokens with the closing separator.
-    subjects: Vec<Vec<Token>>,
+    subject: Vec<Token>,
+    /// Where it first stands among the question's tokens.
+    span: Range<usize>,
 }
 
+/// The subjects that a question mentions, each once, in the order of their tokens.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Mentions(Vec<Mentioned>);
+
 impl Mentions {
-    /// The subjects in a question's tokens (without `[CLS]` and `[SEP]`).
-    pub fn find(graph: &KnowledgeGraph, question: &[Token]) -> Result<Self> {
-        let mut subjects = Vec::new();
-        graph.mentions(question, &mut |range: Range<usize>, _| {
-            let mut tokens = question[range].to_vec();
-            tokens.push(SEP);
-            subjects.push(tokens);
-        })?;
-        subjects.sort_unstable();
-        subjects.dedup();
-        Ok(Self { subjects })
+    /// The subjects that a question mentions.
+    pub fn find(graph: &KnowledgeGraph, question: &str) -> Result<Self> {
+        let mut mentions: Vec<Mentioned> = (graph.mentions(question)?.into_iter())
+            .map(|mention| {
+                let mut subject = mention.subject;
+                subject.push(SEP);
+                Mentioned {
+                    subject,
+                    span: mention.span,
+                }
+            })
+            .collect();
+        mentions.sort_by(|a, b| (&a.subject, a.span.start).cmp(&(&b.subject, b.span.start)));
+        mentions.dedup_by(|later, first| later.subject == first.subject);
+        Ok(Self(mentions))
+    }
+
+    /// Where the question first mentions a subject, by its tokens with the separator.
+    pub fn span(&self, subject: &[Token]) -> Option<Range<usize>> {
+        let place = (self.0).binary_search_by(|mention| mention.subject.as_slice().cmp(subject));
+        place.ok().map(|place| self.0[place].span.clone())
     }
 
     /// All of them.
     pub fn all(&self) -> Range<usize> {
-        0..self.subjects.len()
+        0..self.0.len()
     }
 
     /// The tokens that continue the subjects of a range, all alike in their first `depth` tokens; ascending.
     pub fn allowed(&self, range: Range<usize>, depth: usize, tokens: &mut Vec<Token>) {
         tokens.clear();
-        tokens.extend(self.subjects[range].iter().filter_map(|subject| subject.get(depth)));
+        tokens.extend((self.0[range].iter()).filter_map(|mention| mention.subject.get(depth)));
         tokens.dedup();
     }
 
-    /// How much longer than `depth` the longest subject of the range through each token is.
+    /// How much longer than `depth` the longest mention of a subject of the range through each token is.
     pub fn gains(&self, range: Range<usize>, depth: usize, tokens: &[Token]) -> Vec<u32> {
         let gain = |&token: &Token| {
-            let through = &self.subjects[self.narrow(range.clone(), depth, token)];
-            let longest = through.iter().map(|subject| subject.len() - 1).max().unwrap_or(depth);
+            let through = &self.0[self.narrow(range.clone(), depth, token)];
+            let longest = through.iter().map(|mention| mention.span.len()).max().unwrap_or(depth);
             longest.saturating_sub(depth) as u32
         };
         tokens.iter().map(gain).collect()
@@ -122,9 +134,9 @@ impl Mentions {
 
     /// Those of the range whose token at `depth` is this one.
     pub fn narrow(&self, range: Range<usize>, depth: usize, token: Token) -> Range<usize> {
-        let here = &self.subjects[range.clone()];
-        let start = here.partition_point(|subject| subject.get(depth) < Some(&token));
-        let end = here.partition_point(|subject| subject.get(depth) <= Some(&token));
+        let here = &self.0[range.clone()];
+        let start = here.partition_point(|mention| mention.subject.get(depth) < Some(&token));
+        let end = here.partition_point(|mention| mention.subject.get(depth) <= Some(&token));
         range.start + start..range.start + end
     }
 }

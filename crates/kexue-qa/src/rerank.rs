@@ -236,10 +236,6 @@ impl Spelling {
         facts: usize,
     ) -> Self {
         let question = prompt.question();
-        let subject = &subject[..subject.len() - 1];
-        let at = question
-            .windows(subject.len().max(1))
-            .position(|window| window == subject);
         let mut common = [0.0; EVIDENCE.len()];
         common[0] = log_probability;
         common[13] = (facts as f64).ln();
@@ -252,13 +248,13 @@ impl Spelling {
             .flatten()
             .collect();
         let mut rest = question.to_vec();
-        if let Some(at) = at {
-            let length = subject.len() as f64;
+        if let Some(span) = prompt.mentions.span(subject) {
+            let length = span.len() as f64;
             common[2] = length;
             common[3] = length * length / 10.0;
-            common[4] = at as f64 / question.len() as f64;
+            common[4] = span.start as f64 / question.len() as f64;
             // The separator keeps a substring from running over the gap.
-            rest.splice(at..at + subject.len(), [SEP]);
+            rest.splice(span, [SEP]);
         }
         let less = prompt.less.as_deref();
         let word = |range: std::ops::Range<usize>| {

@@ -353,7 +353,7 @@ impl<'a> Search<'a> {
         let prompts = questions
             .iter()
             .map(|asked| {
-                let mut prompt = Prompt::new(self.graph, asked.text, self.options.mentions != MentionUse::Off)?;
+                let mut prompt = Prompt::new(self.graph, asked.text)?;
                 prompt.hidden.clone_from(&asked.hidden);
                 prompt.less.clone_from(&asked.less);
                 Ok(prompt)
@@ -364,10 +364,14 @@ impl<'a> Search<'a> {
             .into_iter()
             .zip(ends)
             .map(|(prompt, end)| {
+                let mentions = match self.options.mentions {
+                    MentionUse::Off => 0..0,
+                    _ => prompt.mentions.all(),
+                };
                 let mut first = Hypothesis {
                     at: self.graph.index().root(),
                     tokens: Vec::new(),
-                    mentions: prompt.mentions.all(),
+                    mentions: mentions.clone(),
                     subject: None,
                     node: end,
                     computed: 0,
@@ -377,7 +381,7 @@ impl<'a> Search<'a> {
                 };
                 self.follow(&prompt, &mut first)?;
                 let result = SearchResult {
-                    mentioned: prompt.mentions.all().len(),
+                    mentioned: mentions.len(),
                     ..SearchResult::default()
                 };
                 Ok(State {

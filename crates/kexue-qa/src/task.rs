@@ -134,8 +134,8 @@ impl<'a> QaTask<'a> {
     }
 
     /// The example as it is, or with its subject (and relation) swapped.
-    fn vary(&self, example: &Example, generator: &mut ChaCha8Rng) -> Example {
-        let unchanged = || example.clone();
+    fn vary(&self, example: &Example, generator: &mut ChaCha8Rng) -> Result<Example> {
+        let unchanged = || Ok(example.clone());
         let Some(catalog) = &self.catalog else {
             return unchanged();
         };
@@ -150,12 +150,13 @@ impl<'a> QaTask<'a> {
             FactOrder::SubjectRelationSense => second,
             FactOrder::SubjectSenseRelation => third,
         };
-        let Some(at) = find(&example.question, subject) else {
+        let mention = self.mentions(example)?.span(&example.path[..=subject.len()]);
+        let Some(mention) = mention else {
             return unchanged();
         };
         let mut question = [
-            example.question[..at].to_vec(),
-            example.question[at + subject.len()..].to_vec(),
+            example.question[..mention.start].to_vec(),
+            example.question[mention.end..].to_vec(),
         ];
         // A relation of one token may stand there by chance.
         let literal = (relation.len() > 1)
@@ -173,10 +174,15 @@ impl<'a> QaTask<'a> {
             question[side].splice(at..at + relation.len(), catalog.relation(fact.relation).iter().copied());
         }
         let question = [&question[0], catalog.subject(fact), &question[1]].concat();
-        Example {
+        Ok(Example {
             question,
             path: catalog.path(fact),
-        }
+        })
+    }
+
+    /// The subjects that an example's question mentions, as in decoding.
+    fn mentions(&self, example: &Example) -> Result<Mentions> {
+        Mentions::find(self.graph, &self.graph.vocabulary().decode(&example.question))
     }
 
     /// The choices along an example's path; a choice's row is its position in the path.
@@ -217,7 +223,7 @@ impl<'a> QaTask<'a> {
             .map_or(0, |at| at + 1);
         let (subject, suffix) = example.path.split_at(subject_end);
         let mentions = match self.settings.loss_over {
-            LossOver::Mentioned => Mentions::find(self.graph, &example.question)?,
+            LossOver::Mentioned => self.mentions(example)?,
             _ => Mentions::default(),
         };
         // The subject among the mentioned ones, if it is one of them; else among all.
@@ -314,7 +320,7 @@ impl<'a> QaTask<'a> {
         };
         let mut sequence = Vec::new();
         for &example in examples {
-            let example = self.vary(&self.examples[example], generator);
+            let example = self.vary(&self.examples[example], generator)?;
             sequence.clear();
             sequence.push(CLS);
             sequence.extend_from_slice(&example.question);

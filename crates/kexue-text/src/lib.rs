@@ -14,6 +14,7 @@
 //! ```
 #![forbid(unsafe_code)]
 
+mod boundaries;
 mod builder;
 mod corpus;
 mod file;
@@ -22,6 +23,7 @@ mod masking;
 mod pretrained;
 mod vocabulary;
 
+pub use boundaries::Boundaries;
 pub use builder::VocabularyBuilder;
 pub use corpus::{Corpus, SpecialTokens, TextEncoder, Window};
 pub use file::VocabularyError;

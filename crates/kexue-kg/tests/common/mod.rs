@@ -74,7 +74,7 @@ pub fn ask_everything(graph: &KnowledgeGraph) {
         let _ = graph.fact(key);
     }
     let question = graph.vocabulary().encode("主题1主题12对象3义1");
-    let _ = graph.mentions(&question, &mut |_, _| ());
+    let _ = graph.occurrences(&question, &mut |_, _| ());
     let _ = index.find(&question);
     let mut more = visit_some();
     let _ = graph.subjects(&mut |_, _| more());
