@@ -100,8 +100,8 @@ fn is_half_of_compound(text: &str, name: &Name, names: &[Name]) -> bool {
     let (before, after) = (&text[..name.bytes.start], &text[name.bytes.end..]);
     let is_name = text[name.bytes.clone()].chars().next().is_some_and(char::is_uppercase);
     let joins = |word: &str| {
-        let numeric = word.chars().all(char::is_numeric);
-        !word.is_empty() && !numeric && !(is_name && word.chars().all(char::is_lowercase))
+        let is_ordinary = is_name && word.chars().all(char::is_lowercase);
+        !(is_ordinary || word.chars().all(char::is_numeric))
     };
     if let Some(rest) = after.strip_prefix(HYPHENS) {
         let start = text.len() - rest.len();
