@@ -48,6 +48,10 @@ enum Command {
 }
 
 fn main() -> ExitCode {
+    // Before anything else, and until the end.
+    #[cfg(feature = "mpi")]
+    let session = kexue_train::mpi::Session::start();
+    output::set_quiet(!kexue_train::is_first());
     let result = match Cli::parse().command {
         Command::Ask(args) => ask::run(&args),
         Command::Kg(command) => kg::run(command),
@@ -57,5 +61,16 @@ fn main() -> ExitCode {
         Command::Rank(args) => rank::run(args),
         Command::Vocab(args) => vocab::run(&args),
     };
-    result.unwrap_or_else(|error| output::fail(&error))
+    match result {
+        Ok(code) => code,
+        Err(error) => {
+            let code = output::fail(&error);
+            // The other processes would wait for this one for ever.
+            #[cfg(feature = "mpi")]
+            if let Some(session) = session.filter(|_| !output::is_known_to_all(&error)) {
+                session.abort(code.into());
+            }
+            ExitCode::from(code)
+        }
+    }
 }

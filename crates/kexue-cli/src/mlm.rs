@@ -168,6 +168,9 @@ fn run_train(args: &TrainArgs) -> Result<ExitCode> {
         );
         return Ok(ExitCode::from(130));
     }
+    if !kexue_train::is_first() {
+        return Ok(ExitCode::SUCCESS);
+    }
     let best = match outcome.best {
         Some((accuracy, step)) => format!("best accuracy {accuracy:.2} % at step {step} of {}", outcome.steps),
         None => format!(

@@ -4,7 +4,6 @@ use anyhow::Result;
 use kexue_train::TrainError;
 use serde::Serialize;
 use std::io::Write;
-use std::process::ExitCode;
 use std::sync::atomic::{AtomicBool, Ordering};
 use thiserror::Error;
 
@@ -12,10 +11,24 @@ use thiserror::Error;
 macro_rules! note {
     ($($argument:tt)*) => {{
         use std::io::Write as _;
-        let _ = writeln!(std::io::stderr(), $($argument)*);
+        if !$crate::output::is_quiet() {
+            let _ = writeln!(std::io::stderr(), $($argument)*);
+        }
     }};
 }
 pub(crate) use note;
+
+static QUIET: AtomicBool = AtomicBool::new(false);
+
+/// Keeps all but errors from being printed: of several processes that train together only the first talks.
+pub fn set_quiet(quiet: bool) {
+    QUIET.store(quiet, Ordering::Relaxed);
+}
+
+/// Whether nothing but errors is printed.
+pub fn is_quiet() -> bool {
+    QUIET.load(Ordering::Relaxed)
+}
 
 /// A command line that cannot be: exit code 2.
 #[derive(Debug, Error)]
@@ -23,13 +36,13 @@ pub(crate) use note;
 pub struct Usage(pub String);
 
 /// Says what failed, and returns the exit code: 2 for a wrong command line, 3 for bad input.
-pub fn fail(error: &anyhow::Error) -> ExitCode {
+pub fn fail(error: &anyhow::Error) -> u8 {
     // A reader that closes early, as `head` does, has what it wants.
     if error
         .downcast_ref::<std::io::Error>()
         .is_some_and(|error| error.kind() == std::io::ErrorKind::BrokenPipe)
     {
-        return ExitCode::SUCCESS;
+        return 0;
     }
     // Some errors already hold their cause's words.
     let mut message = error.to_string();
@@ -38,17 +51,26 @@ pub fn fail(error: &anyhow::Error) -> ExitCode {
             message = format!("{message}: {cause}");
         }
     }
-    note!("kexue: {message}");
-    let training = match error.downcast_ref() {
+    let training = training(error);
+    // The process that it happened in says it.
+    if !matches!(training, Some(TrainError::Process { .. })) {
+        let _ = writeln!(std::io::stderr(), "kexue: {message}");
+    }
+    let setting = matches!(training, Some(TrainError::Setting { .. }));
+    if error.is::<Usage>() || setting { 2 } else { 3 }
+}
+
+fn training(error: &anyhow::Error) -> Option<&TrainError> {
+    match error.downcast_ref() {
         Some(kexue_qa::Error::Train(error)) => Some(error),
         _ => error.downcast_ref(),
-    };
-    let setting = matches!(training, Some(TrainError::Setting { .. }));
-    if error.is::<Usage>() || setting {
-        ExitCode::from(2)
-    } else {
-        ExitCode::from(3)
     }
+}
+
+/// Whether every process of a training fails with this error.
+#[cfg(feature = "mpi")]
+pub fn is_known_to_all(error: &anyhow::Error) -> bool {
+    matches!(training(error), Some(TrainError::Process { .. }))
 }
 
 /// Prints a text.

@@ -74,9 +74,9 @@ pub struct ProbeArgs {
     /// Steps of training, with and without warm-up.
     #[arg(long, default_value_t = 0)]
     steps: u64,
-    /// How often a run is looked at.
+    /// Snapshots of each training: how often it is measured sub-layer by sub-layer.
     #[arg(long, default_value_t = 25)]
-    looks: u64,
+    snapshots: u64,
     /// Train with these placements too, without warm-up; needs --steps.
     #[arg(long, value_delimiter = ',', value_parser = named::<NormPlacement>(PLACEMENTS))]
     compare: Vec<NormPlacement>,
@@ -212,7 +212,7 @@ pub fn run(args: &ProbeArgs) -> Result<ExitCode> {
         seed: args.seed,
         seeds: args.seeds,
         steps: args.steps,
-        looks: args.looks,
+        snapshots: args.snapshots,
         compare: args.compare.clone(),
         branch_variance: args.branch_variance,
     };

@@ -224,6 +224,9 @@ fn run_train(args: &TrainArgs) -> Result<ExitCode> {
         );
         return Ok(ExitCode::from(130));
     }
+    if !kexue_train::is_first() {
+        return Ok(ExitCode::SUCCESS);
+    }
     match outcome.best {
         Some((score, step)) => note!("best validation {score:.2} at step {step}"),
         None => note!(

@@ -35,6 +35,10 @@ pub struct TrainingFlags {
     /// Largest norm of a gradient.
     #[arg(long, default_value_t = 1.0)]
     max_gradient_norm: f32,
+    /// Parts of a batch that are computed in parallel. Their gradients are summed in order, so the result depends on their number, not on that of
+    /// the processes or threads.
+    #[arg(long, default_value_t = 4)]
+    shards: usize,
     /// The optimiser as TOML: [[optimizer]] tables, each a transformation of the gradient, in the order in which they are applied.
     #[arg(long, conflicts_with_all = ["learning_rate", "warmup", "decay", "weight_decay", "max_gradient_norm"])]
     optimizer: Option<PathBuf>,
@@ -84,6 +88,7 @@ impl TrainingFlags {
             seed: self.seed,
             steps: self.steps,
             batch_size: self.batch_size,
+            shards: self.shards,
             optimizer: chain.links,
             groups: groups.collect(),
             learning_rate: self.learning_rate,

@@ -2,7 +2,7 @@
 
 use kexue_nn::{HeadTape, Mask, Model, PackedBatch, Prediction, Tape};
 use kexue_text::{Masking, SpecialTokens, Window};
-use kexue_train::generator;
+use kexue_train::{generator, streams};
 use rand_chacha::ChaCha8Rng;
 use rayon::prelude::*;
 
@@ -54,7 +54,7 @@ pub fn evaluate(
         .par_chunks(batch_size)
         .enumerate()
         .map_init(Memory::default, |memory, (index, parts)| {
-            let random = generator(seed, 0x006d_6c6d, index as u64);
+            let random = generator(seed, streams::MASKS, index as u64);
             memory.score(model, parts, mask, masking, special, random)
         })
         .collect();

@@ -1,4 +1,4 @@
-//! What else could be done, measured before the first step.
+//! Alternatives to an architecture, measured before the first step.
 
 use crate::data::Batch;
 use crate::initial::{fresh, initial};
@@ -8,26 +8,26 @@ use kexue_nn::{Model, NormPlacement, StdMeans, Tape};
 use serde::Serialize;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-/// An architecture that differs from the probed one in one thing.
+/// An architecture that differs from the probed one in one setting.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Alternative {
     /// What differs.
     pub change: String,
-    /// What is left of the first stream at the top.
+    /// What is left of the embeddings at the top.
     pub identity: Identity,
     /// The gradient of the first layer's parameters over that of the last layer's.
     pub gradient_ratio: f64,
-    /// What a first update at the full learning rate changes of the last hidden state, over its norm.
+    /// Norm of the change of the last hidden states by a first update at the full learning rate, over their norm.
     pub output_change: f64,
     /// The gradient of single tokens after the first sub-layer over that after the last.
     pub token_gradient_ratio: f64,
-    /// The same without what the stream's growth explains.
+    /// The same without the part that the growth of the stream explains.
     pub gradient_flow: f64,
     /// The gradient of single tokens after each sub-layer.
     pub token_gradients: Vec<f64>,
 }
 
-/// The identity-path weight at the top that a suggested deviation keeps.
+/// The smallest identity-path weight at the top with a suggested deviation.
 pub(crate) const KEPT: f64 = 0.5;
 
 fn alternative(
@@ -54,7 +54,7 @@ fn alternative(
     })
 }
 
-/// The placements worth comparing under an optimiser: without norm after the sum, with it, and DeepNorm with the optimiser's constants.
+/// The placements worth comparing: pre-norm, post-norm, and DeepNorm with the optimiser's constants.
 fn placements(optimizer: OptimizerKind) -> [NormPlacement; 4] {
     let derived = match optimizer {
         OptimizerKind::Adam => NormPlacement::DeepNormAdam,
@@ -69,7 +69,7 @@ fn placements(optimizer: OptimizerKind) -> [NormPlacement; 4] {
     ]
 }
 
-/// How a placement is written on the command line.
+/// The name of a placement on the command line.
 pub fn placement_name(placement: NormPlacement) -> &'static str {
     match placement {
         NormPlacement::Pre => "pre",
@@ -83,11 +83,11 @@ pub fn placement_name(placement: NormPlacement) -> &'static str {
     }
 }
 
-/// Probes an architecture with its norms elsewhere, and with the largest deviation of its weights that keeps half of the input; once
-/// `interrupt` is set, no more of them.
+/// Probes an architecture with other norm placements, and with the largest initial deviation that keeps half of the input. Stops early once
+/// `interrupt` is set.
 ///
 /// # Errors
-/// When an architecture cannot be.
+/// If an architecture is invalid.
 pub fn alternatives(
     architecture: &Architecture,
     batch: &Batch,

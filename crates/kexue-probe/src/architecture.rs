@@ -1,4 +1,4 @@
-//! What is probed: known architectures by name, others from TOML.
+//! What is probed: well-known architectures by name, others from TOML.
 
 use crate::{OptimizerSettings, ProbeError};
 use kexue_nn::{
@@ -7,7 +7,7 @@ use kexue_nn::{
 };
 use serde::{Deserialize, Serialize};
 
-/// What a model is asked for.
+/// What a model is trained to predict.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Objective {
@@ -18,13 +18,13 @@ pub enum Objective {
     Causal,
 }
 
-/// A model, what it is asked for, and how it is trained.
+/// A model, its objective and its optimiser.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Architecture {
     /// The model.
     pub model: TransformerConfig,
-    /// What it is asked for.
+    /// What it is trained to predict.
     #[serde(default)]
     pub objective: Objective,
     /// How it is trained.
@@ -32,7 +32,7 @@ pub struct Architecture {
     pub optimizer: OptimizerSettings,
 }
 
-/// Architectures as known models have them, at their base size; positions are rotary where the original has a bias (T5).
+/// Architectures of well-known models, at their base size. Where the original has a position bias (T5), positions are rotary.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Preset {
@@ -49,7 +49,7 @@ pub enum Preset {
 }
 
 impl Preset {
-    /// The architecture over so many tokens.
+    /// The architecture with a vocabulary of this size.
     pub fn architecture(self, vocab_size: usize) -> Architecture {
         let bert = TransformerConfig {
             d_model: 768,
@@ -115,7 +115,7 @@ impl Preset {
 
 impl Architecture {
     /// Reads TOML: a `[model]` table with the fields of [`TransformerConfig`], `objective`, an `[optimizer]` table with those of
-    /// [`OptimizerSettings`]. `vocab_size` is that of the data where the table does not give it.
+    /// [`OptimizerSettings`]. If the table has no `vocab_size`, it is that of the data.
     ///
     /// # Errors
     /// Names the line and the field that is not as expected.
@@ -153,16 +153,16 @@ impl Architecture {
         read().map_err(|error| ProbeError::Description(error.to_string().trim_end().to_owned()))
     }
 
-    /// Checks that such a model can be trained like that.
+    /// Checks the model and the optimiser.
     ///
     /// # Errors
-    /// Names the field that cannot stand.
+    /// Names the invalid field.
     pub fn validate(&self) -> Result<(), ProbeError> {
         self.model.validate()?;
         self.optimizer.validate()
     }
 
-    /// The same with the norms elsewhere, as [`TransformerConfig::with_placement`] has it.
+    /// The same with another norm placement: see [`TransformerConfig::with_placement`].
     pub fn with_placement(&self, placement: NormPlacement) -> Self {
         Self {
             model: self.model.clone().with_placement(placement),

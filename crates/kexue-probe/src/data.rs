@@ -1,4 +1,4 @@
-//! What a model is shown.
+//! The batches that a model is measured and trained on.
 
 use crate::{Objective, ProbeError};
 use kexue_nn::{Mask, PackedBatch, Prediction, Token};
@@ -16,7 +16,7 @@ pub enum Source<'a> {
         /// The ids that sequences are made with.
         special: &'a SpecialTokens,
     },
-    /// Ordinary tokens drawn alike: nothing can be learned from them, but their stream and its gradients can be measured.
+    /// Ordinary tokens, drawn uniformly. Nothing can be learned from them, but activations and gradients can be measured.
     Random {
         /// The ids that sequences are made with.
         special: &'a SpecialTokens,
@@ -33,7 +33,7 @@ pub struct Data<'a> {
     length: usize,
 }
 
-/// Sequences and what is to be predicted in them.
+/// Sequences, and the tokens to predict in them.
 #[derive(Clone, Debug, Default)]
 pub struct Batch {
     /// The sequences.
@@ -46,7 +46,7 @@ impl<'a> Data<'a> {
     /// Batches of `sequences` sequences of `length` tokens, separators included.
     ///
     /// # Errors
-    /// When there is nothing to be drawn, or nothing could be predicted.
+    /// If the source is empty, or the sequences are too short to predict anything.
     pub fn new(source: Source<'a>, objective: Objective, sequences: usize, length: usize) -> Result<Self, ProbeError> {
         if sequences == 0 || sequences > 1 << 16 {
             return Err(ProbeError::setting(
@@ -132,7 +132,7 @@ impl<'a> Data<'a> {
         }
     }
 
-    /// Whether there is anything to be learned: not from random tokens.
+    /// Whether the source is text: nothing can be learned from random tokens.
     pub fn is_text(&self) -> bool {
         matches!(self.source, Source::Text { .. })
     }
@@ -142,8 +142,8 @@ impl<'a> Data<'a> {
         self.length
     }
 
-    /// The loss in nats of the best model that looks at no token: the entropy of the tokens' frequencies. A loss that stays here is a
-    /// model that has learned how often tokens occur, and nothing else.
+    /// The loss, in nats, of the best model that ignores its input: the entropy of the token frequencies. A model whose loss stays here has
+    /// learned how often tokens occur, and nothing else.
     pub fn plateau(&self) -> f64 {
         match self.source {
             Source::Random { special } => (special.ordinary.len() as f64).ln(),

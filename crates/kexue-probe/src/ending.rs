@@ -1,21 +1,21 @@
-//! How a run ended: what the last quarter of its losses says.
+//! How a training ended, judged by the last quarter of its losses.
 
-use crate::Run;
-use crate::probe::Mean;
+use crate::mean::Mean;
+use crate::training::Trial;
 use serde::Serialize;
 
-/// Nats that count as a difference where the noise of the batches is smaller.
+/// The smallest difference that counts, in nats; more if the noise of the batches is larger.
 pub(crate) const TOLERANCE: f64 = 0.05;
-/// Fewer steps say nothing of where a run goes.
+/// A run of fewer steps shows no trend.
 const FEWEST_STEPS: usize = 20;
 
-/// How a run ended. Means are over quarters of the steps; two of them differ where they are apart by more than two standard errors of the difference.
+/// How a run ended. Means are over quarters of the steps; two of them differ if they are more than two standard errors of the difference apart.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Ending {
-    /// It was cut short from outside.
+    /// It was interrupted.
     Interrupted,
-    /// A loss or a gradient was no longer a number, or the last quarter is above both the first loss and the plateau.
+    /// A loss or a gradient was not finite, or the last quarter is above both the first loss and the plateau.
     Diverged,
     /// The last quarter is more than 0.05 nats above an earlier one.
     Rose,
@@ -27,12 +27,12 @@ pub enum Ending {
     Level,
     /// Below the plateau.
     Learned,
-    /// There were fewer than 20 steps, or nothing to be learned from random tokens.
-    Untold,
+    /// There were fewer than 20 steps, or the tokens were random, so that nothing could be learned.
+    Inconclusive,
 }
 
 impl Ending {
-    /// How the word stands in tables.
+    /// The word in tables.
     pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Interrupted => "cut short",
@@ -42,7 +42,7 @@ impl Ending {
             Self::Falling => "still falling",
             Self::Level => "level above the plateau",
             Self::Learned => "learned",
-            Self::Untold => "–",
+            Self::Inconclusive => "–",
         }
     }
 }
@@ -83,14 +83,14 @@ fn difference(from: Mean, to: Mean) -> Mean {
     }
 }
 
-impl Run {
-    /// The quarters of its losses; `None` of few steps, of a run that was cut short or whose losses are not all numbers.
+impl Trial {
+    /// The quarters of its losses; `None` if there are few steps, the run was interrupted, or not all losses are finite.
     pub(crate) fn quarters(&self) -> Option<Quarters> {
         let whole = self.diverged.is_none() && !self.interrupted;
         Quarters::of(&self.losses).filter(|_| whole)
     }
 
-    /// How it ended, where a model that looks at no token has a loss of `plateau`; `learnable` unless the tokens are random.
+    /// How it ended. `plateau` is the loss of the best model that ignores its input; `learnable` is false for random tokens.
     pub fn ending(&self, plateau: f64, learnable: bool) -> Ending {
         if self.diverged.is_some() {
             return Ending::Diverged;
@@ -99,7 +99,7 @@ impl Run {
             return Ending::Interrupted;
         }
         let (Some(quarters), Some(&first)) = (self.quarters(), self.losses.first()) else {
-            return Ending::Untold;
+            return Ending::Inconclusive;
         };
         let (last, drop) = (quarters.last(), quarters.drop());
         let tolerance = TOLERANCE.max(2.0 * last.standard_error);
@@ -107,7 +107,7 @@ impl Run {
             return Ending::Diverged;
         }
         if !learnable {
-            return Ending::Untold;
+            return Ending::Inconclusive;
         }
         let rise = difference(last, quarters.lowest());
         if rise.mean > TOLERANCE.max(2.0 * rise.standard_error) {
@@ -129,9 +129,9 @@ mod tests {
     use super::*;
 
     /// A hundred steps whose quarters have these means, with noise of ±0.1 that averages out.
-    fn run(quarters: [f64; 4]) -> Run {
+    fn run(quarters: [f64; 4]) -> Trial {
         let loss = |step: usize| quarters[step / 25] + [0.1, -0.1, 0.05, -0.05, 0.0][step % 5];
-        Run {
+        Trial {
             seed: 0,
             warmup: 0,
             losses: (0..100).map(loss).collect(),
@@ -160,7 +160,7 @@ mod tests {
         }
         assert_eq!(
             run([6.9, 6.7, 6.7, 6.7]).ending(6.6, false),
-            Ending::Untold,
+            Ending::Inconclusive,
             "random tokens"
         );
         assert_eq!(run([6.9, 9.0, 9.0, 9.0]).ending(6.6, false), Ending::Diverged);
@@ -169,17 +169,17 @@ mod tests {
     #[test]
     fn runs_that_did_not_come_to_their_end() {
         let whole = run([6.9, 6.4, 5.8, 5.4]);
-        let short = Run {
+        let short = Trial {
             losses: whole.losses[..19].to_vec(),
             ..whole.clone()
         };
-        assert_eq!(short.ending(5.4, true), Ending::Untold);
-        let cut = Run {
+        assert_eq!(short.ending(5.4, true), Ending::Inconclusive);
+        let cut = Trial {
             interrupted: true,
             ..whole.clone()
         };
         assert_eq!(cut.ending(5.4, true), Ending::Interrupted);
-        let diverged = Run {
+        let diverged = Trial {
             diverged: Some(3),
             ..whole
         };

@@ -1,15 +1,15 @@
-//! What can be wrong with a probe.
+//! Errors of a probe.
 
 use kexue_nn::ConfigError;
 use thiserror::Error;
 
-/// Why nothing could be measured.
+/// Why a probe failed.
 #[derive(Debug, Error)]
 pub enum ProbeError {
-    /// The architecture cannot be.
+    /// The architecture is invalid.
     #[error("model: {0}")]
     Model(#[from] ConfigError),
-    /// A setting that cannot stand.
+    /// An invalid setting.
     #[error("{field}: {problem}")]
     Setting {
         /// The setting.
@@ -17,7 +17,7 @@ pub enum ProbeError {
         /// What is wrong with it, and what to do.
         problem: String,
     },
-    /// A training that cannot be.
+    /// A training failed.
     #[error(transparent)]
     Train(#[from] kexue_train::TrainError),
     /// A description of an architecture that cannot be read.

@@ -7,7 +7,7 @@ use kexue_nn::{Model, Role, Tape};
 use kexue_train::{generator, streams};
 use serde::Serialize;
 
-/// What the first update does to the function that the model is.
+/// What the first update does to the output and the loss.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 pub struct FirstUpdate {
     /// The learning rate of that step.
@@ -29,13 +29,10 @@ pub struct Initial {
     pub warmed_up: FirstUpdate,
 }
 
-/// Purpose of [`generator`]: the direction of the Jacobian-vector products.
-const DIRECTION: u64 = 2;
-
 /// A fresh model of an architecture.
 ///
 /// # Errors
-/// When the architecture cannot be.
+/// If the architecture is invalid.
 pub fn fresh(architecture: &Architecture, seed: u64) -> Result<Model, ProbeError> {
     architecture.validate()?;
     Ok(Model::new(
@@ -44,7 +41,7 @@ pub fn fresh(architecture: &Architecture, seed: u64) -> Result<Model, ProbeError
     )?)
 }
 
-/// Measures a model as it stands on one batch.
+/// Measures a model on one batch, before any step.
 ///
 /// # Errors
 /// If the architecture's optimiser is invalid.
@@ -56,7 +53,7 @@ pub fn initial(model: &Model, architecture: &Architecture, batch: &Batch, seed: 
         Some(trace) => Snapshot::new(model, batch, trace, &gradient, 0, loss),
         None => unreachable!("the tape was made to trace"),
     };
-    let weights = jacobian_weights(model, batch, &mut generator(seed, DIRECTION, 0));
+    let weights = jacobian_weights(model, batch, &mut generator(seed, streams::DIRECTIONS, 0));
     for (sublayer, weight) in snapshot.sublayers.iter_mut().zip(weights) {
         sublayer.identity.jacobian = Some(weight);
     }
@@ -86,8 +83,8 @@ pub fn initial(model: &Model, architecture: &Architecture, batch: &Batch, seed: 
     })
 }
 
-/// Scales the last matrix of each branch, from the input on, so that every branch adds `variance` times the variance of the stream: what the
-/// formula `(1 + σ²)^(−l/2)` assumes of a model. Branches that are normalised or 0 stay as they are.
+/// Scales the last matrix of each branch, starting at the input, so that every branch adds `variance` times the variance of the stream, as the
+/// formula `(1 + σ²)^(−l/2)` assumes. Branches that are normalised, or that are 0, stay as they are.
 pub fn calibrate(model: &mut Model, batch: &Batch, variance: f64) {
     let last_matrices: Vec<_> = model
         .layout()

@@ -1,8 +1,10 @@
-//! What a Transformer's initialisation, norms and optimiser will do to its training: measured, and said in words (article 8747).
+//! What a Transformer's initialisation, norms and optimiser will do to its training: measurements and a verdict in words (article 8747).
 //!
-//! [`probe`] looks at a model before its first step and over some steps, with and without warm-up, sub-layer by sub-layer: how large the
-//! stream is, how much each branch adds, how much of the input is left on the identity path ([`Identity`]), how large gradients and updates are, what
-//! norms do. [`Verdict`] says what follows.
+//! [`probe`] measures a model before its first step and during some steps of training, with and without warm-up, sub-layer by sub-layer: the size of the
+//! stream, how much each branch adds to it, how much of the input is left on the identity path ([`Identity`]), the size of gradients and updates, and
+//! the norms' gains. [`Verdict`] says what follows.
+//!
+//! Read `snapshot.rs` first: what is measured on a batch. Then `training.rs` (the probe's [`Task`](kexue_train::Task)) and `judge.rs` (the rules of the verdict).
 //!
 //! ```
 //! use kexue_probe::{Data, Preset, ProbeSettings, Source, probe};
@@ -26,14 +28,19 @@ mod data;
 mod ending;
 mod error;
 mod initial;
+mod judge;
+mod mean;
 mod optimizer;
 mod places;
 mod probe;
+mod probe_settings;
 mod report;
+mod result;
 mod snapshot;
 mod training;
 mod verdict;
 mod weights;
+mod words;
 
 pub use alternatives::{Alternative, placement_name};
 pub use architecture::{Architecture, Objective, Preset};
@@ -41,9 +48,13 @@ pub use data::{Batch, Data, Source};
 pub use ending::Ending;
 pub use error::ProbeError;
 pub use initial::{FirstUpdate, Initial, calibrate, fresh, initial};
+pub use kexue_optim::Branch;
+pub use mean::Mean;
 pub use optimizer::{OptimizerKind, OptimizerSettings};
-pub use probe::{Mean, Probe, ProbeSettings, Runs, probe};
-pub use snapshot::{Branch, Identity, Matrix, NormGain, Snapshot, SubLayer};
-pub use training::{Run, train};
+pub use probe::probe;
+pub use probe_settings::ProbeSettings;
+pub use result::Probe;
+pub use snapshot::{Identity, Matrix, NormGain, Snapshot, SubLayer};
+pub use training::{Trial, Trials, train};
 pub use verdict::{GradientFlow, Verdict};
 pub use weights::{WeightStd, weight_stds};

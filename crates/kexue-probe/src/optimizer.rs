@@ -1,4 +1,4 @@
-//! Which optimiser, and how fast.
+//! The optimiser of an architecture.
 
 use crate::ProbeError;
 use kexue_optim::{AdamConfig, Chain, ChainError, ChainSettings, Decay, Link, Slots};
@@ -52,7 +52,7 @@ impl OptimizerSettings {
     /// Checks that such an optimiser can be.
     ///
     /// # Errors
-    /// Names the setting that cannot stand.
+    /// Names the invalid setting.
     pub fn validate(&self) -> Result<(), ProbeError> {
         let positive = |value: f32| value > 0.0 && value.is_finite();
         if !positive(self.learning_rate) {

@@ -1,37 +1,12 @@
-//! Which part of a model a parameter belongs to.
+//! Sub-layers: the branches of all blocks, in the order of the stream.
 
-use kexue_nn::Slot;
+use kexue_optim::{Branch, Place, Slot};
 
-/// A part of a model.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Place {
-    /// Before the first branch.
-    Embedding,
-    /// A branch, from 0: attention and feed-forward in turn.
-    SubLayer(usize),
-    /// The norm after the last branch.
-    Last,
-    /// After the last hidden state.
-    Head,
-}
-
-/// Where a parameter stands.
-pub(crate) fn place(slot: &Slot) -> Place {
-    if slot.name.starts_with("embeddings.") {
-        return Place::Embedding;
-    }
-    if slot.name.starts_with("cls.") {
-        return Place::Head;
-    }
-    let within = slot
-        .name
-        .strip_prefix("encoder.layer.")
-        .and_then(|rest| rest.split_once('.'));
-    let layer = within.and_then(|(layer, part)| Some((layer.parse::<usize>().ok()?, part)));
-    match layer {
-        Some((layer, part)) if part.starts_with("attention.") => Place::SubLayer(2 * layer),
-        Some((layer, _)) => Place::SubLayer(2 * layer + 1),
-        None => Place::Last,
+/// The sub-layer that a parameter belongs to, from 0: attention and feed-forward in turn. `None` outside the blocks.
+pub(crate) fn sublayer(slot: &Slot) -> Option<usize> {
+    match slot.place {
+        Place::Block { block, branch } => Some(2 * block + usize::from(branch == Branch::FeedForward)),
+        _ => None,
     }
 }
 
@@ -48,20 +23,24 @@ mod tests {
             ..TransformerConfig::new(300)
         };
         let layout = Layout::new(&config);
-        let count = |which: Place| layout.slots().iter().filter(|slot| place(slot) == which).count();
-        assert_eq!(count(Place::Embedding), 1);
-        assert_eq!(count(Place::Last), 2, "the last norm's γ and β");
-        assert_eq!(count(Place::Head), 5);
+        let places = |which: Place| layout.slots().iter().filter(|slot| slot.place == which).count();
+        assert_eq!(places(Place::Input), 1);
+        assert_eq!(places(Place::Output), 2, "the last norm's γ and β");
+        assert_eq!(places(Place::Head), 5);
         for slot in layout.slots() {
             match slot.role {
-                Role::Query | Role::AttentionOutput => {
-                    assert!(matches!(place(slot), Place::SubLayer(at) if at % 2 == 0))
-                }
-                Role::Up | Role::Down => assert!(matches!(place(slot), Place::SubLayer(at) if at % 2 == 1)),
+                Role::Query | Role::AttentionOutput => assert!(sublayer(slot).is_some_and(|at| at % 2 == 0)),
+                Role::Up | Role::Down => assert!(sublayer(slot).is_some_and(|at| at % 2 == 1)),
                 _ => {}
             }
         }
-        assert_eq!(count(Place::SubLayer(0)), 10);
-        assert_eq!(count(Place::SubLayer(3)), 6);
+        let count = |which: usize| {
+            layout
+                .slots()
+                .iter()
+                .filter(|slot| sublayer(slot) == Some(which))
+                .count()
+        };
+        assert_eq!((count(0), count(3)), (10, 6));
     }
 }

@@ -1,10 +1,13 @@
 //! A probe as text and as a page.
 
-use crate::Ending;
 use crate::alternatives::placement_name;
-use crate::probe::{Mean, Probe, Runs};
-use crate::snapshot::{Branch, Snapshot, SubLayer};
-use crate::verdict::short;
+use crate::ending::Ending;
+use crate::mean::Mean;
+use crate::result::Probe;
+use crate::snapshot::{Snapshot, SubLayer};
+use crate::training::Trials;
+use crate::words::short;
+use kexue_optim::Branch;
 use kexue_train::{Chart, Page, Series};
 use std::fmt::Write as _;
 
@@ -199,7 +202,7 @@ impl Probe {
                 |loss| format!("{:.3} ± {:.3}", loss.mean, loss.standard_error),
             )
         };
-        let row = |runs: &Runs| {
+        let row = |runs: &Trials| {
             vec![
                 runs.name.clone(),
                 loss(runs.final_loss()),
@@ -500,8 +503,8 @@ impl Probe {
     }
 
     fn run_charts(&self) -> Vec<Chart> {
-        let series = |of: &dyn Fn(&Runs) -> Vec<(f64, Mean)>| -> Vec<Series> {
-            let one = |runs: &Runs| {
+        let series = |of: &dyn Fn(&Trials) -> Vec<(f64, Mean)>| -> Vec<Series> {
+            let one = |runs: &Trials| {
                 let points = of(runs);
                 Series {
                     name: runs.name.clone(),
@@ -589,7 +592,7 @@ impl Probe {
 }
 
 /// A mean over the seeds that got so far, at each look.
-fn snapshots_over_steps(runs: &Runs, of: &dyn Fn(&Snapshot) -> Option<f64>) -> Vec<(f64, Mean)> {
+fn snapshots_over_steps(runs: &Trials, of: &dyn Fn(&Snapshot) -> Option<f64>) -> Vec<(f64, Mean)> {
     let longest = runs.runs.iter().map(|run| run.snapshots.len()).max().unwrap_or(0);
     (0..longest)
         .filter_map(|at| {
@@ -601,7 +604,7 @@ fn snapshots_over_steps(runs: &Runs, of: &dyn Fn(&Snapshot) -> Option<f64>) -> V
 }
 
 /// The loss in fortieths of the run, a mean over the seeds that got so far.
-fn losses_over_steps(runs: &Runs) -> Vec<(f64, Mean)> {
+fn losses_over_steps(runs: &Trials) -> Vec<(f64, Mean)> {
     let longest = runs.runs.iter().map(|run| run.losses.len()).max().unwrap_or(0);
     let part = longest.div_ceil(40).max(1);
     (0..longest.div_ceil(part))

@@ -1,24 +1,15 @@
 //! What a model does with one batch, sub-layer by sub-layer.
 
 use crate::data::Batch;
-use crate::places::{Place, place};
+use crate::places::sublayer;
 use kexue_nn::{HeadTape, Model, Role, Slot, Tape, Trace};
+use kexue_optim::{Branch, Place};
 use rand::Rng;
 use serde::Serialize;
 
-/// The two kinds of branches.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Branch {
-    /// Self-attention.
-    Attention,
-    /// The feed-forward layers.
-    FeedForward,
-}
-
 /// How much of the stream before the first branch is left in the stream after some branch.
 ///
-/// Where norms follow the sum, the stream keeps its size and each branch takes `(1 + σ²/α²)^(−1/2)` off what was there: the weight decays
+/// Where norms follow the sum, the stream keeps its size and each branch multiplies what was there by `(1 + σ²/α²)^(−1/2)`: the weight decays
 /// exponentially. Elsewhere the weight stays 1 and the stream grows, so that the *share* falls, as the root of the number of equal branches.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
 pub struct Identity {
@@ -45,7 +36,7 @@ pub struct NormGain {
     pub max: f64,
 }
 
-/// A sub-layer, as a batch met it.
+/// A sub-layer, measured on one batch.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct SubLayer {
     /// The layer, from 0.
@@ -58,32 +49,32 @@ pub struct SubLayer {
     pub branch_variance: f64,
     /// What is left of the first stream after it.
     pub identity: Identity,
-    /// How much of the stream's square all tokens of a sequence have in common: 1 where they can no longer be told apart.
+    /// Share of the stream's square that all tokens of a sequence have in common: 1 if they can no longer be told apart.
     pub common: f64,
     /// Norm of the gradient of the mean loss with respect to the stream after it.
     pub stream_gradient: f64,
-    /// Norm of what is left of it without the mean over the tokens of each sequence: what asks one token for something else than the others.
+    /// Norm of that gradient without its mean over the tokens of each sequence: the part that differs from token to token.
     pub token_gradient: f64,
     /// Norm of the gradient of the mean loss with respect to its parameters.
     pub gradient: f64,
-    /// RMS of a step's update of its matrices over that of the matrices; `None` before there was a step.
+    /// RMS of a step's update of its matrices over that of the matrices; `None` before the first step.
     pub update_ratio: Option<f64>,
     /// Its norm's γ: mean and largest.
     pub gamma: Option<(f64, f64)>,
 }
 
-/// A matrix: how large it is, and how far a step moved it.
+/// The size of a matrix, and of a step's update.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Matrix {
     /// The parameter's name.
     pub name: String,
     /// Root mean square of the weights.
     pub rms: f64,
-    /// RMS of a step's update over that of the weights; `None` before there was a step.
+    /// RMS of a step's update over that of the weights; `None` before the first step.
     pub update_ratio: Option<f64>,
 }
 
-/// What one batch showed.
+/// Measurements on one batch.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Snapshot {
     /// Steps done.
@@ -94,7 +85,7 @@ pub struct Snapshot {
     pub embedding_rms: f64,
     /// Norm of the gradient with respect to that stream.
     pub embedding_stream_gradient: f64,
-    /// What is left of it without the mean over the tokens of each sequence.
+    /// Norm of that gradient without its mean over the tokens of each sequence.
     pub embedding_token_gradient: f64,
     /// Norm of the whole gradient.
     pub gradient: f64,
@@ -190,7 +181,7 @@ fn token_gradient(batch: &Batch, gradient: &[f32], width: usize) -> f64 {
 }
 
 impl Snapshot {
-    /// Whether loss, streams and gradients are numbers.
+    /// Whether loss, streams and gradients are finite.
     pub(crate) fn is_finite(&self) -> bool {
         let sublayers = self.sublayers.iter();
         let mut numbers = sublayers.flat_map(|sublayer| [sublayer.rms, sublayer.branch_variance, sublayer.gradient]);
@@ -200,12 +191,12 @@ impl Snapshot {
             && numbers.all(f64::is_finite)
     }
 
-    /// What the last run of a tracing pass shows.
+    /// Measures the last run of a tracing pass.
     pub(crate) fn new(model: &Model, batch: &Batch, trace: &Trace, gradient: &[f32], step: u64, loss: f64) -> Self {
         let slots = model.layout().slots();
         let d = model.config().d_model;
         let count = trace.branches.len();
-        let of_sublayer = |at: usize| slots.iter().filter(move |slot| place(slot) == Place::SubLayer(at));
+        let of_sublayer = |at: usize| slots.iter().filter(move |slot| sublayer(slot) == Some(at));
         let identities = identities(model, trace);
         let sublayers = (0..count).map(|at| {
             let gammas: Vec<f64> = of_sublayer(at)
@@ -253,7 +244,7 @@ impl Snapshot {
         }
     }
 
-    /// Takes in how far a step moved the parameters from `before`.
+    /// Sets the update ratios of a step that moved the parameters from `before` to `after`.
     pub(crate) fn set_updates(&mut self, slots: &[Slot], before: &[f32], after: &[f32]) {
         let mut sums = vec![(0.0, 0.0); self.sublayers.len()];
         let decaying = slots.iter().filter(|slot| slot.decays());
@@ -262,7 +253,7 @@ impl Snapshot {
             let moved: f64 = before.iter().zip(after).map(|(&b, &a)| f64::from(a - b).powi(2)).sum();
             let size = square(before);
             matrix.update_ratio = (size > 0.0).then(|| (moved / size).sqrt());
-            if let Place::SubLayer(at) = place(slot) {
+            if let Some(at) = sublayer(slot) {
                 sums[at].0 += moved;
                 sums[at].1 += size;
             }
@@ -309,7 +300,7 @@ impl Snapshot {
 fn norms(model: &Model) -> Vec<NormGain> {
     let gains = |which: &dyn Fn(Place) -> bool| -> Vec<NormGain> {
         let slots = model.layout().slots().iter();
-        let gammas = slots.filter(|slot| slot.role == Role::Gamma && which(place(slot)));
+        let gammas = slots.filter(|slot| slot.role == Role::Gamma && which(slot.place));
         let gain = |slot: &Slot| {
             let values = &model.values()[slot.range.clone()];
             NormGain {
@@ -320,9 +311,9 @@ fn norms(model: &Model) -> Vec<NormGain> {
         };
         gammas.map(gain).collect()
     };
-    let mut all = gains(&|place| place == Place::Embedding);
-    all.extend(gains(&|place| matches!(place, Place::SubLayer(_))));
-    all.extend(gains(&|place| place == Place::Last));
+    let mut all = gains(&|place| place == Place::Input);
+    all.extend(gains(&|place| matches!(place, Place::Block { .. })));
+    all.extend(gains(&|place| place == Place::Output));
     all.extend(gains(&|place| place == Place::Head));
     all
 }

@@ -1,33 +1,34 @@
 //! A model over its first steps.
 
 use crate::data::Batch;
+use crate::mean::Mean;
 use crate::snapshot::{Pass, Snapshot};
 use crate::{Architecture, Data, ProbeError};
-use kexue_nn::{Model, Tape};
+use kexue_nn::{Model, NormPlacement, Tape};
 use kexue_train::{BatchSettings, Learner, Loss, Metric, ParameterGroup, Task, TrainError};
 use rand_chacha::ChaCha8Rng;
 use serde::Serialize;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-/// One run of some steps.
+/// One training of some steps.
 #[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct Run {
+pub struct Trial {
     /// The seed of its weights and batches.
     pub seed: u64,
     /// Steps of warm-up.
     pub warmup: u64,
     /// The mean loss of each step's batch, before the step.
     pub losses: Vec<f64>,
-    /// What some of the batches showed, with the update of that step.
+    /// Measurements on some of the batches, with the updates of those steps.
     pub snapshots: Vec<Snapshot>,
-    /// The step whose loss was no longer a number: the run ended there.
+    /// The step whose loss or gradient was not finite; the training ended there.
     pub diverged: Option<u64>,
-    /// Whether it was cut short from outside.
+    /// Whether it was interrupted.
     pub interrupted: bool,
 }
 
-impl Run {
-    /// The mean loss of the last tenth of the steps; `None` for a run that diverged or was cut short.
+impl Trial {
+    /// The mean loss of the last tenth of the steps; `None` if it diverged or was interrupted.
     pub fn final_loss(&self) -> Option<f64> {
         if self.diverged.is_some() || self.interrupted || self.losses.is_empty() {
             return None;
@@ -36,7 +37,7 @@ impl Run {
         Some(last.iter().sum::<f64>() / last.len() as f64)
     }
 
-    /// The lowest mean loss of any tenth of the steps that were done; `None` without a finite one.
+    /// The lowest mean loss of any tenth of the steps that were done; `None` if none is finite.
     pub fn best_loss(&self) -> Option<f64> {
         let tenth = self.losses.len().div_ceil(10).max(1);
         let means = self
@@ -47,16 +48,46 @@ impl Run {
     }
 }
 
+/// Trainings that differ in their seed alone.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Trials {
+    /// What they have in common.
+    pub name: String,
+    /// The norm placement, if it is not that of the probed architecture.
+    pub placement: Option<NormPlacement>,
+    /// Steps of warm-up.
+    pub warmup: u64,
+    /// One for each seed.
+    pub runs: Vec<Trial>,
+}
+
+impl Trials {
+    /// The mean final loss of the trainings that reached their end; `None` if none did.
+    pub fn final_loss(&self) -> Option<Mean> {
+        self.mean_of(Trial::final_loss)
+    }
+
+    /// The mean of their lowest losses; `None` if no loss was finite.
+    pub fn best_loss(&self) -> Option<Mean> {
+        self.mean_of(Trial::best_loss)
+    }
+
+    fn mean_of(&self, loss: impl Fn(&Trial) -> Option<f64>) -> Option<Mean> {
+        let losses: Vec<f64> = self.runs.iter().filter_map(loss).collect();
+        (!losses.is_empty()).then(|| Mean::of(&losses))
+    }
+}
+
 /// Batches of the probe as a task: one shard, without dropout.
 struct Steps<'a> {
     data: &'a Data<'a>,
 }
 
-/// What a step works with. A step that is to be looked at leaves its snapshot.
+/// Memory of the steps. A step that is to be measured leaves its snapshot.
 struct Workspace {
     plain: Pass,
     tracing: Pass,
-    /// The step to be looked at, if it is one.
+    /// The number of the step, if it is to be measured.
     look: Option<u64>,
     snapshot: Option<Snapshot>,
 }
@@ -66,7 +97,7 @@ impl Task for Steps<'_> {
     type Batch = Batch;
     type Workspace = Workspace;
 
-    /// Every step draws its own.
+    /// Every step draws its own batch.
     fn examples(&self) -> usize {
         1
     }
@@ -116,8 +147,8 @@ impl Task for Steps<'_> {
     }
 }
 
-/// Trains a model for some steps and looks at it `looks` times. Batches depend on the seed alone, so that runs of one seed see the same ones.
-/// A loss that is no longer a number ends the run; so does `interrupt`.
+/// Trains a model for some steps and takes about `snapshots` snapshots of it. Batches depend on the seed alone, so that runs of one seed see the same ones.
+/// A loss or gradient that is not finite ends it; so does `interrupt`.
 ///
 /// # Errors
 /// If the architecture's optimiser is invalid.
@@ -126,10 +157,10 @@ pub fn train(
     architecture: &Architecture,
     data: &Data<'_>,
     warmup: u64,
-    (steps, looks): (u64, u64),
+    (steps, snapshots): (u64, u64),
     seed: u64,
     interrupt: &AtomicBool,
-) -> Result<(Run, Model), ProbeError> {
+) -> Result<(Trial, Model), ProbeError> {
     let chain = architecture.optimizer.chain(model.layout().slots(), warmup)?;
     let group = ParameterGroup::whole(model.layout().slots(), chain);
     let batches = BatchSettings {
@@ -139,7 +170,7 @@ pub fn train(
     };
     let task = Steps { data };
     let mut learner = Learner::new(&task, model, vec![group], batches);
-    let mut run = Run {
+    let mut run = Trial {
         seed,
         warmup,
         losses: Vec::new(),
@@ -147,7 +178,7 @@ pub fn train(
         diverged: None,
         interrupted: false,
     };
-    let every = (steps / looks.max(1)).max(1);
+    let every = (steps / snapshots.max(1)).max(1);
     for step in 0..steps {
         if interrupt.load(Ordering::Relaxed) {
             run.interrupted = true;

@@ -1,4 +1,4 @@
-//! How fresh weights are distributed: what was asked for, and what was drawn.
+//! Standard deviations of fresh weights: as configured, and as drawn.
 
 use crate::snapshot::square;
 use kexue_nn::{Distribution, Model, Role};
@@ -11,11 +11,11 @@ pub struct WeightStd {
     pub role: String,
     /// Their shape, `[out, in]`.
     pub shape: Vec<usize>,
-    /// The deviation that code which truncates at two deviations must be given; `None` for a normal that is not truncated.
+    /// The standard deviation to give to code that truncates at two deviations; `None` for a normal that is not truncated.
     pub nominal: Option<f64>,
-    /// The deviation of the weights that the initialiser promises, as the layers see them.
+    /// The standard deviation that the initialiser promises, as the layers see the weights.
     pub effective: f64,
-    /// The deviation of the weights as they are, as the layers see them.
+    /// The standard deviation of the weights as drawn, as the layers see them.
     pub measured: f64,
     /// Its standard error.
     pub standard_error: f64,

@@ -195,7 +195,7 @@ fn a_run_learns_and_one_without_bounds_ends_where_it_diverges() {
     let data = Data::new(source, Objective::Causal, 8, 16).unwrap();
     let settings = ProbeSettings {
         steps: 60,
-        looks: 3,
+        snapshots: 3,
         ..ProbeSettings::default()
     };
     let learned = probed(&architecture, &data, &settings);
@@ -261,7 +261,7 @@ fn a_deep_post_norm_model_learns_with_warm_up_or_deep_norm_and_not_without() {
     let settings = ProbeSettings {
         seeds: 2,
         steps: 150,
-        looks: 2,
+        snapshots: 2,
         compare: vec![NormPlacement::DeepNorm],
         ..ProbeSettings::default()
     };

@@ -2,7 +2,7 @@
 
 use crate::{Error, Result};
 use kexue_kg::KnowledgeGraph;
-use kexue_train::generator;
+use kexue_train::{generator, streams};
 use kexue_trie::Key;
 use rand::seq::IndexedRandom;
 use std::collections::BTreeMap;
@@ -88,7 +88,7 @@ pub fn expand(
                 problem,
             });
         }
-        let mut random = generator(seed, 0x7465_6d70, number as u64);
+        let mut random = generator(seed, streams::TEMPLATES, number as u64);
         for wording in wordings {
             for &key in keys.choose_multiple(&mut random, each) {
                 let fact = graph.fact(key)?;

@@ -6,7 +6,7 @@ use toml::Value;
 /// The settings of a run by their path, such as `train.seed`, each as it is written.
 ///
 /// # Errors
-/// When a value cannot be written in TOML.
+/// If a value cannot be written in TOML.
 pub fn settings(config: &impl RunConfig) -> Result<Vec<(String, String)>, TrainError> {
     Ok(values(&config.to_toml()?))
 }

@@ -46,6 +46,14 @@ pub enum TrainError {
     /// An optimiser that cannot be built.
     #[error(transparent)]
     Chain(#[from] kexue_optim::ChainError),
+    /// Another process of the run failed.
+    #[error("process {rank}: {problem}")]
+    Process {
+        /// Its number.
+        rank: usize,
+        /// What it said.
+        problem: String,
+    },
     /// The task's own failure.
     #[error(transparent)]
     Task(Box<dyn std::error::Error + Send + Sync>),

@@ -1,11 +1,14 @@
 //! A model and its optimisers: gradients of batches, and steps. Without files.
 
 use crate::epochs::Epochs;
+use crate::ranks::{Alone, CHUNK, Ranks};
 use crate::streams::{SHARDS, generator};
 use crate::{Loss, ParameterGroup, Task, TrainError};
 use kexue_optim::Parameters;
 use rand_chacha::ChaCha8Rng;
 use rayon::prelude::*;
+use serde::{Deserialize, Serialize};
+use std::ops::Range;
 
 /// How a step's batch is put together.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -30,9 +33,12 @@ pub struct Learner<'a, T: Task> {
     groups: Vec<ParameterGroup>,
     batches: BatchSettings,
     epochs: Epochs,
-    /// One for each shard.
+    ranks: Box<dyn Ranks>,
+    /// The shards that this process computes.
+    own: Range<usize>,
+    /// One for each of them.
     workspaces: Vec<T::Workspace>,
-    /// One for each shard; the first is that of the whole batch in the end.
+    /// One for each of them; the first is that of the whole batch in the end.
     gradients: Vec<Vec<f32>>,
     /// The batches of the next step.
     ahead: Option<(u64, Vec<Made<T::Batch>>)>,
@@ -42,10 +48,11 @@ impl<'a, T: Task> Learner<'a, T> {
     /// A model to be trained; the groups must not overlap. Parameters in no group stay as they are.
     pub fn new(task: &'a T, model: T::Model, groups: Vec<ParameterGroup>, batches: BatchSettings) -> Self {
         let size = model.slots().size();
-        let shards = batches.shards.max(1);
         Self {
-            workspaces: (0..shards).map(|_| task.workspace(&model)).collect(),
-            gradients: vec![vec![0.0; size]; shards],
+            workspaces: (0..batches.shards).map(|_| task.workspace(&model)).collect(),
+            gradients: vec![vec![0.0; size]; batches.shards],
+            own: 0..batches.shards,
+            ranks: Box::new(Alone),
             epochs: Epochs::new(batches.seed, task.examples()),
             task,
             model,
@@ -53,6 +60,33 @@ impl<'a, T: Task> Learner<'a, T> {
             batches,
             ahead: None,
         }
+    }
+
+    /// Shares the shards with other processes. All must be given the same model, and all take the same steps.
+    ///
+    /// # Errors
+    /// If there are more processes than shards.
+    pub fn shared(mut self, ranks: Box<dyn Ranks>) -> Result<Self, TrainError> {
+        let (rank, size, shards) = (ranks.rank(), ranks.size(), self.batches.shards);
+        if size > shards {
+            let problem = format!(
+                "{shards} shards of a batch are too few for {size} processes, each of which computes at least one"
+            );
+            return Err(TrainError::Setting {
+                field: "shards",
+                problem,
+            });
+        }
+        self.own = rank * shards / size..(rank + 1) * shards / size;
+        self.workspaces.truncate(self.own.len());
+        self.gradients.truncate(self.own.len());
+        self.ranks = ranks;
+        Ok(self)
+    }
+
+    /// The processes that train together.
+    pub fn ranks(&self) -> &dyn Ranks {
+        &*self.ranks
     }
 
     /// The model.
@@ -84,6 +118,10 @@ impl<'a, T: Task> Learner<'a, T> {
         (&mut self.model, &mut self.groups)
     }
 
+    pub(crate) fn parts(&mut self) -> (&mut T::Model, &mut [ParameterGroup], &dyn Ranks) {
+        (&mut self.model, &mut self.groups, &*self.ranks)
+    }
+
     /// The gradient of the mean loss, after [`gradient`](Self::gradient).
     pub fn last_gradient(&self) -> &[f32] {
         &self.gradients[0]
@@ -94,17 +132,17 @@ impl<'a, T: Task> Learner<'a, T> {
         &mut self.workspaces[shard]
     }
 
-    /// The examples of each shard of a step.
+    /// The examples of each of this process's shards of a step.
     fn examples(&mut self, step: u64) -> Vec<Vec<usize>> {
         let size = self.batches.size as u64;
         let places = step * size..(step + 1) * size;
         let examples: Vec<usize> = places.filter_map(|place| self.epochs.example(place)).collect();
-        let each = examples.len().div_ceil(self.workspaces.len()).max(1);
+        let each = examples.len().div_ceil(self.batches.shards).max(1);
         let shard = |shard: usize| {
             let start = (shard * each).min(examples.len());
             examples[start..(start + each).min(examples.len())].to_vec()
         };
-        (0..self.workspaces.len()).map(shard).collect()
+        self.own.clone().map(shard).collect()
     }
 
     /// Computes the loss of a step's batch and the gradient of its mean. Meanwhile the batch of the next step is made, unless this is the last.
@@ -112,10 +150,10 @@ impl<'a, T: Task> Learner<'a, T> {
     /// # Errors
     /// If the task fails.
     pub fn gradient(&mut self, step: u64, last: bool) -> Result<Loss, TrainError> {
-        let (task, seed) = (self.task, self.batches.seed);
+        let (task, seed, first) = (self.task, self.batches.seed, self.own.start);
         let make = |step: u64, examples: Vec<Vec<usize>>| -> Vec<Made<T::Batch>> {
             let made = examples.into_par_iter().enumerate().map(|(shard, examples)| {
-                let mut random = generator(seed, SHARDS + shard as u64, step);
+                let mut random = generator(seed, SHARDS + (first + shard) as u64, step);
                 task.batch(&examples, step, &mut random).map(|batch| (batch, random))
             });
             made.collect()
@@ -140,26 +178,36 @@ impl<'a, T: Task> Learner<'a, T> {
             || next.map(|examples| (step + 1, make(step + 1, examples))),
         );
         self.ahead = ahead;
-        let loss = total(losses?);
-        self.fold((1.0 / loss.terms.max(1.0)) as f32);
+        let loss = total(self.exchange(losses)?);
+        self.ranks.sum(&mut self.gradients);
+        let factor = (1.0 / loss.terms.max(1.0)) as f32;
+        if let Some(sum) = self.gradients.first_mut() {
+            sum.par_chunks_mut(CHUNK)
+                .for_each(|chunk| chunk.iter_mut().for_each(|sum| *sum *= factor));
+        }
         Ok(loss)
     }
 
-    /// Sums the shards' gradients in order, and scales the sum.
-    fn fold(&mut self, factor: f32) {
-        let Some((first, others)) = self.gradients.split_first_mut() else {
-            return;
+    /// The losses of all shards, in order. An error of one process is an error of all.
+    fn exchange(&self, own: Result<Vec<Loss>, TrainError>) -> Result<Vec<Loss>, TrainError> {
+        if self.ranks.size() == 1 {
+            return own;
+        }
+        let message = match &own {
+            Ok(losses) => Ok(losses.iter().map(Bits::of).collect::<Vec<_>>()),
+            Err(error) => Err(error.to_string()),
         };
-        const CHUNK: usize = 1 << 14;
-        let chunks = first.par_chunks_mut(CHUNK).enumerate();
-        chunks.for_each(|(index, chunk)| {
-            for other in others.iter() {
-                for (sum, more) in chunk.iter_mut().zip(&other[index * CHUNK..]) {
-                    *sum += more;
-                }
+        let bytes = serde_json::to_vec(&message).map_err(TrainError::task)?;
+        let mut all = Vec::with_capacity(self.batches.shards);
+        for (rank, bytes) in self.ranks.gather(&bytes).into_iter().enumerate() {
+            let message: Result<Vec<Bits>, String> = serde_json::from_slice(&bytes).map_err(TrainError::task)?;
+            match message {
+                Ok(losses) => all.extend(losses.into_iter().map(Bits::loss)),
+                Err(_) if rank == self.ranks.rank() => return own,
+                Err(problem) => return Err(TrainError::Process { rank, problem }),
             }
-            chunk.iter_mut().for_each(|sum| *sum *= factor);
-        });
+        }
+        Ok(all)
     }
 
     /// Moves the parameters of the groups whose turn it is. Afterwards the gradient is what was subtracted.
@@ -169,6 +217,41 @@ impl<'a, T: Task> Learner<'a, T> {
             group.apply(self.model.values_mut(), gradient, step);
         }
         self.model.changed();
+    }
+}
+
+/// A loss on its way to another process: numbers by their bits, so that those that are not finite arrive too.
+#[derive(Serialize, Deserialize)]
+struct Bits {
+    sum: u64,
+    terms: u64,
+    items: usize,
+    also: Vec<(String, u64, u64)>,
+}
+
+impl Bits {
+    fn of(loss: &Loss) -> Self {
+        let also = loss.also.iter();
+        Self {
+            sum: loss.sum.to_bits(),
+            terms: loss.terms.to_bits(),
+            items: loss.items,
+            also: also
+                .map(|(name, sum, terms)| (name.clone(), sum.to_bits(), terms.to_bits()))
+                .collect(),
+        }
+    }
+
+    fn loss(self) -> Loss {
+        let also = self.also.into_iter();
+        Loss {
+            sum: f64::from_bits(self.sum),
+            terms: f64::from_bits(self.terms),
+            items: self.items,
+            also: also
+                .map(|(name, sum, terms)| (name, f64::from_bits(sum), f64::from_bits(terms)))
+                .collect(),
+        }
     }
 }
 

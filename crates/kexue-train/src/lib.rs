@@ -140,7 +140,10 @@ mod group;
 mod learner;
 mod memory;
 mod metrics;
+#[cfg(feature = "mpi")]
+pub mod mpi;
 mod page;
+mod ranks;
 mod report;
 mod run;
 mod settings;
@@ -157,6 +160,7 @@ pub use learner::{BatchSettings, Learner};
 pub use memory::machine_memory;
 pub use metrics::Record;
 pub use page::{Chart, Page, Series};
+pub use ranks::{Alone, Ranks, is_first, ranks};
 pub use report::write_report;
 pub use run::{RunConfig, RunFile, prepare};
 pub use settings::{TrainSettings, read_optimizer};

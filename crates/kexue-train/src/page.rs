@@ -433,7 +433,7 @@ impl Page {
     /// Writes the page; a reader never sees a part of it.
     ///
     /// # Errors
-    /// When the file cannot be written.
+    /// If the file cannot be written.
     pub fn write(&self, path: &Path) -> Result<(), TrainError> {
         Ok(write_file(path, self.to_html().as_bytes())?)
     }

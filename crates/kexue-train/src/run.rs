@@ -24,7 +24,7 @@ pub trait RunConfig: Serialize + DeserializeOwned {
     /// The text of `config.toml`.
     ///
     /// # Errors
-    /// When a value cannot be written in TOML.
+    /// If a value cannot be written in TOML.
     fn to_toml(&self) -> Result<String, TrainError> {
         toml::to_string_pretty(self).map_err(|error| TrainError::file("config.toml", error))
     }
@@ -73,6 +73,10 @@ pub struct RunFile {
 /// If the folder holds a run with other settings, or files that training would overwrite and no run, or cannot be written.
 pub fn prepare(folder: &Path, config: &impl RunConfig, files: &[RunFile]) -> Result<String, TrainError> {
     let description = config.to_toml()?;
+    if !crate::is_first() {
+        // The first process has the folder.
+        return Ok(description);
+    }
     if folder.exists() && !folder.is_dir() {
         let problem = "is a file, and a run needs a folder, which is made if there is none; name another";
         return Err(TrainError::file(folder, problem));

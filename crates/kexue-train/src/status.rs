@@ -10,6 +10,8 @@ const SILENCE: Duration = Duration::from_secs(30);
 /// The progress of a run on standard error.
 pub(crate) struct Status {
     bar: ProgressBar,
+    /// Whether it says nothing at all.
+    silent: bool,
     steps: u64,
     unit: &'static str,
     /// The step it started at, and when.
@@ -23,8 +25,13 @@ pub(crate) struct Status {
 }
 
 impl Status {
-    pub fn new(steps: u64, unit: &'static str) -> Self {
-        let bar = ProgressBar::new(steps);
+    /// The status of a run of `steps` steps; of several processes only one is not silent.
+    pub fn new(steps: u64, unit: &'static str, silent: bool) -> Self {
+        let bar = if silent {
+            ProgressBar::hidden()
+        } else {
+            ProgressBar::new(steps)
+        };
         let template = "{bar:30} {pos}/{len} steps · {elapsed} done · {eta} left · {msg}";
         if let Ok(style) = ProgressStyle::with_template(template) {
             bar.set_style(style);
@@ -32,6 +39,7 @@ impl Status {
         let now = Instant::now();
         Self {
             bar,
+            silent,
             steps,
             unit,
             first: 0,
@@ -89,8 +97,10 @@ impl Status {
     }
 
     fn print(&self, line: &str) {
-        // Nobody may be reading any more.
-        let _ = writeln!(std::io::stderr(), "{line}");
+        if !self.silent {
+            // Nobody may be reading any more.
+            let _ = writeln!(std::io::stderr(), "{line}");
+        }
     }
 
     /// Leaves the bar as it is.

@@ -9,6 +9,12 @@ pub const WEIGHTS: u64 = 0;
 pub const SHARDS: u64 = 1;
 /// Purpose of [`generator`]: the order of the examples.
 pub const ORDER: u64 = 0x006f_7264_6572;
+/// Purpose of [`generator`]: the masks of an evaluation.
+pub const MASKS: u64 = 0x006d_6c6d;
+/// Purpose of [`generator`]: questions from templates.
+pub const TEMPLATES: u64 = 0x7465_6d70;
+/// Purpose of [`generator`]: the directions of a probe's Jacobian-vector products. A probe has a single shard.
+pub const DIRECTIONS: u64 = 2;
 
 /// A generator that depends on nothing but these numbers, so that a resumed run draws what the uninterrupted one does.
 pub fn generator(seed: u64, purpose: u64, step: u64) -> ChaCha8Rng {

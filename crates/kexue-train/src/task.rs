@@ -16,7 +16,7 @@ pub struct Loss {
     /// What was computed, in [`Task::UNIT`]s, for the throughput.
     pub items: usize,
     /// Other means to record, by name: sum and number of terms.
-    pub also: Vec<(&'static str, f64, f64)>,
+    pub also: Vec<(String, f64, f64)>,
 }
 
 /// Which values of a metric are better.

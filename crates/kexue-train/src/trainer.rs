@@ -5,14 +5,15 @@ use crate::metrics::{self, Record};
 use crate::status::Status;
 use crate::task::Goal;
 use crate::{
-    BatchSettings, GroupSettings, Learner, Loss, Metric, ParameterGroup, Task, TrainError, TrainSettings, Turn,
-    write_report,
+    BatchSettings, GroupSettings, Learner, Loss, Metric, ParameterGroup, Ranks, Task, TrainError, TrainSettings, Turn,
+    ranks, write_report,
 };
 use kexue_optim::Parameters;
 use kexue_output::write_file;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
+use xxhash_rust::xxh3::Xxh3;
 
 /// How a run ended.
 #[derive(Clone, Debug)]
@@ -60,6 +61,8 @@ pub fn train<T: Task>(
 pub struct Trainer<'a, T: Task> {
     task: &'a T,
     learner: Learner<'a, T>,
+    /// Whether this process validates, writes and prints.
+    is_first: bool,
     settings: &'a TrainSettings,
     folder: PathBuf,
     description: &'a str,
@@ -92,8 +95,9 @@ impl<'a, T: Task> Trainer<'a, T> {
             size: settings.batch_size,
             shards: settings.shards,
         };
-        Ok(Self {
+        let trainer = Self {
             learner: Learner::new(task, model, groups, batches),
+            is_first: true,
             task,
             settings,
             folder: folder.to_path_buf(),
@@ -101,8 +105,20 @@ impl<'a, T: Task> Trainer<'a, T> {
             progress: Progress::default(),
             resumed: 0,
             records: Vec::new(),
-            status: Status::new(settings.steps, T::UNIT),
-        })
+            status: Status::new(settings.steps, T::UNIT, false),
+        };
+        trainer.shared(ranks())
+    }
+
+    /// Shares the run with other processes; by default with those that `mpirun` started. Only the first has the folder.
+    ///
+    /// # Errors
+    /// If there are more processes than shards.
+    pub fn shared(mut self, ranks: Box<dyn Ranks>) -> Result<Self, TrainError> {
+        self.is_first = ranks.rank() == 0;
+        self.status = Status::new(self.settings.steps, T::UNIT, !self.is_first);
+        self.learner = self.learner.shared(ranks)?;
+        Ok(self)
     }
 
     /// The optimisers, a line for each group.
@@ -122,20 +138,22 @@ impl<'a, T: Task> Trainer<'a, T> {
         let mut interrupted = false;
         while !self.is_done() && !interrupted {
             self.step()?;
-            interrupted = interrupt.load(Ordering::Relaxed);
+            interrupted = self.any(interrupt.load(Ordering::Relaxed));
             // What is due is due whether the run is interrupted or not, and nothing else is: the resumed run is the uninterrupted one.
             let validating = self.is_validation_due();
             if validating || interrupted {
                 self.check_weights()?;
             }
             if validating || self.progress.step.is_multiple_of(RECORD_EVERY) {
-                self.record(interrupted)?;
+                let recorded = self.record(interrupted);
+                self.share(recorded)?;
             }
             if validating {
-                self.validate()?;
+                self.check_same()?;
+                self.only_first(Self::validate)?;
             }
             if validating || interrupted {
-                self.save()?;
+                self.only_first(Self::save)?;
             }
         }
         self.finish(interrupted)
@@ -156,8 +174,74 @@ impl<'a, T: Task> Trainer<'a, T> {
         step.is_multiple_of(self.settings.validate_every) || step == self.settings.steps
     }
 
+    /// What only the first process does: it has the folder.
+    fn only_first(&mut self, act: fn(&mut Self) -> Result<(), TrainError>) -> Result<(), TrainError> {
+        let done = if self.is_first { act(self) } else { Ok(()) };
+        self.share(done)
+    }
+
+    /// Makes the first process's success or failure, and its progress, those of all.
+    fn share(&mut self, done: Result<(), TrainError>) -> Result<(), TrainError> {
+        if self.learner.ranks().size() == 1 {
+            return done;
+        }
+        let message = match &done {
+            Ok(()) => Ok(&self.progress),
+            Err(error) => Err(error.to_string()),
+        };
+        let bytes = serde_json::to_vec(&message).map_err(TrainError::task)?;
+        let all = self.learner.ranks().gather(if self.is_first { &bytes } else { &[] });
+        let first = all.first().map_or(&[][..], |bytes| bytes);
+        let message: Result<Progress, String> = serde_json::from_slice(first).map_err(TrainError::task)?;
+        done?;
+        self.progress = message.map_err(|problem| TrainError::Process { rank: 0, problem })?;
+        Ok(())
+    }
+
+    /// Whether it holds in any process.
+    fn any(&self, holds: bool) -> bool {
+        match self.learner.ranks().size() {
+            1 => holds,
+            _ => self.learner.ranks().gather(&[u8::from(holds)]).concat().contains(&1),
+        }
+    }
+
+    /// Checks that all processes have the same parameters: machines of different kinds may round differently.
+    fn check_same(&self) -> Result<(), TrainError> {
+        let ranks = self.learner.ranks();
+        if ranks.size() == 1 {
+            return Ok(());
+        }
+        let mut hash = Xxh3::new();
+        for value in self.learner.model().values() {
+            hash.update(&value.to_le_bytes());
+        }
+        let all = ranks.gather(&hash.digest().to_le_bytes());
+        match all.iter().position(|other| *other != all[0]) {
+            None => Ok(()),
+            Some(rank) => Err(TrainError::task(format!(
+                "the parameters of process {rank} are no longer those of process 0: the machines compute differently; use machines of one kind, and the \
+                 same build"
+            ))),
+        }
+    }
+
     /// Takes up the state of the run in the folder, if there is one.
     fn resume(&mut self) -> Result<(), TrainError> {
+        self.only_first(Self::read)?;
+        let (model, groups, ranks) = self.learner.parts();
+        ranks.broadcast(model.values_mut());
+        model.changed();
+        for (_, vector) in groups.iter_mut().flat_map(ParameterGroup::state) {
+            ranks.broadcast(vector);
+        }
+        self.resumed = self.progress.step;
+        self.status.start(self.progress.step);
+        Ok(())
+    }
+
+    /// Reads checkpoint and metrics.
+    fn read(&mut self) -> Result<(), TrainError> {
         let (path, run) = (self.path("checkpoint.bin"), fingerprint(self.description.as_bytes()));
         let mut values = self.learner.model().values().to_vec();
         let mut vectors = vec![("parameters".to_owned(), &mut values[..])];
@@ -166,16 +250,13 @@ impl<'a, T: Task> Trainer<'a, T> {
         }
         if let Some(saved) = checkpoint::load(&path, &run, vectors)? {
             self.progress = saved;
-            self.set_values(&values);
             if self.progress.best.is_some() {
                 // A damaged file is reported before more steps rather than after the last one.
                 self.load_best()?;
-                self.set_values(&values);
             }
+            self.set_values(&values);
         }
         self.records = metrics::resume(&self.path("metrics.jsonl"), self.progress.step)?;
-        self.resumed = self.progress.step;
-        self.status.start(self.progress.step);
         Ok(())
     }
 
@@ -215,10 +296,7 @@ impl<'a, T: Task> Trainer<'a, T> {
             .map(|group| format!("{}.", group.name()))
             .collect();
         let prefix = prefixes.concat();
-        let also = loss
-            .also
-            .iter()
-            .map(|&(name, sum, terms)| (name.to_owned(), sum, terms));
+        let also = loss.also.iter().cloned();
         let all = std::iter::once((format!("{prefix}loss"), loss.sum, loss.terms)).chain(also);
         for (name, sum, terms) in all {
             let mean = self.progress.means.entry(name).or_default();
@@ -279,7 +357,9 @@ impl<'a, T: Task> Trainer<'a, T> {
             step: self.progress.step,
             values,
         };
-        metrics::append(&self.path("metrics.jsonl"), &record)?;
+        if self.is_first {
+            metrics::append(&self.path("metrics.jsonl"), &record)?;
+        }
         self.records.push(record);
         Ok(())
     }
@@ -371,12 +451,15 @@ impl<'a, T: Task> Trainer<'a, T> {
     /// The outcome, with the best model.
     fn finish(mut self, interrupted: bool) -> Result<Outcome<T::Model>, TrainError> {
         self.status.finish();
+        let unvalidated = |trainer: &Self| trainer.progress.best.is_none_or(|best| !best.is_finite());
+        self.only_first(match interrupted && unvalidated(&self) {
+            true => |trainer| trainer.save_model(),
+            false => |trainer| trainer.load_best(),
+        })?;
+        let (model, _, ranks) = self.learner.parts();
+        ranks.broadcast(model.values_mut());
+        model.changed();
         let best = self.progress.best.filter(|best| best.is_finite());
-        if interrupted && best.is_none() {
-            self.save_model()?;
-        } else {
-            self.load_best()?;
-        }
         Ok(Outcome {
             model: self.learner.into_model(),
             steps: self.progress.step,

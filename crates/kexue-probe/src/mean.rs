@@ -1,0 +1,26 @@
+//! Means over seeds.
+
+use serde::Serialize;
+
+/// A mean over seeds.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+pub struct Mean {
+    /// The mean.
+    pub mean: f64,
+    /// Its standard error; 0 for a single seed.
+    pub standard_error: f64,
+}
+
+impl Mean {
+    /// The mean of some values.
+    pub fn of(values: &[f64]) -> Self {
+        let count = values.len() as f64;
+        let mean = values.iter().sum::<f64>() / count;
+        let squares: f64 = values.iter().map(|value| (value - mean).powi(2)).sum();
+        let standard_error = match values.len() {
+            0 | 1 => 0.0,
+            _ => (squares / (count - 1.0) / count).sqrt(),
+        };
+        Self { mean, standard_error }
+    }
+}

@@ -1,0 +1,26 @@
+//! Numbers in words.
+
+use crate::mean::Mean;
+
+/// A number in as many digits as it deserves.
+pub(crate) fn short(value: f64) -> String {
+    match value.abs() {
+        0.0 => "0".to_owned(),
+        size if !size.is_finite() => format!("{value}"),
+        size if size < 1e-3 => format!("{value:.2e}"),
+        // What rounds to 1 has the digits of 1.
+        size if size < 0.999_95 => format!("{value:.4}"),
+        size if size < 100.0 => format!("{value:.3}"),
+        size if size < 1e5 => format!("{value:.0}"),
+        _ => format!("{value:.2e}"),
+    }
+}
+
+/// A mean with its standard error, where it has one.
+pub(crate) fn with_error(value: Mean) -> String {
+    match value.standard_error {
+        _ if value.mean.is_nan() => "not measurable".to_owned(),
+        0.0 => short(value.mean),
+        error => format!("{} ± {}", short(value.mean), short(error)),
+    }
+}

@@ -1,0 +1,107 @@
+//! [`Ranks`] over MPI.
+
+use crate::Ranks;
+use mpi::datatype::PartitionMut;
+use mpi::environment::Universe;
+use mpi::topology::SimpleCommunicator;
+use mpi::traits::{Communicator, CommunicatorCollectives, Destination, Root, Source};
+use mpi::{Count, Threading};
+
+/// Holds MPI open; when it is dropped, MPI ends.
+pub struct Session {
+    _universe: Universe,
+}
+
+impl Session {
+    /// Starts MPI, if `mpirun` started this process: to be called once, on the main thread, before anything else.
+    pub fn start() -> Option<Self> {
+        // Open MPI, and the process managers of MPICH and Slurm.
+        let started = ["OMPI_COMM_WORLD_SIZE", "PMI_SIZE", "PMIX_RANK"];
+        if !started.iter().any(|name| std::env::var_os(name).is_some()) {
+            return None;
+        }
+        let (universe, _) = mpi::initialize_with_threading(Threading::Funneled)?;
+        Some(Self { _universe: universe })
+    }
+
+    /// Ends all processes of the run with this exit code; for errors, which the others would wait for for ever.
+    pub fn abort(&self, code: i32) -> ! {
+        SimpleCommunicator::world().abort(code)
+    }
+}
+
+/// All processes that `mpirun` started.
+pub struct World {
+    world: SimpleCommunicator,
+}
+
+impl World {
+    /// `None` if MPI was not started, or for a single process.
+    pub fn current() -> Option<Self> {
+        if !mpi::environment::is_initialized() || mpi::environment::is_finalized() {
+            return None;
+        }
+        let world = SimpleCommunicator::world();
+        (world.size() > 1).then_some(Self { world })
+    }
+}
+
+/// Numbers of a message: a chain of processes is busy at every link while a vector of many messages is summed.
+const MESSAGE: usize = 1 << 16;
+
+impl Ranks for World {
+    fn rank(&self) -> usize {
+        self.world.rank() as usize
+    }
+
+    fn size(&self) -> usize {
+        self.world.size() as usize
+    }
+
+    fn gather(&self, own: &[u8]) -> Vec<Vec<u8>> {
+        let mut lengths: Vec<Count> = vec![0; self.size()];
+        self.world.all_gather_into(&(own.len() as Count), &mut lengths[..]);
+        let mut all = vec![0; lengths.iter().map(|&length| length as usize).sum()];
+        let starts: Vec<Count> = lengths
+            .iter()
+            .scan(0, |next, length| Some(std::mem::replace(next, *next + length)))
+            .collect();
+        let mut parts = PartitionMut::new(&mut all[..], &lengths[..], &starts[..]);
+        self.world.all_gather_varcount_into(own, &mut parts);
+        let parts = starts.iter().zip(&lengths);
+        parts
+            .map(|(&start, &length)| all[start as usize..(start + length) as usize].to_vec())
+            .collect()
+    }
+
+    fn broadcast(&self, values: &mut [f32]) {
+        self.world.process_at_rank(0).broadcast_into(values);
+    }
+
+    /// Message by message from each process to the next, which adds its own; then from the last to all. Each link carries the vector twice, whatever the
+    /// number of processes, as in a ring.
+    fn sum(&self, own: &mut [Vec<f32>]) {
+        let (rank, last) = (self.world.rank(), self.world.size() - 1);
+        let Some((first, others)) = own.split_first_mut() else {
+            return;
+        };
+        let mut before = vec![0.0f32; MESSAGE.min(first.len())];
+        for (index, sum) in first.chunks_mut(MESSAGE).enumerate() {
+            let at = index * MESSAGE;
+            if rank > 0 {
+                let before = &mut before[..sum.len()];
+                self.world.process_at_rank(rank - 1).receive_into(before);
+                sum.iter_mut()
+                    .zip(&*before)
+                    .for_each(|(own, before)| *own = before + *own);
+            }
+            for other in others.iter() {
+                sum.iter_mut().zip(&other[at..]).for_each(|(sum, more)| *sum += more);
+            }
+            if rank < last {
+                self.world.process_at_rank(rank + 1).send(sum);
+            }
+        }
+        self.world.process_at_rank(last).broadcast_into(&mut first[..]);
+    }
+}
