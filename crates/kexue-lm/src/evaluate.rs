@@ -1,10 +1,12 @@
 //! Accuracy and attention entropy at a length.
+//!
+//! Masks are drawn over the text before it is cut into sequences, so every length predicts the same tokens under the same corruption.
 
 use kexue_nn::{HeadTape, Mask, Model, PackedBatch, Prediction, Tape};
-use kexue_text::{Masking, SpecialTokens, Window};
+use kexue_text::{Masking, SpecialTokens, Token, Window};
 use kexue_train::{generator, streams};
-use rand_chacha::ChaCha8Rng;
 use rayon::prelude::*;
+use std::collections::HashMap;
 
 /// What a model knows at a length.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -13,6 +15,8 @@ pub struct LengthScore {
     pub length: usize,
     /// Share of the predictions that are right.
     pub accuracy: f64,
+    /// Share that would be right if every prediction were the most frequent token of the text.
+    pub baseline: f64,
     /// Mean cross-entropy of a prediction, in nats.
     pub loss: f64,
     /// Predictions made.
@@ -32,10 +36,11 @@ impl LengthScore {
 /// Tokens computed at once.
 const BATCH_TOKENS: usize = 4096;
 
-/// Masks each part of `length - 2` tokens of some stretches, the same ones for the same seed, and lets the model predict; without dropout.
+/// Measures a model, without dropout, on parts of `length - 2` tokens of each stretch, put between `[CLS]` and `[SEP]`.
 ///
-/// Given the same stretches, every length sees the same text, up to what is left over at the end of a stretch. `mask` says which keys a token
-/// sees: all of the sequence ([`Mask::BIDIRECTIONAL`]) or those of a window.
+/// The masks of a stretch depend on `seed` and its place in `stretches` alone. Given the same stretches, every length predicts the same tokens,
+/// except those left over at the end of a stretch. `mask` says which keys a token sees: the whole sequence ([`Mask::BIDIRECTIONAL`]) or a
+/// window.
 pub fn evaluate(
     model: &Model,
     stretches: &[Window<'_>],
@@ -45,17 +50,29 @@ pub fn evaluate(
     special: &SpecialTokens,
     seed: u64,
 ) -> LengthScore {
-    let parts: Vec<Window<'_>> = stretches
+    let masked: Vec<Masked> = stretches
         .iter()
-        .flat_map(|stretch| stretch.parts(length.saturating_sub(2).max(1)))
-        .collect();
-    let batch_size = (BATCH_TOKENS / length.max(1)).max(1);
-    let batches: Vec<Partial> = parts
-        .par_chunks(batch_size)
         .enumerate()
-        .map_init(Memory::default, |memory, (index, parts)| {
-            let random = generator(seed, streams::MASKS, index as u64);
-            memory.score(model, parts, mask, masking, special, random)
+        .map(|(index, &stretch)| {
+            let mut masked = Masked::default();
+            let mut random = generator(seed, streams::MASKS, index as u64);
+            masking.corrupt(
+                stretch,
+                special,
+                &mut random,
+                &mut masked.tokens,
+                &mut masked.predictions,
+            );
+            masked
+        })
+        .collect();
+    let part_length = length.saturating_sub(2).max(1);
+    let parts: Vec<Part<'_>> = masked.iter().flat_map(|masked| masked.parts(part_length)).collect();
+    let constant = most_frequent_token(stretches);
+    let batches: Vec<Partial> = parts
+        .par_chunks((BATCH_TOKENS / length.max(1)).max(1))
+        .map_init(Memory::default, |memory, parts| {
+            memory.score(model, parts, mask, special, constant)
         })
         .collect();
     let mut total = Partial::default();
@@ -66,6 +83,7 @@ pub fn evaluate(
     LengthScore {
         length,
         accuracy: total.right as f64 / predictions,
+        baseline: total.constant_right as f64 / predictions,
         loss: total.loss / predictions,
         predictions: total.predictions,
         entropy: total
@@ -76,10 +94,57 @@ pub fn evaluate(
     }
 }
 
+/// The most frequent token; of several the smallest.
+fn most_frequent_token(stretches: &[Window<'_>]) -> Option<Token> {
+    let mut counts: HashMap<Token, usize> = HashMap::new();
+    for &token in stretches.iter().flat_map(|stretch| stretch.tokens) {
+        *counts.entry(token).or_default() += 1;
+    }
+    let by_count = |&(token, count): &(Token, usize)| (count, std::cmp::Reverse(token));
+    counts.into_iter().max_by_key(by_count).map(|(token, _)| token)
+}
+
+/// A stretch with its masks.
+#[derive(Default)]
+struct Masked {
+    /// `[tokens]`, corrupted.
+    tokens: Vec<Token>,
+    /// Places in `tokens`, rising, and the original tokens there.
+    predictions: Vec<(usize, Token)>,
+}
+
+/// A part of a stretch with its masks.
+struct Part<'a> {
+    tokens: &'a [Token],
+    /// Place of its first token in the stretch.
+    start: usize,
+    /// Those of the stretch that lie in this part; places count from the start of the stretch.
+    predictions: &'a [(usize, Token)],
+}
+
+impl Masked {
+    /// Its parts of `length` tokens; what is left at the end is dropped.
+    fn parts(&self, length: usize) -> impl Iterator<Item = Part<'_>> {
+        self.tokens
+            .chunks_exact(length)
+            .enumerate()
+            .map(move |(index, tokens)| {
+                let start = index * length;
+                let before = |end: usize| self.predictions.partition_point(|&(at, _)| at < end);
+                Part {
+                    tokens,
+                    start,
+                    predictions: &self.predictions[before(start)..before(start + length)],
+                }
+            })
+    }
+}
+
 /// Sums over some sequences.
 #[derive(Default)]
 struct Partial {
     right: usize,
+    constant_right: usize,
     loss: f64,
     predictions: usize,
     tokens: usize,
@@ -89,6 +154,7 @@ struct Partial {
 impl Partial {
     fn add(&mut self, other: &Self) {
         self.right += other.right;
+        self.constant_right += other.constant_right;
         self.loss += other.loss;
         self.predictions += other.predictions;
         self.tokens += other.tokens;
@@ -111,27 +177,32 @@ impl Memory {
     fn score(
         &mut self,
         model: &Model,
-        parts: &[Window<'_>],
+        parts: &[Part<'_>],
         mask: Mask,
-        masking: &Masking,
         special: &SpecialTokens,
-        mut random: ChaCha8Rng,
+        constant: Option<Token>,
     ) -> Partial {
         self.batch.clear();
-        let (mut sequence, mut places, mut predictions) = (Vec::new(), Vec::new(), Vec::new());
+        let (mut sequence, mut predictions) = (Vec::new(), Vec::new());
         for part in parts {
             sequence.clear();
-            places.clear();
-            masking.apply(*part, special, &mut random, &mut sequence, &mut places);
-            let start = self.batch.push(&sequence, mask);
-            predictions.extend(places.iter().map(|&(at, token)| Prediction { row: start + at, token }));
+            sequence.push(special.cls);
+            sequence.extend_from_slice(part.tokens);
+            sequence.push(special.sep);
+            let first = self.batch.push(&sequence, mask) + 1;
+            predictions.extend(part.predictions.iter().map(|&(at, token)| Prediction {
+                row: first + at - part.start,
+                token,
+            }));
         }
+        let constant_right = predictions.iter().filter(|one| Some(one.token) == constant).count();
         model.forward(&self.batch, &mut self.tape, None);
         let (loss, right) = model.prediction_score(self.tape.hidden(), &predictions, &mut self.head);
         let tokens = self.batch.len();
         let entropy = self.tape.attention_entropy(model, &self.batch);
         Partial {
             right,
+            constant_right,
             loss,
             predictions: predictions.len(),
             tokens,
@@ -174,13 +245,11 @@ mod tests {
         };
         let masking = Masking::default();
         let score = evaluate(&model, &[stretch], 52, Mask::BIDIRECTIONAL, &masking, &special, 0);
-        assert_eq!(
-            score.predictions,
-            100 * 8,
-            "a hundred parts of 50, rounded shares of 15 %"
-        );
+        // 15 % of 5,000, with four standard errors.
+        assert!((650..=850).contains(&score.predictions), "{}", score.predictions);
         assert!((score.loss - 100f64.ln()).abs() < 0.2, "near ln 100: {}", score.loss);
-        assert!(score.accuracy < 0.1);
+        // One prediction in ten is shown its own token.
+        assert!(score.accuracy < 0.2, "{}", score.accuracy);
         assert_eq!(score.entropy.len(), 3);
         assert!(
             (score.mean_entropy() - 52f64.ln()).abs() < 0.05,
@@ -194,5 +263,65 @@ mod tests {
         );
         let longer = evaluate(&model, &[stretch], 502, Mask::BIDIRECTIONAL, &masking, &special, 0);
         assert!((longer.mean_entropy() - 502f64.ln()).abs() < 0.05);
+    }
+
+    #[test]
+    fn every_length_predicts_the_same_tokens() {
+        let config = TransformerConfig {
+            d_model: 8,
+            layers: 1,
+            heads: 1,
+            d_ffn: 8,
+            ..TransformerConfig::new(100)
+        };
+        let model = Model::new(config, &mut generator(3, 0, 0)).unwrap();
+        // Words of one to eight tokens; the most frequent token is the one of the shortest.
+        let (mut tokens, mut begins) = (Vec::<Token>::new(), Vec::new());
+        for word in 0.. {
+            let length = 1 + word % 8;
+            tokens.extend((0..length).map(|at| {
+                if length == 1 {
+                    10
+                } else {
+                    11 + (8 * length + at) as Token
+                }
+            }));
+            begins.extend((0..length).map(|at| at == 0));
+            if tokens.len() >= 12_000 {
+                break;
+            }
+        }
+        let (tokens, begins) = (&tokens[..12_000], &begins[..12_000]);
+        let stretch = Window { tokens, begins };
+        let special = SpecialTokens {
+            cls: 1,
+            sep: 2,
+            mask: 3,
+            ordinary: 10..100,
+        };
+        let masking = Masking::default();
+        let stretches: Vec<Window<'_>> = stretch.parts(240).collect();
+        let scores = [10, 24, 60, 240].map(|length| {
+            evaluate(
+                &model,
+                &stretches,
+                length + 2,
+                Mask::BIDIRECTIONAL,
+                &masking,
+                &special,
+                0,
+            )
+        });
+        for score in &scores {
+            assert_eq!(score.predictions, scores[0].predictions);
+            assert_eq!(score.baseline, scores[0].baseline);
+        }
+        let share = tokens.iter().filter(|&&token| token == 10).count() as f64 / 12_000.0;
+        // 15 % of 333 such words, with four standard errors.
+        assert!(
+            (scores[0].baseline / share - 1.0).abs() < 0.6,
+            "{} {share}",
+            scores[0].baseline
+        );
     }
 }

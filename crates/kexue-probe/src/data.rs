@@ -82,8 +82,17 @@ impl<'a> Data<'a> {
         }
     }
 
-    /// A fresh batch.
+    /// A fresh batch with something to predict: one whose masks chose nothing is drawn again.
     pub fn batch(&self, generator: &mut impl Rng) -> Batch {
+        loop {
+            let batch = self.draw(generator);
+            if !batch.predictions.is_empty() {
+                return batch;
+            }
+        }
+    }
+
+    fn draw(&self, generator: &mut impl Rng) -> Batch {
         let mut batch = Batch::default();
         for _ in 0..self.sequences {
             match self.source {

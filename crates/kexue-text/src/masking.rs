@@ -2,7 +2,6 @@
 
 use crate::{SpecialTokens, Token, Window};
 use rand::Rng;
-use rand::seq::SliceRandom;
 use serde::{Deserialize, Serialize};
 
 /// How many tokens are to be predicted, and what stands in their place.
@@ -43,8 +42,8 @@ impl Masking {
         }
     }
 
-    /// Appends `[CLS] window [SEP]` to `sequence`, corrupted, and to `predictions` the positions in the sequence and the right tokens; at least
-    /// one, whatever the rate, if there are tokens.
+    /// Appends `[CLS] window [SEP]` to `sequence`, corrupted by [`Masking::corrupt`], and to `predictions` the positions in `sequence` and the
+    /// original tokens.
     pub fn apply(
         &self,
         window: Window<'_>,
@@ -53,37 +52,42 @@ impl Masking {
         sequence: &mut Vec<Token>,
         predictions: &mut Vec<(usize, Token)>,
     ) {
-        let start = sequence.len();
         sequence.push(special.cls);
-        sequence.extend_from_slice(window.tokens);
+        self.corrupt(window, special, generator, sequence, predictions);
         sequence.push(special.sep);
-        let first = |at: usize| at == 0 || !self.whole_words || window.begins[at];
-        let mut words: Vec<usize> = (0..window.tokens.len()).filter(|&at| first(at)).collect();
-        words.shuffle(generator);
-        let wanted = ((window.tokens.len() as f64 * self.rate).round() as usize).max(1);
-        let mut chosen = 0;
-        for word in words {
-            let end = (word + 1..window.tokens.len())
-                .find(|&at| first(at))
-                .unwrap_or(window.tokens.len());
-            // A word that would be too much is left out, unless there is nothing yet.
-            if chosen > 0 && chosen + end - word > wanted {
+    }
+
+    /// Appends the window's tokens to `sequence`, corrupted, and to `predictions` the positions in `sequence` and the original tokens, in
+    /// rising order.
+    ///
+    /// Each word is chosen by a draw of its own. A token is therefore predicted with probability `rate`, however long its word and the window
+    /// are, so accuracies at different lengths compare. A short window may have nothing to predict.
+    pub fn corrupt(
+        &self,
+        window: Window<'_>,
+        special: &SpecialTokens,
+        generator: &mut impl Rng,
+        sequence: &mut Vec<Token>,
+        predictions: &mut Vec<(usize, Token)>,
+    ) {
+        let mut is_chosen = false;
+        for (at, &token) in window.tokens.iter().enumerate() {
+            if at == 0 || !self.whole_words || window.begins[at] {
+                is_chosen = generator.random_bool(self.rate);
+            }
+            if !is_chosen {
+                sequence.push(token);
                 continue;
             }
-            for at in word..end {
-                let place = &mut sequence[start + 1 + at];
-                predictions.push((start + 1 + at, *place));
-                let draw = generator.random::<f64>();
-                if draw < self.masked {
-                    *place = special.mask;
-                } else if draw < self.masked + self.random {
-                    *place = generator.random_range(special.ordinary.clone());
-                }
-            }
-            chosen += end - word;
-            if chosen >= wanted {
-                break;
-            }
+            predictions.push((sequence.len(), token));
+            let draw = generator.random::<f64>();
+            sequence.push(if draw < self.masked {
+                special.mask
+            } else if draw < self.masked + self.random {
+                generator.random_range(special.ordinary.clone())
+            } else {
+                token
+            });
         }
     }
 }
@@ -116,15 +120,17 @@ mod tests {
             begins: &begins,
         };
         let (sequence, predictions) = apply(Masking::default(), window, 1);
-        assert_eq!(predictions.len(), 15_000);
+        let within = |share: f64, p: f64, count: usize| (share - p).abs() < 4.0 * (p * (1.0 - p) / count as f64).sqrt();
+        let predicted = predictions.len();
+        assert!(within(predicted as f64 / 1e5, 0.15, 100_000), "{predicted}");
         let count = |is: &dyn Fn(Token, Token) -> bool| {
             let hits = predictions
                 .iter()
                 .filter(|&&(at, right)| is(sequence[at], right))
                 .count();
-            hits as f64 / 15_000.0
+            hits as f64 / predicted as f64
         };
-        let within = |share: f64, p: f64| (share - p).abs() < 4.0 * (p * (1.0 - p) / 15_000.0).sqrt();
+        let within = |share: f64, p: f64| within(share, p, predicted);
         assert!(within(count(&|here, _| here == 3), 0.8));
         assert!(within(count(&|here, right| here == right), 0.1));
         let mut restored = sequence.clone();
@@ -141,28 +147,75 @@ mod tests {
     }
 
     #[test]
-    fn words_are_masked_whole_and_at_least_one() {
+    fn words_are_masked_whole() {
         let tokens: Vec<Token> = (100..140).collect();
         let begins: Vec<bool> = (0..40).map(|at| at % 4 == 0).collect();
         let window = Window {
             tokens: &tokens,
             begins: &begins,
         };
-        for seed in 0..50 {
+        let mut words = 0;
+        for seed in 0..400 {
             let (_, predictions) = apply(Masking::default(), window, seed);
-            assert_eq!(predictions.len(), 4, "6 are wanted, a second word would make 8");
-            assert!(predictions.windows(2).all(|pair| pair[1].0 == pair[0].0 + 1));
-            assert_eq!((predictions[0].0 - 1) % 4, 0);
+            for word in predictions.chunks(4) {
+                assert_eq!((word[0].0 - 1) % 4, 0);
+                assert!(word.windows(2).all(|pair| pair[1].0 == pair[0].0 + 1) && word.len() == 4);
+                words += 1;
+            }
         }
-        let short = Window {
-            tokens: &tokens[..1],
-            begins: &begins[..1],
-        };
-        assert_eq!(apply(Masking::default(), short, 0).1, [(1, 100)]);
+        // 4,000 words at 15 %: 600 ± 4 · 22.6.
+        assert!((510..=690).contains(&words), "{words}");
         let none = Window {
             tokens: &[],
             begins: &[],
         };
         assert!(apply(Masking::default(), none, 0).1.is_empty());
+    }
+
+    #[test]
+    fn the_same_kinds_of_words_are_chosen_at_every_length() {
+        // Words of one to eight tokens, of which a constant prediction knows the shortest.
+        const CONSTANT: Token = 100;
+        let (mut tokens, mut begins) = (Vec::new(), Vec::new());
+        let mut generator = rand_chacha::ChaCha8Rng::seed_from_u64(7);
+        while tokens.len() < 200_000 {
+            let length = generator.random_range(1..=8usize);
+            tokens.extend((0..length).map(|at| if length == 1 { CONSTANT } else { 200 + at as Token }));
+            begins.extend((0..length).map(|at| at == 0));
+        }
+        let document = Window {
+            tokens: &tokens,
+            begins: &begins,
+        };
+        for whole_words in [true, false] {
+            let masking = Masking {
+                whole_words,
+                ..Masking::default()
+            };
+            // Mean accuracy of the constant at a length, and its standard error, over windows.
+            let accuracy = |length: usize| {
+                let counts: Vec<(f64, f64)> = document
+                    .parts(length)
+                    .enumerate()
+                    .map(|(seed, part)| {
+                        let (_, predictions) = apply(masking, part, seed as u64);
+                        let right = predictions.iter().filter(|&&(_, token)| token == CONSTANT);
+                        (right.count() as f64, predictions.len() as f64)
+                    })
+                    .collect();
+                let total: f64 = counts.iter().map(|(_, all)| all).sum();
+                let mean = counts.iter().map(|(right, _)| right).sum::<f64>() / total;
+                let squares: f64 = counts.iter().map(|(right, all)| (right - mean * all).powi(2)).sum();
+                (mean, squares.sqrt() / total)
+            };
+            let expected = tokens.iter().filter(|&&token| token == CONSTANT).count() as f64 / tokens.len() as f64;
+            for length in [14, 30, 126, 1022] {
+                let (mean, error) = accuracy(length);
+                assert!(
+                    (mean - expected).abs() < 4.0 * error,
+                    "{length} tokens, whole words {whole_words}: {mean} ± {error}, expected {expected}"
+                );
+            }
+        }
     }
 }
