@@ -26,6 +26,16 @@ pub struct LengthScore {
 }
 
 impl LengthScore {
+    /// Accuracy in percent.
+    pub fn accuracy_percent(&self) -> f64 {
+        100.0 * self.accuracy
+    }
+
+    /// The baseline in percent.
+    pub fn baseline_percent(&self) -> f64 {
+        100.0 * self.baseline
+    }
+
     /// The mean over all layers and heads.
     pub fn mean_entropy(&self) -> f64 {
         let heads = self.entropy.iter().flatten();

@@ -5,10 +5,13 @@
 //! - [`TrainedMlm`]: a model on disk
 #![forbid(unsafe_code)]
 
+mod comparison;
 mod evaluate;
+mod report;
 mod run;
 mod task;
 
+pub use comparison::{Comparison, MeasuredRun, Row, Table};
 pub use evaluate::{LengthScore, evaluate};
 pub use run::{MlmConfig, TrainedMlm};
 pub use task::{MlmSettings, MlmTask};
