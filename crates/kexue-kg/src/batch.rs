@@ -2,6 +2,7 @@
 
 use crate::interner::hash;
 use crate::limits::misfit_of;
+use crate::remedy::Remedy;
 use crate::sense::split_sense;
 
 /// Something that is not in the format.
@@ -11,6 +12,8 @@ pub struct Problem {
     pub line: u64,
     /// The field, what was found, what was expected.
     pub problem: String,
+    /// What helps, apart from correcting the line or leaving it out.
+    pub remedy: Option<Remedy>,
 }
 
 /// A piece of a batch's text.
@@ -74,6 +77,7 @@ impl Batch {
         self.problems.push(Problem {
             line,
             problem: problem.into(),
+            remedy: None,
         });
     }
 

@@ -1,16 +1,15 @@
-//! What the changes of a log amount to, applied one after the other.
+//! What the changes of a log amount to, and the steps that they are made of.
 
 use crate::error::KgError;
-use crate::inverse::inverse_relation;
-use crate::log::Change;
-use crate::objects::{LastBlock, Objects, Record, Records};
+use crate::objects::{LastBlock, Objects, Record};
 use crate::ordered::OrderedSet;
 use crate::sense::split_sense;
 use kexue_text::{SEP, Token, Vocabulary};
-use kexue_trie::{ChangedSubject, Error, FactIndex, FactOrder, Key, MergedIndex, PrefixIndex};
+use kexue_trie::{ChangedSubject, Error, FactIndex, FactOrder, Key, MergedIndex, PrefixIndex, PrunedKeys};
 use std::cell::RefCell;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::ops::ControlFlow;
+use std::sync::Arc;
 
 /// The facts of a subject: what follows its separator in a key, and the record.
 pub(crate) type Facts = BTreeMap<Vec<Token>, Stored>;
@@ -22,12 +21,22 @@ pub(crate) enum Stored {
     Changed(ChangedRecord),
 }
 
+impl Stored {
+    /// Where it stands in the file, if it has not changed.
+    pub fn base(&self) -> Option<Key> {
+        match self {
+            Self::Base(key) => Some(*key),
+            Self::Changed(_) => None,
+        }
+    }
+}
+
 /// The record of a fact that has changed.
 #[derive(Clone, Debug)]
 pub(crate) struct ChangedRecord {
     /// Subject, relation and sense as they are written, where the tokens do not say.
-    spelling: Option<[String; 3]>,
-    objects: OrderedSet,
+    pub spelling: Option<[String; 3]>,
+    pub objects: OrderedSet,
 }
 
 impl ChangedRecord {
@@ -43,6 +52,10 @@ impl ChangedRecord {
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Changes {
     pub subjects: BTreeMap<Vec<Token>, Facts>,
+    /// Keys of the file that are gone, though their subjects have not changed otherwise.
+    pub pruned: PrunedKeys,
+    /// Of facts of the file that have not changed otherwise, the objects that they have lost.
+    pub lost: HashMap<Key, Vec<Arc<str>>>,
     /// The facts that questions are pinned to, by normalised question: subject with its sense, and relation.
     pub pins: BTreeMap<String, (String, String)>,
     /// How many were read from the log, and bytes of one behind them that was never finished.
@@ -61,20 +74,47 @@ pub(crate) struct Base<'a> {
     pub inverse: bool,
     /// How many subjects may change.
     pub most_subjects: usize,
+    /// From how many facts and objects on a removal is written to the log with what it amounts to.
+    pub many: usize,
 }
+
+impl<'a> Base<'a> {
+    pub fn new(facts: &'a FactIndex, objects: &'a Objects, vocabulary: &'a Vocabulary, inverse: bool) -> Self {
+        Self {
+            facts,
+            objects,
+            vocabulary,
+            last_block: RefCell::new(LastBlock::default()),
+            inverse,
+            most_subjects: MergedIndex::MOST_CHANGED,
+            many: MANY,
+        }
+    }
+}
+
+/// A removal of fewer facts and objects is made again as quickly as it is read.
+const MANY: usize = 256;
 
 impl Base<'_> {
     fn record(&self, key: Key) -> Result<Record, Error> {
         self.last_block.borrow_mut().record(self.objects, key)
     }
 
+    /// Whether two names are the same object of a way back.
+    pub fn same(&self, one: &str, other: &str) -> bool {
+        match self.folds() {
+            true => one.eq_ignore_ascii_case(other),
+            false => one == other,
+        }
+    }
+
     /// Whether texts that differ in the case of ASCII letters have the same key.
-    fn folds(&self) -> bool {
+    pub fn folds(&self) -> bool {
         self.vocabulary.folds_case()
     }
 
     /// Relation and sense, of what follows the subject's separator in a key.
-    fn relation_and_sense<'k>(&self, key: &'k [Token]) -> (&'k [Token], &'k [Token]) {
+    pub fn relation_and_sense<'k>(&self, key: &'k [Token]) -> (&'k [Token], &'k [Token]) {
         let mut parts = key.split(|&token| token == SEP);
         let (first, second) = (parts.next().unwrap_or_default(), parts.next().unwrap_or_default());
         match self.facts.order() {
@@ -85,16 +125,16 @@ impl Base<'_> {
 }
 
 /// A fact, by its names.
-struct Target<'n> {
+pub(crate) struct Target<'n> {
     name: &'n str,
     sense: &'n str,
     relation: &'n str,
-    subject: Vec<Token>,
-    key: Vec<Token>,
+    pub subject: Vec<Token>,
+    pub key: Vec<Token>,
 }
 
 impl<'n> Target<'n> {
-    fn new(base: &Base<'_>, subject: &'n str, relation: &'n str) -> Self {
+    pub fn new(base: &Base<'_>, subject: &'n str, relation: &'n str) -> Self {
         let (name, sense) = split_sense(subject);
         let sense = sense.unwrap_or_default();
         let (first, second) = match base.facts.order() {
@@ -116,7 +156,7 @@ impl<'n> Target<'n> {
     }
 
     /// The record of a fact with these names.
-    fn record(&self, base: &Base<'_>, objects: OrderedSet) -> ChangedRecord {
+    pub fn record(&self, base: &Base<'_>, objects: OrderedSet) -> ChangedRecord {
         let names = [self.name, self.relation, self.sense];
         let mut bytes = names.iter().flat_map(|name| name.bytes());
         let respelt = base.folds() && bytes.any(|byte| byte.is_ascii_uppercase());
@@ -147,6 +187,8 @@ pub(crate) enum Undo {
         place: usize,
         object: String,
     },
+    /// These keys of the file were gone before, and these facts have lost one object more.
+    Pruned { before: PrunedKeys, lost: Vec<Key> },
     /// The question was pinned to this before, or to nothing.
     Pin {
         question: String,
@@ -155,47 +197,6 @@ pub(crate) enum Undo {
 }
 
 impl Changes {
-    /// Applies a change; false where it changes nothing. What was done stands in `undo`, also where an error follows.
-    pub fn apply(&mut self, base: &Base<'_>, change: &Change, undo: &mut Vec<Undo>) -> Result<bool, KgError> {
-        let before = undo.len();
-        match change {
-            Change::Add {
-                subject,
-                relation,
-                object,
-            } => {
-                self.add(base, [subject, relation, object], false, undo)?;
-                if base.inverse {
-                    let back = inverse_relation(relation);
-                    self.add(base, [object, &back, subject], base.folds(), undo)?;
-                }
-            }
-            Change::Replace {
-                subject,
-                relation,
-                objects,
-            } => self.replace(base, subject, relation, objects, undo)?,
-            Change::Remove {
-                subject,
-                relation: Some(relation),
-                object: Some(object),
-            } => self.remove(base, [subject, relation, object], undo)?,
-            Change::Remove {
-                subject,
-                relation: Some(relation),
-                object: None,
-            } => self.remove_fact(base, subject, relation, undo)?,
-            Change::Remove { subject, .. } => self.remove_subject(base, subject, undo)?,
-            Change::Pin {
-                question,
-                subject,
-                relation,
-            } => self.pin(question, Some((subject.clone(), relation.clone())), undo),
-            Change::Unpin { question } => self.pin(question, None, undo),
-        }
-        Ok(undo.len() > before)
-    }
-
     /// Takes back what was done.
     pub fn take_back(&mut self, undo: Vec<Undo>) {
         for step in undo.into_iter().rev() {
@@ -224,6 +225,14 @@ impl Changes {
                         record.objects.put_back(place, object);
                     }
                 }
+                Undo::Pruned { before, lost } => {
+                    self.pruned = before;
+                    for key in lost {
+                        if let Some(objects) = self.lost.get_mut(&key) {
+                            objects.pop();
+                        }
+                    }
+                }
                 Undo::Pin { question, before } => drop(match before {
                     Some(target) => self.pins.insert(question, target),
                     None => self.pins.remove(&question),
@@ -242,10 +251,26 @@ impl Changes {
                 keys: facts.keys().cloned().collect(),
             })
             .collect();
-        MergedIndex::new(base.clone(), changed)
+        MergedIndex::with_pruned(base.clone(), self.pruned.clone(), changed)
     }
 
-    fn changed(&mut self, subject: &[Token], key: &[Token]) -> Option<&mut ChangedRecord> {
+    /// Takes from the record of a fact of the file the objects that it has lost.
+    pub fn without_lost(&self, key: Key, mut record: Record, fold_case: bool) -> Record {
+        for lost in self.lost.get(&key).into_iter().flatten() {
+            record.objects.retain(|object| match fold_case {
+                true => !object.eq_ignore_ascii_case(lost),
+                false => object.as_str() != &**lost,
+            });
+        }
+        record
+    }
+
+    /// The record of a fact of the file.
+    pub fn record(&self, base: &Base<'_>, key: Key) -> Result<Record, Error> {
+        Ok(self.without_lost(key, base.record(key)?, base.folds()))
+    }
+
+    pub fn changed(&mut self, subject: &[Token], key: &[Token]) -> Option<&mut ChangedRecord> {
         match self.subjects.get_mut(subject)?.get_mut(key)? {
             Stored::Changed(record) => Some(record),
             Stored::Base(_) => None,
@@ -253,7 +278,7 @@ impl Changes {
     }
 
     /// Where a fact stands: with what was changed, in the file, or nowhere.
-    fn find(&self, base: &Base<'_>, target: &Target<'_>) -> Result<Option<Result<&ChangedRecord, Key>>, KgError> {
+    pub fn find(&self, base: &Base<'_>, target: &Target<'_>) -> Result<Option<Result<&ChangedRecord, Key>>, KgError> {
         match self.subjects.get(&target.subject) {
             Some(facts) => Ok(facts.get(&target.key).map(|stored| match stored {
                 Stored::Changed(record) => Ok(record),
@@ -261,7 +286,8 @@ impl Changes {
             })),
             None => {
                 let tokens = [&target.subject, &[SEP][..], &target.key].concat();
-                Ok(base.facts.get(&tokens)?.map(Err))
+                let key = base.facts.get(&tokens)?;
+                Ok(key.filter(|&key| !self.pruned.contains(key)).map(Err))
             }
         }
     }
@@ -277,7 +303,9 @@ impl Changes {
             let mut facts = Facts::new();
             if let Some(at) = base.facts.find(&[subject, &[SEP]].concat())? {
                 base.facts.completions(at, &mut |tokens, key| {
-                    facts.insert(tokens.to_vec(), Stored::Base(key));
+                    if !self.pruned.contains(key) {
+                        facts.insert(tokens.to_vec(), Stored::Base(key));
+                    }
                     ControlFlow::Continue(())
                 })?;
             }
@@ -290,7 +318,7 @@ impl Changes {
     }
 
     /// Makes a fact what is given, or takes it away.
-    fn set(
+    pub fn set(
         &mut self,
         base: &Base<'_>,
         subject: &[Token],
@@ -317,7 +345,7 @@ impl Changes {
             None => Ok(false),
             Some(Ok(_)) => Ok(true),
             Some(Err(key)) => {
-                let record = changed_record(base.record(key)?);
+                let record = changed_record(self.record(base, key)?);
                 self.set(base, &target.subject, &target.key, Some(record), undo)?;
                 Ok(true)
             }
@@ -325,11 +353,11 @@ impl Changes {
     }
 
     /// Whether a fact has an object, or with `fold_case` one that differs from it in the case of ASCII letters.
-    fn has(&self, base: &Base<'_>, target: &Target<'_>, object: &str, fold_case: bool) -> Result<bool, KgError> {
+    pub fn has(&self, base: &Base<'_>, target: &Target<'_>, object: &str, fold_case: bool) -> Result<bool, KgError> {
         Ok(match self.find(base, target)? {
             None => false,
             Some(Ok(record)) => record.objects.place(object, fold_case).is_some(),
-            Some(Err(key)) => base.record(key)?.objects.iter().any(|other| match fold_case {
+            Some(Err(key)) => self.record(base, key)?.objects.iter().any(|other| match fold_case {
                 true => other.eq_ignore_ascii_case(object),
                 false => other == object,
             }),
@@ -337,7 +365,7 @@ impl Changes {
     }
 
     /// Adds an object; with `fold_case`, unless one is there that differs in the case of ASCII letters only: a subject that is found as this one.
-    fn add(
+    pub fn add(
         &mut self,
         base: &Base<'_>,
         [subject, relation, object]: [&str; 3],
@@ -364,7 +392,7 @@ impl Changes {
 
     /// Removes an object, or with `fold_case` all that differ from it in the case of ASCII letters, and the fact with its last one; false where
     /// there is none.
-    fn take(
+    pub fn take(
         &mut self,
         base: &Base<'_>,
         target: &Target<'_>,
@@ -394,170 +422,15 @@ impl Changes {
         Ok(true)
     }
 
-    /// Removes a triple, in both directions where the graph has both.
-    fn remove(
-        &mut self,
-        base: &Base<'_>,
-        [subject, relation, object]: [&str; 3],
-        undo: &mut Vec<Undo>,
-    ) -> Result<(), KgError> {
-        let target = Target::new(base, subject, relation);
-        let taken = self.take(base, &target, object, false, undo)?;
-        // One way leads back from all spellings of an object.
-        if taken && base.inverse && !self.has(base, &target, object, base.folds())? {
-            self.remove_back(base, [subject, relation, object], undo)?;
-        }
-        Ok(())
-    }
-
-    /// Removes what leads back from the object of a triple that is gone, in whatever case.
-    fn remove_back(
-        &mut self,
-        base: &Base<'_>,
-        [subject, relation, object]: [&str; 3],
-        undo: &mut Vec<Undo>,
-    ) -> Result<(), KgError> {
-        let back = inverse_relation(relation);
-        self.take(base, &Target::new(base, object, &back), subject, base.folds(), undo)?;
-        Ok(())
-    }
-
-    /// Does so for many triples of a subject: relations with their objects.
-    fn remove_all_back(
-        &mut self,
-        base: &Base<'_>,
-        subject: &str,
-        mut gone: Vec<(String, String)>,
-        undo: &mut Vec<Undo>,
-    ) -> Result<(), KgError> {
-        // What stands beside each other in the file is read with one another.
-        gone.sort_by_cached_key(|(_, object)| base.vocabulary.encode(split_sense(object).0));
-        for (relation, object) in &gone {
-            self.remove_back(base, [subject, relation, object], undo)?;
-        }
-        Ok(())
-    }
-
-    fn objects(&self, base: &Base<'_>, target: &Target<'_>) -> Result<Option<ChangedRecord>, KgError> {
+    pub fn objects(&self, base: &Base<'_>, target: &Target<'_>) -> Result<Option<ChangedRecord>, KgError> {
         Ok(match self.find(base, target)? {
             None => None,
             Some(Ok(record)) => Some(record.clone()),
-            Some(Err(key)) => Some(changed_record(base.record(key)?)),
+            Some(Err(key)) => Some(changed_record(self.record(base, key)?)),
         })
     }
 
-    /// Removes a fact with all its objects.
-    fn remove_fact(
-        &mut self,
-        base: &Base<'_>,
-        subject: &str,
-        relation: &str,
-        undo: &mut Vec<Undo>,
-    ) -> Result<(), KgError> {
-        let target = Target::new(base, subject, relation);
-        let key = match self.find(base, &target)? {
-            None => return Ok(()),
-            Some(Ok(_)) => None,
-            Some(Err(key)) => Some(key),
-        };
-        self.remove_facts(base, subject, vec![(target.key, key)], undo)
-    }
-
-    /// Removes all facts of a subject in its sense.
-    fn remove_subject(&mut self, base: &Base<'_>, subject: &str, undo: &mut Vec<Undo>) -> Result<(), KgError> {
-        let target = Target::new(base, subject, "");
-        let (_, sense) = base.relation_and_sense(&target.key);
-        let mut found = Vec::new();
-        match self.subjects.get(&target.subject) {
-            Some(facts) => {
-                for (key, stored) in facts {
-                    let place = match stored {
-                        Stored::Base(key) => Some(*key),
-                        Stored::Changed(_) => None,
-                    };
-                    found.push((key.clone(), place));
-                }
-            }
-            None => {
-                if let Some(at) = base.facts.find(&[&target.subject, &[SEP][..]].concat())? {
-                    base.facts.completions(at, &mut |key, place| {
-                        found.push((key.to_vec(), Some(place)));
-                        ControlFlow::Continue(())
-                    })?;
-                }
-            }
-        }
-        found.retain(|(key, _)| base.relation_and_sense(key).1 == sense);
-        self.remove_facts(base, subject, found, undo)
-    }
-
-    /// Removes facts of a subject in its sense, by their rising keys behind the subject, with their place in the file where they have not changed.
-    fn remove_facts(
-        &mut self,
-        base: &Base<'_>,
-        subject: &str,
-        facts: Vec<(Vec<Token>, Option<Key>)>,
-        undo: &mut Vec<Undo>,
-    ) -> Result<(), KgError> {
-        let tokens = base.vocabulary.encode(split_sense(subject).0);
-        let mut gone = Vec::new();
-        // Nothing but the ways back needs the objects.
-        if base.inverse {
-            let mut records = Records::new(base.objects);
-            for (key, place) in &facts {
-                let relation = base.vocabulary.decode(base.relation_and_sense(key).0);
-                let mut back = |object: &str| gone.push((relation.clone(), object.to_owned()));
-                match place {
-                    Some(place) => records.take(*place)?.objects.iter().for_each(|object| back(object)),
-                    None => (self.changed(&tokens, key).iter())
-                        .flat_map(|record| record.objects.iter())
-                        .for_each(&mut back),
-                }
-            }
-        }
-        for (key, _) in &facts {
-            self.set(base, &tokens, key, None, undo)?;
-        }
-        self.remove_all_back(base, subject, gone, undo)
-    }
-
-    /// Gives a fact other objects. Of the facts that lead back, those of objects that stay are not touched.
-    fn replace(
-        &mut self,
-        base: &Base<'_>,
-        subject: &str,
-        relation: &str,
-        objects: &[String],
-        undo: &mut Vec<Undo>,
-    ) -> Result<(), KgError> {
-        if objects.is_empty() {
-            return self.remove_fact(base, subject, relation, undo);
-        }
-        let target = Target::new(base, subject, relation);
-        let after = target.record(base, objects.iter().map(String::as_str).collect());
-        let before = self.objects(base, &target)?;
-        let same = before
-            .as_ref()
-            .is_some_and(|before| before.spelling == after.spelling && before.objects.iter().eq(after.objects.iter()));
-        let new = after.objects.clone();
-        if !same {
-            self.set(base, &target.subject, &target.key, Some(after), undo)?;
-        }
-        if base.inverse {
-            let gone = (before.iter().flat_map(|before| before.objects.iter()))
-                .filter(|object| new.place(object, base.folds()).is_none())
-                .map(|object| (relation.to_owned(), object.to_owned()))
-                .collect();
-            self.remove_all_back(base, subject, gone, undo)?;
-            let back = inverse_relation(relation);
-            for object in new.iter() {
-                self.add(base, [object, &back, subject], base.folds(), undo)?;
-            }
-        }
-        Ok(())
-    }
-
-    fn pin(&mut self, question: &str, target: Option<(String, String)>, undo: &mut Vec<Undo>) {
+    pub fn pin(&mut self, question: &str, target: Option<(String, String)>, undo: &mut Vec<Undo>) {
         let question = normalise(question);
         if self.pins.get(&question) == target.as_ref() {
             return;

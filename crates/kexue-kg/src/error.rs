@@ -1,5 +1,6 @@
 //! What can go wrong with a graph.
 
+use crate::remedy::Remedy;
 use std::path::{Path, PathBuf};
 use thiserror::Error;
 
@@ -17,15 +18,27 @@ pub enum KgError {
     /// An output cannot be written.
     #[error(transparent)]
     Output(#[from] kexue_output::OutputError),
-    /// A line of the input is not what its format asks for.
+    /// A line of the input is not in its format.
     #[error("{file}:{line}: {problem}")]
     Line {
         /// The file, or `<stdin>`.
         file: String,
         /// Line number, from 1.
         line: u64,
-        /// The field, what was found, what was expected, what to do.
+        /// The field, what was found, what was expected.
         problem: String,
+        /// What helps.
+        remedies: Vec<Remedy>,
+    },
+    /// The input, or a file, cannot be used with these settings.
+    #[error("{file}: {problem}")]
+    Setting {
+        /// The file, or `<stdin>`.
+        file: String,
+        /// What was found, what was expected.
+        problem: String,
+        /// What helps.
+        remedy: Remedy,
     },
     /// The input as a whole cannot be used.
     #[error("{file}: {problem}")]
@@ -50,7 +63,7 @@ pub enum KgError {
         path: PathBuf,
     },
     /// More subjects would have changed than can be laid over an index.
-    #[error("more than {most} subjects would have changed; fold the changes in with `kexue kg compact`")]
+    #[error("more than {most} subjects would have changed")]
     TooManyChanges {
         /// How many may.
         most: usize,
@@ -67,6 +80,16 @@ pub enum KgError {
 }
 
 impl KgError {
+    /// What helps against this error. The message does not name it.
+    pub fn remedies(&self) -> Vec<Remedy> {
+        match self {
+            Self::Line { remedies, .. } => remedies.clone(),
+            Self::Setting { remedy, .. } => vec![*remedy],
+            Self::TooManyChanges { .. } => vec![Remedy::Compact],
+            _ => Vec::new(),
+        }
+    }
+
     pub(crate) fn io(path: &Path) -> impl FnOnce(std::io::Error) -> Self + '_ {
         move |source| Self::Io {
             path: path.to_path_buf(),

@@ -2,7 +2,7 @@
 
 use crate::changes::{Base, Changes, Stored, normalise};
 use crate::error::KgError;
-use crate::objects::{LastBlock, Objects, Record, Records};
+use crate::objects::{Objects, Record, Records};
 use crate::options::BuildReport;
 use crate::replay::changes_of;
 use crate::sections::INVERSE;
@@ -10,7 +10,6 @@ use crate::sense::split_sense;
 use kexue_output::real_path;
 use kexue_text::{SEP, Token, Vocabulary};
 use kexue_trie::{Bytes, Container, Error, FactIndex, FactOrder, Handle, Key, MergedIndex, Origin, PrefixIndex};
-use std::cell::RefCell;
 use std::fs::File;
 use std::io::Read;
 use std::ops::{ControlFlow, Range};
@@ -107,14 +106,7 @@ impl KnowledgeGraph {
             .and_then(|text| Vocabulary::from_text(text).map_err(|error| Error::Damaged(error.to_string())))?;
         let facts = FactIndex::open(&container)?;
         let objects = Objects::open(&container)?;
-        let base = Base {
-            facts: &facts,
-            objects: &objects,
-            vocabulary: &vocabulary,
-            last_block: RefCell::new(LastBlock::default()),
-            inverse: container.find(INVERSE).is_some(),
-            most_subjects: MergedIndex::MOST_CHANGED,
-        };
+        let base = Base::new(&facts, &objects, &vocabulary, container.find(INVERSE).is_some());
         let changes = changes_of(path, &container, &base)?;
         Ok(Self {
             index: changes.merge(&facts)?,
@@ -149,6 +141,11 @@ impl KnowledgeGraph {
     /// The number of changes in the log beside the file, and of the subjects whose facts they have changed.
     pub fn changes(&self) -> (u64, u64) {
         (self.changes.count, self.changes.subjects.len() as u64)
+    }
+
+    /// The number of keys of the file that large removals took away. Their subjects do not count as [changed](Self::changes).
+    pub fn pruned(&self) -> u64 {
+        self.changes.pruned.len()
     }
 
     /// How many bytes at the end of the log were left out: a last change that was never finished.
@@ -204,10 +201,15 @@ impl KnowledgeGraph {
             Origin::Base(key) => {
                 let (mut subject, mut relation, mut sense) = (Vec::new(), Vec::new(), Vec::new());
                 self.facts().fact(key, &mut subject, &mut relation, &mut sense)?;
-                Ok(self.written(subject, relation, sense, read(key)?))
+                Ok(self.written(subject, relation, sense, self.kept(key, read(key)?)))
             }
             Origin::Changed { subject, rest } => Ok(self.spell(subject, rest, self.changed(subject, rest, read)?)),
         }
+    }
+
+    /// The record of a fact of the file without the objects that it has lost since.
+    fn kept(&self, key: Key, record: Record) -> Record {
+        self.changes.without_lost(key, record, self.vocabulary.folds_case())
     }
 
     /// The record of a fact of a changed subject, by what follows the subject's separator in its key.
@@ -218,7 +220,7 @@ impl KnowledgeGraph {
         read: &mut dyn FnMut(Key) -> Result<Record, Error>,
     ) -> Result<Record, Error> {
         match self.changes.subjects.get(subject).and_then(|facts| facts.get(rest)) {
-            Some(Stored::Base(key)) => read(*key),
+            Some(Stored::Base(key)) => Ok(self.kept(*key, read(*key)?)),
             Some(Stored::Changed(record)) => Ok(record.to_record()),
             None => Err(Error::Damaged("a changed fact is not where it was".into())),
         }
@@ -232,7 +234,7 @@ impl KnowledgeGraph {
     pub fn visit_facts(&self, visit: &mut dyn FnMut(Key, Fact) -> ControlFlow<()>) -> Result<(), KgError> {
         let mut records = Records::new(&self.objects);
         let mut record_of = |key: Key, subject: &[Token], rest: &[Token]| match self.index.origin(key) {
-            Origin::Base(key) => records.take(key),
+            Origin::Base(key) => Ok(self.kept(key, records.take(key)?)),
             Origin::Changed { .. } => self.changed(subject, rest, &mut |key| records.take(key)),
         };
         let mut failed = None;
@@ -274,14 +276,7 @@ impl KnowledgeGraph {
     }
 
     pub(crate) fn base(&self) -> Base<'_> {
-        Base {
-            facts: self.facts(),
-            objects: &self.objects,
-            vocabulary: &self.vocabulary,
-            last_block: RefCell::new(LastBlock::default()),
-            inverse: self.has_inverse(),
-            most_subjects: MergedIndex::MOST_CHANGED,
-        }
+        Base::new(self.facts(), &self.objects, &self.vocabulary, self.has_inverse())
     }
 
     /// The changes, which the graph is then without.

@@ -16,6 +16,7 @@
 //! ```
 #![forbid(unsafe_code)]
 
+mod apply;
 mod batch;
 mod build;
 mod changes;
@@ -39,6 +40,8 @@ mod options;
 mod ordered;
 mod output;
 mod parts;
+mod remedy;
+mod removal;
 mod replay;
 mod runs;
 mod sample;
@@ -51,7 +54,7 @@ pub use build::GraphBuilder;
 pub use error::KgError;
 pub use graph::{Fact, KnowledgeGraph};
 pub use import::{
-    Format, ImportOptions, ImportReport, Progress, import, import_reader, open_text, parse_block, unreadable,
+    CsvEscape, Format, ImportOptions, ImportReport, Progress, import, import_reader, open_text, parse_block, unreadable,
 };
 pub use inverse::inverse_relation;
 pub use kexue_trie::FactOrder;
@@ -60,6 +63,7 @@ pub use log::{Change, log_path};
 pub use mentions::Mention;
 pub use options::{BuildOptions, BuildReport};
 pub use output::check_output;
+pub use remedy::Remedy;
 pub use sense::split_sense;
 
 /// The page about the prefix index, whose example is run with the tests.

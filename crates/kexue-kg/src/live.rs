@@ -10,7 +10,7 @@ use crate::log::{Change, LogWriter, lock, log_path};
 use crate::options::{BuildOptions, BuildReport};
 use crate::sections::{FOLDED, PINS};
 use kexue_output::{folder_of, real_path};
-use kexue_trie::{Bytes, Container, Error, MergedIndex};
+use kexue_trie::{Bytes, Container, Error};
 use std::fs::File;
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
@@ -25,6 +25,7 @@ pub struct GraphWriter {
     changes: Changes,
     log: LogWriter,
     most_subjects: usize,
+    many: usize,
 }
 
 impl GraphWriter {
@@ -39,6 +40,9 @@ impl GraphWriter {
         Container::open(bytes.map_err(KgError::io(&path))?).map_err(in_file(&path))?;
         let lock = lock(&path)?;
         let mut graph = KnowledgeGraph::open(&path)?;
+        let Base {
+            most_subjects, many, ..
+        } = graph.base();
         let changes = graph.take_changes();
         let log = LogWriter::open(&path, graph.container().identity(), lock)?;
         Ok(Self {
@@ -46,7 +50,8 @@ impl GraphWriter {
             graph,
             changes,
             log,
-            most_subjects: MergedIndex::MOST_CHANGED,
+            most_subjects,
+            many,
         })
     }
 
@@ -60,17 +65,19 @@ impl GraphWriter {
         check(change)?;
         let base = Base {
             most_subjects: self.most_subjects,
+            many: self.many,
             ..self.graph.base()
         };
         let mut undo = Vec::new();
-        let changed = match self.changes.apply(&base, change, &mut undo) {
-            Ok(true) => self.log.append(change).map(|()| true),
-            other => other,
+        let made = match self.changes.apply(&base, change, &mut undo) {
+            Ok(_) if undo.is_empty() => return Ok(false),
+            Ok(removal) => self.log.append(change, removal.as_ref()),
+            Err(error) => Err(error),
         };
-        if changed.is_err() {
+        if made.is_err() {
             self.changes.take_back(undo);
         }
-        changed
+        made.map(|()| true)
     }
 
     /// Folds the changes into the index, which appears by rename with the same vocabulary, and empties the log. `memory` is that of
@@ -186,6 +193,7 @@ mod tests {
     use crate::changes::Stored;
     use crate::replay::changes_of;
     use proptest::prelude::*;
+    use std::collections::BTreeMap;
 
     fn name(text: &str) -> String {
         text.to_owned()
@@ -251,7 +259,8 @@ mod tests {
 
     /// What the changes say, whatever they hold in memory.
     fn said(changes: &Changes) -> String {
-        let mut said = format!("{:?}\n", changes.pins);
+        let lost: BTreeMap<_, _> = changes.lost.iter().filter(|(_, objects)| !objects.is_empty()).collect();
+        let mut said = format!("{:?} {:?} {lost:?}\n", changes.pins, changes.pruned);
         for (subject, facts) in &changes.subjects {
             said += &format!("{subject:?}\n");
             for (key, stored) in facts {
@@ -302,6 +311,7 @@ mod tests {
             triples_before in proptest::collection::vec(("[aA](（[sS]）)?", "~?[rR]", "[aAb](（[sS]）)?"), 1..8),
             edits in proptest::collection::vec((0u8..5, "[aA](（[sS]）)?", "~?[rR]", "[aAb](（[sS]）)?"), 1..12),
             smp: bool,
+            planned: bool,
         ) {
             let folder = tempfile::tempdir().unwrap();
             let path = folder.path().join("graph.idx");
@@ -317,6 +327,10 @@ mod tests {
             builder.add("x", "y", "z").unwrap();
             builder.finish(&path).unwrap();
             let mut writer = GraphWriter::open(&path).unwrap();
+            // Whether removals are made as large ones are.
+            if planned {
+                writer.many = 0;
+            }
             let mut before = triples(&KnowledgeGraph::open(&path).unwrap());
             prop_assert_eq!(out_of_step(&before), None);
             for (kind, subject, relation, object) in edits {
@@ -364,6 +378,7 @@ mod tests {
         fn what_could_not_be_written_is_taken_back(
             edits in proptest::collection::vec((0u8..5, "[甲乙丙丁]", "~?父", "[甲乙丙丁]", any::<bool>()), 1..20),
             inverse: bool,
+            planned: bool,
         ) {
             let folder = tempfile::tempdir().unwrap();
             let path = folder.path().join("graph.idx");
@@ -380,8 +395,9 @@ mod tests {
                 };
                 let before = said(&changes);
                 let mut undo = Vec::new();
-                let changed = changes.apply(&graph.base(), &change, &mut undo).unwrap();
-                prop_assert_eq!(changed, !undo.is_empty());
+                let many = if planned { 0 } else { graph.base().many };
+                changes.apply(&Base { many, ..graph.base() }, &change, &mut undo).unwrap();
+                let changed = !undo.is_empty();
                 if !written {
                     changes.take_back(undo);
                 }

@@ -2,7 +2,8 @@
 //!
 //! ```text
 //! header = magic "kexuelg2" · identity of the index u64
-//! record = length u32 · XXH3 of the payload u64 · XXH3 of these 12 bytes u64 · payload: a change as JSON
+//! record = length u32 · XXH3 of the payload u64 · XXH3 of these 12 bytes u64 · payload: a change as JSON, and behind that of a large removal what
+//!          it amounts to
 //! ```
 //!
 //! A change is written and synced before it is acknowledged. A record that is cut off at the end was never acknowledged, and is not there; one that
@@ -11,9 +12,11 @@
 use crate::disk::{self, NewFile};
 use crate::error::KgError;
 use kexue_output::real_path;
+use kexue_trie::Key;
 use serde::{Deserialize, Serialize};
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{Read, Seek, SeekFrom, Write};
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 use xxhash_rust::xxh3::xxh3_64;
@@ -71,6 +74,87 @@ pub enum Change {
     },
 }
 
+/// What a removal amounts to, so that it can be made again without reading what it removes. Numbers that rise stand as the distances between
+/// them.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Removal {
+    /// Of each range of keys of the file that go, the distance from the end of the one before, and the length.
+    keys: Vec<u64>,
+    /// The keys of the file whose facts lose the subject as an object.
+    lessened: Vec<u64>,
+    /// Relations and objects, where the way back starts at a subject that has changed.
+    back: Vec<(String, String)>,
+}
+
+impl Removal {
+    pub fn new(
+        keys: impl Iterator<Item = Range<Key>>,
+        lessened: impl IntoIterator<Item = Key>,
+        back: Vec<(String, String)>,
+    ) -> Self {
+        let mut removal = Self {
+            back,
+            ..Self::default()
+        };
+        let mut end = 0;
+        for range in keys {
+            removal.keys.extend([range.start - end, range.end - range.start]);
+            end = range.end;
+        }
+        let mut last = 0;
+        for key in lessened {
+            removal.lessened.push(key - last);
+            last = key;
+        }
+        removal
+    }
+
+    /// The keys of the file that go, as rising ranges.
+    pub fn keys(&self) -> impl Iterator<Item = Range<Key>> {
+        let mut end: Key = 0;
+        self.keys.chunks_exact(2).map(move |pair| {
+            let start = end.saturating_add(pair[0]);
+            end = start.saturating_add(pair[1]);
+            start..end
+        })
+    }
+
+    /// The keys of the file whose facts lose the subject as an object.
+    pub fn lessened(&self) -> impl Iterator<Item = Key> {
+        self.lessened.iter().scan(0, |key: &mut Key, &distance| {
+            *key = key.saturating_add(distance);
+            Some(*key)
+        })
+    }
+
+    pub fn back(&self) -> &[(String, String)] {
+        &self.back
+    }
+}
+
+/// A change as it stands in the log.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Logged {
+    pub change: Change,
+    pub removal: Option<Removal>,
+}
+
+impl Logged {
+    fn from_payload(payload: &[u8]) -> serde_json::Result<Self> {
+        let mut values = serde_json::Deserializer::from_slice(payload).into_iter();
+        let change = values
+            .next()
+            .transpose()?
+            .ok_or_else(|| serde::de::Error::custom("nothing is there"))?;
+        let rest = &payload[values.byte_offset()..];
+        let removal = match rest.is_empty() {
+            true => None,
+            false => Some(serde_json::from_slice(rest)?),
+        };
+        Ok(Self { change, removal })
+    }
+}
+
 /// The file of the log of an index: beside the file that its name leads to through symbolic links.
 pub fn log_path(index: &Path) -> PathBuf {
     with_extension(index, "log")
@@ -90,7 +174,7 @@ fn with_extension(index: &Path, extension: &str) -> PathBuf {
 /// The changes of a log, and how many of its bytes they take.
 pub(crate) struct LogContents {
     pub identity: u64,
-    pub changes: Vec<Change>,
+    pub changes: Vec<Logged>,
     pub length: u64,
     /// Bytes behind them, of a change that was never finished.
     pub unfinished: u64,
@@ -160,7 +244,7 @@ fn parse_log(bytes: &[u8]) -> Result<LogContents, String> {
                 false => return Err(damaged()),
             }
         }
-        let change = serde_json::from_slice(payload).map_err(|error| {
+        let change = Logged::from_payload(payload).map_err(|error| {
             format!("the change at byte {at} cannot be read ({error}); was it written by a newer program?")
         })?;
         contents.changes.push(change);
@@ -251,8 +335,11 @@ impl LogWriter {
     }
 
     /// Writes a change; when this returns, it is on disk.
-    pub fn append(&mut self, change: &Change) -> Result<(), KgError> {
-        let payload = serde_json::to_vec(change).map_err(|error| KgError::io(&self.path)(error.into()))?;
+    pub fn append(&mut self, change: &Change, removal: Option<&Removal>) -> Result<(), KgError> {
+        let mut payload = Vec::new();
+        let written = serde_json::to_writer(&mut payload, change)
+            .and_then(|()| removal.map_or(Ok(()), |removal| serde_json::to_writer(&mut payload, removal)));
+        written.map_err(|error| KgError::io(&self.path)(error.into()))?;
         let length =
             u32::try_from(payload.len()).map_err(|_| KgError::TooLarge("four thousand million bytes in a change"))?;
         let mut record = Vec::with_capacity(RECORD + payload.len());

@@ -23,7 +23,7 @@ pub(crate) fn changes_of(path: Option<&Path>, container: &Container, base: &Base
     };
     if log.identity == container.identity() {
         for change in &log.changes {
-            changes.apply(base, change, &mut Vec::new())?;
+            changes.replay(base, change)?;
         }
         changes.count = log.changes.len() as u64;
         changes.unfinished = log.unfinished;

@@ -99,6 +99,69 @@ fn what_many_facts_share_is_read_once() {
 }
 
 #[test]
+fn to_open_a_graph_costs_little_after_the_removal_of_a_subject_that_many_lead_to() {
+    const FACTS: usize = 20_000;
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("graph.idx");
+    let mut builder = GraphBuilder::new(BuildOptions {
+        inverse: true,
+        ..BuildOptions::default()
+    });
+    for number in 0..FACTS {
+        builder.add(&format!("人{number}"), "国籍", "甲国").unwrap();
+        builder.add(&format!("人{number}"), "性别", "男").unwrap();
+    }
+    // Some have another nationality.
+    for number in (0..FACTS).step_by(10) {
+        builder.add(&format!("人{number}"), "国籍", "乙国").unwrap();
+    }
+    builder.finish(&path).unwrap();
+    let open = || {
+        let before = BYTES.get();
+        let graph = KnowledgeGraph::open(&path).unwrap();
+        (graph, BYTES.get() - before)
+    };
+    let (graph, untouched) = open();
+    let keys = graph.index().len();
+    let whole = Change::Remove {
+        subject: "甲国".into(),
+        relation: None,
+        object: None,
+    };
+    assert!(GraphWriter::open(&path).unwrap().apply(&whole).unwrap());
+    let (graph, removed) = open();
+    // Without what the removal amounts to, they were more than a thousand for each fact.
+    assert!(removed < untouched + 64 * FACTS, "{removed} bytes, {untouched} before");
+    // Of those with another nationality, the fact is left; 甲国 itself had one with all of them.
+    let left = FACTS - FACTS / 10;
+    assert_eq!(keys - graph.index().len(), left as u64 + 1);
+    assert_eq!(graph.pruned(), left as u64 + 1);
+    let nationality = |number: usize| {
+        let key = graph.key_of(&format!("人{number}"), "国籍").unwrap();
+        key.map(|key| graph.fact(key).unwrap().objects)
+    };
+    assert_eq!(
+        (nationality(10), nationality(11)),
+        (Some(vec!["乙国".to_owned()]), None)
+    );
+    assert!(graph.key_of("甲国", "~国籍").unwrap().is_none());
+    // What changes later builds on that.
+    let back = Change::Add {
+        subject: "人11".into(),
+        relation: "国籍".into(),
+        object: "甲国".into(),
+    };
+    assert!(GraphWriter::open(&path).unwrap().apply(&back).unwrap());
+    let (graph, _) = open();
+    let key = graph.key_of("甲国", "~国籍").unwrap().unwrap();
+    assert_eq!(graph.fact(key).unwrap().objects, ["人11"]);
+    GraphWriter::open(&path).unwrap().compact(None).unwrap();
+    let compacted = KnowledgeGraph::open(&path).unwrap();
+    assert_eq!(compacted.index().len(), graph.index().len());
+    compacted.verify(&|_| ()).unwrap();
+}
+
+#[test]
 fn a_fact_of_a_changed_subject_is_found_by_its_key() {
     const FACTS: u64 = 3_000;
     let folder = tempfile::tempdir().unwrap();

@@ -164,12 +164,12 @@ impl Container {
     /// When the bytes are not a container of this version, or header and table are damaged or cut off.
     pub fn open(bytes: Bytes) -> Result<Self> {
         let damaged = |what: &str| Error::Damaged(what.into());
+        if bytes.is_empty() || !bytes.starts_with(&MAGIC[..bytes.len().min(MAGIC.len())]) {
+            return Err(Error::NotAnIndex);
+        }
         let header = bytes
             .get(..HEADER)
             .ok_or_else(|| damaged("the file is shorter than the header of an index"))?;
-        if header.get(..8) != Some(MAGIC) {
-            return Err(damaged("the file does not begin like an index"));
-        }
         if word(header, HEADER - 8) != Some(xxh3_64(&header[..HEADER - 8])) {
             return Err(damaged("the header's checksum does not fit"));
         }

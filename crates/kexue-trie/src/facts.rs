@@ -157,7 +157,7 @@ impl FactIndex {
             separator,
             relations: Texts::open(container, &format!("{PREFIX}relations."))?,
             senses: Texts::open(container, &format!("{PREFIX}senses."))?,
-            subjects: Trie::open(container, &format!("{PREFIX}subjects."))?,
+            subjects: Trie::read(container, &format!("{PREFIX}subjects."))?,
         })
     }
 
@@ -604,6 +604,23 @@ impl FactIndex {
         })
     }
 
+    /// The keys that begin with this prefix; they follow each other.
+    ///
+    /// # Errors
+    /// When the index is damaged or the handle foreign.
+    pub fn keys_at(&self, at: Handle) -> Result<Range<Key>> {
+        let of_facts = |node, facts: Range<u32>| {
+            let first = self.key(node, facts.start)?;
+            Ok(first..first + u64::from(facts.end - facts.start))
+        };
+        match self.position(at)? {
+            Position::Trie(_) if self.subjects.keys() == 0 => Ok(0..0),
+            Position::Trie(place) => self.keys_below(self.subjects.outermost(&place)?),
+            Position::Below(below) => of_facts(below.node, below.first..below.last),
+            Position::Single(single) => of_facts(single.node, single.fact..single.fact.saturating_add(1)),
+        }
+    }
+
     /// The number of a fact of the subject that ends at a node.
     #[inline]
     fn key(&self, node: u64, fact: u32) -> Result<Key> {
@@ -788,13 +805,7 @@ impl PrefixIndex for FactIndex {
 
     fn count(&self, at: Handle) -> Result<u64> {
         match self.position(at)? {
-            Position::Trie(place) => {
-                if self.subjects.keys() == 0 {
-                    return Ok(0);
-                }
-                let keys = self.keys_below(self.subjects.outermost(&place)?)?;
-                Ok(keys.end - keys.start)
-            }
+            Position::Trie(_) => self.keys_at(at).map(|keys| keys.end - keys.start),
             Position::Below(below) => Ok(u64::from(below.last - below.first)),
             Position::Single(_) => Ok(1),
         }

@@ -16,6 +16,12 @@ pub type Key = u64;
 /// Why an index could not answer.
 #[derive(Debug, Error)]
 pub enum Error {
+    /// The file is something else.
+    #[error("this is not an index")]
+    NotAnIndex,
+    /// The file cannot be read or written.
+    #[error(transparent)]
+    Io(#[from] std::io::Error),
     /// The file does not hold what its format promises.
     #[error("the index is damaged: {0}; build it again")]
     Damaged(String),

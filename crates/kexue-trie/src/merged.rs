@@ -5,6 +5,7 @@
 
 use crate::facts::FactIndex;
 use crate::index::{Allowed, Error, Handle, Key, PrefixIndex, Result, Token};
+use crate::pruned::{PrunedIndex, PrunedKeys};
 use std::ops::{ControlFlow, Range};
 
 /// A subject that has changed, with all keys that it has now.
@@ -42,7 +43,7 @@ impl Changed {
 /// A [`FactIndex`] with changed subjects.
 #[derive(Clone, Debug)]
 pub struct MergedIndex {
-    base: FactIndex,
+    base: PrunedIndex,
     changed: Vec<Changed>,
     len: u64,
 }
@@ -96,7 +97,16 @@ impl MergedIndex {
     ///
     /// # Errors
     /// When there are more than [`MOST_CHANGED`](Self::MOST_CHANGED), or the index is damaged.
-    pub fn new(base: FactIndex, mut changed: Vec<ChangedSubject>) -> Result<Self> {
+    pub fn new(base: FactIndex, changed: Vec<ChangedSubject>) -> Result<Self> {
+        Self::with_pruned(base, PrunedKeys::default(), changed)
+    }
+
+    /// Puts changed subjects over an index that some keys are left out of.
+    ///
+    /// # Errors
+    /// As [`new`](Self::new), or when a key to leave out is none of the index.
+    pub fn with_pruned(base: FactIndex, pruned: PrunedKeys, mut changed: Vec<ChangedSubject>) -> Result<Self> {
+        let base = PrunedIndex::new(base, pruned)?;
         if changed.len() > Self::MOST_CHANGED {
             return Err(Error::Damaged(format!("more than {NUMBER} subjects have changed")));
         }
@@ -135,19 +145,14 @@ impl MergedIndex {
 
     /// The index below.
     pub fn base(&self) -> &FactIndex {
-        &self.base
-    }
-
-    /// Whether nothing has changed.
-    pub fn is_unchanged(&self) -> bool {
-        self.changed.is_empty()
+        self.base.base()
     }
 
     /// Where a key comes from: its number in the index below, or the tokens of the key of a changed subject.
     pub fn origin(&self, key: Key) -> Origin<'_> {
         let after = self.changed.partition_point(|changed| changed.start <= key);
         let Some(changed) = after.checked_sub(1).and_then(|last| self.changed.get(last)) else {
-            return Origin::Base(key);
+            return Origin::Base(self.base.base_key(key));
         };
         let place = key - changed.start;
         match changed.keys.get(place as usize) {
@@ -155,7 +160,10 @@ impl MergedIndex {
                 subject: &changed.subject,
                 rest,
             },
-            None => Origin::Base(changed.hidden.end.saturating_add(place - changed.keys.len() as u64)),
+            None => {
+                let behind = place - changed.keys.len() as u64;
+                Origin::Base(self.base.base_key(changed.hidden.end.saturating_add(behind)))
+            }
         }
     }
 

@@ -138,7 +138,7 @@ impl Trie {
     ///
     /// # Errors
     /// When a section is missing or the sizes do not fit together.
-    pub fn open(container: &Container, prefix: &str) -> Result<Self> {
+    pub fn read(container: &Container, prefix: &str) -> Result<Self> {
         let section = |part: &str| container.section(&format!("{prefix}{part}"));
         let header = section("header")?;
         let field = |index: usize| word(&header, 8 * index).ok_or_else(|| damaged("the header of a trie is cut off"));
@@ -781,7 +781,7 @@ mod tests {
         let mut out = ContainerWriter::new(Cursor::new(Vec::new())).unwrap();
         builder.write("t.", &mut out).unwrap();
         let container = Container::open(out.finish().unwrap().into_inner().into()).unwrap();
-        let trie = Trie::open(&container, "t.").unwrap();
+        let trie = Trie::read(&container, "t.").unwrap();
         assert_eq!(trie.keys(), 3 * MANY);
         for (first, sequence) in (0..).step_by(MANY as usize).zip(sequences) {
             for key in [first, first + 5, first + MANY - 1] {
@@ -811,7 +811,7 @@ mod tests {
         let mut out = ContainerWriter::new(Cursor::new(Vec::new())).unwrap();
         builder.write("t.", &mut out).unwrap();
         let container = Container::open(out.finish().unwrap().into_inner().into()).unwrap();
-        let trie = Trie::open(&container, "t.").unwrap();
+        let trie = Trie::read(&container, "t.").unwrap();
         for (key, (sequence, payload)) in (0..).zip(entries) {
             let mut tokens = Vec::new();
             let (node, _) = trie.node_of_key(key, &mut tokens).unwrap();

@@ -15,7 +15,7 @@ fn built(keys: &BTreeSet<Vec<Token>>, share_tails: bool) -> Vec<u8> {
 }
 
 fn open(bytes: Vec<u8>) -> kexue_trie::Result<Trie> {
-    Trie::open(&Container::open(bytes.into())?, "titles.")
+    Trie::read(&Container::open(bytes.into())?, "titles.")
 }
 
 fn keys() -> impl Strategy<Value = BTreeSet<Vec<Token>>> {

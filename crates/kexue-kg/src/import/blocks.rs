@@ -6,7 +6,7 @@ use std::io::{BufRead, Read};
 pub(super) const BLOCK: usize = 1 << 20;
 
 /// The mark that some programs put in front of UTF-8.
-const MARK: &[u8] = b"\xef\xbb\xbf";
+pub(super) const MARK: &[u8] = b"\xef\xbb\xbf";
 
 /// Passes over the first line that is not empty; returns the number of the next.
 pub(super) fn skip_header(mut source: &mut dyn BufRead) -> std::io::Result<u64> {

@@ -53,3 +53,25 @@ impl FromStr for Format {
         }
     }
 }
+
+/// How a quote inside a quoted field of CSV is written.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum CsvEscape {
+    /// As two quotes, as RFC 4180 says.
+    #[default]
+    Quote,
+    /// As two quotes or as `\"`; a backslash as `\\` or, in front of any other character, as it is. This is how PostgreSQL's `ESCAPE` works.
+    Backslash,
+}
+
+impl FromStr for CsvEscape {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text {
+            "quote" => Ok(Self::Quote),
+            "backslash" => Ok(Self::Backslash),
+            _ => Err(format!("expected `quote` or `backslash`, found `{text}`")),
+        }
+    }
+}

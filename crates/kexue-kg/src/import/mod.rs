@@ -17,20 +17,21 @@ mod source;
 mod take;
 mod tsv;
 
-pub use format::Format;
+pub use format::{CsvEscape, Format};
 pub use options::{ImportOptions, ImportReport, Progress};
 pub use source::{open_text, unreadable};
 
 use crate::batch::Batch;
 use crate::build::GraphBuilder;
 use crate::error::KgError;
+use crate::remedy::Remedy;
 use blocks::{BLOCK, Blocks, skip_header};
 use source::name;
 use std::io::BufRead;
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 use std::sync::mpsc::{SyncSender, sync_channel};
-use take::{broken_off, take_batches};
+use take::{Stop, broken_off, take_batches};
 
 /// Reads the triples of files into a builder, in their order; `-` is standard input.
 ///
@@ -48,13 +49,17 @@ pub fn import(
         .map(|path| options.format(path))
         .collect::<Result<_, _>>()?;
     for (path, format) in paths.iter().zip(formats) {
+        let before = report.read;
         if format == Format::Parquet {
             import_parquet(path, options, builder, &mut report)?;
             progress(std::fs::metadata(path).map_or(0, |metadata| metadata.len()));
-            continue;
+        } else {
+            let source = source::open(path, progress)?;
+            import_one(source, format, &name(path), options, builder, &mut report)?;
         }
-        let source = source::open(path, progress)?;
-        import_one(source, format, &name(path), options, builder, &mut report)?;
+        if report.read == before {
+            report.empty.push(name(path));
+        }
     }
     Ok(report)
 }
@@ -110,6 +115,9 @@ pub fn import_reader(
         });
     }
     import_one(Box::new(source), format, file, options, builder, &mut report)?;
+    if report.read == 0 {
+        report.empty.push(file.into());
+    }
     Ok(report)
 }
 
@@ -122,16 +130,17 @@ fn import_one<'a>(
     report: &mut ImportReport,
 ) -> Result<(), KgError> {
     if options.columns.is_some() && matches!(format, Format::Tsv | Format::NTriples) {
-        return Err(KgError::Input {
+        return Err(KgError::Setting {
             file: file.into(),
-            problem: "the columns of this format have no names: expected subject, relation and object; leave --columns out, and pass over a header with --header".into(),
+            problem: "the columns of this format have no names: they are subject, relation and object".into(),
+            remedy: Remedy::NoColumns,
         });
     }
     let workers = match options.workers {
         Some(workers) => workers.get(),
         None => std::thread::available_parallelism().map_or(1, |cores| cores.get().min(8)),
     };
-    let (batch_in, batch_out) = sync_channel::<(u64, std::io::Result<Batch>)>(workers + 1);
+    let (batch_in, batch_out) = sync_channel::<(u64, Result<Batch, Stop>)>(workers + 1);
     // Memory of batches that have been taken, to be used again.
     let used = Mutex::new(Vec::new());
     if format == Format::Csv {
@@ -171,7 +180,7 @@ fn parse_blocks(
     used: &Mutex<Vec<Batch>>,
     format: Format,
     options: &ImportOptions,
-    batches: &SyncSender<(u64, std::io::Result<Batch>)>,
+    batches: &SyncSender<(u64, Result<Batch, Stop>)>,
 ) {
     loop {
         let mut batch = used.lock().ok().and_then(|mut used| used.pop()).unwrap_or_default();
@@ -185,7 +194,7 @@ fn parse_blocks(
                 parse_into(format, options.columns.as_ref(), block, line, &mut batch);
                 (number, Ok(batch))
             }
-            (Err(error), number) => (number, Err(error)),
+            (Err(error), number) => (number, Err(error.into())),
         };
         if batches.send((number, batch)).is_err() {
             return;

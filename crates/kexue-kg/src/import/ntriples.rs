@@ -1,21 +1,38 @@
-//! W3C N-Triples: `<subject> <relation> <object> .`, one triple a line.
+//! W3C N-Triples 1.1: `<subject> <relation> <object> .`, one triple a line.
 //!
 //! An IRI stands by its text without the angle brackets, a blank node as `_:label`, a literal by its value; its language tag or datatype is
-//! left out.
+//! left out. Relative IRIs are names like any other here, since nothing is resolved. What RDF 1.2 adds is refused by name.
+//!
+//! Source: [RDF 1.1 N-Triples](https://www.w3.org/TR/n-triples/), W3C Recommendation of 25 February 2014.
 
 use super::lines::lines;
 use crate::batch::Batch;
 
 pub(super) fn parse(block: &[u8], first: u64, batch: &mut Batch) {
     for (number, line) in lines(block, first) {
-        let parsed = line.and_then(|line| Reader { line, at: 0 }.triple());
-        match parsed {
-            Ok(Some([subject, relation, object])) => batch.add(number, [&subject, &relation, &object]),
-            Ok(None) => {}
+        match line {
+            // A carriage return ends a line by itself, too: in a literal it is escaped.
+            Ok(line) => {
+                for line in line.split('\r') {
+                    match (Reader { line, at: 0 }).triple() {
+                        Ok(Some([subject, relation, object])) => batch.add(number, [&subject, &relation, &object]),
+                        Ok(None) => {}
+                        Err(problem) => batch.problem(number, problem),
+                    }
+                }
+            }
             Err(problem) => batch.problem(number, problem),
         }
     }
 }
+
+/// What is not N-Triples 1.1, by how it begins, and how to come by what is.
+const OTHERS: [(&str, &str); 4] = [
+    ("<<", "this is a triple term of RDF 1.2"),
+    ("VERSION", "this is a directive of N-Triples 1.2"),
+    ("@prefix", "this is Turtle"),
+    ("@base", "this is Turtle"),
+];
 
 struct Reader<'a> {
     line: &'a str,
@@ -26,29 +43,33 @@ impl Reader<'_> {
     /// The triple of the line; none where there is only white space or a comment.
     fn triple(&mut self) -> Result<Option<[String; 3]>, String> {
         self.skip_space();
-        if matches!(self.peek(), None | Some('#')) {
-            return Ok(None);
-        }
         let subject = match self.peek() {
-            Some('<') => self.iri()?,
+            None | Some('#') => return Ok(None),
+            Some('<') if !self.begins_with("<<") => self.iri()?,
             Some('_') => self.blank()?,
             _ => return Err(self.expected("the subject: `<` or `_:`")),
         };
         self.skip_space();
         let relation = match self.peek() {
-            Some('<') => self.iri()?,
+            Some('<') if !self.begins_with("<<") => self.iri()?,
             _ => return Err(self.expected("the relation: `<`")),
         };
         self.skip_space();
         let object = match self.peek() {
-            Some('<') => self.iri()?,
+            Some('<') if !self.begins_with("<<") => self.iri()?,
             Some('_') => self.blank()?,
             Some('"') => self.literal()?,
             _ => return Err(self.expected("the object: `<`, `_:` or `\"`")),
         };
         self.skip_space();
-        if self.next() != Some('.') {
-            return Err("expected ` .` at the end of the triple".into());
+        match self.peek() {
+            Some('.') => self.at += 1,
+            Some('<' | '_') => {
+                return Err(
+                    self.expected("` .` at the end of the triple (lines of N-Quads, which name a graph, are not read)")
+                );
+            }
+            _ => return Err(self.expected("` .` at the end of the triple")),
         }
         self.skip_space();
         match self.peek() {
@@ -67,6 +88,10 @@ impl Reader<'_> {
         Some(character)
     }
 
+    fn begins_with(&self, text: &str) -> bool {
+        self.line.get(self.at..).is_some_and(|rest| rest.starts_with(text))
+    }
+
     fn skip_space(&mut self) {
         while matches!(self.peek(), Some(' ' | '\t')) {
             self.at += 1;
@@ -74,11 +99,18 @@ impl Reader<'_> {
     }
 
     fn expected(&self, what: &str) -> String {
-        let column = self.line.get(..self.at).unwrap_or_default().chars().count() + 1;
+        if let Some((_, other)) = OTHERS.iter().find(|(start, _)| self.begins_with(start)) {
+            return format!("column {}: {other}; expected N-Triples 1.1", self.column());
+        }
+        let column = self.column();
         match self.peek() {
             Some(found) => format!("column {column}: expected {what}, found `{found}`"),
             None => format!("column {column}: expected {what}, found the end of the line"),
         }
+    }
+
+    fn column(&self) -> usize {
+        self.line.get(..self.at).map_or(0, |before| before.chars().count()) + 1
     }
 
     fn iri(&mut self) -> Result<String, String> {
@@ -86,13 +118,12 @@ impl Reader<'_> {
         let mut text = String::new();
         loop {
             match self.peek() {
-                None => return Err(self.expected("`>` at the end of an IRI")),
                 Some('>') => {
                     self.next();
                     return Ok(text);
                 }
                 Some('\\') => text.push(self.escape(false)?),
-                Some(' ' | '<' | '"' | '{' | '}' | '|' | '^' | '`') => {
+                None | Some('\0'..=' ' | '<' | '"' | '{' | '}' | '|' | '^' | '`') => {
                     return Err(self.expected("`>` at the end of an IRI"));
                 }
                 Some(character) => {
@@ -109,18 +140,22 @@ impl Reader<'_> {
         if self.next() != Some(':') {
             return Err(self.expected("`_:` and a label"));
         }
-        while self.peek().is_some_and(|character| !matches!(character, ' ' | '\t')) {
-            self.next();
-        }
-        let mut text = self.line.get(start..self.at).unwrap_or_default();
-        // A label does not end in a full stop: that is the end of the triple.
-        while let Some(shorter) = text.strip_suffix('.') {
-            text = shorter;
-            self.at -= 1;
-        }
-        if text.len() <= 2 {
+        if !self
+            .peek()
+            .is_some_and(|first| first.is_ascii_digit() || begins_label(first))
+        {
             return Err(self.expected("a label after `_:`"));
         }
+        while self
+            .peek()
+            .is_some_and(|character| character == '.' || in_label(character))
+        {
+            self.next();
+        }
+        // A label does not end in a full stop: that is the end of the triple.
+        let label = self.line.get(start..self.at).unwrap_or_default();
+        let text = label.trim_end_matches('.');
+        self.at -= label.len() - text.len();
         Ok(text.to_owned())
     }
 
@@ -141,30 +176,52 @@ impl Reader<'_> {
                 }
             }
         }
+        self.skip_space();
         match self.peek() {
-            Some('@') => {
-                self.next();
-                let start = self.at;
-                while self
-                    .peek()
-                    .is_some_and(|character| character.is_ascii_alphanumeric() || character == '-')
-                {
-                    self.next();
-                }
-                if start == self.at {
-                    return Err(self.expected("a language after `@`"));
-                }
-            }
+            Some('@') => self.language()?,
             Some('^') => {
                 self.next();
-                if self.next() != Some('^') || self.peek() != Some('<') {
+                if self.next() != Some('^') {
                     return Err(self.expected("a datatype `^^<…>`"));
                 }
-                self.iri()?;
+                self.skip_space();
+                match self.peek() {
+                    Some('<') => self.iri()?,
+                    _ => return Err(self.expected("a datatype `^^<…>`")),
+                };
             }
             _ => {}
         }
         Ok(text)
+    }
+
+    /// Passes over a language tag: letters, then letters and digits, with hyphens between.
+    fn language(&mut self) -> Result<(), String> {
+        self.next();
+        let mut first = true;
+        loop {
+            let start = self.at;
+            while self
+                .peek()
+                .is_some_and(|character| character.is_ascii_alphabetic() || !first && character.is_ascii_digit())
+            {
+                self.next();
+            }
+            if start == self.at {
+                return Err(match !first && self.begins_with("-") {
+                    true => format!(
+                        "column {}: this is a base direction of RDF 1.2; expected N-Triples 1.1",
+                        self.column()
+                    ),
+                    false => self.expected("a language tag, as `@en` or `@en-GB`"),
+                });
+            }
+            if self.peek() != Some('-') {
+                return Ok(());
+            }
+            self.next();
+            first = false;
+        }
     }
 
     fn escape(&mut self, in_literal: bool) -> Result<char, String> {
@@ -198,4 +255,20 @@ impl Reader<'_> {
         self.at += digits;
         Ok(code)
     }
+}
+
+/// `PN_CHARS_U` of the grammar: what a label may begin with, digits aside.
+fn begins_label(character: char) -> bool {
+    matches!(
+        character,
+        'A'..='Z' | 'a'..='z' | '_' | ':' | '\u{c0}'..='\u{d6}' | '\u{d8}'..='\u{f6}' | '\u{f8}'..='\u{2ff}' | '\u{370}'..='\u{37d}'
+            | '\u{37f}'..='\u{1fff}' | '\u{200c}'..='\u{200d}' | '\u{2070}'..='\u{218f}' | '\u{2c00}'..='\u{2fef}'
+            | '\u{3001}'..='\u{d7ff}' | '\u{f900}'..='\u{fdcf}' | '\u{fdf0}'..='\u{fffd}' | '\u{10000}'..='\u{effff}'
+    )
+}
+
+/// `PN_CHARS` of the grammar: what a label may go on with, full stops aside.
+fn in_label(character: char) -> bool {
+    begins_label(character)
+        || matches!(character, '-' | '0'..='9' | '\u{b7}' | '\u{300}'..='\u{36f}' | '\u{203f}'..='\u{2040}')
 }

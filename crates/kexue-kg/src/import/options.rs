@@ -1,8 +1,9 @@
 //! How triples are read, and what was read.
 
-use super::format::Format;
+use super::format::{CsvEscape, Format};
 use super::source::name;
 use crate::error::KgError;
+use crate::remedy::Remedy;
 use std::num::NonZeroUsize;
 use std::path::Path;
 
@@ -18,6 +19,8 @@ pub struct ImportOptions {
     pub header: bool,
     /// Whether to leave out and count what is not in the format, instead of stopping there.
     pub skip_bad: bool,
+    /// How a quote inside a quoted field of CSV is written.
+    pub csv_escape: CsvEscape,
     /// Threads that read; without a number, one a core and at most eight. What is read does not depend on it.
     pub workers: Option<NonZeroUsize>,
 }
@@ -27,9 +30,10 @@ impl ImportOptions {
         match self.format {
             Some(format) => Ok(format),
             None if path == Path::new("-") => Ok(Format::Tsv),
-            None => Format::of(path).ok_or_else(|| KgError::Input {
+            None => Format::of(path).ok_or_else(|| KgError::Setting {
                 file: name(path),
-                problem: "the name does not say the format; expected `.tsv`, `.csv`, `.jsonl`, `.nt` or `.parquet`, or name it with --format".into(),
+                problem: "the name of the file does not tell its format; expected `.tsv`, `.csv`, `.jsonl`, `.nt` or `.parquet`".into(),
+                remedy: Remedy::Format,
             }),
         }
     }
@@ -44,6 +48,8 @@ pub struct ImportReport {
     pub skipped: u64,
     /// The first line left out, and why.
     pub first_skipped: Option<String>,
+    /// The inputs in which no triple was found.
+    pub empty: Vec<String>,
     /// First lines that were taken for facts and read like the names of columns, with their files.
     pub likely_headers: Vec<String>,
 }

@@ -1,7 +1,10 @@
 //! Apache Parquet: three columns of strings, told by their names.
 
+use super::source::BEGINNING;
 use crate::batch::Batch;
 use crate::error::KgError;
+use crate::remedy::Remedy;
+use kexue_output::git_lfs_problem;
 use parquet::errors::ParquetError;
 use parquet::file::reader::{ChunkReader, FileReader, SerializedFileReader};
 use parquet::record::{Field, Row};
@@ -18,9 +21,10 @@ pub(super) fn read(
     size: usize,
     give: &mut dyn FnMut(Batch) -> bool,
 ) -> Result<(), KgError> {
-    let failed = |problem: String| KgError::Input {
-        file: super::source::name(path),
-        problem,
+    let file = super::source::name(path);
+    let io = |source| KgError::Io {
+        path: file.clone().into(),
+        source,
     };
     let defaults = ["subject", "relation", "object"].map(str::to_owned);
     let columns = columns.unwrap_or(&defaults);
@@ -28,30 +32,36 @@ pub(super) fn read(
     let read = catch_unwind(AssertUnwindSafe(|| {
         if path == Path::new("-") {
             let mut bytes = Vec::new();
-            std::io::stdin()
-                .read_to_end(&mut bytes)
-                .map_err(|error| error.to_string())?;
-            rows(bytes::Bytes::from(bytes), columns, size, give)
+            std::io::stdin().read_to_end(&mut bytes).map_err(io)?;
+            rows(bytes::Bytes::from(bytes), &file, columns, size, give)
         } else {
-            rows(
-                File::open(path).map_err(|error| error.to_string())?,
-                columns,
-                size,
-                give,
-            )
+            rows(File::open(path).map_err(io)?, &file, columns, size, give)
         }
     }));
-    read.unwrap_or_else(|_| Err("the file is damaged; write it again".into()))
-        .map_err(failed)
+    read.unwrap_or_else(|_| {
+        Err(KgError::Input {
+            file,
+            problem: "the file is damaged; write it again".into(),
+        })
+    })
 }
 
 fn rows<R: ChunkReader + 'static>(
     source: R,
+    file: &str,
     columns: &[String; 3],
     size: usize,
     give: &mut dyn FnMut(Batch) -> bool,
-) -> Result<(), String> {
-    let damaged = |error: ParquetError| format!("{error}; expected a file of Apache Parquet");
+) -> Result<(), KgError> {
+    let failed = |problem: String| KgError::Input {
+        file: file.into(),
+        problem,
+    };
+    let damaged = |error: ParquetError| failed(format!("{error}; expected a file of Apache Parquet"));
+    let beginning = source.get_bytes(0, BEGINNING.min(source.len() as usize));
+    if let Some(problem) = beginning.ok().and_then(|bytes| git_lfs_problem(&bytes)) {
+        return Err(failed(problem.into()));
+    }
     let reader = SerializedFileReader::new(source).map_err(damaged)?;
     let schema = reader.metadata().file_metadata().schema();
     let mut fields = Vec::new();
@@ -59,10 +69,11 @@ fn rows<R: ChunkReader + 'static>(
         let field = schema.get_fields().iter().find(|field| field.name() == column);
         fields.push(field.cloned().ok_or_else(|| {
             let found: Vec<&str> = schema.get_fields().iter().map(|field| field.name()).collect();
-            format!(
-                "there is no column `{column}`, found `{}`; name three of them with --columns",
-                found.join("`, `")
-            )
+            KgError::Setting {
+                file: file.into(),
+                problem: format!("there is no column `{column}`, found `{}`", found.join("`, `")),
+                remedy: Remedy::Columns,
+            }
         })?);
     }
     let projection = Type::group_type_builder(schema.name())

@@ -1,11 +1,14 @@
 //! Opening an input: a file or standard input, packed or not.
 
 use crate::error::KgError;
+use kexue_output::git_lfs_problem;
 use std::fs::File;
 use std::io::{BufRead, BufReader, Cursor, Error, ErrorKind, Read};
 use std::path::Path;
 
 const BUFFER: usize = 1 << 20;
+/// Bytes that tell what a file is.
+pub(super) const BEGINNING: usize = 48;
 
 struct Counted<'a, R> {
     inner: R,
@@ -53,16 +56,19 @@ pub(super) fn open<'a>(
 
 /// What a source says, unpacked where its first bytes say that it is packed.
 fn unpacked<'a>(mut source: impl Read + Send + 'a) -> std::io::Result<Box<dyn BufRead + Send + 'a>> {
-    // A pipe may give fewer bytes than a magic number at first.
+    // A pipe may give fewer bytes than these at first.
     let mut start = Vec::new();
-    source.by_ref().take(4).read_to_end(&mut start)?;
+    source.by_ref().take(BEGINNING as u64).read_to_end(&mut start)?;
+    if let Some(problem) = git_lfs_problem(&start) {
+        return Err(Error::new(ErrorKind::InvalidData, problem));
+    }
     let reader = BufReader::with_capacity(BUFFER, Cursor::new(start.clone()).chain(source));
     Ok(match start.as_slice() {
         [0x1f, 0x8b, ..] => Box::new(BufReader::with_capacity(
             BUFFER,
             flate2::bufread::MultiGzDecoder::new(reader),
         )),
-        [0x28, 0xb5, 0x2f, 0xfd] => Box::new(BufReader::with_capacity(
+        [0x28, 0xb5, 0x2f, 0xfd, ..] => Box::new(BufReader::with_capacity(
             BUFFER,
             zstd::stream::Decoder::with_buffer(reader)?,
         )),

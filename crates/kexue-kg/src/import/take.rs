@@ -5,9 +5,24 @@ use super::source::unreadable;
 use crate::batch::{Batch, Problem};
 use crate::build::GraphBuilder;
 use crate::error::KgError;
+use crate::remedy::Remedy;
 use std::collections::BTreeMap;
 use std::sync::Mutex;
 use std::sync::mpsc::Receiver;
+
+/// Why an input is not read on.
+pub(super) enum Stop {
+    /// The system, or what unpacks the input, says so.
+    Io(std::io::Error),
+    /// Without this line the others cannot be understood: it names the columns.
+    Line(Problem),
+}
+
+impl From<std::io::Error> for Stop {
+    fn from(error: std::io::Error) -> Self {
+        Self::Io(error)
+    }
+}
 
 /// Why an input cannot be read on: packed files that end early need more words than the system has; formats say themselves what is wrong.
 pub(super) fn broken_off(file: &str, error: std::io::Error) -> KgError {
@@ -25,7 +40,7 @@ pub(super) fn broken_off(file: &str, error: std::io::Error) -> KgError {
 
 /// Puts the batches into the builder in the order of the file.
 pub(super) fn take_batches(
-    batches: Receiver<(u64, std::io::Result<Batch>)>,
+    batches: Receiver<(u64, Result<Batch, Stop>)>,
     used: &Mutex<Vec<Batch>>,
     file: &str,
     options: &ImportOptions,
@@ -38,13 +53,22 @@ pub(super) fn take_batches(
         early.insert(number, batch);
         while let Some(batch) = early.remove(&next) {
             next += 1;
-            let batch = batch.map_err(|error| broken_off(file, error))?;
-            for Problem { line, problem } in &batch.problems {
+            let batch = batch.map_err(|stop| match stop {
+                Stop::Io(error) => broken_off(file, error),
+                Stop::Line(Problem { line, problem, remedy }) => KgError::Line {
+                    file: file.into(),
+                    line,
+                    problem,
+                    remedies: remedy.into_iter().collect(),
+                },
+            })?;
+            for Problem { line, problem, remedy } in &batch.problems {
                 if !options.skip_bad {
                     return Err(KgError::Line {
                         file: file.into(),
                         line: *line,
-                        problem: format!("{problem}; correct it, or leave such lines out with --skip-bad"),
+                        problem: problem.clone(),
+                        remedies: remedy.iter().copied().chain([Remedy::SkipBad]).collect(),
                     });
                 }
                 report

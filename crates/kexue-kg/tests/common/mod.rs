@@ -125,7 +125,7 @@ pub fn trie(edits: &[u8]) {
         return;
     };
     let bytes = edited(&sound[usize::from(choice % 2)], edits);
-    if let Ok(trie) = Container::open(bytes.into()).and_then(|container| Trie::open(&container, "t.")) {
+    if let Ok(trie) = Container::open(bytes.into()).and_then(|container| Trie::read(&container, "t.")) {
         ask_index(&trie);
     }
 }

@@ -1,0 +1,22 @@
+//! What helps against an error.
+
+/// A setting or an operation that helps against an error. Messages do not name it: a program adds what it is called there (a field of
+/// [`ImportOptions`](crate::ImportOptions), a flag, a button).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Remedy {
+    /// State the format: [`ImportOptions::format`](crate::ImportOptions::format).
+    Format,
+    /// Name the columns: [`ImportOptions::columns`](crate::ImportOptions::columns).
+    Columns,
+    /// Do not name columns; skip the first line with [`ImportOptions::header`](crate::ImportOptions::header).
+    NoColumns,
+    /// Leave out such lines: [`ImportOptions::skip_bad`](crate::ImportOptions::skip_bad).
+    SkipBad,
+    /// Read `\"` as a quote: [`ImportOptions::csv_escape`](crate::ImportOptions::csv_escape).
+    CsvEscape,
+    /// Build an index from triples: [`GraphBuilder`](crate::GraphBuilder).
+    Build,
+    /// Fold the changes into the index: [`GraphWriter::compact`](crate::GraphWriter::compact).
+    Compact,
+}

@@ -1,0 +1,211 @@
+//! Removing facts, and what leads back to them.
+//!
+//! A subject that many others lead to does not go without a fact of each of them. What that amounts to is found once, when it is removed, and
+//! written to the log with the change: which keys of the file go, and which lose an object. To make the change again, no fact is read.
+
+use crate::changes::{Base, Changes, Target, Undo};
+use crate::error::KgError;
+use crate::inverse::inverse_relation;
+use crate::log::Removal;
+use crate::objects::Records;
+use crate::sense::split_sense;
+use kexue_text::{SEP, Token};
+use kexue_trie::{Key, PrefixIndex, PrunedKeys};
+use std::collections::BTreeSet;
+use std::ops::ControlFlow;
+use std::sync::Arc;
+
+impl Changes {
+    /// Removes a triple, in both directions where the graph has both.
+    pub fn remove(
+        &mut self,
+        base: &Base<'_>,
+        [subject, relation, object]: [&str; 3],
+        undo: &mut Vec<Undo>,
+    ) -> Result<(), KgError> {
+        let target = Target::new(base, subject, relation);
+        let taken = self.take(base, &target, object, false, undo)?;
+        // One way leads back from all spellings of an object.
+        if taken && base.inverse && !self.has(base, &target, object, base.folds())? {
+            self.remove_back(base, [subject, relation, object], undo)?;
+        }
+        Ok(())
+    }
+
+    /// Removes what leads back from the object of a triple that is gone, in whatever case.
+    pub fn remove_back(
+        &mut self,
+        base: &Base<'_>,
+        [subject, relation, object]: [&str; 3],
+        undo: &mut Vec<Undo>,
+    ) -> Result<(), KgError> {
+        let back = inverse_relation(relation);
+        self.take(base, &Target::new(base, object, &back), subject, base.folds(), undo)?;
+        Ok(())
+    }
+
+    /// Does so for many triples of a subject: relations with their objects.
+    pub fn remove_all_back(
+        &mut self,
+        base: &Base<'_>,
+        subject: &str,
+        mut gone: Vec<(String, String)>,
+        undo: &mut Vec<Undo>,
+    ) -> Result<(), KgError> {
+        sort_by_object(base, &mut gone);
+        for (relation, object) in &gone {
+            self.remove_back(base, [subject, relation, object], undo)?;
+        }
+        Ok(())
+    }
+
+    /// Removes all facts of a subject in its sense, or the one of a relation. Returns what it amounts to where that is much.
+    pub fn remove_facts(
+        &mut self,
+        base: &Base<'_>,
+        subject: &str,
+        relation: Option<&str>,
+        undo: &mut Vec<Undo>,
+    ) -> Result<Option<Removal>, KgError> {
+        let facts = self.facts_of(base, subject, relation)?;
+        let tokens = base.vocabulary.encode(split_sense(subject).0);
+        let mut gone = Vec::new();
+        // Nothing but the ways back needs the objects.
+        if base.inverse {
+            let mut records = Records::new(base.objects);
+            for (key, place) in &facts {
+                let relation = base.vocabulary.decode(base.relation_and_sense(key).0);
+                let mut back = |object: &str| gone.push((relation.clone(), object.to_owned()));
+                match place {
+                    Some(place) => {
+                        let record = self.without_lost(*place, records.take(*place)?, base.folds());
+                        record.objects.iter().for_each(|object| back(object));
+                    }
+                    None => (self.changed(&tokens, key).iter())
+                        .flat_map(|record| record.objects.iter())
+                        .for_each(&mut back),
+                }
+            }
+        }
+        if facts.len() + gone.len() < base.many.max(1) {
+            for (key, _) in &facts {
+                self.set(base, &tokens, key, None, undo)?;
+            }
+            self.remove_all_back(base, subject, gone, undo)?;
+            return Ok(None);
+        }
+        let removal = self.plan(base, subject, &facts, gone)?;
+        self.remove_again(base, subject, relation, &removal, undo)?;
+        Ok(Some(removal))
+    }
+
+    /// The facts of a subject in its sense, or the one of a relation: what follows the subject's separator in their keys, rising, and their
+    /// place in the file where they have not changed.
+    fn facts_of(
+        &self,
+        base: &Base<'_>,
+        subject: &str,
+        relation: Option<&str>,
+    ) -> Result<Vec<(Vec<Token>, Option<Key>)>, KgError> {
+        let target = Target::new(base, subject, relation.unwrap_or_default());
+        if relation.is_some() {
+            let found = self.find(base, &target)?;
+            return Ok(found.map(|found| (target.key, found.err())).into_iter().collect());
+        }
+        let (_, sense) = base.relation_and_sense(&target.key);
+        let mut found = Vec::new();
+        match self.subjects.get(&target.subject) {
+            Some(facts) => found.extend(facts.iter().map(|(key, stored)| (key.clone(), stored.base()))),
+            None => {
+                if let Some(at) = base.facts.find(&[&target.subject, &[SEP][..]].concat())? {
+                    base.facts.completions(at, &mut |key, place| {
+                        if !self.pruned.contains(place) {
+                            found.push((key.to_vec(), Some(place)));
+                        }
+                        ControlFlow::Continue(())
+                    })?;
+                }
+            }
+        }
+        found.retain(|(key, _)| base.relation_and_sense(key).1 == sense);
+        Ok(found)
+    }
+
+    /// What it amounts to that these facts of a subject go, and these relations with their objects.
+    fn plan(
+        &self,
+        base: &Base<'_>,
+        subject: &str,
+        facts: &[(Vec<Token>, Option<Key>)],
+        mut gone: Vec<(String, String)>,
+    ) -> Result<Removal, KgError> {
+        let (mut keys, mut lessened, mut back) = (BTreeSet::new(), BTreeSet::new(), Vec::new());
+        // The facts of a subject that has changed are none of the file any more.
+        if !self
+            .subjects
+            .contains_key(&base.vocabulary.encode(split_sense(subject).0))
+        {
+            keys.extend(facts.iter().filter_map(|(_, place)| *place));
+        }
+        sort_by_object(base, &mut gone);
+        for (relation, object) in gone {
+            let relation_back = inverse_relation(&relation);
+            let target = Target::new(base, &object, &relation_back);
+            if self.subjects.contains_key(&target.subject) {
+                back.push((relation, object));
+                continue;
+            }
+            // What is among the keys already has lost this subject in whatever case.
+            if let Some(Err(key)) = self.find(base, &target)?
+                && !keys.contains(&key)
+                && !lessened.contains(&key)
+            {
+                let objects = self.record(base, key)?.objects;
+                match objects.iter().filter(|object| base.same(object, subject)).count() {
+                    0 => {}
+                    lost if lost == objects.len() => drop(keys.insert(key)),
+                    _ => drop(lessened.insert(key)),
+                }
+            }
+        }
+        let keys: PrunedKeys = keys.into_iter().map(|key| key..key + 1).collect();
+        Ok(Removal::new(keys.ranges(), lessened, back))
+    }
+
+    /// Makes a removal whose outcome is known.
+    pub fn remove_again(
+        &mut self,
+        base: &Base<'_>,
+        subject: &str,
+        relation: Option<&str>,
+        removal: &Removal,
+        undo: &mut Vec<Undo>,
+    ) -> Result<(), KgError> {
+        let tokens = base.vocabulary.encode(split_sense(subject).0);
+        if self.subjects.contains_key(&tokens) {
+            for (key, _) in self.facts_of(base, subject, relation)? {
+                self.set(base, &tokens, &key, None, undo)?;
+            }
+        }
+        let name: Arc<str> = subject.into();
+        let lost: Vec<Key> = removal.lessened().collect();
+        for &key in &lost {
+            self.lost.entry(key).or_default().push(name.clone());
+        }
+        let keys = removal.keys().collect();
+        let pruned = self.pruned.union(&keys);
+        if !lost.is_empty() || pruned != self.pruned {
+            let before = std::mem::replace(&mut self.pruned, pruned);
+            undo.push(Undo::Pruned { before, lost });
+        }
+        for (relation, object) in removal.back() {
+            self.remove_back(base, [subject, relation, object], undo)?;
+        }
+        Ok(())
+    }
+}
+
+/// What stands beside each other in the file is read with one another.
+fn sort_by_object(base: &Base<'_>, facts: &mut [(String, String)]) {
+    facts.sort_by_cached_key(|(_, object)| base.vocabulary.encode(split_sense(object).0));
+}
