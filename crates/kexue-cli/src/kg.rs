@@ -5,9 +5,10 @@ use anyhow::{Context, Result, bail};
 use clap::{Args, Subcommand};
 use indicatif::{ProgressBar, ProgressStyle};
 use kexue_kg::{
-    BuildOptions, Change, FactOrder, Format, GraphBuilder, GraphWriter, ImportOptions, KnowledgeGraph, check_output,
-    import, log_path,
+    BuildOptions, Change, CsvEscape, FactOrder, Format, GraphBuilder, GraphWriter, ImportOptions, ImportReport,
+    KgError, KnowledgeGraph, Remedy, check_output, escape_name, import, log_path,
 };
+use kexue_output::{folder_of, real_path};
 use kexue_text::Vocabulary;
 use kexue_trie::PrefixIndex;
 use serde_json::json;
@@ -65,9 +66,12 @@ struct Build {
     /// Pass over the first line of TSV and CSV files: it names the columns.
     #[arg(long)]
     header: bool,
-    /// Leave out and count what is not in the format, instead of stopping there.
+    /// Leave out and count lines that are not in the format, instead of stopping at the first.
     #[arg(long)]
     skip_bad: bool,
+    /// How CSV writes a quote inside a quoted field: `quote` for two quotes (RFC 4180), or `backslash` for `\"` as well.
+    #[arg(long, default_value = "quote")]
+    csv_escape: CsvEscape,
     /// Add the inverse of each triple, from the object by `~relation` to the subject; changes are then made in both directions.
     #[arg(long)]
     inverse: bool,
@@ -268,36 +272,42 @@ fn change(index: &Path, change: &Change, json: bool) -> Result<ExitCode> {
     Ok(ExitCode::from(u8::from(!changed)))
 }
 
-/// A change in words, its names as `kexue kg complete` writes them.
+/// Names as `kexue kg complete` prints them: escaped, with tabs between.
+fn line<S: AsRef<str>>(names: &[S]) -> String {
+    let names: Vec<_> = names.iter().map(|name| escape_name(name.as_ref())).collect();
+    names.join("\t")
+}
+
+/// A change in words.
 fn said(change: &Change) -> String {
     match change {
         Change::Add {
             subject,
             relation,
             object,
-        } => format!("added {subject}\t{relation}\t{object}"),
+        } => format!("added {}", line(&[subject, relation, object])),
         Change::Replace {
             subject,
             relation,
             objects,
-        } => format!("replaced by {subject}\t{relation}\t{}", objects.join(" | ")),
+        } => format!("replaced by {}", line(&[subject, relation, &objects.join(" | ")])),
         Change::Remove {
             subject,
             relation,
             object,
         } => {
-            let names: Vec<&str> = ([Some(subject), relation.as_ref(), object.as_ref()].into_iter())
+            let names: Vec<&String> = [Some(subject), relation.as_ref(), object.as_ref()]
+                .into_iter()
                 .flatten()
-                .map(String::as_str)
                 .collect();
-            format!("removed {}", names.join("\t"))
+            format!("removed {}", line(&names))
         }
         Change::Pin {
             question,
             subject,
             relation,
-        } => format!("pinned {question} to {subject}\t{relation}"),
-        Change::Unpin { question } => format!("unpinned {question}"),
+        } => format!("pinned {} to {}", escape_name(question), line(&[subject, relation])),
+        Change::Unpin { question } => format!("unpinned {}", escape_name(question)),
     }
 }
 
@@ -352,10 +362,36 @@ fn bytes(text: &str) -> Result<u64, String> {
     number.checked_mul(1 << shift).ok_or_else(wrong)
 }
 
-fn folder_of(path: &Path) -> PathBuf {
-    match path.parent() {
-        Some(folder) if !folder.as_os_str().is_empty() => folder.to_path_buf(),
-        _ => PathBuf::from("."),
+/// What helps against an error of a graph, in the words of this program.
+pub fn advice(error: &anyhow::Error) -> Option<String> {
+    let error = match error.downcast_ref() {
+        Some(kexue_qa::Error::Graph(error)) => error,
+        _ => error.downcast_ref::<KgError>()?,
+    };
+    let advice: Vec<&str> = (error.remedies().into_iter())
+        .filter_map(|remedy| match remedy {
+            Remedy::Format => Some("state the format with --format"),
+            Remedy::Columns => Some("name the three columns with --columns"),
+            Remedy::NoColumns => Some("leave --columns out, and skip a header with --header"),
+            Remedy::SkipBad => Some("correct the line, or leave such lines out with --skip-bad"),
+            Remedy::CsvEscape => Some("if \\\" stands for a quote in this file, use --csv-escape backslash"),
+            Remedy::Build => Some("build an index with `kexue kg build`"),
+            Remedy::Compact => Some("fold the changes in with `kexue kg compact`"),
+            _ => None,
+        })
+        .collect();
+    (!advice.is_empty()).then(|| advice.join("; "))
+}
+
+/// Why there is nothing to build an index of.
+fn nothing(imported: &ImportReport) -> KgError {
+    let lines = match &imported.first_skipped {
+        Some(first) => format!("; {} lines were left out, the first: {first}", imported.skipped),
+        None => String::new(),
+    };
+    KgError::Input {
+        file: imported.empty.join(", "),
+        problem: format!("no facts found; expected lines of subject, relation and object{lines}"),
     }
 }
 
@@ -379,7 +415,7 @@ impl Build {
             fold_case: self.fold_case,
             max_characters: self.max_characters,
             memory: self.memory,
-            temporary: Some(folder_of(&self.output)),
+            temporary: Some(folder_of(&real_path(&self.output)).to_path_buf()),
         });
         // Where an input is a pipe, its length is not known.
         let total: Option<u64> = self
@@ -400,11 +436,18 @@ impl Build {
             columns,
             header: self.header,
             skip_bad: self.skip_bad,
+            csv_escape: self.csv_escape,
             workers: None,
         };
         let imported = import(&self.inputs, &options, &mut builder, &|bytes| bar.inc(bytes));
         bar.finish_and_clear();
         let imported = imported?;
+        if builder.is_empty() {
+            return Err(nothing(&imported).into());
+        }
+        for input in &imported.empty {
+            note!("{input}: no facts found");
+        }
         if let Some(first) = &imported.first_skipped {
             note!("left out {} lines, the first: {first}", imported.skipped);
         }
@@ -421,7 +464,7 @@ impl Build {
         if self.json {
             let line = json!({
                 "read": imported.read, "skipped": imported.skipped, "report": report,
-                "bytes": bytes, "seconds": started.elapsed().as_secs_f64(),
+                "empty": imported.empty, "bytes": bytes, "seconds": started.elapsed().as_secs_f64(),
             });
             writeln!(out, "{line}")?;
         } else {
@@ -475,7 +518,7 @@ impl Info {
             let line = json!({
                 "order": graph.order().to_string(), "folds_case": graph.vocabulary().folds_case(),
                 "inverse": graph.has_inverse(), "bytes": graph.container().len(), "report": report, "sections": sections,
-                "changes": { "log": changes, "subjects": subjects, "unfinished_bytes": graph.unfinished() }, "keys": keys, "pins": pins,
+                "changes": { "log": changes, "subjects": subjects, "pruned_keys": graph.pruned(), "unfinished_bytes": graph.unfinished() }, "keys": keys, "pins": pins,
             });
             writeln!(out, "{line}")?;
             return Ok(ExitCode::SUCCESS);
@@ -511,6 +554,9 @@ impl Info {
             "keys",
             "pins"
         )?;
+        if graph.pruned() > 0 {
+            writeln!(out, "{:<12}{} keys, of large removals", "gone", graph.pruned())?;
+        }
         note_unfinished(&mut out, &self.index, &graph)?;
         Ok(ExitCode::SUCCESS)
     }
@@ -553,19 +599,14 @@ impl Complete {
         let mut printed = Ok(());
         graph.visit_keys(&keys, &mut |_, fact| {
             printed = if self.json {
-                let line = json!({
+                let object = json!({
                     "subject": fact.subject, "sense": fact.sense, "relation": fact.relation, "objects": fact.objects,
                 });
-                writeln!(out, "{line}")
+                writeln!(out, "{object}")
             } else {
                 let sense = fact.sense.map(|sense| format!("（{sense}）")).unwrap_or_default();
-                writeln!(
-                    out,
-                    "{}{sense}\t{}\t{}",
-                    fact.subject,
-                    fact.relation,
-                    fact.objects.join(" | ")
-                )
+                let names = [fact.subject + &sense, fact.relation, fact.objects.join(" | ")];
+                writeln!(out, "{}", line(&names))
             };
             match printed {
                 Ok(()) => ControlFlow::Continue(()),

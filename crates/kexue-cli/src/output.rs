@@ -51,6 +51,9 @@ pub fn fail(error: &anyhow::Error) -> u8 {
             message = format!("{message}: {cause}");
         }
     }
+    if let Some(advice) = crate::kg::advice(error) {
+        message = format!("{message}; {advice}");
+    }
     let training = training(error);
     // The process that it happened in says it.
     if !matches!(training, Some(TrainError::Process { .. })) {

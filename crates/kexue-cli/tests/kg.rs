@@ -167,6 +167,115 @@ fn what_complete_prints_it_takes_back() {
 }
 
 #[test]
+fn what_complete_prints_it_takes_back_whatever_names_hold() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(
+        folder.path().join("facts.jsonl"),
+        concat!(
+            r#"{"subject":"a\tb","relation":"p\tq","object":"x"}"#,
+            "\n",
+            r#"{"subject":"a","relation":"b\tp","object":"y"}"#,
+            "\n",
+            r#"{"subject":"s","relation":"p","object":"l1\nl2\tq"}"#,
+            "\n",
+            r#"{"subject":"C:\\new","relation":"p","object":["1 | 2","\\"]}"#,
+            "\n",
+        ),
+    )
+    .unwrap();
+    let run = |arguments: &[&str]| kexue(folder.path(), arguments);
+    assert_eq!(run(&["kg", "build", "facts.jsonl", "-o", "my.idx"]).0, 0);
+    let complete = |prefix: &str| run(&["kg", "complete", prefix, "--kg", "my.idx"]).1;
+    let all = complete("");
+    let mut lines: Vec<&str> = all.lines().collect();
+    lines.sort_unstable();
+    assert_eq!(
+        lines,
+        [
+            "C:\\\\new\tp\t1 | 2 | \\\\",
+            "a\\tb\tp\\tq\tx",
+            "a\tb\\tp\ty",
+            "s\tp\tl1\\nl2\\tq"
+        ]
+    );
+    for line in lines {
+        assert_eq!(complete(line), format!("{line}\n"));
+    }
+    // As it is typed, where no escape is meant.
+    assert_eq!(complete("C:\\"), "C:\\\\new\tp\t1 | 2 | \\\\\n");
+}
+
+#[test]
+fn inputs_without_facts_are_named() {
+    let folder = folder();
+    let run = |arguments: &[&str]| kexue(folder.path(), arguments);
+    for name in ["empty.tsv", "none.nt", "other.csv"] {
+        std::fs::write(
+            folder.path().join(name),
+            if name == "none.nt" { "# nothing\n" } else { "" },
+        )
+        .unwrap();
+    }
+    let (code, _, error) = run(&["kg", "build", "empty.tsv", "none.nt", "other.csv", "-o", "e.idx"]);
+    assert_eq!(
+        (code, error.as_str()),
+        (
+            3,
+            "kexue: empty.tsv, none.nt, other.csv: no facts found; expected lines of subject, relation and object\n"
+        )
+    );
+    let (code, _, error) = run(&["kg", "build", "empty.tsv", "facts.tsv", "-o", "e.idx"]);
+    assert_eq!((code, error.as_str()), (0, "empty.tsv: no facts found\n"));
+    std::fs::write(folder.path().join("bad.tsv"), "x\ny\n").unwrap();
+    let (code, _, error) = run(&["kg", "build", "bad.tsv", "--skip-bad", "-o", "f.idx"]);
+    assert_eq!(code, 3);
+    assert!(
+        error.starts_with("kexue: bad.tsv: no facts found")
+            && error.contains("2 lines were left out, the first: bad.tsv:1: "),
+        "{error}"
+    );
+    std::fs::write(
+        folder.path().join("pointer.tsv"),
+        "version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 1\n",
+    )
+    .unwrap();
+    let (code, _, error) = run(&["kg", "build", "pointer.tsv", "-o", "f.idx"]);
+    assert_eq!(code, 3);
+    assert!(
+        error.starts_with("kexue: pointer.tsv: this is a Git LFS pointer"),
+        "{error}"
+    );
+    // What is no index is named, whatever asks for it.
+    let (code, _, error) = run(&["ask", "?", "--kg", "facts.tsv", "--model", "."]);
+    assert_eq!(code, 3);
+    assert!(
+        error.contains("facts.tsv: this is text with three fields a line: triples, not an index; build an index with `kexue kg build`"),
+        "{error}"
+    );
+}
+
+#[test]
+fn a_file_with_backslashes_is_told_how_to_be_read() {
+    let folder = folder();
+    std::fs::write(folder.path().join("b.csv"), "x,p,\"he said \\\"hi\\\" ok\"\ny,p,v\n").unwrap();
+    let run = |arguments: &[&str]| kexue(folder.path(), arguments);
+    let (code, _, error) = run(&["kg", "build", "b.csv", "-o", "b.idx"]);
+    assert_eq!(code, 3);
+    assert!(
+        error.ends_with("; if \\\" stands for a quote in this file, use --csv-escape backslash; correct the line, or leave such lines out with --skip-bad\n"),
+        "{error}"
+    );
+    assert_eq!(
+        run(&["kg", "build", "b.csv", "-o", "b.idx", "--csv-escape", "backslash"]).0,
+        0
+    );
+    assert_eq!(
+        run(&["kg", "complete", "x", "--kg", "b.idx"]).1,
+        "x\tp\the said \"hi\" ok\n"
+    );
+}
+
+#[test]
 fn headers_are_noticed_and_inputs_kept() {
     let folder = folder();
     let run = |arguments: &[&str]| kexue(folder.path(), arguments);
@@ -233,7 +342,7 @@ fn bad_input_is_exit_code_3_and_leaves_nothing() {
     assert_eq!((code, out.as_str()), (3, ""));
     assert_eq!(
         error,
-        "kexue: bad.tsv:2: expected subject, relation and object with tabs between them, found 1 field; correct it, or leave such lines out with --skip-bad\n"
+        "kexue: bad.tsv:2: expected subject, relation and object with tabs between them, found 1 field; correct the line, or leave such lines out with --skip-bad\n"
     );
     assert!(!folder.path().join("bad.idx").exists());
     let (code, out, error) = run(&["kg", "build", "bad.tsv", "-o", "bad.idx", "--skip-bad"]);
@@ -253,7 +362,7 @@ fn bad_input_is_exit_code_3_and_leaves_nothing() {
     assert_eq!(code, 3);
     assert_eq!(
         error,
-        "kexue: not.idx: the index is damaged: the file does not begin like an index; build it again\n"
+        "kexue: not.idx: this is text, not an index; build an index with `kexue kg build`\n"
     );
     assert_eq!(run(&["kg", "info", "missing.idx"]).0, 3);
     // A change of what is not there leaves no lock beside it.

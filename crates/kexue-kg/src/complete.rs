@@ -1,6 +1,7 @@
 //! The facts that begin with a text.
 
 use crate::error::KgError;
+use crate::escape::unescape_name;
 use crate::graph::KnowledgeGraph;
 use crate::sense::split_sense;
 use kexue_text::{SEP, Token};
@@ -10,7 +11,8 @@ use std::ops::{ControlFlow, Range};
 impl KnowledgeGraph {
     /// The facts that begin with `prefix`: the keys of the first `limit`, and how many there are. The parts of the prefix have tabs between them,
     /// and the last need not be whole. It is read as the beginning of a key (subject, relation, sense in the index's own order), and as a fact is
-    /// written: subject with its sense in full-width brackets, relation, and objects with ` | ` between them. Facts of the key come first.
+    /// written: subject with its sense in full-width brackets, relation, and objects with ` | ` between them. Tabs, line breaks and
+    /// backslashes of a name are [escaped](crate::escape_name). Facts of the key come first.
     ///
     /// # Errors
     /// When the index is damaged.
@@ -21,7 +23,7 @@ impl KnowledgeGraph {
             if number > 0 {
                 tokens.push(SEP);
             }
-            self.vocabulary().encode_into(part, &mut tokens);
+            self.vocabulary().encode_into(&unescape_name(part), &mut tokens);
         }
         let mut keys = Vec::new();
         let mut begun = 0..0;
@@ -53,8 +55,9 @@ impl KnowledgeGraph {
     /// Visits the facts, but for those of these keys, that are written as `prefix` is, where that is not how keys begin.
     fn written_so(&self, prefix: &str, but: &Range<Key>, visit: &mut dyn FnMut(Key)) -> Result<(), KgError> {
         let mut parts = prefix.splitn(3, '\t');
-        let (name, sense) = split_sense(parts.next().unwrap_or_default());
-        let (relation, objects) = (parts.next(), parts.next());
+        let subject = unescape_name(parts.next().unwrap_or_default());
+        let (name, sense) = split_sense(&subject);
+        let (relation, objects) = (parts.next().map(unescape_name), parts.next().map(unescape_name));
         let is_key = match self.order() {
             FactOrder::SubjectRelationSense => objects.is_none(),
             FactOrder::SubjectSenseRelation => relation.is_none(),
@@ -67,7 +70,10 @@ impl KnowledgeGraph {
         let Some(at) = index.find(&[encode(name), vec![SEP]].concat())? else {
             return Ok(());
         };
-        let (sense, wanted) = (encode(sense.unwrap_or_default()), encode(relation.unwrap_or_default()));
+        let (sense, wanted) = (
+            encode(sense.unwrap_or_default()),
+            encode(relation.as_deref().unwrap_or_default()),
+        );
         let mut found = Vec::new();
         index.completions(at, &mut |rest, key| {
             let mut parts = rest.split(|&token| token == SEP);
@@ -91,7 +97,7 @@ impl KnowledgeGraph {
             return Ok(());
         };
         self.visit_keys(&found, &mut |key, fact| {
-            if fact.objects.join(" | ").starts_with(objects) {
+            if fact.objects.join(" | ").starts_with(&*objects) {
                 visit(key);
             }
             ControlFlow::Continue(())

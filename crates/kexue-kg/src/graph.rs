@@ -2,6 +2,7 @@
 
 use crate::changes::{Base, Changes, Stored, normalise};
 use crate::error::KgError;
+use crate::file_kind::not_an_index;
 use crate::objects::{Objects, Record, Records};
 use crate::options::BuildReport;
 use crate::replay::changes_of;
@@ -77,6 +78,7 @@ impl KnowledgeGraph {
             let opened = Self::assemble(bytes.clone(), Some(&real));
             if is_still(&real, &bytes)? {
                 let mut graph = opened.map_err(|error| match error {
+                    KgError::Index(Error::NotAnIndex) => not_an_index(&real, &bytes),
                     KgError::Index(source) => KgError::File { path: real, source },
                     other => other,
                 })?;

@@ -26,6 +26,8 @@ mod complete;
 mod disk;
 mod emit;
 mod error;
+mod escape;
+mod file_kind;
 mod from_triples;
 mod graph;
 mod import;
@@ -52,6 +54,7 @@ mod sorted;
 pub use batch::{Batch, Problem};
 pub use build::GraphBuilder;
 pub use error::KgError;
+pub use escape::{escape_name, unescape_name};
 pub use graph::{Fact, KnowledgeGraph};
 pub use import::{
     CsvEscape, Format, ImportOptions, ImportReport, Progress, import, import_reader, open_text, parse_block, unreadable,

@@ -4,6 +4,7 @@ use crate::build::GraphBuilder;
 use crate::changes::{Base, Changes, normalise};
 use crate::disk;
 use crate::error::KgError;
+use crate::file_kind::not_an_index;
 use crate::graph::KnowledgeGraph;
 use crate::limits::misfit;
 use crate::log::{Change, LogWriter, lock, log_path};
@@ -37,7 +38,11 @@ impl GraphWriter {
         let path = real_path(path);
         // What is no index gets no lock beside it.
         let bytes = File::open(&path).and_then(|file| Bytes::map(&file));
-        Container::open(bytes.map_err(KgError::io(&path))?).map_err(in_file(&path))?;
+        let bytes = bytes.map_err(KgError::io(&path))?;
+        Container::open(bytes.clone()).map_err(|error| match error {
+            Error::NotAnIndex => not_an_index(&path, &bytes),
+            error => in_file(&path)(error),
+        })?;
         let lock = lock(&path)?;
         let mut graph = KnowledgeGraph::open(&path)?;
         let Base {
@@ -192,6 +197,8 @@ mod tests {
     use super::*;
     use crate::changes::Stored;
     use crate::replay::changes_of;
+    use kexue_text::Token;
+    use kexue_trie::{Allowed, Key};
     use proptest::prelude::*;
     use std::collections::BTreeMap;
 
@@ -292,6 +299,22 @@ mod tests {
         found
     }
 
+    /// Every prefix, how many keys begin so, and which key it is.
+    fn walk(graph: &KnowledgeGraph) -> Vec<(Vec<Token>, u64, Option<Key>)> {
+        let index = graph.index();
+        let (mut found, mut open) = (Vec::new(), vec![(Vec::new(), index.root())]);
+        let mut allowed = Allowed::default();
+        while let Some((prefix, at)) = open.pop() {
+            index.allowed(at, &mut allowed).unwrap();
+            for &token in &allowed.tokens {
+                let next = index.step(at, token).unwrap().unwrap();
+                open.push(([&prefix[..], &[token]].concat(), next));
+            }
+            found.push((prefix, index.count(at).unwrap(), allowed.terminal));
+        }
+        found
+    }
+
     /// A triple that has no way back, if there is one: none from its object, whatever the case, to its subject, whatever the case.
     fn out_of_step(triples: &[[String; 3]]) -> Option<&[String; 3]> {
         triples.iter().find(|[subject, relation, object]| {
@@ -368,10 +391,12 @@ mod tests {
                 prop_assert_eq!(said(&writer.changes), said(&read));
                 before = after;
             }
+            let walked = walk(&KnowledgeGraph::open(&path).unwrap());
             writer.compact(None).unwrap();
             let graph = KnowledgeGraph::open(&path).unwrap();
             graph.verify(&|_| ()).unwrap();
             prop_assert_eq!(triples(&graph), before);
+            prop_assert_eq!(walked, walk(&graph));
         }
 
         #[test]

@@ -15,6 +15,9 @@ use std::collections::BTreeSet;
 use std::ops::ControlFlow;
 use std::sync::Arc;
 
+/// A fact of a subject: what follows the subject's separator in its key, and its place in the file where it has not changed.
+type OwnFact = (Vec<Token>, Option<Key>);
+
 impl Changes {
     /// Removes a triple, in both directions where the graph has both.
     pub fn remove(
@@ -99,14 +102,8 @@ impl Changes {
         Ok(Some(removal))
     }
 
-    /// The facts of a subject in its sense, or the one of a relation: what follows the subject's separator in their keys, rising, and their
-    /// place in the file where they have not changed.
-    fn facts_of(
-        &self,
-        base: &Base<'_>,
-        subject: &str,
-        relation: Option<&str>,
-    ) -> Result<Vec<(Vec<Token>, Option<Key>)>, KgError> {
+    /// The facts of a subject in its sense, or the one of a relation, by rising keys.
+    fn facts_of(&self, base: &Base<'_>, subject: &str, relation: Option<&str>) -> Result<Vec<OwnFact>, KgError> {
         let target = Target::new(base, subject, relation.unwrap_or_default());
         if relation.is_some() {
             let found = self.find(base, &target)?;
@@ -136,7 +133,7 @@ impl Changes {
         &self,
         base: &Base<'_>,
         subject: &str,
-        facts: &[(Vec<Token>, Option<Key>)],
+        facts: &[OwnFact],
         mut gone: Vec<(String, String)>,
     ) -> Result<Removal, KgError> {
         let (mut keys, mut lessened, mut back) = (BTreeSet::new(), BTreeSet::new(), Vec::new());

@@ -1,7 +1,8 @@
 //! Every format, and what is said of every kind of bad input.
 
 use kexue_kg::{
-    BuildOptions, Format, GraphBuilder, ImportOptions, ImportReport, KgError, KnowledgeGraph, import, import_reader,
+    BuildOptions, CsvEscape, Format, GraphBuilder, ImportOptions, ImportReport, KgError, KnowledgeGraph, Remedy,
+    import, import_reader,
 };
 use proptest::prelude::*;
 use std::io::{BufRead, BufReader, Write};
@@ -89,25 +90,25 @@ fn columns_are_found_by_name() {
     assert_eq!(facts, ["a||b|c"]);
     insta::assert_snapshot!(
         read(b"id,x\n", Format::Csv, &options).unwrap_err().to_string(),
-        @"in: line 1: there is no column `s`, found `id`, `x`; name three of them with --columns"
+        @"in:1: there is no column `s`, found `id`, `x`"
     );
 }
 
 #[test]
 fn says_what_is_wrong_with_tsv() {
-    insta::assert_snapshot!(problem(b"a\tb\tc\na\tb\n", Format::Tsv), @"in:2: expected subject, relation and object with tabs between them, found 2 fields; correct it, or leave such lines out with --skip-bad");
-    insta::assert_snapshot!(problem(b"a b c", Format::Tsv), @"in:1: expected subject, relation and object with tabs between them, found 1 field; correct it, or leave such lines out with --skip-bad");
-    insta::assert_snapshot!(problem(b"a\tb\tc\td\n", Format::Tsv), @"in:1: expected subject, relation and object with tabs between them, found 4 fields; correct it, or leave such lines out with --skip-bad");
-    insta::assert_snapshot!(problem(b"a\t\tc\n", Format::Tsv), @"in:1: the relation is empty; correct it, or leave such lines out with --skip-bad");
-    insta::assert_snapshot!(problem(b"a\tb\tc\n\na\tb\t\xff\n", Format::Tsv), @"in:3: byte 5 of the line is not UTF-8; expected text in UTF-8; correct it, or leave such lines out with --skip-bad");
+    insta::assert_snapshot!(problem(b"a\tb\tc\na\tb\n", Format::Tsv), @"in:2: expected subject, relation and object with tabs between them, found 2 fields");
+    insta::assert_snapshot!(problem(b"a b c", Format::Tsv), @"in:1: expected subject, relation and object with tabs between them, found 1 field");
+    insta::assert_snapshot!(problem(b"a\tb\tc\td\n", Format::Tsv), @"in:1: expected subject, relation and object with tabs between them, found 4 fields");
+    insta::assert_snapshot!(problem(b"a\t\tc\n", Format::Tsv), @"in:1: the relation is empty");
+    insta::assert_snapshot!(problem(b"a\tb\tc\n\na\tb\t\xff\n", Format::Tsv), @"in:3: byte 5 of the line is not UTF-8; expected text in UTF-8");
 }
 
 #[test]
 fn says_what_is_wrong_with_csv() {
-    insta::assert_snapshot!(problem(b"a,b,c\na,b\n", Format::Csv), @"in:2: expected the three columns subject, relation and object, found 2; name three of a header's columns with --columns; correct it, or leave such lines out with --skip-bad");
-    insta::assert_snapshot!(problem(b"\"a\n\",b,\xff\n", Format::Csv), @"in:1: the object is not UTF-8; expected text in UTF-8; correct it, or leave such lines out with --skip-bad");
-    insta::assert_snapshot!(problem(b"\n\n,b,c\n", Format::Csv), @"in:3: the subject is empty; correct it, or leave such lines out with --skip-bad");
-    insta::assert_snapshot!(problem(b",b,c\n", Format::Csv), @"in:1: the subject is empty; correct it, or leave such lines out with --skip-bad");
+    insta::assert_snapshot!(problem(b"a,b,c\na,b\n", Format::Csv), @"in:2: expected the three columns subject, relation and object, found 2");
+    insta::assert_snapshot!(problem(b"\"a\n\",b,\xff\n", Format::Csv), @"in:1: the object is not UTF-8; expected text in UTF-8");
+    insta::assert_snapshot!(problem(b"\n\n,b,c\n", Format::Csv), @"in:3: the subject is empty");
+    insta::assert_snapshot!(problem(b",b,c\n", Format::Csv), @"in:1: the subject is empty");
 }
 
 #[test]
@@ -116,19 +117,37 @@ fn a_quote_that_is_not_closed_does_not_swallow_the_rest() {
         skip_bad: true,
         ..ImportOptions::default()
     };
-    // Where the quote stands does not matter, nor what lies behind it, nor whether bad lines are left out.
-    for before in ["", "a,b,c\n", "a,b,c\r\n\r\n", "\"a\nb\",c,\"d\n\ne\"\n", "a,\"b\nb\","] {
-        for behind in ["", "x", "x,y,z\na,b,c\n", "x\"\"\n", "\n\n\n"] {
-            for options in [&ImportOptions::default(), &skipping] {
-                let error = read(format!("{before}\"{behind}").as_bytes(), Format::Csv, options).unwrap_err();
-                let line = before.matches('\n').count() + 1;
-                assert_eq!(
-                    error.to_string(),
-                    format!(
-                        "in: line {line}: a quote opens here that is not closed; close it, or write a quote that belongs to a field as two in a quoted field"
-                    ),
-                    "{before:?} {behind:?}"
-                );
+    // Where the quote stands does not matter, nor what lies behind it.
+    for (before, record) in [
+        ("", 1),
+        ("a,b,c\n", 2),
+        ("a,b,c\r\n\r\n", 3),
+        ("\"a\nb\",c,\"d\n\ne\"\n", 5),
+        ("a,\"b\nb\",", 1),
+    ] {
+        for (behind, left) in [
+            ("", 0),
+            ("x", 0),
+            ("x,y,z\na,b,1\n", 1),
+            ("x\"\"\na,b,1\nx,y,2", 2),
+            ("\n\n\n", 0),
+        ] {
+            let text = format!("{before}\"{behind}");
+            let line = before.matches('\n').count() + 1;
+            let error = problem(text.as_bytes(), Format::Csv);
+            assert!(
+                error.starts_with(&format!("in:{record}: the quote that opens field ")),
+                "{text:?} {error}"
+            );
+            assert!(
+                error.contains(&format!(" in line {line} is not closed; close it")),
+                "{text:?} {error}"
+            );
+            // The line where the record begins is left out, and no other.
+            let (_, report) = read(text.as_bytes(), Format::Csv, &skipping).unwrap();
+            let (_, whole) = read(before.as_bytes(), Format::Csv, &skipping).unwrap();
+            if !before.ends_with(',') {
+                assert_eq!((report.read, report.skipped), (whole.read + left, 1), "{text:?}");
             }
         }
     }
@@ -138,13 +157,57 @@ fn a_quote_that_is_not_closed_does_not_swallow_the_rest() {
     };
     let error = read(b"\"s,p,o\na,b,c\n", Format::Csv, &header).unwrap_err();
     assert!(
-        error.to_string().starts_with("in: line 1: a quote opens here"),
+        error.to_string().starts_with("in:1: the quote that opens field 1"),
         "{error}"
     );
-    // Quotes that are no such.
+}
+
+#[test]
+fn a_record_that_is_not_in_rfc_4180_stops_there() {
+    const SWALLOWS: &str = "甲,属性,值\n乙,描述,\"没有关\n丙,属性,值\n丁,属性,\"值二\"\n戊,属性,值\n";
+    insta::assert_snapshot!(problem(SWALLOWS.as_bytes(), Format::Csv), @"in:2: text follows the quote that closes field 3 in line 4; expected a comma or the end of the line (a quote that belongs to a field is written as two, in a field in quotes)");
+    const BEHIND: &str = "甲,属性,值\n乙,描述,\"5\" 屏幕\"\n丁,属性,\"值二\"\n";
+    insta::assert_snapshot!(problem(BEHIND.as_bytes(), Format::Csv), @"in:2: text follows the quote that closes field 3 in line 2; expected a comma or the end of the line (a quote that belongs to a field is written as two, in a field in quotes)");
+    insta::assert_snapshot!(problem(b"a,b,5\" screen\n", Format::Csv), @"in:1: a quote stands inside field 3, which does not begin with one (a quote that belongs to a field is written as two, in a field in quotes)");
+    insta::assert_snapshot!(problem(b"a,b,c\rd,e,f\r", Format::Csv), @r"in:1: a carriage return stands inside field 3; expected a field with line breaks to be in quotes, and lines to end with \n or \r\n");
+    let skipping = ImportOptions {
+        skip_bad: true,
+        ..ImportOptions::default()
+    };
+    for (text, left) in [
+        (
+            SWALLOWS,
+            vec!["丁||属性|值二", "丙||属性|值", "戊||属性|值", "甲||属性|值"],
+        ),
+        (BEHIND, vec!["丁||属性|值二", "甲||属性|值"]),
+    ] {
+        let (found, report) = read(text.as_bytes(), Format::Csv, &skipping).unwrap();
+        assert_eq!(
+            (found, report.skipped),
+            (left.into_iter().map(String::from).collect(), 1)
+        );
+        assert!(report.first_skipped.unwrap().starts_with("in:2: text follows"));
+    }
+}
+
+#[test]
+fn backslashes_escape_quotes_on_request() {
+    let text = b"x,p,\"he said \\\"hi\\\" ok\"\ny,p,v\n";
+    let error = read(text, Format::Csv, &ImportOptions::default()).unwrap_err();
+    assert_eq!(error.remedies(), [Remedy::CsvEscape, Remedy::SkipBad]);
+    let backslash = ImportOptions {
+        csv_escape: CsvEscape::Backslash,
+        ..ImportOptions::default()
+    };
     assert_eq!(
-        facts("a\"b,c,d\n\"e\",f,\"g\"\"\"", Format::Csv),
-        ["a\"b||c|d", "e||f|g\""]
+        read(text, Format::Csv, &backslash).unwrap().0,
+        ["x||p|he said \"hi\" ok", "y||p|v"]
+    );
+    // Backslashes, doubled quotes, and what a backslash does not change; outside of quotes it is a character like any other.
+    let text = b"x,p,\"a\\\\\"\nx,q,\"b\"\"\\n\"\nx,r,C:\\\\d\n";
+    assert_eq!(
+        read(text, Format::Csv, &backslash).unwrap().0,
+        ["x||p|a\\", "x||q|b\"\\n", "x||r|C:\\\\d"]
     );
 }
 
@@ -181,14 +244,14 @@ fn the_lines_of_csv_are_counted_behind_empty_and_broken_ones() {
     let (found, _) = read(b"\r\n\r\ns,p,o\r\na,b,c\r\n", Format::Csv, &columns).unwrap();
     assert_eq!(found, ["a||b|c"]);
     let error = read(b"\n\ns,p\n", Format::Csv, &columns).unwrap_err();
-    insta::assert_snapshot!(error.to_string(), @"in: line 3: there is no column `o`, found `s`, `p`; name three of them with --columns");
+    insta::assert_snapshot!(error.to_string(), @"in:3: there is no column `o`, found `s`, `p`");
 }
 
 #[test]
 fn a_record_without_end_is_not_kept() {
     let mut text = b"a,b,c\na,b,\"".to_vec();
     text.resize(70 << 20, b'x');
-    insta::assert_snapshot!(problem(&text, Format::Csv), @"in: line 2: the record that begins here has more than 67108864 bytes; is a quote not closed?");
+    insta::assert_snapshot!(problem(&text, Format::Csv), @"in:2: the record that begins here has more than 67108864 bytes; is a quote not closed?");
 }
 
 #[test]
@@ -267,7 +330,7 @@ fn a_header_is_passed_over_or_told() {
     }
     insta::assert_snapshot!(
         read(b"a\tb\tc\n", Format::Tsv, &ImportOptions { columns: Some(["a", "b", "c"].map(String::from)), ..ImportOptions::default() }).unwrap_err().to_string(),
-        @"in: the columns of this format have no names: expected subject, relation and object; leave --columns out, and pass over a header with --header"
+        @"in: the columns of this format have no names: they are subject, relation and object"
     );
 }
 
@@ -286,23 +349,23 @@ fn the_mark_of_utf_8_is_no_part_of_a_name() {
 
 #[test]
 fn says_what_is_wrong_with_json_lines() {
-    insta::assert_snapshot!(problem(b"[\"a\",\"b\",\"c\"]\n{\"subject\":", Format::JsonLines), @"in:2: column 11: EOF while parsing a value; expected one JSON value; correct it, or leave such lines out with --skip-bad");
-    insta::assert_snapshot!(problem(b"{\"subject\":\"a\",\"object\":\"c\"}", Format::JsonLines), @"in:1: there is no field `relation`; name three fields with --columns; correct it, or leave such lines out with --skip-bad");
-    insta::assert_snapshot!(problem(b"[\"a\",\"b\",3]", Format::JsonLines), @"in:1: the object is a number; expected a string; correct it, or leave such lines out with --skip-bad");
-    insta::assert_snapshot!(problem(b"[\"a\",\"b\",[]]", Format::JsonLines), @"in:1: the object is an empty array; correct it, or leave such lines out with --skip-bad");
-    insta::assert_snapshot!(problem(b"[\"a\",\"b\"]", Format::JsonLines), @"in:1: expected an array of subject, relation and object, found 2 values; correct it, or leave such lines out with --skip-bad");
-    insta::assert_snapshot!(problem(b"true", Format::JsonLines), @"in:1: expected an object or an array, found a truth value; correct it, or leave such lines out with --skip-bad");
+    insta::assert_snapshot!(problem(b"[\"a\",\"b\",\"c\"]\n{\"subject\":", Format::JsonLines), @"in:2: column 11: EOF while parsing a value; expected one JSON value");
+    insta::assert_snapshot!(problem(b"{\"subject\":\"a\",\"object\":\"c\"}", Format::JsonLines), @"in:1: there is no field `relation`");
+    insta::assert_snapshot!(problem(b"[\"a\",\"b\",3]", Format::JsonLines), @"in:1: the object is a number; expected a string");
+    insta::assert_snapshot!(problem(b"[\"a\",\"b\",[]]", Format::JsonLines), @"in:1: the object is an empty array");
+    insta::assert_snapshot!(problem(b"[\"a\",\"b\"]", Format::JsonLines), @"in:1: expected an array of subject, relation and object, found 2 values");
+    insta::assert_snapshot!(problem(b"true", Format::JsonLines), @"in:1: expected an object or an array, found a truth value");
 }
 
 #[test]
 fn says_what_is_wrong_with_ntriples() {
-    insta::assert_snapshot!(problem(b"<a> <b> <c>\n", Format::NTriples), @"in:1: expected ` .` at the end of the triple; correct it, or leave such lines out with --skip-bad");
-    insta::assert_snapshot!(problem(b"a <b> <c> .\n", Format::NTriples), @"in:1: column 1: expected the subject: `<` or `_:`, found `a`; correct it, or leave such lines out with --skip-bad");
-    insta::assert_snapshot!(problem(b"<a> _:b <c> .\n", Format::NTriples), @"in:1: column 5: expected the relation: `<`, found `_`; correct it, or leave such lines out with --skip-bad");
-    insta::assert_snapshot!(problem("<a> <乙> \"c\\q\" .\n".as_bytes(), Format::NTriples), @r#"in:1: column 12: expected an escape: one of `t b n r f " ' \ u U`, found `q`; correct it, or leave such lines out with --skip-bad"#);
-    insta::assert_snapshot!(problem(b"<a> <b> \"c .\n", Format::NTriples), @r#"in:1: column 13: expected `"` at the end of a literal, found the end of the line; correct it, or leave such lines out with --skip-bad"#);
-    insta::assert_snapshot!(problem(b"<a> <b> <c\\uD800> .\n", Format::NTriples), @"in:1: column 13: expected 4 hexadecimal digits of a character, found `D`; correct it, or leave such lines out with --skip-bad");
-    insta::assert_snapshot!(problem(b"<a> <b> <c> . x\n", Format::NTriples), @"in:1: column 15: expected nothing more after ` .`, found `x`; correct it, or leave such lines out with --skip-bad");
+    insta::assert_snapshot!(problem(b"<a> <b> <c>\n", Format::NTriples), @"in:1: column 12: expected ` .` at the end of the triple, found the end of the line");
+    insta::assert_snapshot!(problem(b"a <b> <c> .\n", Format::NTriples), @"in:1: column 1: expected the subject: `<` or `_:`, found `a`");
+    insta::assert_snapshot!(problem(b"<a> _:b <c> .\n", Format::NTriples), @"in:1: column 5: expected the relation: `<`, found `_`");
+    insta::assert_snapshot!(problem("<a> <乙> \"c\\q\" .\n".as_bytes(), Format::NTriples), @r#"in:1: column 12: expected an escape: one of `t b n r f " ' \ u U`, found `q`"#);
+    insta::assert_snapshot!(problem(b"<a> <b> \"c .\n", Format::NTriples), @r#"in:1: column 13: expected `"` at the end of a literal, found the end of the line"#);
+    insta::assert_snapshot!(problem(b"<a> <b> <c\\uD800> .\n", Format::NTriples), @"in:1: column 13: expected 4 hexadecimal digits of a character, found `D`");
+    insta::assert_snapshot!(problem(b"<a> <b> <c> . x\n", Format::NTriples), @"in:1: column 15: expected nothing more after ` .`, found `x`");
 }
 
 #[test]
@@ -343,7 +406,7 @@ fn packed_files_are_unpacked_and_unknown_ones_named() {
         "{error}"
     );
     let error = import(&[PathBuf::from("facts.parquet.old")], &options, &mut builder, &|_| ()).unwrap_err();
-    insta::assert_snapshot!(error.to_string(), @"facts.parquet.old: the name does not say the format; expected `.tsv`, `.csv`, `.jsonl`, `.nt` or `.parquet`, or name it with --format");
+    insta::assert_snapshot!(error.to_string(), @"facts.parquet.old: the name of the file does not tell its format; expected `.tsv`, `.csv`, `.jsonl`, `.nt` or `.parquet`");
     let error = import(&[PathBuf::from("no/such.tsv")], &options, &mut builder, &|_| ()).unwrap_err();
     assert!(error.to_string().starts_with("no/such.tsv: No such file"), "{error}");
     let error = GraphBuilder::new(BuildOptions::default()).finish_bytes().unwrap_err();
@@ -469,6 +532,23 @@ fn formats() -> impl Strategy<Value = Format> {
 }
 
 proptest! {
+    #[test]
+    fn what_a_writer_of_csv_writes_is_read_back(records in proptest::collection::vec(("[a,\"\r\n甲 ]{1,6}", "[a,\"\\\\]{1,4}", "[\"\n,b]{1,6}"), 1..8), crlf: bool) {
+        let mut writer = csv::WriterBuilder::new()
+            .terminator(if crlf { csv::Terminator::CRLF } else { csv::Terminator::Any(b'\n') })
+            .from_writer(Vec::new());
+        for (subject, relation, object) in &records {
+            writer.write_record([subject, relation, object]).unwrap();
+        }
+        let text = writer.into_inner().unwrap();
+        let (found, report) = read(&text, Format::Csv, &ImportOptions::default()).unwrap();
+        prop_assert_eq!(report.read, records.len() as u64);
+        for (subject, relation, object) in &records {
+            let start = format!("{subject}||{relation}|");
+            prop_assert!(found.iter().any(|fact| fact.starts_with(&start) && fact.contains(object.as_str())), "{:?}", found);
+        }
+    }
+
     #[test]
     fn no_bytes_make_an_importer_panic(bytes in proptest::collection::vec(any::<u8>(), 0..300), format in formats()) {
         let options = ImportOptions { skip_bad: true, ..ImportOptions::default() };

@@ -4,7 +4,7 @@
 #[path = "common/parquet.rs"]
 mod file;
 
-use file::{ROWS, write};
+use file::{ROWS, write, write_packed};
 use kexue_kg::{BuildOptions, GraphBuilder, ImportOptions, KgError, KnowledgeGraph, import};
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
@@ -38,9 +38,43 @@ fn columns_are_read_by_their_names() {
         let problem = read(&path, columns, skip_bad).unwrap_err().to_string();
         problem.replace(&path.display().to_string(), "facts.parquet")
     };
-    insta::assert_snapshot!(problem(["s", "o_of", "o"], false), @"facts.parquet:4: column `o` is null; expected a string; correct it, or leave such lines out with --skip-bad");
-    insta::assert_snapshot!(problem(["s", "p", "o"], false), @"facts.parquet: there is no column `p`, found `id`, `o_of`, `s`, `o`; name three of them with --columns");
-    insta::assert_snapshot!(problem(["id", "o_of", "o"], false), @"facts.parquet:1: column `id` is a number or a date; expected a string; correct it, or leave such lines out with --skip-bad");
+    insta::assert_snapshot!(problem(["s", "o_of", "o"], false), @"facts.parquet:4: column `o` is null; expected a string");
+    insta::assert_snapshot!(problem(["s", "p", "o"], false), @"facts.parquet: there is no column `p`, found `id`, `o_of`, `s`, `o`");
+    insta::assert_snapshot!(problem(["id", "o_of", "o"], false), @"facts.parquet:1: column `id` is a number or a date; expected a string");
+}
+
+#[test]
+fn every_packing_is_unpacked() {
+    use parquet::basic::{BrotliLevel, Compression, GzipLevel, ZstdLevel};
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("facts.parquet");
+    for compression in [
+        Compression::SNAPPY,
+        Compression::GZIP(GzipLevel::default()),
+        Compression::BROTLI(BrotliLevel::default()),
+        Compression::LZ4,
+        Compression::LZ4_RAW,
+        Compression::ZSTD(ZstdLevel::default()),
+    ] {
+        write_packed(&path, ROWS, compression);
+        let (graph, skipped) = read(&path, ["s", "o_of", "o"], true).unwrap();
+        assert_eq!((graph.index().len(), skipped), (3, 1), "{compression:?}");
+    }
+    std::fs::write(
+        &path,
+        "version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 930\n",
+    )
+    .unwrap();
+    let problem = read(&path, ["s", "p", "o"], false).unwrap_err().to_string();
+    assert!(problem.contains("this is a Git LFS pointer"), "{problem}");
+}
+
+#[test]
+#[ignore = "needs the shared data"]
+fn the_file_of_another_writer_is_read() {
+    let path = Path::new("../../../shared/data/faults/parquet_lz4.parquet");
+    let (graph, skipped) = read(path, ["subject", "relation", "object"], false).unwrap();
+    assert!(!graph.index().is_empty() && skipped == 0);
 }
 
 #[test]

@@ -213,10 +213,8 @@ fn parse(line: &str, form: Form) -> std::result::Result<Question, String> {
             let [text, answers] = fields[..] else {
                 return Err(format!("expected 2 fields separated by a tab, found {}", fields.len()));
             };
-            let marked = text.split_once('[').and_then(|(before, rest)| {
-                let (entity, after) = rest.split_once(']')?;
-                Some((format!("{before}{entity}{after}"), entity.to_owned()))
-            });
+            let marked = entity_in_brackets(text)
+                .map(|(before, entity, after)| (format!("{before}{entity}{after}"), entity.to_owned()));
             let Some((text, entity)) = marked else {
                 return Err(
                     "the question must name its entity in square brackets, as in `who directed [Kismet]`".to_owned(),
@@ -238,6 +236,24 @@ fn parse(line: &str, form: Form) -> std::result::Result<Question, String> {
             })
         }
     }
+}
+
+/// Splits a question at the first opening bracket and the closing one that matches it, which titles such as `[REC]` need; at the last
+/// closing one where none does.
+fn entity_in_brackets(text: &str) -> Option<(&str, &str, &str)> {
+    let (before, rest) = text.split_once('[')?;
+    let mut depth = 1;
+    let matching = rest.char_indices().find_map(|(at, character)| {
+        match character {
+            '[' => depth += 1,
+            ']' => depth -= 1,
+            _ => {}
+        }
+        (depth == 0).then_some(at)
+    });
+    let end = matching.or_else(|| rest.rfind(']'))?;
+    let (entity, after) = (&rest[..end], &rest[end + 1..]);
+    (!entity.is_empty()).then_some((before, entity, after))
 }
 
 #[cfg(test)]
@@ -275,6 +291,27 @@ mod tests {
             answers: vec!["A".to_owned(), "B".to_owned()],
         };
         assert_eq!(answers[0].gold, gold);
+    }
+
+    #[test]
+    fn an_entity_may_have_brackets_of_its_own() {
+        for (line, text, entity) in [
+            ("who directed [[REC]]", "who directed [REC]", "[REC]"),
+            (
+                "who directed [The [Bracket] Film] now",
+                "who directed The [Bracket] Film now",
+                "The [Bracket] Film",
+            ),
+            ("is [Kismet] like [it]", "is Kismet like [it]", "Kismet"),
+            ("who wrote [a[b]", "who wrote a[b", "a[b"),
+        ] {
+            let question = &read(&format!("{line}\tPerson\n")).unwrap()[0];
+            let Gold::Answers { entity: found, .. } = &question.gold else {
+                panic!("{line}")
+            };
+            assert_eq!((question.text.as_str(), found.as_str()), (text, entity));
+        }
+        assert!(read("who directed []\tA\n").unwrap_err().contains("square brackets"));
     }
 
     #[test]

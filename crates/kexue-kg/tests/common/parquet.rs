@@ -1,6 +1,7 @@
 //! A file of Apache Parquet, and what it is fuzzed by: with edits put into it, it gives triples or an error.
 
 use kexue_kg::{BuildOptions, GraphBuilder, ImportOptions, KnowledgeGraph, import};
+use parquet::basic::Compression;
 use parquet::data_type::{ByteArray, ByteArrayType, Int64Type};
 use parquet::file::properties::WriterProperties;
 use parquet::file::writer::SerializedFileWriter;
@@ -10,6 +11,11 @@ use std::sync::{Arc, OnceLock};
 
 /// A file of four columns, of which one is numbers; rows whose object is `None` have none.
 pub fn write(path: &Path, rows: &[(&str, &str, Option<&str>)]) {
+    write_packed(path, rows, Compression::UNCOMPRESSED);
+}
+
+/// The same, its columns packed.
+pub fn write_packed(path: &Path, rows: &[(&str, &str, Option<&str>)], compression: Compression) {
     let schema = "message facts {
         REQUIRED INT64 id;
         REQUIRED BYTE_ARRAY o_of (UTF8);
@@ -17,7 +23,7 @@ pub fn write(path: &Path, rows: &[(&str, &str, Option<&str>)]) {
         OPTIONAL BYTE_ARRAY o (UTF8);
     }";
     let schema = Arc::new(parse_message_type(schema).unwrap());
-    let properties = Arc::new(WriterProperties::builder().build());
+    let properties = Arc::new(WriterProperties::builder().set_compression(compression).build());
     let mut writer = SerializedFileWriter::new(std::fs::File::create(path).unwrap(), schema, properties).unwrap();
     for rows in rows.chunks(2) {
         let mut group = writer.next_row_group().unwrap();
