@@ -11,7 +11,7 @@ use kexue_rank::present::{self, FlipResults};
 use kexue_rank::ranking::{rank_by, rank_by_three};
 use kexue_rank::read::{self, DecimalMark, Format, MetricRows, Parentheses};
 use kexue_rank::report::Report;
-use kexue_rank::resample::{self, BootstrapOptions};
+use kexue_rank::resample::{self, Bootstrap, BootstrapOptions};
 use kexue_rank::scores::{Averaging, Columns, Flip, Metrics, Unranked};
 use kexue_rank::vote::{self, Rule};
 use kexue_rank::{Mean, Scores, Selection, Table, picture};
@@ -144,7 +144,7 @@ struct Output {
     /// Markdown instead of plain text.
     #[arg(long)]
     markdown: bool,
-    /// Rows of each table, 0 for all.
+    /// Rows of each printed table, 0 for all; pages and reports are not cut.
     #[arg(long, default_value_t = 50, value_name = "N")]
     limit: usize,
     /// Say nothing about how the files were read.
@@ -276,14 +276,14 @@ fn show(args: &Show) -> Result<ExitCode> {
         rank_by(&scores, &args.mean)?
     };
     let first = ranking.columns.first().map_or(Mean::ARITHMETIC, |column| column.mean);
-    draw(
-        &args.picture,
-        &table,
-        &scores,
-        first,
-        &args.output,
-        BootstrapOptions::default(),
-    )?;
+    if args.picture.html.is_some() {
+        let options = BootstrapOptions::default();
+        // Of very many systems, so many resamples as memory holds.
+        let most = resample::MOST_RANKS / scores.systems.len().max(1);
+        let resamples = options.resamples.min(most.max(1));
+        let bootstrap = resample::bootstrap(&scores, first, BootstrapOptions { resamples, ..options })?;
+        draw(&args.picture, &table, &scores, &bootstrap, &args.output)?;
+    }
     print(
         &args.output,
         || present::ranking_json(&table, &scores, &ranking),
@@ -322,7 +322,7 @@ fn find_flips(args: &Flips) -> Result<ExitCode> {
         bootstrap: resample::bootstrap(&scores, between[0], options)?,
         left_out: resample::leave_one_out(&scores, between[0])?,
     };
-    draw(&args.picture, &table, &scores, between[0], &args.output, options)?;
+    draw(&args.picture, &table, &scores, &results.bootstrap, &args.output)?;
     print(
         &args.output,
         || present::flips_json(&table, &scores, &results),
@@ -333,7 +333,7 @@ fn find_flips(args: &Flips) -> Result<ExitCode> {
 
 fn cast_votes(args: &Vote) -> Result<ExitCode> {
     let table = read_table(&args.reading, &args.averages.merge)?;
-    let partial = table.select_partial(&selection(&args.reading, &args.averages))?;
+    let partial = table.select_partial(&selection(&table, &args.reading, &args.averages))?;
     say(&args.output, table.notes.iter().chain(&partial.scores.notes));
     let rules: Vec<Rule> = if args.rule.is_empty() {
         Rule::ALL.to_vec()
@@ -363,6 +363,10 @@ fn check_claims(args: &Check) -> Result<ExitCode> {
         ..Selection::default()
     };
     let table = read_table(&args.reading, &[])?.with_rows(&rows)?;
+    table.require_headings(&args.reading.without)?;
+    if let Columns::Named(names) = columns(&args.reading) {
+        table.require_headings(&names)?;
+    }
     say(&args.output, table.notes.iter());
     let options = check::Options {
         means: args.mean.clone(),
@@ -389,30 +393,18 @@ fn check_claims(args: &Check) -> Result<ExitCode> {
 fn scores(reading: &Reading, averages: &Averages, output: &Output) -> Result<(Table, Scores)> {
     let table = read_table(reading, &averages.merge)?;
     // What was read is of use above all where it is then refused.
-    let scores = table.select(&selection(reading, averages));
+    let scores = table.select(&selection(&table, reading, averages));
     let notes = scores.as_ref().map(|scores| scores.notes.clone()).unwrap_or_default();
     say(output, table.notes.iter().chain(&notes));
     Ok((table, scores?))
 }
 
-/// Whether a name is that of a column of a file, and not one that --merge or --metrics split makes.
-fn is_heading(name: &str, merge: &[(String, Vec<String>)]) -> bool {
-    let metric = name.ends_with(')') && name.rsplit_once(" (").is_some_and(|(_, rest)| rest.len() <= 3);
-    !metric && !merge.iter().any(|(merged, _)| merged == name)
-}
-
 fn read_table(reading: &Reading, merge: &[(String, Vec<String>)]) -> Result<Table> {
-    let headings = |names: &[String]| names.iter().filter(|name| is_heading(name, merge)).cloned().collect();
+    let is_merged = |name: &String| merge.iter().any(|(merged, _)| merged == name);
     let mut tasks: Vec<String> = Vec::new();
     if let Columns::Named(names) = columns(reading) {
-        // Made names need what they are made of, so then all columns are read.
-        if names
-            .iter()
-            .all(|name| is_heading(name, &[]) || merge.iter().any(|(merged, _)| merged == name))
-        {
-            tasks = headings(&names);
-            tasks.extend(merge.iter().flat_map(|(_, members)| members.iter().cloned()));
-        }
+        tasks.extend(names.into_iter().filter(|name| !is_merged(name)));
+        tasks.extend(merge.iter().flat_map(|(_, members)| members.iter().cloned()));
     }
     let options = read::Options {
         format: reading.input_format.map(Into::into),
@@ -420,7 +412,12 @@ fn read_table(reading: &Reading, merge: &[(String, Vec<String>)]) -> Result<Tabl
         delimiter: reading.delimiter,
         system: reading.system.clone(),
         tasks,
-        ignore: headings(&reading.without),
+        ignore: reading
+            .without
+            .iter()
+            .filter(|name| !is_merged(name))
+            .cloned()
+            .collect(),
         claims: reading.claims.clone(),
         lower: reading.lower.clone(),
         higher: reading.higher.clone(),
@@ -444,14 +441,15 @@ fn columns(reading: &Reading) -> Columns {
     }
 }
 
-fn selection(reading: &Reading, averages: &Averages) -> Selection {
+fn selection(table: &Table, reading: &Reading, averages: &Averages) -> Selection {
+    let is_merged = |name: &String| averages.merge.iter().any(|(merged, _)| merged == name);
     Selection {
         columns: columns(reading),
         // The others were not read at all.
         without: reading
             .without
             .iter()
-            .filter(|name| !is_heading(name, &averages.merge))
+            .filter(|name| is_merged(name) || !table.has_heading(name))
             .cloned()
             .collect(),
         systems: reading.systems.clone(),
@@ -492,26 +490,14 @@ fn print(output: &Output, json: impl FnOnce() -> serde_json::Value, report: impl
     Ok(())
 }
 
-fn draw(
-    picture: &Picture,
-    table: &Table,
-    scores: &Scores,
-    mean: Mean,
-    output: &Output,
-    options: BootstrapOptions,
-) -> Result<()> {
+fn draw(picture: &Picture, table: &Table, scores: &Scores, bootstrap: &Bootstrap, output: &Output) -> Result<()> {
     let Some(path) = &picture.html else { return Ok(()) };
-    let limit = if output.limit == 0 {
-        picture::MOST_SYSTEMS
-    } else {
-        output.limit
-    };
     let names: Vec<&str> = table
         .sources
         .iter()
         .map(|source| source.rsplit(std::path::MAIN_SEPARATOR).next().unwrap_or(source))
         .collect();
-    let page = picture::page(scores, mean, limit, options, &names.join(", "))?;
+    let page = picture::page(scores, bootstrap, &names.join(", "))?;
     write_file(path, page.as_bytes())?;
     say(output, [format!("wrote {}", path.display())].iter());
     Ok(())

@@ -106,6 +106,59 @@ fn flips_with_a_picture() {
 }
 
 #[test]
+fn a_limit_cuts_what_is_printed_and_no_page() {
+    let folder = folder();
+    let rows: Vec<String> = (0..13)
+        .map(|row| format!("s{row},{},{}\n", 10 + row, 60 - 2 * row))
+        .collect();
+    fs::write(folder.path().join("many.csv"), format!("Model,A,B\n{}", rows.concat())).unwrap();
+    let page = |limit: &str| {
+        let arguments = [
+            "flips",
+            "many.csv",
+            "-q",
+            "--limit",
+            limit,
+            "--html",
+            "page.html",
+            "--resamples",
+            "50",
+        ];
+        let (code, out, errors) = kexue(folder.path(), &arguments);
+        assert_eq!(code, 0, "{errors}");
+        (out, fs::read_to_string(folder.path().join("page.html")).unwrap())
+    };
+    let ((short, cut), (long, whole)) = (page("5"), page("0"));
+    assert_eq!(cut, whole);
+    assert!(
+        whole.contains("1–13</title>") && whole.contains("<p>13 systems by"),
+        "all ranks and systems"
+    );
+    assert!(short.len() < long.len());
+}
+
+#[test]
+fn columns_left_out_are_not_judged() {
+    let folder = folder();
+    fs::write(
+        folder.path().join("time.csv"),
+        "Model,Time (s),Acc (%),Note (1)\nx,3,90,5 (4)\ny,4,80,6 (5)\n",
+    )
+    .unwrap();
+    let arguments = ["show", "time.csv", "-q", "--mean", "am", "--without"];
+    let (code, out, errors) = kexue(folder.path(), &[&arguments[..], &["Time (s),Note (1)"]].concat());
+    assert_eq!(code, 0, "{errors}");
+    assert!(out.contains("1 task: Acc (%)"), "{out}");
+    let (code, _, errors) = kexue(folder.path(), &[&arguments[..], &["Time (s),Note (1),Typo"]].concat());
+    assert!(code == 3 && errors.contains("no column is called `Typo`"), "{errors}");
+    let (code, out, errors) = kexue(folder.path(), &["show", "time.csv", "-q", "--columns", "Acc (%)"]);
+    assert_eq!(code, 0, "{errors}");
+    assert!(out.contains("1 task: Acc (%)"), "{out}");
+    let (code, _, errors) = kexue(folder.path(), &["check", "t.csv", "-q", "--without", "Typo"]);
+    assert!(code == 3 && errors.contains("no column is called `Typo`"), "{errors}");
+}
+
+#[test]
 fn votes() {
     let folder = folder();
     let (code, _, errors) = kexue(folder.path(), &["vote", "t.csv", "-q"]);
@@ -270,7 +323,7 @@ fn standard_input_is_a_file() {
     let output = Command::cargo_bin("kexue")
         .unwrap()
         .args(["rank", "show", "-", "--columns", "common", "-q"])
-        .write_stdin(TABLE)
+        .write_stdin(format!("\u{feff}{TABLE}"))
         .output()
         .unwrap();
     assert_eq!(

@@ -14,10 +14,12 @@
 #![forbid(unsafe_code)]
 
 mod area;
+mod cell;
 pub mod check;
 pub mod error;
 pub mod flips;
 pub mod join;
+mod markup;
 pub mod mean;
 pub(crate) mod number;
 pub mod picture;

@@ -1,7 +1,10 @@
-//! The grammar of a printed score: `93.9`, `93,9`, `1,234.5`, `93.4%`, `93.9/91.8`, `93.4 ± 0.2`, `-`.
+//! The grammar of a printed number: `93.9`, `93,9`, `1,234.5`, `12 345`, `93.4%`.
 //!
 //! A comma with three digits behind it (`1,234`) may be a decimal comma or a thousands separator. The reader of a column
-//! decides from the column's other cells ([`Evidence`]) or from a flag, and otherwise refuses.
+//! decides from the column's other cells ([`Evidence`]) or from a setting, and otherwise refuses.
+
+use crate::cell::{Doubt, is_missing};
+use crate::markup::clean;
 
 /// The sign between the whole part and the decimals.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
@@ -11,18 +14,6 @@ pub enum DecimalMark {
     Point,
     /// `93,4`, and `1.234,5` with thousands.
     Comma,
-}
-
-/// What to do with a number in parentheses behind a score, which may be a deviation, a rank or a difference.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Parentheses {
-    /// Refuse the cell.
-    #[default]
-    Refuse,
-    /// Drop it.
-    Drop,
-    /// Read it as the error of the score, like `±`.
-    Error,
 }
 
 /// One number as printed.
@@ -36,19 +27,6 @@ pub struct Number {
     pub percent: bool,
     /// The `± error` that followed.
     pub error: Option<f64>,
-}
-
-/// One cell as printed.
-#[derive(Clone, Debug, PartialEq)]
-pub enum Cell {
-    /// Empty, `-`, `n/a` and the like.
-    Missing,
-    /// The metrics of the cell in order; a metric of a pair may be missing: `93.9/-`.
-    Metrics(Vec<Option<Number>>),
-    /// Not a score; says why.
-    Unreadable(&'static str),
-    /// A number that can be read in two ways; says which.
-    Ambiguous(&'static str),
 }
 
 /// What the certain cells of a column say about its decimal mark.
@@ -74,20 +52,18 @@ pub struct Evidence {
 
 impl Evidence {
     /// The mark of the unclear cells, or why it cannot be told.
-    pub fn mark(&self) -> Result<DecimalMark, &'static str> {
+    pub fn mark(&self) -> Result<DecimalMark, Doubt> {
         let comma = self.decimal_commas > 0 || self.thousands_points > 0;
         let point = self.decimal_points > 0 || self.thousands_commas > 0;
         match (comma, point) {
-            (true, false) if self.three_decimals > 0 => {
-                Err("the column has decimal commas, so a point with three digits behind it may separate thousands")
-            }
+            (true, false) if self.three_decimals > 0 => Err(Doubt::PointAmongCommas),
             (true, false) => Ok(DecimalMark::Comma),
             // Certain cells only: each says itself what it is.
             (true, true) if self.unclear_commas == 0 && self.three_decimals == 0 => Ok(DecimalMark::Point),
-            (true, true) => Err("the column has decimal commas and decimal points"),
+            (true, true) => Err(Doubt::BothMarks),
             (false, _) if self.unclear_commas == 0 => Ok(DecimalMark::Point),
             (false, _) if self.thousands_commas > 0 && self.decimal_points == 0 => Ok(DecimalMark::Point),
-            (false, _) => Err("a comma with three digits behind it may separate thousands or decimals"),
+            (false, _) => Err(Doubt::Comma),
         }
     }
 }
@@ -132,26 +108,6 @@ pub fn parse_plain(text: &str) -> Option<(f64, u8)> {
     Some((if digits.len() == bytes.len() { value } else { -value }, decimals))
 }
 
-/// Whether a cell says that there is no score.
-pub fn is_missing(text: &str) -> bool {
-    let text = text.trim();
-    if text.is_empty() {
-        return true;
-    }
-    if text.len() > 8 {
-        return false;
-    }
-    if text
-        .chars()
-        .all(|c| matches!(c, '-' | '–' | '—' | '−' | '?' | '.' | '…' | '/'))
-    {
-        return true;
-    }
-    ["n/a", "n.a.", "na", "nan", "none", "null", "tbd", "tba", "missing"]
-        .iter()
-        .any(|word| text.eq_ignore_ascii_case(word))
-}
-
 /// Collects what a cell says about its column, see [`Evidence`].
 pub fn observe(text: &str, evidence: &mut Evidence) {
     let cleaned = clean(text);
@@ -161,7 +117,7 @@ pub fn observe(text: &str, evidence: &mut Evidence) {
     if is_missing(&cleaned.text) {
         return;
     }
-    for part in cleaned.text.split(['/', '±', '(', ')']) {
+    for part in cleaned.text.split(['/', '±', '(', ')', '[', ']']) {
         let body = part.trim();
         if body.ends_with('%') {
             evidence.percents += 1;
@@ -203,83 +159,8 @@ pub fn observe(text: &str, evidence: &mut Evidence) {
     }
 }
 
-/// Reads a cell. `mark` is what the unclear commas of its column are; `None` refuses them.
-/// With `strict`, `mark` was given by the user, and a number that contradicts it is refused.
-pub fn parse(text: &str, mark: Option<DecimalMark>, strict: bool, parentheses: Parentheses) -> Cell {
-    if is_missing(text) {
-        return Cell::Missing;
-    }
-    let cleaned = clean(text);
-    let mut text = cleaned.text.trim();
-    if is_missing(text) {
-        return Cell::Missing;
-    }
-
-    // A trailing parenthesis: `93.4 (0.2)`, `93.4 (±0.2)`, `93.4 (2)`.
-    let mut error_text: Option<&str> = None;
-    let mut was_parenthesis = false;
-    if let Some(open) = text.find('(') {
-        let Some(inner) = text[open..]
-            .strip_prefix('(')
-            .and_then(|rest| rest.trim_end().strip_suffix(')'))
-        else {
-            return Cell::Unreadable("a parenthesis that is not at the end or not closed");
-        };
-        was_parenthesis = !inner.trim_start().starts_with('±');
-        error_text = Some(inner.trim_start().trim_start_matches('±'));
-        text = text[..open].trim_end();
-        if text.is_empty() {
-            return Cell::Ambiguous("a number in parentheses alone");
-        }
-    }
-    if was_parenthesis {
-        match parentheses {
-            Parentheses::Refuse => {
-                return Cell::Ambiguous("a number in parentheses, which may be an error, a rank or a difference");
-            }
-            Parentheses::Drop => error_text = None,
-            Parentheses::Error => {}
-        }
-    }
-
-    let parts: Vec<&str> = text.split('/').collect();
-    let mut metrics = Vec::with_capacity(parts.len());
-    for part in &parts {
-        let part = part.trim();
-        if is_missing(part) {
-            metrics.push(None);
-            continue;
-        }
-        let (body, mut error) = match part.split_once('±') {
-            Some((body, error)) => (body.trim(), Some(error)),
-            None => (part, None),
-        };
-        if error.is_none() && parts.len() == 1 {
-            error = error_text;
-        }
-        let mut number = match parse_number(body, mark, strict) {
-            Ok(number) => number,
-            Err(cell) => return cell,
-        };
-        if let Some(error) = error {
-            match parse_number(error.trim(), mark, strict) {
-                Ok(error) => number.error = Some(error.value.abs()),
-                Err(cell) => return cell,
-            }
-        }
-        metrics.push(Some(number));
-    }
-    if error_text.is_some() && parts.len() > 1 {
-        return Cell::Ambiguous("an error behind several metrics");
-    }
-    if metrics.iter().all(Option::is_none) {
-        return Cell::Missing;
-    }
-    Cell::Metrics(metrics)
-}
-
-fn parse_number(text: &str, mark: Option<DecimalMark>, strict: bool) -> Result<Number, Cell> {
-    const NOT_A_NUMBER: Cell = Cell::Unreadable("not a number");
+/// Reads a number. `mark` is what an unclear comma is; `None` refuses it. With `strict`, another mark is refused.
+pub fn parse_number(text: &str, mark: Option<DecimalMark>, strict: bool) -> Result<Number, Doubt> {
     let (body, percent) = match text.strip_suffix('%') {
         Some(body) => (body.trim_end(), true),
         None => (text, false),
@@ -308,19 +189,16 @@ fn parse_number(text: &str, mark: Option<DecimalMark>, strict: bool) -> Result<N
                 let exponent: i64 = exponent.parse().unwrap_or(0);
                 Ok(finish(value, (digits - exponent).clamp(0, 30) as u8))
             }
-            _ => Err(NOT_A_NUMBER),
+            _ => Err(Doubt::NotANumber),
         };
     }
 
-    let body: String = body
-        .chars()
-        .filter(|c| !matches!(c, ' ' | '\u{a0}' | '\u{2009}' | '\u{202f}' | '\''))
-        .collect();
+    let body = join_groups(body)?;
     if body.is_empty() || body.len() > 40 || !body.chars().all(|c| c.is_ascii_digit() || matches!(c, '.' | ',')) {
-        return Err(NOT_A_NUMBER);
+        return Err(Doubt::NotANumber);
     }
     let (found, decimals) = match shape(&body) {
-        Shape::Broken => return Err(NOT_A_NUMBER),
+        Shape::Broken => return Err(Doubt::NotANumber),
         Shape::Plain => (None, 0),
         Shape::Decimal { mark: found, decimals } => {
             // `1.234` in a column of decimal commas is a thousand.
@@ -335,16 +213,12 @@ fn parse_number(text: &str, mark: Option<DecimalMark>, strict: bool) -> Result<N
             Some(DecimalMark::Comma) => (Some(DecimalMark::Comma), 3),
             Some(DecimalMark::Point) => (Some(DecimalMark::Point), 0),
             None => {
-                return Err(Cell::Ambiguous(
-                    "a comma with three digits behind it, which may separate thousands or decimals",
-                ));
+                return Err(Doubt::Comma);
             }
         },
     };
     if strict && found.is_some() && found != mark {
-        return Err(Cell::Unreadable(
-            "a number with the other decimal mark than the one given by --decimal",
-        ));
+        return Err(Doubt::OtherMark);
     }
     let normal: String = match found {
         Some(DecimalMark::Comma) => body
@@ -356,8 +230,42 @@ fn parse_number(text: &str, mark: Option<DecimalMark>, strict: bool) -> Result<N
     };
     match normal.parse::<f64>() {
         Ok(value) if value.is_finite() => Ok(finish(value, decimals)),
-        _ => Err(NOT_A_NUMBER),
+        _ => Err(Doubt::NotANumber),
     }
+}
+
+/// Joins groups of three digits that spaces or apostrophes separate: `12 345.5`.
+fn join_groups(text: &str) -> Result<String, Doubt> {
+    let separators = [' ', '\u{a0}', '\u{2009}', '\u{202f}', '\''];
+    if !text.contains(separators) {
+        return Ok(text.to_owned());
+    }
+    let mut groups = text.split(separators);
+    let first = groups.next().unwrap_or_default();
+    let is_digits = |text: &str| text.bytes().all(|byte| byte.is_ascii_digit());
+    let rest: Vec<&str> = groups.collect();
+    let grouped = (1..=3).contains(&first.len())
+        && is_digits(first)
+        && rest.iter().enumerate().all(|(index, group)| {
+            let whole = match group.split_once(['.', ',']) {
+                Some((whole, decimals)) if index + 1 == rest.len() && is_digits(decimals) => whole,
+                Some(_) => return false,
+                None => group,
+            };
+            whole.len() == 3 && is_digits(whole)
+        });
+    if grouped {
+        return Ok(text.replace(separators, ""));
+    }
+    let is_number = |text: &str| {
+        text.bytes()
+            .all(|b| b.is_ascii_digit() || matches!(b, b'.' | b',' | b'-' | b'%'))
+    };
+    Err(if text.split(separators).all(is_number) {
+        Doubt::Unseparated
+    } else {
+        Doubt::NotANumber
+    })
 }
 
 /// How the separators of a number are set.
@@ -441,165 +349,12 @@ fn shape(body: &str) -> Shape {
     }
 }
 
-struct Cleaned {
-    text: String,
-    footnotes: usize,
-}
-
-/// Takes off what only decorates a number: Markdown and HTML emphasis, LaTeX commands, footnote marks.
-fn clean(text: &str) -> Cleaned {
-    let mut footnotes = 0;
-    let mut out = String::with_capacity(text.len());
-    let text = strip_tags(text, &mut footnotes);
-    let mut chars = text.chars().peekable();
-    while let Some(c) = chars.next() {
-        match c {
-            '−' | '–' | '‒' | '—' => out.push('-'),
-            '*' | '†' | '‡' | '§' | '¶' | '⋆' | '★' | '☆' | '↑' | '↓' => {
-                footnotes += usize::from(c != '*')
-            }
-            '`' | '$' | '{' | '}' | '~' => {}
-            '_' => {}
-            '^' => {
-                // A superscript on a number is a footnote: `93.4^{\dagger}`.
-                footnotes += 1;
-                if chars.peek() == Some(&'{') {
-                    skip_group(&mut chars);
-                } else {
-                    chars.next();
-                }
-            }
-            '\\' => {
-                let mut command = String::new();
-                while let Some(&next) = chars.peek() {
-                    if next.is_ascii_alphabetic() {
-                        command.push(next);
-                        chars.next();
-                    } else {
-                        break;
-                    }
-                }
-                match command.as_str() {
-                    "pm" => out.push('±'),
-                    "dagger" | "ddagger" | "star" | "ast" => footnotes += 1,
-                    "" => match chars.next() {
-                        Some('%') => out.push('%'),
-                        Some(',' | ';' | '!' | ':' | ' ') | None => out.push(' '),
-                        Some(other) => out.push(other),
-                    },
-                    // `\phantom{0}` and colours take an argument that is not part of the number.
-                    "phantom" | "hphantom" | "color" | "textcolor" | "cellcolor" | "rowcolor" | "footnotemark" => {
-                        skip_argument(&mut chars);
-                    }
-                    _ => {}
-                }
-            }
-            '+' if chars.clone().take(2).eq(['/', '-']) => {
-                chars.next();
-                chars.next();
-                out.push('±');
-            }
-            other => out.push(other),
-        }
-    }
-    let text = out.trim().to_owned();
-    Cleaned { text, footnotes }
-}
-
-/// Skips `{…}`, at whose opening brace the text is.
-fn skip_group(chars: &mut std::iter::Peekable<std::str::Chars<'_>>) {
-    let mut depth = 0;
-    for inner in chars {
-        match inner {
-            '{' => depth += 1,
-            '}' => depth -= 1,
-            _ => {}
-        }
-        if depth == 0 {
-            return;
-        }
-    }
-}
-
-fn skip_argument(chars: &mut std::iter::Peekable<std::str::Chars<'_>>) {
-    if chars.peek() == Some(&'[') {
-        for inner in chars.by_ref() {
-            if inner == ']' {
-                break;
-            }
-        }
-    }
-    if chars.peek() == Some(&'{') {
-        skip_group(chars);
-    }
-}
-
-/// Removes `<b>`, `</b>`, comments, and a `<sup>…</sup>` with its content.
-fn strip_tags(text: &str, footnotes: &mut usize) -> String {
-    if !text.contains('<') {
-        return text.to_owned();
-    }
-    let mut out = String::with_capacity(text.len());
-    let mut rest = text;
-    while let Some(start) = rest.find('<') {
-        out.push_str(&rest[..start]);
-        let tail = &rest[start..];
-        // A tag starts with a letter, a slash or a mark; `<0.1` does not.
-        let is_tag = tail[1..].starts_with(|c: char| c.is_ascii_alphabetic() || c == '/' || c == '!');
-        let Some(end) = tail.find('>').filter(|_| is_tag) else {
-            out.push('<');
-            rest = &tail[1..];
-            continue;
-        };
-        if tail.starts_with("<sup") {
-            *footnotes += 1;
-            rest = tail.find("</sup>").map_or("", |close| &tail[close + "</sup>".len()..]);
-        } else {
-            rest = &tail[end + 1..];
-        }
-    }
-    out.push_str(rest);
-    out
-}
-
-/// The text of a name without emphasis, tags, comments and repeated white space. Control characters, which could speak to a terminal,
-/// are replaced.
-pub fn clean_name(text: &str) -> String {
-    let mut footnotes = 0;
-    let text = strip_tags(text, &mut footnotes);
-    let mut out = String::with_capacity(text.len());
-    for word in text.split_whitespace() {
-        if !out.is_empty() {
-            out.push(' ');
-        }
-        out.extend(word.chars().map(visible));
-    }
-    for pair in ["**", "__", "`", "*"] {
-        while let Some(inner) = out
-            .strip_prefix(pair)
-            .and_then(|rest| rest.strip_suffix(pair))
-            .filter(|inner| !inner.is_empty())
-        {
-            out = inner.trim().to_owned();
-        }
-    }
-    out
-}
-
-/// A character that does nothing to a terminal but be seen.
-pub(crate) fn visible(c: char) -> char {
-    if c.is_control() { '\u{fffd}' } else { c }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     fn value(text: &str) -> f64 {
-        match parse(text, None, false, Parentheses::Refuse) {
-            Cell::Metrics(metrics) => metrics[0].map_or(f64::NAN, |number| number.value),
-            other => panic!("{text}: {other:?}"),
-        }
+        parse_number(&clean(text).text, None, false).unwrap().value
     }
 
     #[test]
@@ -638,62 +393,8 @@ mod tests {
         assert_eq!(value("<b>93.4</b><sup>2</sup>"), 93.4);
         assert_eq!(value("1.5e-3"), 0.0015);
         assert_eq!(value("12 345.5"), 12345.5);
+        assert_eq!(value("1'234'567"), 1_234_567.0);
         assert_eq!(value("100."), 100.0);
-    }
-
-    #[test]
-    fn metrics_errors_and_missing_marks() {
-        let cell = parse("93.9/91.8", None, false, Parentheses::Refuse);
-        let Cell::Metrics(metrics) = cell else {
-            panic!("{cell:?}")
-        };
-        assert_eq!(
-            metrics.iter().flatten().map(|n| n.value).collect::<Vec<_>>(),
-            [93.9, 91.8]
-        );
-
-        for text in [
-            "93.4 ± 0.2",
-            "93.4\\pm0.2",
-            "$93.4_{\\pm 0.2}$",
-            "93.4 +/- 0.2",
-            "93.4 (±0.2)",
-        ] {
-            let cell = parse(text, None, false, Parentheses::Refuse);
-            let Cell::Metrics(metrics) = cell else {
-                panic!("{text}: {cell:?}")
-            };
-            let number = metrics[0].unwrap();
-            assert_eq!((number.value, number.error), (93.4, Some(0.2)), "{text}");
-        }
-        for text in ["", " ", "-", "—", "--", "n/a", "N/A", "NaN", "-/-", "$-$"] {
-            assert_eq!(parse(text, None, false, Parentheses::Refuse), Cell::Missing, "{text}");
-        }
-        let half = parse("93.9/-", None, false, Parentheses::Refuse);
-        assert!(
-            matches!(half, Cell::Metrics(ref metrics) if metrics.len() == 2 && metrics[1].is_none()),
-            "{half:?}"
-        );
-    }
-
-    #[test]
-    fn ambiguity_is_told_apart_from_nonsense() {
-        assert!(matches!(
-            parse("1,234", None, false, Parentheses::Refuse),
-            Cell::Ambiguous(_)
-        ));
-        assert!(matches!(
-            parse("93.4 (2)", None, false, Parentheses::Refuse),
-            Cell::Ambiguous(_)
-        ));
-        assert!(matches!(
-            parse("93.4 (2)", None, false, Parentheses::Drop),
-            Cell::Metrics(_)
-        ));
-        for text in ["ninety", "1.2.3", "12,34,5", "9..3", "93.4 (", "<0.1", "1,", ","] {
-            let cell = parse(text, None, false, Parentheses::Refuse);
-            assert!(matches!(cell, Cell::Unreadable(_)), "{text}: {cell:?}");
-        }
     }
 
     #[test]

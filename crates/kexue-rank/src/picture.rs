@@ -6,24 +6,25 @@ use crate::error::Result;
 use crate::flips::{Flips, flips};
 use crate::mean::Mean;
 use crate::report::number;
-use crate::resample::{Bootstrap, BootstrapOptions, bootstrap};
+use crate::resample::Bootstrap;
 use crate::scores::Scores;
 use crate::table::Direction;
 
 /// Systems that a page shows; more cannot be told apart.
 pub const MOST_SYSTEMS: usize = 40;
 
-/// The page for the best systems by a mean, at most `limit` and [`MOST_SYSTEMS`] of them. Ranks are among those shown.
+/// The page for the best systems by the mean of a bootstrap, at most [`MOST_SYSTEMS`] of them. Their ranks and intervals are those
+/// among all systems; only the chart of ranks against the exponent is drawn among those shown.
 ///
 /// # Errors
 ///
 /// [`crate::Error::NotPositive`] if the mean is not defined for the scores.
-pub fn page(scores: &Scores, mean: Mean, limit: usize, options: BootstrapOptions, title: &str) -> Result<String> {
+pub fn page(scores: &Scores, bootstrap: &Bootstrap, title: &str) -> Result<String> {
+    let mean = bootstrap.mean;
     let averages = scores.means(mean)?;
-    let ranks = scores.ranks(&averages);
     let mut order: Vec<usize> = (0..scores.systems.len()).collect();
-    order.sort_by_key(|&system| ranks[system]);
-    order.truncate(limit.clamp(1, MOST_SYSTEMS));
+    order.sort_by_key(|&system| bootstrap.intervals[system].rank);
+    order.truncate(MOST_SYSTEMS);
     let shown = scores.of_systems(&order);
     let averages: Vec<f64> = order.iter().map(|&system| averages[system]).collect();
 
@@ -46,7 +47,12 @@ pub fn page(scores: &Scores, mean: Mean, limit: usize, options: BootstrapOptions
             let _ = write!(
                 body,
                 "<p>From the smallest score alone (−∞) over the harmonic, geometric and arithmetic mean to the largest alone \
-                 (∞). {} of {} pairs never change places.</p>",
+                 (∞){}. {} of {} pairs never change places.</p>",
+                if order.len() < scores.systems.len() {
+                    ", among the systems shown"
+                } else {
+                    ""
+                },
                 found.stability.pairs - found.stability.swapping,
                 found.stability.pairs
             );
@@ -59,14 +65,13 @@ pub fn page(scores: &Scores, mean: Mean, limit: usize, options: BootstrapOptions
         }
     }
     body.push_str("</section><section><h2>Ranks with other tasks</h2>");
-    let resampled = bootstrap(&shown, mean, options)?;
     let _ = write!(
         body,
         "<p>{} % intervals of the rank over {} resamples of the tasks, and the probability of being ahead of the next.</p>",
-        number(100.0 * options.level, 0),
-        options.resamples
+        number(100.0 * bootstrap.options.level, 0),
+        bootstrap.options.resamples
     );
-    body.push_str(&intervals(&shown, &resampled));
+    body.push_str(&intervals(&shown.systems, &order, bootstrap));
     body.push_str("</section>");
     Ok(format!(
         "<!doctype html>\n<html lang=\"en\"><head><meta charset=\"utf-8\">\n<meta name=\"viewport\" \
@@ -316,23 +321,24 @@ fn bump_chart(scores: &Scores, found: &Flips) -> String {
     close(svg)
 }
 
-fn intervals(scores: &Scores, found: &Bootstrap) -> String {
-    let count = scores.systems.len();
+/// `order` are the systems shown, by their numbers in the bootstrap.
+fn intervals(names: &[String], order: &[usize], found: &Bootstrap) -> String {
+    let count = names.len();
+    // The last rank that any of them takes.
+    let ranks = order
+        .iter()
+        .map(|&system| found.intervals[system].high)
+        .max()
+        .unwrap_or(1)
+        .max(count);
     let (top, plot) = (30.0, 560.0);
     let width = plot + 150.0;
     let height = top + ROW * count as f64 + 12.0;
     let rows: Vec<usize> = (0..count).collect();
-    let mut svg = open(
-        &scores.systems,
-        &rows,
-        top,
-        width,
-        height,
-        "Bootstrap intervals of the ranks",
-    );
-    let x_of = |rank: usize| plot * (rank as f64 - 0.5) / count as f64;
-    let step = count.div_ceil(12).max(1);
-    for rank in (1..=count).step_by(step) {
+    let mut svg = open(names, &rows, top, width, height, "Bootstrap intervals of the ranks");
+    let x_of = |rank: usize| plot * (rank as f64 - 0.5) / ranks as f64;
+    let step = ranks.div_ceil(12).max(1);
+    for rank in (1..=ranks).step_by(step) {
         let x = x_of(rank);
         let _ = write!(
             svg,
@@ -342,9 +348,9 @@ fn intervals(scores: &Scores, found: &Bootstrap) -> String {
             top - 8.0
         );
     }
-    for (system, name) in scores.systems.iter().enumerate() {
-        let y = top + ROW * (system as f64 + 0.5);
-        let interval = found.intervals[system];
+    for (place, name) in names.iter().enumerate() {
+        let y = top + ROW * (place as f64 + 0.5);
+        let interval = found.intervals[order[place]];
         let (low, high, at) = (x_of(interval.low), x_of(interval.high), x_of(interval.rank));
         let _ = write!(
             svg,
@@ -355,16 +361,16 @@ fn intervals(scores: &Scores, found: &Bootstrap) -> String {
             interval.rank,
             interval.low,
             interval.high,
-            c = colour(system)
+            c = colour(place)
         );
         svg.push_str("</g>");
-        if system + 1 < count {
+        if let Some(&next) = order.get(place + 1) {
             let _ = write!(
                 svg,
                 "<text class=\"soft\" x=\"{:.1}\" y=\"{:.1}\">{} % ahead of next</text>",
                 plot + 12.0,
                 y + 4.0,
-                number(100.0 * found.probability_ahead(system, system + 1), 0)
+                number(100.0 * found.probability_ahead(order[place], next), 0)
             );
         }
     }
@@ -441,6 +447,27 @@ fn escape(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::resample::{BootstrapOptions, bootstrap};
+
+    fn page(scores: &Scores) -> String {
+        let resampled = bootstrap(scores, Mean::ARITHMETIC, BootstrapOptions::default()).unwrap();
+        super::page(scores, &resampled, "A table").unwrap()
+    }
+
+    #[test]
+    fn intervals_are_among_all_systems() {
+        let count = 45;
+        let names: Vec<String> = (0..count).map(|system| format!("S{system:02}")).collect();
+        // All tie on average, and change places with the tasks.
+        let values = (0..count).flat_map(|system| [10.0 + f64::from(system), 60.0 - f64::from(system)]);
+        let scores = Scores::new(names, vec!["x".into(), "y".into()], values.collect()).unwrap();
+        let page = page(&scores);
+        assert!(page.contains("the 40 best of 45 systems") && page.contains("among the systems shown"));
+        assert!(
+            page.contains("1–45</title>"),
+            "an interval goes to the last rank of all"
+        );
+    }
 
     #[test]
     fn the_page_is_whole_and_escapes_names() {
@@ -450,7 +477,7 @@ mod tests {
             vec![99.0, 50.0, 74.0, 74.0, 10.0, 10.0],
         )
         .unwrap();
-        let page = page(&scores, Mean::ARITHMETIC, 10, BootstrapOptions::default(), "A table").unwrap();
+        let page = page(&scores);
         assert!(!page.contains("<script>") && page.contains("&lt;script&gt;") && page.contains("x &amp; y"));
         assert_eq!(page.matches("role=\"img\"").count(), 3);
         assert_eq!(page.matches("<svg").count(), page.matches("</svg>").count());
@@ -462,7 +489,7 @@ mod tests {
     #[test]
     fn scores_that_are_not_positive_leave_out_the_bump_chart_only() {
         let scores = Scores::new(vec!["A".into(), "B".into()], vec!["x".into()], vec![0.0, 1.0]).unwrap();
-        let page = page(&scores, Mean::ARITHMETIC, 10, BootstrapOptions::default(), "T").unwrap();
+        let page = page(&scores);
         assert_eq!(page.matches("role=\"img\"").count(), 2);
         assert!(page.contains("Not drawn"));
     }

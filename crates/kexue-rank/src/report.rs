@@ -2,7 +2,7 @@
 
 use unicode_width::UnicodeWidthStr as _;
 
-use crate::number::visible;
+use crate::markup::visible;
 
 /// How a cell or a sentence is meant.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

@@ -2,6 +2,8 @@
 
 use std::borrow::Cow;
 
+use crate::error::{Error, Result};
+
 /// Whether a higher or a lower score is better.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize)]
 #[serde(rename_all = "snake_case")]
@@ -143,6 +145,23 @@ impl Table {
     /// The index of a task by its name; letter case, spaces and punctuation may differ where that is unique.
     pub fn task(&self, name: &str) -> Option<usize> {
         find_name(self.tasks.iter().map(|task| task.name.as_str()), name)
+    }
+
+    /// Whether a file has a column of this name, used or not.
+    pub fn has_heading(&self, name: &str) -> bool {
+        find_name(self.headings.iter().map(String::as_str), name).is_some()
+    }
+
+    /// Checks that a file has columns of these names.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Unknown`] for the first that no file has.
+    pub fn require_headings(&self, names: &[String]) -> Result<()> {
+        match names.iter().find(|name| !self.has_heading(name)) {
+            None => Ok(()),
+            Some(name) => Err(Error::unknown("column", name, self.headings.iter().cloned()).in_files(&self.sources)),
+        }
     }
 
     /// The index of a system by its name, as for [`Table::task`].

@@ -166,7 +166,9 @@ fn everything(table: &Table) {
                 resamples: 7,
                 ..BootstrapOptions::default()
             };
-            let _ = picture::page(&scores, Mean::ARITHMETIC, 40, options, "t");
+            if let Ok(found) = bootstrap(&scores, Mean::ARITHMETIC, options) {
+                let _ = picture::page(&scores, &found, "t");
+            }
         }
     }
     if small(table)

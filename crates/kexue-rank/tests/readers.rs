@@ -114,7 +114,7 @@ fn what_can_be_read_in_two_ways_is_refused_with_its_place() {
         ),
         ("Model;A\nx;85,3\ny;1.234\n", "t.csv:3: column `A`", "thousands"),
         ("Model,A\nx,93.4 (2)\n", "t.csv:2: column `A`", "parentheses"),
-        ("Model,A\nx,93.4\ny,91/92\n", "t.csv:2: column `A`", "several metrics"),
+        ("Model,A\nx,93.4\ny,91/92\n", "t.csv:2: column `A`", "more metrics"),
         ("Model,A\nx,93.4%\ny,0.91\n", "t.csv:3: column `A`", "fraction"),
         (
             "Model,A\nx,93.4\ny,see text\nz,91\n",

@@ -73,7 +73,7 @@ fn markdown_and_latex() {
         "markdown_and_latex",
         &refusals(&[
             ("t.md", "# No table\n"),
-            ("t.md", "| Model | A | B |\n|---|---|---|\n| x | 1 |\n"),
+            ("t.md", "| Model | A | B |\n|---|---|---|\n| x | 1 | 2 | 3 |\n"),
             (
                 "t.md",
                 "| M | A |\n|---|---|\n| x | 1 |\n\n| M | B |\n|---|---|\n| x | 2 |\n",

@@ -2,8 +2,9 @@
 
 use super::Options;
 use super::raw::{RawTable, TEXT};
+use crate::cell::{Cell, Doubt, Metric, looks_like_score, parse};
 use crate::error::counted;
-use crate::number::{self, Cell, Evidence};
+use crate::number::{self, DecimalMark, Evidence};
 
 /// What became of a column of text.
 pub(super) struct Parsed {
@@ -14,205 +15,354 @@ pub(super) struct Parsed {
     /// Cells that are numbers, and that are neither numbers nor missing.
     pub numbers: usize,
     pub unreadable: usize,
-    /// The first cell that cannot be read as a number, and why.
-    pub problem: Option<(usize, String, &'static str)>,
+    /// Cells among the unreadable that look as if they held scores.
+    pub score_like: usize,
+    /// The first cell that cannot be read as a number.
+    pub problem: Option<Problem>,
     pub notes: Vec<String>,
 }
 
+/// A cell that cannot be read as a number, or not in one way only.
+pub(super) struct Problem {
+    pub row: usize,
+    pub doubt: Doubt,
+}
+
+/// Reads the cells of a column.
 pub(super) fn parse_column(raw: &RawTable, column: usize, options: &Options) -> Parsed {
-    let rows = raw.rows();
-    let mut evidence = Evidence::default();
-    let own = &raw.cells[column];
-    let mut missing = 0usize;
-    let mut slow: Vec<usize> = Vec::new();
-    let mut counts = [0usize; 256];
-    own.decimals
-        .iter()
-        .for_each(|&decimals| counts[usize::from(decimals)] += 1);
-    let plain = |row: usize| own.decimals[row] != TEXT;
-    let plain_first = (0..rows).find(|&row| plain(row));
-    let decimals = (0..TEXT)
-        .rev()
-        .find(|&decimals| counts[usize::from(decimals)] > 0)
-        .unwrap_or(0);
-    evidence.three_decimals = counts[3];
-    evidence.decimal_points = rows - counts[0] - counts[3] - counts[usize::from(TEXT)];
-    for row in own.text_rows() {
-        if raw.is_missing(row, column) {
-            missing += 1;
+    let survey = Survey::new(raw, column);
+    let comma_is_set = options.decimal == Some(DecimalMark::Comma);
+    if survey.odd_rows.is_empty() && !(comma_is_set && survey.has_points()) {
+        return Parsed {
+            metrics: Vec::new(),
+            errors: None,
+            decimals: survey.decimals,
+            numbers: survey.plain,
+            unreadable: 0,
+            score_like: 0,
+            problem: None,
+            notes: Vec::new(),
+        };
+    }
+    let evidence = survey.evidence();
+    let found_mark = match options.decimal {
+        Some(mark) => Ok(mark),
+        None => evidence.mark(),
+    };
+    let mut reading = Reading::new(&survey, options, found_mark);
+    reading.check_three_decimals(&survey, &evidence, found_mark);
+    let labels = reading.settle_labels();
+    let values = reading.values(&survey);
+
+    let mut notes = Vec::new();
+    if values.errors > 0 {
+        let unused = if values.metrics.len() > 1 {
+            ", not used: the cells have several metrics"
         } else {
-            slow.push(row);
-        }
-    }
-    let mut numbers = rows - missing - slow.len();
-    let mut parsed = Parsed {
-        metrics: Vec::new(),
-        errors: None,
-        decimals,
-        numbers,
-        unreadable: 0,
-        problem: None,
-        notes: Vec::new(),
-    };
-    if slow.is_empty()
-        && !(options.decimal == Some(number::DecimalMark::Comma)
-            && evidence.three_decimals + evidence.decimal_points > 0)
-    {
-        return parsed;
-    }
-
-    for &row in &slow {
-        number::observe(&raw.cell(row, column), &mut evidence);
-    }
-    let strict = options.decimal.is_some();
-    let (mark, unclear) = match (options.decimal, evidence.mark()) {
-        (Some(mark), _) => (Some(mark), None),
-        (None, Ok(mark)) => (Some(mark), None),
-        (None, Err(reason)) => (None, Some(reason)),
-    };
-    let mut problem: Option<(usize, String, &'static str)> = None;
-    let mut report = |row: usize, reason: &'static str| {
-        if problem.as_ref().is_none_or(|(known, _, _)| row < *known) {
-            problem = Some((row, raw.cell(row, column).into_owned(), reason));
-        }
-    };
-    if mark == Some(number::DecimalMark::Comma) {
-        // What was read as plain has a point: a thousand, or a contradiction.
-        let pointed = (0..rows).filter(|&row| plain(row) && own.decimals[row] > 0);
-        let before = slow.len();
-        slow.extend(pointed);
-        numbers -= slow.len() - before;
-        slow.sort_unstable();
-    }
-
-    let mut cells: Vec<(usize, Vec<Option<number::Number>>)> = Vec::with_capacity(slow.len());
-    let mut half_missing = 0usize;
-    for &row in &slow {
-        match number::parse(&raw.cell(row, column), mark, strict, options.parentheses) {
-            Cell::Missing => {}
-            Cell::Metrics(metrics) => {
-                if metrics.len() > 1 && metrics.iter().any(Option::is_none) {
-                    half_missing += 1;
-                } else {
-                    numbers += 1;
-                    cells.push((row, metrics));
-                }
-            }
-            Cell::Unreadable(reason) => {
-                parsed.unreadable += 1;
-                report(row, reason);
-            }
-            Cell::Ambiguous(reason) => {
-                numbers += 1;
-                report(row, unclear.unwrap_or(reason));
-            }
-        }
-    }
-    // A point with three digits that the column's commas make unclear.
-    if let Some(reason) = unclear
-        && problem.is_none()
-        && evidence.unclear_commas == 0
-        && let Some(row) = (0..rows).find(|&row| own.decimals[row] == 3)
-    {
-        problem = Some((row, raw.cell(row, column).into_owned(), reason));
-    }
-
-    let width = cells.iter().map(|(_, metrics)| metrics.len()).max().unwrap_or(1).max(1);
-    let plain_rows = numbers > cells.len() + usize::from(problem.is_some());
-    if width > 1 && problem.is_none() {
-        let odd = cells
-            .iter()
-            .find(|(_, metrics)| metrics.len() != width)
-            .map(|(row, _)| *row)
-            .or(plain_first.filter(|_| plain_rows));
-        if let Some(row) = odd {
-            problem = Some((
-                row,
-                raw.cell(row, column).into_owned(),
-                "other cells of the column have several metrics",
-            ));
-        }
-    }
-    parsed.metrics = vec![own.values.clone()];
-    parsed.metrics.resize_with(width, || vec![f64::NAN; rows]);
-    let mut errors = vec![f64::NAN; rows];
-    let (mut error_count, mut percents, mut marked_above_one) = (0usize, 0usize, false);
-    for (row, metrics) in &cells {
-        for (index, number) in metrics.iter().enumerate() {
-            let Some(number) = number else { continue };
-            parsed.metrics[index][*row] = number.value;
-            parsed.decimals = parsed.decimals.max(number.decimals);
-            percents += usize::from(number.percent);
-            marked_above_one |= number.percent && number.value.abs() > 1.0;
-            if let Some(error) = number.error {
-                errors[*row] = error;
-                error_count += 1;
-            }
-        }
-    }
-    if error_count > 0 {
-        parsed
-            .notes
-            .push(format!("{error_count} of {numbers} scores have an error (±)"));
-        parsed.errors = Some(errors);
-    }
-    if percents > 0 && problem.is_none() {
-        let fraction = (0..rows).find(|&row| {
-            let value = parsed.metrics[0][row];
-            value > 0.0 && value <= 1.0 && !raw.cell(row, column).contains('%')
-        });
-        match fraction {
-            Some(row) if marked_above_one => {
-                problem = Some((
-                    row,
-                    raw.cell(row, column).into_owned(),
-                    "other cells are percentages, this one may be a fraction",
-                ));
-            }
-            _ => parsed.notes.push("percent signs, taken off".to_owned()),
-        }
-    }
-    if half_missing > 0 {
-        parsed.notes.push(format!(
-            "{} with only some of the metrics, taken as missing",
-            counted(half_missing, "cell")
+            ""
+        };
+        notes.push(format!(
+            "{} of {} scores have an error (±){unused}",
+            values.errors, reading.numbers
         ));
     }
+    if values.percents > 0 && reading.problem.is_none() {
+        match values.fraction_among_percentages(&survey) {
+            Some(row) => reading.refuse(row, Doubt::Fraction),
+            None => notes.push("percent signs, taken off".to_owned()),
+        }
+    }
+    if !labels.is_empty() {
+        notes.push(format!("metrics named in parentheses: {}", labels.join(", ")));
+    }
+    if reading.half_missing > 0 {
+        let cells = counted(reading.half_missing, "cell");
+        notes.push(format!("{cells} with only some of the metrics, taken as missing"));
+    }
     if evidence.footnotes > 0 {
-        parsed.notes.push(format!(
+        notes.push(format!(
             "footnote marks on {}, taken off",
             counted(evidence.footnotes, "cell")
         ));
     }
-    let resolved_commas = evidence.decimal_commas
-        + if mark == Some(number::DecimalMark::Comma) {
+    if reading.problem.is_none() {
+        notes.extend(marks_in_words(&evidence, found_mark.ok()));
+    }
+    Parsed {
+        errors: (values.errors > 0 && values.metrics.len() == 1).then_some(values.error_of_row),
+        metrics: values.metrics,
+        decimals: values.decimals,
+        numbers: reading.numbers,
+        unreadable: reading.unreadable,
+        score_like: reading.score_like,
+        problem: reading.problem,
+        notes,
+    }
+}
+
+/// What kinds of cells a column has.
+struct Survey<'a> {
+    raw: &'a RawTable,
+    column: usize,
+    /// Cells that are plain numbers.
+    plain: usize,
+    /// Plain numbers with three decimals, and with any other number of decimals but none.
+    three_decimals: usize,
+    other_decimals: usize,
+    /// The most decimals of a plain number.
+    decimals: u8,
+    /// Rows of the cells that are neither plain numbers nor missing.
+    odd_rows: Vec<usize>,
+}
+
+impl<'a> Survey<'a> {
+    fn new(raw: &'a RawTable, column: usize) -> Self {
+        let own = &raw.cells[column];
+        let mut counts = [0usize; 256];
+        for &decimals in &own.decimals {
+            counts[usize::from(decimals)] += 1;
+        }
+        let text = counts[usize::from(TEXT)];
+        Self {
+            raw,
+            column,
+            plain: raw.rows() - text,
+            three_decimals: counts[3],
+            other_decimals: raw.rows() - text - counts[0] - counts[3],
+            decimals: (0..TEXT)
+                .rev()
+                .find(|&decimals| counts[usize::from(decimals)] > 0)
+                .unwrap_or(0),
+            odd_rows: own.text_rows().filter(|&row| !raw.is_missing(row, column)).collect(),
+        }
+    }
+
+    fn is_plain(&self, row: usize) -> bool {
+        self.decimals_of(row) != TEXT
+    }
+
+    fn decimals_of(&self, row: usize) -> u8 {
+        self.raw.cells[self.column].decimals[row]
+    }
+
+    fn has_points(&self) -> bool {
+        self.three_decimals + self.other_decimals > 0
+    }
+
+    fn text(&self, row: usize) -> std::borrow::Cow<'_, str> {
+        self.raw.cell(row, self.column)
+    }
+
+    fn evidence(&self) -> Evidence {
+        let mut evidence = Evidence {
+            three_decimals: self.three_decimals,
+            decimal_points: self.other_decimals,
+            ..Evidence::default()
+        };
+        for &row in &self.odd_rows {
+            number::observe(&self.text(row), &mut evidence);
+        }
+        evidence
+    }
+}
+
+/// The cells that are not plain numbers, read.
+struct Reading {
+    cells: Vec<(usize, Vec<Metric>)>,
+    numbers: usize,
+    unreadable: usize,
+    score_like: usize,
+    half_missing: usize,
+    problem: Option<Problem>,
+}
+
+impl Reading {
+    fn new(survey: &Survey<'_>, options: &Options, found_mark: Result<DecimalMark, Doubt>) -> Self {
+        let mut rows = survey.odd_rows.clone();
+        let mut numbers = survey.plain;
+        if found_mark == Ok(DecimalMark::Comma) {
+            // What was read as plain has a point: a thousand, or a contradiction.
+            let pointed = (0..survey.raw.rows()).filter(|&row| survey.is_plain(row) && survey.decimals_of(row) > 0);
+            rows.extend(pointed);
+            numbers -= rows.len() - survey.odd_rows.len();
+            rows.sort_unstable();
+        }
+        let mut reading = Self {
+            cells: Vec::with_capacity(rows.len()),
+            numbers,
+            unreadable: 0,
+            score_like: 0,
+            half_missing: 0,
+            problem: None,
+        };
+        for row in rows {
+            let text = survey.text(row);
+            match parse(&text, found_mark.ok(), options.decimal.is_some(), options.parentheses) {
+                Cell::Missing => {}
+                Cell::Metrics(metrics) if metrics.iter().any(|metric| metric.number.is_none()) => {
+                    reading.half_missing += 1;
+                }
+                Cell::Metrics(metrics) => {
+                    reading.numbers += 1;
+                    reading.cells.push((row, metrics));
+                }
+                Cell::Doubtful(doubt) if doubt.is_number() => {
+                    reading.numbers += 1;
+                    // The column says more about its commas than the cell.
+                    reading.refuse(row, found_mark.err().filter(|_| doubt == Doubt::Comma).unwrap_or(doubt));
+                }
+                Cell::Doubtful(doubt) => {
+                    reading.unreadable += 1;
+                    reading.score_like += usize::from(looks_like_score(&text));
+                    reading.refuse(row, doubt);
+                }
+            }
+        }
+        reading
+    }
+
+    /// Keeps the first problem.
+    fn refuse(&mut self, row: usize, doubt: Doubt) {
+        if self.problem.as_ref().is_none_or(|known| row < known.row) {
+            self.problem = Some(Problem { row, doubt });
+        }
+    }
+
+    /// A point with three digits behind it is unclear where the column has decimal commas.
+    fn check_three_decimals(&mut self, survey: &Survey<'_>, evidence: &Evidence, mark: Result<DecimalMark, Doubt>) {
+        if let Err(doubt) = mark
+            && self.problem.is_none()
+            && evidence.unclear_commas == 0
+            && let Some(row) = (0..survey.raw.rows()).find(|&row| survey.decimals_of(row) == 3)
+        {
+            self.refuse(row, doubt);
+        }
+    }
+
+    /// Puts metrics that are named in parentheses into the order of the first cell, and returns their names.
+    fn settle_labels(&mut self) -> Vec<String> {
+        let labels_of =
+            |metrics: &[Metric]| -> Vec<String> { metrics.iter().filter_map(|metric| metric.label.clone()).collect() };
+        let first = self.cells.iter().map(|(_, metrics)| labels_of(metrics));
+        let Some(order) = first.into_iter().find(|labels| !labels.is_empty()) else {
+            return Vec::new();
+        };
+        let mut odd = None;
+        for (row, metrics) in &mut self.cells {
+            let labels = labels_of(metrics);
+            if labels == order || labels.is_empty() && metrics.len() == 1 && order.len() == 1 {
+                continue;
+            }
+            let places: Option<Vec<usize>> = order
+                .iter()
+                .map(|wanted| labels.iter().position(|label| label == wanted))
+                .collect();
+            match places {
+                Some(places) if labels.len() == order.len() && metrics.len() == order.len() => {
+                    *metrics = places.into_iter().map(|place| metrics[place].clone()).collect();
+                }
+                _ => odd = odd.or(Some(*row)),
+            }
+        }
+        if let Some(row) = odd {
+            self.refuse(row, Doubt::Labels);
+        }
+        order
+    }
+
+    /// The metrics of all rows, with those of plain cells.
+    fn values(&mut self, survey: &Survey<'_>) -> Values {
+        let rows = survey.raw.rows();
+        let width = self
+            .cells
+            .iter()
+            .map(|(_, metrics)| metrics.len())
+            .max()
+            .unwrap_or(1)
+            .max(1);
+        if width > 1 && self.problem.is_none() {
+            let narrow = self
+                .cells
+                .iter()
+                .find(|(_, metrics)| metrics.len() != width)
+                .map(|(row, _)| *row);
+            let parsed: Vec<usize> = self.cells.iter().map(|(row, _)| *row).collect();
+            let plain = (0..rows).find(|&row| survey.is_plain(row) && parsed.binary_search(&row).is_err());
+            if let Some(row) = narrow.into_iter().chain(plain).min() {
+                self.refuse(row, Doubt::FewerMetrics);
+            }
+        }
+        let mut values = Values {
+            metrics: vec![survey.raw.cells[survey.column].values.clone()],
+            error_of_row: vec![f64::NAN; rows],
+            errors: 0,
+            decimals: survey.decimals,
+            percents: 0,
+            percent_above_one: false,
+        };
+        values.metrics.resize_with(width, || vec![f64::NAN; rows]);
+        for (row, metrics) in &self.cells {
+            for (index, number) in metrics.iter().filter_map(|metric| metric.number).enumerate() {
+                values.metrics[index][*row] = number.value;
+                values.decimals = values.decimals.max(number.decimals);
+                values.percents += usize::from(number.percent);
+                values.percent_above_one |= number.percent && number.value.abs() > 1.0;
+            }
+            if let Some(error) = metrics.iter().find_map(|metric| metric.number?.error) {
+                values.error_of_row[*row] = error;
+                values.errors += 1;
+            }
+        }
+        values
+    }
+}
+
+/// The numbers of a column by metric and row.
+struct Values {
+    metrics: Vec<Vec<f64>>,
+    /// The error of the first metric.
+    error_of_row: Vec<f64>,
+    errors: usize,
+    decimals: u8,
+    percents: usize,
+    percent_above_one: bool,
+}
+
+impl Values {
+    /// A cell without a percent sign that may be a fraction, where others are percentages.
+    fn fraction_among_percentages(&self, survey: &Survey<'_>) -> Option<usize> {
+        let is_fraction = |&row: &usize| {
+            let value = self.metrics[0][row];
+            value > 0.0 && value <= 1.0 && !survey.text(row).contains('%')
+        };
+        (0..survey.raw.rows())
+            .find(is_fraction)
+            .filter(|_| self.percent_above_one)
+    }
+}
+
+/// How commas and points were read.
+fn marks_in_words(evidence: &Evidence, mark: Option<DecimalMark>) -> Vec<String> {
+    let unclear_as = |wanted: DecimalMark| {
+        if mark == Some(wanted) {
             evidence.unclear_commas
         } else {
             0
-        };
-    if resolved_commas > 0 && problem.is_none() {
-        let mixed = if evidence.decimal_points > 0 && mark != Some(number::DecimalMark::Comma) {
+        }
+    };
+    let mut notes = Vec::new();
+    let commas = evidence.decimal_commas + unclear_as(DecimalMark::Comma);
+    if commas > 0 {
+        let mixed = if evidence.decimal_points > 0 && mark != Some(DecimalMark::Comma) {
             ", decimal points in others"
         } else {
             ""
         };
-        parsed
-            .notes
-            .push(format!("decimal commas in {}{mixed}", counted(resolved_commas, "cell")));
+        notes.push(format!("decimal commas in {}{mixed}", counted(commas, "cell")));
     }
-    let thousands = evidence.thousands_commas
-        + evidence.thousands_points
-        + if mark == Some(number::DecimalMark::Point) {
-            evidence.unclear_commas
-        } else {
-            0
-        };
-    if thousands > 0 && problem.is_none() {
-        parsed
-            .notes
-            .push(format!("thousands separators in {}", counted(thousands, "cell")));
+    let thousands = evidence.thousands_commas + evidence.thousands_points + unclear_as(DecimalMark::Point);
+    if thousands > 0 {
+        notes.push(format!("thousands separators in {}", counted(thousands, "cell")));
     }
-    parsed.numbers = numbers;
-    parsed.problem = problem;
-    parsed
+    notes
 }

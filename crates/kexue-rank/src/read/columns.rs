@@ -5,328 +5,452 @@ use std::collections::HashMap;
 use rayon::prelude::*;
 
 use super::Options;
-use super::cells::{Parsed, parse_column};
+use super::cells::{Parsed, Problem, parse_column};
+use super::headings::{self, Meaning, meaning};
 use super::raw::{RawTable, Role};
+use super::rows;
+use crate::cell::{Cell, Doubt, Parentheses, looks_like_score, parse};
 use crate::error::{Error, Place, Result, counted};
-use crate::number::{self, Cell, clean_name};
-use crate::table::{Claim, Direction, System, Table, Task, find_name, normalise};
+use crate::markup::visible;
+use crate::number::DecimalMark;
+use crate::table::{Claim, Direction, Table, Task, find_name};
 
-/// Headings of the column that names the systems, best first.
-const SYSTEM_HEADINGS: [&str; 12] = [
-    "model",
-    "models",
-    "modelname",
-    "modeladapter",
-    "system",
-    "systems",
-    "method",
-    "approach",
-    "algorithm",
-    "name",
-    "run",
-    "submission",
-];
-/// Headings of the team, by which some files precede the name.
-const TEAM_HEADINGS: [&str; 6] = ["name", "team", "teamname", "author", "submitter", "organization"];
-const RANK_HEADINGS: [&str; 6] = ["rank", "", "no", "position", "place", "pos"];
-/// Headings of numbers that are not scores.
-const OTHER_HEADINGS: [&str; 20] = [
-    "id",
-    "date",
-    "year",
-    "url",
-    "link",
-    "paper",
-    "code",
-    "params",
-    "parameters",
-    "size",
-    "submissiondate",
-    "epoch",
-    "seed",
-    "numparams",
-    "paramsm",
-    "paramsb",
-    "modelsize",
-    "layers",
-    "votes",
-    "license",
-];
-const CLAIM_HEADINGS: [&str; 14] = [
-    "score",
-    "avg",
-    "ave",
-    "average",
-    "mean",
-    "overall",
-    "total",
-    "am",
-    "gm",
-    "hm",
-    "totalscore",
-    "macro",
-    "micro",
-    "aggregate",
-];
-/// Words of a heading that suggest that lower is better.
-const LOWER_WORDS: [&str; 26] = [
-    "loss",
-    "nll",
-    "ppl",
-    "perplexity",
-    "wer",
-    "cer",
-    "ter",
-    "mer",
-    "per",
-    "eer",
-    "fid",
-    "kid",
-    "rmse",
-    "mse",
-    "mae",
-    "error",
-    "err",
-    "errors",
-    "latency",
-    "bpc",
-    "bpb",
-    "bpd",
-    "crps",
-    "lpips",
-    "toxicity",
-    "ece",
-];
-
+/// Makes a table of what a reader found.
 pub(crate) fn interpret(mut raw: RawTable, options: &Options) -> Result<Table> {
-    let file = raw.file.clone();
-    let mut notes = raw.notes.clone();
-    let (names, directions) = headings(&raw, &mut notes);
-    let find = |wanted: &str| find_name(names.iter().map(String::as_str), wanted);
-    let listed = |list: &[String], column: usize| list.iter().any(|name| find(name) == Some(column));
-
-    // Which column is what: flags first, then what the format says, then the heading.
-    let mut roles: Vec<Option<Role>> = (0..names.len())
-        .map(|column| {
-            if listed(&options.system, column) {
-                Some(Role::System)
-            } else if listed(&options.claims, column) {
-                Some(Role::Claim)
-            } else if listed(&options.ignore, column) {
-                Some(Role::Ignored)
-            } else if listed(&options.tasks, column) {
-                Some(Role::Task)
-            } else {
-                raw.columns[column].role
-            }
-        })
-        .collect();
-    let is_text = |column: usize| {
-        let mut seen = 0usize;
-        let mut text = 0usize;
-        for row in 0..raw.rows().min(200) {
-            if !raw.is_missing(row, column) {
-                seen += 1;
-                let cell = raw.cell(row, column);
-                text += usize::from(matches!(
-                    number::parse(
-                        &cell,
-                        Some(number::DecimalMark::Point),
-                        false,
-                        number::Parentheses::Drop
-                    ),
-                    Cell::Unreadable(_)
-                ));
-            }
-        }
-        seen > 0 && 2 * text >= seen
-    };
-    let system_columns = system_columns(&names, &mut roles, options, &is_text, &file)?;
-    if !options.tasks.is_empty() {
-        // Naming the scores leaves the others to be averages or nothing.
-        for (column, role) in roles.iter_mut().enumerate() {
-            if (role.is_none() || *role == Some(Role::Task))
-                && !listed(&options.tasks, column)
-                && !is_claim(&names[column])
-            {
-                *role = Some(if is_rank(&names[column]) {
-                    Role::Rank
-                } else {
-                    Role::Ignored
-                });
-            }
-        }
-    }
-
-    for (column, role) in roles.iter_mut().enumerate() {
-        if role.is_some() {
-            continue;
-        }
-        let name = &names[column];
-        let all_missing = (0..raw.rows()).all(|row| raw.is_missing(row, column));
-        *role = if is_rank(name) && !is_text(column) {
-            Some(Role::Rank)
-        } else if all_missing || OTHER_HEADINGS.contains(&normalise(name).as_str()) {
-            Some(Role::Ignored)
-        } else if is_claim(name) {
-            Some(Role::Claim)
-        } else {
-            None
-        };
-    }
-
-    let mut parsed: Vec<Option<Parsed>> = (0..names.len())
+    let mut notes = std::mem::take(&mut raw.notes);
+    notes.extend(raw.sections_in_words());
+    let columns = Columns::new(&raw, options, &mut notes);
+    let (mut roles, system_columns) = columns.roles(&raw)?;
+    let mut parsed: Vec<Option<Parsed>> = (0..columns.names.len())
         .into_par_iter()
         .map(|column| match roles[column] {
-            None | Some(Role::Task | Role::Claim) => Some(parse_column(&raw, column, options)),
+            Role::Task | Role::Claim | Role::PartClaim => Some(parse_column(&raw, column, options)),
             _ => None,
         })
         .collect();
+    columns.refuse_doubtful(&raw, &mut roles, &mut parsed)?;
+    fill_plain(&mut raw, &mut parsed);
+    columns.settle_part_averages(raw.rows(), &mut roles, &parsed, &mut notes);
 
     let mut table = Table {
-        sources: vec![file.clone()],
-        headings: names.clone(),
+        sources: vec![raw.file.clone()],
+        headings: columns.names.clone(),
+        systems: rows::systems(&raw, &columns.names, &system_columns, &roles, &mut notes),
         ..Table::default()
     };
-    let mut ignored: Vec<String> = Vec::new();
-    for column in 0..names.len() {
-        let name = &names[column];
-        let Some(mut cells) = parsed[column].take() else {
-            if roles[column] == Some(Role::Ignored) && !name.is_empty() {
-                ignored.push(name.clone());
-            }
-            continue;
-        };
-        let wanted = roles[column] == Some(Role::Task) || listed(&options.claims, column);
-        // Mostly words: a remark, not a score.
-        if !wanted && cells.unreadable > cells.numbers {
-            ignored.push(format!("{name} (text)"));
-            continue;
-        }
-        if let Some((row, text, reason)) = cells.problem {
-            let named = if name.is_empty() {
-                format!("column {}", column + 1)
-            } else {
-                name.clone()
-            };
-            return Err(Error::malformed(
-                raw.place(row, &named),
-                format!("`{}` is not a score: {reason}", shorten(&text)),
-                hint(reason, &named),
-            ));
-        }
-        if cells.metrics.is_empty() {
-            cells.metrics = vec![std::mem::take(&mut raw.cells[column].values)];
-        }
-        notes.extend(cells.notes.drain(..).map(|note| format!("{name}: {note}")));
-        if roles[column] == Some(Role::Claim) {
-            let values = match cells.metrics.as_slice() {
-                [single] => single.clone(),
-                _ => {
-                    notes.push(format!("{name}: an average with several metrics, left out"));
-                    continue;
-                }
-            };
+    for (column, cells) in parsed.into_iter().enumerate() {
+        let Some(cells) = cells else { continue };
+        let name = columns.names[column].clone();
+        notes.extend(cells.notes.into_iter().map(|note| format!("{name}: {note}")));
+        if roles[column] == Role::Claim {
             table.claims.push(Claim {
-                name: name.clone(),
-                values,
+                values: single_metric(&raw, &name, cells.metrics)?,
+                name,
                 decimals: cells.decimals,
             });
-            continue;
+        } else {
+            table.tasks.push(Task {
+                direction: columns.direction(column)?,
+                group: raw.columns[column].group.clone(),
+                name,
+                metrics: cells.metrics,
+                errors: cells.errors,
+                decimals: cells.decimals,
+            });
         }
-        let direction = if listed(&options.lower, column) {
-            Direction::Lower
-        } else if listed(&options.higher, column) {
-            Direction::Higher
-        } else if let Some(direction) = raw.columns[column].direction.or(directions[column]) {
-            direction
-        } else if let Some(word) = lower_word(name) {
-            return Err(Error::malformed(
-                Place::cell(&file, raw.header, name),
-                format!("whether a higher or a lower score is better is not clear: the name has `{word}`"),
-                format!("say --lower '{name}' or --higher '{name}', or leave it out with --without '{name}'"),
-            ));
-        } else {
-            Direction::Higher
-        };
-        table.tasks.push(Task {
-            name: name.clone(),
-            group: raw.columns[column].group.clone(),
-            direction,
-            metrics: cells.metrics,
-            errors: cells.errors,
-            decimals: cells.decimals,
-        });
     }
-
-    table.systems = systems(&raw, &names, &system_columns, &roles, &mut notes);
-    if table.systems.is_empty() {
-        return Err(Error::malformed(
-            Place::file(&file),
-            "a table without rows",
-            "give at least one system",
-        ));
-    }
-    if table.tasks.is_empty() {
-        if let Some(name) = options.tasks.iter().find(|name| find(name).is_none()) {
-            return Err(Error::unknown("column", name, names.iter().cloned()));
-        }
-        return Err(Error::malformed(
-            Place::file(&file),
-            format!(
-                "a table without scores; its columns are {}",
-                list(names.iter().map(
-                    |name| match ignored.iter().find(|text| **text == format!("{name} (text)")) {
-                        Some(text) => text.clone(),
-                        None => name.clone(),
-                    }
-                ))
-            ),
-            "name the columns that are scores with --columns",
-        ));
-    }
-
-    table.notes.push(format!(
-        "{file}: {} named by {}; {}: {}{}{}",
-        counted(table.systems.len(), "system"),
-        system_columns
-            .iter()
-            .map(|&column| format!("`{}`", names[column]))
-            .collect::<Vec<_>>()
-            .join(" and "),
-        counted(table.tasks.len(), "task"),
-        list(table.tasks.iter().map(|task| {
-            let metrics = if task.metrics.len() > 1 {
-                format!(" ({} metrics)", task.metrics.len())
-            } else {
-                String::new()
-            };
-            let lower = if task.direction == Direction::Lower {
-                " (lower is better)"
-            } else {
-                ""
-            };
-            format!("{}{metrics}{lower}", task.name)
-        })),
-        if table.claims.is_empty() {
-            String::new()
-        } else {
-            format!(
-                "; averages: {}",
-                list(table.claims.iter().map(|claim| claim.name.clone()))
-            )
-        },
-        if ignored.is_empty() {
-            String::new()
-        } else {
-            format!("; not used: {}", list(ignored.into_iter()))
-        },
-    ));
+    columns.refuse_empty(&table, &roles)?;
+    table.notes.push(columns.in_words(&table, &system_columns, &roles));
     table.notes.extend(notes);
     Ok(table)
 }
 
-fn list(items: impl Iterator<Item = String>) -> String {
+/// Columns of plain numbers are in the table already.
+fn fill_plain(raw: &mut RawTable, parsed: &mut [Option<Parsed>]) {
+    for (column, cells) in parsed.iter_mut().enumerate() {
+        if let Some(cells) = cells
+            && cells.metrics.is_empty()
+        {
+            cells.metrics = vec![std::mem::take(&mut raw.cells[column].values)];
+        }
+    }
+}
+
+fn single_metric(raw: &RawTable, name: &str, metrics: Vec<Vec<f64>>) -> Result<Vec<f64>> {
+    match <[Vec<f64>; 1]>::try_from(metrics) {
+        Ok([values]) => Ok(values),
+        Err(metrics) => Err(Error::malformed(
+            Place::cell(&raw.file, raw.header, name),
+            format!("an average with {} metrics in a cell", metrics.len()),
+            format!(
+                "write one average in each cell, name it as a score with --columns, or leave it out with --without '{name}'"
+            ),
+        )),
+    }
+}
+
+/// The columns of a file: their names, and what options and headings say about them.
+struct Columns<'a> {
+    options: &'a Options,
+    file: String,
+    /// Line of the headings.
+    header: u64,
+    names: Vec<String>,
+    /// The direction that a heading says by an arrow.
+    directions: Vec<Option<Direction>>,
+}
+
+impl<'a> Columns<'a> {
+    /// Names the columns, each by another name.
+    fn new(raw: &RawTable, options: &'a Options, notes: &mut Vec<String>) -> Self {
+        let mut names: Vec<String> = Vec::with_capacity(raw.columns.len());
+        let mut directions = Vec::with_capacity(raw.columns.len());
+        let mut seen: HashMap<String, usize> = HashMap::new();
+        for column in &raw.columns {
+            let (name, direction) = headings::direction(column);
+            directions.push(direction);
+            let count = seen.entry(name.clone()).or_insert(0);
+            *count += 1;
+            if *count > 1 && !name.is_empty() {
+                notes.push(format!(
+                    "several columns are called `{name}`; this one is now `{name} #{count}`"
+                ));
+                names.push(format!("{name} #{count}"));
+            } else {
+                names.push(name);
+            }
+        }
+        Self {
+            options,
+            file: raw.file.clone(),
+            header: raw.header,
+            names,
+            directions,
+        }
+    }
+
+    fn find(&self, wanted: &str) -> Option<usize> {
+        find_name(self.names.iter().map(String::as_str), wanted)
+    }
+
+    fn listed(&self, list: &[String], column: usize) -> bool {
+        list.iter().any(|name| self.find(name) == Some(column))
+    }
+
+    /// Whether a column is among those to rank by. A metric of a column, `MRPC (1)`, names its column.
+    fn is_chosen(&self, column: usize) -> bool {
+        self.options.tasks.iter().any(|name| {
+            let found = self
+                .find(name)
+                .or_else(|| self.find(super::without_metric_number(name)?));
+            found == Some(column)
+        })
+    }
+
+    /// What every column is, and which columns name the systems: options first, then what the format says, then the heading.
+    fn roles(&self, raw: &RawTable) -> Result<(Vec<Role>, Vec<usize>)> {
+        let options = self.options;
+        let mut known: Vec<Option<Role>> = (0..self.names.len())
+            .map(|column| {
+                if self.listed(&options.system, column) {
+                    Some(Role::System)
+                } else if self.listed(&options.claims, column) {
+                    Some(Role::Claim)
+                } else if self.listed(&options.ignore, column) {
+                    Some(Role::Ignored)
+                } else if self.is_chosen(column) {
+                    Some(Role::Task)
+                } else {
+                    raw.columns[column].role
+                }
+            })
+            .collect();
+        let system_columns = self.system_columns(raw, &mut known)?;
+        let roles = known
+            .into_iter()
+            .enumerate()
+            .map(|(column, role)| match role {
+                Some(Role::Task) if !options.tasks.is_empty() && !self.is_chosen(column) => Role::Ignored,
+                Some(role) => role,
+                None => self.role_by_heading(raw, column),
+            })
+            .collect();
+        Ok((roles, system_columns))
+    }
+
+    fn role_by_heading(&self, raw: &RawTable, column: usize) -> Role {
+        // Naming the scores leaves the others to be averages or nothing.
+        let otherwise = if self.options.tasks.is_empty() {
+            Role::Task
+        } else {
+            Role::Ignored
+        };
+        match meaning(&self.names[column]) {
+            Meaning::Rank if !self.is_text(raw, column) => Role::Rank,
+            Meaning::Rank if !self.options.tasks.is_empty() => Role::Rank,
+            _ if (0..raw.rows()).all(|row| raw.is_missing(row, column)) => Role::Ignored,
+            Meaning::NotAScore => Role::Ignored,
+            Meaning::Average => Role::Claim,
+            Meaning::PartAverage if self.options.tasks.is_empty() => Role::PartClaim,
+            Meaning::PartAverage => Role::Claim,
+            Meaning::Rank | Meaning::Score => otherwise,
+        }
+    }
+
+    /// Whether at least half of the first cells of a column are words.
+    fn is_text(&self, raw: &RawTable, column: usize) -> bool {
+        let (mut seen, mut text) = (0usize, 0usize);
+        for row in (0..raw.rows().min(200)).filter(|&row| !raw.is_missing(row, column)) {
+            seen += 1;
+            let cell = raw.cell(row, column);
+            text += usize::from(match parse(&cell, Some(DecimalMark::Point), false, Parentheses::Drop) {
+                Cell::Doubtful(doubt) => !doubt.is_number() && !looks_like_score(&cell),
+                Cell::Missing | Cell::Metrics(_) => false,
+            });
+        }
+        seen > 0 && 2 * text >= seen
+    }
+
+    /// The columns that name the systems: those set, that of the format, that with such a heading, or the first with words.
+    fn system_columns(&self, raw: &RawTable, roles: &mut [Option<Role>]) -> Result<Vec<usize>> {
+        let named: Vec<usize> = self
+            .options
+            .system
+            .iter()
+            .filter_map(|wanted| self.find(wanted))
+            .collect();
+        if !named.is_empty() {
+            return Ok(named);
+        }
+        if let Some(column) = roles.iter().position(|role| *role == Some(Role::System)) {
+            return Ok(vec![column]);
+        }
+        let normal: Vec<String> = self.names.iter().map(|name| crate::table::normalise(name)).collect();
+        let free = |&column: &usize| roles[column].is_none();
+        let all = || (0..self.names.len()).filter(free);
+        let by_heading = headings::SYSTEMS
+            .iter()
+            .find_map(|heading| all().find(|&column| normal[column] == **heading));
+        let by_text = || all().find(|&column| self.is_text(raw, column));
+        // Runs and checkpoints are numbered.
+        let by_number = || {
+            let first = normal.first().map(String::as_str);
+            matches!(first, Some("step" | "epoch" | "checkpoint" | "id" | "seed")).then_some(0)
+        };
+        let Some(column) = by_heading.or_else(by_text).or_else(by_number) else {
+            return Err(Error::malformed(
+                Place::file(&self.file),
+                format!("no column that names the systems among {}", self.names.join(", ")),
+                "name it with --system",
+            ));
+        };
+        roles[column] = Some(Role::System);
+        Ok(vec![column])
+    }
+
+    /// Refuses columns with cells that are not certain, and leaves out those that hold words.
+    fn refuse_doubtful(&self, raw: &RawTable, roles: &mut [Role], parsed: &mut [Option<Parsed>]) -> Result<()> {
+        for (column, slot) in parsed.iter_mut().enumerate() {
+            let Some(Parsed {
+                problem: Some(Problem { row, doubt }),
+                numbers,
+                unreadable,
+                score_like,
+                ..
+            }) = slot
+            else {
+                continue;
+            };
+            let wanted = self.is_chosen(column) || self.listed(&self.options.claims, column);
+            // Mostly words: a remark, not a score. But scores in a form that is not known are no words.
+            if !wanted && *unreadable > *numbers && 2 * *score_like < *unreadable {
+                roles[column] = Role::Text;
+                *slot = None;
+                continue;
+            }
+            let name = if self.names[column].is_empty() {
+                format!("column {}", column + 1)
+            } else {
+                self.names[column].clone()
+            };
+            let text = raw.cell(*row, column);
+            return Err(Error::malformed(
+                raw.place(*row, &name),
+                format!("`{}` is not a score: {}", shorten(&text), doubt.reason()),
+                advice(*doubt, &name),
+            ));
+        }
+        Ok(())
+    }
+
+    /// A column that is named like an average of some columns is one if numbers say so: if it is the mean of neighbouring
+    /// columns, or of those that share its first word, in every row. Otherwise it is a task.
+    fn settle_part_averages(
+        &self,
+        rows: usize,
+        roles: &mut [Role],
+        parsed: &[Option<Parsed>],
+        notes: &mut Vec<String>,
+    ) {
+        let scores: Vec<usize> = (0..roles.len())
+            .filter(|&column| roles[column] == Role::Task && parsed[column].is_some())
+            .collect();
+        let part_claims: Vec<usize> = (0..roles.len())
+            .filter(|&column| roles[column] == Role::PartClaim && parsed[column].is_some())
+            .collect();
+        for column in part_claims {
+            let Some(claim) = &parsed[column] else { continue };
+            let first_word = |column: usize| {
+                let name = self.names[column].to_lowercase();
+                name.split(|c: char| !c.is_alphanumeric()).next().map(str::to_owned)
+            };
+            let related: Vec<usize> = scores
+                .iter()
+                .copied()
+                .filter(|&other| first_word(other) == first_word(column))
+                .collect();
+            let blocks = (0..scores.len()).flat_map(|start| {
+                let ends = start + 2..=scores.len();
+                ends.map(move |end| (start, end))
+            });
+            let is_mean = |members: &[usize]| is_mean_of(rows, claim, members, parsed);
+            let found = if related.len() > 1 && is_mean(&related) {
+                Some(related)
+            } else {
+                blocks
+                    .map(|(start, end)| scores[start..end].to_vec())
+                    .find(|block| is_mean(block))
+            };
+            let name = &self.names[column];
+            if let Some(members) = found {
+                roles[column] = Role::Claim;
+                let names: Vec<&str> = members.iter().map(|&member| self.names[member].as_str()).collect();
+                notes.push(format!("{name}: the mean of {}, taken as an average", names.join(", ")));
+            } else {
+                roles[column] = Role::Task;
+                notes.push(format!(
+                    "{name}: called an average, but the mean of no columns beside it, taken as a score"
+                ));
+            }
+        }
+    }
+
+    /// Which scores of a column are better.
+    fn direction(&self, column: usize) -> Result<Direction> {
+        let name = &self.names[column];
+        if self.listed(&self.options.lower, column) {
+            return Ok(Direction::Lower);
+        }
+        if self.listed(&self.options.higher, column) {
+            return Ok(Direction::Higher);
+        }
+        if let Some(direction) = self.directions[column] {
+            return Ok(direction);
+        }
+        match headings::lower_word(name) {
+            None => Ok(Direction::Higher),
+            Some(word) => Err(Error::malformed(
+                Place::cell(&self.file, self.header, name),
+                format!("whether a higher or a lower score is better is not clear: the name has `{word}`"),
+                format!("say --lower '{name}' or --higher '{name}', or leave it out with --without '{name}'"),
+            )),
+        }
+    }
+
+    fn refuse_empty(&self, table: &Table, roles: &[Role]) -> Result<()> {
+        if table.systems.is_empty() {
+            return Err(Error::malformed(
+                Place::file(&self.file),
+                "a table without rows",
+                "give at least one system",
+            ));
+        }
+        if !table.tasks.is_empty() {
+            return Ok(());
+        }
+        if let Some(name) = self.options.tasks.iter().find(|name| self.find(name).is_none()) {
+            return Err(Error::unknown("column", name, self.names.iter().cloned()));
+        }
+        let names = self.names.iter().zip(roles).map(|(name, role)| match role {
+            Role::Text => format!("{name} (text)"),
+            _ => name.clone(),
+        });
+        Err(Error::malformed(
+            Place::file(&self.file),
+            format!("a table without scores; its columns are {}", list(names)),
+            "name the columns that are scores with --columns",
+        ))
+    }
+
+    /// What was read as what.
+    fn in_words(&self, table: &Table, system_columns: &[usize], roles: &[Role]) -> String {
+        let named_by: Vec<String> = system_columns
+            .iter()
+            .map(|&column| format!("`{}`", self.names[column]))
+            .collect();
+        let tasks = table.tasks.iter().map(|task| {
+            let metrics = match task.metrics.len() {
+                1 => String::new(),
+                several => format!(" ({several} metrics)"),
+            };
+            let lower = match task.direction {
+                Direction::Lower => " (lower is better)",
+                Direction::Higher => "",
+            };
+            format!("{}{metrics}{lower}", task.name)
+        });
+        let mut words = format!(
+            "{}: {} named by {}; {}: {}",
+            self.file,
+            counted(table.systems.len(), "system"),
+            named_by.join(" and "),
+            counted(table.tasks.len(), "task"),
+            list(tasks)
+        );
+        if !table.claims.is_empty() {
+            let claims = list(table.claims.iter().map(|claim| claim.name.clone()));
+            words.push_str(&format!("; averages: {claims}"));
+        }
+        let unused: Vec<String> = self
+            .names
+            .iter()
+            .zip(roles)
+            .filter_map(|(name, role)| match role {
+                Role::Text => Some(format!("{name} (text)")),
+                Role::Ignored if !name.is_empty() => Some(name.clone()),
+                _ => None,
+            })
+            .collect();
+        if !unused.is_empty() {
+            words.push_str(&format!("; not used: {}", list(unused.into_iter())));
+        }
+        words
+    }
+}
+
+/// Whether a column is the arithmetic mean of others in all rows that have both, to its last digit.
+fn is_mean_of(rows: usize, claim: &Parsed, members: &[usize], parsed: &[Option<Parsed>]) -> bool {
+    let half = |decimals: u8| 0.5 * 10f64.powi(-i32::from(decimals)) + 1e-9;
+    let columns: Vec<&Parsed> = members.iter().filter_map(|&member| parsed[member].as_ref()).collect();
+    let rounding = columns.iter().map(|column| half(column.decimals)).fold(0.0, f64::max);
+    let tolerance = half(claim.decimals) + rounding;
+    let score = |column: &Parsed, row: usize| {
+        column.metrics.iter().map(|metric| metric[row]).sum::<f64>() / column.metrics.len() as f64
+    };
+    let mut checked = 0;
+    for row in 0..rows {
+        let mean = columns.iter().map(|column| score(column, row)).sum::<f64>() / columns.len() as f64;
+        let difference = (mean - score(claim, row)).abs();
+        if difference > tolerance {
+            return false;
+        }
+        checked += usize::from(!difference.is_nan());
+    }
+    checked > 0
+}
+
+/// Items, of many the first.
+pub(super) fn list(items: impl Iterator<Item = String>) -> String {
     let items: Vec<String> = items.collect();
     let more = items.len().saturating_sub(30);
     let mut text = items[..items.len() - more].join(", ");
@@ -336,210 +460,27 @@ fn list(items: impl Iterator<Item = String>) -> String {
     text
 }
 
-/// Column names without arrows and made unique, and the direction that an arrow says.
-fn headings(raw: &RawTable, notes: &mut Vec<String>) -> (Vec<String>, Vec<Option<Direction>>) {
-    let mut names: Vec<String> = Vec::with_capacity(raw.columns.len());
-    let mut directions = Vec::with_capacity(raw.columns.len());
-    let mut seen: HashMap<String, usize> = HashMap::new();
-    for column in &raw.columns {
-        let up = column.name.contains('↑');
-        let down = column.name.contains('↓');
-        directions.push(match (up, down) {
-            (true, false) => Some(Direction::Higher),
-            (false, true) => Some(Direction::Lower),
-            _ => None,
-        });
-        let base: String = column.name.chars().filter(|c| !matches!(c, '↑' | '↓')).collect();
-        let base = clean_name(base.trim());
-        let count = seen.entry(base.clone()).or_insert(0);
-        *count += 1;
-        if *count > 1 && !base.is_empty() {
-            notes.push(format!(
-                "several columns are called `{base}`; this one is now `{base} #{count}`"
-            ));
-            names.push(format!("{base} #{count}"));
-        } else {
-            names.push(base);
+/// What to do about a cell that cannot be read.
+fn advice(doubt: Doubt, name: &str) -> String {
+    match doubt {
+        Doubt::Parentheses | Doubt::OnlyParentheses => "say --parentheses error or --parentheses drop".to_owned(),
+        Doubt::Labels | Doubt::SharedError => {
+            "write the same metrics in the same form in every cell, or say --parentheses drop".to_owned()
         }
-    }
-    (names, directions)
-}
-
-fn system_columns(
-    names: &[String],
-    roles: &mut [Option<Role>],
-    options: &Options,
-    is_text: &dyn Fn(usize) -> bool,
-    file: &str,
-) -> Result<Vec<usize>> {
-    let mut found: Vec<usize> = Vec::new();
-    for wanted in &options.system {
-        if let Some(column) = find_name(names.iter().map(String::as_str), wanted) {
-            found.push(column);
+        Doubt::Comma | Doubt::PointAmongCommas | Doubt::BothMarks | Doubt::OtherMark => {
+            "say --decimal point or --decimal comma".to_owned()
         }
-    }
-    if found.is_empty() {
-        found.extend(roles.iter().position(|role| *role == Some(Role::System)));
-    }
-    if found.is_empty() {
-        let free = |column: usize| roles[column].is_none();
-        let by_heading = SYSTEM_HEADINGS.iter().find_map(|heading| {
-            names
-                .iter()
-                .enumerate()
-                .position(|(column, name)| free(column) && normalise(name) == **heading)
-        });
-        let by_text = || (0..names.len()).find(|&column| free(column) && is_text(column));
-        // Runs and checkpoints are numbered.
-        let by_number = || {
-            let first = names.first().map(|name| normalise(name));
-            matches!(first.as_deref(), Some("step" | "epoch" | "checkpoint" | "id" | "seed")).then_some(0)
-        };
-        match by_heading.or_else(by_text).or_else(by_number) {
-            Some(column) => {
-                roles[column] = Some(Role::System);
-                found.push(column);
-            }
-            None => {
-                return Err(Error::malformed(
-                    Place::file(file),
-                    format!("no column that names the systems among {}", names.join(", ")),
-                    "name it with --system",
-                ));
-            }
+        Doubt::Fraction => "write all cells of the column in one unit".to_owned(),
+        Doubt::FewerMetrics => "write all metrics in every cell, or - for a missing cell".to_owned(),
+        Doubt::Unseparated => "separate metrics with a slash: 93.9/91.8".to_owned(),
+        Doubt::NotANumber | Doubt::OpenParenthesis => {
+            format!("correct the cell, write - if there is no score, or leave the column out with --without '{name}'")
         }
-    }
-    Ok(found)
-}
-
-fn systems(
-    raw: &RawTable,
-    names: &[String],
-    columns: &[usize],
-    roles: &[Option<Role>],
-    notes: &mut Vec<String>,
-) -> Vec<System> {
-    let rank = (0..names.len()).find(|&column| roles[column] == Some(Role::Rank));
-    let team = (0..names.len())
-        .find(|&column| !columns.contains(&column) && TEAM_HEADINGS.contains(&normalise(&names[column]).as_str()));
-    let mut systems: Vec<System> = Vec::with_capacity(raw.rows());
-    let mut unranked: Vec<String> = Vec::new();
-    for row in 0..raw.rows() {
-        let mut name = String::new();
-        for &column in columns {
-            let part = clean_name(&raw.cell(row, column));
-            if !name.is_empty() && !part.is_empty() {
-                name.push(' ');
-            }
-            name.push_str(&part);
-        }
-        if name.is_empty() {
-            name = match raw.lines[row] {
-                0 => format!("row {}", row + 1),
-                line => format!("line {line}"),
-            };
-            notes.push(format!("{}: a row without a name, called `{name}`", raw.place(row, "")));
-        }
-        let aliases = team
-            .map(|column| clean_name(&raw.cell(row, column)))
-            .filter(|team| !team.is_empty())
-            .map(|team| format!("{team} {name}"))
-            .into_iter()
-            .collect();
-        let ranked = rank.is_none_or(|column| !raw.is_missing(row, column));
-        if !ranked {
-            unranked.push(name.clone());
-        }
-        systems.push(System {
-            name,
-            aliases,
-            source: 0,
-            line: raw.lines[row],
-            ranked,
-        });
-    }
-    if !unranked.is_empty() && unranked.len() < systems.len() {
-        notes.push(format!(
-            "rows without a rank, kept unless --unranked drop: {}",
-            list(unranked.into_iter())
-        ));
-    }
-
-    // Two rows of one name are two systems.
-    let mut numbers: Vec<usize> = Vec::with_capacity(systems.len());
-    let mut repeated: Vec<String> = Vec::new();
-    {
-        let mut counts: HashMap<&str, usize> = HashMap::with_capacity(systems.len());
-        for system in &systems {
-            let count = counts.entry(&system.name).or_insert(0);
-            *count += 1;
-            numbers.push(*count);
-            if *count == 2 {
-                repeated.push(system.name.clone());
-            }
-        }
-        // The first of several is numbered too.
-        for (number, system) in numbers.iter_mut().zip(&systems) {
-            if counts.get(system.name.as_str()).is_none_or(|&count| count < 2) {
-                *number = 0;
-            }
-        }
-    }
-    if !repeated.is_empty() {
-        repeated.sort();
-        notes.push(format!(
-            "several rows have one name and are numbered #1, #2, …: {}",
-            list(repeated.into_iter())
-        ));
-        for (number, system) in numbers.iter().zip(&mut systems).filter(|(number, _)| **number > 0) {
-            system.name = format!("{} #{number}", system.name);
-        }
-    }
-    systems
-}
-
-fn is_rank(name: &str) -> bool {
-    let bare = normalise(name);
-    RANK_HEADINGS.contains(&bare.as_str()) && (!bare.is_empty() || name.trim() == "#")
-}
-
-fn is_claim(name: &str) -> bool {
-    let bare = normalise(name);
-    CLAIM_HEADINGS.contains(&bare.as_str())
-        || words(name).any(|word| {
-            matches!(
-                word.as_str(),
-                "avg" | "average" | "ave" | "mean" | "overall" | "averaged"
-            )
-        })
-}
-
-fn words(name: &str) -> impl Iterator<Item = String> + '_ {
-    name.split(|c: char| !c.is_alphanumeric())
-        .filter(|word| !word.is_empty())
-        .map(str::to_lowercase)
-}
-
-fn lower_word(name: &str) -> Option<String> {
-    words(name).find(|word| LOWER_WORDS.contains(&word.as_str()))
-}
-
-fn hint(reason: &str, name: &str) -> String {
-    if reason.contains("parentheses") {
-        "say --parentheses error or --parentheses drop".to_owned()
-    } else if reason.contains("thousands") || reason.contains("decimal") {
-        "say --decimal point or --decimal comma".to_owned()
-    } else if reason.contains("fraction") {
-        "write all cells of the column in one unit".to_owned()
-    } else if reason.contains("several metrics") {
-        "write all metrics in every cell, or - for a missing cell".to_owned()
-    } else {
-        format!("correct the cell, write - if there is no score, or leave the column out with --without '{name}'")
     }
 }
 
 fn shorten(text: &str) -> String {
-    let mut short: String = text.chars().take(60).map(number::visible).collect();
+    let mut short: String = text.chars().take(60).map(visible).collect();
     if text.chars().nth(60).is_some() {
         short.push('…');
     }

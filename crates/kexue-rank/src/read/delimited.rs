@@ -2,7 +2,8 @@
 
 use super::raw::{RawColumn, RawTable, is_blank};
 use crate::error::{Error, Place, Result, counted};
-use crate::number::{clean_name, parse_plain};
+use crate::markup::clean_name;
+use crate::number::parse_plain;
 
 const CANDIDATES: [u8; 4] = [b',', b'\t', b';', b'|'];
 
@@ -53,6 +54,9 @@ pub(crate) fn read(file: &str, text: &str, delimiter: Option<u8>) -> Result<RawT
             table = Some(new);
             continue;
         };
+        if table.take_section(record.iter()) {
+            continue;
+        }
         let (found, expected) = (record.len(), table.columns.len());
         // Empty cells at the end are what spreadsheets leave; a cell too many shifts columns and is never guessed at.
         if found > expected && !is_blank(record.iter().skip(expected)) {

@@ -7,7 +7,7 @@ use serde_json::{Map, Value};
 use super::raw::{RawColumn, RawTable, Role};
 use super::{Options, run_name};
 use crate::error::{Error, Place, Result, counted};
-use crate::table::Direction;
+use crate::table::{Direction, normalise};
 
 /// Reads any of the accepted forms, told apart by their keys.
 pub(crate) fn read(file: &str, text: &str, options: &Options) -> Result<RawTable> {
@@ -509,7 +509,11 @@ fn lm_evaluation_harness(
     let mut grid = Grid::default();
     let row = grid.system(&system);
     let mut skipped = Vec::new();
-    for (task, entry) in results {
+    // What is not ranked by need not be clear.
+    let is_listed = |list: &[String], task: &str| list.iter().any(|name| normalise(name) == normalise(task));
+    let is_wanted =
+        |task: &str| !is_listed(&options.ignore, task) && (options.tasks.is_empty() || is_listed(&options.tasks, task));
+    for (task, entry) in results.iter().filter(|(task, _)| is_wanted(task)) {
         if groups.contains(&task.as_str()) {
             skipped.push(task.as_str());
             continue;

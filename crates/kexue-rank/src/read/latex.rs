@@ -1,8 +1,10 @@
 //! Tabular environments of LaTeX.
 
 use super::raw::{RawColumn, RawTable, is_blank};
+use crate::cell::{Cell, Parentheses, parse};
 use crate::error::{Error, Place, Result, counted};
-use crate::number::{self, clean_name};
+use crate::markup::clean_name;
+use crate::number::DecimalMark;
 
 const ENVIRONMENTS: [&str; 8] = [
     "tabular",
@@ -77,8 +79,8 @@ pub(crate) fn read(file: &str, text: &str, index: Option<usize>) -> Result<RawTa
     let is_score = |cell: &String| {
         cell.contains(|c: char| c.is_ascii_digit()) && !cell.contains(char::is_alphabetic)
             || matches!(
-                number::parse(cell, Some(number::DecimalMark::Point), false, number::Parentheses::Drop),
-                number::Cell::Metrics(_)
+                parse(cell, Some(DecimalMark::Point), false, Parentheses::Drop),
+                Cell::Metrics(_)
             )
     };
     let header = rows
@@ -123,11 +125,7 @@ pub(crate) fn read(file: &str, text: &str, index: Option<usize>) -> Result<RawTa
         }
         table.push_row(row.line, row.cells.iter().map(String::as_str));
     }
-    if !labels.is_empty() {
-        table
-            .notes
-            .push(format!("labels between the rows, skipped: {}", labels.join(", ")));
-    }
+    table.sections = labels;
     Ok(table)
 }
 
@@ -376,8 +374,12 @@ fn plain(cell: &str) -> String {
                 rest = chars.as_str();
                 continue;
             }
-            "uparrow" => out.push('↑'),
-            "downarrow" => out.push('↓'),
+            "uparrow" | "Uparrow" | "upArrow" | "blacktriangle" | "triangle" => out.push('↑'),
+            "downarrow" | "Downarrow" | "downArrow" | "blacktriangledown" | "triangledown" => out.push('↓'),
+            "href" => {
+                rest = arguments(&tail[length..], 1).1;
+                continue;
+            }
             "cite" | "citep" | "citet" | "citealp" | "footnote" | "textcolor" | "color" | "cellcolor" | "phantom" => {
                 rest = arguments(&tail[length..], 1).1;
                 continue;

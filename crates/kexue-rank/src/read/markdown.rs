@@ -2,7 +2,7 @@
 
 use super::raw::{RawColumn, RawTable, is_blank};
 use crate::error::{Error, Place, Result, counted};
-use crate::number::clean_name;
+use crate::markup::clean_name;
 
 /// Reads the `index`th table, counted from 1; without it, the only one.
 pub(crate) fn read(file: &str, text: &str, index: Option<usize>) -> Result<RawTable> {
@@ -33,7 +33,11 @@ pub(crate) fn read(file: &str, text: &str, index: Option<usize>) -> Result<RawTa
         if is_blank(cells.iter().map(String::as_str)) {
             continue;
         }
-        if cells.len() != table.columns.len() {
+        if table.take_section(cells.iter().map(String::as_str)) {
+            continue;
+        }
+        // A row with too few cells is filled up, as GitHub does it; one with too many has lost its columns.
+        if !is_blank(cells.iter().skip(table.columns.len()).map(String::as_str)) {
             return Err(Error::malformed(
                 Place::line(file, number),
                 format!(
@@ -41,7 +45,7 @@ pub(crate) fn read(file: &str, text: &str, index: Option<usize>) -> Result<RawTa
                     counted(cells.len(), "cell"),
                     table.columns.len()
                 ),
-                "write a missing cell as - and a pipe inside a cell as \\|",
+                "write a pipe inside a cell as \\|",
             ));
         }
         table.push_row(number, cells.iter().map(String::as_str));

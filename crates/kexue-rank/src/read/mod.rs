@@ -6,18 +6,21 @@
 mod cells;
 mod columns;
 mod delimited;
+mod headings;
 mod json;
 mod latex;
 mod markdown;
 mod metrics;
 mod raw;
+mod rows;
 
 use std::io::Read as _;
 use std::path::Path;
 
+pub use crate::cell::Parentheses;
 use crate::error::{Error, Place, Result};
 use crate::join::{self, Prefer};
-pub use crate::number::{DecimalMark, Parentheses};
+pub use crate::number::DecimalMark;
 use crate::table::Table;
 
 /// The form of a file.
@@ -57,9 +60,10 @@ pub struct Options {
     pub delimiter: Option<u8>,
     /// The columns that name the systems, joined by a space.
     pub system: Vec<String>,
-    /// The columns that are scores; if given, no other column is.
+    /// The columns that are scores; if given, no other column is. Names that no file has are passed over, so that a
+    /// [`Selection`](crate::Selection) can name what it makes of columns.
     pub tasks: Vec<String>,
-    /// Columns that are not scores.
+    /// Columns that are not read, so that nothing in them can be unclear. Names that no file has are passed over as well.
     pub ignore: Vec<String>,
     /// The columns that are averages.
     pub claims: Vec<String>,
@@ -98,18 +102,8 @@ pub fn read_paths<P: AsRef<Path>>(paths: &[P], options: &Options, prefer: Option
         tables.push(read_path(path.as_ref(), &options)?);
     }
     let mut table = join::join(tables, prefer)?;
-    let lists = [
-        &options.system,
-        &options.tasks,
-        &options.ignore,
-        &options.claims,
-        &options.lower,
-        &options.higher,
-    ];
-    for name in lists.into_iter().flatten() {
-        if crate::table::find_name(table.headings.iter().map(String::as_str), name).is_none() {
-            return Err(Error::unknown("column", name, table.headings.iter().cloned()).in_files(&table.sources));
-        }
+    for names in [&options.system, &options.claims, &options.lower, &options.higher] {
+        table.require_headings(names)?;
     }
     table.notes.extend(join::metrics_apart(&table.tasks));
     Ok(table)
@@ -169,6 +163,13 @@ pub fn read_bytes(name: &str, bytes: &[u8], options: &Options) -> Result<Table> 
             "save the file as UTF-8",
         )
     })?;
+    if text.starts_with("version https://git-lfs.github.com/spec/") {
+        return Err(Error::malformed(
+            Place::file(name),
+            "a Git LFS pointer, not the table itself",
+            "fetch the file with `git lfs pull`",
+        ));
+    }
     if text.trim().is_empty() {
         return Err(Error::malformed(
             Place::file(name),
@@ -218,6 +219,13 @@ fn sniff(name: &str, text: &str) -> Format {
     } else {
         Format::Csv
     }
+}
+
+/// `MRPC` of `MRPC (1)`, by which a selection names the first metric of a column.
+pub(crate) fn without_metric_number(name: &str) -> Option<&str> {
+    let (column, number) = name.strip_suffix(')')?.rsplit_once(" (")?;
+    let is_number = !number.is_empty() && number.bytes().all(|byte| byte.is_ascii_digit());
+    is_number.then_some(column)
 }
 
 /// The name of a run by its file: the folder of a `metrics.jsonl` or `stats.json`, else the file's stem.

@@ -2,8 +2,10 @@
 
 use std::borrow::Cow;
 
+use crate::cell::is_missing;
 use crate::error::Place;
-use crate::number::{is_missing, parse_plain};
+use crate::markup::clean_name;
+use crate::number::parse_plain;
 use crate::table::Direction;
 
 /// What a column is for, where its format says so.
@@ -13,7 +15,11 @@ pub(crate) enum Role {
     Rank,
     Task,
     Claim,
+    /// Called an average, but of what is to be seen.
+    PartClaim,
     Ignored,
+    /// Words.
+    Text,
 }
 
 #[derive(Clone, Debug, Default)]
@@ -65,6 +71,8 @@ pub(crate) struct RawTable {
     pub lines: Vec<u64>,
     pub notes: Vec<String>,
     pub cells: Vec<RawCells>,
+    /// What stands in rows of one cell, which head the rows below them.
+    pub sections: Vec<String>,
     text: String,
 }
 
@@ -109,6 +117,35 @@ impl RawTable {
             }
         }
         self.lines.push(line);
+    }
+
+    /// Takes a row as the heading of a section if one cell alone holds words: the only cell of the row, or the only one of three
+    /// or more that is not empty.
+    pub fn take_section<'a>(&mut self, cells: impl IntoIterator<Item = &'a str>) -> bool {
+        let (mut count, mut filled) = (0, Vec::new());
+        for cell in cells {
+            count += 1;
+            if !cell.trim().is_empty() {
+                filled.push(cell.trim());
+            }
+        }
+        let is_section = matches!(filled[..], [words] if !is_missing(words) && parse_plain(words).is_none())
+            && self.columns.len() > 1
+            && (count == 1 || count > 2);
+        if is_section {
+            self.sections.push(clean_name(filled[0]));
+        }
+        is_section
+    }
+
+    /// Which rows were taken as headings of sections.
+    pub fn sections_in_words(&self) -> Option<String> {
+        (!self.sections.is_empty()).then(|| {
+            format!(
+                "rows of one cell, skipped as headings of sections: {}",
+                self.sections.join(", ")
+            )
+        })
     }
 
     pub fn rows(&self) -> usize {
