@@ -112,6 +112,8 @@ pub struct Scores {
     pub notes: Vec<String>,
     /// `values[system · tasks + task]`
     values: Vec<f64>,
+    /// The tasks whose scores are computed from what is printed, and so rounded.
+    computed: Vec<bool>,
     /// The files, and for each system which of them and the line in it; nothing for scores that are from no file.
     sources: Vec<String>,
     origins: Vec<(usize, u64)>,
@@ -251,6 +253,10 @@ impl Table {
             errors,
             notes,
             values,
+            computed: kept
+                .iter()
+                .map(|&column| matches!(columns[column].values, Cow::Owned(_)))
+                .collect(),
             sources: self.sources.clone(),
             origins: rows
                 .iter()
@@ -588,6 +594,7 @@ impl Scores {
             ));
         }
         let weights = vec![1.0 / tasks.len() as f64; tasks.len()];
+        let computed = vec![false; tasks.len()];
         let scores = Self {
             systems,
             tasks,
@@ -597,6 +604,7 @@ impl Scores {
             errors: None,
             notes: Vec::new(),
             values,
+            computed,
             sources: Vec::new(),
             origins: Vec::new(),
         };
@@ -616,6 +624,11 @@ impl Scores {
     /// One score.
     pub fn value(&self, system: usize, task: usize) -> f64 {
         self.values[system * self.tasks.len() + task]
+    }
+
+    /// Whether the scores of a task are computed from what is printed, such as a mean of metrics, and so rounded.
+    pub(crate) fn is_computed(&self, task: usize) -> bool {
+        self.computed[task]
     }
 
     /// The average of every system.
@@ -677,6 +690,8 @@ impl Scores {
         let total: f64 = weights.iter().sum();
         let mut tasks = self.tasks.clone();
         tasks.remove(task);
+        let mut computed = self.computed.clone();
+        computed.remove(task);
         Self {
             systems: self.systems.clone(),
             tasks,
@@ -686,6 +701,7 @@ impl Scores {
             errors: self.errors.as_deref().map(filter),
             notes: Vec::new(),
             values: filter(&self.values),
+            computed,
             sources: self.sources.clone(),
             origins: self.origins.clone(),
         }
@@ -709,6 +725,7 @@ impl Scores {
             errors: self.errors.as_deref().map(filter),
             notes: self.notes.clone(),
             values: filter(&self.values),
+            computed: self.computed.clone(),
             sources: self.sources.clone(),
             origins: systems
                 .iter()

@@ -3,16 +3,20 @@
 //! Every task orders the systems; its weight is the number of its votes. Scores count only by their order, so no mean has to be
 //! chosen, and units do not matter.
 //!
+//! Votes are whole numbers and their sums are compared exactly, so that systems tie if and only if they do.
+//!
 //! Two questions have more than one answer, and are asked here: what systems get that tie on a task ([`Ties`]), and what a
 //! missing score says ([`Missing`]).
 
-use std::cmp::Ordering;
-
-use rayon::prelude::*;
+mod ballots;
+mod rules;
+mod tally;
+mod units;
 
 use crate::error::{Error, Result};
-use crate::scores::{PartialScores, Scores, ranks, tied};
-use crate::table::Direction;
+use crate::scores::PartialScores;
+
+use ballots::{Ballots, Duels};
 
 /// Pairwise rules need a matrix of systems by systems; more are refused.
 pub const MOST_SYSTEMS: usize = 3000;
@@ -171,7 +175,7 @@ pub fn vote(scores: &PartialScores, rules: &[Rule], options: Options) -> Result<
                     rule,
                     &format!("the rule compares all pairs, and there are more than {MOST_SYSTEMS} systems"),
                 ),
-                (duels, _) => outcome(rule, &ballots, duels.as_ref(), options),
+                (duels, _) => rules::outcome(rule, &ballots, duels.as_ref(), options),
             }
         })
         .collect())
@@ -189,14 +193,6 @@ impl Outcome {
         }
     }
 
-    fn from_points(rule: Rule, points: Vec<f64>) -> Self {
-        let ranks = ranks(&points, Direction::Higher);
-        Self {
-            points: Some(points),
-            ..Self::from_ranks(rule, ranks)
-        }
-    }
-
     fn from_ranks(rule: Rule, ranks: Vec<usize>) -> Self {
         let winners = (0..ranks.len()).filter(|&system| ranks[system] == 1).collect();
         Self {
@@ -207,317 +203,6 @@ impl Outcome {
             circle: None,
             refused: None,
         }
-    }
-}
-
-/// The places of all systems on all tasks.
-struct Ballots {
-    systems: usize,
-    tasks: Vec<Ballot>,
-}
-
-struct Ballot {
-    votes: f64,
-    /// The best place of each system's tie, from 1; 0 if its score is missing and says nothing.
-    best: Vec<u32>,
-    /// The worst place of each system's tie.
-    worst: Vec<u32>,
-}
-
-impl Ballots {
-    fn new(scores: &Scores, options: Options) -> Self {
-        let count = scores.systems.len();
-        let votes = scores.tasks.len() as f64;
-        let tasks = (0..scores.tasks.len())
-            .into_par_iter()
-            .map(|task| {
-                // NaN after all others: the key turns so that a smaller one is better.
-                let key = |system: usize| {
-                    let value = scores.value(system, task);
-                    if value.is_nan() {
-                        f64::INFINITY
-                    } else if scores.direction == Direction::Higher {
-                        -value
-                    } else {
-                        value
-                    }
-                };
-                let mut order: Vec<usize> = (0..count).collect();
-                order.sort_by(|&a, &b| key(a).total_cmp(&key(b)));
-                let (mut best, mut worst) = (vec![0; count], vec![0; count]);
-                let same = |a: usize, b: usize| key(a) == key(b) || tied(key(a), key(b));
-                let mut place = 1u32;
-                for group in order.chunk_by(|&a, &b| same(a, b)) {
-                    let last = place + group.len() as u32 - 1;
-                    for &system in group {
-                        if !(options.missing == Missing::Pairwise && scores.value(system, task).is_nan()) {
-                            best[system] = place;
-                            worst[system] = last;
-                        }
-                    }
-                    place = last + 1;
-                }
-                Ballot {
-                    votes: scores.weights[task] * votes,
-                    best,
-                    worst,
-                }
-            })
-            .collect();
-        Self { systems: count, tasks }
-    }
-
-    /// Points by place, summed over the tasks; `points(place, systems)`.
-    fn points(&self, ties: Ties, by_place: impl Fn(u32) -> f64) -> Vec<f64> {
-        let mut sums = vec![0.0; self.systems];
-        for ballot in &self.tasks {
-            for (system, sum) in sums.iter_mut().enumerate() {
-                let (best, worst) = (ballot.best[system], ballot.worst[system]);
-                *sum += ballot.votes
-                    * match ties {
-                        Ties::Best => by_place(best),
-                        Ties::Worst | Ties::Votenrank => by_place(worst),
-                        Ties::Share => (best..=worst).map(&by_place).sum::<f64>() / f64::from(worst - best + 1),
-                    };
-            }
-        }
-        sums
-    }
-
-    /// For each system its places with the votes there, worst place first.
-    fn places(&self, ties: Ties) -> Vec<Vec<(u32, f64)>> {
-        (0..self.systems)
-            .into_par_iter()
-            .map(|system| {
-                let mut places: Vec<(u32, f64)> = Vec::new();
-                for ballot in &self.tasks {
-                    let (best, worst) = (ballot.best[system], ballot.worst[system]);
-                    match ties {
-                        Ties::Best => places.push((best, ballot.votes)),
-                        Ties::Worst | Ties::Votenrank => places.push((worst, ballot.votes)),
-                        Ties::Share => {
-                            let share = ballot.votes / f64::from(worst - best + 1);
-                            places.extend((best..=worst).map(|place| (place, share)));
-                        }
-                    }
-                }
-                places.sort_by_key(|&(place, _)| std::cmp::Reverse(place));
-                let mut merged: Vec<(u32, f64)> = Vec::with_capacity(places.len());
-                for (place, votes) in places {
-                    match merged.last_mut() {
-                        Some(last) if last.0 == place => last.1 += votes,
-                        _ => merged.push((place, votes)),
-                    }
-                }
-                merged
-            })
-            .collect()
-    }
-}
-
-/// `wins[first · systems + second]`: the votes of the tasks on which the first is better.
-struct Duels {
-    systems: usize,
-    wins: Vec<f64>,
-}
-
-impl Duels {
-    fn new(ballots: &Ballots) -> Self {
-        let count = ballots.systems;
-        let mut wins = vec![0.0; count * count];
-        wins.par_chunks_mut(count.max(1)).enumerate().for_each(|(first, row)| {
-            for ballot in &ballots.tasks {
-                let place = ballot.best[first];
-                if place == 0 {
-                    continue;
-                }
-                for (sum, &other) in row.iter_mut().zip(&ballot.best) {
-                    if other > place {
-                        *sum += ballot.votes;
-                    }
-                }
-            }
-        });
-        Self { systems: count, wins }
-    }
-
-    fn votes(&self, first: usize, second: usize) -> f64 {
-        self.wins[first * self.systems + second]
-    }
-
-    /// Who wins the duel by majority.
-    fn order(&self, first: usize, second: usize) -> Ordering {
-        let (a, b) = (self.votes(first, second), self.votes(second, first));
-        if tied(a, b) { Ordering::Equal } else { a.total_cmp(&b) }
-    }
-}
-
-fn outcome(rule: Rule, ballots: &Ballots, duels: Option<&Duels>, options: Options) -> Outcome {
-    let count = ballots.systems;
-    let last = count as u32;
-    match (rule, duels) {
-        (Rule::Plurality, _) => Outcome::from_points(
-            rule,
-            ballots.points(options.ties, |place| f64::from(u8::from(place == 1))),
-        ),
-        (Rule::Borda, _) => Outcome::from_points(rule, ballots.points(options.ties, |place| f64::from(last - place))),
-        (Rule::Dowdall, _) => {
-            let ties = if options.ties == Ties::Votenrank {
-                Ties::Best
-            } else {
-                options.ties
-            };
-            Outcome::from_points(rule, ballots.points(ties, |place| 1.0 / f64::from(place)))
-        }
-        (Rule::Threshold, _) => {
-            let places = ballots.places(options.ties);
-            let mut order: Vec<usize> = (0..count).collect();
-            order.sort_by(|&a, &b| fewer_bad_places(&places[a], &places[b]));
-            let mut ranks = vec![0; count];
-            let mut rank = 1;
-            for group in order.chunk_by(|&a, &b| fewer_bad_places(&places[a], &places[b]) == Ordering::Equal) {
-                group.iter().for_each(|&system| ranks[system] = rank);
-                rank += group.len();
-            }
-            Outcome::from_ranks(rule, ranks)
-        }
-        (Rule::Copeland, Some(duels)) => Outcome::from_points(rule, copeland(duels)),
-        (Rule::Minimax, Some(duels)) => {
-            let worst = |system: usize| {
-                (0..count)
-                    .filter(|&other| other != system)
-                    .map(|other| {
-                        let against = duels.votes(other, system);
-                        match options.defeat {
-                            Defeat::WinningVotes if duels.order(other, system) == Ordering::Greater => against,
-                            Defeat::WinningVotes => 0.0,
-                            Defeat::Margins => against - duels.votes(system, other),
-                            Defeat::Opposition => against,
-                        }
-                    })
-                    .fold(f64::NEG_INFINITY, f64::max)
-            };
-            let points = (0..count)
-                .into_par_iter()
-                // 0 and not −0 for a system without a defeat, and for one without opponents.
-                .map(|system| if count == 1 { 0.0 } else { 0.0 - worst(system) })
-                .collect();
-            Outcome::from_points(rule, points)
-        }
-        (Rule::Condorcet, Some(duels)) => {
-            let wins_all = |system: usize| {
-                (0..count).all(|other| other == system || duels.order(system, other) == Ordering::Greater)
-            };
-            let winners: Vec<usize> = (0..count).filter(|&system| wins_all(system)).collect();
-            let circle = winners.is_empty().then(|| smith_set(duels));
-            Outcome {
-                rule,
-                winners,
-                points: None,
-                ranks: None,
-                circle,
-                refused: None,
-            }
-        }
-        (Rule::Baldwin, Some(duels)) => Outcome::from_ranks(rule, baldwin(ballots, duels, options.ties)),
-        (_, None) => Outcome::refused(rule, "the rule compares all pairs"),
-    }
-}
-
-/// `Less` if the first has fewer votes on the worst place on which they differ.
-fn fewer_bad_places(a: &[(u32, f64)], b: &[(u32, f64)]) -> Ordering {
-    let (mut a, mut b) = (a.iter().peekable(), b.iter().peekable());
-    loop {
-        match (a.peek(), b.peek()) {
-            (None, None) => return Ordering::Equal,
-            (Some(_), None) => return Ordering::Greater,
-            (None, Some(_)) => return Ordering::Less,
-            (Some(&&(place_a, votes_a)), Some(&&(place_b, votes_b))) => match place_a.cmp(&place_b) {
-                Ordering::Equal if tied(votes_a, votes_b) => {
-                    a.next();
-                    b.next();
-                }
-                Ordering::Equal => return votes_a.total_cmp(&votes_b),
-                other => return other,
-            },
-        }
-    }
-}
-
-fn copeland(duels: &Duels) -> Vec<f64> {
-    (0..duels.systems)
-        .into_par_iter()
-        .map(|system| {
-            (0..duels.systems)
-                .filter(|&other| other != system)
-                .map(|other| match duels.order(system, other) {
-                    Ordering::Greater => 1.0,
-                    Ordering::Equal => 0.0,
-                    Ordering::Less => -1.0,
-                })
-                .sum()
-        })
-        .collect()
-}
-
-/// The smallest set whose members win every duel with those outside.
-fn smith_set(duels: &Duels) -> Vec<usize> {
-    let points = copeland(duels);
-    let best = points.iter().copied().fold(f64::NEG_INFINITY, f64::max);
-    let mut inside: Vec<bool> = points.iter().map(|&value| value == best).collect();
-    let mut pending: Vec<usize> = (0..duels.systems).filter(|&system| inside[system]).collect();
-    while let Some(member) = pending.pop() {
-        for (other, inside) in inside.iter_mut().enumerate() {
-            if !*inside && duels.order(member, other) != Ordering::Greater {
-                *inside = true;
-                pending.push(other);
-            }
-        }
-    }
-    (0..duels.systems).filter(|&system| inside[system]).collect()
-}
-
-fn baldwin(ballots: &Ballots, duels: &Duels, ties: Ties) -> Vec<usize> {
-    let count = ballots.systems;
-    let all: f64 = ballots.tasks.iter().map(|ballot| ballot.votes).sum();
-    // Among any candidates, a Borda score is a sum over the duels with the other candidates.
-    let points = |system: usize, other: usize| {
-        let wins = duels.votes(system, other);
-        let ties_share = match ties {
-            Ties::Share => 0.5,
-            Ties::Best => 1.0,
-            Ties::Worst | Ties::Votenrank => 0.0,
-        };
-        wins + ties_share * (all - wins - duels.votes(other, system))
-    };
-    let mut remaining: Vec<usize> = (0..count).collect();
-    let mut sums: Vec<f64> = (0..count)
-        .into_par_iter()
-        .map(|system| {
-            (0..count)
-                .filter(|&other| other != system)
-                .map(|other| points(system, other))
-                .sum()
-        })
-        .collect();
-    let mut ranks = vec![1; count];
-    loop {
-        let lowest = remaining
-            .iter()
-            .map(|&system| sums[system])
-            .fold(f64::INFINITY, f64::min);
-        let is_lowest = |sum: f64| (sum - lowest).abs() <= 1e-9 * all.max(1.0);
-        let (out, kept): (Vec<usize>, Vec<usize>) = remaining.iter().partition(|&&system| is_lowest(sums[system]));
-        if kept.is_empty() {
-            return ranks;
-        }
-        for &system in &out {
-            ranks[system] = kept.len() + 1;
-        }
-        for &system in &kept {
-            sums[system] -= out.iter().map(|&other| points(system, other)).sum::<f64>();
-        }
-        remaining = kept;
     }
 }
 
