@@ -225,7 +225,7 @@ fn scores_that_differ_in_the_last_digit_do_not_tie() {
     let table = Table::from_scores(
         &["A", "B"],
         &["T"],
-        &[&[0.693_147_180_559_945_3], &[0.693_147_180_559_945_1]],
+        &[&[0.712_345_678_901_234_5], &[0.712_345_678_901_234_3]],
     );
     let scores = table.select_partial(&Selection::default()).unwrap();
     for outcome in vote(&scores, &Rule::ALL, Options::default()).unwrap() {
