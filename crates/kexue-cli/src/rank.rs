@@ -42,7 +42,7 @@ enum Verb {
     Flips(Flips),
     /// Let the tasks vote: plurality, Borda, Dowdall, Copeland, minimax, Condorcet, threshold, Baldwin.
     Vote(Vote),
-    /// Find the mean and the columns behind averages that are printed in the table; exit code 1 if they are not alike.
+    /// Find the mean, the columns and the weights behind averages printed in the table; exit code 1 if they are not alike.
     Check(Check),
 }
 
@@ -245,6 +245,9 @@ struct Check {
     /// Digits behind the decimal mark of the claims, if not those of the column.
     #[arg(long, value_name = "N")]
     digits: Option<u8>,
+    /// The weight of a column or a group to try, such as its number of questions; 1 for the others.
+    #[arg(long, value_parser = named_number, value_name = "NAME=WEIGHT")]
+    weight: Vec<(String, f64)>,
     /// Also write the report as Markdown.
     #[arg(long, value_name = "FILE", help_heading = "Output")]
     report: Option<PathBuf>,
@@ -372,6 +375,7 @@ fn check_claims(args: &Check) -> Result<ExitCode> {
         means: args.mean.clone(),
         most_left_out: args.most_left_out,
         decimals: args.digits,
+        weights: args.weight.clone(),
     };
     let found = check(&table, &options)?;
     if let Some(path) = &args.report {

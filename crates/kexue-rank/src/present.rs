@@ -464,10 +464,10 @@ pub fn votes_json(table: &Table, scores: &Scores, outcomes: &[Outcome]) -> Value
 fn chance(expected: f64) -> String {
     if expected >= 0.095 {
         number(expected, 1)
-    } else if expected > 0.0 {
-        "under 0.1".to_owned()
+    } else if expected >= 0.001 {
+        number(expected, 3)
     } else {
-        "none".to_owned()
+        "under 0.001".to_owned()
     }
 }
 
@@ -475,20 +475,23 @@ fn chance(expected: f64) -> String {
 pub fn check_report(table: &Table, check: &Check, limit: usize) -> Report {
     let mut report = Report::default();
     report.heading(1, format!("Averages claimed in {}", table.sources.join(", ")));
-    if check.is_consistent() {
+    let items = |lines: &[String]| lines.iter().map(|line| Text::from(line.as_str())).collect();
+    if !check.is_consistent() {
+        report.paragraph(Text::new("The averages do not compare like with like:", Tone::Bad));
+        report.list(items(&check.findings));
+    } else if check.notes.is_empty() {
         report.paragraph(Text::new(
-            "Every average is reproduced by one mean over the same columns for all systems.",
+            "Every average is reproduced by one rule over the same columns for all systems.",
             Tone::Good,
         ));
     } else {
-        report.paragraph(Text::new("The averages do not compare like with like:", Tone::Bad));
-        report.list(
-            check
-                .findings
-                .iter()
-                .map(|finding| Text::from(finding.as_str()))
-                .collect(),
-        );
+        report.paragraph("Nothing is found that does not compare like with like. Not every average is explained:");
+    }
+    if !check.notes.is_empty() {
+        if !check.is_consistent() {
+            report.paragraph("Not explained, which may be right or wrong:");
+        }
+        report.list(items(&check.notes));
     }
     for claim in &check.claims {
         report.heading(2, claim.name.as_str());
@@ -496,8 +499,8 @@ pub fn check_report(table: &Table, check: &Check, limit: usize) -> Report {
     }
     report.paragraph(Text::new(
         "A claim is reproduced if the mean of the printed scores, rounded to the claim's digits, is the claim; “before rounding” if \
-         scores that round to the printed ones have it. “By chance” is how many rules that are no less simple would reproduce the \
-         claim of a single row by accident.",
+         scores that round to the printed ones have it. “By chance” is how many rules that are no less simple would reproduce as \
+         many claims by accident.",
         Tone::Dim,
     ));
     report
@@ -522,7 +525,7 @@ fn claim_report(report: &mut Report, table: &Table, claim: &ClaimReport, limit: 
     }
     if !claim.unexplained.is_empty() {
         grid.rows.push(vec![
-            Text::new("no rule", Tone::Bad),
+            Text::new("not explained", Tone::Dim),
             claim.unexplained.len().to_string().into(),
             "".into(),
             "".into(),
@@ -539,7 +542,7 @@ fn claim_report(report: &mut Report, table: &Table, claim: &ClaimReport, limit: 
             Text::from(format!(
                 "{}: {} of {} columns, because {} is missing",
                 row.system,
-                rule.mean,
+                rule.formula,
                 rule.columns.len() - row.skipped.len(),
                 row.skipped.join(", ")
             ))
@@ -593,7 +596,7 @@ fn claim_report(report: &mut Report, table: &Table, claim: &ClaimReport, limit: 
             let mut words = if several {
                 rule.in_words()
             } else {
-                rule.mean.to_string()
+                rule.formula.to_string()
             };
             if !row.skipped.is_empty() {
                 words.push_str(&format!(", {} skipped", row.skipped.join(", ")));
@@ -626,10 +629,13 @@ fn claim_report(report: &mut Report, table: &Table, claim: &ClaimReport, limit: 
                 "–".into(),
                 Text::new(
                     match &row.by_accident {
-                        Some(rule) => format!("none but by accident ({rule}); all columns give {}", means.join(", ")),
-                        None => format!("none does; all columns give {}", means.join(", ")),
+                        Some(rule) => format!(
+                            "not explained but by accident ({rule}); all columns give {}",
+                            means.join(", ")
+                        ),
+                        None => format!("not explained; all columns give {}", means.join(", ")),
                     },
-                    Tone::Bad,
+                    Tone::Dim,
                 ),
             ],
         ));
@@ -656,6 +662,7 @@ pub fn check_json(table: &Table, check: &Check) -> Value {
         "files": table.sources,
         "consistent": check.is_consistent(),
         "findings": check.findings,
+        "not_explained": check.notes,
         "claims": check.claims,
         "notes": table.notes,
     })

@@ -5,7 +5,7 @@
 
 use std::path::{Path, PathBuf};
 
-use kexue_rank::check::{self, Fit};
+use kexue_rank::check::{self, Fit, Formula};
 use kexue_rank::{Mean, Selection, Table, read};
 
 fn table(name: &str) -> Table {
@@ -23,8 +23,8 @@ fn glue_is_averaged_over_ten_columns_and_over_eleven_but_for_human() {
 
     assert_eq!(am.rules.len(), 1, "{am:#?}");
     assert_eq!(
-        (am.rules[0].mean, &am.rules[0].left_out[..]),
-        (Mean::ARITHMETIC, &["AX".to_owned()][..])
+        (am.rules[0].formula, &am.rules[0].left_out[..]),
+        (Formula::Mean(Mean::ARITHMETIC), &["AX".to_owned()][..])
     );
     assert_eq!(am.rules[0].rows.len(), 10);
     assert!(am.is_consistent());
@@ -35,7 +35,7 @@ fn glue_is_averaged_over_ten_columns_and_over_eleven_but_for_human() {
             claim
                 .rules
                 .iter()
-                .all(|rule| rule.mean == mean && rule.rows.iter().all(|row| row.fit == Fit::Printed))
+                .all(|rule| rule.formula == Formula::Mean(mean) && rule.rows.iter().all(|row| row.fit == Fit::Printed))
         );
         let sets: Vec<(usize, Vec<String>)> = claim
             .column_sets()
@@ -79,7 +79,10 @@ fn superglue_is_averaged_over_eight_columns_and_over_ten() {
         (hm, Mean::HARMONIC, 0),
     ] {
         assert!(claim.is_consistent(), "{claim:#?}");
-        assert_eq!((claim.rules[0].mean, claim.rules[0].left_out.len()), (mean, left_out));
+        assert_eq!(
+            (claim.rules[0].formula, claim.rules[0].left_out.len()),
+            (Formula::Mean(mean), left_out)
+        );
     }
     for claim in [gm, hm] {
         assert!(

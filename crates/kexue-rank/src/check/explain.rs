@@ -1,13 +1,13 @@
-//! The rules behind one column of averages.
+//! The rules behind one column of averages: one for all rows if there is one, and what other rows follow instead.
 
 use rayon::prelude::*;
 
-use crate::scores::ranks;
-use crate::table::{Claim, Direction, Table};
+use crate::table::Table;
 
-use super::reading::Reading;
-use super::search::{Candidate, by_chance, by_chance_near, candidates};
-use super::{ClaimReport, Explained, Fit, Options, Rule, Unexplained};
+use super::question::Question;
+use super::search::{Candidate, Odds, binomial, candidates, odds, odds_near};
+use super::weights::{self, Weighted};
+use super::{ClaimReport, Explained, Fit, Formula, LIKELY, Options, Rule, Unexplained};
 
 /// Rows on which rules are sought; fewer if there are many columns.
 const SAMPLE: usize = 48;
@@ -15,163 +15,206 @@ const SAMPLE: usize = 48;
 const MANY_COLUMNS: usize = 24;
 /// Other rows by which a subset is confirmed.
 const WITNESSES: usize = 4;
-/// A rule for one row alone is only an accident if so many of its kind are expected.
-const ACCIDENT: f64 = 0.5;
+/// Rows by which the odds of an accident are estimated.
+const ODDS_ROWS: usize = 4;
 
-/// A rule with the rows it explains: row, mean, fit.
-type Chosen = (Candidate, Vec<(usize, f64, Fit)>);
+/// One row that a rule explains: the row, the value by the rule, and how it meets the claim.
+pub(super) type Met = (usize, f64, Fit);
 
-/// The printed value is met if the mean is within half of the last digit; the rest allows for binary fractions.
-fn half_digit(decimals: u8) -> f64 {
-    0.5 * 10f64.powi(-i32::from(decimals)) + 1e-9
+/// A rule with the rows it explains.
+struct Chosen {
+    candidate: Candidate,
+    met: Vec<Met>,
+    by_chance: f64,
 }
 
-/// Explains one column of averages: the rule that explains most rows, then that which explains most of the rest, and so on.
-pub(super) fn explain(table: &Table, claim: &Claim, readings: &[Reading], options: &Options) -> ClaimReport {
-    let decimals = options.decimals.unwrap_or(claim.decimals);
-    let half = half_digit(decimals);
-    let mut remaining: Vec<usize> = (0..table.systems.len())
-        .filter(|&row| !claim.values[row].is_nan())
-        .collect();
-    let mut chosen: Vec<Chosen> = Vec::new();
-    while !remaining.is_empty() {
-        let Some((count, best)) = best_rule(&remaining, &chosen, claim, half, readings, options) else {
-            break;
-        };
-        let mut explained = Vec::new();
-        // A rule that several printed means confirm may also explain those that were rounded after averaging.
-        take(
-            &mut remaining,
-            &mut explained,
-            &best,
-            claim,
-            half,
-            readings,
-            options,
-            count >= 2,
-        );
-        chosen.push((best, explained));
-    }
-    // What no printed mean explains may still be a mean of scores before they were rounded.
-    for (candidate, explained) in &mut chosen {
-        take(
-            &mut remaining,
-            explained,
-            candidate,
-            claim,
-            half,
-            readings,
-            options,
-            true,
-        );
-    }
-    for reading in 0..readings.len() {
-        for mean in 0..options.means.len() {
-            let plain = Candidate {
-                mean,
-                reading,
-                left_out: 0,
-            };
-            let mut explained = Vec::new();
-            if chosen.is_empty() {
-                take(
-                    &mut remaining,
-                    &mut explained,
-                    &plain,
-                    claim,
-                    half,
-                    readings,
-                    options,
-                    true,
-                );
-            }
-            if !explained.is_empty() {
-                chosen.push((plain, explained));
-            }
-        }
-    }
-
+/// Explains one column of averages. First one rule is sought for all rows: equal weights over some columns, or their sum; where
+/// none explains most rows, one set of weights. Only where one rule explains most rows are other rules sought for the rest.
+pub(super) fn explain(table: &Table, question: &Question<'_>, options: &Options) -> ClaimReport {
+    let rows = question.rows();
+    let main = equal_weights(&rows, question);
+    let is_main = |chosen: &Chosen| {
+        chosen.met.len() == rows.len() || 2 * chosen.met.len() > rows.len() && chosen.by_chance <= LIKELY
+    };
     let mut report = ClaimReport {
-        name: claim.name.clone(),
-        decimals,
+        name: question.claim.name.clone(),
+        decimals: question.decimals,
         rules: Vec::new(),
         unexplained: Vec::new(),
         moved: Vec::new(),
         equal_columns: Vec::new(),
     };
-    let means_of = |row: usize| {
-        options
-            .means
-            .iter()
-            .filter_map(|&mean| Some((mean, readings[0].mean(mean, 0, row)?)))
-            .collect::<Vec<_>>()
-    };
-    let mut unexplained: Vec<(usize, Option<String>)> = remaining.into_iter().map(|row| (row, None)).collect();
-    for (index, (candidate, explained)) in chosen.iter().enumerate() {
-        let mut explained = explained.clone();
-        explained.sort_unstable_by_key(|(row, _, _)| *row);
-        let Some(&(first_row, _, _)) = explained.first() else {
-            continue;
-        };
-        let claimed = claim.values[first_row];
-        let cost = candidate.cost(readings);
-        let nearest = chosen[..index]
-            .iter()
-            .map(|(other, _)| (candidate.distance(other, readings), other))
-            .min_by_key(|(d, _)| *d);
-        let expected_by_chance = match nearest {
-            Some((distance, other)) if distance <= cost => {
-                by_chance_near(other, first_row, claimed, half, distance, readings, options)
+    let mut unexplained: Vec<(usize, Option<String>)> = Vec::new();
+    match main.filter(is_main) {
+        Some(main) => {
+            let chosen = with_variants(main, &rows, question);
+            let explained = |row: usize| chosen.iter().any(|rule| rule.met.iter().any(|met| met.0 == row));
+            unexplained.extend(rows.iter().filter(|&&row| !explained(row)).map(|&row| (row, None)));
+            for (index, chosen) in chosen.iter().enumerate() {
+                let rule = chosen.rule(table, question);
+                if index > 0 && chosen.by_chance > LIKELY {
+                    unexplained.extend(chosen.met.iter().map(|met| (met.0, Some(rule.in_words()))));
+                } else {
+                    report.rules.push(rule);
+                }
             }
-            _ => by_chance(first_row, claimed, half, cost, readings, options),
-        };
-        let rule = rule(
-            table,
-            claim,
-            candidate,
-            &explained,
-            expected_by_chance,
-            readings,
-            options,
-        );
-        if index > 0 && explained.len() == 1 && expected_by_chance > ACCIDENT {
-            unexplained.push((first_row, Some(rule.in_words())));
-        } else {
-            report.rules.push(rule);
         }
+        None => match weights::one_for_all(table, &rows, question, options) {
+            Some(weighted) => {
+                let met = |row: usize| weighted.met.iter().any(|met| met.0 == row);
+                unexplained.extend(rows.iter().filter(|&&row| !met(row)).map(|&row| (row, None)));
+                report.rules.push(weighted_rule(table, &weighted, question));
+            }
+            None => unexplained.extend(rows.iter().map(|&row| (row, None))),
+        },
     }
     unexplained.sort_unstable_by_key(|(row, _)| *row);
     report.unexplained = unexplained
         .into_iter()
         .map(|(row, by_accident)| Unexplained {
             system: table.systems[row].name.clone(),
-            claimed: claim.values[row],
-            means: means_of(row),
+            claimed: question.claim.values[row],
+            means: options
+                .means
+                .iter()
+                .filter_map(|&mean| Some((mean, question.readings[0].value(Formula::Mean(mean), 0, row)?)))
+                .collect(),
             by_accident,
         })
         .collect();
     report
 }
 
-/// The rule that explains most of the remaining rows, the simplest of several, and how many it explains.
-fn best_rule(
-    remaining: &[usize],
-    chosen: &[Chosen],
-    claim: &Claim,
-    half: f64,
-    readings: &[Reading],
-    options: &Options,
-) -> Option<(usize, Candidate)> {
+/// The rule of equal weights that explains most rows.
+fn equal_weights(rows: &[usize], question: &Question<'_>) -> Option<Chosen> {
+    if rows.is_empty() {
+        return None;
+    }
+    let found = best_rule(rows, None, question);
+    // A rule that several printed means confirm may also explain those that were rounded after averaging; without any such
+    // rule, the plainest that explains what was rounded before.
+    let candidate = match found {
+        Some((_, candidate)) => candidate,
+        None => plain_rules(question).max_by_key(|candidate| {
+            let met = met(candidate, rows, question, true).len();
+            (met, std::cmp::Reverse(candidate.cost(question.readings)))
+        })?,
+    };
+    let before_rounding = found.is_none_or(|(count, _)| count >= 2);
+    let met = met(&candidate, rows, question, before_rounding);
+    let cost = candidate.cost(question.readings);
+    let by_chance = accident(&met, rows.len(), |row| odds(row, cost, question));
+    (!met.is_empty()).then_some(Chosen {
+        candidate,
+        met,
+        by_chance,
+    })
+}
+
+/// The main rule, and those that other rows follow instead.
+fn with_variants(main: Chosen, rows: &[usize], question: &Question<'_>) -> Vec<Chosen> {
+    let left = |chosen: &[Chosen]| -> Vec<usize> {
+        let explained = |row: &usize| chosen.iter().any(|rule| rule.met.iter().any(|met| met.0 == *row));
+        rows.iter().copied().filter(|row| !explained(row)).collect()
+    };
+    let mut chosen = vec![main];
+    loop {
+        let remaining = left(&chosen);
+        if remaining.is_empty() {
+            return chosen;
+        }
+        let Some((count, candidate)) = best_rule(&remaining, Some(&chosen), question) else {
+            return chosen;
+        };
+        let met = met(&candidate, &remaining, question, count >= 2);
+        let cost = candidate.cost(question.readings);
+        let nearest = chosen
+            .iter()
+            .map(|known| {
+                (
+                    candidate.distance(&known.candidate, question.readings),
+                    &known.candidate,
+                )
+            })
+            .min_by_key(|(distance, _)| *distance);
+        let by_chance = accident(&met, remaining.len(), |row| match nearest {
+            Some((distance, other)) if distance <= cost => odds_near(other, row, distance, question),
+            _ => odds(row, cost, question),
+        });
+        chosen.push(Chosen {
+            candidate,
+            met,
+            by_chance,
+        });
+    }
+}
+
+/// How many rules that are no less simple would explain as many rows by accident, out of the rows on which they were tried.
+fn accident(met: &[Met], tried: usize, odds: impl Fn(usize) -> Odds) -> f64 {
+    if met.is_empty() {
+        return f64::INFINITY;
+    }
+    let sample: Vec<Odds> = met
+        .iter()
+        .step_by(met.len().div_ceil(ODDS_ROWS))
+        .map(|&(row, _, _)| odds(row))
+        .collect();
+    let count = sample.len() as f64;
+    let each = sample.iter().map(|odds| odds.each.ln()).sum::<f64>() / count;
+    let rules = sample.iter().map(|odds| odds.rules).fold(1.0, f64::max);
+    (rules.ln() + ln_binomial(tried, met.len()) + each * met.len() as f64).exp()
+}
+
+/// The logarithm of the number of subsets.
+pub(super) fn ln_binomial(of: usize, size: usize) -> f64 {
+    let size = size.min(of - size.min(of));
+    if size < 50 {
+        return binomial(of, size).ln();
+    }
+    (0..size).map(|i| ((of - i) as f64 / (i + 1) as f64).ln()).sum()
+}
+
+/// All columns, with what is missing passed over.
+fn plain_rules<'a>(question: &'a Question<'_>) -> impl Iterator<Item = Candidate> + 'a {
+    (0..question.readings.len()).flat_map(|reading| {
+        (0..question.formulas.len()).map(move |formula| Candidate {
+            formula,
+            reading,
+            left_out: 0,
+        })
+    })
+}
+
+/// The rows that a rule explains.
+fn met(candidate: &Candidate, rows: &[usize], question: &Question<'_>, before_rounding: bool) -> Vec<Met> {
+    let (formula, reading) = (
+        question.formulas[candidate.formula],
+        &question.readings[candidate.reading],
+    );
+    rows.iter()
+        .filter_map(|&row| {
+            let (value, fit) = reading.fit(
+                formula,
+                candidate.left_out,
+                row,
+                question.claim.values[row],
+                question.half,
+            )?;
+            (fit == Fit::Printed || before_rounding).then_some((row, value, fit))
+        })
+        .collect()
+}
+
+/// The rule that explains most rows by their printed scores, the simplest of several, and how many it explains. A variant of a
+/// rule that other rows have is as simple as what they differ in.
+fn best_rule(rows: &[usize], known: Option<&[Chosen]>, question: &Question<'_>) -> Option<(usize, Candidate)> {
+    let readings = question.readings;
     let sample_size = if readings[0].units.len() > MANY_COLUMNS {
         SAMPLE / 4
     } else {
         SAMPLE
     };
-    let sample: Vec<usize> = remaining
-        .iter()
-        .copied()
-        .step_by(remaining.len().div_ceil(sample_size))
-        .collect();
+    let sample: Vec<usize> = rows.iter().copied().step_by(rows.len().div_ceil(sample_size)).collect();
     let witnesses: Vec<usize> = sample
         .iter()
         .copied()
@@ -180,33 +223,32 @@ fn best_rule(
         .collect();
     let mut found: Vec<Candidate> = sample
         .par_iter()
-        .flat_map_iter(|&row| candidates(row, &witnesses, claim, half, readings, options))
+        .flat_map_iter(|&row| candidates(row, &witnesses, question))
         .collect();
-    // All columns, with what is missing passed over, is always worth a try.
-    for reading in 0..readings.len() {
-        found.extend((0..options.means.len()).map(|mean| Candidate {
-            mean,
-            reading,
-            left_out: 0,
-        }));
-    }
-    // A rule is as simple as it is by itself, or as a variant of one that other rows have.
+    found.extend(plain_rules(question));
     let cost = |candidate: &Candidate| {
-        let variant = chosen
-            .iter()
-            .map(|(other, _)| candidate.distance(other, readings))
+        let variants = known.unwrap_or_default().iter();
+        let variant = variants
+            .map(|other| candidate.distance(&other.candidate, readings))
             .min();
         let cost = variant.unwrap_or(usize::MAX).min(candidate.cost(readings));
-        (cost, candidate.reading, candidate.mean, candidate.left_out)
+        (cost, candidate.reading, candidate.formula, candidate.left_out)
     };
     found.sort_by_cached_key(cost);
     found.dedup();
 
     let covered = |candidate: &Candidate, rows: &[usize]| {
-        let (mean, reading) = (options.means[candidate.mean], &readings[candidate.reading]);
-        rows.iter()
-            .filter(|&&row| reading.meets(mean, candidate.left_out, row, claim.values[row], half))
-            .count()
+        let (formula, reading) = (question.formulas[candidate.formula], &readings[candidate.reading]);
+        let meets = |&&row: &&usize| {
+            reading.meets(
+                formula,
+                candidate.left_out,
+                row,
+                question.claim.values[row],
+                question.half,
+            )
+        };
+        rows.iter().filter(meets).count()
     };
     // Found in the order of their cost, so a stable sort by rows leaves the simplest first. On long tables a sample of the rows
     // decides which are tried on all.
@@ -218,123 +260,75 @@ fn best_rule(
         counts.sort_by_key(|(count, _)| std::cmp::Reverse(*count));
         counts
     };
-    let few: Vec<usize> = remaining
-        .iter()
-        .copied()
-        .step_by(remaining.len().div_ceil(512))
-        .collect();
+    let few: Vec<usize> = rows.iter().copied().step_by(rows.len().div_ceil(512)).collect();
     let mut counts = by_rows(&found, &few);
-    if few.len() < remaining.len() {
+    if few.len() < rows.len() {
         counts.truncate(16);
         let best: Vec<Candidate> = counts.into_iter().map(|(_, candidate)| candidate).collect();
-        counts = by_rows(&best, remaining);
+        counts = by_rows(&best, rows);
     }
     counts.into_iter().next().filter(|(count, _)| *count > 0)
 }
 
-/// Moves the rows that a rule explains out of those that remain.
-#[allow(clippy::too_many_arguments)]
-fn take(
-    remaining: &mut Vec<usize>,
-    explained: &mut Vec<(usize, f64, Fit)>,
-    candidate: &Candidate,
-    claim: &Claim,
-    half: f64,
-    readings: &[Reading],
-    options: &Options,
-    before_rounding: bool,
-) {
-    let (mean, reading) = (options.means[candidate.mean], &readings[candidate.reading]);
-    remaining.retain(
-        |&row| match reading.fit(mean, candidate.left_out, row, claim.values[row], half) {
-            Some((value, fit)) if fit == Fit::Printed || before_rounding => {
-                explained.push((row, value, fit));
-                false
-            }
-            _ => true,
-        },
-    );
-}
-
-fn rule(
-    table: &Table,
-    claim: &Claim,
-    candidate: &Candidate,
-    explained: &[(usize, f64, Fit)],
-    expected_by_chance: f64,
-    readings: &[Reading],
-    options: &Options,
-) -> Rule {
-    let reading = &readings[candidate.reading];
-    let inside = |index: usize| candidate.left_out >> index & 1 == 0;
-    let names = |condition: &dyn Fn(usize) -> bool| -> Vec<String> {
-        (0..reading.units.len())
-            .filter(|&index| condition(index))
-            .map(|index| reading.units[index].name.clone())
-            .collect()
-    };
-    let rows = explained.iter().map(|&(row, value, fit)| Explained {
-        system: table.systems[row].name.clone(),
-        claimed: claim.values[row],
-        value,
-        fit,
-        skipped: names(&|index| inside(index) && reading.units[index].values[row].is_nan()),
-        zeros: names(&|index| inside(index) && reading.units[index].filled.contains(&row)),
-    });
-    Rule {
-        mean: options.means[candidate.mean],
-        reading: reading.label.clone(),
-        columns: names(&inside),
-        left_out: names(&|index| !inside(index)),
-        rows: rows.collect(),
-        expected_by_chance,
+impl Chosen {
+    fn rule(&self, table: &Table, question: &Question<'_>) -> Rule {
+        let reading = &question.readings[self.candidate.reading];
+        let inside = |index: usize| self.candidate.left_out >> index & 1 == 0;
+        let names = |condition: &dyn Fn(usize) -> bool| -> Vec<String> {
+            (0..reading.units.len())
+                .filter(|&index| condition(index))
+                .map(|index| reading.units[index].name.clone())
+                .collect()
+        };
+        let rows = self.met.iter().map(|&(row, value, fit)| Explained {
+            system: table.systems[row].name.clone(),
+            claimed: question.claim.values[row],
+            value,
+            fit,
+            skipped: names(&|index| inside(index) && reading.units[index].values[row].is_nan()),
+            zeros: names(&|index| inside(index) && reading.units[index].filled.contains(&row)),
+        });
+        Rule {
+            formula: question.formulas[self.candidate.formula],
+            reading: reading.label.clone(),
+            columns: names(&inside),
+            left_out: names(&|index| !inside(index)),
+            weights: Vec::new(),
+            rows: rows.collect(),
+            expected_by_chance: self.by_chance,
+        }
     }
 }
 
-/// Ranks the systems of every claim that needs it over the columns that all rows of all claims share, by the claim's own mean.
-pub(super) fn on_equal_columns(table: &Table, readings: &[Reading], claims: &mut [ClaimReport]) {
-    let sets: Vec<Vec<String>> = claims
-        .iter()
-        .flat_map(|claim| claim.column_sets().into_iter().map(|(columns, _)| columns))
-        .collect();
-    for (claim, report) in table.claims.iter().zip(claims) {
-        let Some(rule) = report.rules.first() else { continue };
-        let Some(reading) = readings.iter().find(|reading| reading.label == rule.reading) else {
-            continue;
-        };
-        let rows: Vec<usize> = (0..table.systems.len())
-            .filter(|&row| !claim.values[row].is_nan())
-            .collect();
-        let mut left_out = 0u64;
-        for (index, unit) in reading.units.iter().enumerate() {
-            let shared = sets.iter().all(|columns| columns.contains(&unit.name))
-                && rows.iter().all(|&row| !unit.values[row].is_nan());
-            if !shared {
-                left_out |= 1 << index;
-            }
-        }
-        let columns: Vec<String> = reading
-            .units
+fn weighted_rule(table: &Table, weighted: &Weighted, question: &Question<'_>) -> Rule {
+    let reading = &question.readings[weighted.reading];
+    let names = |inside: bool| -> Vec<String> {
+        let chosen = reading.units.iter().zip(&weighted.weights);
+        chosen
+            .filter(|(_, weight)| (**weight > 0.0) == inside)
+            .map(|(unit, _)| unit.name.clone())
+            .collect()
+    };
+    let rows = weighted.met.iter().map(|&(row, value, fit)| Explained {
+        system: table.systems[row].name.clone(),
+        claimed: question.claim.values[row],
+        value,
+        fit,
+        skipped: Vec::new(),
+        zeros: Vec::new(),
+    });
+    Rule {
+        formula: Formula::Weighted,
+        reading: reading.label.clone(),
+        columns: names(true),
+        left_out: names(false),
+        weights: weighted
+            .weights
             .iter()
-            .enumerate()
-            .filter(|(index, _)| left_out >> index & 1 == 0)
-            .map(|(_, unit)| unit.name.clone())
-            .collect();
-        let own = report.column_sets();
-        if columns.is_empty() || own.len() == 1 && own[0].0 == columns && report.rules.len() == 1 {
-            continue;
-        }
-        let averages: Option<Vec<f64>> = rows.iter().map(|&row| reading.mean(rule.mean, left_out, row)).collect();
-        let Some(averages) = averages else { continue };
-        let claimed: Vec<f64> = rows.iter().map(|&row| claim.values[row]).collect();
-        let before = ranks(&claimed, Direction::Higher);
-        let after = ranks(&averages, Direction::Higher);
-        report.moved = rows
-            .iter()
-            .zip(before.iter().zip(&after))
-            .filter(|(_, (before, after))| before != after)
-            .map(|(&row, (before, after))| (table.systems[row].name.clone(), *before, *after))
-            .collect();
-        report.equal_columns = columns;
+            .copied()
+            .filter(|weight| *weight > 0.0)
+            .collect(),
+        rows: rows.collect(),
+        expected_by_chance: weighted.by_chance,
     }
 }

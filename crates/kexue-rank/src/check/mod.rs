@@ -1,18 +1,34 @@
 //! Which mean, over which columns, reproduces a printed average?
 //!
-//! A claim is explained by a [`Rule`]: a mean, a reading of the columns, and the columns it leaves out. Rules are sought for some
-//! rows by meeting in the middle over all subsets of columns, fewest left out first, and tried on all rows; the rule that
-//! explains most rows is taken, and the rest of the rows are explained in the same way. So a table whose averages are honest has
-//! one rule for each column of averages, and where systems were averaged over different columns there are several.
+//! A column of averages is explained by a [`Rule`]. One rule is sought for all rows first: equal weights over some of the columns,
+//! for each mean, or their sum; where none explains most rows, one set of weights. Equal weights are found for some rows by
+//! meeting in the middle over all subsets of columns, fewest left out first, and tried on all rows. Every rule says how many rules
+//! as simple would explain as many rows by accident.
+//!
+//! Only where one rule explains most rows, and others follow another rule that is no accident, are averages found not to compare
+//! like with like. What no rule explains is not explained, and nothing more.
 
+mod equal_columns;
 mod explain;
+mod findings;
+mod nnls;
+mod question;
 mod reading;
 mod search;
+mod weights;
+
+use std::fmt;
 
 use crate::error::{Error, Result};
 use crate::mean::Mean;
 use crate::subsets::MOST;
 use crate::table::Table;
+
+use question::Question;
+use reading::Reading;
+
+/// A rule that so few others like it would do as well by accident is no accident.
+const LIKELY: f64 = 0.05;
 
 /// What to try.
 #[derive(Clone, Debug, PartialEq)]
@@ -23,6 +39,8 @@ pub struct Options {
     pub most_left_out: Option<usize>,
     /// Digits behind the decimal mark of the claims, if the table's own (the most of the column) are not what was meant.
     pub decimals: Option<u8>,
+    /// Weights of columns or groups to try, such as the sizes of the tasks; columns without one weigh 1.
+    pub weights: Vec<(String, f64)>,
 }
 
 impl Default for Options {
@@ -31,6 +49,48 @@ impl Default for Options {
             means: vec![Mean::ARITHMETIC, Mean::GEOMETRIC, Mean::HARMONIC],
             most_left_out: None,
             decimals: None,
+            weights: Vec::new(),
+        }
+    }
+}
+
+/// How a rule makes one number of several.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Formula {
+    /// A mean with equal weights.
+    Mean(Mean),
+    /// The plain sum.
+    Sum,
+    /// The arithmetic mean with the weights of [`Rule::weights`].
+    Weighted,
+}
+
+impl Formula {
+    /// Whether a score of zero can be averaged.
+    fn takes_zeros(self) -> bool {
+        match self {
+            Self::Mean(mean) => mean.undefined(0.0).is_none(),
+            Self::Sum | Self::Weighted => false,
+        }
+    }
+}
+
+impl fmt::Display for Formula {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Mean(mean) => mean.fmt(formatter),
+            Self::Sum => write!(formatter, "sum"),
+            Self::Weighted => write!(formatter, "weighted mean"),
+        }
+    }
+}
+
+impl serde::Serialize for Formula {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> std::result::Result<S::Ok, S::Error> {
+        match self {
+            Self::Mean(mean) => mean.serialize(serializer),
+            Self::Sum => serializer.serialize_str("sum"),
+            Self::Weighted => serializer.serialize_str("weighted"),
         }
     }
 }
@@ -65,25 +125,35 @@ pub struct Explained {
 /// A way to average that reproduces claims.
 #[derive(Clone, Debug, PartialEq, serde::Serialize)]
 pub struct Rule {
-    /// The mean.
-    pub mean: Mean,
+    /// The mean, the sum, or weights.
+    pub formula: Formula,
     /// How columns are read; empty if as printed, with several metrics of a cell averaged.
     pub reading: String,
     /// The columns it averages.
     pub columns: Vec<String>,
     /// The columns it leaves out.
     pub left_out: Vec<String>,
+    /// The weights of the columns it averages, whole numbers where such will do, else shares of 1; empty if they are equal.
+    pub weights: Vec<f64>,
     /// The claims it explains.
     pub rows: Vec<Explained>,
-    /// How many rules that leave out no more columns would reproduce the claim of one row by accident, estimated from how many
-    /// come near it. A rule for many rows is met by accident much more rarely.
+    /// How many rules that are no less simple would explain as many claims by accident, estimated from how many come near them.
     pub expected_by_chance: f64,
 }
 
 impl Rule {
-    /// The mean, the number of columns, and what is special about them.
+    /// The formula, the number of columns, and what is special about them.
     pub fn in_words(&self) -> String {
-        let mut words = format!("{} of {} columns", self.mean, self.columns.len());
+        let mut words = format!("{} of {} columns", self.formula, self.columns.len());
+        if !self.weights.is_empty() {
+            let whole = self.weights.iter().all(|weight| weight.fract() == 0.0);
+            let part = |(column, weight): (&String, &f64)| match whole {
+                true => format!("{column} × {weight}"),
+                false => format!("{column} {:.1} %", 100.0 * weight),
+            };
+            let parts: Vec<String> = self.columns.iter().zip(&self.weights).map(part).collect();
+            words.push_str(&format!(" ({})", parts.join(", ")));
+        }
         if !self.left_out.is_empty() {
             words.push_str(&format!(" (without {})", self.left_out.join(", ")));
         }
@@ -146,9 +216,9 @@ impl ClaimReport {
         sets
     }
 
-    /// Whether one mean over one set of columns explains all claims.
+    /// Whether one rule over one set of columns explains all claims.
     pub fn is_consistent(&self) -> bool {
-        self.unexplained.is_empty() && self.rules.len() <= 1 && self.column_sets().len() <= 1
+        self.unexplained.is_empty() && self.rules.len() == 1 && self.column_sets().len() == 1
     }
 }
 
@@ -159,10 +229,12 @@ pub struct Check {
     pub claims: Vec<ClaimReport>,
     /// What is wrong, in words; empty if nothing is.
     pub findings: Vec<String>,
+    /// What is not explained, in words. It may be right or wrong.
+    pub notes: Vec<String>,
 }
 
 impl Check {
-    /// Whether every average is explained, over the same columns for all systems and in all columns of averages.
+    /// Whether nothing is found to be wrong. Averages may be left that are not explained, see [`Check::notes`].
     pub fn is_consistent(&self) -> bool {
         self.findings.is_empty()
     }
@@ -176,14 +248,37 @@ impl Check {
 pub fn check(table: &Table, options: &Options) -> Result<Check> {
     check_options(table, options).map_err(|error| error.in_files(&table.sources))?;
     let readings = reading::readings(table);
-    let mut claims: Vec<ClaimReport> = table
-        .claims
-        .iter()
-        .map(|claim| explain::explain(table, claim, &readings, options))
+    let explain = |claim: usize, readings: &[Reading]| {
+        explain::explain(table, &Question::new(&table.claims[claim], readings, options), options)
+    };
+    let mut claims: Vec<ClaimReport> = (0..table.claims.len()).map(|claim| explain(claim, &readings)).collect();
+    // Averages of some columns may be averaged in turn.
+    let parts: Vec<usize> = (0..claims.len())
+        .filter(|&claim| claims[claim].is_consistent() && !claims[claim].rules[0].left_out.is_empty())
         .collect();
-    explain::on_equal_columns(table, &readings, &mut claims);
-    let findings = findings(table, &claims);
-    Ok(Check { claims, findings })
+    if parts.len() > 1 {
+        let of_averages = [Reading::of_averages(table, &parts)];
+        for (claim, report) in claims
+            .iter_mut()
+            .enumerate()
+            .filter(|(_, report)| report.rules.is_empty())
+        {
+            let again = explain(claim, &of_averages);
+            if !again.rules.is_empty() {
+                *report = again;
+            }
+        }
+    }
+    let findings = findings::findings(table, &claims);
+    if !findings.is_empty() {
+        equal_columns::rank_on_equal_columns(table, &readings, &mut claims);
+    }
+    let notes = findings::not_explained(&claims);
+    Ok(Check {
+        claims,
+        findings,
+        notes,
+    })
 }
 
 fn check_options(table: &Table, options: &Options) -> Result<()> {
@@ -196,6 +291,22 @@ fn check_options(table: &Table, options: &Options) -> Result<()> {
     if options.means.is_empty() {
         return Err(Error::refused("no mean to try", "give --mean am,gm,hm"));
     }
+    for (name, weight) in &options.weights {
+        let is_group = table.tasks.iter().any(|task| task.group.as_deref() == Some(name));
+        if table.task(name).is_none() && !is_group {
+            return Err(Error::unknown(
+                "column",
+                name,
+                table.tasks.iter().map(|task| task.name.clone()),
+            ));
+        }
+        if !(weight.is_finite() && *weight >= 0.0) {
+            return Err(Error::refused(
+                format!("the weight {weight} of `{name}`"),
+                "give a number that is not negative",
+            ));
+        }
+    }
     if table.tasks.len() > MOST {
         return Err(Error::refused(
             format!("{} columns have too many subsets", table.tasks.len()),
@@ -203,104 +314,4 @@ fn check_options(table: &Table, options: &Options) -> Result<()> {
         ));
     }
     Ok(())
-}
-
-fn findings(table: &Table, claims: &[ClaimReport]) -> Vec<String> {
-    let mut findings = Vec::new();
-    for claim in claims {
-        let sets = claim.column_sets();
-        if sets.len() > 1 {
-            let parts: Vec<String> = sets
-                .iter()
-                .map(|(columns, systems)| format!("{} columns for {}", columns.len(), name_systems(systems)))
-                .collect();
-            findings.push(format!(
-                "{}: systems are averaged over different columns: {}.",
-                claim.name,
-                parts.join("; ")
-            ));
-        }
-        let means: Vec<Mean> = claim
-            .rules
-            .iter()
-            .map(|rule| rule.mean)
-            .fold(Vec::new(), |mut known, mean| {
-                if !known.contains(&mean) {
-                    known.push(mean);
-                }
-                known
-            });
-        if means.len() > 1 {
-            let names: Vec<String> = means.iter().map(Mean::to_string).collect();
-            findings.push(format!(
-                "{}: different means for different systems: {}.",
-                claim.name,
-                names.join(", ")
-            ));
-        }
-        let zeros: Vec<String> = claim
-            .rules
-            .iter()
-            .flat_map(|rule| &rule.rows)
-            .filter(|row| !row.zeros.is_empty())
-            .map(|row| format!("{} ({})", row.system, row.zeros.join(", ")))
-            .collect();
-        if !zeros.is_empty() {
-            findings.push(format!(
-                "{}: a missing score counts as zero for {}.",
-                claim.name,
-                name_systems(&zeros)
-            ));
-        }
-        if !claim.unexplained.is_empty() {
-            let systems: Vec<String> = claim.unexplained.iter().map(|row| row.system.clone()).collect();
-            findings.push(format!(
-                "{}: no mean over any columns gives the average of {}.",
-                claim.name,
-                name_systems(&systems)
-            ));
-        }
-    }
-    // Averages of one table should be of the same columns.
-    let mut main: Vec<(Vec<String>, Vec<&str>)> = Vec::new();
-    for claim in claims {
-        if let Some((columns, _)) = claim.column_sets().into_iter().max_by_key(|(_, systems)| systems.len()) {
-            match main.iter_mut().find(|(known, _)| *known == columns) {
-                Some((_, names)) => names.push(&claim.name),
-                None => main.push((columns, vec![&claim.name])),
-            }
-        }
-    }
-    if main.len() > 1 {
-        let parts: Vec<String> = main
-            .iter()
-            .map(|(columns, names)| {
-                let left_out: Vec<&str> = table
-                    .tasks
-                    .iter()
-                    .map(|task| task.name.as_str())
-                    .filter(|task| !columns.iter().any(|column| column == task))
-                    .collect();
-                let without = if left_out.is_empty() {
-                    String::new()
-                } else {
-                    format!(" (without {})", left_out.join(", "))
-                };
-                format!("{} over {} columns{without}", names.join(" and "), columns.len())
-            })
-            .collect();
-        findings.push(format!(
-            "The averages are not of the same columns: {}.",
-            parts.join("; ")
-        ));
-    }
-    findings
-}
-
-fn name_systems(systems: &[String]) -> String {
-    match systems {
-        [] => "none".to_owned(),
-        few if few.len() <= 3 => few.join(", "),
-        many => format!("{} systems ({}, …)", many.len(), many[..2].join(", ")),
-    }
 }

@@ -1,11 +1,10 @@
 //! The ways in which the columns of a table can be read before they are averaged.
 
 use crate::join::stem;
-use crate::mean::Mean;
 use crate::subsets::MOST;
 use crate::table::{Table, normalise};
 
-use super::Fit;
+use super::{Fit, Formula};
 
 /// A way to read the columns.
 pub(super) struct Reading {
@@ -44,51 +43,91 @@ impl Unit {
 }
 
 impl Reading {
-    /// The mean of a row over the columns that are not left out and that it has; `None` if it is not defined.
-    pub fn mean(&self, mean: Mean, left_out: u64, row: usize) -> Option<f64> {
-        self.moved_mean(mean, left_out, row, 0.0)
+    /// The averages of other columns as columns.
+    pub fn of_averages(table: &Table, claims: &[usize]) -> Self {
+        let names: Vec<&str> = claims.iter().map(|&claim| table.claims[claim].name.as_str()).collect();
+        Self {
+            label: format!("the averages {} as columns", names.join(", ")),
+            cost: 0,
+            base: 0,
+            zeros: false,
+            units: claims
+                .iter()
+                .map(|&claim| &table.claims[claim])
+                .map(|claim| Unit::new(claim.name.clone(), claim.values.clone(), claim.decimals))
+                .collect(),
+        }
+    }
+
+    /// What a formula gives for a row over the columns that are not left out and that it has; `None` if it is not defined.
+    pub fn value(&self, formula: Formula, left_out: u64, row: usize) -> Option<f64> {
+        self.moved_value(formula, left_out, row, 0.0)
     }
 
     /// The same with every score moved by a part of half its last digit.
-    fn moved_mean(&self, mean: Mean, left_out: u64, row: usize, part: f64) -> Option<f64> {
-        let scores: Vec<f64> = self
-            .units
-            .iter()
-            .enumerate()
-            .filter(|(index, _)| left_out >> index & 1 == 0)
-            .map(|(_, unit)| {
-                if unit.filled.contains(&row) {
-                    0.0
-                } else {
-                    unit.values[row] + part * unit.rounding
-                }
-            })
+    fn moved_value(&self, formula: Formula, left_out: u64, row: usize, part: f64) -> Option<f64> {
+        let scores: Vec<f64> = (0..self.units.len())
+            .filter(|&index| left_out >> index & 1 == 0)
+            .map(|index| self.moved_score(index, row, part))
             .filter(|value| !value.is_nan())
             .collect();
         if scores.is_empty() {
             return None;
         }
-        let weights = vec![1.0 / scores.len() as f64; scores.len()];
-        let value = mean.of(&scores, &weights);
+        let value = match formula {
+            Formula::Mean(mean) => mean.of(&scores, &vec![1.0 / scores.len() as f64; scores.len()]),
+            Formula::Sum => scores.iter().sum(),
+            Formula::Weighted => return None,
+        };
         value.is_finite().then_some(value)
     }
 
-    /// Whether the mean of the printed scores is the claim to within `half`.
-    pub fn meets(&self, mean: Mean, left_out: u64, row: usize, claimed: f64, half: f64) -> bool {
-        self.mean(mean, left_out, row)
+    /// A score moved by a part of half its last digit; a zero that stands for a missing score stays.
+    fn moved_score(&self, index: usize, row: usize, part: f64) -> f64 {
+        let unit = &self.units[index];
+        if unit.filled.contains(&row) {
+            0.0
+        } else {
+            unit.values[row] + part * unit.rounding
+        }
+    }
+
+    /// Whether what the formula gives for the printed scores is the claim to within `half`.
+    pub fn meets(&self, formula: Formula, left_out: u64, row: usize, claimed: f64, half: f64) -> bool {
+        self.value(formula, left_out, row)
             .is_some_and(|value| (value - claimed).abs() <= half)
     }
 
-    /// The mean, and how it meets a claim, if it does.
-    pub fn fit(&self, mean: Mean, left_out: u64, row: usize, claimed: f64, half: f64) -> Option<(f64, Fit)> {
-        let value = self.mean(mean, left_out, row)?;
+    /// What the formula gives, and how it meets a claim, if it does.
+    pub fn fit(&self, formula: Formula, left_out: u64, row: usize, claimed: f64, half: f64) -> Option<(f64, Fit)> {
+        let value = self.value(formula, left_out, row)?;
         if (value - claimed).abs() <= half {
             return Some((value, Fit::Printed));
         }
-        // Means rise with every score.
-        let low = self.moved_mean(mean, left_out, row, -1.0)?;
-        let high = self.moved_mean(mean, left_out, row, 1.0)?;
+        // All formulas rise with every score.
+        let low = self.moved_value(formula, left_out, row, -1.0)?;
+        let high = self.moved_value(formula, left_out, row, 1.0)?;
         (low - half <= claimed && claimed <= high + half).then_some((value, Fit::BeforeRounding))
+    }
+
+    /// The weighted mean of a row, and how it meets a claim, if it does; weights sum to 1.
+    pub fn weighted_fit(&self, weights: &[f64], row: usize, claimed: f64, half: f64) -> Option<(f64, Fit)> {
+        let mean = |part: f64| -> f64 {
+            let terms = weights.iter().enumerate().filter(|(_, weight)| **weight > 0.0);
+            terms
+                .map(|(index, weight)| weight * self.moved_score(index, row, part))
+                .sum()
+        };
+        let value = mean(0.0);
+        if (value - claimed).abs() <= half {
+            return Some((value, Fit::Printed));
+        }
+        (mean(-1.0) - half <= claimed && claimed <= mean(1.0) + half).then_some((value, Fit::BeforeRounding))
+    }
+
+    /// The most by which rounding moves a mean.
+    pub fn rounding(&self) -> f64 {
+        self.units.iter().map(|unit| unit.rounding).fold(0.0, f64::max)
     }
 
     /// Whether a row lacks a score that this reading fills or skips.

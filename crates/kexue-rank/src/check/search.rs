@@ -1,21 +1,21 @@
-//! The subsets of columns whose mean is a claim.
+//! The subsets of columns whose mean or sum is a claim.
 
 use crate::mean::Mean;
 use crate::subsets::Subsets;
-use crate::table::Claim;
 
-use super::Options;
+use super::Formula;
+use super::question::Question;
 use super::reading::Reading;
 
-/// Rules kept for each row, mean and reading, though no other row confirms them.
+/// Rules kept for each row, formula and reading, though no other row confirms them.
 const RULES_PER_ROW: usize = 64;
-/// Subsets looked at for each row, mean and reading.
+/// Subsets looked at for each row, formula and reading.
 const MATCHES_PER_ROW: usize = 20_000;
 
-/// A rule as indices: of the mean among those tried, of the reading, and the columns it leaves out as bits.
+/// A rule as indices: of the formula, of the reading, and the columns it leaves out as bits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Candidate {
-    pub mean: usize,
+    pub formula: usize,
     pub reading: usize,
     pub left_out: u64,
 }
@@ -35,38 +35,33 @@ impl Candidate {
             2 + self.left_out.count_ones() + other.left_out.count_ones()
         };
         let zeros = readings[self.reading].zeros != readings[other.reading].zeros;
-        columns as usize + usize::from(zeros) + usize::from(self.mean != other.mean)
+        columns as usize + usize::from(zeros) + usize::from(self.formula != other.formula)
     }
 }
 
 /// The subsets that reproduce one claim, fewest left out first; of the many that do so by accident, those that reproduce another
 /// row's claim as well are kept all.
-pub(super) fn candidates(
-    row: usize,
-    witnesses: &[usize],
-    claim: &Claim,
-    half: f64,
-    readings: &[Reading],
-    options: &Options,
-) -> Vec<Candidate> {
+pub(super) fn candidates(row: usize, witnesses: &[usize], question: &Question<'_>) -> Vec<Candidate> {
+    let claim = question.claim;
     let mut found = Vec::new();
-    for (reading_index, reading) in readings.iter().enumerate() {
-        for (mean_index, &mean) in options.means.iter().enumerate() {
-            // A zero is for what is missing, and has no logarithm or reciprocal.
-            if reading.zeros && (!reading.lacks(row) || mean.undefined(0.0).is_some()) {
+    for (reading_index, reading) in question.readings.iter().enumerate() {
+        for (formula_index, &formula) in question.formulas.iter().enumerate() {
+            // A zero is for what is missing, has no logarithm or reciprocal, and adds nothing to a sum.
+            if reading.zeros && (!reading.lacks(row) || !formula.takes_zeros()) {
                 continue;
             }
             let (mut seen, mut kept) = (0, 0);
-            search(reading, mean, row, options.most_left_out, |search| {
-                let (low, high) = search.range(claim.values[row], half);
+            search(reading, formula, row, question.most_left_out, |search| {
+                let (low, high) = search.range(claim.values[row], question.half);
                 search.subsets.find(search.left_out, low, high, |mask| {
                     let candidate = Candidate {
-                        mean: mean_index,
+                        formula: formula_index,
                         reading: reading_index,
                         left_out: search.spread(mask),
                     };
                     let meets = |&other: &usize| {
-                        other != row && reading.meets(mean, candidate.left_out, other, claim.values[other], half)
+                        let claimed = claim.values[other];
+                        other != row && reading.meets(formula, candidate.left_out, other, claimed, question.half)
                     };
                     seen += 1;
                     if kept < RULES_PER_ROW || witnesses.iter().any(meets) {
@@ -85,52 +80,56 @@ pub(super) fn candidates(
 /// How much wider than rounding the range is in which rules are counted to tell how many meet a claim by accident.
 const WIDER: f64 = 20.0;
 
-/// How many rules of at most `cost` decisions meet a claim by accident, expected from how many come near it.
-pub(super) fn by_chance(
-    row: usize,
-    claimed: f64,
-    half: f64,
-    cost: usize,
-    readings: &[Reading],
-    options: &Options,
-) -> f64 {
-    let mut near = 0;
-    for reading in readings.iter().filter(|reading| !reading.zeros) {
+/// Rules that were tried on one row, and how probable it is for one of them to meet the claim by accident.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Odds {
+    pub rules: f64,
+    pub each: f64,
+}
+
+impl Odds {
+    /// From how many rules come near the claim, one of which is the rule itself.
+    fn new(near: u64, rules: f64) -> Self {
+        let others = near.saturating_sub(1) as f64 + 0.5;
+        Self {
+            rules,
+            each: (others / WIDER / rules).min(1.0),
+        }
+    }
+}
+
+/// The odds of a row among all rules of at most `cost` decisions.
+pub(super) fn odds(row: usize, cost: usize, question: &Question<'_>) -> Odds {
+    let (mut near, mut rules) = (0, 0.0);
+    for reading in question.readings.iter().filter(|reading| !reading.zeros) {
         let Some(most) = cost.checked_sub(reading.cost) else {
             continue;
         };
-        let most = most.min(options.most_left_out.unwrap_or(usize::MAX));
-        for &mean in &options.means {
-            search(reading, mean, row, Some(most), |search| {
-                let (low, high) = search.range(claimed, WIDER * half);
+        let most = most.min(question.most_left_out.unwrap_or(usize::MAX));
+        for &formula in &question.formulas {
+            search(reading, formula, row, Some(most), |search| {
+                let (low, high) = search.range(question.claim.values[row], WIDER * question.half);
                 near += search.subsets.count(search.left_out, low, high);
+                rules += binomial(search.present.len(), search.left_out);
                 true
             });
         }
     }
-    // One of them is the rule itself.
-    near.saturating_sub(1) as f64 / WIDER
+    Odds::new(near, rules.max(1.0))
 }
 
-/// The same for the rules that at most `distance` decisions lead to from another rule.
-pub(super) fn by_chance_near(
-    from: &Candidate,
-    row: usize,
-    claimed: f64,
-    half: f64,
-    distance: usize,
-    readings: &[Reading],
-    options: &Options,
-) -> f64 {
+/// The odds of a row among the rules that at most `distance` decisions lead to from another rule.
+pub(super) fn odds_near(from: &Candidate, row: usize, distance: usize, question: &Question<'_>) -> Odds {
+    let readings = question.readings;
     let base = readings[from.reading].base;
-    let mut near = 0u64;
+    let (mut near, mut rules) = (0u64, 0u64);
     for (index, reading) in readings.iter().enumerate().filter(|(_, reading)| reading.base == base) {
         if reading.zeros && !reading.lacks(row) {
             continue;
         }
-        for (mean_index, &mean) in options.means.iter().enumerate() {
+        for (formula_index, &formula) in question.formulas.iter().enumerate() {
             let start = Candidate {
-                mean: mean_index,
+                formula: formula_index,
                 reading: index,
                 left_out: from.left_out,
             };
@@ -138,11 +137,18 @@ pub(super) fn by_chance_near(
                 continue;
             };
             toggled(from.left_out, reading.units.len(), columns.min(3), &mut |left_out| {
-                near += u64::from(reading.meets(mean, left_out, row, claimed, WIDER * half));
+                let claimed = question.claim.values[row];
+                near += u64::from(reading.meets(formula, left_out, row, claimed, WIDER * question.half));
+                rules += 1;
             });
         }
     }
-    near.saturating_sub(1) as f64 / WIDER
+    Odds::new(near, (rules as f64).max(1.0))
+}
+
+/// How many subsets of a size there are.
+pub(super) fn binomial(of: usize, size: usize) -> f64 {
+    (0..size.min(of)).map(|i| (of - i) as f64 / (i + 1) as f64).product()
 }
 
 /// Calls `visit` with a mask, and with every mask that differs from it in at most `most` bits.
@@ -158,14 +164,15 @@ fn toggled(mask: u64, width: usize, most: usize, visit: &mut impl FnMut(u64)) {
     deeper(mask, 0, width, most, visit);
 }
 
-/// One size of subsets of a row's columns under one mean.
+/// One size of subsets of a row's columns under one formula.
 struct Search<'a> {
     subsets: &'a Subsets,
     /// Columns left out of those present.
     left_out: usize,
     /// The sum of the transformed scores of all columns present.
     total: f64,
-    kept: usize,
+    /// By how much a mean is multiplied to give a sum: the columns kept, or 1 for a sum.
+    factor: f64,
     transform: &'a dyn Fn(f64) -> f64,
     /// The index of each column searched among all columns.
     present: &'a [usize],
@@ -176,9 +183,9 @@ struct Search<'a> {
 impl Search<'_> {
     /// The range in which the sum of what is left out must lie for the mean to be within `half` of the claim.
     fn range(&self, claimed: f64, half: f64) -> (f64, f64) {
-        let ends = [claimed - half, claimed + half].map(|mean| self.total - self.kept as f64 * (self.transform)(mean));
+        let ends = [claimed - half, claimed + half].map(|mean| self.total - self.factor * (self.transform)(mean));
         // Sums in binary are off by a little.
-        let slack = 1e-12 * self.total.abs().max(1e-300) * self.kept as f64;
+        let slack = 1e-12 * self.total.abs().max(1e-300) * self.factor;
         (ends[0].min(ends[1]) - slack, ends[0].max(ends[1]) + slack)
     }
 
@@ -199,13 +206,14 @@ impl Search<'_> {
 /// minimum, maximum) are tried on all columns only, by [`explain`].
 fn search(
     reading: &Reading,
-    mean: Mean,
+    formula: Formula,
     row: usize,
     most_left_out: Option<usize>,
     mut visit: impl FnMut(&Search<'_>) -> bool,
 ) {
-    let exponent = match mean {
-        Mean::Power(exponent) if exponent.is_finite() => exponent,
+    let (mean, exponent) = match formula {
+        Formula::Mean(mean @ Mean::Power(exponent)) if exponent.is_finite() => (mean, exponent),
+        Formula::Sum => (Mean::ARITHMETIC, 1.0),
         _ => return,
     };
     let transform = move |value: f64| match exponent {
@@ -238,12 +246,15 @@ fn search(
     let subsets = Subsets::new(&transformed, most);
     let forced: u64 = forced.into_iter().map(|index| 1u64 << index).sum();
     for left_out in 0..=most {
-        let kept = count - left_out;
         let search = Search {
             subsets: &subsets,
             left_out,
             total,
-            kept,
+            factor: if formula == Formula::Sum {
+                1.0
+            } else {
+                (count - left_out) as f64
+            },
             transform: &transform,
             present: &present,
             forced,
