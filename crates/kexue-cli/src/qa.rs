@@ -11,8 +11,8 @@ use kexue_nn::Head;
 use kexue_output::{check_output, write_file};
 use kexue_qa::{
     Case, Fit, Gold, LookAhead, LossOver, MentionUse, QaSettings, QaTask, Question, RERANKER_FILE, RunConfig, Scores,
-    SearchOptions, Trained, check_lengths, evaluate, expand, fit, open_model, open_run, read_questions, read_templates,
-    search, tie,
+    SearchOptions, Trained, Untied, check_lengths, evaluate, expand, fit, open_model, open_run, read_questions,
+    read_templates, search, tie, untied,
 };
 use kexue_train::{TrainError, least_memory, prepare, train, vocabulary_file};
 use serde_json::json;
@@ -57,6 +57,9 @@ struct TrainArgs {
     /// Keep one line in so many of each question file out of the training; 0 keeps none. 10 by default, 0 with --valid.
     #[arg(long)]
     hold_out: Option<usize>,
+    /// Name each question that is left out because its fact is not in the graph, or because several facts answer it.
+    #[arg(long)]
+    list_left_out: bool,
     /// Validation questions decoded at each validation, evenly spread.
     #[arg(long, default_value_t = 500)]
     validate_on: usize,
@@ -164,12 +167,27 @@ fn read(graph: &KnowledgeGraph, path: &Path, plain: bool) -> kexue_qa::Result<Ve
     Ok(questions)
 }
 
+/// Names the questions that cannot be tied to one fact.
+fn list_left_out(graph: &KnowledgeGraph, path: &Path, questions: &[Question]) -> Result<()> {
+    for Untied { line, text, facts } in untied(graph, questions)? {
+        let why = match facts {
+            0 => "its fact is not in the graph".to_owned(),
+            _ => format!("{facts} facts answer it"),
+        };
+        note!("{}:{line}: `{text}`: {why}", path.display());
+    }
+    Ok(())
+}
+
 fn run_train(args: &TrainArgs) -> Result<ExitCode> {
     args.model.check()?;
     let graph = KnowledgeGraph::open(&args.kg)?;
     let (mut training, mut validation) = (Vec::new(), Vec::new());
     for path in &args.questions {
         let (kept, held_out) = split(read(&graph, path, false)?, args.hold_out());
+        if args.list_left_out {
+            list_left_out(&graph, path, &kept)?;
+        }
         training.extend(kept);
         validation.extend(held_out);
     }
@@ -371,6 +389,9 @@ struct EvalArgs {
     /// Score only the lines that training held out: one in so many.
     #[arg(long, default_value_t = 0)]
     hold_out: usize,
+    /// Name each question whose fact is not in the graph, or that several facts answer.
+    #[arg(long)]
+    list_left_out: bool,
     /// Score several ways of decoding, one row each.
     #[arg(long)]
     ablation: bool,
@@ -402,6 +423,9 @@ fn run_eval(args: &EvalArgs) -> Result<ExitCode> {
             problem: "has questions without their answers; `kexue qa predict` answers such".to_owned(),
         }
         .into());
+    }
+    if args.list_left_out {
+        list_left_out(&graph, &args.questions, &questions)?;
     }
     let cases = Case::prepare(&graph, questions)?;
     let chosen = args.search.apply(trained.config.search.clone())?;

@@ -1,18 +1,35 @@
 //! Knowledge graphs: import triples, build an index of facts, read and change it.
 //!
-//! A graph is a set of facts: subject, relation, objects, and where several things share a name the sense of the subject
-//! (`牛郎织女（2015年东方出版社出版的图书）`). [`GraphBuilder`] collects triples and writes the index file, [`KnowledgeGraph`] opens it: its
-//! [prefix index](KnowledgeGraph::index) is what a decoder walks, [`fact`](KnowledgeGraph::fact) what a key stands for.
-//!
-//! [`GraphWriter`] changes a graph without building it again: changes stand in a log beside the index, which readers merge.
+//! A graph is a set of facts: a subject, a relation and its objects, and if several things share a name, the sense of the subject
+//! (`牛郎织女（2015年东方出版社出版的图书）`). Read [`KnowledgeGraph`] first:
 //!
 //! ```
 //! use kexue_kg::{BuildOptions, KnowledgeGraph};
 //!
 //! let graph = KnowledgeGraph::from_triples([("水（化合物）", "化学式", "H₂O"), ("水（歌曲）", "演唱", "黄绮珊")], &BuildOptions::default())?;
 //! let fact = graph.fact(0)?;
-//! assert_eq!(fact.subject, "水");
+//! assert_eq!((fact.subject.as_str(), fact.sense.as_deref()), ("水", Some("化合物")));
 //! # Ok::<(), kexue_kg::KgError>(())
+//! ```
+//!
+//! [`import`] reads files of triples into a [`GraphBuilder`], which writes the index file; [`KnowledgeGraph::open`] maps it. Its
+//! [prefix index](KnowledgeGraph::index) is what a decoder walks, [`fact`](KnowledgeGraph::fact) is what a key stands for. [`GraphWriter`]
+//! changes a graph without building it again: changes go to a log beside the index, which readers merge.
+//!
+//! ```
+//! use kexue_kg::{BuildOptions, Change, Format, GraphBuilder, GraphWriter, ImportOptions, KnowledgeGraph, import_reader};
+//!
+//! # let folder = tempfile::tempdir()?;
+//! # let path = folder.path().join("my.idx");
+//! let mut builder = GraphBuilder::new(BuildOptions::default());
+//! import_reader("水,沸点,100 °C\n".as_bytes(), Format::Csv, "facts.csv", &ImportOptions::default(), &mut builder)?;
+//! builder.finish(&path)?;
+//! let (subject, relation) = ("水".to_owned(), "沸点".to_owned());
+//! GraphWriter::open(&path)?.apply(&Change::Replace { subject, relation, objects: vec!["99.97 °C".to_owned()] })?;
+//! let graph = KnowledgeGraph::open(&path)?;
+//! let key = graph.key_of("水", "沸点")?.expect("the fact was imported");
+//! assert_eq!(graph.fact(key)?.objects, ["99.97 °C"]);
+//! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 #![forbid(unsafe_code)]
 

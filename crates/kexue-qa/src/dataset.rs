@@ -116,6 +116,36 @@ pub fn tie(graph: &KnowledgeGraph, questions: &[Question]) -> Result<(Vec<Exampl
     Ok((examples, tied))
 }
 
+/// A question that cannot be tied to one fact.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Untied {
+    /// The line of the question in its file, from 1.
+    pub line: usize,
+    /// The question.
+    pub text: String,
+    /// How many facts answer it: none, or several.
+    pub facts: usize,
+}
+
+/// The questions that [`tie`] leaves out.
+///
+/// # Errors
+/// If the graph is damaged.
+pub fn untied(graph: &KnowledgeGraph, questions: &[Question]) -> Result<Vec<Untied>> {
+    let mut untied = Vec::new();
+    for question in questions {
+        let facts = gold_facts(graph, &question.gold)?.len();
+        if facts != 1 {
+            untied.push(Untied {
+                line: question.line,
+                text: question.text.clone(),
+                facts,
+            });
+        }
+    }
+    Ok(untied)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -206,6 +236,14 @@ mod tests {
             ambiguous: 1,
         };
         assert_eq!(tied, expected);
+        let named: Vec<(String, usize)> = (untied(&graph, &questions).unwrap().into_iter())
+            .map(|untied| (untied.text, untied.facts))
+            .collect();
+        assert_eq!(named.len(), 2);
+        assert!(
+            named.iter().any(|(_, facts)| *facts == 0) && named.iter().any(|(_, facts)| *facts > 1),
+            "{named:?}"
+        );
         assert_eq!(graph.vocabulary().decode(&examples[0].question), "what of Kismet");
         assert_eq!(
             graph.vocabulary().decode(&examples[0].path),

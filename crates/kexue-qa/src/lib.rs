@@ -30,7 +30,7 @@ mod templates;
 mod words;
 
 pub use answer::{Answer, AskOptions, Candidate, Reason, ask};
-pub use dataset::{Example, Tied, gold_facts, tie};
+pub use dataset::{Example, Tied, Untied, gold_facts, tie, untied};
 pub use embedded::embedded;
 pub use error::{Error, Result};
 pub use evaluate::{Case, Scores, evaluate, f1, score};

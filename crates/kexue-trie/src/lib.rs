@@ -1,14 +1,24 @@
-//! Prefix indexes over token sequences: build, map, query.
+//! Prefix indexes over token sequences: which tokens may follow a prefix, and which keys begin with it.
 //!
-//! [`PrefixIndex`] is what a decoder needs of a set of keys: the tokens allowed after a prefix, the terminal among them as a choice in its
-//! own right, and everything below a prefix. Two indexes offer it, in memory or mapped from a file:
+//! Read [`PrefixIndex`] first: it is what a constrained decoder asks of a set of keys. [`Trie`] is the index for any set of token sequences,
+//! in memory or mapped from a file:
 //!
-//! - [`Trie`], for any set of token sequences;
-//! - [`FactIndex`], for the keys `subject SEP relation SEP sense SEP` of a knowledge graph, many times smaller than a trie of them.
+//! ```
+//! use kexue_trie::{Allowed, PrefixIndex, Trie};
 //!
-//! [`MergedIndex`] is a [`FactIndex`] with some subjects changed since it was built.
+//! let trie = Trie::from_sequences([vec![7, 1], vec![7, 2, 3], vec![7]])?;
+//! let mut allowed = Allowed::default();
+//! let at = trie.find(&[7])?.expect("sequences begin with 7");
+//! trie.allowed(at, &mut allowed)?;
+//! assert_eq!(allowed.tokens, [1, 2]); // what may follow
+//! assert_eq!(allowed.terminal, Some(0)); // `[7]` ends here: it is key 0
+//! # Ok::<(), kexue_trie::Error>(())
+//! ```
 //!
-//! [`container`] is the file around them.
+//! [`Trie::build`] writes one to a file and [`Trie::open`] maps it; [`TrieBuilder`] writes sequences that come in order, in bounded memory.
+//!
+//! [`FactIndex`] is the index for the keys `subject SEP relation SEP sense SEP` of a knowledge graph, many times smaller than a trie of them;
+//! [`MergedIndex`] is one with changes since it was built. The crate `kexue-kg` builds and changes them. [`container`] is the file format.
 #![deny(unsafe_code)]
 
 pub mod bytes;
