@@ -1,8 +1,8 @@
 //! What is fuzzed, by libFuzzer (`fuzz/`) and for a moment by the tests: any input gives an answer or an error.
 
 use kexue_kg::{
-    BuildOptions, Change, Format, GraphBuilder, GraphWriter, ImportOptions, KnowledgeGraph, import_reader, log_path,
-    parse_block,
+    BuildOptions, Change, CsvEscape, Format, GraphBuilder, GraphWriter, ImportOptions, KnowledgeGraph, import_reader,
+    log_path, parse_block,
 };
 use kexue_trie::{Allowed, Container, ContainerWriter, PrefixIndex, Trie, TrieBuilder};
 use std::io::Cursor;
@@ -181,6 +181,11 @@ pub fn importers(input: &[u8]) {
         columns,
         header: choice & 16 == 16,
         skip_bad: true,
+        csv_escape: if choice & 8 == 8 {
+            CsvEscape::Backslash
+        } else {
+            CsvEscape::Quote
+        },
         ..ImportOptions::default()
     };
     let mut builder = GraphBuilder::new(BuildOptions {
