@@ -5,8 +5,8 @@ use anyhow::Result;
 use clap::Args;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use kexue_nn::{
-    AttentionScale, BranchScaling, Distribution, Head, Initializer, InitializerPreset, Model, NormKind, NormPlacement,
-    Parametrization, StdMeans, TransformerConfig,
+    AttentionScale, BranchScaling, Difference, Distribution, Head, Initializer, InitializerPreset, Model, NormKind,
+    NormPlacement, Parametrization, StdConvention, TransformerConfig, WarmStart, WarmStartError,
 };
 use kexue_text::Vocabulary;
 use kexue_train::{Run, RunConfig, TrainError, TransformerRunConfig, generator, least_memory, machine_memory, streams};
@@ -131,8 +131,8 @@ impl ModelFlags {
         if let Some(placement) = self.norm {
             config = config.with_placement(placement);
         }
-        let effective = self.initial_std.map(|std| (std, StdMeans::Effective));
-        if let Some((std, means)) = effective.or(self.nominal_std.map(|std| (std, StdMeans::Nominal))) {
+        let effective = self.initial_std.map(|std| (std, StdConvention::Effective));
+        if let Some((std, means)) = effective.or(self.nominal_std.map(|std| (std, StdConvention::Nominal))) {
             config.initializer = config.initializer.with_std(std, means);
         }
         config
@@ -182,46 +182,38 @@ pub fn fresh_model(
         if !run.vocabulary.same_tokens(vocabulary) {
             return Err(problem("has another vocabulary; train both with the same vocab.txt").into());
         }
-        let (taken, left) = model.copy_matching(&run.model);
-        if taken == 0 {
-            return Err(problem("has no weights of this shape; give the same --d-model, --layers and --heads").into());
+        match model.warm_start(&run.model) {
+            Ok(WarmStart { copied, fresh }) => note!("{copied} of them from {}, {fresh} fresh", folder.display()),
+            Err(WarmStartError::NothingInCommon) => {
+                return Err(
+                    problem("has no weights of this shape; give the same --d-model, --layers and --heads").into(),
+                );
+            }
+            Err(WarmStartError::Differs(difference)) => {
+                let what = flag_of(difference);
+                return Err(problem(&format!("was trained with another {what}; give the same")).into());
+            }
         }
-        if let Some(what) = other_meaning(config, run.model.config()) {
-            return Err(problem(&format!("was trained with another {what}; give the same")).into());
-        }
-        note!("{taken} of them from {}, {left} fresh", folder.display());
     }
     Ok(model)
 }
 
-/// What weights of one configuration would mean something else by in the other: they mean what they mean in the model that they were trained in.
-fn other_meaning(ours: &TransformerConfig, theirs: &TransformerConfig) -> Option<&'static str> {
-    let fixed = |config: &TransformerConfig| matches!(config.attention_scale, AttentionScale::Fixed { .. });
-    let same = [
-        ("--heads", ours.heads == theirs.heads),
-        ("--norm", ours.norm_placement == theirs.norm_placement),
-        ("--norm-kind", ours.norm == theirs.norm),
-        (
-            "--init (only ntk's layers divide by the root of their inputs)",
-            ours.parametrization == theirs.parametrization,
-        ),
-        (
-            "--init (only rezero's, skipinit's and fixup's branches have gates)",
-            ours.gate.is_some() == theirs.gate.is_some(),
-        ),
-        (
-            "--init (only t5's logits are divided by the root of the width, and its attention scale is 1)",
-            ours.logit_scale == theirs.logit_scale && fixed(ours) == fixed(theirs),
-        ),
-        (
-            "--attention-scale (and --attention-base)",
-            ours.attention_scale == theirs.attention_scale,
-        ),
-        // No flag sets these: a configuration that was written by hand may.
-        ("kind of positions", ours.positions == theirs.positions),
-        ("activation", ours.activation == theirs.activation),
-    ];
-    same.iter().find(|(_, same)| !same).map(|(what, _)| *what)
+/// The flag that sets what differs.
+fn flag_of(difference: Difference) -> &'static str {
+    match difference {
+        Difference::Heads => "--heads",
+        Difference::NormPlacement => "--norm",
+        Difference::NormKind => "--norm-kind",
+        Difference::Parametrization => "--init (only ntk's layers divide by the root of their inputs)",
+        Difference::Gates => "--init (only rezero's, skipinit's and fixup's branches have gates)",
+        Difference::FixedScales => {
+            "--init (only t5's logits are divided by the root of the width, and its attention scale is 1)"
+        }
+        Difference::AttentionScale => "--attention-scale (and --attention-base)",
+        // No flag sets these; a configuration written by hand may.
+        Difference::Positions => "kind of positions",
+        Difference::Activation => "activation",
+    }
 }
 
 /// What any run's configuration says of its model.
@@ -281,7 +273,7 @@ mod tests {
     }
 
     #[test]
-    fn weights_of_another_meaning_are_told_by_the_flag_that_makes_it() {
+    fn a_difference_in_meaning_is_named_by_its_flag() {
         for (ours, theirs, expected) in [
             ("", "", None),
             ("--init bert", "--init xavier --initial-std 0.05", None),
@@ -305,7 +297,7 @@ mod tests {
                 Some("--attention-scale"),
             ),
         ] {
-            let found = other_meaning(&config(ours), &config(theirs));
+            let found = config(ours).difference(&config(theirs)).map(flag_of);
             let right = match expected {
                 Some(start) => found.is_some_and(|found| found.starts_with(start)),
                 None => found.is_none(),

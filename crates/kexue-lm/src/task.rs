@@ -229,7 +229,7 @@ impl Task for MlmTask<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use kexue_nn::{Head, Initializer, StdMeans, TransformerConfig};
+    use kexue_nn::{Head, Initializer, StdConvention, TransformerConfig};
     use kexue_text::{TextEncoder, VocabularyBuilder};
     use kexue_train::{TrainSettings, generator, train};
     use std::sync::atomic::AtomicBool;
@@ -258,7 +258,7 @@ mod tests {
             d_ffn: 64,
             dropout: 0.0,
             head: Head::DenseNorm,
-            initializer: Initializer::truncated_normal(0.1, StdMeans::Effective),
+            initializer: Initializer::truncated_normal(0.1, StdConvention::Effective),
             ..TransformerConfig::new(vocabulary.len())
         };
         let model = Model::new(config, &mut generator(0, 0, 0)).unwrap();
@@ -329,7 +329,7 @@ mod tests {
                 heads: 2,
                 d_ffn: 64,
                 dropout: 0.0,
-                initializer: Initializer::truncated_normal(0.1, StdMeans::Effective),
+                initializer: Initializer::truncated_normal(0.1, StdConvention::Effective),
                 ..TransformerConfig::new(vocabulary.len())
             };
             let model = Model::new(config, &mut generator(0, 0, 0)).unwrap();

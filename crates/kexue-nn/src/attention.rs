@@ -3,11 +3,11 @@
 use crate::Positions;
 use crate::TransformerConfig;
 use crate::batch::{PackedBatch, Sequence};
-use crate::kernels::{Rotary, SET, Shape, dot, matmul, softmax};
+use crate::kernels::{Rotary, SET, Shape, dot, matmul, resize, softmax};
 
 /// Turns and scales the queries and keys of one token, `[3·d_model]`, as its position and the number of keys it sees say; or undoes it
 /// to their gradient.
-pub(crate) fn place(
+pub(crate) fn rotate_and_scale(
     config: &TransformerConfig,
     rotary: &Rotary,
     row: &mut [f32],
@@ -19,7 +19,7 @@ pub(crate) fn place(
     let factor = config.attention_scale.factor(keys, config.head_dim());
     row[..d].iter_mut().for_each(|q| *q *= factor);
     if config.positions == Positions::Rotary {
-        rotary.turn(&mut row[..2 * d], position, backward);
+        rotary.rotate(&mut row[..2 * d], position, backward);
     }
 }
 
@@ -49,8 +49,8 @@ impl Rectified {
             let (query, rest) = row.split_at_mut(d);
             query.iter_mut().for_each(|q| *q *= factor);
             rest[d..].copy_from_slice(query);
-            rotary.turn(query, distance, false);
-            rotary.turn(&mut rest[d..], distance, true);
+            rotary.rotate(query, distance, false);
+            rotary.rotate(&mut rest[d..], distance, true);
         }
         let square = sequence.length.pow(2);
         Some(Self {
@@ -109,7 +109,7 @@ pub(crate) fn forward(
     } else {
         batch.longest().pow(2)
     };
-    let all = crate::training::resize(probabilities.buffer, squares);
+    let all = resize(probabilities.buffer, squares);
     let mut used = 0;
     for sequence in batch.sequences() {
         let (start, length) = (sequence.start, sequence.length);
@@ -117,7 +117,7 @@ pub(crate) fn forward(
         let mut rectified = Rectified::new(config, rotary, sequence, qkv);
         for (at, row) in qkv.chunks_exact_mut(3 * d).enumerate() {
             let keys = sequence.visible(at).len();
-            place(config, rotary, row, sequence.position(at), keys, false);
+            rotate_and_scale(config, rotary, row, sequence.position(at), keys, false);
         }
         let strided = Shape::strided(length, head_dim, 3 * d);
         for head in 0..config.heads {
@@ -174,7 +174,7 @@ pub(crate) fn backward(
             let d_out = &d_context[start * d + at..];
             let out = Shape::strided(length, head_dim, d);
             matmul(&mut d_qkv[2 * d + at..], strided, here, square.t(), d_out, out, SET);
-            let d_scores = crate::training::resize(scores, length * length);
+            let d_scores = resize(scores, length * length);
             matmul(d_scores, square, d_out, out, v, strided.t(), SET);
             for (d_row, row) in d_scores.chunks_exact_mut(length).zip(here.chunks_exact(length)) {
                 let mean = dot(d_row, row);
@@ -187,7 +187,7 @@ pub(crate) fn backward(
         }
         for (at, row) in d_qkv.chunks_exact_mut(3 * d).enumerate() {
             let keys = sequence.visible(at).len();
-            place(config, rotary, row, sequence.position(at), keys, true);
+            rotate_and_scale(config, rotary, row, sequence.position(at), keys, true);
         }
     }
 }

@@ -1,6 +1,6 @@
 //! Sequences packed one after another, and who sees whom in them.
 
-use crate::model::Token;
+use kexue_text::Token;
 use std::ops::Range;
 use thiserror::Error;
 

@@ -3,8 +3,9 @@
 //! With the whole vocabulary as the set it is the ordinary cross-entropy; with the tokens that a trie allows it trains the choice that
 //! constrained decoding really makes, at a cost in the size of the set.
 
-use crate::kernels::{SET, Shape, add, add_scaled, dot, matmul, softmax};
-use crate::model::{Model, Token};
+use crate::kernels::{SET, Shape, add, add_scaled, dot, log_of, matmul, softmax};
+use crate::model::Model;
+use kexue_text::Token;
 use std::collections::HashMap;
 use std::sync::Arc;
 
@@ -122,18 +123,10 @@ impl Model {
     }
 }
 
-/// The logarithm, bounded where a probability has underflowed. What is not a number stays so: a diverged model must be seen by its loss.
-pub(crate) fn log_of(probability: f32) -> f64 {
-    match probability.is_nan() {
-        true => f64::NAN,
-        false => f64::from(probability.max(1e-37)).ln(),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{Initializer, StdMeans, TransformerConfig};
+    use crate::{Initializer, StdConvention, TransformerConfig};
     use rand::SeedableRng;
 
     #[test]
@@ -143,7 +136,7 @@ mod tests {
             layers: 1,
             heads: 2,
             d_ffn: 8,
-            initializer: Initializer::truncated_normal(0.5, StdMeans::Effective),
+            initializer: Initializer::truncated_normal(0.5, StdConvention::Effective),
             ..TransformerConfig::new(400)
         };
         let mut model = Model::new(config, &mut rand_chacha::ChaCha8Rng::seed_from_u64(4)).unwrap();

@@ -3,12 +3,13 @@
 //! A cached token is a node that knows its parent. Moving a beam is keeping another node: no keys or values are ever copied, and many
 //! continuations of many prompts, of different lengths, are computed in one call without padding.
 
-use crate::attention::place;
+use crate::attention::rotate_and_scale;
 use crate::batch::Mask;
 use crate::kernels::{Rotary, SET, Shape, activate, attend, linear, matmul};
-use crate::model::{Model, Token};
+use crate::model::Model;
 use crate::parameters::BranchRanges;
 use crate::training::{BranchTape, NormTape};
+use kexue_text::Token;
 
 /// A token in the cache of a [`Decoder`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -73,14 +74,14 @@ impl Scratch {
     }
 
     /// Reads what the branch is to read.
-    fn enter(&mut self, model: &Model, at: &BranchRanges) {
-        model.enter(&self.stream, &mut self.tape, at);
+    fn branch_input(&mut self, model: &Model, at: &BranchRanges) {
+        model.branch_input(&self.stream, &mut self.tape, at);
     }
 
     /// Adds the branch to the stream.
-    fn leave(&mut self, model: &Model, at: &BranchRanges) {
+    fn add_branch(&mut self, model: &Model, at: &BranchRanges) {
         let (stream, branch) = (&mut self.stream, &mut self.branch);
-        model.leave(
+        model.add_branch(
             stream,
             branch,
             &mut self.normed,
@@ -226,7 +227,7 @@ impl<'m> Decoder<'m> {
         model.embed(&mut scratch.stream, placed);
         scratch.outer_norm(model, config.norm_placement.after());
         for (at, (keys, values)) in layout.blocks.iter().zip(keys_values) {
-            scratch.enter(model, &at.attention);
+            scratch.branch_input(model, &at.attention);
             let input = &scratch.tape.input[..rows * d];
             linear(
                 &mut scratch.query_key_value,
@@ -237,7 +238,7 @@ impl<'m> Decoder<'m> {
             for (row, node) in scratch.query_key_value.chunks_exact_mut(3 * d).zip(new) {
                 let position = node.position as usize;
                 let seen = Mask::unilm(node.prompt.1 as usize).visible(position, usize::MAX).len();
-                place(config, rotary, row, position, seen, false);
+                rotate_and_scale(config, rotary, row, position, seen, false);
                 keys.extend_from_slice(&row[d..2 * d]);
                 values.extend_from_slice(&row[2 * d..]);
             }
@@ -251,9 +252,9 @@ impl<'m> Decoder<'m> {
             }
             let output = model.linear(&at.attention_output);
             linear(&mut scratch.branch, &scratch.context, output, rows);
-            scratch.leave(model, &at.attention);
+            scratch.add_branch(model, &at.attention);
 
-            scratch.enter(model, &at.ffn);
+            scratch.branch_input(model, &at.ffn);
             linear(
                 &mut scratch.up,
                 &scratch.tape.input[..rows * d],
@@ -262,7 +263,7 @@ impl<'m> Decoder<'m> {
             );
             activate(config.activation, &mut scratch.activated, &scratch.up);
             linear(&mut scratch.branch, &scratch.activated, model.linear(&at.down), rows);
-            scratch.leave(model, &at.ffn);
+            scratch.add_branch(model, &at.ffn);
         }
         scratch.outer_norm(model, config.norm_placement.before());
         let factor = config.hidden_factor();
@@ -317,7 +318,7 @@ impl Steps {
 mod tests {
     use super::*;
     use crate::{
-        AttentionScale, Initializer, LogitScale, NormKind, NormPlacement, PackedBatch, Positions, StdMeans, Tape,
+        AttentionScale, Initializer, LogitScale, NormKind, NormPlacement, PackedBatch, Positions, StdConvention, Tape,
         TransformerConfig,
     };
     use rand::SeedableRng;
@@ -328,7 +329,7 @@ mod tests {
             layers: 3,
             heads: 3,
             d_ffn: 40,
-            initializer: Initializer::truncated_normal(0.2, StdMeans::Effective),
+            initializer: Initializer::truncated_normal(0.2, StdConvention::Effective),
             ..TransformerConfig::new(30)
         };
         let configs = [

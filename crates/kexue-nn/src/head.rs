@@ -1,9 +1,11 @@
 //! From hidden states to predictions of tokens: BERT's masked-language-model head and the tied softmax, forward and backward.
 
-use crate::choices::log_of;
-use crate::kernels::{ADD, SET, Shape, activate, activate_backward, add, linear, linear_backward, matmul, softmax};
-use crate::model::{Model, Token};
-use crate::training::{NormTape, resize, two};
+use crate::kernels::{
+    ADD, SET, Shape, activate, activate_backward, add, linear, linear_backward, log_of, matmul, resize, softmax,
+};
+use crate::model::Model;
+use crate::training::{NormTape, two};
+use kexue_text::Token;
 
 /// A token to be predicted at a row of the hidden states.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -201,7 +203,7 @@ impl Model {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{Head, Initializer, LogitScale, StdMeans, TransformerConfig};
+    use crate::{Head, Initializer, LogitScale, StdConvention, TransformerConfig};
     use rand::SeedableRng;
 
     fn model(head: Head) -> Model {
@@ -212,7 +214,7 @@ mod tests {
             d_ffn: 8,
             head,
             logit_scale: LogitScale::InverseRootWidth,
-            initializer: Initializer::truncated_normal(0.5, StdMeans::Effective),
+            initializer: Initializer::truncated_normal(0.5, StdConvention::Effective),
             ..TransformerConfig::new(30)
         };
         Model::new(config, &mut rand_chacha::ChaCha8Rng::seed_from_u64(4)).unwrap()

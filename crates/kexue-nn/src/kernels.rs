@@ -189,6 +189,20 @@ pub(crate) fn linear_backward(
     }
 }
 
+/// The first `length` elements of a buffer that never shrinks.
+pub(crate) fn resize(buffer: &mut Vec<f32>, length: usize) -> &mut [f32] {
+    buffer.resize(length.max(buffer.len()), 0.0);
+    &mut buffer[..length]
+}
+
+/// The logarithm, bounded where a probability has underflowed. What is not a number stays so: a diverged model must be seen by its loss.
+pub(crate) fn log_of(probability: f32) -> f64 {
+    match probability.is_nan() {
+        true => f64::NAN,
+        false => f64::from(probability.max(1e-37)).ln(),
+    }
+}
+
 /// `out += x`.
 #[multiversion(targets("x86_64+avx512f+avx512vl+fma", "x86_64+avx2+fma", "aarch64+neon"))]
 pub(crate) fn add(out: &mut [f32], x: &[f32]) {
@@ -554,7 +568,7 @@ impl Rotary {
     }
 
     /// Turns every head of a row of width `heads · head_dim` to its position, or back.
-    pub fn turn(&self, row: &mut [f32], position: usize, back: bool) {
+    pub fn rotate(&self, row: &mut [f32], position: usize, back: bool) {
         let table = &self.table[position * self.half..][..self.half];
         let sign = if back { -1.0 } else { 1.0 };
         for head in row.chunks_exact_mut(2 * self.half) {
@@ -700,9 +714,9 @@ mod tests {
         rotary.reserve(20);
         let row = random(5, 16);
         let mut turned = row.clone();
-        rotary.turn(&mut turned, 19, false);
+        rotary.rotate(&mut turned, 19, false);
         assert!(row.iter().zip(&turned).any(|(a, b)| (a - b).abs() > 0.1));
-        rotary.turn(&mut turned, 19, true);
+        rotary.rotate(&mut turned, 19, true);
         assert!(row.iter().zip(&turned).all(|(a, b)| (a - b).abs() < 1e-5));
     }
 

@@ -1,13 +1,9 @@
 //! A Transformer: its configuration and its parameters.
 
-use crate::{AttentionScale, ConfigError, Layout, Precision, TransformerConfig};
-use kexue_optim::{Parameters, Slots, WeightsError};
+use crate::{AttentionScale, ConfigError, Layout, TransformerConfig};
+use kexue_text::Token;
 use rand::Rng;
-use std::collections::HashMap;
 use std::ops::Range;
-
-/// A token id.
-pub type Token = u32;
 
 /// A Transformer on the CPU.
 #[derive(Clone, Debug)]
@@ -21,7 +17,7 @@ impl Model {
     /// A fresh model.
     ///
     /// # Errors
-    /// When the configuration cannot stand.
+    /// If the configuration is invalid.
     pub fn new(config: TransformerConfig, generator: &mut impl Rng) -> Result<Self, ConfigError> {
         config.validate()?;
         let layout = Layout::new(&config);
@@ -32,7 +28,7 @@ impl Model {
     /// A model with these parameters, in the order of its layout; `None` when they are too few or too many.
     ///
     /// # Errors
-    /// When the configuration cannot stand.
+    /// If the configuration is invalid.
     pub fn with_values(config: TransformerConfig, values: Vec<f32>) -> Result<Option<Self>, ConfigError> {
         config.validate()?;
         let layout = Layout::new(&config);
@@ -44,7 +40,7 @@ impl Model {
         &self.config
     }
 
-    /// Where each parameter stands.
+    /// The names, roles, shapes and ranges of the parameters.
     pub fn layout(&self) -> &Layout {
         &self.layout
     }
@@ -54,13 +50,13 @@ impl Model {
         &self.values
     }
 
-    /// All parameters, to be changed.
+    /// All parameters, mutable.
     pub fn values_mut(&mut self) -> &mut [f32] {
         &mut self.values
     }
 
-    /// Takes over the parameters that `other` has under the same name and in the same shape; returns how many numbers were taken, and how
-    /// many were not.
+    /// Copies the parameters that `other` has under the same name and with the same shape. Returns how many numbers were copied, and how many
+    /// were not.
     pub fn copy_matching(&mut self, other: &Self) -> (usize, usize) {
         let mut taken = 0;
         for slot in self.layout.slots() {
@@ -76,7 +72,7 @@ impl Model {
     /// The same parameters under another attention scale, for inference.
     ///
     /// # Errors
-    /// When the scale cannot stand.
+    /// If the scale is invalid.
     pub fn with_attention_scale(mut self, scale: AttentionScale) -> Result<Self, ConfigError> {
         self.config.attention_scale = scale;
         self.config.validate()?;
@@ -96,31 +92,5 @@ impl Model {
     /// The logit of a token after a hidden state `[d_model]`.
     pub fn logit(&self, hidden: &[f32], token: Token) -> f32 {
         crate::kernels::dot(hidden, self.embedding(token))
-    }
-}
-
-impl Parameters for Model {
-    fn slots(&self) -> &Slots {
-        self.layout.slots()
-    }
-
-    fn values(&self) -> &[f32] {
-        &self.values
-    }
-
-    fn values_mut(&mut self) -> &mut [f32] {
-        &mut self.values
-    }
-
-    fn save(&self, metadata: HashMap<String, String>) -> Result<Vec<u8>, WeightsError> {
-        self.to_safetensors(Precision::Single, metadata)
-            .map_err(|error| WeightsError(error.to_string()))
-    }
-
-    fn load(&mut self, bytes: &[u8]) -> Result<(), WeightsError> {
-        let read =
-            Self::from_safetensors(self.config.clone(), bytes).map_err(|error| WeightsError(error.to_string()))?;
-        self.values = read.values;
-        Ok(())
     }
 }

@@ -1,6 +1,6 @@
 //! Tensors read by name from safetensors and PyTorch files, widened to single precision.
 
-use crate::WeightsError;
+use crate::weights_error::WeightsError;
 use safetensors::tensor::{Dtype, Metadata};
 use std::collections::HashMap;
 use std::io::{Read, Seek, SeekFrom};

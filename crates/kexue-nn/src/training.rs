@@ -7,7 +7,7 @@ use crate::attention::{self, Probabilities};
 use crate::batch::PackedBatch;
 use crate::dropout::Dropout;
 use crate::kernels::{
-    Linear, Rotary, activate, activate_backward, add, dot, linear, linear_backward, norm, norm_backward,
+    Linear, Rotary, activate, activate_backward, add, dot, linear, linear_backward, norm, norm_backward, resize,
 };
 use crate::model::Model;
 use crate::parameters::{BranchRanges, Pair};
@@ -112,12 +112,6 @@ impl Tape {
     }
 }
 
-/// The first `length` elements of a buffer that never shrinks.
-pub(crate) fn resize(buffer: &mut Vec<f32>, length: usize) -> &mut [f32] {
-    buffer.resize(length.max(buffer.len()), 0.0);
-    &mut buffer[..length]
-}
-
 impl Model {
     pub(crate) fn linear(&self, at: &Pair) -> Linear<'_> {
         let (weight, bias) = (self.at(&at.weight), self.at(&at.bias));
@@ -164,7 +158,7 @@ impl Model {
     }
 
     /// The first half of what stands around a branch: puts what it reads into the tape.
-    pub(crate) fn enter(&self, stream: &[f32], tape: &mut BranchTape, at: &BranchRanges) {
+    pub(crate) fn branch_input(&self, stream: &[f32], tape: &mut BranchTape, at: &BranchRanges) {
         let input = resize(&mut tape.input, stream.len());
         match &at.norm {
             Some(before) if self.config().norm_placement.before() => self.norm(input, &mut tape.norm, stream, before),
@@ -173,7 +167,7 @@ impl Model {
     }
 
     /// The second half: adds what the branch gave to the stream. `branch` then holds what was added, `scratch` anything.
-    pub(crate) fn leave(
+    pub(crate) fn add_branch(
         &self,
         stream: &mut [f32],
         branch: &mut [f32],
@@ -199,9 +193,9 @@ impl Model {
         }
     }
 
-    /// Backward through [`Model::leave`]: from the gradient with respect to the stream after it to that of the stream before, without what
+    /// Backward through [`Model::add_branch`]: from the gradient with respect to the stream after it to that of the stream before, without what
     /// comes through the branch, whose gradient is put into `d_branch`.
-    fn leave_backward(
+    fn add_branch_backward(
         &self,
         d_stream: &mut [f32],
         d_branch: &mut [f32],
@@ -229,8 +223,8 @@ impl Model {
         scale(d_stream, config.norm_placement.residual_scale(config.layers) as f32);
     }
 
-    /// Backward through [`Model::enter`]: adds what comes through the branch to the gradient with respect to the stream.
-    fn enter_backward(
+    /// Backward through [`Model::branch_input`]: adds what comes through the branch to the gradient with respect to the stream.
+    fn branch_input_backward(
         &self,
         d_stream: &mut [f32],
         d_input: &[f32],
@@ -311,7 +305,7 @@ impl Model {
 
         for (layer, at) in layout.blocks.iter().enumerate() {
             let block = &mut tape.blocks[layer % kept];
-            self.enter(hidden, &mut block.attention, &at.attention);
+            self.branch_input(hidden, &mut block.attention, &at.attention);
             let qkv = resize(&mut block.query_key_value, rows * 3 * d);
             let input = &block.attention.input[..rows * d];
             linear(qkv, input, self.linear(&at.query_key_value), rows);
@@ -323,17 +317,17 @@ impl Model {
             attention::forward(config, batch, &tape.rotary, qkv, probabilities, context);
             linear(branch, context, self.linear(&at.attention_output), rows);
             let random = generator.as_deref_mut();
-            self.leave(hidden, branch, scratch, &mut block.attention, &at.attention, random);
+            self.add_branch(hidden, branch, scratch, &mut block.attention, &at.attention, random);
             record(hidden, branch);
 
-            self.enter(hidden, &mut block.ffn, &at.ffn);
+            self.branch_input(hidden, &mut block.ffn, &at.ffn);
             let up = resize(&mut block.up, rows * config.d_ffn);
             linear(up, &block.ffn.input[..rows * d], self.linear(&at.up), rows);
             let activated = resize(&mut block.activated, rows * config.d_ffn);
             activate(config.activation, activated, up);
             linear(branch, activated, self.linear(&at.down), rows);
             let random = generator.as_deref_mut();
-            self.leave(hidden, branch, scratch, &mut block.ffn, &at.ffn, random);
+            self.add_branch(hidden, branch, scratch, &mut block.ffn, &at.ffn, random);
             record(hidden, branch);
         }
         if let Some(norm) = layout.outer_norm.as_ref().filter(|_| config.norm_placement.before()) {
@@ -376,7 +370,7 @@ impl Model {
         };
         record(d_hidden);
         for (block, at) in tape.blocks.iter_mut().zip(&layout.blocks).rev() {
-            self.leave_backward(d_hidden, d_branch, scratch, &block.ffn, &at.ffn, gradient);
+            self.add_branch_backward(d_hidden, d_branch, scratch, &block.ffn, &at.ffn, gradient);
             let d_up = &mut wide[..rows * config.d_ffn];
             let activated = &block.activated[..rows * config.d_ffn];
             linear_backward(
@@ -390,10 +384,10 @@ impl Model {
             activate_backward(config.activation, d_up, &block.up[..rows * config.d_ffn]);
             let input = &block.ffn.input[..rows * d];
             linear_backward(d_input, two(gradient, &at.up), d_up, input, self.linear(&at.up), rows);
-            self.enter_backward(d_hidden, d_input, &block.ffn, &at.ffn, gradient);
+            self.branch_input_backward(d_hidden, d_input, &block.ffn, &at.ffn, gradient);
             record(d_hidden);
 
-            self.leave_backward(d_hidden, d_branch, scratch, &block.attention, &at.attention, gradient);
+            self.add_branch_backward(d_hidden, d_branch, scratch, &block.attention, &at.attention, gradient);
             let context = &block.context[..rows * d];
             let output = self.linear(&at.attention_output);
             linear_backward(
@@ -425,7 +419,7 @@ impl Model {
                 query_key_value,
                 rows,
             );
-            self.enter_backward(d_hidden, d_input, &block.attention, &at.attention, gradient);
+            self.branch_input_backward(d_hidden, d_input, &block.attention, &at.attention, gradient);
             record(d_hidden);
         }
         if let Some(trace) = &mut tape.trace {
@@ -471,7 +465,7 @@ mod tests {
     use super::*;
     use crate::{
         Activation, AttentionScale, Initializer, LogitScale, Mask, NormKind, NormPlacement, Parametrization, Positions,
-        StdMeans, Token, TransformerConfig,
+        StdConvention, Token, TransformerConfig,
     };
     use rand::SeedableRng;
     use rand_chacha::ChaCha8Rng;
@@ -483,7 +477,7 @@ mod tests {
             heads: 2,
             d_ffn: 24,
             dropout: 0.25,
-            initializer: Initializer::truncated_normal(0.3, StdMeans::Effective),
+            initializer: Initializer::truncated_normal(0.3, StdConvention::Effective),
             ..TransformerConfig::new(20)
         };
         change(&mut config);

@@ -1,7 +1,9 @@
 //! Weights in and out: safetensors files with the names of [`Layout`]'s slots, which are Hugging Face's.
 
 use crate::tensors::{SafetensorsFile, Tensors};
-use crate::{ConfigError, Layout, Model, TransformerConfig};
+use crate::weights_error::WeightsError;
+use crate::{Layout, Model, TransformerConfig};
+use kexue_optim::{Parameters, Slots};
 use kexue_output::{NewFile, OutputError};
 use safetensors::View;
 use safetensors::tensor::Dtype;
@@ -9,44 +11,6 @@ use std::borrow::Cow;
 use std::collections::HashMap;
 use std::io::Cursor;
 use std::path::Path;
-use thiserror::Error;
-
-/// Why weights cannot be used.
-#[derive(Debug, Error)]
-pub enum WeightsError {
-    /// Not a file of weights, or a damaged one.
-    #[error("not a readable file of weights: {0}")]
-    Format(String),
-    /// The weights cannot be written.
-    #[error("the weights cannot be written: {0}")]
-    Write(String),
-    /// The file of weights cannot be written.
-    #[error(transparent)]
-    Output(#[from] OutputError),
-    /// A parameter of the model is not in the file.
-    #[error(
-        "the file has no tensor `{name}` of shape {shape:?}, which this configuration needs; it belongs to another model"
-    )]
-    Missing {
-        /// The parameter.
-        name: String,
-        /// Its shape in the model.
-        shape: Vec<usize>,
-    },
-    /// A parameter has another shape than the model's.
-    #[error("tensor `{name}` is {found}; this configuration needs shape {expected:?}")]
-    Mismatch {
-        /// The parameter.
-        name: String,
-        /// Type and shape in the file.
-        found: String,
-        /// Shape in the model.
-        expected: Vec<usize>,
-    },
-    /// The configuration cannot stand.
-    #[error("configuration: {0}")]
-    Config(#[from] ConfigError),
-}
 
 /// How the numbers are stored.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -163,6 +127,31 @@ impl Model {
         }
         Model::with_values(config, values)?
             .ok_or_else(|| WeightsError::Format("the tensors do not add up to the model".to_owned()))
+    }
+}
+
+impl Parameters for Model {
+    fn slots(&self) -> &Slots {
+        self.layout().slots()
+    }
+
+    fn values(&self) -> &[f32] {
+        Model::values(self)
+    }
+
+    fn values_mut(&mut self) -> &mut [f32] {
+        Model::values_mut(self)
+    }
+
+    fn save(&self, metadata: HashMap<String, String>) -> Result<Vec<u8>, kexue_optim::WeightsError> {
+        self.to_safetensors(Precision::Single, metadata)
+            .map_err(|error| kexue_optim::WeightsError(error.to_string()))
+    }
+
+    fn load(&mut self, bytes: &[u8]) -> Result<(), kexue_optim::WeightsError> {
+        let read = Self::from_safetensors(self.config().clone(), bytes);
+        *self = read.map_err(|error| kexue_optim::WeightsError(error.to_string()))?;
+        Ok(())
     }
 }
 

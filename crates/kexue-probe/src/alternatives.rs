@@ -4,7 +4,7 @@ use crate::data::Batch;
 use crate::initial::{fresh, initial};
 use crate::snapshot::{Identity, identities};
 use crate::{Architecture, OptimizerKind, ProbeError};
-use kexue_nn::{Model, NormPlacement, StdMeans, Tape};
+use kexue_nn::{Model, NormPlacement, StdConvention, Tape};
 use serde::Serialize;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -135,7 +135,7 @@ fn smaller_std(
     let initializer = architecture.model.initializer;
     let with_std = |std: f32| {
         let mut other = architecture.clone();
-        other.model.initializer = initializer.with_std(std, StdMeans::Effective);
+        other.model.initializer = initializer.with_std(std, StdConvention::Effective);
         other
     };
     let kept = |std: f32| -> Result<f64, ProbeError> {

@@ -1,6 +1,6 @@
 //! What article 8747 says of initialisation and norms, on models small enough for a test; docs/probe.md has the longer runs.
 
-use kexue_nn::{Distribution, Head, NormPlacement, StdMeans};
+use kexue_nn::{Distribution, Head, NormPlacement, StdConvention};
 use kexue_probe::{
     Architecture, Data, Ending, GradientFlow, Objective, OptimizerKind, Preset, Probe, ProbeSettings, Source, fresh,
     probe, train, weight_stds,
@@ -254,7 +254,7 @@ fn a_deep_post_norm_model_learns_with_warm_up_or_deep_norm_and_not_without() {
     };
     let mut architecture = narrow(12, 16);
     architecture.model.vocab_size = vocabulary.len();
-    architecture.model.initializer = architecture.model.initializer.with_std(0.125, StdMeans::Effective);
+    architecture.model.initializer = architecture.model.initializer.with_std(0.125, StdConvention::Effective);
     architecture.objective = Objective::Causal;
     (architecture.optimizer.learning_rate, architecture.optimizer.warmup) = (1.5e-2, 100);
     let data = Data::new(source, Objective::Causal, 8, 16).unwrap();
@@ -338,7 +338,7 @@ fn updates_of_adam_do_not_depend_on_the_size_of_the_gradient_and_sgds_do() {
         architecture.optimizer.kind = kind;
         architecture.model.initializer.embeddings = Distribution::TruncatedNormal {
             std,
-            means: StdMeans::Effective,
+            means: StdConvention::Effective,
         };
         let probe = probed(&architecture, &random(8, 16), &ProbeSettings::default());
         let first = &probe.mean.sublayers[1];

@@ -2,7 +2,7 @@
 
 use kexue_kg::{BuildOptions, Change, FactOrder, GraphBuilder, GraphWriter, KnowledgeGraph};
 use kexue_nn::{
-    AttentionScale, Initializer, Mask, Model, NormPlacement, PackedBatch, StdMeans, Tape, TransformerConfig,
+    AttentionScale, Initializer, Mask, Model, NormPlacement, PackedBatch, StdConvention, Tape, TransformerConfig,
 };
 use kexue_qa::{
     Doubt, EVIDENCE, LookAhead, MentionUse, Reranker, SearchOptions, SearchResult, WordCounts, lcs_of_texts, search,
@@ -55,7 +55,7 @@ fn model(graph: &KnowledgeGraph, seed: u64) -> Model {
             NormPlacement::Post
         },
         attention_scale: AttentionScale::EntropyInvariant { base: 512.0 },
-        initializer: Initializer::truncated_normal(0.4, StdMeans::Effective),
+        initializer: Initializer::truncated_normal(0.4, StdConvention::Effective),
         ..TransformerConfig::new(graph.vocabulary().len())
     };
     Model::new(config, &mut rand_chacha::ChaCha8Rng::seed_from_u64(seed)).unwrap()
