@@ -4,7 +4,7 @@ use crate::tensors::{SafetensorsFile, Tensors};
 use crate::weights_error::WeightsError;
 use crate::{Layout, Model, TransformerConfig};
 use kexue_optim::{Parameters, Slots};
-use kexue_output::{NewFile, OutputError};
+use kexue_output::NewFile;
 use safetensors::View;
 use safetensors::tensor::Dtype;
 use std::borrow::Cow;

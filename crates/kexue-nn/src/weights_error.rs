@@ -1,6 +1,7 @@
 //! Why weights cannot be read or written.
 
 use crate::config_error::ConfigError;
+use kexue_output::OutputError;
 use thiserror::Error;
 
 /// Why weights cannot be used.
