@@ -1,4 +1,4 @@
-//! `kexue mlm`: masked language models, and what they know at other lengths than they were trained at.
+//! `kexue mlm`: masked language models and their accuracy by length.
 
 use crate::model_flags::{BATCH_SIZES, ModelFlags, check_memory, check_model, fresh_model, named};
 use crate::output::{Interrupt, Usage, note, print, print_json};
@@ -11,7 +11,7 @@ use kexue_nn::{AttentionScale, Head, Mask, Positions};
 use kexue_output::check_output;
 use kexue_text::{Corpus, Masking, TextEncoder};
 use kexue_train::{TrainError, least_memory, prepare, train, vocabulary_file};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 /// Train masked language models, and measure them by length.
@@ -25,44 +25,44 @@ pub struct MlmArgs {
 enum Verb {
     /// Train a model on texts, or resume a training that was interrupted.
     Train(Box<TrainArgs>),
-    /// Accuracy and attention entropy at several lengths; runs that differ in their seed alone are one row.
+    /// Measure accuracy and attention entropy at several lengths. Runs that differ in their seed alone form one row.
     Eval(EvalArgs),
 }
 
 #[derive(Args)]
 struct TrainArgs {
-    /// Text files, `.gz` and `.zst` too; a line `== name ==` starts a document.
+    /// Text files, plain, .gz or .zst. A line `== name ==` starts a document.
     #[arg(long, required = true, num_args = 1..)]
     texts: Vec<PathBuf>,
-    /// The folder of the run; a run that stands there is resumed.
+    /// The folder of the run. An interrupted run in it is resumed.
     #[arg(long)]
     out: PathBuf,
-    /// The vocabulary, as `kexue vocab` writes it; without it the characters of the texts are counted.
+    /// A vocabulary written by `kexue vocab`. By default, the characters of the texts are counted.
     #[arg(long)]
     vocab: Option<PathBuf>,
-    /// The most characters of a counted vocabulary; the others are spelt in bytes.
+    /// The most characters of a counted vocabulary. Others are spelled in bytes.
     #[arg(long, default_value_t = 8000)]
     max_characters: usize,
     /// Tokens of a sequence.
     #[arg(long, default_value_t = 128)]
     length: usize,
-    /// Leave a random number of tokens, up to this, out of the middle of each training sequence; the others keep their positions: distances up to
-    /// length + gap − 1 are trained, though a token sees no more than --length.
+    /// Leave a random number of tokens, up to GAP, out of the middle of each training sequence. The others keep their positions, so distances up to
+    /// length + gap − 1 are trained, while a token sees at most --length keys.
     #[arg(long, default_value_t = 0)]
     gap: usize,
-    /// Share of the tokens that are to be predicted.
+    /// Probability that a token is to be predicted.
     #[arg(long, default_value_t = 0.15)]
     mask_rate: f64,
-    /// Predict the tokens of a word together: a run of ASCII letters and digits, or one other character.
+    /// Mask whole words. A word is a run of ASCII letters and digits, or one other character.
     #[arg(long, default_value_t = true, num_args = 0..=1, default_missing_value = "true", action = clap::ArgAction::Set)]
     whole_words: bool,
-    /// Keep one document in so many out of the training.
+    /// Keep one document in HOLD_OUT out of the training, for validation.
     #[arg(long, default_value_t = 20)]
     hold_out: usize,
-    /// Held-out tokens read at each validation.
+    /// Number of held-out tokens used at each validation.
     #[arg(long, default_value_t = 20_000)]
     validate_on: usize,
-    /// What stands between the last hidden state and the tied softmax.
+    /// The layers between the last hidden state and the tied softmax.
     #[arg(long, value_parser = named::<Head>(&["none", "bias", "dense-norm"]), default_value = "dense-norm")]
     head: Head,
     /// Start from the weights of another run with the same vocabulary and shape.
@@ -79,26 +79,26 @@ struct EvalArgs {
     /// Folders of runs.
     #[arg(long, required = true, num_args = 1..)]
     model: Vec<PathBuf>,
-    /// Text files, `.gz` and `.zst` too; of each one document in so many is read, as each model's training held them out: of the files it was trained on,
-    /// those that it has not seen.
+    /// Text files, plain, .gz or .zst. Only the documents that each model's training would hold out are read, so for its own training files these are
+    /// documents that the model has not seen.
     #[arg(long, required = true, num_args = 1..)]
     texts: Vec<PathBuf>,
-    /// Lengths to measure, in tokens.
+    /// Sequence lengths to measure, in tokens.
     #[arg(long, value_delimiter = ',', default_value = "64,128,256,512,1024")]
     lengths: Vec<usize>,
     /// Tokens to read at each length.
     #[arg(long, default_value_t = 200_000)]
     tokens: usize,
-    /// Let a token see only those less than so many tokens away, whatever the length: what far tokens do to a prediction.
+    /// Limit attention to tokens less than WINDOW tokens away, at every length.
     #[arg(long)]
     window: Option<usize>,
-    /// Let rotary positions farther apart than so many tokens count as so far apart (ReRoPE): distances that training never saw do not occur.
+    /// Treat rotary distances above MAX_DISTANCE as MAX_DISTANCE (ReRoPE), so that no distance is longer than in training.
     #[arg(long)]
     max_distance: Option<usize>,
-    /// Read the texts whole, not only one document in so many as training did.
+    /// Read all documents, not only the held-out ones.
     #[arg(long)]
     all_documents: bool,
-    /// Write a page with the curves here.
+    /// Write an HTML page with curves and tables to this file.
     #[arg(long)]
     report: Option<PathBuf>,
     /// Print JSON.
@@ -182,7 +182,7 @@ fn run_train(args: &TrainArgs) -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// Why a training had nothing to be measured on.
+/// Why nothing was validated.
 fn why_unmeasured(args: &TrainArgs, held_out: &Corpus) -> String {
     match (args.hold_out, args.validate_on, args.length) {
         (0, ..) => "--hold-out 0 holds nothing out".to_owned(),
@@ -201,9 +201,9 @@ fn run_eval(args: &EvalArgs) -> Result<ExitCode> {
         return Err(Usage("--lengths must be 3 or more: [CLS], a token, [SEP]".to_owned()).into());
     }
     if args.tokens == 0 {
-        return Err(Usage("--tokens must be 1 or more: what is to be read".to_owned()).into());
+        return Err(Usage("--tokens must be 1 or more".to_owned()).into());
     }
-    // Said before the work rather than after it.
+    // Checked before the work, not after it.
     if let Some(report) = &args.report {
         check_output(report, &args.texts)?;
     }
@@ -225,7 +225,7 @@ fn run_eval(args: &EvalArgs) -> Result<ExitCode> {
         }
         if args.max_distance.is_some() && run.config.model.positions != Positions::Rotary {
             let problem = format!(
-                "--max-distance is of rotary positions, those of {} are learned",
+                "--max-distance applies to rotary positions, but {} has learned positions",
                 folder.display()
             );
             return Err(Usage(problem).into());

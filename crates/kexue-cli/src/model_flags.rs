@@ -1,4 +1,4 @@
-//! Flags of every command that makes a model.
+//! Flags of all commands that create a model.
 
 use crate::output::{Usage, note};
 use anyhow::Result;
@@ -14,7 +14,7 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use std::path::Path;
 
-/// A parser of values that are written in configurations by these names.
+/// Parses a value by its name in configurations, with `-` for `_`.
 pub fn named<T>(names: &'static [&'static str]) -> impl TypedValueParser<Value = T>
 where
     T: DeserializeOwned + Clone + Send + Sync + 'static,
@@ -22,7 +22,7 @@ where
     PossibleValuesParser::new(names).try_map(|name| serde_json::from_value(name.replace('-', "_").into()))
 }
 
-/// The names of placements.
+/// The norm placements by name.
 pub const PLACEMENTS: &[&str] = &[
     "pre",
     "post",
@@ -37,32 +37,32 @@ pub const PLACEMENTS: &[&str] = &[
 #[derive(Args)]
 #[command(next_help_heading = "Model")]
 pub struct ModelFlags {
-    /// Width of the residual stream; 256 unless a preset says otherwise.
+    /// Width of the residual stream [default: 256, or that of the preset]
     #[arg(long)]
     d_model: Option<usize>,
-    /// Blocks; 4 unless a preset says otherwise.
+    /// Number of blocks [default: 4, or that of the preset]
     #[arg(long)]
     layers: Option<usize>,
-    /// Attention heads; 4 unless a preset says otherwise.
+    /// Number of attention heads [default: 4, or that of the preset]
     #[arg(long)]
     heads: Option<usize>,
-    /// Width of the feed-forward layers; four times d_model by default.
+    /// Width of the feed-forward layers [default: four times d_model]
     #[arg(long)]
     d_ffn: Option<usize>,
     /// Where the norms stand: before each branch (the default), after the sum, there with DeepNorm's constants (published, or re-derived by
     /// optimiser), before and after the branch, nowhere.
     #[arg(long, value_parser = named::<NormPlacement>(PLACEMENTS))]
     norm: Option<NormPlacement>,
-    /// What the norms divide by; layer-norm by default.
+    /// The kind of norm [default: layer-norm]
     #[arg(long, value_parser = named::<NormKind>(&["layer-norm", "rms-norm"]))]
     norm_kind: Option<NormKind>,
     /// The attention scale: 1/√d (the default), or log_base(n)/√d for n visible keys.
     #[arg(long, value_parser = ["ordinary", "entropy-invariant"])]
     attention_scale: Option<String>,
-    /// The n at which the entropy-invariant scale is the ordinary one; 512 by default.
+    /// The n at which the entropy-invariant scale equals the ordinary one [default: 512]
     #[arg(long, requires = "attention_scale")]
     attention_base: Option<f64>,
-    /// Probability of dropping an element; 0.1 by default.
+    /// Dropout probability [default: 0.1]
     #[arg(long)]
     dropout: Option<f32>,
     /// How fresh weights are drawn: a truncated normal (the default, see --initial-std), Xavier, LeCun or Kaiming's normal, or as BERT, GPT-2,
@@ -84,7 +84,7 @@ pub struct ModelFlags {
 }
 
 impl ModelFlags {
-    /// Refuses a flag that another one leaves without effect.
+    /// Refuses a flag that has no effect beside another one.
     pub fn check(&self) -> Result<()> {
         if self.attention_base.is_some() && self.attention_scale.as_deref() == Some("ordinary") {
             let problem = "--attention-base is of the entropy-invariant scale: leave it out, or give --attention-scale entropy-invariant";
@@ -97,7 +97,7 @@ impl ModelFlags {
         Ok(())
     }
 
-    /// The configuration of a model over so many tokens.
+    /// The configuration of a model with this vocabulary size.
     pub fn config(&self, vocab_size: usize, head: Head) -> TransformerConfig {
         self.over(TransformerConfig {
             head,
@@ -105,14 +105,14 @@ impl ModelFlags {
         })
     }
 
-    /// A configuration with what the flags say instead.
+    /// `base` with the settings of the flags.
     pub fn over(&self, base: TransformerConfig) -> TransformerConfig {
         let d_model = self.d_model.unwrap_or(base.d_model);
         let mut config = TransformerConfig {
             d_model,
             layers: self.layers.unwrap_or(base.layers),
             heads: self.heads.unwrap_or(base.heads),
-            // As many times the width as before.
+            // The ratio to the width stays.
             d_ffn: self.d_ffn.unwrap_or(base.d_ffn * d_model / base.d_model.max(1)),
             norm: self.norm_kind.unwrap_or(base.norm),
             attention_scale: match self.attention_scale.as_deref() {
@@ -139,13 +139,13 @@ impl ModelFlags {
     }
 }
 
-/// Refuses what the machine has not the memory for, before it is asked for; `flags` are those that make it so much.
+/// Refuses work that needs more memory than the machine has; `flags` are the flags that reduce it.
 pub fn check_memory(bytes: f64, flags: &str) -> Result<()> {
     match machine_memory().filter(|total| bytes > *total) {
         Some(total) => {
             let [bytes, total] = [bytes, total].map(|bytes| bytes / 1e9);
             let problem = format!(
-                "this takes at least {bytes:.0} GB of memory, and the machine has {total:.0} GB: take less of {flags}"
+                "this takes at least {bytes:.0} GB of memory, and the machine has {total:.0} GB: reduce {flags}"
             );
             Err(Usage(problem).into())
         }
@@ -153,7 +153,7 @@ pub fn check_memory(bytes: f64, flags: &str) -> Result<()> {
     }
 }
 
-/// Refuses a model that cannot be, or not be trained in the machine's memory.
+/// Refuses an invalid model, and one that is too large to train in the machine's memory.
 pub fn check_model(config: &TransformerConfig) -> Result<()> {
     config.validate().map_err(|error| Usage(error.to_string()))?;
     check_memory(
@@ -162,10 +162,10 @@ pub fn check_model(config: &TransformerConfig) -> Result<()> {
     )
 }
 
-/// The flags that make large what a batch leaves in memory.
+/// The flags that determine the memory of a batch.
 pub const BATCH_SIZES: &str = "--batch-size, --length, --layers, --heads or --d-model";
 
-/// A model to be trained: fresh, or with the weights that another run has under the same names.
+/// A model to train, fresh or with the weights of another run.
 pub fn fresh_model(
     config: &TransformerConfig,
     seed: u64,
@@ -216,7 +216,7 @@ fn flag_of(difference: Difference) -> &'static str {
     }
 }
 
-/// What any run's configuration says of its model.
+/// The model of any run's configuration.
 #[derive(Serialize, Deserialize)]
 pub struct AnyConfig {
     model: TransformerConfig,
@@ -230,7 +230,7 @@ impl TransformerRunConfig for AnyConfig {
     }
 }
 
-/// Sets what an initialisation by name needs in a configuration.
+/// Applies a named initialisation to a configuration.
 fn initialise(config: &mut TransformerConfig, name: &str) {
     match name {
         "truncated-normal" => config.initializer = Initializer::default(),

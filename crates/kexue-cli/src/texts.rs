@@ -1,4 +1,4 @@
-//! Texts that models are trained on or shown.
+//! Reading the texts of training and evaluation.
 
 use anyhow::Result;
 use kexue_kg::{open_text, unreadable};
@@ -8,8 +8,8 @@ use kexue_train::TrainError;
 use std::io::BufRead;
 use std::path::{Path, PathBuf};
 
-/// The documents of text files, `.gz` and `.zst` too, as tokens: those to train on, and one in `hold_out` of each file, so that which these
-/// are does not depend on the other files.
+/// The documents of text files (plain, `.gz` or `.zst`) as tokens: those to train on, and the held-out ones. One document in `hold_out` of each
+/// file is held out, so the choice does not depend on the other files.
 pub fn read_corpus(paths: &[PathBuf], encoder: &dyn TextEncoder, hold_out: usize) -> Result<(Corpus, Corpus)> {
     let (mut kept, mut held_out) = (Corpus::default(), Corpus::default());
     for path in paths {
@@ -26,7 +26,7 @@ pub fn read_corpus(paths: &[PathBuf], encoder: &dyn TextEncoder, hold_out: usize
     Ok((kept, held_out))
 }
 
-/// A vocabulary file, or without one the most frequent characters of the texts.
+/// Reads a vocabulary file, or counts the most frequent characters of the texts.
 pub fn open_vocabulary(path: Option<&Path>, texts: &[PathBuf], max_characters: usize) -> Result<Vocabulary> {
     if let Some(path) = path {
         let text = read_text(path).map_err(TrainError::io(path))?;

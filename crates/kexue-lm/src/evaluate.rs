@@ -8,14 +8,14 @@ use kexue_train::{generator, streams};
 use rayon::prelude::*;
 use std::collections::HashMap;
 
-/// What a model knows at a length.
+/// The scores of a model at one length.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct LengthScore {
     /// Tokens of a sequence.
     pub length: usize,
-    /// Share of the predictions that are right.
+    /// Share of the predictions that are correct.
     pub accuracy: f64,
-    /// Share that would be right if every prediction were the most frequent token of the text.
+    /// Share that would be correct if every prediction were the most frequent token of the text.
     pub baseline: f64,
     /// Mean cross-entropy of a prediction, in nats.
     pub loss: f64,
@@ -133,7 +133,7 @@ struct Part<'a> {
 }
 
 impl Masked {
-    /// Its parts of `length` tokens; what is left at the end is dropped.
+    /// Consecutive parts of `length` tokens; a shorter rest is dropped.
     fn parts(&self, length: usize) -> impl Iterator<Item = Part<'_>> {
         self.tokens
             .chunks_exact(length)

@@ -1,4 +1,4 @@
-//! Masked language models: training on long documents, and what they know at lengths that they were not trained at.
+//! Masked language models: training on long documents, and evaluation at lengths other than that of the training.
 //!
 //! - [`MlmTask`]: training, by [`kexue_train::train`], with masks drawn anew at every step
 //! - [`evaluate`]: accuracy and attention entropy at a length, on the same text for every length (article 8823)

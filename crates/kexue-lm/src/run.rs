@@ -1,11 +1,11 @@
-//! What a run of masked-language-model training is made of.
+//! The configuration of a training run.
 
 use crate::MlmSettings;
 use kexue_nn::TransformerConfig;
 use kexue_train::{Run, TrainError, TrainSettings};
 use serde::{Deserialize, Serialize};
 
-/// Everything that makes a run what it is.
+/// The full configuration of a run.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct MlmConfig {
@@ -13,7 +13,7 @@ pub struct MlmConfig {
     pub version: String,
     /// Names of the text files.
     pub texts: Vec<String>,
-    /// The folder of the run whose weights it started from.
+    /// The folder of the run it was warm-started from.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub start: Option<String>,
     /// The model.

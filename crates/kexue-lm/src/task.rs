@@ -1,4 +1,4 @@
-//! What a training step of a masked language model is.
+//! Masked-language-model training as a task.
 
 use crate::evaluate::{LengthScore, evaluate};
 use kexue_nn::{Mask, Model, PackedBatch, Prediction};
@@ -15,13 +15,13 @@ use std::collections::HashMap;
 pub struct MlmSettings {
     /// Tokens of a sequence, `[CLS]` and `[SEP]` among them.
     pub length: usize,
-    /// The most tokens left out of the middle of a training sequence; how many is drawn for each. Its tokens keep their positions, so that distances up to
-    /// `length + gap − 1` are trained while no token sees more than `length`.
+    /// The most tokens left out of the middle of a training sequence; the number is drawn for each sequence. The others keep their positions, so
+    /// distances up to `length + gap − 1` are trained while no token sees more than `length` keys.
     #[serde(skip_serializing_if = "is_zero")]
     pub gap: usize,
-    /// What is to be predicted.
+    /// The masking of tokens to predict.
     pub masking: Masking,
-    /// One document in so many is kept out of the training, for evaluation.
+    /// One document in `hold_out` is kept out of the training, for evaluation; 0 for none.
     pub hold_out: usize,
     /// Tokens of the held-out documents read at each validation.
     pub validate_on: usize,
@@ -47,7 +47,7 @@ impl MlmSettings {
     /// Checks the settings.
     ///
     /// # Errors
-    /// Names the one that cannot stand.
+    /// If a setting is invalid; the error names it.
     pub fn validate(&self) -> Result<(), TrainError> {
         let problem = |field, problem: &str| {
             let problem = problem.to_owned();
@@ -78,10 +78,10 @@ pub struct MlmTask<'a> {
 }
 
 impl<'a> MlmTask<'a> {
-    /// A task on some documents, validated on others.
+    /// A task that trains on `training` and validates on `held_out`.
     ///
     /// # Errors
-    /// When a setting cannot stand, or there is nothing to train on.
+    /// If a setting is invalid, or `training` is empty.
     pub fn new(
         settings: MlmSettings,
         special: SpecialTokens,
@@ -104,7 +104,7 @@ impl<'a> MlmTask<'a> {
     }
 }
 
-/// A stretch without the `gap` tokens from `at` on; the token after them begins a word.
+/// `stretch` without the `gap` tokens from `at` on. The token after the gap begins a word.
 fn without_middle<'a>(
     stretch: Window<'a>,
     at: usize,
@@ -139,7 +139,7 @@ impl Task for MlmTask<'_> {
 
     const UNIT: &'static str = "tokens";
 
-    /// As many as there are sequences in the corpus; which stretch of it an example is, is drawn at every step.
+    /// The number of sequences that fill the corpus. The window of each example is drawn anew at every step.
     fn examples(&self) -> usize {
         self.training.len().div_ceil(self.settings.length)
     }

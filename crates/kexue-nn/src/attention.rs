@@ -5,8 +5,8 @@ use crate::TransformerConfig;
 use crate::batch::{PackedBatch, Sequence};
 use crate::kernels::{Rotary, SET, Shape, dot, matmul, resize, softmax};
 
-/// Turns and scales the queries and keys of one token, `[3·d_model]`, as its position and the number of keys it sees say; or undoes it
-/// to their gradient.
+/// Rotates the query and key of one token, `[3·d_model]`, to its position, and scales the query for the number of keys it sees. With
+/// `backward`, does the same to their gradient.
 pub(crate) fn rotate_and_scale(
     config: &TransformerConfig,
     rotary: &Rotary,
@@ -23,7 +23,7 @@ pub(crate) fn rotate_and_scale(
     }
 }
 
-/// Queries and keys of a sequence in which distances over that of the mask count as it (ReRoPE, article 9708).
+/// Queries and keys of a sequence whose mask caps rotary distances (ReRoPE, article 9708).
 struct Rectified {
     distance: usize,
     /// `[length, 3·d_model]`: queries turned by the distance, keys not turned, queries turned back by it; so that a product of one of the queries and a
@@ -35,7 +35,7 @@ struct Rectified {
 }
 
 impl Rectified {
-    /// Of the untouched `qkv`; nothing where no distance is too long.
+    /// From `qkv` before rotation; `None` if no distance exceeds the cap.
     fn new(config: &TransformerConfig, rotary: &Rotary, sequence: &Sequence, qkv: &[f32]) -> Option<Self> {
         let distance = sequence.mask.max_distance();
         if config.positions != Positions::Rotary || sequence.position(sequence.length - 1) <= distance {
@@ -61,7 +61,7 @@ impl Rectified {
         })
     }
 
-    /// Puts the scores of keys that are too far from their query in the place of theirs, `[length, length]`.
+    /// Replaces the scores of keys beyond the cap, `[length, length]`.
     fn correct(&mut self, config: &TransformerConfig, sequence: &Sequence, head: usize, scores: &mut [f32]) {
         let (d, head_dim, length) = (config.d_model, config.head_dim(), sequence.length);
         let square = Shape::dense(length, length);
@@ -88,11 +88,11 @@ impl Rectified {
 /// Where the probabilities go, `[length, length]` for each sequence and head.
 pub(crate) struct Probabilities<'a> {
     pub buffer: &'a mut Vec<f32>,
-    /// Whether those of all heads are kept, or each takes the place of the one before it.
+    /// Whether the probabilities of all heads are kept; otherwise each head overwrites those of the one before.
     pub kept: bool,
 }
 
-/// Turns and scales `qkv` `[tokens, 3·d_model]` in place, fills the probabilities of every sequence and head, and `context`
+/// Rotates and scales `qkv` `[tokens, 3·d_model]` in place, and fills the probabilities of every sequence and head and `context`
 /// `[tokens, d_model]`.
 pub(crate) fn forward(
     config: &TransformerConfig,

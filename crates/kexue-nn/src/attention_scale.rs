@@ -1,11 +1,11 @@
-//! What multiplies `q·k` before the softmax.
+//! The attention scale: the factor of `q·k` before the softmax.
 
 use serde::{Deserialize, Serialize};
 
 /// The factor λ of `softmax(λ·QKᵀ)V`, in heads of width d, for a query that sees n keys.
 ///
-/// It is applied to the queries, so that it costs nothing and any attention kernel can be used. n is counted from the query's own row of
-/// the mask ([`Mask::visible`](crate::Mask::visible)): it differs by row, and starts anew in each packed document.
+/// It is applied to the queries, so it costs nothing and works with any attention kernel. n is counted in the query's own row of the mask
+/// ([`Mask::visible`](crate::Mask::visible)), so it differs between rows and starts again in each packed document.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", tag = "kind", deny_unknown_fields)]
 pub enum AttentionScale {
@@ -27,7 +27,7 @@ pub enum AttentionScale {
         /// L, the length in training.
         trained_length: usize,
     },
-    /// The same factor everywhere, whatever the width: T5 has 1.
+    /// One factor for every head width and number of keys; 1 in T5.
     Fixed {
         /// λ.
         factor: f64,
@@ -51,7 +51,7 @@ impl AttentionScale {
         factor as f32
     }
 
-    /// What is wrong with its number, and the field.
+    /// The invalid field and the problem, if there is one.
     pub(crate) fn problem(self) -> Option<(&'static str, String)> {
         let unless = |good: bool, field, problem: String| (!good).then_some((field, problem));
         match self {

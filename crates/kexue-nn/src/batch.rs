@@ -1,4 +1,4 @@
-//! Sequences packed one after another, and who sees whom in them.
+//! Packed sequences and their masks.
 
 use kexue_text::Token;
 use std::ops::Range;
@@ -7,21 +7,21 @@ use thiserror::Error;
 /// Which keys each query of a sequence sees.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Mask {
-    /// The first so many tokens are seen by every token; those after see what stands before them and themselves.
+    /// Every token sees the first `prefix` tokens; later tokens also see the tokens before them and themselves.
     prefix: usize,
-    /// Keys less than so many positions away are seen.
+    /// Only keys less than `window` positions away are seen.
     window: usize,
-    /// Keys farther away than so many rotary positions count as so far away.
+    /// Larger rotary distances count as `max_distance`.
     max_distance: usize,
 }
 
 impl Mask {
     /// Every token sees every token.
     pub const BIDIRECTIONAL: Self = Self::unilm(usize::MAX);
-    /// Every token sees those before it and itself.
+    /// Every token sees the tokens before it and itself.
     pub const CAUSAL: Self = Self::unilm(0);
 
-    /// The first `prefix` tokens see each other; those after see what stands before them and themselves (UniLM, arXiv 1905.03197).
+    /// The first `prefix` tokens see each other; each later token sees all tokens before it and itself (UniLM, arXiv 1905.03197).
     pub const fn unilm(prefix: usize) -> Self {
         Self {
             prefix,
@@ -30,7 +30,7 @@ impl Mask {
         }
     }
 
-    /// The same, but only for keys less than `window` positions away; at least 1, the token itself.
+    /// Limits this mask to keys less than `window` positions away. The least is 1, the token itself.
     pub fn within(self, window: usize) -> Self {
         Self {
             window: window.max(1),
@@ -38,8 +38,8 @@ impl Mask {
         }
     }
 
-    /// The same, but rotary positions farther apart than `distance` count as so far apart: distances that training never saw do not occur, though
-    /// all keys are seen (ReRoPE, article 9708). In forward passes over packed sequences only; learned positions do not change.
+    /// Treats rotary distances above `distance` as `distance`, so that all keys stay visible at distances known from training (ReRoPE, article 9708).
+    /// Supported in forward passes over packed sequences only; learned positions are not affected.
     pub fn with_max_distance(self, distance: usize) -> Self {
         Self {
             max_distance: distance,
@@ -47,12 +47,12 @@ impl Mask {
         }
     }
 
-    /// The distance that farther ones count as.
+    /// The cap on rotary distances.
     pub(crate) fn max_distance(&self) -> usize {
         self.max_distance
     }
 
-    /// The keys that the query at `position` sees in a sequence of `length` tokens: their number is the n of
+    /// The keys that the query at `position` sees in a sequence of `length` tokens. Their number is the n of
     /// [`AttentionScale`](crate::AttentionScale).
     #[inline]
     pub fn visible(&self, position: usize, length: usize) -> Range<usize> {
@@ -62,7 +62,7 @@ impl Mask {
     }
 }
 
-/// A row of a padded batch whose padding is not at its end.
+/// A row of a padded batch has padding before a token.
 #[derive(Debug, Error, PartialEq, Eq)]
 #[error("row {row} of the batch has padding before a token; pad at the end")]
 pub struct PaddingError {
@@ -79,12 +79,12 @@ pub(crate) struct Sequence {
     pub gap: Gap,
 }
 
-/// Positions that are left out before a token of a sequence.
+/// Positions skipped before a token of a sequence.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Gap {
-    /// The place of the token.
+    /// Index of the token in its sequence.
     before: usize,
-    /// How many positions.
+    /// Number of skipped positions.
     by: usize,
 }
 
@@ -101,8 +101,8 @@ impl Sequence {
     }
 }
 
-/// Sequences packed one after another, without padding; each has its own mask, and its positions start at 0. Masks go by the places of tokens in
-/// their sequence, which are their positions unless there is a gap.
+/// Sequences packed one after another, without padding. Each has its own mask, and its positions start at 0. Masks count tokens; these are
+/// positions unless the sequence has a gap.
 #[derive(Clone, Debug, Default)]
 pub struct PackedBatch {
     tokens: Vec<Token>,
@@ -119,12 +119,12 @@ impl PackedBatch {
         self.sequences.clear();
     }
 
-    /// Adds a sequence and returns the row of its first token; one of no tokens adds nothing.
+    /// Adds a sequence and returns the row of its first token. An empty sequence adds nothing.
     pub fn push(&mut self, tokens: &[Token], mask: Mask) -> usize {
         self.add(tokens, mask, Gap::default())
     }
 
-    /// Adds a sequence of two parts that stand `gap` positions apart, as parts of a longer text do; returns the row of its first token.
+    /// Adds a sequence of two parts with `gap` positions skipped between them. Returns the row of its first token.
     pub fn push_apart(&mut self, first: &[Token], second: &[Token], gap: usize, mask: Mask) -> usize {
         let before = first.len();
         self.add(&[first, second].concat(), mask, Gap { before, by: gap })
@@ -147,7 +147,7 @@ impl PackedBatch {
         start
     }
 
-    /// Adds a sequence whose tokens from `first.len()` on are of the second segment (BERT's token type 1).
+    /// Adds a pair of texts: `first` in segment 0, `second` in segment 1 (BERT's token types). Returns the row of its first token.
     pub fn push_pair(&mut self, first: &[Token], second: &[Token], mask: Mask) -> usize {
         let start = self.push(&[first, second].concat(), mask);
         self.types.resize(start + first.len(), 0);
@@ -155,11 +155,11 @@ impl PackedBatch {
         start
     }
 
-    /// Adds the rows of a padded batch `[batch, seq]`: `attention_mask` is 1 for tokens, 0 for the padding after them, which is left out, as rows
-    /// of padding alone are.
+    /// Adds the rows of a padded batch `[batch, seq]` without their padding. `attention_mask` `[batch, seq]` is 1 for tokens and 0 for the padding
+    /// after them. Rows of padding alone add nothing.
     ///
     /// # Errors
-    /// When padding stands before a token.
+    /// If padding stands before a token.
     pub fn push_padded(
         &mut self,
         tokens: &[Token],
@@ -179,7 +179,7 @@ impl PackedBatch {
         Ok(())
     }
 
-    /// The sequences in order, divided into at most `parts` batches of about as many tokens each.
+    /// Divides the sequences, in order, into `parts` batches of about the same number of tokens; some may be empty.
     pub fn split(&self, parts: usize) -> Vec<Self> {
         let mut batches = vec![Self::default(); parts.max(1)];
         for sequence in &self.sequences {
@@ -202,7 +202,7 @@ impl PackedBatch {
         self.tokens.len()
     }
 
-    /// Whether there are no tokens.
+    /// Whether the batch is empty.
     pub fn is_empty(&self) -> bool {
         self.tokens.is_empty()
     }

@@ -9,28 +9,28 @@ use kexue_text::Token;
 use std::collections::HashMap;
 use std::sync::Arc;
 
-/// A choice to be learnt.
+/// One training choice among allowed tokens.
 #[derive(Clone, Debug)]
 pub struct Choice {
-    /// Row of the hidden state that decides.
+    /// Row of the hidden state that makes the choice.
     pub row: usize,
-    /// What may be chosen, each token once. Choices that share one list are computed together.
+    /// The allowed tokens, each once. Choices that share a list are computed together.
     pub allowed: Arc<[Token]>,
-    /// Which of them is right, as an index into `allowed`.
+    /// Index of the correct token in `allowed`.
     pub target: usize,
-    /// What is added to their logits, one number each; none where it is empty.
+    /// Numbers added to the logits, one for each allowed token; empty for none.
     pub bias: Vec<f32>,
 }
 
-/// Lists from this length on are worth a matrix product for all choices that share them.
+/// From this length on, a list is computed as one matrix product for all choices that share it.
 const DENSE: usize = 256;
 
 impl Model {
-    /// The summed cross-entropy of some choices, given the hidden states `[tokens, d_model]`. Adds the loss's derivative with respect to
-    /// the hidden states to `d_hidden`, and that of the tied embedding to `gradient`.
+    /// The summed cross-entropy of `choices`, given the hidden states `[tokens, d_model]`. Adds the derivative of the loss with respect to the
+    /// hidden states to `d_hidden`, `[tokens, d_model]`, and with respect to the tied embedding to `gradient`, `[parameters]`.
     ///
     /// # Panics
-    /// When a row, a token or a target is out of range.
+    /// If a row, a token or a target is out of range.
     pub fn choice_loss(&self, hidden: &[f32], choices: &[Choice], d_hidden: &mut [f32], gradient: &mut [f32]) -> f64 {
         let d = self.config().d_model;
         let d_embedding = &mut gradient[self.layout().embedding.clone()];

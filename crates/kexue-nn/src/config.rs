@@ -1,4 +1,4 @@
-//! What a Transformer looks like.
+//! The configuration of a Transformer.
 
 use crate::config_error::ConfigError;
 use crate::norm_placement::NormPlacement;
@@ -6,7 +6,7 @@ use crate::{AttentionScale, BranchScaling, Initializer};
 use kexue_optim::{Role, Slot};
 use serde::{Deserialize, Serialize};
 
-/// What a norm divides by.
+/// The kind of norm.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum NormKind {
@@ -17,18 +17,18 @@ pub enum NormKind {
     RmsNorm,
 }
 
-/// How the model knows where a token stands.
+/// How positions enter the model.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Positions {
-    /// Queries and keys are turned by their position (RoFormer, arXiv 2104.09864).
+    /// Queries and keys are rotated by their position (RoFormer, arXiv 2104.09864).
     #[default]
     Rotary,
     /// A learned embedding for each position below `max_positions` (BERT).
     Learned,
 }
 
-/// The function between the two feed-forward matrices.
+/// The activation between the two feed-forward matrices.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Activation {
@@ -41,11 +41,11 @@ pub enum Activation {
     Relu,
 }
 
-/// What stands between the last hidden state and the tied softmax over the vocabulary.
+/// The layers between the last hidden state and the tied softmax over the vocabulary.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Head {
-    /// Nothing.
+    /// None.
     #[default]
     None,
     /// A bias for each token.
@@ -54,7 +54,7 @@ pub enum Head {
     DenseNorm,
 }
 
-/// Where the size of a weight stands.
+/// Where the scale of a weight is applied.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Parametrization {
@@ -65,7 +65,7 @@ pub enum Parametrization {
     Ntk,
 }
 
-/// What the logits of the tied softmax are multiplied by.
+/// The factor of the logits of the tied softmax.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum LogitScale {
@@ -76,7 +76,7 @@ pub enum LogitScale {
     InverseRootWidth,
 }
 
-/// The shape of a Transformer with a softmax tied to its embedding: BERT, RoFormer and UniLM are settings of it.
+/// The shape of a Transformer whose softmax is tied to its embedding. BERT, RoFormer and UniLM are settings of it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct TransformerConfig {
@@ -94,34 +94,34 @@ pub struct TransformerConfig {
     /// Width of the feed-forward layers.
     #[serde(default = "defaults::d_ffn")]
     pub d_ffn: usize,
-    /// How the model knows where a token stands.
+    /// How positions enter the model.
     #[serde(default)]
     pub positions: Positions,
-    /// Longest sequence with learned positions; 0 with rotary ones, which have no end.
+    /// Longest sequence with learned positions; 0 with rotary positions, which have no limit.
     #[serde(default)]
     pub max_positions: usize,
     /// Segments that have an embedding (BERT's token types): 2 for pairs of texts, 0 for none.
     #[serde(default)]
     pub token_types: usize,
-    /// Where the layer norms stand.
+    /// Where the norms stand.
     #[serde(default)]
     pub norm_placement: NormPlacement,
-    /// What they divide by.
+    /// The kind of norm.
     #[serde(default)]
     pub norm: NormKind,
     /// The initial value of a learned factor of each branch: 0 for ReZero (arXiv 2003.04887) and SkipInit (arXiv 2002.10444), 1 for Fixup.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub gate: Option<f32>,
-    /// The function between the two feed-forward matrices.
+    /// The activation between the two feed-forward matrices.
     #[serde(default)]
     pub activation: Activation,
     /// The factor of the attention scores.
     #[serde(default)]
     pub attention_scale: AttentionScale,
-    /// What stands between the last hidden state and the softmax.
+    /// The layers between the last hidden state and the softmax.
     #[serde(default)]
     pub head: Head,
-    /// What its logits are multiplied by.
+    /// The factor of the logits.
     #[serde(default)]
     pub logit_scale: LogitScale,
     /// Probability of dropping an element of the embedding and of each branch, in training.
@@ -130,7 +130,7 @@ pub struct TransformerConfig {
     /// Added to the variance under a norm's root.
     #[serde(default = "defaults::norm_epsilon")]
     pub norm_epsilon: f32,
-    /// Where the size of a weight stands.
+    /// Where the scale of a weight is applied.
     #[serde(default)]
     pub parametrization: Parametrization,
     /// How fresh weights are drawn.
@@ -185,7 +185,7 @@ impl TransformerConfig {
         }
     }
 
-    /// The same with the norms elsewhere, and DeepNorm's β inside the branches with its placements, only there.
+    /// This configuration with another norm placement. DeepNorm's β is applied inside the branches for DeepNorm placements only.
     pub fn with_placement(mut self, placement: NormPlacement) -> Self {
         self.norm_placement = placement;
         let branches = &mut self.initializer.branches;
@@ -197,12 +197,12 @@ impl TransformerConfig {
         self
     }
 
-    /// Longest sequence that the model can read; `None` without a limit.
+    /// The longest sequence that the model can read; `None` if there is no limit.
     pub fn longest_sequence(&self) -> Option<usize> {
         (self.positions == Positions::Learned).then_some(self.max_positions)
     }
 
-    /// What the layers multiply a stored matrix by.
+    /// The factor by which the layers multiply a stored matrix.
     pub fn weight_factor(&self, slot: &Slot) -> f32 {
         match (self.parametrization, &slot.shape[..]) {
             (Parametrization::Ntk, &[_, fan_in]) if slot.role != Role::Embedding => self.linear_factor(fan_in),
@@ -210,7 +210,7 @@ impl TransformerConfig {
         }
     }
 
-    /// What a linear layer of so many inputs multiplies its matrix by.
+    /// The factor by which a linear layer with this many inputs multiplies its matrix.
     pub(crate) fn linear_factor(&self, inputs: usize) -> f32 {
         match self.parametrization {
             Parametrization::Standard => 1.0,
@@ -218,7 +218,7 @@ impl TransformerConfig {
         }
     }
 
-    /// What the last hidden state is multiplied by: the logits' factor, where no head stands in between.
+    /// The factor of the last hidden state: that of the logits, unless a head follows.
     pub(crate) fn hidden_factor(&self) -> f32 {
         match self.head {
             Head::DenseNorm => 1.0,
@@ -226,7 +226,7 @@ impl TransformerConfig {
         }
     }
 
-    /// What the logits are multiplied by.
+    /// The factor of the logits.
     pub(crate) fn logit_factor(&self) -> f32 {
         match self.logit_scale {
             LogitScale::One => 1.0,
@@ -239,10 +239,10 @@ impl TransformerConfig {
         self.d_model / self.heads.max(1)
     }
 
-    /// Checks that such a Transformer can be.
+    /// Checks that the configuration is valid.
     ///
     /// # Errors
-    /// Names the field that cannot stand.
+    /// If a field is invalid; the error names it.
     pub fn validate(&self) -> Result<(), ConfigError> {
         let problem = |field, problem: String| Err(ConfigError { field, problem });
         // Bounds far above any real model keep every size computed from a file within memory's arithmetic.

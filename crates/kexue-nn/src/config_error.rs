@@ -8,6 +8,6 @@ use thiserror::Error;
 pub struct ConfigError {
     /// The field.
     pub field: &'static str,
-    /// What is wrong with it, and what to do.
+    /// The problem, and what to do.
     pub problem: String,
 }

@@ -41,7 +41,7 @@ pub struct Decoder<'m> {
 #[derive(Debug, Default)]
 struct Scratch {
     stream: Vec<f32>,
-    /// What surrounds the branch at hand; nothing of it is needed afterwards.
+    /// What a training pass would keep around the current branch; overwritten by the next.
     tape: BranchTape,
     outer_norm: NormTape,
     normed: Vec<f32>,
@@ -112,7 +112,7 @@ impl<'m> Decoder<'m> {
         self.model
     }
 
-    /// Forgets everything, keeps the memory.
+    /// Removes all nodes and keeps the allocated memory.
     pub fn clear(&mut self) {
         self.nodes.clear();
         self.hidden.clear();
@@ -133,7 +133,7 @@ impl<'m> Decoder<'m> {
         self.model.logit(self.hidden(node), token)
     }
 
-    /// The logits of the whole vocabulary after each node, `[nodes, vocabulary]`: for long lists, one product is faster than a dot product each.
+    /// The logits of the whole vocabulary after each node, `[nodes, vocab_size]`, as one matrix product.
     pub fn vocabulary_logits(&self, nodes: &[Node]) -> Vec<f32> {
         let (d, vocabulary) = (self.model.config().d_model, self.model.config().vocab_size);
         let states: Vec<f32> = nodes.iter().flat_map(|&node| self.hidden(node)).copied().collect();
@@ -152,10 +152,10 @@ impl<'m> Decoder<'m> {
         logits
     }
 
-    /// Reads prompts, all in one call; returns the node of each one's last token.
+    /// Computes prompts in one batch and returns the node of each prompt's last token.
     ///
     /// # Panics
-    /// When a prompt is empty or a token is not in the vocabulary.
+    /// If a prompt is empty or a token is not in the vocabulary.
     pub fn prompts<'a>(&mut self, prompts: impl IntoIterator<Item = &'a [Token]>) -> Vec<Node> {
         let (first, mut tokens, mut ends) = (self.nodes.len(), Vec::new(), Vec::new());
         for prompt in prompts {
@@ -174,7 +174,7 @@ impl<'m> Decoder<'m> {
         ends
     }
 
-    /// Puts each token after its node, all in one call. A step may follow one before it in the same call: [`Steps`] hands out the nodes.
+    /// Computes each token after its parent node, in one batch. A step may follow an earlier step of the same list.
     pub fn extend(&mut self, steps: &Steps) {
         assert_eq!(
             steps.first as usize,
@@ -194,7 +194,7 @@ impl<'m> Decoder<'m> {
         self.compute(first, &tokens);
     }
 
-    /// An empty list of steps to follow the present state of the cache.
+    /// An empty list of steps for the current state of the cache.
     pub fn steps(&self) -> Steps {
         Steps {
             first: self.nodes.len() as u32,
@@ -287,7 +287,7 @@ fn list_visible(nodes: &[Cached], first: usize, visible: &mut Vec<u32>, ends: &m
     }
 }
 
-/// Tokens to be put after nodes in one call of [`Decoder::extend`].
+/// Tokens to add after nodes in one call of [`Decoder::extend`].
 #[derive(Clone, Debug)]
 pub struct Steps {
     first: u32,
@@ -295,7 +295,7 @@ pub struct Steps {
 }
 
 impl Steps {
-    /// Adds `token` after `parent`, which may itself be a step of this list; returns its node.
+    /// Adds `token` after `parent`, which may be an earlier step of this list. Returns its node.
     pub fn push(&mut self, parent: Node, token: Token) -> Node {
         let node = Node(self.first + self.steps.len() as u32);
         assert!(parent.0 < node.0, "a step after a node that does not exist yet");
@@ -308,7 +308,7 @@ impl Steps {
         self.steps.len()
     }
 
-    /// Whether there are none.
+    /// Whether there are no steps.
     pub fn is_empty(&self) -> bool {
         self.steps.is_empty()
     }

@@ -3,14 +3,14 @@
 use crate::{Model, PackedBatch, Tape};
 use rayon::prelude::*;
 
-/// Computes hidden states only; its memory is reused from batch to batch and does not grow with the number of layers.
+/// Computes hidden states for inference. Its memory is reused from batch to batch and does not grow with the number of layers.
 #[derive(Debug)]
 pub struct Encoder {
     workers: Vec<Worker>,
     hidden: Vec<f32>,
 }
 
-/// A thread's part of a batch, and the memory it works in.
+/// A thread's part of a batch and its working memory.
 #[derive(Debug)]
 struct Worker {
     batch: PackedBatch,
@@ -18,7 +18,7 @@ struct Worker {
 }
 
 impl Encoder {
-    /// An encoder that divides the sequences of a batch among so many threads of the current `rayon` pool.
+    /// An encoder that divides the sequences of a batch among `threads` threads of the current `rayon` pool.
     pub fn new(threads: usize) -> Self {
         let worker = || Worker {
             batch: PackedBatch::default(),

@@ -24,7 +24,7 @@ pub struct HeadTape {
     dense: Vec<f32>,
     activated: Vec<f32>,
     norm: NormTape,
-    /// What meets the embeddings, `[rows, d_model]`.
+    /// The states that are multiplied by the embeddings, `[rows, d_model]`.
     outputs: Vec<f32>,
     logits: Vec<f32>,
     gradient: Vec<f32>,
@@ -110,7 +110,7 @@ impl Model {
         rows.for_each(|row| tape.states.extend_from_slice(&hidden[row * d..][..d]));
     }
 
-    /// What the states at hand are multiplied by on their way to the logits.
+    /// The factor of the states before they become logits.
     fn head_factor(&self) -> f32 {
         // Without a dense layer the last hidden state has the factor already.
         self.config().logit_factor() / self.config().hidden_factor()
@@ -184,7 +184,7 @@ impl Model {
             tape.d_states.copy_from_slice(d_outputs);
             return;
         };
-        // The activation's derivative takes the place of what it was computed from.
+        // The derivative of the activation overwrites its input.
         let d_activated = resize(&mut tape.activated, rows * d);
         d_activated.fill(0.0);
         self.norm_backward(d_activated, gradient, d_outputs, &tape.norm, &at.norm);

@@ -5,7 +5,7 @@ use kexue_optim::{Role, Slot};
 use rand::Rng;
 
 impl Initializer {
-    /// The standard deviation with which a parameter is drawn, as the layers see it; `None` for those that are constants.
+    /// The standard deviation of a fresh parameter, as the layers see it; `None` if it starts as a constant.
     pub fn std(&self, config: &TransformerConfig, slot: &Slot) -> Option<f64> {
         let &[fan_out, fan_in] = &slot.shape[..] else {
             return None;

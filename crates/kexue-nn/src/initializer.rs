@@ -1,4 +1,4 @@
-//! From which distributions fresh weights are drawn.
+//! The distributions of fresh weights.
 
 use crate::config_error::ConfigError;
 use crate::norm_placement::NormPlacement;
@@ -8,14 +8,14 @@ use serde::{Deserialize, Serialize};
 /// The deviation of a standard normal truncated at ±2 (article 8747): `√(1 − 4·φ(2)/(2·Φ(2) − 1))`.
 pub const TRUNCATED_STD: f64 = 0.879_625_661_034_239_8;
 
-/// What a standard deviation means for a normal that is truncated.
+/// Whether the standard deviation of a truncated normal is that before or after truncation.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum StdConvention {
-    /// That of the weights themselves, after truncation.
+    /// After truncation: that of the weights themselves.
     #[default]
     Effective,
-    /// That of the normal before truncation at two deviations: BERT's 0.02, whose weights have 0.017593.
+    /// Before truncation at two deviations. BERT's 0.02 gives weights of deviation 0.017593.
     Nominal,
 }
 
@@ -60,7 +60,7 @@ impl Distribution {
         }
     }
 
-    /// The deviation that code which truncates a normal at two deviations must be given for the same weights; `None` without truncation.
+    /// The deviation before truncation that gives these weights; `None` for distributions without truncation.
     pub fn nominal_std(self) -> Option<f64> {
         match self {
             Self::TruncatedNormal { std, means } => Some(match means {
@@ -95,7 +95,7 @@ impl Distribution {
     }
 }
 
-/// What is done to the weights inside a branch so that many branches add up to something of bounded size.
+/// The scaling of the weights inside branches that keeps the sum of many branches bounded.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum BranchScaling {
@@ -110,7 +110,7 @@ pub enum BranchScaling {
     Fixup,
 }
 
-/// How fresh weights are drawn; biases are 0, norms 1.
+/// How fresh weights are drawn. Biases start at 0, norms at 1.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Initializer {
@@ -120,7 +120,7 @@ pub struct Initializer {
     pub embeddings: Distribution,
     /// The scaling inside branches.
     pub branches: BranchScaling,
-    /// Whether the query matrices are divided by the root of the head width, for an attention scale fixed to 1 (T5).
+    /// Whether query matrices are divided by the root of the head width, as an attention scale fixed to 1 needs (T5).
     pub scaled_queries: bool,
 }
 
@@ -130,7 +130,7 @@ impl Default for Initializer {
     }
 }
 
-/// Initialisations as known models have them.
+/// Initialisations of known models.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum InitializerPreset {
     /// Truncated normal of nominal deviation 0.02.
@@ -164,7 +164,7 @@ impl Initializer {
         }
     }
 
-    /// A known model's.
+    /// The initialisation of a known model.
     pub fn preset(preset: InitializerPreset) -> Self {
         let bert = Self::truncated_normal(0.02, StdConvention::Nominal);
         match preset {

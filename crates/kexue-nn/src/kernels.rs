@@ -50,7 +50,7 @@ impl Shape {
     }
 }
 
-/// What a product does to where it is written: `out = keep·out + factor·a·b`, `keep` being 1 or 0.
+/// How a product is written: `out = keep·out + factor·a·b`, where `keep` is 1 or 0.
 #[derive(Clone, Copy)]
 pub(crate) struct Write {
     keep: bool,
@@ -129,7 +129,7 @@ pub(crate) struct Linear<'a> {
     pub weight: &'a [f32],
     /// `[out]`.
     pub bias: &'a [f32],
-    /// What the weight is multiplied by.
+    /// The factor of the weight.
     pub factor: f32,
 }
 
@@ -195,7 +195,7 @@ pub(crate) fn resize(buffer: &mut Vec<f32>, length: usize) -> &mut [f32] {
     &mut buffer[..length]
 }
 
-/// The logarithm, bounded where a probability has underflowed. What is not a number stays so: a diverged model must be seen by its loss.
+/// The logarithm of a probability, bounded from below in case it has underflowed. NaN stays NaN, so that the loss of a diverged model shows it.
 pub(crate) fn log_of(probability: f32) -> f64 {
     match probability.is_nan() {
         true => f64::NAN,
@@ -428,7 +428,7 @@ fn attend_inline<const WIDTH: usize>(
     let heads = query.chunks_exact(head_dim).zip(out.chunks_exact_mut(head_dim));
     for (head, (query, out)) in heads.enumerate() {
         scores.resize(visible.len(), 0.0);
-        // A loop, not an iterator's closure, which would be compiled for the least of processors.
+        // A loop: a closure would be compiled for the baseline processor.
         for (score, &row) in scores.iter_mut().zip(visible) {
             *score = dot_inline(query, &keys[row as usize * width + head * head_dim..][..head_dim]);
         }
@@ -533,7 +533,7 @@ pub(crate) fn activate_backward(activation: Activation, dy: &mut [f32], x: &[f32
     }
 }
 
-/// Cosines and sines of rotary positions (RoFormer, arXiv 2104.09864): pair `i` of a head turns by `position / 10000^(2i/head_dim)`.
+/// Cosines and sines of rotary positions (RoFormer, arXiv 2104.09864): pair `i` of a head is rotated by `position / 10000^(2i/head_dim)`.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Rotary {
     half: usize,
@@ -542,7 +542,7 @@ pub(crate) struct Rotary {
 }
 
 impl Rotary {
-    /// Starts anew where the heads are of another width.
+    /// Clears the table if the head width has changed.
     pub fn for_heads(&mut self, head_dim: usize) {
         if self.half != head_dim / 2 {
             *self = Self {
@@ -552,11 +552,11 @@ impl Rotary {
         }
     }
 
-    /// Makes sure that positions below `length` are there.
+    /// Computes the table for all positions below `length`.
     pub fn reserve(&mut self, length: usize) {
         let half = self.half;
         if half == 0 {
-            // Heads of width 1, which only learned positions have: nothing to turn.
+            // Heads of width 1 occur with learned positions only: there is nothing to rotate.
             return;
         }
         for position in self.table.len() / half..length {
@@ -567,7 +567,7 @@ impl Rotary {
         }
     }
 
-    /// Turns every head of a row of width `heads · head_dim` to its position, or back.
+    /// Rotates every head of a row `[heads · head_dim]` to its position, or back.
     pub fn rotate(&self, row: &mut [f32], position: usize, back: bool) {
         let table = &self.table[position * self.half..][..self.half];
         let sign = if back { -1.0 } else { 1.0 };

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-/// Where the layer norms stand, and what the residual stream is multiplied by.
+/// Where the norms stand, and the factor of the residual stream.
 ///
 /// DeepNorm's constants are those of an encoder with N layers, hence 2N branches; β is for the weights inside the branches
 /// ([`BranchScaling::DeepNorm`](crate::BranchScaling::DeepNorm)).
@@ -29,7 +29,7 @@ pub enum NormPlacement {
 }
 
 impl NormPlacement {
-    /// Whether a branch reads a normalised stream.
+    /// Whether the input of a branch is normalised.
     pub fn before(self) -> bool {
         matches!(self, Self::Pre | Self::Sandwich)
     }
@@ -39,7 +39,7 @@ impl NormPlacement {
         matches!(self, Self::Post) || self.is_deep_norm()
     }
 
-    /// Whether this is one of the DeepNorms.
+    /// Whether this is one of the DeepNorm placements.
     pub fn is_deep_norm(self) -> bool {
         matches!(
             self,
@@ -47,7 +47,7 @@ impl NormPlacement {
         )
     }
 
-    /// α: what the stream is multiplied by at each branch of a model of so many layers.
+    /// α: the factor of the residual stream at each branch, in a model with this many layers.
     pub fn residual_scale(self, layers: usize) -> f64 {
         let branches = 2.0 * layers as f64;
         match self {
@@ -57,7 +57,7 @@ impl NormPlacement {
         }
     }
 
-    /// β: what DeepNorm multiplies the weights inside the branches by.
+    /// β: DeepNorm's factor of the weights inside branches.
     pub fn branch_weight_scale(self, layers: usize) -> f64 {
         let branches = 2.0 * layers as f64;
         match self {

@@ -179,7 +179,7 @@ impl Builder {
         Pair { weight, bias }
     }
 
-    /// What stands around a branch whose last layer is `{name}.dense`.
+    /// The norms and the gate around a branch whose last layer is `{name}.dense`.
     fn add_branch(&mut self, name: &str, config: &TransformerConfig) -> BranchRanges {
         let (placement, d) = (config.norm_placement, config.d_model);
         BranchRanges {

@@ -20,14 +20,14 @@ pub(crate) struct NormTape {
     inverse_std: Vec<f32>,
 }
 
-/// What is kept of the surroundings of a branch.
+/// What the backward pass needs around a branch.
 #[derive(Debug, Default)]
 pub(crate) struct BranchTape {
-    /// What the branch reads: the stream, normed or as it is, `[tokens, d_model]`.
+    /// The input of the branch: the stream, normalised or unchanged, `[tokens, d_model]`.
     pub input: Vec<f32>,
     norm: NormTape,
     output_norm: NormTape,
-    /// What the branch gave before its gate, where it has one.
+    /// The output of the branch before its gate, if it has one, `[tokens, d_model]`.
     ungated: Vec<f32>,
     kept: Vec<u8>,
 }
@@ -35,7 +35,7 @@ pub(crate) struct BranchTape {
 #[derive(Debug, Default)]
 struct BlockTape {
     attention: BranchTape,
-    /// Turned and scaled queries, turned keys, values: `[tokens, 3·d_model]`.
+    /// Rotated and scaled queries, rotated keys, values: `[tokens, 3·d_model]`.
     query_key_value: Vec<f32>,
     /// For each sequence and head `[length, length]`.
     probabilities: Vec<f32>,
@@ -48,18 +48,18 @@ struct BlockTape {
     activated: Vec<f32>,
 }
 
-/// The residual stream as it passed through a model.
+/// The residual stream at every branch of a model.
 #[derive(Clone, Debug, Default)]
 pub struct Trace {
     /// Before the first branch, then after each: `[2·layers + 1][tokens · d_model]`.
     pub streams: Vec<Vec<f32>>,
-    /// What each branch added, before the stream is normalised: `[2·layers][tokens · d_model]`.
+    /// The output that each branch added, before the stream is normalised: `[2·layers][tokens · d_model]`.
     pub branches: Vec<Vec<f32>>,
-    /// After a backward pass, the gradient with respect to each of `streams`, as they are.
+    /// After a backward pass, the gradient with respect to each of `streams`, in the same shape.
     pub gradients: Vec<Vec<f32>>,
 }
 
-/// What the forward pass keeps for the backward pass, and the memory of both; reused from batch to batch.
+/// Activations that the forward pass keeps for the backward pass, and working memory of both. Reuse it from batch to batch.
 #[derive(Debug, Default)]
 pub struct Tape {
     /// The residual stream; after the forward pass the last hidden state `[tokens, d_model]`.
@@ -68,7 +68,7 @@ pub struct Tape {
     outer_norm: NormTape,
     blocks: Vec<BlockTape>,
     trace: Option<Trace>,
-    /// Whether all layers share the memory of one.
+    /// Whether all layers share the memory of one layer.
     forward_only: bool,
     rotary: Rotary,
     scratch: Vec<f32>,
@@ -85,7 +85,7 @@ impl Tape {
         }
     }
 
-    /// A tape that keeps nothing but the hidden state: its memory is that of one layer.
+    /// A tape for inference: it keeps the last hidden state only and needs the memory of one layer.
     pub fn forward_only() -> Self {
         Self {
             forward_only: true,
@@ -98,12 +98,12 @@ impl Tape {
         &self.hidden
     }
 
-    /// The residual stream, if the tape was made to keep it.
+    /// The residual stream, if the tape was made by [`Tape::tracing`].
     pub fn trace(&self) -> Option<&Trace> {
         self.trace.as_ref()
     }
 
-    /// The mean entropy of the attention rows of the last forward pass in nats, `[layers][heads]`; of a [`Tape::forward_only`] nothing.
+    /// The mean entropy of the attention rows of the last forward pass, in nats, `[layers][heads]`; empty for a [`Tape::forward_only`].
     pub fn attention_entropy(&self, model: &Model, batch: &PackedBatch) -> Vec<Vec<f64>> {
         let heads = model.config().heads;
         let of = |block: &BlockTape| attention::entropy(batch, heads, &block.probabilities);
@@ -157,7 +157,7 @@ impl Model {
         self.norm_backward(d, gradient, scratch, tape, at);
     }
 
-    /// The first half of what stands around a branch: puts what it reads into the tape.
+    /// Computes the input of a branch from the stream `[tokens, d_model]` and keeps it in the tape.
     pub(crate) fn branch_input(&self, stream: &[f32], tape: &mut BranchTape, at: &BranchRanges) {
         let input = resize(&mut tape.input, stream.len());
         match &at.norm {
@@ -166,7 +166,8 @@ impl Model {
         }
     }
 
-    /// The second half: adds what the branch gave to the stream. `branch` then holds what was added, `scratch` anything.
+    /// Adds the output of a branch to the stream, both `[tokens, d_model]`, with the norms, dropout and gate of its placement. Afterwards `branch`
+    /// holds what was added; the content of `scratch` is undefined.
     pub(crate) fn add_branch(
         &self,
         stream: &mut [f32],
@@ -240,7 +241,7 @@ impl Model {
         }
     }
 
-    /// The sum of the embeddings of tokens, `[tokens, d_model]`, before norm and dropout; each token with its position and segment.
+    /// The sums of the embeddings of tokens, positions and segments, `[tokens, d_model]`, before norm and dropout.
     ///
     /// # Panics
     /// When a token, position or segment has no embedding.
@@ -257,9 +258,9 @@ impl Model {
         }
     }
 
-    /// Runs the model over a batch and keeps what [`Model::backward`] needs; the hidden states are then in [`Tape::hidden`].
+    /// Runs the model over a batch and keeps what [`Model::backward`] needs. The last hidden states are then in [`Tape::hidden`].
     ///
-    /// Dropout happens when there is a generator to draw from.
+    /// Dropout is applied only if a generator is given.
     ///
     /// # Panics
     /// When a token is not in the vocabulary, or a sequence is longer than [`TransformerConfig::longest_sequence`](crate::TransformerConfig::longest_sequence).
@@ -336,8 +337,8 @@ impl Model {
         scale(hidden, config.hidden_factor());
     }
 
-    /// Adds to `gradient` (as long as the parameters) the gradient of a loss whose derivative with respect to the last hidden state is
-    /// `d_hidden`, `[tokens, d_model]`, which is used up. The batch and the tape are those of the last [`Model::forward`].
+    /// Adds to `gradient`, `[parameters]`, the gradient of a loss whose derivative with respect to the last hidden state is `d_hidden`,
+    /// `[tokens, d_model]`. The content of `d_hidden` is overwritten. Batch and tape must be those of the last [`Model::forward`].
     ///
     /// # Panics
     /// With a [`Tape::forward_only`], or where a mask has a [`Mask::with_max_distance`](crate::Mask::with_max_distance).

@@ -3,9 +3,9 @@
 use crate::Vocabulary;
 use std::collections::HashMap;
 
-/// Builds a [`Vocabulary`] of the most frequent characters of what it has counted.
+/// Builds a [`Vocabulary`] of the most frequent characters it has counted.
 ///
-/// The order is by falling count, then by code point: the same text in any order gives the same vocabulary.
+/// Characters are ordered by falling count, then by code point, so the order of the texts does not matter.
 #[derive(Clone, Debug)]
 pub struct VocabularyBuilder {
     ascii: [u64; 128],
@@ -39,13 +39,13 @@ impl VocabularyBuilder {
         self
     }
 
-    /// The most characters to keep; the rest are spelt in bytes.
+    /// The most characters to keep; others are spelled in bytes.
     pub fn max_characters(mut self, max_characters: usize) -> Self {
         self.max_characters = max_characters;
         self
     }
 
-    /// The fewest times that a kept character must have been seen.
+    /// How often a character must have been seen to be kept.
     pub fn min_count(mut self, min_count: u64) -> Self {
         self.min_count = min_count;
         self
@@ -61,7 +61,7 @@ impl VocabularyBuilder {
         }
     }
 
-    /// Adds the counts of another builder: parts of a file can be counted in parallel.
+    /// Adds the counts of another builder, so that parts of a file can be counted in parallel.
     pub fn merge(&mut self, other: &Self) {
         for (count, more) in self.ascii.iter_mut().zip(other.ascii) {
             *count += more;

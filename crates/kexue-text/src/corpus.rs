@@ -5,33 +5,33 @@ use rand::Rng;
 use std::io::{self, BufRead};
 use std::ops::Range;
 
-/// The ids that a language model's sequences are made with.
+/// The special tokens of a language model's sequences, and the range of its ordinary tokens.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SpecialTokens {
     /// Starts a sequence.
     pub cls: Token,
     /// Ends it.
     pub sep: Token,
-    /// Stands for a token to be predicted.
+    /// Replaces a token to predict.
     pub mask: Token,
-    /// Tokens that may stand in the place of one to be predicted.
+    /// Tokens that may replace a token to predict.
     pub ordinary: Range<Token>,
 }
 
-/// Text to tokens, with the words that they make.
+/// Splits text into tokens and marks where words begin.
 pub trait TextEncoder {
-    /// Appends the tokens of `text`, and for each whether a word begins with it: whole words are masked together.
+    /// Appends the tokens of `text` to `tokens`, and to `begins` whether a word begins at each of them. Words are masked as a whole.
     ///
     /// # Errors
-    /// When there are no tokens for a part of the text.
+    /// If a part of the text has no tokens.
     fn encode_words(&self, text: &str, tokens: &mut Vec<Token>, begins: &mut Vec<bool>) -> io::Result<()>;
 
-    /// The ids that sequences are made with.
+    /// The special tokens of sequences.
     fn special_tokens(&self) -> SpecialTokens;
 }
 
 impl TextEncoder for Vocabulary {
-    /// A word is a run of ASCII letters and digits, or one other character, however many bytes it is spelt in.
+    /// A word is a run of ASCII letters and digits, or one other character, even if that is spelled in several bytes.
     fn encode_words(&self, text: &str, tokens: &mut Vec<Token>, begins: &mut Vec<bool>) -> io::Result<()> {
         let mut within_word = false;
         let mut utf8 = [0; 4];
@@ -50,7 +50,7 @@ impl TextEncoder for Vocabulary {
             cls: crate::CLS,
             sep: crate::SEP,
             mask: crate::MASK,
-            // With an empty vocabulary the bytes are all there is.
+            // An empty vocabulary has bytes only.
             ordinary: match self.characters().len() {
                 0 => crate::BYTES..crate::FIRST_CHARACTER,
                 _ => crate::FIRST_CHARACTER..self.len() as Token,
@@ -59,7 +59,7 @@ impl TextEncoder for Vocabulary {
     }
 }
 
-/// Documents as tokens, one after another.
+/// Documents as tokens.
 #[derive(Clone, Debug, Default)]
 pub struct Corpus {
     tokens: Vec<Token>,
@@ -68,21 +68,21 @@ pub struct Corpus {
     ends: Vec<usize>,
 }
 
-/// A stretch of one document.
+/// Consecutive tokens of one document.
 #[derive(Clone, Copy, Debug)]
 pub struct Window<'a> {
     /// Its tokens.
     pub tokens: &'a [Token],
-    /// Whether a word begins with each of them.
+    /// Whether a word begins at each token.
     pub begins: &'a [bool],
 }
 
 impl Corpus {
-    /// Reads text: a line `== name ==` starts a document, and so does the start of the text. Line ends are left out where both neighbours are
-    /// other than ASCII, and are blanks elsewhere.
+    /// Reads text. A line `== name ==` starts a document, as does the start of the text. A line break between two ASCII characters becomes a
+    /// blank; any other is dropped.
     ///
     /// # Errors
-    /// When the text cannot be read, is not UTF-8, or the encoder has no tokens for it.
+    /// If the text cannot be read, is not UTF-8, or the encoder has no tokens for it.
     pub fn read(&mut self, reader: impl BufRead, encoder: &dyn TextEncoder) -> io::Result<()> {
         self.end_document();
         let mut ascii_before = false;
@@ -118,7 +118,7 @@ impl Corpus {
         self.tokens.len()
     }
 
-    /// Whether there are no tokens.
+    /// Whether the corpus is empty.
     pub fn is_empty(&self) -> bool {
         self.tokens.is_empty()
     }
@@ -128,7 +128,7 @@ impl Corpus {
         self.ends.len()
     }
 
-    /// Tokens of the longest document; 0 where there is none.
+    /// Tokens of the longest document; 0 for an empty corpus.
     pub fn longest_document(&self) -> usize {
         let lengths = (0..self.documents()).map(|index| self.document(index).len());
         lengths.max().unwrap_or(0)
@@ -146,7 +146,7 @@ impl Corpus {
         }
     }
 
-    /// Adds the documents of another.
+    /// Adds the documents of another corpus.
     pub fn append(&mut self, other: &Self) {
         let before = self.tokens.len();
         self.tokens.extend_from_slice(&other.tokens);
@@ -154,8 +154,8 @@ impl Corpus {
         self.ends.extend(other.ends.iter().map(|end| before + end));
     }
 
-    /// Splits off one document in so many (the last of each group), for evaluation; 0 splits off none. Of fewer documents than that the
-    /// last part of the text is split off, which begins within a document.
+    /// Splits off one document in `one_in` (the last of each group) for evaluation; 0 splits off none. If there are fewer documents than
+    /// `one_in`, the last `1/one_in` of the text is split off; it may begin within a document. Returns the remaining and the held-out corpus.
     pub fn hold_out(self, one_in: usize) -> (Self, Self) {
         let (mut kept, mut held) = (Self::default(), Self::default());
         if self.documents() < one_in {
@@ -185,8 +185,8 @@ impl Corpus {
         (kept, held)
     }
 
-    /// A random stretch of `length` tokens of one document, or a whole document that is shorter; every token is as likely as any other to
-    /// be near its middle. `None` when the corpus is empty.
+    /// A random window of `length` tokens of one document, or a whole document that is shorter. Every token is equally likely to be near its
+    /// middle. `None` if the corpus is empty.
     pub fn sample(&self, length: usize, generator: &mut impl Rng) -> Option<Window<'_>> {
         if self.is_empty() {
             return None;
@@ -198,7 +198,7 @@ impl Corpus {
         Some(self.window_at(start..start.saturating_add(length).min(document.end)))
     }
 
-    /// Up to `count` stretches of exactly `length` tokens, evenly spread over the documents that are long enough, none overlapping.
+    /// Up to `count` windows of exactly `length` tokens that do not overlap, spread evenly over the documents that are long enough.
     pub fn stretches(&self, length: usize, count: usize) -> Vec<Window<'_>> {
         let all: Vec<Range<usize>> = (0..self.documents())
             .map(|index| self.document(index))
@@ -215,7 +215,7 @@ impl Corpus {
 }
 
 impl<'a> Window<'a> {
-    /// Its parts of `length` tokens; what is left at the end is dropped.
+    /// Consecutive parts of `length` tokens; a shorter rest is dropped.
     pub fn parts(self, length: usize) -> impl Iterator<Item = Window<'a>> {
         let parts = self
             .tokens

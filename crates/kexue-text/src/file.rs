@@ -24,7 +24,7 @@ pub enum VocabularyError {
     Io {
         /// The file.
         path: PathBuf,
-        /// What the system said.
+        /// The system's message.
         source: std::io::Error,
     },
     /// A line is not what the format asks for.

@@ -1,18 +1,18 @@
-//! BERT's corruption of a text: tokens to be predicted (arXiv 1810.04805).
+//! BERT's masking of tokens to predict (arXiv 1810.04805).
 
 use crate::{SpecialTokens, Token, Window};
 use rand::Rng;
 use serde::{Deserialize, Serialize};
 
-/// How many tokens are to be predicted, and what stands in their place.
+/// How many tokens are predicted, and what replaces them.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Masking {
-    /// Share of the tokens that are to be predicted.
+    /// Probability that a token is to be predicted.
     pub rate: f64,
-    /// Share of these that are masked.
+    /// Share of these replaced by the mask token.
     pub masked: f64,
-    /// Share of these that are replaced by a random token; the rest stay as they are.
+    /// Share of these replaced by a random token. The rest stay unchanged.
     pub random: f64,
     /// Whether the tokens of a word are predicted together.
     pub whole_words: bool,
@@ -30,7 +30,7 @@ impl Default for Masking {
 }
 
 impl Masking {
-    /// What is wrong with a setting: its name, and what to do.
+    /// The name of an invalid setting and what it must be, if there is one.
     pub fn problem(&self) -> Option<(&'static str, &'static str)> {
         let share = |value: f64| (0.0..=1.0).contains(&value);
         if !(self.rate > 0.0 && self.rate < 1.0) {

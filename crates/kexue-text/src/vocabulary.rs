@@ -23,10 +23,10 @@ pub(crate) const SPECIAL: [&str; 4] = ["[PAD]", "[CLS]", "[SEP]", "[MASK]"];
 
 /// A lossless character vocabulary with byte fallback.
 ///
-/// Ids are, in this order: the special tokens `[PAD] [CLS] [SEP] [MASK]`, 256 byte tokens, the characters. Text never encodes to a
-/// special token: the five characters `[SEP]` in a question are five characters.
+/// Ids are ordered: the special tokens `[PAD] [CLS] [SEP] [MASK]`, 256 byte tokens, the characters. Text never encodes to a special token:
+/// `[SEP]` in a question is five characters.
 ///
-/// `decode(encode(x)) = x`, or `x` with its ASCII letters in lower case when the vocabulary folds case.
+/// `decode(encode(x)) = x`, or `x` with its ASCII letters in lower case if the vocabulary folds case.
 #[derive(Clone, Debug)]
 pub struct Vocabulary {
     characters: Vec<char>,
@@ -73,12 +73,12 @@ impl Vocabulary {
         self.fold_case
     }
 
-    /// The characters that have a token of their own, in the order of their ids.
+    /// The characters that have their own token, in the order of their ids.
     pub fn characters(&self) -> &[char] {
         &self.characters
     }
 
-    /// Whether both give every text the same tokens.
+    /// Whether both vocabularies encode every text to the same tokens.
     pub fn same_tokens(&self, other: &Self) -> bool {
         self.fold_case == other.fold_case && self.characters == other.characters
     }
@@ -119,7 +119,7 @@ impl Vocabulary {
         tokens
     }
 
-    /// The text of `tokens`. Special tokens are written by name, bytes that are not UTF-8 and unknown ids as U+FFFD.
+    /// The text of `tokens`. Special tokens are written by name; invalid UTF-8 and unknown ids become U+FFFD.
     pub fn decode(&self, tokens: &[Token]) -> String {
         let mut bytes = Vec::with_capacity(tokens.len() * 3);
         for &token in tokens {
@@ -145,7 +145,7 @@ impl Vocabulary {
         self.characters.get(index as usize).copied()
     }
 
-    /// How a single token is shown to people: a character, `[SEP]`, or a byte as `<0xE4>`.
+    /// A readable name of a token: a character, `[SEP]`, or a byte as `<0xE4>`.
     pub fn name(&self, token: Token) -> String {
         match token {
             BYTES..FIRST_CHARACTER => format!("<0x{:02X}>", token - BYTES),

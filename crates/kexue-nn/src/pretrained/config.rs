@@ -54,14 +54,14 @@ fn refuse<T>(field: &str, problem: impl Into<String>) -> Result<T, FieldError> {
     })
 }
 
-/// What a `config.json` says.
+/// The settings of a `config.json`.
 pub(crate) struct ConfigFile {
     pub family: Family,
     /// With the head of a masked language model; whether there is one, only the weights say.
     pub config: TransformerConfig,
     /// `max_position_embeddings`.
     pub positions: usize,
-    /// Whether the softmax has the embedding's weights by definition, whatever else is stored.
+    /// Whether the softmax uses the embedding's weights, whatever else is stored.
     pub tied: bool,
 }
 
@@ -119,7 +119,7 @@ const UNREPRESENTABLE: [(&str, Value, &str); 7] = [
 ];
 
 impl ConfigFile {
-    /// What the text of a `config.json` says.
+    /// Parses the text of a `config.json`.
     pub fn parse(text: &str) -> Result<Self, FieldError> {
         let fields = match serde_json::from_str(text) {
             Ok(Value::Object(map)) => Fields(map),

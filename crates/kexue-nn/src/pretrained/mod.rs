@@ -24,7 +24,7 @@ pub enum PretrainedError {
     Io {
         /// The file.
         path: PathBuf,
-        /// What the system said.
+        /// The system's message.
         source: std::io::Error,
     },
     /// A file cannot be written.
@@ -37,7 +37,7 @@ pub enum PretrainedError {
         path: PathBuf,
         /// The field; empty for the whole file.
         field: String,
-        /// What is wrong with it.
+        /// The problem.
         problem: String,
     },
     /// There is no file of weights.
@@ -46,12 +46,12 @@ pub enum PretrainedError {
         /// The folder.
         folder: PathBuf,
     },
-    /// The weights cannot be read, are not those that the configuration asks for, or cannot be written.
+    /// The weights cannot be read or written, or do not fit the configuration.
     #[error("{path}: {source}")]
     Weights {
         /// The file.
         path: PathBuf,
-        /// What is wrong with it.
+        /// The problem.
         source: WeightsError,
     },
 }
