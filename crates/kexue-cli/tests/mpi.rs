@@ -109,23 +109,6 @@ fn one_two_and_three_processes_write_the_same_files() {
         assert_eq!(succeed(output).replace(out, "one"), alone);
         same(folder, "one", out);
     }
-    // Begun by two (killed at some step after the first checkpoint), finished by one.
-    let mut begun = command(folder, 2, "begun", "2000")
-        .stderr(Stdio::null())
-        .spawn()
-        .unwrap();
-    while !folder.join("begun/checkpoint.bin").exists() {
-        std::thread::sleep(Duration::from_millis(20));
-        assert!(begun.try_wait().unwrap().is_none(), "it runs");
-    }
-    begun.kill().unwrap();
-    begun.wait().unwrap();
-    let error = command(folder, 2, "begun", "25").output().unwrap();
-    let notes = String::from_utf8_lossy(&error.stderr).into_owned();
-    assert!(
-        !error.status.success() && notes.contains("train.steps is 2000 there and 25 here"),
-        "{notes}"
-    );
 }
 
 #[test]
