@@ -37,11 +37,11 @@ enum Verb {
     Complete(Complete),
     /// Add an object to a fact, or a new fact, at once and without building the index again.
     Add(Add),
-    /// Put other objects in the place of those of a fact.
+    /// Replace the objects of a fact.
     Replace(Replace),
     /// Remove an object, a fact, or all facts of a subject.
     Remove(Remove),
-    /// Let a question be answered by a fact, whatever the model says.
+    /// Answer a question with a fact, whatever the model says.
     Pin(Pin),
     /// Let the model answer a pinned question again.
     Unpin(Unpin),
@@ -63,7 +63,7 @@ struct Build {
     /// Names of the columns of subject, relation and object, with commas between: in the header of a CSV file, the fields of JSON, or Parquet.
     #[arg(long, value_delimiter = ',', num_args = 1)]
     columns: Vec<String>,
-    /// Pass over the first line of TSV and CSV files: it names the columns.
+    /// Skip the first line of TSV and CSV files, which names the columns.
     #[arg(long)]
     header: bool,
     /// Leave out and count lines that are not in the format, instead of stopping at the first.
@@ -87,7 +87,7 @@ struct Build {
     /// The most characters of the vocabulary; the others are spelt in bytes.
     #[arg(long, default_value_t = 20_000)]
     max_characters: usize,
-    /// Memory to keep to, as `512M` or `2G`: triples then wait in temporary files beside the index.
+    /// Limit the memory, as `512M` or `2G`: triples beyond it go to temporary files beside the index.
     #[arg(long, value_parser = bytes)]
     memory: Option<u64>,
     /// Print the counts as JSON.
@@ -115,8 +115,8 @@ struct Verify {
 
 #[derive(Debug, Args)]
 struct Complete {
-    /// The beginning of a fact: a subject or the start of one, with or without its sense in full-width brackets; then, each after a tab,
-    /// a relation, and a sense or the objects. What this command prints is taken too.
+    /// The beginning of a fact: a subject or its start, with or without its sense in full-width brackets; then, each after a tab,
+    /// a relation, and a sense or the objects. Lines that this command prints are accepted.
     prefix: String,
     /// The index.
     #[arg(long)]
@@ -205,7 +205,7 @@ struct Unpin {
 struct Compact {
     /// The index.
     index: PathBuf,
-    /// Memory to keep to, as `512M` or `2G`: triples then wait in temporary files beside the index.
+    /// Limit the memory, as `512M` or `2G`: triples beyond it go to temporary files beside the index.
     #[arg(long, value_parser = bytes)]
     memory: Option<u64>,
     /// Print as JSON.
@@ -267,7 +267,7 @@ fn change(index: &Path, change: &Change, json: bool) -> Result<ExitCode> {
     } else if changed {
         writeln!(std::io::stdout(), "{}: {}", log_path(index).display(), said(change))?;
     } else {
-        note!("nothing to change: the graph says so already");
+        note!("nothing to change");
     }
     Ok(ExitCode::from(u8::from(!changed)))
 }
@@ -452,7 +452,7 @@ impl Build {
             note!("left out {} lines, the first: {first}", imported.skipped);
         }
         for header in &imported.likely_headers {
-            note!("{header} reads like a header and was taken for a fact; if it is one, leave it out with --header");
+            note!("{header} looks like a header but was read as a fact; skip it with --header");
         }
         let spinner = ProgressBar::new_spinner().with_message("writing the index");
         spinner.enable_steady_tick(std::time::Duration::from_millis(100));
@@ -496,7 +496,7 @@ fn note_unfinished(out: &mut impl Write, index: &Path, graph: &KnowledgeGraph) -
         0 => Ok(()),
         bytes => writeln!(
             out,
-            "{}: {bytes} bytes at the end are left out, of a change that was never finished",
+            "{}: {bytes} bytes at the end are ignored: a change that was never finished",
             log_path(index).display()
         ),
     }
@@ -618,7 +618,7 @@ impl Complete {
             note!("{} of {total} facts; more with --limit", keys.len());
         }
         Ok(if total == 0 {
-            note!("no fact begins so");
+            note!("no fact begins with this");
             ExitCode::from(1)
         } else {
             ExitCode::SUCCESS

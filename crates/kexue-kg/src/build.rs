@@ -56,7 +56,7 @@ impl GraphBuilder {
     /// Adds a triple; the sense in full-width brackets at the end of the subject is split off.
     ///
     /// # Errors
-    /// When a name is empty or has more than 2²⁰ bytes or the graph is larger than the format holds, or a temporary file cannot be written.
+    /// If a name is empty or has more than 2²⁰ bytes or the graph is larger than the format holds, or a temporary file cannot be written.
     pub fn add(&mut self, subject: &str, relation: &str, object: &str) -> Result<(), KgError> {
         if let Some(problem) = misfit_of([subject, relation, object]) {
             return Err(KgError::Input {
@@ -173,10 +173,10 @@ impl GraphBuilder {
         self.collected.count == 0
     }
 
-    /// Writes the index to a file, which appears when it is complete; where the name is a symbolic link, to the file that it leads to.
+    /// Writes the index to a file, which appears when it is complete. Symbolic links are followed.
     ///
     /// # Errors
-    /// When there are no triples, or the file cannot be written, or changes stand beside it that would be lost, or another program is making some.
+    /// If there are no triples, or the file cannot be written, or changes stand beside it that would be lost, or another program is making some.
     pub fn finish(self, path: &Path) -> Result<BuildReport, KgError> {
         let path = &real_path(path);
         // Whoever would change the index that is replaced must wait.
@@ -189,7 +189,7 @@ impl GraphBuilder {
         self.publish(path)
     }
 
-    /// Does so, whatever stands there.
+    /// Writes the index without checking what it replaces.
     pub(crate) fn publish(self, path: &Path) -> Result<BuildReport, KgError> {
         if self.is_empty() {
             return Err(KgError::Empty);
@@ -206,7 +206,7 @@ impl GraphBuilder {
     /// Writes the index to memory.
     ///
     /// # Errors
-    /// When there are no triples.
+    /// If there are no triples.
     pub fn finish_bytes(self) -> Result<(BuildReport, Vec<u8>), KgError> {
         let (report, out) = self.write(Cursor::new(Vec::new()), Path::new("<memory>"))?;
         Ok((report, out.into_inner()))

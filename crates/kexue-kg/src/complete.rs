@@ -9,13 +9,13 @@ use kexue_trie::{FactOrder, Key};
 use std::ops::{ControlFlow, Range};
 
 impl KnowledgeGraph {
-    /// The facts that begin with `prefix`: the keys of the first `limit`, and how many there are. The parts of the prefix have tabs between them,
-    /// and the last need not be whole. It is read as the beginning of a key (subject, relation, sense in the index's own order), and as a fact is
+    /// Finds the facts that begin with `prefix`: the keys of the first `limit`, and how many there are. Tabs separate the parts of the prefix;
+    /// the last one may be incomplete. It is read as the beginning of a key (subject, relation, sense in the index's own order), and as a fact is
     /// written: subject with its sense in full-width brackets, relation, and objects with ` | ` between them. Tabs, line breaks and
     /// backslashes of a name are [escaped](crate::escape_name). Facts of the key come first.
     ///
     /// # Errors
-    /// When the index is damaged.
+    /// If the index is damaged.
     pub fn complete(&self, prefix: &str, limit: u64) -> Result<(Vec<Key>, u64), KgError> {
         let index = self.index();
         let mut tokens = Vec::new();

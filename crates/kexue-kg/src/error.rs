@@ -71,7 +71,7 @@ pub enum KgError {
     /// The index could not answer.
     #[error(transparent)]
     Index(#[from] kexue_trie::Error),
-    /// There is nothing to build an index of.
+    /// There are no triples to build an index from.
     #[error("the input holds no facts; expected lines of subject, relation and object")]
     Empty,
     /// The graph is larger than the format holds.

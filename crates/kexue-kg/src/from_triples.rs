@@ -9,7 +9,7 @@ impl KnowledgeGraph {
     /// An index in memory of triples, for small graphs.
     ///
     /// # Errors
-    /// When there are no triples.
+    /// If there are no triples.
     pub fn from_triples<'a>(
         triples: impl IntoIterator<Item = (&'a str, &'a str, &'a str)>,
         options: &BuildOptions,

@@ -58,11 +58,11 @@ fn is_still(path: &Path, bytes: &[u8]) -> Result<bool, KgError> {
 }
 
 impl KnowledgeGraph {
-    /// Opens an index file, mapped into memory, with the changes of the log beside it. The time does not depend on its size; it grows with the
-    /// log. Of a symbolic link it is the file that it leads to, and the log beside that one.
+    /// Opens an index file, mapped into memory, with the changes of the log beside it. The time does not depend on the size of the index, but
+    /// grows with the log. A symbolic link stands for the file that it leads to, and the log beside that file.
     ///
     /// # Errors
-    /// When the file cannot be read, is not an index, or its header is damaged, or it is replaced again and again.
+    /// If the file cannot be read, is not an index, or its header is damaged, or it is replaced again and again.
     pub fn open(path: &Path) -> Result<Self, KgError> {
         Self::open_slowly(path, &mut || {})
     }
@@ -95,7 +95,7 @@ impl KnowledgeGraph {
     /// Opens an index in memory: owned bytes, or bytes that are part of the program.
     ///
     /// # Errors
-    /// When the bytes are not an index, or its header is damaged.
+    /// If the bytes are not an index, or its header is damaged.
     pub fn from_bytes(bytes: impl Into<Bytes>) -> Result<Self, KgError> {
         Self::assemble(bytes.into(), None)
     }
@@ -160,16 +160,16 @@ impl KnowledgeGraph {
         &self.container
     }
 
-    /// What the index was built of.
+    /// The counts of the build.
     ///
     /// # Errors
-    /// When that part of the file is damaged.
+    /// If that part of the file is damaged.
     pub fn report(&self) -> Result<BuildReport, KgError> {
         let bytes = self.container.section("report")?;
         serde_json::from_slice(&bytes).map_err(|error| Error::Damaged(format!("section `report`: {error}")).into())
     }
 
-    /// Whether each fact stands here the other way round as well, by its [inverse relation](crate::inverse_relation), and changes with it: the
+    /// Whether the graph holds the inverse of each fact, with its [inverse relation](crate::inverse_relation), and changes both together: the
     /// index was built with [`BuildOptions::inverse`](crate::BuildOptions::inverse).
     pub fn has_inverse(&self) -> bool {
         self.container.find(INVERSE).is_some()
@@ -178,15 +178,15 @@ impl KnowledgeGraph {
     /// The fact that a key stands for.
     ///
     /// # Errors
-    /// When there is no such key or the index is damaged.
+    /// If there is no such key or the index is damaged.
     pub fn fact(&self, key: Key) -> Result<Fact, KgError> {
         self.fact_by(key, &mut |key| self.objects.record(key))
     }
 
-    /// Visits the facts that keys stand for. Where the keys rise, each block of objects is unpacked once.
+    /// Visits the facts that keys stand for. If the keys rise, each block of objects is unpacked only once.
     ///
     /// # Errors
-    /// When there is no such key or the index is damaged.
+    /// If there is no such key or the index is damaged.
     pub fn visit_keys(&self, keys: &[Key], visit: &mut dyn FnMut(Key, Fact) -> ControlFlow<()>) -> Result<(), KgError> {
         let mut records = Records::new(&self.objects);
         for &key in keys {
@@ -228,11 +228,11 @@ impl KnowledgeGraph {
         }
     }
 
-    /// Visits every fact in the order of the keys, with its key. Each block of objects is unpacked once, so that this is much quicker than to ask
-    /// for [one fact](Self::fact) after the other.
+    /// Visits every fact in the order of the keys, with its key. Each block of objects is unpacked once, so that this is much faster than
+    /// calling [`fact`](Self::fact) for each key.
     ///
     /// # Errors
-    /// When the index is damaged.
+    /// If the index is damaged.
     pub fn visit_facts(&self, visit: &mut dyn FnMut(Key, Fact) -> ControlFlow<()>) -> Result<(), KgError> {
         let mut records = Records::new(&self.objects);
         let mut record_of = |key: Key, subject: &[Token], rest: &[Token]| match self.index.origin(key) {
@@ -286,8 +286,8 @@ impl KnowledgeGraph {
         std::mem::take(&mut self.changes)
     }
 
-    /// Takes in what others have changed since the graph was opened, also a new index in place of the old one. Handles and keys from before do
-    /// not hold any more.
+    /// Reads what others have changed since the graph was opened, or a new index that replaced the old one. Handles and keys from before are
+    /// no longer valid.
     ///
     /// # Errors
     /// As [`open`](Self::open); the graph is then as before.
@@ -302,7 +302,7 @@ impl KnowledgeGraph {
     /// the end make no difference.
     ///
     /// # Errors
-    /// When the index is damaged.
+    /// If the index is damaged.
     pub fn pinned(&self, question: &str) -> Result<Option<(Key, Fact)>, KgError> {
         let Some((subject, relation)) = self.changes.pins.get(&normalise(question)) else {
             return Ok(None);
@@ -324,7 +324,7 @@ impl KnowledgeGraph {
     /// The key of a fact: the subject with its sense in full-width brackets, and the relation.
     ///
     /// # Errors
-    /// When the index is damaged.
+    /// If the index is damaged.
     pub fn key_of(&self, subject: &str, relation: &str) -> Result<Option<Key>, KgError> {
         let (name, sense) = split_sense(subject);
         let sense = sense.unwrap_or_default();
@@ -382,7 +382,7 @@ impl KnowledgeGraph {
     /// Visits every subject, in the order of the tokens: its tokens without the separator, and the handle after the separator.
     ///
     /// # Errors
-    /// When the index is damaged.
+    /// If the index is damaged.
     pub fn subjects(&self, visit: &mut dyn FnMut(&[Token], Handle) -> ControlFlow<()>) -> Result<(), KgError> {
         Ok(self.index.visit_subjects(visit)?)
     }
@@ -391,7 +391,7 @@ impl KnowledgeGraph {
     /// start, then by rising end. What a question [mentions](Self::mentions) is less.
     ///
     /// # Errors
-    /// When the index is damaged.
+    /// If the index is damaged.
     pub fn occurrences(&self, question: &[Token], visit: &mut dyn FnMut(Range<usize>, Handle)) -> Result<(), KgError> {
         Ok(self.index.mentions(question, visit)?)
     }

@@ -30,10 +30,10 @@ pub struct GraphWriter {
 }
 
 impl GraphWriter {
-    /// Opens an index for changes. Through whatever symbolic link, it is the same index, and has one writer.
+    /// Opens an index for changes. Symbolic links are followed: an index has one writer, whatever its name.
     ///
     /// # Errors
-    /// When another writer has it open, or as [`KnowledgeGraph::open`].
+    /// If another writer has it open, or as [`KnowledgeGraph::open`].
     pub fn open(path: &Path) -> Result<Self, KgError> {
         let path = real_path(path);
         // What is no index gets no lock beside it.
@@ -60,11 +60,11 @@ impl GraphWriter {
         })
     }
 
-    /// Makes a change. When this returns, it is on disk; false where there was nothing to change, such as a fact to remove that is not there.
-    /// Of a graph with [inverse facts](KnowledgeGraph::has_inverse), both directions are changed, or none.
+    /// Makes a change, which is on disk when this returns. Returns false if there is nothing to change, such as the removal of a fact that does
+    /// not exist. In a graph with [inverse facts](KnowledgeGraph::has_inverse), both directions change, or neither.
     ///
     /// # Errors
-    /// When a name is empty or too long, more subjects would have changed than readers can lay over an index
+    /// If a name is empty or too long, more subjects would have changed than readers can lay over an index
     /// ([`MergedIndex::MOST_CHANGED`]), or the log cannot be written. The graph is then as before.
     pub fn apply(&mut self, change: &Change) -> Result<bool, KgError> {
         check(change)?;
@@ -89,7 +89,7 @@ impl GraphWriter {
     /// [`BuildOptions`].
     ///
     /// # Errors
-    /// When the index is damaged, the graph would be left without facts, or a file cannot be written. Index and log are then as before.
+    /// If the index is damaged, the graph would be left without facts, or a file cannot be written. Index and log are then as before.
     pub fn compact(self, memory: Option<u64>) -> Result<BuildReport, KgError> {
         let graph = KnowledgeGraph::open(&self.path)?;
         // What is damaged would get checksums that fit.

@@ -31,7 +31,7 @@ const RECORD: usize = 20;
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Change {
-    /// One more object of a fact, at the end of its objects; a new fact if need be.
+    /// Adds an object at the end of the objects of a fact, which is created if it does not exist.
     Add {
         /// The subject.
         subject: String,
@@ -40,7 +40,7 @@ pub enum Change {
         /// The object.
         object: String,
     },
-    /// The objects of a fact, in place of those that it has.
+    /// Replaces the objects of a fact.
     Replace {
         /// The subject.
         subject: String,
@@ -49,7 +49,7 @@ pub enum Change {
         /// The objects.
         objects: Vec<String>,
     },
-    /// Away with an object; without one with the fact; without a relation with all facts of the subject in this sense.
+    /// Removes an object; without an object, the fact; without a relation, all facts of the subject in this sense.
     Remove {
         /// The subject.
         subject: String,
@@ -58,7 +58,7 @@ pub enum Change {
         /// The object.
         object: Option<String>,
     },
-    /// This question is answered by this fact, whatever a model says.
+    /// Answers a question with this fact, whatever a model says.
     Pin {
         /// The question.
         question: String,
@@ -67,7 +67,7 @@ pub enum Change {
         /// The relation.
         relation: String,
     },
-    /// The question is a model's to answer again.
+    /// Lets a model answer the question again.
     Unpin {
         /// The question.
         question: String,

@@ -56,7 +56,7 @@ impl KnowledgeGraph {
     /// The subjects that a question mentions, by rising start.
     ///
     /// # Errors
-    /// When the index is damaged.
+    /// If the index is damaged.
     pub fn mentions(&self, question: &str) -> Result<Vec<Mention>, KgError> {
         let question = Question::new(self, question);
         let boundaries = Boundaries::new(question.text);

@@ -5,7 +5,7 @@ use kexue_trie::FactOrder;
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
 
-/// How to build an index.
+/// Settings for building an index.
 #[derive(Clone, Debug)]
 pub struct BuildOptions {
     /// Order of the parts of a key.
@@ -18,8 +18,8 @@ pub struct BuildOptions {
     pub fold_case: bool,
     /// The most characters of a counted vocabulary.
     pub max_characters: usize,
-    /// Memory to keep to, in bytes, by putting triples in temporary files. What is needed in any case, whatever is said here, is a quarter of a
-    /// gigabyte, and some 70 bytes for each distinct relation and sense. The index does not depend on it.
+    /// A limit on memory, in bytes: beyond it, triples go to temporary files. A quarter of a gigabyte, and some 70 bytes for each distinct
+    /// relation and sense, are always needed. The index does not depend on the limit.
     pub memory: Option<u64>,
     /// Folder of the temporary files; without one, the system's.
     pub temporary: Option<PathBuf>,
@@ -39,14 +39,14 @@ impl Default for BuildOptions {
     }
 }
 
-/// What an index was built of.
+/// The counts of a build.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct BuildReport {
     /// Triples, inverse ones counted.
     pub triples: u64,
-    /// Triples that were there before, and left out.
+    /// Repeated triples, left out.
     pub duplicates: u64,
-    /// Triples whose object was added to a key that was there before.
+    /// Triples whose object was added to an existing key.
     pub merged: u64,
     /// Keys: distinct subject, relation and sense.
     pub keys: u64,

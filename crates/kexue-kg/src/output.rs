@@ -5,11 +5,11 @@ use crate::log::log_path;
 use crate::replay::{LogState, log_state};
 use std::path::{Path, PathBuf};
 
-/// Checks that an index can take the place of what has its name: a file, none of the inputs, and without changes beside it that would be lost.
+/// Checks that an index can be written to a path: that it is a file, none of the inputs, and has no changes beside it that would be lost.
 /// [`GraphBuilder::finish`](crate::GraphBuilder::finish) does so too; this is for asking before the inputs are read.
 ///
 /// # Errors
-/// Says what stands in the way, and what to do.
+/// If not; the message says why, and what to do.
 pub fn check_output(output: &Path, inputs: &[PathBuf]) -> Result<(), KgError> {
     let refused = |problem: &str| {
         Err(KgError::Input {
@@ -29,7 +29,7 @@ pub fn check_output(output: &Path, inputs: &[PathBuf]) -> Result<(), KgError> {
         LogState::Pending(changes) => Err(KgError::Input {
             file: log_path(output).display().to_string(),
             problem: format!(
-                "here stand changes to {} that a new index would not have ({changes} of them); write it to another file, or remove this log to give them up",
+                "this log holds {changes} changes to {} that a new index would lose; write the index to another file, or remove the log to discard them",
                 output.display(),
             ),
         }),

@@ -31,7 +31,7 @@ pub(crate) fn changes_of(path: Option<&Path>, container: &Container, base: &Base
         return Err(KgError::Input {
             file: log_path(path).display().to_string(),
             problem: format!(
-                "these are changes to another index than {}; restore that one, or move the log away",
+                "this log belongs to another index than {}; restore that index, or move the log away",
                 path.display()
             ),
         });

@@ -327,7 +327,7 @@ fn killed_between_the_rename_and_the_end_a_compaction_is_complete() {
     build(&other, &[("丁".into(), "丙".into(), "庚".into())], FactOrder::default());
     std::fs::rename(other, &path).unwrap();
     let error = KnowledgeGraph::open(&path).unwrap_err().to_string();
-    assert!(error.contains("these are changes to another index"), "{error}");
+    assert!(error.contains("this log belongs to another index"), "{error}");
 }
 
 #[test]
@@ -347,7 +347,7 @@ fn a_new_index_does_not_make_acknowledged_changes_void() {
     let refused = rebuild(&path)
         .unwrap_err()
         .replace(&folder.path().display().to_string(), "");
-    insta::assert_snapshot!(refused, @"/graph.idx.log: here stand changes to /graph.idx that a new index would not have (1 of them); write it to another file, or remove this log to give them up");
+    insta::assert_snapshot!(refused, @"/graph.idx.log: this log holds 1 changes to /graph.idx that a new index would lose; write the index to another file, or remove the log to discard them");
     assert_eq!(added(&KnowledgeGraph::open(&path).unwrap()), [1].into());
     // Also where the index itself is gone.
     let aside = folder.path().join("aside.idx");

@@ -27,7 +27,7 @@ impl Bytes {
     /// The file must not be changed or shortened in place while it is mapped; index files never are, they appear by rename.
     ///
     /// # Errors
-    /// When the system cannot map the file.
+    /// If the system cannot map the file.
     #[allow(unsafe_code)]
     pub fn map(file: &File) -> std::io::Result<Self> {
         let metadata = file.metadata()?;

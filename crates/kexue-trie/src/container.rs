@@ -50,7 +50,7 @@ impl<W: Write + Seek> ContainerWriter<W> {
     /// Starts a container at the beginning of `out`.
     ///
     /// # Errors
-    /// When `out` cannot be written.
+    /// If `out` cannot be written.
     pub fn new(mut out: W) -> std::io::Result<Self> {
         out.write_all(&[0; HEADER])?;
         Ok(Self {
@@ -64,10 +64,10 @@ impl<W: Write + Seek> ContainerWriter<W> {
     /// Starts a section; what is written through [`Write`] until the next one belongs to it.
     ///
     /// # Errors
-    /// When `out` cannot be written.
+    /// If `out` cannot be written.
     ///
     /// # Panics
-    /// When the name is longer than 32 bytes: names are part of the program.
+    /// If the name is longer than 32 bytes: names are part of the program.
     pub fn begin(&mut self, name: &str) -> std::io::Result<()> {
         self.end()?;
         let padding = self.position.next_multiple_of(ALIGNMENT) - self.position;
@@ -96,7 +96,7 @@ impl<W: Write + Seek> ContainerWriter<W> {
     /// Writes a whole section.
     ///
     /// # Errors
-    /// When `out` cannot be written.
+    /// If `out` cannot be written.
     pub fn section(&mut self, name: &str, bytes: &[u8]) -> std::io::Result<()> {
         self.begin(name)?;
         self.write_all(bytes)
@@ -105,7 +105,7 @@ impl<W: Write + Seek> ContainerWriter<W> {
     /// Writes the table and the header and gives the output back, flushed.
     ///
     /// # Errors
-    /// When `out` cannot be written.
+    /// If `out` cannot be written.
     pub fn finish(mut self) -> std::io::Result<W> {
         self.end()?;
         let table_offset = self.position;
@@ -161,7 +161,7 @@ impl Container {
     /// Reads the header and the table.
     ///
     /// # Errors
-    /// When the bytes are not a container of this version, or header and table are damaged or cut off.
+    /// If the bytes are not a container of this version, or header and table are damaged or cut off.
     pub fn open(bytes: Bytes) -> Result<Self> {
         let damaged = |what: &str| Error::Damaged(what.into());
         if bytes.is_empty() || !bytes.starts_with(&MAGIC[..bytes.len().min(MAGIC.len())]) {
@@ -230,7 +230,7 @@ impl Container {
     /// The bytes of a section.
     ///
     /// # Errors
-    /// When there is none of this name.
+    /// If there is none of this name.
     pub fn section(&self, name: &str) -> Result<Bytes> {
         self.find(name)
             .ok_or_else(|| Error::Damaged(format!("section `{name}` is missing")))

@@ -30,7 +30,7 @@ impl EliasFanoBuilder {
     /// Adds a number that is not below the one before.
     ///
     /// # Panics
-    /// When it is below: the caller's mistake.
+    /// If it is below: the caller's mistake.
     pub fn push(&mut self, value: u64) {
         assert!(value >= self.last, "Elias–Fano numbers must not fall");
         write_varint(value - self.last, &mut self.gaps);
@@ -121,7 +121,7 @@ impl EliasFano {
     /// Reads what [`EliasFanoBuilder::finish`] wrote; `name` is what errors call it.
     ///
     /// # Errors
-    /// When the length does not fit the header.
+    /// If the length does not fit the header.
     pub fn new(bytes: Bytes, name: &str) -> Result<Self> {
         let damaged = || Error::Damaged(format!("the numbers of `{name}` are cut off"));
         let header = |at| word(&bytes, at).ok_or_else(damaged);
@@ -207,7 +207,7 @@ impl EliasFano {
     /// Number `index`.
     ///
     /// # Errors
-    /// When there is no such number or the bits are damaged.
+    /// If there is no such number or the bits are damaged.
     #[inline]
     pub fn get(&self, index: u64) -> Result<u64> {
         self.try_get(index).ok_or_else(Self::damaged)
@@ -229,7 +229,7 @@ impl EliasFano {
     /// Numbers `index` and `index + 1`, as a range.
     ///
     /// # Errors
-    /// When there are no such numbers, or the second is below the first.
+    /// If there are no such numbers, or the second is below the first.
     #[inline]
     pub fn range(&self, index: u64) -> Result<std::ops::Range<u64>> {
         self.try_range(index).ok_or_else(Self::damaged)
@@ -258,7 +258,7 @@ impl EliasFano {
     /// The last index whose number is at most `value`, `None` where all are above.
     ///
     /// # Errors
-    /// When the bits are damaged.
+    /// If the bits are damaged.
     pub fn last_at_most(&self, value: u64) -> Result<Option<u64>> {
         let (mut low, mut high) = (0, self.count);
         while low < high {

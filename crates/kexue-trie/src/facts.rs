@@ -139,7 +139,7 @@ impl FactIndex {
     /// Reads an index from a container. Nothing is read but the sections' headers.
     ///
     /// # Errors
-    /// When a section is missing or the sizes do not fit together.
+    /// If a section is missing or the sizes do not fit together.
     pub fn open(container: &Container) -> Result<Self> {
         let section = |part: &str| container.section(&format!("{PREFIX}{part}"));
         let header = section("header")?;
@@ -538,7 +538,7 @@ impl FactIndex {
     /// tokens.
     ///
     /// # Errors
-    /// When there is no such key or the index is damaged.
+    /// If there is no such key or the index is damaged.
     pub fn fact(
         &self,
         key: Key,
@@ -586,7 +586,7 @@ impl FactIndex {
     /// The keys of a subject; where there is none, the empty range at the place that it would have.
     ///
     /// # Errors
-    /// When the index is damaged.
+    /// If the index is damaged.
     pub fn keys_of(&self, subject: &[Token]) -> Result<Range<Key>> {
         if self.subjects.keys() == 0 {
             return Ok(0..0);
@@ -607,7 +607,7 @@ impl FactIndex {
     /// The keys that begin with this prefix; they follow each other.
     ///
     /// # Errors
-    /// When the index is damaged or the handle foreign.
+    /// If the index is damaged or the handle foreign.
     pub fn keys_at(&self, at: Handle) -> Result<Range<Key>> {
         let of_facts = |node, facts: Range<u32>| {
             let first = self.key(node, facts.start)?;
@@ -641,7 +641,7 @@ impl FactIndex {
     /// Visits every subject in lexicographic order: its tokens, and the handle after its separator.
     ///
     /// # Errors
-    /// When the index is damaged.
+    /// If the index is damaged.
     pub fn visit_subjects(&self, visit: &mut dyn FnMut(&[Token], Handle) -> ControlFlow<()>) -> Result<()> {
         if self.subjects.is_empty() {
             return Ok(());
@@ -657,7 +657,7 @@ impl FactIndex {
     /// Visits every subject that occurs in `text`: where, and the handle after its separator. By rising start, then by rising end.
     ///
     /// # Errors
-    /// When the index is damaged.
+    /// If the index is damaged.
     pub fn mentions(&self, text: &[Token], visit: &mut dyn FnMut(Range<usize>, Handle)) -> Result<()> {
         if self.subjects.is_empty() {
             return Ok(());

@@ -22,7 +22,7 @@ impl FactIndexBuilder {
     /// Writes the dictionaries (entry `i` is number `i`) and starts the rows.
     ///
     /// # Errors
-    /// When the output cannot be written.
+    /// If the output cannot be written.
     pub fn new<W: Write + Seek>(
         order: FactOrder,
         separator: Token,
@@ -52,7 +52,7 @@ impl FactIndexBuilder {
     /// numbered on from those before, in the order of the index.
     ///
     /// # Errors
-    /// When a temporary file cannot be written.
+    /// If a temporary file cannot be written.
     pub fn push(&mut self, subject: &[Token], row: &[u8], facts: u64) -> std::io::Result<()> {
         self.subjects.push_keys(subject, facts, row)
     }
@@ -60,7 +60,7 @@ impl FactIndexBuilder {
     /// Writes the subjects with their rows.
     ///
     /// # Errors
-    /// When the output or a temporary file cannot be written.
+    /// If the output or a temporary file cannot be written.
     pub fn finish<W: Write + Seek>(self, out: &mut ContainerWriter<W>) -> std::io::Result<()> {
         self.subjects.write(&format!("{PREFIX}subjects."), out)
     }

@@ -25,7 +25,7 @@ pub enum Error {
     /// The file does not hold what its format promises.
     #[error("the index is damaged: {0}; build it again")]
     Damaged(String),
-    /// The file was written by another version of the program.
+    /// The file has another version of the format.
     #[error(
         "the index has version {found} of the format, and this program reads version {expected}; build it again from its triples"
     )]
@@ -45,7 +45,7 @@ pub type Result<T> = std::result::Result<T, Error>;
 
 /// A position in an index: the node that a prefix leads to.
 ///
-/// Handles are small and `Copy`; keeping the handle of a prefix is how one steps back to it. What the words mean is the index's affair.
+/// Handles are small and `Copy`: to step back to a prefix, keep its handle. What the words mean is private to the index.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Handle(pub(crate) [u64; 3], pub(crate) u64);
 
@@ -65,12 +65,12 @@ impl Allowed {
         self.tokens.len() + usize::from(self.terminal.is_some())
     }
 
-    /// Whether there is no choice at all: a dead end, which an index never has.
+    /// Whether there is no choice at all: a dead end. A non-empty index has none.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
 
-    /// The only choice, where it is a token and nothing else is allowed.
+    /// The only choice, if that is a token.
     pub fn forced(&self) -> Option<Token> {
         match (self.tokens.as_slice(), self.terminal) {
             (&[token], None) => Some(token),
@@ -79,7 +79,7 @@ impl Allowed {
     }
 }
 
-/// A set of token sequences (keys), asked by prefix.
+/// A set of token sequences (keys) that is queried by prefix.
 ///
 /// Invariants: no position is a dead end (every handle has at least one allowed token or a terminal), `allowed` is sorted, and
 /// `step(at, t)` is `Some` exactly for the `t` that `allowed(at)` lists.
@@ -95,34 +95,34 @@ pub trait PrefixIndex: Send + Sync {
     /// The empty prefix.
     fn root(&self) -> Handle;
 
-    /// Fills `allowed` with what may follow; what it held is dropped, its memory kept.
+    /// Fills `allowed` with what may follow, reusing its memory.
     ///
     /// # Errors
-    /// When the index is damaged or the handle foreign.
+    /// If the index is damaged or the handle foreign.
     fn allowed(&self, at: Handle, allowed: &mut Allowed) -> Result<()>;
 
     /// The position after `token`, `None` where it is not allowed.
     ///
     /// # Errors
-    /// When the index is damaged or the handle foreign.
+    /// If the index is damaged or the handle foreign.
     fn step(&self, at: Handle, token: Token) -> Result<Option<Handle>>;
 
     /// How many keys begin with this prefix.
     ///
     /// # Errors
-    /// When the index is damaged or the handle foreign.
+    /// If the index is damaged or the handle foreign.
     fn count(&self, at: Handle) -> Result<u64>;
 
     /// Visits every key that begins with this prefix, in order, as the tokens *after* the prefix and the key's number, until the visitor breaks.
     ///
     /// # Errors
-    /// When the index is damaged or the handle foreign.
+    /// If the index is damaged or the handle foreign.
     fn completions(&self, at: Handle, visit: &mut dyn FnMut(&[Token], Key) -> ControlFlow<()>) -> Result<()>;
 
     /// Follows the tokens that leave no choice: appends them to `path` and returns the position of the next choice (several tokens, or a terminal).
     ///
     /// # Errors
-    /// When the index is damaged or the handle foreign.
+    /// If the index is damaged or the handle foreign.
     fn forced(&self, mut at: Handle, path: &mut Vec<Token>) -> Result<Handle> {
         let mut allowed = Allowed::default();
         loop {
@@ -140,7 +140,7 @@ pub trait PrefixIndex: Send + Sync {
     /// The position that a prefix leads to, `None` where no key begins so.
     ///
     /// # Errors
-    /// When the index is damaged.
+    /// If the index is damaged.
     fn find(&self, prefix: &[Token]) -> Result<Option<Handle>> {
         let mut at = self.root();
         for &token in prefix {
@@ -155,7 +155,7 @@ pub trait PrefixIndex: Send + Sync {
     /// The number of the key that is exactly `tokens`.
     ///
     /// # Errors
-    /// When the index is damaged.
+    /// If the index is damaged.
     fn get(&self, tokens: &[Token]) -> Result<Option<Key>> {
         let Some(at) = self.find(tokens)? else {
             return Ok(None);
@@ -169,7 +169,7 @@ pub trait PrefixIndex: Send + Sync {
     /// mask are left out. Returns the terminal.
     ///
     /// # Errors
-    /// When the index is damaged or the handle foreign.
+    /// If the index is damaged or the handle foreign.
     fn allowed_mask(&self, at: Handle, mask: &mut [u64]) -> Result<Option<Key>> {
         let mut allowed = Allowed::default();
         self.allowed(at, &mut allowed)?;

@@ -96,7 +96,7 @@ impl MergedIndex {
     /// Puts changed subjects over an index; of two with the same tokens, the later counts.
     ///
     /// # Errors
-    /// When there are more than [`MOST_CHANGED`](Self::MOST_CHANGED), or the index is damaged.
+    /// If there are more than [`MOST_CHANGED`](Self::MOST_CHANGED), or the index is damaged.
     pub fn new(base: FactIndex, changed: Vec<ChangedSubject>) -> Result<Self> {
         Self::with_pruned(base, PrunedKeys::default(), changed)
     }
@@ -286,7 +286,7 @@ impl MergedIndex {
     /// Visits every subject in lexicographic order: its tokens, and the handle after its separator.
     ///
     /// # Errors
-    /// When the index is damaged.
+    /// If the index is damaged.
     pub fn visit_subjects(&self, visit: &mut dyn FnMut(&[Token], Handle) -> ControlFlow<()>) -> Result<()> {
         let mut next = self.changed.iter().enumerate().peekable();
         let mut stopped = false;
@@ -321,7 +321,7 @@ impl MergedIndex {
     /// Visits every subject that occurs in `text`: where, and the handle after its separator. By rising start, then by rising end.
     ///
     /// # Errors
-    /// When the index is damaged.
+    /// If the index is damaged.
     pub fn mentions(&self, text: &[Token], visit: &mut dyn FnMut(Range<usize>, Handle)) -> Result<()> {
         if self.changed.is_empty() {
             return self.base.mentions(text, visit);

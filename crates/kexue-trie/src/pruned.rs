@@ -110,7 +110,7 @@ pub(crate) struct PrunedIndex {
 
 impl PrunedIndex {
     /// # Errors
-    /// When a key to leave out is none of the index.
+    /// If a key to leave out is none of the index.
     pub fn new(base: FactIndex, gone: PrunedKeys) -> Result<Self> {
         if gone.ranges().last().is_some_and(|last| last.end > base.len()) {
             return Err(Error::Damaged("more keys are removed than there are".into()));

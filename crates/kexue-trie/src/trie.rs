@@ -137,7 +137,7 @@ impl Trie {
     /// Reads the trie whose sections' names begin with `prefix`. Nothing is read but the sections' headers and the root.
     ///
     /// # Errors
-    /// When a section is missing or the sizes do not fit together.
+    /// If a section is missing or the sizes do not fit together.
     pub fn read(container: &Container, prefix: &str) -> Result<Self> {
         let section = |part: &str| container.section(&format!("{prefix}{part}"));
         let header = section("header")?;

@@ -157,10 +157,10 @@ impl TrieBuilder {
     /// Adds a sequence.
     ///
     /// # Errors
-    /// When a temporary file cannot be written.
+    /// If a temporary file cannot be written.
     ///
     /// # Panics
-    /// When it is not above the one before (an order is the caller's to keep), a token is 2²⁴ or above, or it has 2²¹ or more.
+    /// If it is not above the one before (an order is the caller's to keep), a token is 2²⁴ or above, or it has 2²¹ or more.
     pub fn push(&mut self, sequence: &[Token]) -> Result<()> {
         self.push_keys(sequence, 1, &[])
     }
@@ -309,7 +309,7 @@ impl TrieBuilder {
     /// Writes the sections of the trie, their names beginning with `prefix`.
     ///
     /// # Errors
-    /// When the output or a temporary file cannot be written.
+    /// If the output or a temporary file cannot be written.
     pub fn write<W: Write + Seek>(mut self, prefix: &str, out: &mut ContainerWriter<W>) -> Result<()> {
         self.flush()?;
         let encoder = Encoder::new(&self.counts);

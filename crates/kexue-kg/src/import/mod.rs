@@ -36,7 +36,7 @@ use take::{Stop, broken_off, take_batches};
 /// Reads the triples of files into a builder, in their order; `-` is standard input.
 ///
 /// # Errors
-/// When a file cannot be read, or names the first line that is not in the format.
+/// If a file cannot be read, or names the first line that is not in the format.
 pub fn import(
     paths: &[PathBuf],
     options: &ImportOptions,

@@ -10,18 +10,18 @@ use std::path::Path;
 /// How to read.
 #[derive(Clone, Debug, Default)]
 pub struct ImportOptions {
-    /// The format; without one it is told from the file's name, and standard input is TSV.
+    /// The format. Without one, the file's name tells it, and standard input is TSV.
     pub format: Option<Format>,
     /// Names of the columns of subject, relation and object. With them a CSV file has a header; without, it has three columns and no header,
     /// and the fields of JSON and columns of Parquet are `subject`, `relation` and `object`.
     pub columns: Option<[String; 3]>,
     /// Whether the first line of TSV and CSV that is not empty names the columns, and is passed over.
     pub header: bool,
-    /// Whether to leave out and count what is not in the format, instead of stopping there.
+    /// Whether to leave out and count lines that are not in the format, instead of stopping at the first.
     pub skip_bad: bool,
     /// How a quote inside a quoted field of CSV is written.
     pub csv_escape: CsvEscape,
-    /// Threads that read; without a number, one a core and at most eight. What is read does not depend on it.
+    /// The number of threads that read; by default one for each core, at most eight. The result does not depend on it.
     pub workers: Option<NonZeroUsize>,
 }
 
@@ -50,7 +50,7 @@ pub struct ImportReport {
     pub first_skipped: Option<String>,
     /// The inputs in which no triple was found.
     pub empty: Vec<String>,
-    /// First lines that were taken for facts and read like the names of columns, with their files.
+    /// First lines that look like the names of columns but were read as facts, with their files.
     pub likely_headers: Vec<String>,
 }
 
