@@ -1,15 +1,19 @@
 """Voting results of the Python package `votenrank`, as numbers for the tests of kexue-rank.
 
+    python votenrank_goldens.py --package DIR > crates/kexue-rank/tests/goldens/votenrank_made_up.json
     python votenrank_goldens.py --package DIR --leaderboards DIR > crates/kexue-rank/tests/goldens/votenrank.json
 
-DIR of --package holds the package `votenrank` (of the paper Vote'n'Rank); DIR of --leaderboards holds glue_votenrank.csv,
-superglue_votenrank.csv and value_votenrank.csv. The tables are prepared as the paper does: cells with two metrics are two
+DIR of --package holds the package `votenrank` (of the paper Vote'n'Rank). Without --leaderboards the tables are made up: small
+scores with many ties and weights in halves; those whose true ties the package's floating sums break are left out.
+
+DIR of --leaderboards holds glue_votenrank.csv, superglue_votenrank.csv and value_votenrank.csv. The tables are prepared as the paper does: cells with two metrics are two
 columns of weight one half, the diagnostic columns weigh nothing, GLUE is its first 30 rows, rows with a missing cell are left
 out, and VALUE is also taken with its missing cells. Systems are given by their row in the file, counted from 0.
 """
 
 import argparse
 import json
+import random
 import sys
 import types
 from pathlib import Path
@@ -61,15 +65,45 @@ def results(board, rules):
     return {"rows": [int(model) for model in board.models], "rules": found}
 
 
+def breaks_a_tie(found):
+    """Whether a system has the best points but for rounding, and is not elected."""
+    for entry in found["rules"].values():
+        if "points" in entry and entry["winners"]:
+            best = max(entry["points"])
+            tied = [index for index, points in enumerate(entry["points"]) if abs(points - best) < 1e-7]
+            if tied != entry["winners"]:
+                return True
+    return False
+
+
+def made_up(leaderboard, count):
+    random.seed(8783)
+    cases = []
+    while len(cases) < count:
+        systems, tasks = random.randrange(2, 7), random.randrange(2, 7)
+        rows = [[random.randrange(6) for _ in range(tasks)] for _ in range(systems)]
+        weights = [random.randrange(1, 5) / 2 for _ in range(tasks)]
+        names = [f"T{task}" for task in range(tasks)]
+        table = pd.DataFrame(rows, columns=names).astype(float)
+        found = results(leaderboard(table, weights=dict(zip(names, weights))), RULES)
+        if not breaks_a_tie(found):
+            cases.append({"scores": rows, "weights": weights, "rules": found["rules"]})
+    return cases
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--package", type=Path, required=True)
-    parser.add_argument("--leaderboards", type=Path, required=True)
+    parser.add_argument("--leaderboards", type=Path)
     arguments = parser.parse_args()
     stub_imports()
     sys.path.insert(0, str(arguments.package))
     from votenrank import Leaderboard
 
+    if arguments.leaderboards is None:
+        cases = (json.dumps(case) for case in made_up(Leaderboard, 40))
+        print("[\n" + ",\n".join(cases) + "\n]")
+        return
     at = arguments.leaderboards
     described = ["Rank", "Name", "URL", "Score"]
     glue, glue_weights = prepare(at / "glue_votenrank.csv", described, ["MRPC", "STS-B", "QQP"], ["AX"], head=30)

@@ -224,7 +224,7 @@ fn check_says_no_with_exit_code_1() {
     let (code, out, _) = kexue(folder.path(), &["check", "honest.csv", "-q"]);
     assert_eq!(code, 0, "{out}");
     assert!(
-        out.contains("Every average is reproduced by one mean over the same columns"),
+        out.contains("Every average is reproduced by one rule over the same columns"),
         "{out}"
     );
     let (_, out, _) = kexue(folder.path(), &["check", "honest.csv", "-q", "--json"]);

@@ -2,7 +2,9 @@
 //!
 //! `93.4` · `93.9/91.8` · `93.4 ± 0.2` · `60.0 (59.0) / 90.0 (89.0)` · `83.93(f1) 87.5(acc)` · `-`
 
+use crate::doubt::Doubt;
 use crate::markup::clean;
+use crate::missing::is_missing;
 use crate::number::{DecimalMark, Number, parse_number};
 
 /// What to do with a number in parentheses behind a score, which may be a deviation, a rank or a difference.
@@ -15,65 +17,6 @@ pub enum Parentheses {
     Drop,
     /// Read it as the error of the score, like `±`.
     Error,
-}
-
-/// Why a cell is not a score, or not one that can be read in one way only.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Doubt {
-    /// No number.
-    NotANumber,
-    /// Numbers with nothing but space between them.
-    Unseparated,
-    /// A parenthesis that is not closed.
-    OpenParenthesis,
-    /// Nothing but a number in parentheses.
-    OnlyParentheses,
-    /// A number in parentheses.
-    Parentheses,
-    /// Words in parentheses that are not the same in all cells of the column.
-    Labels,
-    /// One error behind several metrics.
-    SharedError,
-    /// `1,234`
-    Comma,
-    /// `1.234` among decimal commas.
-    PointAmongCommas,
-    /// `1,234` among decimal commas and decimal points.
-    BothMarks,
-    /// The other decimal mark than the one that was set.
-    OtherMark,
-    /// A cell with fewer metrics than others of its column.
-    FewerMetrics,
-    /// `0.92` among percentages.
-    Fraction,
-}
-
-impl Doubt {
-    /// In words, to follow "not a score:".
-    pub fn reason(self) -> &'static str {
-        match self {
-            Self::NotANumber => "not a number",
-            Self::Unseparated => "several numbers with only a space between them",
-            Self::OpenParenthesis => "a parenthesis that is not closed",
-            Self::OnlyParentheses => "a number in parentheses alone",
-            Self::Parentheses => "a number in parentheses, which may be an error, a rank or a difference",
-            Self::Labels => "the words in parentheses differ from those of other cells of the column",
-            Self::SharedError => "one error behind several metrics",
-            Self::Comma => "a comma with three digits behind it may separate thousands or decimals",
-            Self::PointAmongCommas => {
-                "the column has decimal commas, so a point with three digits behind it may separate thousands"
-            }
-            Self::BothMarks => "the column has decimal commas and decimal points",
-            Self::OtherMark => "a number with another decimal mark than the one that was set",
-            Self::FewerMetrics => "other cells of the column have more metrics",
-            Self::Fraction => "other cells are percentages, this one may be a fraction",
-        }
-    }
-
-    /// Whether the cell has a number, only not one that can be read in one way.
-    pub fn is_number(self) -> bool {
-        !matches!(self, Self::NotANumber | Self::OpenParenthesis)
-    }
 }
 
 /// One cell as printed.
@@ -94,26 +37,6 @@ pub(crate) struct Metric {
     pub number: Option<Number>,
     /// What it is called in parentheses: `f1` of `83.93(f1)`.
     pub label: Option<String>,
-}
-
-/// Whether a cell says that there is no score.
-pub(crate) fn is_missing(text: &str) -> bool {
-    let text = text.trim();
-    if text.is_empty() {
-        return true;
-    }
-    if text.len() > 8 {
-        return false;
-    }
-    if text
-        .chars()
-        .all(|c| matches!(c, '-' | '–' | '—' | '−' | '?' | '.' | '…' | '/'))
-    {
-        return true;
-    }
-    ["n/a", "n.a.", "na", "nan", "none", "null", "tbd", "tba", "missing"]
-        .iter()
-        .any(|word| text.eq_ignore_ascii_case(word))
 }
 
 /// Reads a cell. `mark` is what the unclear commas of its column are; `None` refuses them.

@@ -152,7 +152,7 @@ pub enum Error {
     )]
     Disagreement {
         /// The cells, with the value and the place in each file.
-        disagreements: Vec<crate::join::Disagreement>,
+        disagreements: Vec<crate::disagreement::Disagreement>,
     },
 
     /// The question does not fit the table.
@@ -241,6 +241,17 @@ fn list_files(files: &[String]) -> String {
 /// `1 cell`, `2 cells`.
 pub(crate) fn counted(count: usize, noun: &str) -> String {
     format!("{count} {noun}{}", if count == 1 { "" } else { "s" })
+}
+
+/// Items in one line, of many the first.
+pub(crate) fn listed(items: impl Iterator<Item = String>) -> String {
+    let items: Vec<String> = items.collect();
+    let more = items.len().saturating_sub(30);
+    let mut text = items[..items.len() - more].join(", ");
+    if more > 0 {
+        text.push_str(&format!(" and {more} more"));
+    }
+    text
 }
 
 fn list<T: fmt::Display>(items: &[T], limit: usize) -> String {

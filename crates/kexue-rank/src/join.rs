@@ -1,8 +1,8 @@
 //! Joining tables of one leaderboard, or of several, by system and task.
 
 use std::collections::HashMap;
-use std::fmt;
 
+pub use crate::disagreement::Disagreement;
 use crate::error::{Error, Place, Result, counted};
 use crate::table::{Claim, System, Table, Task, normalise};
 
@@ -13,35 +13,6 @@ pub enum Prefer {
     First,
     /// The file given last.
     Last,
-}
-
-/// A cell about which two files differ.
-#[derive(Clone, Debug, PartialEq, serde::Serialize)]
-pub struct Disagreement {
-    /// The row.
-    pub system: String,
-    /// The column.
-    pub task: String,
-    /// The values of the cell's metrics, and the file and line, in the first file.
-    pub first: (Vec<f64>, String),
-    /// The same in the second.
-    pub second: (Vec<f64>, String),
-}
-
-impl fmt::Display for Disagreement {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let values = |values: &[f64]| values.iter().map(f64::to_string).collect::<Vec<_>>().join("/");
-        write!(
-            formatter,
-            "{} of {}: {} in {}, {} in {}",
-            self.task,
-            self.system,
-            values(&self.first.0),
-            self.first.1,
-            values(&self.second.0),
-            self.second.1
-        )
-    }
 }
 
 /// Joins tables: rows of one name are one system, columns of one name one task. Systems are also matched by team and name

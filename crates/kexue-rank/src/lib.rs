@@ -1,26 +1,52 @@
-//! Honest means of benchmark tables (article 8783): a mean over unequal columns is an error.
+//! Averages of benchmark tables over equal columns (article 8783): ranks by every mean, rank flips, votes, and a check of printed
+//! averages.
 //!
-//! - [`read`], [`join`]: files of any common form become a [`Table`], missing cells and all; what was guessed is said
-//! - [`Table::select`] with a [`Selection`]: which rows and columns, and how they weigh; [`Scores`] have no missing cell
+//! Start with [`read::read_paths`], which makes a [`Table`] of files, or with [`Table::from_scores`]. [`Table::select`] turns a table
+//! into [`Scores`], which have no missing cell, so that no mean is ever taken over unequal columns. Everything that ranks takes
+//! [`Scores`].
+//!
+//! ```
+//! use kexue_rank::check::{Formula, Options, check};
+//! use kexue_rank::{Columns, Mean, Selection, read};
+//!
+//! let file = "Model,A,B,C,Average\nx,90,50,70,70\ny,60,64,80,68\nz,60,71,-,65.5\n";
+//! let table = read::read_bytes("table.csv", file.as_bytes(), &read::Options::default())?;
+//! assert!(table.select(&Selection::default()).is_err()); // C of z is missing
+//!
+//! let common = Selection { columns: Columns::Common, ..Selection::default() };
+//! let scores = table.select(&common)?;
+//! assert_eq!(scores.ranks(&scores.means(Mean::ARITHMETIC)?), [1, 3, 2]);
+//!
+//! let found = check(&table, &Options::default())?;
+//! assert_eq!(found.claims[0].rules[0].formula, Formula::Mean(Mean::ARITHMETIC));
+//! assert!(found.findings[0].contains("different columns")); // z is averaged over A and B only
+//! # Ok::<(), kexue_rank::Error>(())
+//! ```
+//!
+//! - [`read`], [`join`]: files of any common form become a [`Table`], missing cells and all; guesses are noted
+//! - [`scores`]: which rows and columns are ranked by, and how they weigh
 //! - [`Mean`], [`ranking`]: power means, the median, and ranks
 //! - [`flips`], [`swap`]: which systems change places when the exponent changes, at which exponents, and which never do
 //! - [`resample`]: the bootstrap over tasks, and leaving one out
 //! - [`vote`]: the voting rules of *Vote'n'Rank*
-//! - [`check`]: which mean over which columns reproduces a printed average
+//! - [`check`](mod@check): which rule reproduces a printed average
 //! - [`present`], [`report`], [`picture`]: results as text, Markdown, JSON and a page with charts
 //!
-//! Nothing here is random but the bootstrap, which is a function of its seed.
+//! Nothing is random but the bootstrap, which is a function of its seed.
 
 #![forbid(unsafe_code)]
 
 mod area;
 mod cell;
 pub mod check;
+mod disagreement;
+mod doubt;
 pub mod error;
 pub mod flips;
 pub mod join;
 mod markup;
 pub mod mean;
+mod missing;
 pub(crate) mod number;
 pub mod picture;
 mod power_sum;

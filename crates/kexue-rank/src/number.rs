@@ -3,8 +3,9 @@
 //! A comma with three digits behind it (`1,234`) may be a decimal comma or a thousands separator. The reader of a column
 //! decides from the column's other cells ([`Evidence`]) or from a setting, and otherwise refuses.
 
-use crate::cell::{Doubt, is_missing};
+use crate::doubt::Doubt;
 use crate::markup::clean;
+use crate::missing::is_missing;
 
 /// The sign between the whole part and the decimals.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]

@@ -2,6 +2,8 @@
 
 use std::fmt::Write as _;
 
+use kexue_output::{Page, escape_html, series_colour};
+
 use crate::error::Result;
 use crate::flips::{Flips, flips};
 use crate::mean::Mean;
@@ -28,84 +30,69 @@ pub fn page(scores: &Scores, bootstrap: &Bootstrap, title: &str) -> Result<Strin
     let shown = scores.of_systems(&order);
     let averages: Vec<f64> = order.iter().map(|&system| averages[system]).collect();
 
-    let mut body = String::new();
-    let _ = writeln!(body, "<h1>{}</h1>", escape(title));
-    let of = if order.len() < scores.systems.len() {
-        format!("the {} best of {} systems", order.len(), scores.systems.len())
+    let mut page = Page::new(title);
+    page.style(STYLE);
+    let all = scores.systems.len();
+    let of = if order.len() < all {
+        format!("the {} best of {all} systems", order.len())
     } else {
-        format!("{} systems", order.len())
+        format!("{all} systems")
     };
-    let _ = writeln!(body, "<p>{of} by the {mean} of {} tasks</p>", scores.tasks.len());
+    page.paragraph(&format!("{of} by the {mean} of {} tasks", scores.tasks.len()));
 
-    body.push_str(
-        "<section><h2>Scores</h2><p>Each column from its worst score (light) to its best (dark), outliers aside.</p>",
-    );
-    body.push_str(&heat_map(&shown, &averages, mean));
-    body.push_str("</section><section><h2>Rank against the exponent of the mean</h2>");
+    page.heading("Scores");
+    page.paragraph("Each column from its worst score (light) to its best (dark), outliers aside.");
+    page.html(&heat_map(&shown, &averages, mean));
+
+    page.heading("Rank against the exponent of the mean");
     match flips(&shown, [Mean::ARITHMETIC, Mean::HARMONIC]) {
         Ok(found) => {
-            let _ = write!(
-                body,
-                "<p>From the smallest score alone (−∞) over the harmonic, geometric and arithmetic mean to the largest alone \
-                 (∞){}. {} of {} pairs never change places.</p>",
-                if order.len() < scores.systems.len() {
-                    ", among the systems shown"
-                } else {
-                    ""
-                },
+            page.paragraph(&format!(
+                "From the smallest score alone (−∞) over the harmonic, geometric and arithmetic mean to the largest alone (∞){}. \
+                 {} of {} pairs never change places.",
+                if order.len() < all { ", among the systems shown" } else { "" },
                 found.stability.pairs - found.stability.swapping,
                 found.stability.pairs
-            );
-            body.push_str(&bump_chart(&shown, &found));
+            ));
+            page.html(&bump_chart(&shown, &found));
         }
         Err(error) => {
             let text = error.to_string();
-            let first = text.lines().next().unwrap_or_default();
-            let _ = write!(body, "<p>Not drawn: {}</p>", escape(first));
+            page.paragraph(&format!("Not drawn: {}", text.lines().next().unwrap_or_default()));
         }
     }
-    body.push_str("</section><section><h2>Ranks with other tasks</h2>");
-    let _ = write!(
-        body,
-        "<p>{} % intervals of the rank over {} resamples of the tasks, and the probability of being ahead of the next.</p>",
+
+    page.heading("Ranks with other tasks");
+    page.paragraph(&format!(
+        "{} % intervals of the rank over {} resamples of the tasks, and the probability of being ahead of the next.",
         number(100.0 * bootstrap.options.level, 0),
         bootstrap.options.resamples
-    );
-    body.push_str(&intervals(&shown.systems, &order, bootstrap));
-    body.push_str("</section>");
-    Ok(format!(
-        "<!doctype html>\n<html lang=\"en\"><head><meta charset=\"utf-8\">\n<meta name=\"viewport\" \
-         content=\"width=device-width, initial-scale=1\">\n<title>{}</title>\n<style>{STYLE}</style></head>\n<body>\n{body}\n\
-         </body></html>\n",
-        escape(title)
-    ))
+    ));
+    page.html(&intervals(&shown.systems, &order, bootstrap));
+    Ok(page.to_html())
 }
 
 const STYLE: &str = "
-:root{color-scheme:light dark;--ink:#1c2430;--soft:#66707f;--line:#d8dde4;--paper:#fff;--other:#aab3bf}
-@media(prefers-color-scheme:dark){:root{--ink:#e6e9ee;--soft:#9aa4b2;--line:#39424f;--paper:#14181e;--other:#5b6675}}
-body{font:15px/1.45 system-ui,sans-serif;color:var(--ink);background:var(--paper);margin:2rem auto;max-width:1240px;padding:0 1rem}
-h1{font-size:1.5rem;margin:0 0 .2rem;overflow-wrap:anywhere}h2{font-size:1.1rem;margin:2rem 0 .2rem}
-p{margin:.2rem 0 .8rem;color:var(--soft);max-width:46rem}
 .chart{display:flex}.names{flex:none;width:var(--names)}.plot{overflow-x:auto;min-width:0}.short{display:none}
-@media(max-width:720px){body{margin:1rem auto}.names{width:min(var(--names),134px)}.long{display:none}.short{display:inline}}
-svg{display:block}text{fill:var(--ink);font:12px system-ui,sans-serif}
+@media(max-width:720px){.names{width:min(var(--names),134px)}.long{display:none}.short{display:inline}}
 .soft{fill:var(--soft)}.rule{stroke:var(--line);stroke-width:1}.mean{stroke:var(--soft);stroke-dasharray:2 3}.series{fill:none;stroke-width:2.2;stroke-linejoin:round}
 .halo{fill:none;stroke:transparent;stroke-width:12}g.system:hover .series{stroke-width:5}g.system:hover text{font-weight:700}
 ";
 
-/// Colours that can be told apart by most eyes, for as many systems as a reader follows.
-const COLOURS: [&str; 10] = [
-    "#3b6fb6", "#d1702a", "#2f8f5b", "#b8434e", "#7a5bb5", "#8a6a4f", "#c2559d", "#5f7f1f", "#1f8fa3", "#a88a10",
-];
+/// Systems that are told apart by colour, as many as a reader follows.
+const COLOURED: usize = 10;
 
 const ROW: f64 = 26.0;
 /// Characters of a name, beside a chart and beside one on a narrow screen.
 const NAME: usize = 34;
 const SHORT_NAME: usize = 14;
 
-fn colour(index: usize) -> &'static str {
-    COLOURS.get(index).copied().unwrap_or("var(--other)")
+fn colour(index: usize) -> String {
+    if index < COLOURED {
+        series_colour(index)
+    } else {
+        "var(--other)".to_owned()
+    }
 }
 
 fn heat_map(scores: &Scores, averages: &[f64], mean: Mean) -> String {
@@ -126,8 +113,8 @@ fn heat_map(scores: &Scores, averages: &[f64], mean: Mean) -> String {
             svg,
             "<text transform=\"translate({x:.1},{:.1}) rotate(-32)\"><title>{}</title>{}</text>",
             top - 8.0,
-            escape(&name),
-            escape(&shorten(&name, 14))
+            escape_html(&name),
+            escape_html(&shorten(&name, 14))
         );
     }
     let value = |row: usize, column: usize| match column.checked_sub(1) {
@@ -156,8 +143,8 @@ fn heat_map(scores: &Scores, averages: &[f64], mean: Mean) -> String {
                 svg,
                 "<g><title>{}, {}: {}</title><rect x=\"{x:.1}\" y=\"{y:.1}\" width=\"{:.1}\" height=\"{:.1}\" rx=\"3\" \
                  fill=\"{}\"/><text x=\"{:.1}\" y=\"{:.1}\" text-anchor=\"middle\" style=\"fill:{}\">{}</text></g>",
-                escape(name),
-                escape(&task),
+                escape_html(name),
+                escape_html(&task),
                 number(value, digits + 1),
                 cell - 2.0,
                 ROW - 2.0,
@@ -305,7 +292,7 @@ fn bump_chart(scores: &Scores, found: &Flips) -> String {
             svg,
             "<g class=\"system\"><title>{}: ranks {}–{}</title><path class=\"halo\" d=\"{path}\"/><path class=\"series\" \
              stroke=\"{}\" d=\"{path}\"/>",
-            escape(name),
+            escape_html(name),
             range.best,
             range.worst,
             colour(system)
@@ -315,7 +302,7 @@ fn bump_chart(scores: &Scores, found: &Flips) -> String {
             "<text x=\"{:.1}\" y=\"{:.1}\">{}</text></g>",
             left + plot + 10.0,
             y_of(place_right[system]) + 4.0,
-            escape(&shorten(name, NAME))
+            escape_html(&shorten(name, NAME))
         );
     }
     close(svg)
@@ -357,7 +344,7 @@ fn intervals(names: &[String], order: &[usize], found: &Bootstrap) -> String {
             "<g class=\"system\"><title>{}: rank {}, {}–{}</title><line x1=\"{low:.1}\" x2=\"{high:.1}\" y1=\"{y:.1}\" \
              y2=\"{y:.1}\" stroke=\"{c}\" stroke-width=\"6\" stroke-linecap=\"round\" opacity=\".45\"/><circle cx=\"{at:.1}\" \
              cy=\"{y:.1}\" r=\"5\" fill=\"{c}\"/>",
-            escape(name),
+            escape_html(name),
             interval.rank,
             interval.low,
             interval.high,
@@ -389,8 +376,8 @@ fn open(names: &[String], order: &[usize], top: f64, width: f64, height: f64, la
             let _ = write!(
                 out,
                 "<text class=\"{class}\" x=\"100%\" dx=\"-8\" y=\"{y:.1}\" text-anchor=\"end\">{}<title>{}</title></text>",
-                escape(&shorten(&names[system], limit)),
-                escape(&names[system])
+                escape_html(&shorten(&names[system], limit)),
+                escape_html(&names[system])
             );
         }
     }
@@ -424,22 +411,6 @@ fn shorten(text: &str, limit: usize) -> String {
             return out;
         }
         out.push(c);
-    }
-    out
-}
-
-fn escape(text: &str) -> String {
-    let mut out = String::with_capacity(text.len());
-    for c in text.chars() {
-        match c {
-            '&' => out.push_str("&amp;"),
-            '<' => out.push_str("&lt;"),
-            '>' => out.push_str("&gt;"),
-            '"' => out.push_str("&quot;"),
-            '\'' => out.push_str("&#39;"),
-            c if c.is_control() => out.push(' '),
-            other => out.push(other),
-        }
     }
     out
 }

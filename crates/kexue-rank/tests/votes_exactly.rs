@@ -220,6 +220,30 @@ fn weighted_duels_that_tie_are_ties() {
     }
 }
 
+/// The Python package `votenrank` adds 1 + 1 + 1/3 in the order of the tasks, and elects one of two systems that tie.
+#[test]
+fn dowdall_ties_that_floating_sums_break() {
+    let cases: [(&[&[u8]], &[usize]); 3] = [
+        (&[&[2, 5, 3], &[0, 5, 4], &[2, 1, 4], &[0, 4, 2]], &[0, 1]),
+        (&[&[5, 0, 3], &[5, 5, 0], &[0, 0, 0], &[0, 4, 2]], &[0, 1]),
+        (
+            &[&[1, 3, 5, 1, 3, 5], &[1, 0, 1, 2, 2, 5], &[1, 5, 3, 5, 3, 2]],
+            &[0, 2],
+        ),
+    ];
+    for (rows, winners) in cases {
+        let case = Case {
+            rows: rows.iter().map(|row| row.to_vec()).collect(),
+            tenths: vec![10; rows[0].len()],
+        };
+        let options = Options {
+            ties: Ties::Votenrank,
+            ..Options::default()
+        };
+        assert_eq!(case.vote(&[Rule::Dowdall], options)[0].winners, winners);
+    }
+}
+
 #[test]
 fn scores_that_differ_in_the_last_digit_do_not_tie() {
     let table = Table::from_scores(

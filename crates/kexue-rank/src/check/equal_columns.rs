@@ -3,7 +3,7 @@
 use crate::scores::ranks;
 use crate::table::{Direction, Table};
 
-use super::ClaimReport;
+use super::explanation::ClaimReport;
 use super::reading::Reading;
 
 /// Ranks the systems of every claim that needs it over the columns that all rows of all claims share, by the claim's own mean.

@@ -4,10 +4,12 @@ use rayon::prelude::*;
 
 use crate::table::Table;
 
+use super::explanation::{ClaimReport, Explained, Fit, Formula, Rule, Unexplained};
+use super::options::Options;
 use super::question::Question;
-use super::search::{Candidate, Odds, binomial, candidates, odds, odds_near};
+use super::reading::Met;
+use super::search::{Candidate, LIKELY, Odds, candidates, ln_binomial, odds, odds_near};
 use super::weights::{self, Weighted};
-use super::{ClaimReport, Explained, Fit, Formula, LIKELY, Options, Rule, Unexplained};
 
 /// Rows on which rules are sought; fewer if there are many columns.
 const SAMPLE: usize = 48;
@@ -17,9 +19,6 @@ const MANY_COLUMNS: usize = 24;
 const WITNESSES: usize = 4;
 /// Rows by which the odds of an accident are estimated.
 const ODDS_ROWS: usize = 4;
-
-/// One row that a rule explains: the row, the value by the rule, and how it meets the claim.
-pub(super) type Met = (usize, f64, Fit);
 
 /// A rule with the rows it explains.
 struct Chosen {
@@ -163,15 +162,6 @@ fn accident(met: &[Met], tried: usize, odds: impl Fn(usize) -> Odds) -> f64 {
     let each = sample.iter().map(|odds| odds.each.ln()).sum::<f64>() / count;
     let rules = sample.iter().map(|odds| odds.rules).fold(1.0, f64::max);
     (rules.ln() + ln_binomial(tried, met.len()) + each * met.len() as f64).exp()
-}
-
-/// The logarithm of the number of subsets.
-pub(super) fn ln_binomial(of: usize, size: usize) -> f64 {
-    let size = size.min(of - size.min(of));
-    if size < 50 {
-        return binomial(of, size).ln();
-    }
-    (0..size).map(|i| ((of - i) as f64 / (i + 1) as f64).ln()).sum()
 }
 
 /// All columns, with what is missing passed over.

@@ -2,7 +2,7 @@
 
 use crate::table::Table;
 
-use super::{ClaimReport, Formula};
+use super::explanation::{ClaimReport, Formula};
 
 /// What is wrong: systems of one column averaged in different ways, and different means over different columns.
 pub(super) fn findings(table: &Table, claims: &[ClaimReport]) -> Vec<String> {

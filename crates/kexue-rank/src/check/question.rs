@@ -2,8 +2,9 @@
 
 use crate::table::Claim;
 
+use super::explanation::Formula;
+use super::options::Options;
 use super::reading::Reading;
-use super::{Formula, Options};
 
 /// One column of averages and what may explain it.
 pub(super) struct Question<'a> {

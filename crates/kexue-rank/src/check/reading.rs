@@ -4,7 +4,10 @@ use crate::join::stem;
 use crate::subsets::MOST;
 use crate::table::{Table, normalise};
 
-use super::{Fit, Formula};
+use super::explanation::{Fit, Formula};
+
+/// One row that a rule explains: the row, the value by the rule, and how it meets the claim.
+pub(super) type Met = (usize, f64, Fit);
 
 /// A way to read the columns.
 pub(super) struct Reading {

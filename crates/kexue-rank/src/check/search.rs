@@ -3,9 +3,12 @@
 use crate::mean::Mean;
 use crate::subsets::Subsets;
 
-use super::Formula;
+use super::explanation::Formula;
 use super::question::Question;
 use super::reading::Reading;
+
+/// A rule that so few others like it would do as well by accident is no accident.
+pub(super) const LIKELY: f64 = 0.05;
 
 /// Rules kept for each row, formula and reading, though no other row confirms them.
 const RULES_PER_ROW: usize = 64;
@@ -147,8 +150,17 @@ pub(super) fn odds_near(from: &Candidate, row: usize, distance: usize, question:
 }
 
 /// How many subsets of a size there are.
-pub(super) fn binomial(of: usize, size: usize) -> f64 {
+fn binomial(of: usize, size: usize) -> f64 {
     (0..size.min(of)).map(|i| (of - i) as f64 / (i + 1) as f64).product()
+}
+
+/// The logarithm of the number of subsets.
+pub(super) fn ln_binomial(of: usize, size: usize) -> f64 {
+    let size = size.min(of - size.min(of));
+    if size < 50 {
+        return binomial(of, size).ln();
+    }
+    (0..size).map(|i| ((of - i) as f64 / (i + 1) as f64).ln()).sum()
 }
 
 /// Calls `visit` with a mask, and with every mask that differs from it in at most `most` bits.

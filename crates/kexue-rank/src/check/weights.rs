@@ -2,11 +2,11 @@
 
 use crate::table::{Table, normalise};
 
-use super::explain::{Met, ln_binomial};
 use super::nnls::nnls;
+use super::options::Options;
 use super::question::Question;
-use super::reading::Reading;
-use super::{LIKELY, Options};
+use super::reading::{Met, Reading};
+use super::search::{LIKELY, ln_binomial};
 
 /// The largest sum of weights that are whole numbers.
 const LARGEST_SUM: usize = 200;

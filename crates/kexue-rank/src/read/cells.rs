@@ -1,8 +1,9 @@
 //! The numbers of a column: what its cells say together decides how each is read.
 
-use super::Options;
+use super::options::Options;
 use super::raw::{RawTable, TEXT};
-use crate::cell::{Cell, Doubt, Metric, looks_like_score, parse};
+use crate::cell::{Cell, Metric, looks_like_score, parse};
+use crate::doubt::Doubt;
 use crate::error::counted;
 use crate::number::{self, DecimalMark, Evidence};
 

@@ -4,13 +4,14 @@ use std::collections::HashMap;
 
 use rayon::prelude::*;
 
-use super::Options;
 use super::cells::{Parsed, Problem, parse_column};
 use super::headings::{self, Meaning, meaning};
+use super::options::Options;
 use super::raw::{RawTable, Role};
 use super::rows;
-use crate::cell::{Cell, Doubt, Parentheses, looks_like_score, parse};
-use crate::error::{Error, Place, Result, counted};
+use crate::cell::{Cell, Parentheses, looks_like_score, parse};
+use crate::doubt::Doubt;
+use crate::error::{Error, Place, Result, counted, listed};
 use crate::markup::visible;
 use crate::number::DecimalMark;
 use crate::table::{Claim, Direction, Table, Task, find_name};
@@ -142,7 +143,7 @@ impl<'a> Columns<'a> {
         self.options.tasks.iter().any(|name| {
             let found = self
                 .find(name)
-                .or_else(|| self.find(super::without_metric_number(name)?));
+                .or_else(|| self.find(super::names::without_metric_number(name)?));
             found == Some(column)
         })
     }
@@ -377,7 +378,7 @@ impl<'a> Columns<'a> {
         });
         Err(Error::malformed(
             Place::file(&self.file),
-            format!("a table without scores; its columns are {}", list(names)),
+            format!("a table without scores; its columns are {}", listed(names)),
             "name the columns that are scores with --columns",
         ))
     }
@@ -405,10 +406,10 @@ impl<'a> Columns<'a> {
             counted(table.systems.len(), "system"),
             named_by.join(" and "),
             counted(table.tasks.len(), "task"),
-            list(tasks)
+            listed(tasks)
         );
         if !table.claims.is_empty() {
-            let claims = list(table.claims.iter().map(|claim| claim.name.clone()));
+            let claims = listed(table.claims.iter().map(|claim| claim.name.clone()));
             words.push_str(&format!("; averages: {claims}"));
         }
         let unused: Vec<String> = self
@@ -422,7 +423,7 @@ impl<'a> Columns<'a> {
             })
             .collect();
         if !unused.is_empty() {
-            words.push_str(&format!("; not used: {}", list(unused.into_iter())));
+            words.push_str(&format!("; not used: {}", listed(unused.into_iter())));
         }
         words
     }
@@ -447,17 +448,6 @@ fn is_mean_of(rows: usize, claim: &Parsed, members: &[usize], parsed: &[Option<P
         checked += usize::from(!difference.is_nan());
     }
     checked > 0
-}
-
-/// Items, of many the first.
-pub(super) fn list(items: impl Iterator<Item = String>) -> String {
-    let items: Vec<String> = items.collect();
-    let more = items.len().saturating_sub(30);
-    let mut text = items[..items.len() - more].join(", ");
-    if more > 0 {
-        text.push_str(&format!(" and {more} more"));
-    }
-    text
 }
 
 /// What to do about a cell that cannot be read.

@@ -4,8 +4,9 @@ use std::collections::HashMap;
 
 use serde_json::{Map, Value};
 
+use super::names::run_name;
+use super::options::Options;
 use super::raw::{RawColumn, RawTable, Role};
-use super::{Options, run_name};
 use crate::error::{Error, Place, Result, counted};
 use crate::table::{Direction, normalise};
 
@@ -67,7 +68,7 @@ pub(crate) fn read(file: &str, text: &str, options: &Options) -> Result<RawTable
                             .unwrap_or("without a title")
                             .to_owned()
                     };
-                    return helm_table(file, super::choose(file, &objects, options.table, title)?);
+                    return helm_table(file, super::names::choose(file, &objects, options.table, title)?);
                 }
                 if objects
                     .iter()
@@ -251,7 +252,9 @@ fn papers_with_code(file: &str, items: &[Value], options: &Options) -> Result<Ra
     }
     // `--table` takes one dataset; without it datasets are columns side by side.
     if options.table.is_some() {
-        boards = vec![super::choose(file, &boards, options.table, |(name, _)| name.clone())?];
+        boards = vec![super::names::choose(file, &boards, options.table, |(name, _)| {
+            name.clone()
+        })?];
     }
 
     let mut grid = Grid::default();

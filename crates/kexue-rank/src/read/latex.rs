@@ -57,7 +57,7 @@ pub(crate) fn read(file: &str, text: &str, index: Option<usize>) -> Result<RawTa
         bodies.push((body, &text[body..body + length]));
         at = body + length;
     }
-    let (offset, body) = super::choose(file, &bodies, index, |(start, _)| {
+    let (offset, body) = super::names::choose(file, &bodies, index, |(start, _)| {
         format!("line {}", line_of(&text, *start))
     })?;
     // A label between the rows, such as `\multicolumn{5}{c}{Single models}`, spans from the first column on.

@@ -21,7 +21,7 @@ pub(crate) fn read(file: &str, text: &str, index: Option<usize>) -> Result<RawTa
         }
         tables.push((start, at));
     }
-    let (start, end) = super::choose(file, &tables, index, |(start, _)| format!("line {}", start + 1))?;
+    let (start, end) = super::names::choose(file, &tables, index, |(start, _)| format!("line {}", start + 1))?;
     let columns = split(lines[start])
         .iter()
         .map(|name| RawColumn::named(clean_name(name)))

@@ -4,8 +4,9 @@ use std::collections::HashMap;
 
 use serde_json::Value;
 
+use super::names::run_name;
+use super::options::MetricRows;
 use super::raw::{RawColumn, RawTable, Role};
-use super::{MetricRows, run_name};
 use crate::error::{Error, Place, Result};
 
 /// Keys that say when and how fast, not how well.

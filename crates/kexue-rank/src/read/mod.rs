@@ -11,6 +11,8 @@ mod json;
 mod latex;
 mod markdown;
 mod metrics;
+mod names;
+mod options;
 mod raw;
 mod rows;
 
@@ -22,64 +24,7 @@ use crate::error::{Error, Place, Result};
 use crate::join::{self, Prefer};
 pub use crate::number::DecimalMark;
 use crate::table::Table;
-
-/// The form of a file.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Format {
-    /// Comma-separated values; semicolons, tabs and pipes are recognised.
-    Csv,
-    /// Tab-separated values.
-    Tsv,
-    /// A pipe table in Markdown.
-    Markdown,
-    /// A tabular environment in LaTeX.
-    Latex,
-    /// JSON: Papers with Code, HELM, lm-evaluation-harness, records.
-    Json,
-    /// One JSON object a line with a `step` and metrics.
-    Metrics,
-}
-
-/// What the rows of a `metrics.jsonl` are.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum MetricRows {
-    /// Every step is a system: which checkpoint is best?
-    Steps,
-    /// The run is one system, at its last complete step: which run is best?
-    Last,
-}
-
-/// How to read. The default guesses everything.
-#[derive(Clone, Debug, Default)]
-pub struct Options {
-    /// The form of the files; by default told from the name and the content.
-    pub format: Option<Format>,
-    /// Which table of a file that has several, counted from 1.
-    pub table: Option<usize>,
-    /// The separator of CSV.
-    pub delimiter: Option<u8>,
-    /// The columns that name the systems, joined by a space.
-    pub system: Vec<String>,
-    /// The columns that are scores; if given, no other column is. Names that no file has are passed over, so that a
-    /// [`Selection`](crate::Selection) can name what it makes of columns.
-    pub tasks: Vec<String>,
-    /// Columns that are not read, so that nothing in them can be unclear. Names that no file has are passed over as well.
-    pub ignore: Vec<String>,
-    /// The columns that are averages.
-    pub claims: Vec<String>,
-    /// Columns of which a lower score is better.
-    pub lower: Vec<String>,
-    /// Columns of which a higher score is better, though their name suggests otherwise.
-    pub higher: Vec<String>,
-    /// The decimal mark of unclear numbers.
-    pub decimal: Option<DecimalMark>,
-    /// What a number in parentheses is.
-    pub parentheses: Parentheses,
-    /// For JSON: the metric that is the score; the first that a task has.
-    pub metric: Vec<String>,
-    /// For `metrics.jsonl`; by default [`MetricRows::Steps`] for one file and [`MetricRows::Last`] for several.
-    pub metric_rows: Option<MetricRows>,
-}
+pub use options::{Format, MetricRows, Options};
 
 /// Reads files and joins them by system and task. `-` is standard input, a folder its `metrics.jsonl`.
 ///
@@ -218,69 +163,5 @@ fn sniff(name: &str, text: &str) -> Format {
         Format::Markdown
     } else {
         Format::Csv
-    }
-}
-
-/// `MRPC` of `MRPC (1)`, by which a selection names the first metric of a column.
-pub(crate) fn without_metric_number(name: &str) -> Option<&str> {
-    let (column, number) = name.strip_suffix(')')?.rsplit_once(" (")?;
-    let is_number = !number.is_empty() && number.bytes().all(|byte| byte.is_ascii_digit());
-    is_number.then_some(column)
-}
-
-/// The name of a run by its file: the folder of a `metrics.jsonl` or `stats.json`, else the file's stem.
-pub(crate) fn run_name(file: &str) -> String {
-    let path = Path::new(file);
-    let stem = path
-        .file_stem()
-        .map(|stem| stem.to_string_lossy().into_owned())
-        .unwrap_or_else(|| file.to_owned());
-    if matches!(stem.as_str(), "metrics" | "stats" | "results")
-        && let Some(folder) = path.parent().and_then(Path::file_name)
-    {
-        return folder.to_string_lossy().into_owned();
-    }
-    stem
-}
-
-/// The table asked for among those of a file.
-pub(crate) fn choose<T: Clone>(
-    file: &str,
-    tables: &[T],
-    index: Option<usize>,
-    label: impl Fn(&T) -> String,
-) -> Result<T> {
-    let list = || {
-        let labels: Vec<String> = tables
-            .iter()
-            .take(30)
-            .enumerate()
-            .map(|(number, table)| format!("{} ({})", number + 1, label(table)))
-            .collect();
-        labels.join(", ")
-    };
-    match (tables, index) {
-        ([], _) => Err(Error::malformed(
-            Place::file(file),
-            "no table",
-            "give a file with a table, or name the format with --input-format",
-        )),
-        ([only], None) => Ok(only.clone()),
-        (_, None) => Err(Error::malformed(
-            Place::file(file),
-            format!("{} tables: {}", tables.len(), list()),
-            "choose one with --table N",
-        )),
-        (_, Some(index)) => index
-            .checked_sub(1)
-            .and_then(|index| tables.get(index))
-            .cloned()
-            .ok_or_else(|| {
-                Error::malformed(
-                    Place::file(file),
-                    format!("no table {index}; there are {}", list()),
-                    "choose one with --table N",
-                )
-            }),
     }
 }

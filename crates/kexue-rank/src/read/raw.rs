@@ -2,9 +2,9 @@
 
 use std::borrow::Cow;
 
-use crate::cell::is_missing;
 use crate::error::Place;
 use crate::markup::clean_name;
+use crate::missing::is_missing;
 use crate::number::parse_plain;
 use crate::table::Direction;
 

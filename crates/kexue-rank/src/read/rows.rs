@@ -2,9 +2,9 @@
 
 use std::collections::HashMap;
 
-use super::columns::list;
 use super::headings;
 use super::raw::{RawTable, Role};
+use crate::error::listed;
 use crate::markup::clean_name;
 use crate::table::{System, normalise};
 
@@ -57,7 +57,7 @@ pub(super) fn systems(
     if !unranked.is_empty() && unranked.len() < systems.len() {
         notes.push(format!(
             "rows without a rank, kept unless --unranked drop: {}",
-            list(unranked.into_iter())
+            listed(unranked.into_iter())
         ));
     }
 
@@ -85,7 +85,7 @@ pub(super) fn systems(
         repeated.sort();
         notes.push(format!(
             "several rows have one name and are numbered #1, #2, …: {}",
-            list(repeated.into_iter())
+            listed(repeated.into_iter())
         ));
         for (number, system) in numbers.iter().zip(&mut systems).filter(|(number, _)| **number > 0) {
             system.name = format!("{} #{number}", system.name);

@@ -7,9 +7,9 @@ use rayon::prelude::*;
 use crate::scores::{Scores, tied};
 use crate::table::Direction;
 
+use super::options::{Missing, Options, Ties};
 use super::tally::{Places, Tally, Worth};
 use super::units::units;
-use super::{Missing, Options, Ties};
 
 /// The places of all systems on all tasks.
 pub(super) struct Ballots {

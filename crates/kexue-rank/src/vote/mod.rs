@@ -9,6 +9,8 @@
 //! missing score says ([`Missing`]).
 
 mod ballots;
+mod options;
+mod outcome;
 mod rules;
 mod tally;
 mod units;
@@ -16,135 +18,10 @@ mod units;
 use crate::error::{Error, Result};
 use crate::scores::PartialScores;
 
+pub use options::{Defeat, MOST_SYSTEMS, Missing, Options, Rule, Ties};
+pub use outcome::Outcome;
+
 use ballots::{Ballots, Duels};
-
-/// Pairwise rules need a matrix of systems by systems; more are refused.
-pub const MOST_SYSTEMS: usize = 3000;
-
-/// A voting rule.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, serde::Serialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Rule {
-    /// Votes for first places.
-    Plurality,
-    /// n − 1 points for the first of n, n − 2 for the second, …, 0 for the last.
-    Borda,
-    /// 1 point for the first, 1/2 for the second, 1/3 for the third, ….
-    Dowdall,
-    /// Duels won by majority, less duels lost.
-    Copeland,
-    /// The size of the worst defeat in a duel; the smallest wins.
-    Minimax,
-    /// The system that wins every duel, if there is one.
-    Condorcet,
-    /// Fewest last places, then fewest last but one, ….
-    Threshold,
-    /// The systems with the lowest Borda score are struck out, again and again.
-    Baldwin,
-}
-
-impl Rule {
-    /// All rules.
-    pub const ALL: [Self; 8] = [
-        Self::Plurality,
-        Self::Borda,
-        Self::Dowdall,
-        Self::Copeland,
-        Self::Minimax,
-        Self::Condorcet,
-        Self::Threshold,
-        Self::Baldwin,
-    ];
-
-    /// The name of the rule.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Plurality => "plurality",
-            Self::Borda => "Borda",
-            Self::Dowdall => "Dowdall",
-            Self::Copeland => "Copeland",
-            Self::Minimax => "minimax",
-            Self::Condorcet => "Condorcet",
-            Self::Threshold => "threshold",
-            Self::Baldwin => "Baldwin",
-        }
-    }
-
-    /// Whether the rule looks at duels only, so that a missing score is no obstacle.
-    pub fn is_pairwise(self) -> bool {
-        matches!(self, Self::Copeland | Self::Minimax | Self::Condorcet)
-    }
-
-    fn needs_matrix(self) -> bool {
-        self.is_pairwise() || self == Self::Baldwin
-    }
-}
-
-/// Which places systems take that tie on a task.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Ties {
-    /// They share the points of the places they take together.
-    #[default]
-    Share,
-    /// All take the best of the places.
-    Best,
-    /// All take the worst of the places: two that tie for first have no first place.
-    Worst,
-    /// As the Python package `votenrank` does: worst places, but best places for Dowdall.
-    Votenrank,
-}
-
-/// What a missing score says.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Missing {
-    /// Nothing may be missing.
-    #[default]
-    Refuse,
-    /// A task has no vote in the duels of a system whose score is missing; rules of places cannot be used.
-    Pairwise,
-    /// The system is last on the task, tied with the others that lack a score.
-    Last,
-}
-
-/// How the size of a defeat is measured by the minimax rule.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Defeat {
-    /// The votes of the winner.
-    #[default]
-    WinningVotes,
-    /// The votes of the winner less those of the loser.
-    Margins,
-    /// The votes against the system in any duel, lost or won.
-    Opposition,
-}
-
-/// How to vote.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Options {
-    /// Ties on a task.
-    pub ties: Ties,
-    /// Missing scores.
-    pub missing: Missing,
-    /// The measure of the minimax rule.
-    pub defeat: Defeat,
-}
-
-/// The outcome of one rule.
-#[derive(Clone, Debug, PartialEq, serde::Serialize)]
-pub struct Outcome {
-    /// The rule.
-    pub rule: Rule,
-    /// The systems with the best result; none if no system wins every duel.
-    pub winners: Vec<usize>,
-    /// The points of every system where the rule has points.
-    pub points: Option<Vec<f64>>,
-    /// The rank of every system; `None` for the Condorcet rule, which only elects.
-    pub ranks: Option<Vec<usize>>,
-    /// For the Condorcet rule without a winner: the smallest set whose members win every duel with the others.
-    pub circle: Option<Vec<usize>>,
-    /// Why the rule was not used; then everything else is empty.
-    pub refused: Option<String>,
-}
 
 /// Lets the tasks vote by all rules, or some.
 ///
@@ -179,31 +56,6 @@ pub fn vote(scores: &PartialScores, rules: &[Rule], options: Options) -> Result<
             }
         })
         .collect())
-}
-
-impl Outcome {
-    fn refused(rule: Rule, reason: &str) -> Self {
-        Self {
-            rule,
-            winners: Vec::new(),
-            points: None,
-            ranks: None,
-            circle: None,
-            refused: Some(reason.to_owned()),
-        }
-    }
-
-    fn from_ranks(rule: Rule, ranks: Vec<usize>) -> Self {
-        let winners = (0..ranks.len()).filter(|&system| ranks[system] == 1).collect();
-        Self {
-            rule,
-            winners,
-            points: None,
-            ranks: Some(ranks),
-            circle: None,
-            refused: None,
-        }
-    }
 }
 
 #[cfg(test)]

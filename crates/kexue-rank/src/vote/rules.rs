@@ -5,8 +5,9 @@ use std::cmp::Ordering;
 use rayon::prelude::*;
 
 use super::ballots::{Ballots, Duels};
+use super::options::{Defeat, Options, Rule, Ties};
+use super::outcome::Outcome;
 use super::tally::{Places, Tally, Worth};
-use super::{Defeat, Options, Outcome, Rule, Ties};
 
 /// The outcome of one rule. Rules that compare all pairs need the duels.
 pub(super) fn outcome(rule: Rule, ballots: &Ballots, duels: Option<&Duels>, options: Options) -> Outcome {
