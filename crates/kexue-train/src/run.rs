@@ -2,7 +2,7 @@
 
 use crate::TrainError;
 use crate::differences::differences;
-use kexue_output::write_file;
+use kexue_output::{Lock, write_file};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use std::path::Path;
@@ -70,7 +70,8 @@ pub struct RunFile {
 /// Makes the folder of a run that is to start or to be resumed; returns the text of its `config.toml`. Nothing is written over files of anything else.
 ///
 /// # Errors
-/// If the folder holds a run with other settings, or files that training would overwrite and no run, or cannot be written.
+/// If the folder holds a run with other settings, or files that training would overwrite and no run, or cannot be written, or if another process
+/// is training there.
 pub fn prepare(folder: &Path, config: &impl RunConfig, files: &[RunFile]) -> Result<String, TrainError> {
     let description = config.to_toml()?;
     if !crate::is_first() {
@@ -123,6 +124,12 @@ pub fn prepare(folder: &Path, config: &impl RunConfig, files: &[RunFile]) -> Res
         }
     }
     std::fs::create_dir_all(folder).map_err(TrainError::io(folder))?;
+    let lock = Lock::of_folder(folder)?;
+    // Another process may have started a run since the first look.
+    if standing("config.toml")? != settings {
+        drop(lock);
+        return prepare(folder, config, files);
+    }
     if settings.is_none() {
         write_file(&folder.join("config.toml"), description.as_bytes())?;
     }

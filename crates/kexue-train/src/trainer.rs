@@ -9,7 +9,7 @@ use crate::{
     ranks, write_report,
 };
 use kexue_optim::Parameters;
-use kexue_output::write_file;
+use kexue_output::{Lock, write_file};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -130,8 +130,10 @@ impl<'a, T: Task> Trainer<'a, T> {
     /// Trains to the end, or until interrupted: then the same call goes on where this one stopped, and the result is that of a run that never stopped.
     ///
     /// # Errors
-    /// If a file cannot be written, the folder holds another run, the loss diverges, or the task fails.
+    /// If a file cannot be written, another process is training in the folder, the folder holds another run, the loss diverges, or the task fails.
     pub fn run(mut self, interrupt: &AtomicBool) -> Result<Outcome<T::Model>, TrainError> {
+        // Two processes would mix their metrics.
+        let _lock = Lock::of_folder(&self.folder)?;
         self.resume()?;
         let chains = self.describe();
         self.status.say(&format!("optimizer: {chains}"));
