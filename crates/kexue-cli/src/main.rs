@@ -9,6 +9,7 @@ mod probe;
 mod qa;
 mod rank;
 mod search_flags;
+mod setting_flags;
 mod texts;
 mod training_flags;
 mod vocab;

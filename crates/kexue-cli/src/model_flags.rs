@@ -1,6 +1,7 @@
 //! Flags of all commands that create a model.
 
 use crate::output::{Usage, note};
+use crate::setting_flags::refused;
 use anyhow::Result;
 use clap::Args;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
@@ -155,7 +156,9 @@ pub fn check_memory(bytes: f64, flags: &str) -> Result<()> {
 
 /// Refuses an invalid model, and one that is too large to train in the machine's memory.
 pub fn check_model(config: &TransformerConfig) -> Result<()> {
-    config.validate().map_err(|error| Usage(error.to_string()))?;
+    config
+        .validate()
+        .map_err(|error| refused(error.field, &error.problem))?;
     check_memory(
         least_memory(config, 0, 0),
         "--d-model, --layers, --d-ffn or the vocabulary",
@@ -174,7 +177,7 @@ pub fn fresh_model(
 ) -> Result<Model> {
     check_model(config)?;
     let mut model = Model::new(config.clone(), &mut generator(seed, streams::WEIGHTS, 0))
-        .map_err(|error| Usage(error.to_string()))?;
+        .map_err(|error| refused(error.field, &error.problem))?;
     note!("a model of {} parameters", model.values().len());
     if let Some(folder) = start {
         let run = Run::<AnyConfig>::open(folder)?;

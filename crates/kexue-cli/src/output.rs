@@ -1,5 +1,6 @@
 //! What all commands share: exit codes, JSON, Ctrl-C.
 
+use crate::setting_flags::refused;
 use anyhow::Result;
 use kexue_train::TrainError;
 use serde::Serialize;
@@ -55,6 +56,9 @@ pub fn fail(error: &anyhow::Error) -> u8 {
         message = format!("{message}; {advice}");
     }
     let training = training(error);
+    if let Some(TrainError::Setting { field, problem }) = training {
+        message = refused(field, problem).0;
+    }
     // The process that it happened in says it.
     if !matches!(training, Some(TrainError::Process { .. })) {
         let _ = writeln!(std::io::stderr(), "kexue: {message}");

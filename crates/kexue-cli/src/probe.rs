@@ -2,13 +2,14 @@
 
 use crate::model_flags::{AnyConfig, BATCH_SIZES, ModelFlags, PLACEMENTS, check_memory, check_model, named};
 use crate::output::{Interrupt, Usage, note, print, print_json};
+use crate::setting_flags::refused;
 use crate::texts::{open_vocabulary, read_corpus};
 use anyhow::Result;
 use clap::Args;
-use kexue_nn::{Head, Model, NormPlacement, Pretrained, Token, TransformerConfig};
+use kexue_nn::{ConfigError, Head, Model, NormPlacement, Pretrained, Token, TransformerConfig};
 use kexue_output::check_output;
 use kexue_probe::{
-    Architecture, Data, Objective, OptimizerKind, OptimizerSettings, Preset, ProbeSettings, Source, probe,
+    Architecture, Data, Objective, OptimizerKind, OptimizerSettings, Preset, ProbeError, ProbeSettings, Source, probe,
 };
 use kexue_text::{Corpus, PretrainedTokenizer, SpecialTokens, TextEncoder};
 use kexue_train::{Run, TrainError, least_memory};
@@ -216,7 +217,6 @@ pub fn run(args: &ProbeArgs) -> Result<ExitCode> {
         compare: args.compare.clone(),
         branch_variance: args.branch_variance,
     };
-    let usage = |error: kexue_probe::ProbeError| Usage(error.to_string());
     // A saved model is in memory already.
     if saved.is_none() {
         check_model(&architecture.model)?;
@@ -294,8 +294,18 @@ fn architecture(args: &ProbeArgs, saved: Option<&TransformerConfig>, vocab_size:
             ..optimizer
         },
     };
-    architecture.validate().map_err(|error| Usage(error.to_string()))?;
+    architecture.validate().map_err(usage)?;
     Ok(architecture)
+}
+
+/// What is wrong with the command line, by its flags.
+fn usage(error: ProbeError) -> Usage {
+    match error {
+        ProbeError::Model(ConfigError { field, problem })
+        | ProbeError::Setting { field, problem }
+        | ProbeError::Train(TrainError::Setting { field, problem }) => refused(field, &problem),
+        other => Usage(other.to_string()),
+    }
 }
 
 fn title(args: &ProbeArgs) -> String {

@@ -38,13 +38,22 @@ pub fn run(args: &VocabArgs) -> Result<ExitCode> {
         .max_characters(args.max_characters)
         .min_count(args.min_count);
     for path in &args.texts {
+        let mut is_empty = true;
         for (index, line) in open_text(path)?.lines().enumerate() {
             let line = line.map_err(|error| kexue_qa::Error::Line {
                 path: path.clone(),
                 line: index + 1,
                 problem: unreadable(&error),
             })?;
+            is_empty &= line.trim().is_empty();
             builder.count(&line);
+        }
+        if is_empty {
+            return Err(kexue_qa::Error::File {
+                path: path.clone(),
+                problem: "holds no text".to_owned(),
+            }
+            .into());
         }
     }
     let vocabulary = builder.build();

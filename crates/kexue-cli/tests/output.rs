@@ -86,6 +86,46 @@ fn a_full_disk_leaves_the_old_file_and_no_part_of_the_new_one() {
     assert_eq!(names(folder.path()), ["a.txt", "v.txt"]);
 }
 
+#[test]
+fn texts_may_begin_with_a_byte_order_mark_but_not_be_empty_or_pointers() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = |name: &str| folder.path().join(name);
+    fs::write(at("plain.txt"), "甲乙\n").unwrap();
+    fs::write(at("mark.txt"), "\u{feff}甲乙\n").unwrap();
+    fs::write(at("empty.txt"), "").unwrap();
+    fs::write(at("blank.txt"), "\u{feff}\n \n").unwrap();
+    fs::write(
+        at("pointer.txt"),
+        "version https://git-lfs.github.com/spec/v1\noid sha256:4d7a\nsize 12345\n",
+    )
+    .unwrap();
+    let vocab = |text: &str, out: &str| kexue(folder.path(), &["vocab", text, "-o", out]);
+    assert_eq!((vocab("plain.txt", "a").0, vocab("mark.txt", "b").0), (0, 0));
+    assert_eq!(fs::read(at("a")).unwrap(), fs::read(at("b")).unwrap());
+    // A vocabulary that an editor has marked is still one.
+    fs::write(
+        at("marked"),
+        [&b"\xef\xbb\xbf"[..], &fs::read(at("a")).unwrap()].concat(),
+    )
+    .unwrap();
+    let mlm = "mlm train --texts plain.txt --vocab marked --out run --d-model 16 --layers 1 --heads 1 --steps 1 --length 4 --hold-out 0";
+    let (code, _, errors) = kexue(folder.path(), &mlm.split(' ').collect::<Vec<_>>());
+    assert_eq!(code, 0, "{errors}");
+    for (text, expected) in [
+        ("empty.txt", "kexue: empty.txt: holds no text\n"),
+        ("blank.txt", "kexue: blank.txt: holds no text\n"),
+        (
+            "pointer.txt",
+            "kexue: pointer.txt: cannot be read: this is a Git LFS pointer",
+        ),
+    ] {
+        let (code, _, errors) = vocab(text, "c");
+        assert_eq!(code, 3);
+        assert!(errors.starts_with(expected), "{errors}");
+    }
+    assert!(!at("c").exists());
+}
+
 const TRAIN: &str = "mlm train --texts a.txt --out run --d-model 16 --layers 1 --heads 1 --length 16 --batch-size 4 --validate-every 2 --steps 1000000";
 
 /// Starts a training, and waits until its metrics are longer than they were.

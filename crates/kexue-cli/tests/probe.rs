@@ -349,3 +349,18 @@ fn the_flags_of_an_alternative_make_the_model_that_it_measured() {
     }
     assert!(deviations > 0, "a smaller deviation was among them");
 }
+
+#[test]
+fn weights_that_are_all_zero_have_no_error() {
+    let folder = tempfile::tempdir().unwrap();
+    let flags =
+        "probe --out p.html --norm none --init fixup --d-model 16 --layers 2 --heads 2 --batch-size 2 --length 8";
+    let (code, out, errors) = common::kexue(folder.path(), &flags.split(' ').collect::<Vec<_>>());
+    assert_eq!(code, 0, "{errors}");
+    assert!(out.contains("0.000000") && !out.contains("NaN"), "{out}");
+    assert!(
+        !fs::read_to_string(folder.path().join("p.html"))
+            .unwrap()
+            .contains("NaN")
+    );
+}

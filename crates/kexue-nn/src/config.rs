@@ -286,7 +286,10 @@ impl TransformerConfig {
             return problem("gate", "is not a number".to_owned());
         }
         if !(0.0..1.0).contains(&self.dropout) {
-            return problem("dropout", format!("{} is not within 0 and 1", self.dropout));
+            return problem(
+                "dropout",
+                format!("must be at least 0 and less than 1, not {}", self.dropout),
+            );
         }
         if !(self.norm_epsilon > 0.0 && self.norm_epsilon.is_finite()) {
             return problem(

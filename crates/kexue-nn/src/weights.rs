@@ -4,7 +4,7 @@ use crate::tensors::{SafetensorsFile, Tensors};
 use crate::weights_error::WeightsError;
 use crate::{Layout, Model, TransformerConfig};
 use kexue_optim::{Parameters, Slots};
-use kexue_output::NewFile;
+use kexue_output::{NewFile, git_lfs_problem};
 use safetensors::View;
 use safetensors::tensor::Dtype;
 use std::borrow::Cow;
@@ -110,6 +110,9 @@ impl Model {
     /// # Errors
     /// When the file is damaged, or a parameter is missing or of another shape; it names the parameter.
     pub fn from_safetensors(config: TransformerConfig, bytes: &[u8]) -> Result<Self, WeightsError> {
+        if let Some(problem) = git_lfs_problem(bytes) {
+            return Err(WeightsError::Format(problem.to_owned()));
+        }
         Self::from_tensors(config, &mut SafetensorsFile::open(Cursor::new(bytes))?)
     }
 

@@ -15,7 +15,7 @@ const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 pub fn git_lfs_problem(beginning: &[u8]) -> Option<&'static str> {
     beginning
         .starts_with(POINTER)
-        .then_some("is a Git LFS pointer, not the file itself; fetch the file with `git lfs pull`, or download it")
+        .then_some("this is a Git LFS pointer, not the file itself; fetch the file with `git lfs pull`, or download it")
 }
 
 /// The text of a reader, without a byte order mark.
@@ -27,7 +27,7 @@ pub fn text_input<R: BufRead>(mut reader: R) -> Result<Chain<Cursor<Vec<u8>>, R>
     let mut beginning = Vec::new();
     reader.by_ref().take(POINTER.len() as u64).read_to_end(&mut beginning)?;
     if let Some(problem) = git_lfs_problem(&beginning) {
-        return Err(Error::new(ErrorKind::Unsupported, format!("this {problem}")));
+        return Err(Error::new(ErrorKind::Unsupported, problem));
     }
     if beginning.starts_with(BYTE_ORDER_MARK) {
         beginning.drain(..BYTE_ORDER_MARK.len());

@@ -8,6 +8,7 @@ use crate::snapshot::{Snapshot, SubLayer};
 use crate::training::Trials;
 use crate::words::short;
 use kexue_optim::Branch;
+use kexue_output::with_error;
 use kexue_train::{Chart, Page, Series};
 use std::fmt::Write as _;
 
@@ -155,7 +156,9 @@ impl Probe {
                     .nominal
                     .map_or_else(|| "–".to_owned(), |std| format!("{std:.6}")),
                 format!("{:.6}", weights.effective),
-                format!("{:.6} ± {:.6}", weights.measured, weights.standard_error),
+                with_error(weights.measured, Some(weights.standard_error), |std| {
+                    format!("{std:.6}")
+                }),
                 weights.xavier.map_or_else(|| "–".to_owned(), |std| format!("{std:.6}")),
             ]
         };

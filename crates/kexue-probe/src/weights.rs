@@ -64,8 +64,11 @@ pub fn weight_stds(model: &Model) -> Vec<WeightStd> {
                 effective,
                 measured: variance.sqrt() * factor,
                 // Of a root: that of the variance over twice the root.
-                standard_error: ((fourth - variance.powi(2)).max(0.0) / count).sqrt() / (2.0 * variance.sqrt())
-                    * factor,
+                standard_error: match variance {
+                    // All weights are zero, as the last ones of a branch are by Fixup.
+                    0.0 => 0.0,
+                    _ => ((fourth - variance.powi(2)).max(0.0) / count).sqrt() / (2.0 * variance.sqrt()) * factor,
+                },
                 xavier: (!embedding).then(|| Distribution::Xavier.effective_std(fan_in, fan_out)),
             })
         })

@@ -2,7 +2,7 @@
 
 use crate::vocabulary::SPECIAL;
 use crate::{BYTES, FIRST_CHARACTER, SpecialTokens, TextEncoder, Token, Vocabulary};
-use kexue_output::{OutputError, write_file};
+use kexue_output::{OutputError, read_text, write_file};
 use serde_json::{Map, Value, json};
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -237,7 +237,7 @@ fn io(path: &Path) -> impl FnOnce(std::io::Error) -> TokenizerError + '_ {
 }
 
 fn read(path: &Path) -> Result<String, TokenizerError> {
-    fs::read_to_string(path).map_err(io(path))
+    read_text(path).map_err(io(path))
 }
 
 /// A special token that is found as it stands in a text.

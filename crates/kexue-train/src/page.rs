@@ -1,9 +1,9 @@
-//! A self-contained HTML page: text, tables and figures, each figure a line chart drawn as SVG.
+//! Line charts, drawn as SVG, and the HTML page that they stand on.
 
 use crate::TrainError;
-use kexue_output::write_file;
+use kexue_output::{escape_html, series_colour};
 use plotters::prelude::*;
-use std::fmt::Write as _;
+use std::ops::{Deref, DerefMut};
 use std::path::Path;
 
 /// A line of a [`Chart`].
@@ -36,27 +36,22 @@ pub struct Chart {
     pub caption: String,
 }
 
-/// Colours that the colour-blind can tell apart (Okabe & Ito).
-const COLOURS: [RGBColor; 7] = [
-    RGBColor(0, 114, 178),
-    RGBColor(213, 94, 0),
-    RGBColor(0, 158, 115),
-    RGBColor(204, 121, 167),
-    RGBColor(230, 159, 0),
-    RGBColor(86, 180, 233),
-    RGBColor(90, 90, 90),
-];
-
 const SIZE: (u32, u32) = (560, 350);
 /// Beyond this, sums and differences of numbers might not be finite.
 const LARGEST: f64 = 1e300;
 
-/// The colour of a series: of more than there are colours, darker ones.
-fn colour(index: usize) -> RGBColor {
-    let RGBColor(red, green, blue) = COLOURS[index % COLOURS.len()];
-    let shade = 0.55f64.powi((index / COLOURS.len()) as i32);
-    let [red, green, blue] = [red, green, blue].map(|part| (f64::from(part) * shade) as u8);
-    RGBColor(red, green, blue)
+/// What a series is drawn in. Plotters knows fixed colours only: the page's own takes the place of this one in the finished drawing.
+fn mark(index: usize) -> RGBColor {
+    let [high, low] = (index as u16).to_be_bytes();
+    RGBColor(1, high, low)
+}
+
+/// Puts the page's colours, which follow light and dark mode, into a drawing of so many series.
+fn coloured(svg: String, series: usize) -> String {
+    (0..series).fold(svg.replace("#000000", "var(--ink)"), |svg, index| {
+        let RGBColor(red, green, blue) = mark(index);
+        svg.replace(&format!("#{red:02X}{green:02X}{blue:02X}"), &series_colour(index))
+    })
 }
 
 /// How the values of an axis are laid out.
@@ -299,7 +294,7 @@ impl Chart {
             for (index, line) in lines.iter().enumerate() {
                 // What is drawn on top leaves its rim to be seen.
                 let rims = covers[index].len().min(4) as u32;
-                let colour = colour(index);
+                let colour = mark(index);
                 let joined = LineSeries::new(line.iter().map(|point| point.at), colour.stroke_width(2 + 3 * rims));
                 chart.draw_series(joined).ok()?;
                 // Few points are shown as such.
@@ -317,7 +312,16 @@ impl Chart {
             }
             area.present().ok()?;
         }
-        Some((svg, covers))
+        Some((coloured(svg, self.series.len()), covers))
+    }
+
+    /// The chart with its legend and caption; `None` if there is nothing to draw.
+    fn figure(&self) -> Option<String> {
+        let (svg, covers) = self.svg()?;
+        let (legend, caption) = (self.legend(&covers), escape_html(&self.caption));
+        Some(format!(
+            "<figure>{svg}<div class=\"legend\">{legend}</div><figcaption>{caption}</figcaption></figure>\n"
+        ))
     }
 
     /// Which colour is which series, and which are hidden by others.
@@ -329,11 +333,10 @@ impl Chart {
             .filter(|(_, series)| !series.name.is_empty());
         named
             .map(|(index, series)| {
-                let RGBColor(red, green, blue) = colour(index);
-                let name = escape(&series.name);
-                let top = covers[index].last().map(|&top| escape(&self.series[top].name));
+                let (colour, name) = (series_colour(index), escape_html(&series.name));
+                let top = covers[index].last().map(|&top| escape_html(&self.series[top].name));
                 let under = top.map_or_else(String::new, |top| format!(" (under {top})"));
-                format!("<span><i style=\"background:rgb({red},{green},{blue})\"></i>{name}{under}</span>")
+                format!("<span><i style=\"background:{colour}\"></i>{name}{under}</span>")
             })
             .collect()
     }
@@ -351,83 +354,20 @@ fn number(value: f64) -> String {
     }
 }
 
-/// A page in the making.
+/// A [`kexue_output::Page`] with charts.
 #[derive(Clone, Debug)]
-pub struct Page {
-    title: String,
-    body: String,
-}
+pub struct Page(kexue_output::Page);
 
 impl Page {
-    /// An empty page.
+    /// A page with nothing but its title.
     pub fn new(title: &str) -> Self {
-        Self {
-            title: title.to_owned(),
-            body: String::new(),
-        }
-    }
-
-    /// Adds a heading.
-    pub fn heading(&mut self, text: &str) {
-        let _ = writeln!(self.body, "<h2>{}</h2>", escape(text));
-    }
-
-    /// Adds a paragraph.
-    pub fn paragraph(&mut self, text: &str) {
-        let _ = writeln!(self.body, "<p>{}</p>", escape(text));
-    }
-
-    /// Adds text as it is, in a fixed width.
-    pub fn preformatted(&mut self, text: &str) {
-        let _ = writeln!(self.body, "<pre>{}</pre>", escape(text));
-    }
-
-    /// Adds a table; cells that are numbers stand to the right.
-    pub fn table(&mut self, head: &[&str], rows: &[Vec<String>]) {
-        let cells = |tag: &str, cells: &mut dyn Iterator<Item = &str>| -> String {
-            cells.map(|cell| format!("<{tag}>{}</{tag}>", escape(cell))).collect()
-        };
-        let head = cells("th", &mut head.iter().copied());
-        let rows: String = rows
-            .iter()
-            .map(|row| format!("<tr>{}</tr>\n", cells("td", &mut row.iter().map(String::as_str))))
-            .collect();
-        let _ = writeln!(
-            self.body,
-            "<div class=\"wide\"><table><thead><tr>{head}</tr></thead>\n<tbody>\n{rows}</tbody></table></div>"
-        );
+        Self(kexue_output::Page::new(title))
     }
 
     /// Adds charts, side by side where there is room. A chart without points is left out.
     pub fn charts(&mut self, charts: &[Chart]) {
-        self.body.push_str("<main>\n");
-        for chart in charts {
-            if let Some((svg, covers)) = chart.svg() {
-                let caption = escape(&chart.caption);
-                let legend = chart.legend(&covers);
-                let _ = writeln!(
-                    self.body,
-                    "<figure>{svg}<div class=\"legend\">{legend}</div><figcaption>{caption}</figcaption></figure>"
-                );
-            }
-        }
-        self.body.push_str("</main>\n");
-    }
-
-    /// The page.
-    pub fn to_html(&self) -> String {
-        format!(
-            "<!doctype html>\n<html lang=\"en\"><meta charset=\"utf-8\"><meta name=\"viewport\" content=\"width=device-width\">\
-             <title>{title}</title>\n<style>body{{font:16px/1.5 system-ui,sans-serif;max-width:76rem;margin:2rem auto;padding:0 1rem;color:#222}}\
-             main{{display:flex;flex-wrap:wrap;gap:1rem}}figure{{margin:0;max-width:100%}}figure svg{{max-width:100%;height:auto}}\
-             figcaption,.legend{{color:#555;font-size:.9rem;max-width:35rem}}.legend span{{margin-right:1rem;white-space:nowrap}}\
-             .legend i{{display:inline-block;width:1.2em;height:.2em;margin-right:.4em;vertical-align:middle}}pre{{background:#f4f4f4;padding:1rem;overflow:auto}}\
-             .wide{{overflow-x:auto}}table{{border-collapse:collapse;font-variant-numeric:tabular-nums}}th,td{{padding:.2rem .7rem;\
-             text-align:right;border-bottom:1px solid #ddd;white-space:nowrap}}th:first-child,td:first-child{{text-align:left}}</style>\n\
-             <h1>{title}</h1>\n{body}</html>\n",
-            title = escape(&self.title),
-            body = self.body,
-        )
+        let figures: String = charts.iter().filter_map(Chart::figure).collect();
+        self.0.html(&format!("<main>\n{figures}</main>"));
     }
 
     /// Writes the page; a reader never sees a part of it.
@@ -435,12 +375,22 @@ impl Page {
     /// # Errors
     /// If the file cannot be written.
     pub fn write(&self, path: &Path) -> Result<(), TrainError> {
-        Ok(write_file(path, self.to_html().as_bytes())?)
+        Ok(self.0.write(path)?)
     }
 }
 
-fn escape(text: &str) -> String {
-    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;")
+impl Deref for Page {
+    type Target = kexue_output::Page;
+
+    fn deref(&self) -> &Self::Target {
+        &self.0
+    }
+}
+
+impl DerefMut for Page {
+    fn deref_mut(&mut self) -> &mut Self::Target {
+        &mut self.0
+    }
 }
 
 #[cfg(test)]
@@ -498,13 +448,12 @@ mod tests {
         };
         let (svg, covers) = chart.svg().unwrap();
         assert_eq!(covers, [vec![3], vec![], vec![3], vec![]]);
-        for (colour, width) in [("#0072B2", 5), ("#D55E00", 2), ("#009E73", 5), ("#CC79A7", 2)] {
-            let line = format!("stroke=\"{colour}\" stroke-width=\"{width}\"");
+        for (colour, width) in [(0, 5), (1, 2), (2, 5), (3, 2)] {
+            let line = format!("stroke=\"{}\" stroke-width=\"{width}\"", series_colour(colour));
             assert!(svg.contains(&line), "{line}: {svg}");
         }
         let legend = chart.legend(&covers);
         assert_eq!(legend.matches(" (under third)").count(), 2, "{legend}");
-        assert_ne!(colour(0), colour(7), "more series than colours");
     }
 
     #[test]
@@ -541,14 +490,38 @@ mod tests {
     }
 
     #[test]
-    fn the_page_escapes_what_it_is_given() {
-        let mut page = Page::new("a < b");
-        page.paragraph("x & y");
-        page.table(&["<th>"], &[vec!["<td>".to_owned()]]);
-        page.preformatted("<pre>");
+    fn charts_take_the_colours_of_the_page() {
+        let series = |index: usize| Series {
+            name: format!("<{index}>"),
+            points: vec![(0.0, index as f64), (1.0, 2.0 * index as f64)],
+            ..Series::default()
+        };
+        let chart = Chart {
+            title: "a < b".to_owned(),
+            series: (0..25).map(series).collect(),
+            ..Chart::default()
+        };
+        let mut page = Page::new("t");
+        page.charts(&[chart, Chart::default()]);
         let html = page.to_html();
-        assert!(html.contains("a &lt; b") && html.contains("x &amp; y") && html.contains("&lt;td&gt;"));
-        assert_eq!(html.matches("<pre>").count(), 1);
+        let drawing = &html[html.find("<svg").unwrap()..html.find("</svg>").unwrap()];
+        // White stays: it is what is drawn over nothing.
+        let fixed = drawing
+            .split('#')
+            .skip(1)
+            .filter(|rest| !rest.starts_with("FFFFFF"))
+            .count();
+        assert_eq!(fixed, 0, "{drawing}");
+        for index in 0..25 {
+            assert!(
+                drawing.contains(&format!("stroke=\"{}\"", series_colour(index))),
+                "{index}"
+            );
+        }
+        assert_eq!(
+            (html.matches("<figure>").count(), html.matches("&lt;3&gt;").count()),
+            (1, 1)
+        );
     }
 
     #[test]

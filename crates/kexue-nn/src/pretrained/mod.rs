@@ -8,11 +8,12 @@ use crate::tensors::{Renamed, SafetensorsFile, Tensors};
 use crate::weights::{NamedTensor, check_shape, write_safetensors};
 use crate::{Head, Model, Precision, WeightsError};
 use config::{ConfigFile, FieldError};
-use kexue_output::{OutputError, write_file};
+use kexue_output::{OutputError, git_lfs_problem, write_file};
 use serde::Deserialize;
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fs::{self, File};
+use std::io::Read as _;
 use std::path::{Path, PathBuf};
 use thiserror::Error;
 
@@ -125,7 +126,7 @@ impl Pretrained {
         }
         let d = file.config.d_model;
         let pooler = weights.pooler(d)?;
-        if has_head && !file.tied {
+        if has_head {
             weights.check_tied(&file)?;
         }
         weights.check_rotary_table(&file)?;
@@ -319,7 +320,11 @@ impl Weights {
         if self.read(DECODER_WEIGHT, &shape)? == self.read(WORDS, &shape)? {
             return Ok(());
         }
-        let problem = format!("`{DECODER_WEIGHT}` is not `{WORDS}`, and the softmax is tied to the embedding here");
+        let but = match file.tied {
+            true => "although config.json says that they are tied; one of the two is wrong",
+            false => "and models with two matrices are not supported",
+        };
+        let problem = format!("`{DECODER_WEIGHT}` differs from `{WORDS}`, {but}");
         Err(self.error(WeightsError::Format(problem)))
     }
 
@@ -379,7 +384,10 @@ fn open(path: &Path) -> Result<Box<dyn Tensors>, PretrainedError> {
         path: path.to_owned(),
         source,
     })?;
-    let tensors: Result<Box<dyn Tensors>, _> = if path.extension().is_some_and(|extension| extension == "bin") {
+    let lfs = git_lfs_problem(&beginning(path)?);
+    let tensors: Result<Box<dyn Tensors>, _> = if let Some(problem) = lfs {
+        Err(WeightsError::Format(problem.to_owned()))
+    } else if path.extension().is_some_and(|extension| extension == "bin") {
         open_pytorch(path)
     } else {
         SafetensorsFile::open(file).map(|file| Box::new(file) as _)
@@ -388,6 +396,18 @@ fn open(path: &Path) -> Result<Box<dyn Tensors>, PretrainedError> {
         path: path.to_owned(),
         source,
     })
+}
+
+/// The first bytes of a file.
+fn beginning(path: &Path) -> Result<Vec<u8>, PretrainedError> {
+    let mut bytes = Vec::new();
+    File::open(path)
+        .and_then(|file| file.take(64).read_to_end(&mut bytes))
+        .map(|_| bytes)
+        .map_err(|source| PretrainedError::Io {
+            path: path.to_owned(),
+            source,
+        })
 }
 
 #[cfg(feature = "pytorch")]
@@ -404,7 +424,7 @@ fn open_pytorch(_: &Path) -> Result<Box<dyn Tensors>, WeightsError> {
 }
 
 fn read_text(path: &Path) -> Result<String, PretrainedError> {
-    fs::read_to_string(path).map_err(|source| PretrainedError::Io {
+    kexue_output::read_text(path).map_err(|source| PretrainedError::Io {
         path: path.to_owned(),
         source,
     })

@@ -1,0 +1,63 @@
+//! Settings, as the libraries name them, and the flags that set them.
+
+use crate::output::Usage;
+use clap::CommandFactory;
+
+/// Settings whose flags have names of their own.
+const NAMED: [(&str, &str); 8] = [
+    ("attention_scale", "attention-scale"),
+    ("attention_scale.base", "attention-base"),
+    ("attention_scale.kappa", "attention-base"),
+    ("initializer.weights", "initial-std"),
+    ("initializer.embeddings", "init"),
+    ("initializer.branches", "init"),
+    ("norm_placement", "norm"),
+    ("look_ahead", "gain-weight"),
+];
+
+/// What is wrong with a setting, for people who set it by a flag.
+pub fn refused(setting: &str, problem: &str) -> Usage {
+    Usage(format!("{}: {problem}", flag_of(setting)))
+}
+
+/// The flag that sets a setting; the setting itself if there is none.
+fn flag_of(setting: &str) -> String {
+    let named = NAMED.iter().find(|(name, _)| *name == setting);
+    let flag = match named {
+        Some((_, flag)) => (*flag).to_owned(),
+        None => setting.rsplit('.').next().unwrap_or(setting).replace('_', "-"),
+    };
+    match has_flag(&crate::Cli::command(), &flag) {
+        true => format!("--{flag}"),
+        false => setting.to_owned(),
+    }
+}
+
+/// Whether a command or one of its subcommands has a flag.
+fn has_flag(command: &clap::Command, flag: &str) -> bool {
+    command
+        .get_arguments()
+        .any(|argument| argument.get_long() == Some(flag))
+        || command.get_subcommands().any(|command| has_flag(command, flag))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn settings_are_named_by_their_flags() {
+        for (setting, flag) in [
+            ("learning_rate", "--learning-rate"),
+            ("heads", "--heads"),
+            ("initializer.weights", "--initial-std"),
+            ("attention_scale.base", "--attention-base"),
+            ("no_such_setting", "no_such_setting"),
+        ] {
+            assert_eq!(flag_of(setting), flag);
+        }
+        for (setting, flag) in NAMED {
+            assert_eq!(flag_of(setting), format!("--{flag}"));
+        }
+    }
+}
