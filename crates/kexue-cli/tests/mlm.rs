@@ -40,10 +40,10 @@ fn a_command_line_that_cannot_be_is_refused_by_its_flag() {
         }
     };
     for (flags, expected) in [
-        ("--length 18446744073709551615", "length: must be at most 65536"),
-        ("--gap 18446744073709551615", "gap: must be at most 1048576"),
-        ("--learning-rate inf", "learning_rate: must be a positive number"),
-        ("--learning-rate 3e38", "learning_rate: must be at most 1e6"),
+        ("--length 18446744073709551615", "--length: must be at most 65536"),
+        ("--gap 18446744073709551615", "--gap: must be at most 1048576"),
+        ("--learning-rate inf", "--learning-rate: must be a positive number"),
+        ("--learning-rate 3e38", "--learning-rate: must be at most 1e6"),
         ("--attention-base 64", "--attention-scale"),
         (
             "--attention-base 64 --attention-scale ordinary",
@@ -126,7 +126,7 @@ fn the_model_of_another_program_is_not_overwritten() {
     );
     assert_eq!(code, 3);
     assert!(
-        errors.contains("a.txt: is a file; --out is the folder of a run"),
+        errors.contains("a.txt: is a file, and a run needs a folder"),
         "{errors}"
     );
 }

@@ -186,12 +186,12 @@ fn what_cannot_be_read_or_built_is_named() {
         (
             &["--branch-variance", "1e300"],
             2,
-            "branch_variance: must be a positive number, within 1e-12 and 1e12",
+            "--branch-variance: must be a positive number, within 1e-12 and 1e12",
         ),
         (&["--texts", "empty.txt"], 3, "empty.txt: holds no text"),
         (&["--model", "nothing"], 3, "nothing"),
-        (&["--heads", "5"], 2, "model: heads: 5 heads do not divide"),
-        (&["--learning-rate", "-1"], 2, "optimizer.learning_rate: -1 is not"),
+        (&["--heads", "5"], 2, "--heads: 5 heads do not divide"),
+        (&["--learning-rate", "-1"], 2, "--learning-rate: -1 is not"),
         (&["--seeds", "0"], 2, "seeds: 0 is not within"),
         (
             &["--preset", "bert", "--length", "600"],
@@ -211,12 +211,12 @@ fn what_cannot_be_read_or_built_is_named() {
             2,
             "are more than 1048576 tokens",
         ),
-        (&["--d-model", "100000"], 2, "model: d_model: 100000 is not within"),
-        (&["--initial-std", "nan"], 2, "initializer.weights: NaN is not"),
+        (&["--d-model", "100000"], 2, "--d-model: 100000 is not within"),
+        (&["--initial-std", "nan"], 2, "--initial-std: NaN is not"),
         (
             &["--branch-variance", "0"],
             2,
-            "branch_variance: must be a positive number",
+            "--branch-variance: must be a positive number",
         ),
         (
             &["--init", "deepnet"],
