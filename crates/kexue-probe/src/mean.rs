@@ -16,11 +16,7 @@ impl Mean {
     pub fn of(values: &[f64]) -> Self {
         let count = values.len() as f64;
         let mean = values.iter().sum::<f64>() / count;
-        let squares: f64 = values.iter().map(|value| (value - mean).powi(2)).sum();
-        let standard_error = match values.len() {
-            0 | 1 => 0.0,
-            _ => (squares / (count - 1.0) / count).sqrt(),
-        };
+        let standard_error = kexue_output::standard_error(values).unwrap_or(0.0);
         Self { mean, standard_error }
     }
 }

@@ -202,7 +202,7 @@ impl Probe {
         let loss = |loss: Option<Mean>| {
             loss.map_or_else(
                 || "–".to_owned(),
-                |loss| format!("{:.3} ± {:.3}", loss.mean, loss.standard_error),
+                |loss| with_error(loss.mean, Some(loss.standard_error), |value| format!("{value:.3}")),
             )
         };
         let row = |runs: &Trials| {
@@ -235,7 +235,7 @@ impl Probe {
                     true => "–".to_owned(),
                     false => {
                         let mean = Mean::of(&values);
-                        format!("{:.4} ± {:.4}", mean.mean, mean.standard_error)
+                        with_error(mean.mean, Some(mean.standard_error), |value| format!("{value:.4}"))
                     }
                 }
             };

@@ -18,9 +18,8 @@ pub(crate) fn short(value: f64) -> String {
 
 /// A mean with its standard error, where it has one.
 pub(crate) fn with_error(value: Mean) -> String {
-    match value.standard_error {
-        _ if value.mean.is_nan() => "not measurable".to_owned(),
-        0.0 => short(value.mean),
-        error => format!("{} ± {}", short(value.mean), short(error)),
+    match value.mean.is_nan() {
+        true => "not measurable".to_owned(),
+        false => kexue_output::with_error(value.mean, Some(value.standard_error), short),
     }
 }

@@ -1,6 +1,6 @@
 //! One dependency for all of Kexue.
 //!
-//! Each module is one of its crates; [`prelude`] has what most programs need.
+//! Each module is one crate; [`prelude`] has what most programs need.
 //!
 //! ```
 //! use kexue::prelude::*;
@@ -13,14 +13,27 @@
 //! ```
 #![forbid(unsafe_code)]
 
+/// Knowledge graphs: import of triples, an index of facts, live changes.
 pub use kexue_kg as kg;
+/// Masked language models: training, accuracy and attention entropy by length (S2).
+pub use kexue_lm as lm;
+/// Transformers on a CPU: training, decoding, weights in and out.
 pub use kexue_nn as nn;
+/// Optimisers as chains of gradient transformations.
 pub use kexue_optim as optim;
+/// Output files that appear whole, checks before the work starts, HTML reports.
+pub use kexue_output as output;
+/// What initialisation, norms and warm-up will do to a training (S3).
 pub use kexue_probe as probe;
+/// Question answering that can only answer with facts of a graph (S1).
 pub use kexue_qa as qa;
+/// Means, votes, rank flips and checks of results tables (S8).
 pub use kexue_rank as rank;
+/// Vocabularies, tokenizers and corpora.
 pub use kexue_text as text;
+/// The training loop for any learner: checkpoints, exact resume, metrics, reports.
 pub use kexue_train as train;
+/// Prefix indexes over token sequences.
 pub use kexue_trie as trie;
 
 /// What most programs need.
