@@ -35,22 +35,24 @@ pub(super) fn nnls(rows: &[Vec<f64>], targets: &[f64]) -> Vec<f64> {
         }
         loop {
             let found = solve(&gram, &moment, &free);
-            let step = (0..width)
+            // How far the way to the solution goes until a weight is 0, and which.
+            let blocking = (0..width)
                 .filter(|&i| free[i] && found[i] <= 0.0)
-                .map(|i| weights[i] / (weights[i] - found[i]).max(f64::MIN_POSITIVE))
-                .fold(1.0, f64::min);
+                .map(|i| (weights[i] / (weights[i] - found[i]).max(f64::MIN_POSITIVE), i))
+                .min_by(|a, b| a.0.total_cmp(&b.0));
+            let step = blocking.map_or(1.0, |(step, _)| step.min(1.0));
             for i in 0..width {
                 weights[i] += step * (found[i] - weights[i]);
-                if free[i] && weights[i] <= 1e-12 {
-                    weights[i] = 0.0;
-                    free[i] = false;
-                }
             }
-            if step >= 1.0 {
-                break;
+            // One weight leaves each time, so that this ends whatever is rounded.
+            if let Some((_, index)) = blocking {
+                weights[index] = 0.0;
+                free[index] = false;
             }
+            let Some(_) = blocking else { break };
         }
     }
+    weights.iter_mut().for_each(|weight| *weight = weight.max(0.0));
     weights
 }
 
