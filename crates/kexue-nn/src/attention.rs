@@ -3,7 +3,8 @@
 use crate::Positions;
 use crate::TransformerConfig;
 use crate::batch::{PackedBatch, Sequence};
-use crate::kernels::{Rotary, SET, Shape, dot, matmul, resize, softmax};
+use crate::kernels::{ColumnBlocks, Rotary, SET, Shape, Work, dot, matmul, resize, softmax};
+use rayon::prelude::*;
 
 /// Rotates the query and key of one token, `[3·d_model]`, to its position, and scales the query for the number of keys it sees. With
 /// `backward`, does the same to their gradient.
@@ -143,6 +144,58 @@ pub(crate) fn forward(
             }
             let out = &mut context[start * d + head * head_dim..];
             matmul(out, Shape::strided(length, head_dim, d), here, square, v, strided, SET);
+        }
+    }
+}
+
+/// [`forward`] without kept probabilities, with the heads of each sequence as pieces of the work.
+///
+/// `buffer` is working memory for `[heads, length, length]` of the longest sequence.
+#[allow(unsafe_code)]
+pub(crate) fn forward_by_heads(
+    config: &TransformerConfig,
+    batch: &PackedBatch,
+    rotary: &Rotary,
+    qkv: &mut [f32],
+    buffer: &mut Vec<f32>,
+    context: &mut [f32],
+    work: Work,
+) {
+    let (d, head_dim) = (config.d_model, config.head_dim());
+    let all = resize(buffer, config.heads * batch.longest().pow(2));
+    for sequence in batch.sequences() {
+        let (start, length) = (sequence.start, sequence.length);
+        let qkv = &mut qkv[start * 3 * d..][..length * 3 * d];
+        for (at, row) in qkv.chunks_exact_mut(3 * d).enumerate() {
+            let keys = sequence.visible(at).len();
+            rotate_and_scale(config, rotary, row, sequence.position(at), keys, false);
+        }
+        let qkv = &*qkv;
+        let (square, strided) = (Shape::dense(length, length), Shape::strided(length, head_dim, 3 * d));
+        let out = ColumnBlocks::new(&mut context[start * d..], length, d);
+        let head = |(head, here): (usize, &mut [f32])| {
+            let at = head * head_dim;
+            let (q, k, v) = (&qkv[at..], &qkv[d + at..], &qkv[2 * d + at..]);
+            matmul(here, square, q, strided, k, strided.t(), SET);
+            for (position, row) in here.chunks_exact_mut(length).enumerate() {
+                let visible = sequence.visible(position);
+                row[..visible.start].fill(0.0);
+                row[visible.end..].fill(0.0);
+                softmax(&mut row[visible]);
+            }
+            // SAFETY: heads are disjoint ranges of columns.
+            unsafe { out.multiply(at..at + head_dim, (here, square), (v, strided), (&[], 1.0)) };
+        };
+        let probabilities = &mut all[..config.heads * length * length];
+        match work {
+            Work::ParallelPieces => probabilities
+                .par_chunks_exact_mut(length * length)
+                .enumerate()
+                .for_each(head),
+            Work::Whole | Work::Pieces => probabilities
+                .chunks_exact_mut(length * length)
+                .enumerate()
+                .for_each(head),
         }
     }
 }

@@ -1,5 +1,6 @@
 //! Forward passes without a backward one, on several threads.
 
+use crate::kernels::Work;
 use crate::{Model, PackedBatch, Tape};
 use rayon::prelude::*;
 
@@ -18,11 +19,14 @@ struct Worker {
 }
 
 impl Encoder {
-    /// An encoder that divides the sequences of a batch among `threads` threads of the current `rayon` pool.
+    /// An encoder that uses `threads` threads of the current `rayon` pool.
+    ///
+    /// A batch of at least as many sequences is divided among them by sequences. The threads of the pool share the products, the heads and the
+    /// activations of a smaller one, so a single sequence uses all cores. Operations are cut into the same pieces in both cases.
     pub fn new(threads: usize) -> Self {
         let worker = || Worker {
             batch: PackedBatch::default(),
-            tape: Tape::forward_only(),
+            tape: Tape::forward_only().with_work(Work::Pieces),
         };
         Self {
             workers: std::iter::repeat_with(worker).take(threads.max(1)).collect(),
@@ -35,12 +39,16 @@ impl Encoder {
     /// # Panics
     /// As [`Model::forward`].
     pub fn run(&mut self, model: &Model, batch: &PackedBatch) -> &[f32] {
-        if self.workers.len() == 1 {
+        let threads = self.workers.len();
+        if threads == 1 || batch.sequences().len() < threads {
             let tape = &mut self.workers[0].tape;
+            let is_shared = threads > 1 && batch.len() >= SHARED_TOKENS;
+            tape.set_work(if is_shared { Work::ParallelPieces } else { Work::Pieces });
             model.forward(batch, tape, None);
             return tape.hidden();
         }
-        let parts = batch.split(self.workers.len());
+        self.workers[0].tape.set_work(Work::Pieces);
+        let parts = batch.split(threads);
         for (worker, part) in self.workers.iter_mut().zip(parts) {
             worker.batch = part;
         }
@@ -55,6 +63,9 @@ impl Encoder {
         &self.hidden
     }
 }
+
+/// Fewer tokens than this are not worth waking other threads for.
+const SHARED_TOKENS: usize = 16;
 
 #[cfg(test)]
 mod tests {
@@ -93,6 +104,44 @@ mod tests {
             let mut less = PackedBatch::default();
             less.push(&[3, 4], Mask::CAUSAL);
             assert_eq!(encoder.run(&model, &less).len(), 2 * 16);
+        }
+    }
+
+    #[test]
+    fn the_number_of_threads_does_not_change_a_bit() {
+        // Widths that are no multiples of a piece.
+        let config = TransformerConfig {
+            d_model: 144,
+            layers: 2,
+            heads: 3,
+            d_ffn: 300,
+            ..TransformerConfig::new(30)
+        };
+        let model = Model::new(config, &mut rand_chacha::ChaCha8Rng::seed_from_u64(3)).unwrap();
+        for (lengths, mask) in [
+            (&[57][..], Mask::BIDIRECTIONAL),
+            (&[1], Mask::BIDIRECTIONAL),
+            (&[130, 40], Mask::unilm(7)),
+        ] {
+            let mut batch = PackedBatch::default();
+            for &length in lengths {
+                batch.push(&(0..length).map(|at| at % 30).collect::<Vec<_>>(), mask);
+            }
+            let mut one = Encoder::new(1);
+            let expected: Vec<u32> = one.run(&model, &batch).iter().map(|x| x.to_bits()).collect();
+            let mut whole = Tape::default();
+            model.forward(&batch, &mut whole, None);
+            for threads in [2, 3, 8] {
+                let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+                let mut encoder = Encoder::new(threads);
+                let found = pool.install(|| encoder.run(&model, &batch).to_vec());
+                assert!(
+                    found.iter().map(|x| x.to_bits()).eq(expected.iter().copied()),
+                    "{lengths:?} {threads}"
+                );
+                let differences = found.iter().zip(whole.hidden()).map(|(a, b)| (a - b).abs());
+                assert!(differences.fold(0.0, f32::max) < 1e-4);
+            }
         }
     }
 }

@@ -5,6 +5,8 @@
 
 use crate::Activation;
 use multiversion::multiversion;
+use rayon::prelude::*;
+use std::ops::Range;
 
 const LANES: usize = 16;
 
@@ -97,12 +99,23 @@ pub(crate) fn matmul(
     );
     // SAFETY: the asserts above hold every element that the three shapes reach within its slice; `out` is borrowed mutably, so it
     // overlaps neither `a` nor `b`.
+    unsafe { product(out.as_mut_ptr(), out_shape, a, a_shape, b, b_shape, write) }
+}
+
+/// [`matmul`] without its checks.
+///
+/// # Safety
+/// The shapes must match. Every element that a shape reaches must lie within its slice, or be valid for writes behind `out`; no other thread
+/// may access those of `out`.
+#[allow(unsafe_code)]
+unsafe fn product(out: *mut f32, out_shape: Shape, a: &[f32], a_shape: Shape, b: &[f32], b_shape: Shape, write: Write) {
+    // SAFETY: by the function's own conditions.
     unsafe {
         gemm::gemm(
-            m,
-            n,
-            k,
-            out.as_mut_ptr(),
+            out_shape.rows,
+            out_shape.columns,
+            a_shape.columns,
+            out,
             out_shape.column_stride as isize,
             out_shape.row_stride as isize,
             write.keep,
@@ -121,6 +134,95 @@ pub(crate) fn matmul(
         );
     }
 }
+
+/// A row-major matrix `[rows, width]` whose blocks of columns are written by different threads.
+pub(crate) struct ColumnBlocks<'a> {
+    start: *mut f32,
+    rows: usize,
+    width: usize,
+    matrix: std::marker::PhantomData<&'a mut [f32]>,
+}
+
+// SAFETY: the only access through a shared reference is `multiply`, whose condition keeps threads apart.
+#[allow(unsafe_code)]
+unsafe impl Sync for ColumnBlocks<'_> {}
+
+impl<'a> ColumnBlocks<'a> {
+    /// The first `rows` rows of `width` numbers in `matrix`.
+    pub fn new(matrix: &'a mut [f32], rows: usize, width: usize) -> Self {
+        assert!(rows * width <= matrix.len(), "a matrix reaches beyond its slice");
+        Self {
+            start: matrix.as_mut_ptr(),
+            rows,
+            width,
+            matrix: std::marker::PhantomData,
+        }
+    }
+
+    /// Sets the columns `at` to `bias` (0 if it is empty) `+ factor·a·b`.
+    ///
+    /// # Safety
+    /// No other thread may write the same columns at the same time.
+    #[allow(unsafe_code)]
+    pub unsafe fn multiply(
+        &self,
+        at: Range<usize>,
+        (a, a_shape): (&[f32], Shape),
+        (b, b_shape): (&[f32], Shape),
+        (bias, factor): (&[f32], f32),
+    ) {
+        assert!(
+            at.start <= at.end && at.end <= self.width && (bias.is_empty() || bias.len() == at.len()),
+            "columns out of range"
+        );
+        assert!(
+            a_shape.rows == self.rows && b_shape.rows == a_shape.columns && b_shape.columns == at.len(),
+            "matmul: shapes do not match"
+        );
+        assert!(
+            a_shape.fits(a.len()) && b_shape.fits(b.len()),
+            "matmul: a matrix reaches beyond its slice"
+        );
+        let write = if bias.is_empty() { SET } else { ADD }.times(factor);
+        // SAFETY: `new` checked that all rows lie in the matrix, and the columns lie within its width; the caller keeps other threads away.
+        unsafe {
+            let first = self.start.add(at.start);
+            for row in 0..if bias.is_empty() { 0 } else { self.rows } {
+                std::ptr::copy_nonoverlapping(bias.as_ptr(), first.add(row * self.width), bias.len());
+            }
+            let shape = Shape::strided(self.rows, at.len(), self.width);
+            product(first, shape, a, a_shape, b, b_shape, write);
+        }
+    }
+}
+
+/// How the operations of a forward pass are computed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Work {
+    /// Each as a whole, on the calling thread.
+    #[default]
+    Whole,
+    /// In pieces of a fixed size, on the calling thread.
+    Pieces,
+    /// In the same pieces, on all threads of the current `rayon` pool: no sum runs over two pieces, so the results are those of `Pieces`.
+    ParallelPieces,
+}
+
+impl Work {
+    /// Calls `piece` with every number below `count`.
+    pub fn for_each(self, count: usize, piece: impl Fn(usize) + Sync + Send) {
+        match self {
+            Self::ParallelPieces => (0..count).into_par_iter().with_max_len(1).for_each(piece),
+            Self::Whole | Self::Pieces => (0..count).for_each(piece),
+        }
+    }
+}
+
+/// Outputs of a linear layer in a piece: few enough for several cores, many enough for fast products.
+const PIECE_OUTPUTS: usize = 128;
+
+/// Numbers of an activation in a piece.
+const PIECE_NUMBERS: usize = 8192;
 
 /// The parameters of a linear layer.
 #[derive(Clone, Copy)]
@@ -154,6 +256,31 @@ pub(crate) fn linear(y: &mut [f32], x: &[f32], layer: Linear<'_>, rows: usize) {
         Shape::dense(outputs, inputs).t(),
         ADD.times(layer.factor),
     );
+}
+
+/// [`linear`], computed as `work` says.
+#[allow(unsafe_code)]
+pub(crate) fn linear_with(work: Work, y: &mut [f32], x: &[f32], layer: Linear<'_>, rows: usize) {
+    if work == Work::Whole {
+        return linear(y, x, layer, rows);
+    }
+    let (outputs, inputs) = (layer.bias.len(), layer.inputs());
+    let blocks = ColumnBlocks::new(y, rows, outputs);
+    work.for_each(outputs.div_ceil(PIECE_OUTPUTS), |piece| {
+        let at = piece * PIECE_OUTPUTS..((piece + 1) * PIECE_OUTPUTS).min(outputs);
+        let weight = &layer.weight[at.start * inputs..at.end * inputs];
+        let shape = Shape::dense(at.len(), inputs).t();
+        let bias = &layer.bias[at.clone()];
+        // SAFETY: pieces are disjoint ranges of columns.
+        unsafe {
+            blocks.multiply(
+                at,
+                (x, Shape::dense(rows, inputs)),
+                (weight, shape),
+                (bias, layer.factor),
+            );
+        }
+    });
 }
 
 /// The gradients of [`linear`]: sets `dx`, and adds to those of the weight and the bias.
@@ -517,6 +644,17 @@ pub(crate) fn activate(activation: Activation, y: &mut [f32], x: &[f32]) {
         Activation::Gelu => gelu(y, x),
         Activation::GeluTanh => gelu_tanh(y, x),
         Activation::Relu => y.iter_mut().zip(x).for_each(|(y, x)| *y = x.max(0.0)),
+    }
+}
+
+/// [`activate`], computed as `work` says.
+pub(crate) fn activate_with(work: Work, activation: Activation, y: &mut [f32], x: &[f32]) {
+    match work {
+        Work::ParallelPieces => y
+            .par_chunks_mut(PIECE_NUMBERS)
+            .zip(x.par_chunks(PIECE_NUMBERS))
+            .for_each(|(y, x)| activate(activation, y, x)),
+        Work::Whole | Work::Pieces => activate(activation, y, x),
     }
 }
 

@@ -7,7 +7,8 @@ use crate::attention::{self, Probabilities};
 use crate::batch::PackedBatch;
 use crate::dropout::Dropout;
 use crate::kernels::{
-    Linear, Rotary, activate, activate_backward, add, dot, linear, linear_backward, norm, norm_backward, resize,
+    Linear, Rotary, Work, activate_backward, activate_with, add, dot, linear_backward, linear_with, norm,
+    norm_backward, resize,
 };
 use crate::model::Model;
 use crate::parameters::{BranchRanges, Pair};
@@ -70,6 +71,8 @@ pub struct Tape {
     trace: Option<Trace>,
     /// Whether all layers share the memory of one layer.
     forward_only: bool,
+    /// How a pass that keeps nothing is computed.
+    work: Work,
     rotary: Rotary,
     scratch: Vec<f32>,
     wide: Vec<f32>,
@@ -91,6 +94,16 @@ impl Tape {
             forward_only: true,
             ..Self::default()
         }
+    }
+
+    /// The same, computed as `work` says.
+    pub(crate) fn with_work(self, work: Work) -> Self {
+        Self { work, ..self }
+    }
+
+    /// Changes how the next pass is computed.
+    pub(crate) fn set_work(&mut self, work: Work) {
+        self.work = work;
     }
 
     /// The last hidden state, `[tokens, d_model]`.
@@ -273,6 +286,13 @@ impl Model {
             config.longest_sequence().is_none_or(|most| end <= most),
             "a sequence up to position {end} is longer than the model's positions"
         );
+        let work = if tape.forward_only { tape.work } else { Work::Whole };
+        // Capped distances need the scores of a head twice more; they are computed one head after another.
+        let by_heads = work != Work::Whole
+            && batch
+                .sequences()
+                .iter()
+                .all(|one| one.mask.max_distance() == usize::MAX);
         let kept = if tape.forward_only { 1 } else { config.layers };
         tape.blocks.resize_with(kept, BlockTape::default);
         tape.rotary.for_heads(config.head_dim());
@@ -309,24 +329,27 @@ impl Model {
             self.branch_input(hidden, &mut block.attention, &at.attention);
             let qkv = resize(&mut block.query_key_value, rows * 3 * d);
             let input = &block.attention.input[..rows * d];
-            linear(qkv, input, self.linear(&at.query_key_value), rows);
+            linear_with(work, qkv, input, self.linear(&at.query_key_value), rows);
             let context = resize(&mut block.context, rows * d);
-            let probabilities = Probabilities {
-                buffer: &mut block.probabilities,
-                kept: !tape.forward_only,
-            };
-            attention::forward(config, batch, &tape.rotary, qkv, probabilities, context);
-            linear(branch, context, self.linear(&at.attention_output), rows);
+            let buffer = &mut block.probabilities;
+            if by_heads {
+                attention::forward_by_heads(config, batch, &tape.rotary, qkv, buffer, context, work);
+            } else {
+                let kept = !tape.forward_only;
+                let probabilities = Probabilities { buffer, kept };
+                attention::forward(config, batch, &tape.rotary, qkv, probabilities, context);
+            }
+            linear_with(work, branch, context, self.linear(&at.attention_output), rows);
             let random = generator.as_deref_mut();
             self.add_branch(hidden, branch, scratch, &mut block.attention, &at.attention, random);
             record(hidden, branch);
 
             self.branch_input(hidden, &mut block.ffn, &at.ffn);
             let up = resize(&mut block.up, rows * config.d_ffn);
-            linear(up, &block.ffn.input[..rows * d], self.linear(&at.up), rows);
+            linear_with(work, up, &block.ffn.input[..rows * d], self.linear(&at.up), rows);
             let activated = resize(&mut block.activated, rows * config.d_ffn);
-            activate(config.activation, activated, up);
-            linear(branch, activated, self.linear(&at.down), rows);
+            activate_with(work, config.activation, activated, up);
+            linear_with(work, branch, activated, self.linear(&at.down), rows);
             let random = generator.as_deref_mut();
             self.add_branch(hidden, branch, scratch, &mut block.ffn, &at.ffn, random);
             record(hidden, branch);
