@@ -148,6 +148,16 @@ fn run_train(args: &TrainArgs) -> Result<ExitCode> {
         held_out.documents(),
         vocabulary.len()
     );
+    if args.validate_on == 0 || held_out.stretches(args.length - 2, 1).is_empty() {
+        note!("nothing will be validated: {}", why_unmeasured(args, &held_out));
+    }
+    if config.train.warmup >= config.train.steps {
+        note!(
+            "--warmup {} is not shorter than --steps {}: the learning rate will not reach --learning-rate",
+            config.train.warmup,
+            config.train.steps
+        );
+    }
     // No sequence is longer than its document.
     let length = settings.length.min(training.longest_document() + 2);
     check_memory(

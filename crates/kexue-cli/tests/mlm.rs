@@ -228,6 +228,16 @@ fn why_nothing_was_measured_is_said() {
         let (code, printed, errors) = kexue(folder.path(), &command);
         assert_eq!(code, 0, "{errors}");
         assert!(printed.starts_with(expected), "{printed}");
+        // Before the work, too.
+        let start = expected.split(": ").next().unwrap();
+        assert!(
+            errors.contains(&format!("nothing will be validated: {start}")),
+            "{errors}"
+        );
+        assert!(
+            errors.contains("--warmup 200 is not shorter than --steps 2"),
+            "{errors}"
+        );
     }
     // A flag that is on by default can be given without a value.
     train(folder.path(), "words", "--whole-words");
