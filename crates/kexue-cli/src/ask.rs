@@ -177,6 +177,12 @@ fn show(answer: &Answer, args: &AskArgs) -> Result<()> {
         }
         _ => writeln!(text, "I don't know")?,
     }
+    let best = answer.candidates.first();
+    for reading in &answer.readings {
+        if best.is_some_and(|best| best.subject == reading.subject) {
+            writeln!(text, "  (took “{}” for {})", reading.words, reading.subject)?;
+        }
+    }
     for (rank, candidate) in answer.candidates.iter().enumerate() {
         let how = if answer.pinned && rank == 0 { " (pinned)" } else { "" };
         let objects = candidate.objects.join("; ");

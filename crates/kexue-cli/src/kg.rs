@@ -1,18 +1,18 @@
 //! `kexue kg`: build an index of a knowledge graph, and look into it.
 
 use crate::output::{Usage, note};
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, anyhow, bail};
 use clap::{Args, Subcommand};
 use indicatif::{ProgressBar, ProgressStyle};
 use kexue_kg::{
     BuildOptions, Change, CsvEscape, FactOrder, Format, GraphBuilder, GraphWriter, ImportOptions, ImportReport,
-    KgError, KnowledgeGraph, Remedy, check_output, escape_name, import, log_path,
+    KgError, KnowledgeGraph, Remedy, check_output, escape_name, import, log_path, open_text, unreadable,
 };
 use kexue_output::{folder_of, real_path};
 use kexue_text::Vocabulary;
 use kexue_trie::PrefixIndex;
 use serde_json::json;
-use std::io::Write;
+use std::io::{BufRead, Write};
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -41,6 +41,8 @@ enum Verb {
     Replace(Replace),
     /// Remove an object, a fact, or all facts of a subject.
     Remove(Remove),
+    /// Give a subject another name, by which questions mention it.
+    Alias(Alias),
     /// Answer a question with a fact, whatever the model says.
     Pin(Pin),
     /// Let the model answer a pinned question again.
@@ -87,6 +89,9 @@ struct Build {
     /// The most characters of the vocabulary; the others are spelt in bytes.
     #[arg(long, default_value_t = 20_000)]
     max_characters: usize,
+    /// Other names of subjects, by which questions mention them: a file of lines `name<tab>alias[<tab>alias…]`.
+    #[arg(long)]
+    aliases: Option<PathBuf>,
     /// Limit the memory, as `512M` or `2G`: triples beyond it go to temporary files beside the index.
     #[arg(long, value_parser = bytes)]
     memory: Option<u64>,
@@ -176,6 +181,22 @@ struct Remove {
 }
 
 #[derive(Debug, Args)]
+struct Alias {
+    /// The index.
+    index: PathBuf,
+    /// The subject, without its sense.
+    subject: String,
+    /// The other name.
+    alias: String,
+    /// Take the alias away.
+    #[arg(long)]
+    remove: bool,
+    /// Print as JSON.
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Debug, Args)]
 struct Pin {
     /// The index.
     index: PathBuf,
@@ -247,6 +268,16 @@ pub fn run(command: Command) -> Result<ExitCode> {
             },
             remove.json,
         ),
+        Verb::Alias(alias) => {
+            let Alias {
+                subject, alias: name, ..
+            } = alias;
+            let made = match alias.remove {
+                false => Change::Alias { subject, alias: name },
+                true => Change::Unalias { subject, alias: name },
+            };
+            change(&alias.index, &made, alias.json)
+        }
         Verb::Pin(pin) => pin.run(),
         Verb::Unpin(unpin) => change(
             &unpin.index,
@@ -302,6 +333,8 @@ fn said(change: &Change) -> String {
                 .collect();
             format!("removed {}", line(&names))
         }
+        Change::Alias { subject, alias } => format!("{} is now {} too", escape_name(alias), escape_name(subject)),
+        Change::Unalias { subject, alias } => format!("{} is {} no more", escape_name(alias), escape_name(subject)),
         Change::Pin {
             question,
             subject,
@@ -405,7 +438,9 @@ impl Build {
                 return Err(Usage(format!("--columns: expected three names, found {}", columns.len())).into());
             }
         };
-        let read: Vec<PathBuf> = self.inputs.iter().chain(&self.vocab).cloned().collect();
+        let read: Vec<PathBuf> = (self.inputs.iter().chain(&self.vocab).chain(&self.aliases))
+            .cloned()
+            .collect();
         check_output(&self.output, &read)?;
         let vocabulary = self.vocab.as_deref().map(Vocabulary::load).transpose()?;
         let mut builder = GraphBuilder::new(BuildOptions {
@@ -417,6 +452,15 @@ impl Build {
             memory: self.memory,
             temporary: Some(folder_of(&real_path(&self.output)).to_path_buf()),
         });
+        let aliases = self
+            .aliases
+            .as_deref()
+            .map(read_aliases)
+            .transpose()?
+            .unwrap_or_default();
+        for (_, subject, alias) in &aliases {
+            builder.alias(subject, alias)?;
+        }
         // Where an input is a pipe, its length is not known.
         let total: Option<u64> = self
             .inputs
@@ -459,6 +503,9 @@ impl Build {
         let built = builder.finish(&self.output);
         spinner.finish_and_clear();
         let report = built?;
+        if let Some(path) = &self.aliases {
+            note_unknown(path, &aliases, &KnowledgeGraph::open(&self.output)?)?;
+        }
         let bytes = std::fs::metadata(&self.output)?.len();
         let mut out = std::io::stdout().lock();
         if self.json {
@@ -488,6 +535,48 @@ impl Build {
         }
         Ok(ExitCode::SUCCESS)
     }
+}
+
+/// The aliases of a file, each with its line and the subject before it.
+fn read_aliases(path: &Path) -> Result<Vec<(usize, String, String)>> {
+    let mut aliases = Vec::new();
+    for (index, line) in open_text(path)?.lines().enumerate() {
+        let line = line.map_err(|error| anyhow!("{}:{}: {}", path.display(), index + 1, unreadable(&error)))?;
+        let mut names = line.split('\t').map(str::trim);
+        let subject = names.next().unwrap_or_default();
+        let names: Vec<&str> = names.collect();
+        if line.trim().is_empty() {
+            continue;
+        }
+        if subject.is_empty() || names.is_empty() || names.contains(&"") {
+            let problem = "expected `name<tab>alias[<tab>alias…]`, none of them empty";
+            bail!("{}:{}: {problem}; found `{line}`", path.display(), index + 1);
+        }
+        aliases.extend(
+            names
+                .iter()
+                .map(|alias| (index + 1, subject.to_owned(), (*alias).to_owned())),
+        );
+    }
+    Ok(aliases)
+}
+
+/// Says which aliases lead nowhere, because the graph has no such subject.
+fn note_unknown(path: &Path, aliases: &[(usize, String, String)], graph: &KnowledgeGraph) -> Result<()> {
+    let mut unknown = Vec::new();
+    for (line, subject, _) in aliases {
+        if !graph.has_subject(subject)? {
+            unknown.push((line, subject));
+        }
+    }
+    if let Some((line, subject)) = unknown.first() {
+        note!(
+            "{} aliases lead nowhere, the first at {}:{line}: the graph has no subject `{subject}`",
+            unknown.len(),
+            path.display()
+        );
+    }
+    Ok(())
 }
 
 /// Says what the log of an index has at its end that is no change.

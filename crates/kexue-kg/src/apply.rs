@@ -39,6 +39,8 @@ impl Changes {
             Change::Remove { subject, relation, .. } => {
                 return self.remove_facts(base, subject, relation.as_deref(), undo);
             }
+            Change::Alias { subject, alias } => self.alias(base, subject, alias, true, undo)?,
+            Change::Unalias { subject, alias } => self.alias(base, subject, alias, false, undo)?,
             Change::Pin {
                 question,
                 subject,

@@ -7,7 +7,7 @@ use crate::emit::emit;
 use crate::error::KgError;
 use crate::interner::hash;
 use crate::inverse::inverse_relation;
-use crate::limits::misfit_of;
+use crate::limits::{misfit, misfit_of};
 use crate::log::{lock, log_path};
 use crate::options::{BuildOptions, BuildReport};
 use crate::output::check_output;
@@ -47,6 +47,7 @@ impl GraphBuilder {
                 parts: Parts::new(options.memory.map(|memory| memory / 4), temporary(&options)),
                 count: 0,
                 sample: Sample::default(),
+                aliases: Vec::new(),
             },
             options,
             attached: Vec::new(),
@@ -88,6 +89,23 @@ impl GraphBuilder {
             (relation.as_bytes(), hashed(relation)),
             object.as_bytes(),
         )
+    }
+
+    /// Adds another name of a subject, by which questions mention it. It may come before the subject's triples; where none come, it leads nowhere.
+    ///
+    /// # Errors
+    /// When a name is empty or has more than 2²⁰ bytes.
+    pub fn alias(&mut self, subject: &str, alias: &str) -> Result<(), KgError> {
+        for (field, text) in [("subject", subject), ("alias", alias)] {
+            if let Some(problem) = misfit(field, text) {
+                return Err(KgError::Input {
+                    file: "alias".into(),
+                    problem,
+                });
+            }
+        }
+        self.collected.aliases.push((subject.to_owned(), alias.to_owned()));
+        Ok(())
     }
 
     /// Puts a section beside those of the facts.

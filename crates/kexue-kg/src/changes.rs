@@ -4,10 +4,11 @@ use crate::error::KgError;
 use crate::objects::{LastBlock, Objects, Record};
 use crate::ordered::OrderedSet;
 use crate::sense::split_sense;
+use crate::spellings::{Spellings, compared};
 use kexue_text::{SEP, Token, Vocabulary};
 use kexue_trie::{ChangedSubject, Error, FactIndex, FactOrder, Key, MergedIndex, PrefixIndex, PrunedKeys};
 use std::cell::RefCell;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::ops::ControlFlow;
 use std::sync::Arc;
 
@@ -58,6 +59,8 @@ pub(crate) struct Changes {
     pub lost: HashMap<Key, Vec<Arc<str>>>,
     /// The facts that questions are pinned to, by normalised question: subject with its sense, and relation.
     pub pins: BTreeMap<String, (String, String)>,
+    /// Aliases as they are compared, with their subjects: whether they were added, or are there no more.
+    pub aliases: BTreeMap<(Vec<Token>, Vec<Token>), bool>,
     /// How many were read from the log, and bytes of one behind them that was never finished.
     pub count: u64,
     pub unfinished: u64,
@@ -68,6 +71,7 @@ pub(crate) struct Base<'a> {
     pub facts: &'a FactIndex,
     pub objects: &'a Objects,
     pub vocabulary: &'a Vocabulary,
+    pub spellings: Option<&'a Spellings>,
     /// Many changes ask for records that stand beside each other.
     pub last_block: RefCell<LastBlock>,
     /// Whether facts stand in both directions, and change in both.
@@ -84,11 +88,17 @@ impl<'a> Base<'a> {
             facts,
             objects,
             vocabulary,
+            spellings: None,
             last_block: RefCell::new(LastBlock::default()),
             inverse,
             most_subjects: MergedIndex::MOST_CHANGED,
             many: MANY,
         }
+    }
+
+    /// With what the index holds of other spellings.
+    pub fn with(self, spellings: Option<&'a Spellings>) -> Self {
+        Self { spellings, ..self }
     }
 }
 
@@ -189,6 +199,11 @@ pub(crate) enum Undo {
     },
     /// These keys of the file were gone before, and these facts have lost one object more.
     Pruned { before: PrunedKeys, lost: Vec<Key> },
+    /// The alias was added or removed before, or neither.
+    Alias {
+        key: (Vec<Token>, Vec<Token>),
+        before: Option<bool>,
+    },
     /// The question was pinned to this before, or to nothing.
     Pin {
         question: String,
@@ -233,12 +248,30 @@ impl Changes {
                         }
                     }
                 }
+                Undo::Alias { key, before } => drop(match before {
+                    Some(added) => self.aliases.insert(key, added),
+                    None => self.aliases.remove(&key),
+                }),
                 Undo::Pin { question, before } => drop(match before {
                     Some(target) => self.pins.insert(question, target),
                     None => self.pins.remove(&question),
                 }),
             }
         }
+    }
+
+    /// Names as they are compared that a reader of the index would miss: aliases that were added, and subjects whose names are not compared letter
+    /// by letter. With their subjects.
+    pub fn names(&self, vocabulary: &Vocabulary) -> BTreeSet<(Vec<Token>, Vec<Token>)> {
+        let aliases = self.aliases.iter().filter(|(_, added)| **added);
+        let mut names: BTreeSet<_> = aliases.map(|(key, _)| key.clone()).collect();
+        for (subject, facts) in &self.subjects {
+            let compared = compared(vocabulary, &vocabulary.decode(subject));
+            if !facts.is_empty() && compared != *subject && !compared.is_empty() {
+                names.insert((compared, subject.clone()));
+            }
+        }
+        names
     }
 
     /// The index with the changes over it.
@@ -428,6 +461,52 @@ impl Changes {
             Some(Ok(record)) => Some(record.clone()),
             Some(Err(key)) => Some(changed_record(self.record(base, key)?)),
         })
+    }
+
+    /// Adds an alias, or takes it away.
+    pub fn alias(
+        &mut self,
+        base: &Base<'_>,
+        subject: &str,
+        alias: &str,
+        added: bool,
+        undo: &mut Vec<Undo>,
+    ) -> Result<(), KgError> {
+        let tokens = base.vocabulary.encode(subject);
+        let bad = |problem: String| KgError::Input {
+            file: "change".into(),
+            problem,
+        };
+        let is_subject = match self.subjects.get(&tokens) {
+            Some(facts) => !facts.is_empty(),
+            None => base.facts.find(&[&tokens, &[SEP][..]].concat())?.is_some(),
+        };
+        if added && !is_subject {
+            return Err(bad(format!(
+                "the graph has no subject `{subject}`; an alias is of a subject, without its sense in brackets"
+            )));
+        }
+        let name = compared(base.vocabulary, alias);
+        if name.is_empty() {
+            return Err(bad(format!(
+                "the alias `{alias}` has nothing but punctuation; expected words"
+            )));
+        }
+        // It is the same name in another spelling.
+        if name == compared(base.vocabulary, subject) {
+            return Ok(());
+        }
+        let key = (name, tokens);
+        let is_there = match (self.aliases.get(&key), base.spellings) {
+            (Some(&added), _) => added,
+            (None, Some(spellings)) => spellings.has(&key.0, &key.1)?,
+            (None, None) => false,
+        };
+        if is_there != added {
+            let before = self.aliases.insert(key.clone(), added);
+            undo.push(Undo::Alias { key, before });
+        }
+        Ok(())
     }
 
     pub fn pin(&mut self, question: &str, target: Option<(String, String)>, undo: &mut Vec<Undo>) {

@@ -31,4 +31,6 @@ pub(crate) struct Collected {
     pub parts: Parts,
     pub count: u64,
     pub sample: Sample,
+    /// Subjects with aliases.
+    pub aliases: Vec<(String, String)>,
 }

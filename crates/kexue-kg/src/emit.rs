@@ -7,6 +7,7 @@ use crate::options::{BuildOptions, BuildReport};
 use crate::parts::{Part, Piece, Pool, Spill, lock, read_triple};
 use crate::runs::{Chunk, Merge, count_subjects, sort};
 use crate::sorted::{Sorted, by_count};
+use crate::spellings::SpellingsBuilder;
 use kexue_text::{SEP, Token, Vocabulary, VocabularyBuilder};
 use kexue_trie::{ContainerWriter, FactCode, FactIndexBuilder, FactOrder, RowEncoder};
 use rayon::prelude::*;
@@ -146,6 +147,7 @@ pub(crate) fn emit<W: Write + Seek + Send>(
     let mut output = Output {
         facts,
         records: ObjectWriter::new(&coding, out)?,
+        spellings: SpellingsBuilder::new(&vocabulary),
         report: BuildReport {
             triples: collected.count,
             relations: relation_entries.ranks.len() as u64,
@@ -156,6 +158,9 @@ pub(crate) fn emit<W: Write + Seek + Send>(
         out,
     };
     drop((relation_entries, sense_entries));
+    for (subject, alias) in &collected.aliases {
+        output.spellings.alias(subject, alias);
+    }
     let (runs, spill) = sort_parts(parts, spill, folder, &vocabulary)?;
     let mut merge = Merge::new(runs, spill.as_ref())?;
     let mut fill = |window: &mut Vec<Packed>| -> Result<()> {
@@ -392,6 +397,7 @@ impl Dictionaries {
 struct Output<'a, W: Write + Seek> {
     facts: FactIndexBuilder,
     records: ObjectWriter,
+    spellings: SpellingsBuilder<'a>,
     report: BuildReport,
     out: &'a mut ContainerWriter<W>,
 }
@@ -401,6 +407,7 @@ impl<W: Write + Seek> Output<'_, W> {
     fn push(&mut self, packed: &Packed) -> Result<()> {
         let mut start = 0;
         for ((tokens, _), &(end, keys)) in packed.chunk.subjects().zip(&packed.subjects) {
+            self.spellings.subject(tokens);
             self.facts.push(tokens, &packed.rows[start..end], keys)?;
             self.report.keys += keys;
             start = end;
@@ -414,6 +421,7 @@ impl<W: Write + Seek> Output<'_, W> {
     fn finish(self) -> Result<BuildReport> {
         self.records.finish(self.out)?;
         self.facts.finish(self.out)?;
+        self.spellings.write(self.out)?;
         let description = serde_json::to_vec(&self.report).map_err(std::io::Error::other)?;
         self.out.section("report", &description)?;
         Ok(self.report)

@@ -8,9 +8,11 @@ use crate::options::BuildReport;
 use crate::replay::changes_of;
 use crate::sections::INVERSE;
 use crate::sense::split_sense;
+use crate::spellings::{Spellings, compared};
 use kexue_output::real_path;
 use kexue_text::{SEP, Token, Vocabulary};
 use kexue_trie::{Bytes, Container, Error, FactIndex, FactOrder, Handle, Key, MergedIndex, Origin, PrefixIndex};
+use std::collections::BTreeSet;
 use std::fs::File;
 use std::io::Read;
 use std::ops::{ControlFlow, Range};
@@ -46,6 +48,10 @@ pub struct KnowledgeGraph {
     index: MergedIndex,
     objects: Objects,
     changes: Changes,
+    is_changed: bool,
+    spellings: Option<Spellings>,
+    /// Compared names that are not in the file, with their subjects: aliases, and subjects that were added.
+    names: BTreeSet<(Vec<Token>, Vec<Token>)>,
     path: Option<PathBuf>,
 }
 
@@ -108,10 +114,14 @@ impl KnowledgeGraph {
             .and_then(|text| Vocabulary::from_text(text).map_err(|error| Error::Damaged(error.to_string())))?;
         let facts = FactIndex::open(&container)?;
         let objects = Objects::open(&container)?;
-        let base = Base::new(&facts, &objects, &vocabulary, container.find(INVERSE).is_some());
+        let spellings = Spellings::open(&container)?;
+        let base = Base::new(&facts, &objects, &vocabulary, container.find(INVERSE).is_some()).with(spellings.as_ref());
         let changes = changes_of(path, &container, &base)?;
         Ok(Self {
             index: changes.merge(&facts)?,
+            names: changes.names(&vocabulary),
+            is_changed: !changes.subjects.is_empty() || !changes.pruned.is_empty(),
+            spellings,
             vocabulary,
             objects,
             changes,
@@ -278,7 +288,54 @@ impl KnowledgeGraph {
     }
 
     pub(crate) fn base(&self) -> Base<'_> {
-        Base::new(self.facts(), &self.objects, &self.vocabulary, self.has_inverse())
+        Base::new(self.facts(), &self.objects, &self.vocabulary, self.has_inverse()).with(self.spellings.as_ref())
+    }
+
+    pub(crate) fn spellings(&self) -> Option<&Spellings> {
+        self.spellings.as_ref()
+    }
+
+    /// The index with its changes, where there are any.
+    pub(crate) fn changed_index(&self) -> Option<&MergedIndex> {
+        self.is_changed.then_some(&self.index)
+    }
+
+    /// Compared names that are not in the file, with their subjects.
+    pub(crate) fn names_beside(&self) -> &BTreeSet<(Vec<Token>, Vec<Token>)> {
+        &self.names
+    }
+
+    /// Whether an alias of the file has not been removed since.
+    pub(crate) fn keeps_alias(&self, compared: &[Token], subject: &[Token]) -> bool {
+        let aliases = &self.changes.aliases;
+        aliases.is_empty() || aliases.get(&(compared.to_vec(), subject.to_vec())) != Some(&false)
+    }
+
+    /// Visits every alias, as it is compared, with its subject.
+    ///
+    /// # Errors
+    /// When the index is damaged.
+    pub(crate) fn visit_aliases(
+        &self,
+        visit: &mut dyn FnMut(&str, &str) -> Result<(), KgError>,
+    ) -> Result<(), KgError> {
+        let mut aliases = Vec::new();
+        if let Some(spellings) = &self.spellings {
+            spellings.visit(&mut |compared, subject| {
+                if self.keeps_alias(compared, subject) {
+                    aliases.push((compared.to_vec(), subject.to_vec()));
+                }
+            })?;
+        }
+        let added = self.changes.aliases.iter().filter(|(_, added)| **added);
+        aliases.extend(added.map(|(key, _)| key.clone()));
+        for (alias, subject) in aliases {
+            let subject = self.vocabulary.decode(&subject);
+            if compared(&self.vocabulary, &subject) != alias {
+                visit(&self.vocabulary.decode(&alias), &subject)?;
+            }
+        }
+        Ok(())
     }
 
     /// The changes, which the graph is then without.
@@ -319,6 +376,16 @@ impl KnowledgeGraph {
             .pins
             .iter()
             .map(|(question, (subject, relation))| (question.as_str(), subject.as_str(), relation.as_str()))
+    }
+
+    /// Whether there are facts of a subject, given without its sense.
+    ///
+    /// # Errors
+    /// When the index is damaged.
+    pub fn has_subject(&self, name: &str) -> Result<bool, KgError> {
+        let mut tokens = self.vocabulary.encode(name);
+        tokens.push(SEP);
+        Ok(self.index.find(&tokens)?.is_some())
     }
 
     /// The key of a fact: the subject with its sense in full-width brackets, and the relation.

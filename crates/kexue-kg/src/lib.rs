@@ -67,6 +67,7 @@ mod sample;
 mod sections;
 mod sense;
 mod sorted;
+mod spellings;
 
 pub use batch::{Batch, Problem};
 pub use build::GraphBuilder;
@@ -80,7 +81,7 @@ pub use inverse::inverse_relation;
 pub use kexue_trie::FactOrder;
 pub use live::GraphWriter;
 pub use log::{Change, log_path};
-pub use mentions::Mention;
+pub use mentions::{Mention, Recognition};
 pub use options::{BuildOptions, BuildReport};
 pub use output::check_output;
 pub use remedy::Remedy;

@@ -117,6 +117,7 @@ impl GraphWriter {
         if let Some(error) = failed {
             return Err(error);
         }
+        graph.visit_aliases(&mut |alias, subject| builder.alias(subject, alias))?;
         let old = graph.container().identity();
         let pins = serde_json::to_vec(&self.changes.pins).map_err(|error| KgError::io(&self.path)(error.into()))?;
         builder.attach(PINS, pins);
@@ -177,6 +178,9 @@ fn check(change: &Change) -> Result<(), KgError> {
             subject,
             relation,
         } => vec![("question", question), ("subject", subject), ("relation", relation)],
+        Change::Alias { subject, alias } | Change::Unalias { subject, alias } => {
+            vec![("subject", subject), ("alias", alias)]
+        }
         Change::Unpin { question } => vec![("question", question)],
     };
     for (field, text) in fields {

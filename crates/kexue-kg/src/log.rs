@@ -58,6 +58,20 @@ pub enum Change {
         /// The object.
         object: Option<String>,
     },
+    /// Another name of a subject, by which questions mention it.
+    Alias {
+        /// The subject, without its sense.
+        subject: String,
+        /// The other name.
+        alias: String,
+    },
+    /// The name is none of the subject any more.
+    Unalias {
+        /// The subject, without its sense.
+        subject: String,
+        /// The other name.
+        alias: String,
+    },
     /// Answers a question with this fact, whatever a model says.
     Pin {
         /// The question.

@@ -1,41 +1,119 @@
 //! The subjects that a question mentions.
 //!
 //! A name counts where it stands at the boundaries of words ([`Boundaries`]); a longer mention shadows those inside it, which count only where
-//! the question has them once more.
+//! the question has them once more. A name may be spelled as people do ([`kexue_text::fold`]), or be an alias; where it is written as in the graph,
+//! other readings of the same words do not count. Where nothing is mentioned, names of five letters or more count that are one slip away.
 
-use crate::{KgError, KnowledgeGraph};
-use kexue_text::{Boundaries, Token};
+use crate::error::KgError;
+use crate::graph::KnowledgeGraph;
+use crate::spellings::{compared, is_byte};
+use kexue_text::{Boundaries, Folded, SEP, Token, fold};
+use kexue_trie::{Allowed, Error, Handle, PrefixIndex};
+use serde::Serialize;
 use std::ops::Range;
+
+/// How a name was recognised, the surest first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Recognition {
+    /// It is written as in the graph.
+    Exact,
+    /// Case, width, diacritics, punctuation, or the set of Chinese characters differ.
+    Spelling,
+    /// It is another name of the subject.
+    Alias,
+    /// A letter is wrong, missing, too many, or has changed places with the next.
+    Typo,
+}
 
 /// A subject of the graph in a question.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Mention {
+    /// Where it stands in the question, in bytes.
+    pub bytes: Range<usize>,
     /// Where it stands among the question's tokens.
     pub span: Range<usize>,
     /// The subject's own tokens, without the separator.
     pub subject: Vec<Token>,
+    /// How it was recognised.
+    pub recognition: Recognition,
 }
 
-/// A question's tokens, and where in its text each begins; the text's length behind the last.
+/// A question, and what is compared of it.
 struct Question<'q> {
     text: &'q str,
     tokens: Vec<Token>,
+    /// Where in the text each token begins, and its length behind the last.
     starts: Vec<usize>,
+    boundaries: Boundaries<'q>,
+    letters: Vec<Letter>,
+    /// The tokens of the compared text, the letter of each, and where each letter's begin.
+    compared: Vec<Token>,
+    letter_of: Vec<usize>,
+    compared_at: Vec<usize>,
+}
+
+/// A compared letter of a question.
+struct Letter {
+    folded: Folded,
+    /// Tokens that it may be in a name.
+    tokens: Vec<Token>,
+    /// The bytes that it is in a name, where it has no token.
+    bytes: Vec<Token>,
+}
+
+/// A name in the question.
+#[derive(Clone, Debug)]
+struct Name {
+    bytes: Range<usize>,
+    subject: Vec<Token>,
+    recognition: Recognition,
 }
 
 impl<'q> Question<'q> {
     fn new(graph: &KnowledgeGraph, text: &'q str) -> Self {
+        let vocabulary = graph.vocabulary();
         let (mut tokens, mut starts) = (Vec::with_capacity(text.len()), Vec::with_capacity(text.len() + 1));
         for (at, character) in text.char_indices() {
-            let mut utf8 = [0; 4];
-            graph
-                .vocabulary()
-                .encode_into(character.encode_utf8(&mut utf8), &mut tokens);
+            vocabulary.encode_into(character.encode_utf8(&mut [0; 4]), &mut tokens);
             // A character without a token of its own has one for each byte.
             starts.resize(tokens.len(), at);
         }
         starts.push(text.len());
-        Self { text, tokens, starts }
+        let folded = fold(text);
+        let (mut letters, mut compared) = (Vec::with_capacity(folded.len()), Vec::new());
+        let (mut letter_of, mut compared_at) = (Vec::new(), Vec::new());
+        for (place, folded) in folded.into_iter().enumerate() {
+            compared_at.push(compared.len());
+            vocabulary.encode_into(folded.character.encode_utf8(&mut [0; 4]), &mut compared);
+            letter_of.resize(compared.len(), place);
+            let own = &compared[compared_at[place]..];
+            let (mut tokens, mut bytes) = (Vec::new(), Vec::new());
+            match is_byte(own[0]) {
+                true => bytes = own.to_vec(),
+                false => tokens = own.to_vec(),
+            }
+            if let Some(spellings) = graph.spellings() {
+                spellings.letters(folded.character, &mut tokens);
+            }
+            letters.push(Letter { folded, tokens, bytes });
+        }
+        Self {
+            text,
+            tokens,
+            starts,
+            boundaries: Boundaries::new(text),
+            letters,
+            compared,
+            letter_of,
+            compared_at,
+        }
+    }
+
+    /// The tokens of bytes.
+    fn span(&self, bytes: &Range<usize>) -> Range<usize> {
+        let at = |byte: usize| self.starts.partition_point(|&start| start < byte);
+        at(bytes.start)..at(bytes.end)
     }
 
     /// The bytes of tokens; none where a character is cut.
@@ -43,13 +121,59 @@ impl<'q> Question<'q> {
         let whole = |at: usize| at == 0 || self.starts[at] != self.starts[at - 1];
         (whole(span.start) && whole(span.end)).then(|| self.starts[span.start]..self.starts[span.end])
     }
-}
 
-/// A name in the question's text.
-#[derive(Clone, Debug)]
-struct Name {
-    bytes: Range<usize>,
-    span: Range<usize>,
+    /// The bytes of letters.
+    fn bytes_of(&self, letters: &Range<usize>) -> Range<usize> {
+        self.letters[letters.start].folded.start..self.letters[letters.end - 1].folded.end
+    }
+
+    /// The name that letters spell, if one may stand there.
+    fn name(&self, letters: &Range<usize>, subject: &[Token], is_alias: &dyn Fn() -> bool) -> Option<Name> {
+        let bytes = self.bytes_of(letters);
+        if !self.boundaries.allow(bytes.clone()) {
+            return None;
+        }
+        let (mut bytes, mut recognition) = (bytes, Recognition::Spelling);
+        // What is left out of the comparison may stand beside it: the last full stop of U.S.
+        let before = match letters.start.checked_sub(1) {
+            Some(before) => self.letters[before].folded.end,
+            None => 0,
+        };
+        let after = self
+            .letters
+            .get(letters.end)
+            .map_or(self.text.len(), |letter| letter.folded.start);
+        let around = self.span(&(before..after));
+        let exact = (self.tokens[around.clone()].windows(subject.len().max(1)))
+            .position(|window| window == subject)
+            .map(|at| around.start + at..around.start + at + subject.len())
+            .and_then(|span| self.bytes(&span))
+            .filter(|exact| exact.start <= bytes.start && bytes.end <= exact.end);
+        if let Some(exact) = exact {
+            bytes = exact;
+            recognition = Recognition::Exact;
+        } else if is_alias() {
+            recognition = Recognition::Alias;
+        }
+        Some(Name {
+            bytes,
+            subject: subject.to_vec(),
+            recognition,
+        })
+    }
+
+    /// Whether a word of grammar stands there, which is hardly the name that it looks like: in lower case where the name is not, or first in the
+    /// question, where every word has a capital.
+    fn is_grammar(&self, name: &Name, folds_case: bool) -> bool {
+        let text = &self.text[name.bytes.clone()];
+        if text.len() > 6 || !text.is_ascii() || name.bytes == (0..self.text.len()) {
+            return false;
+        }
+        let first = !self.text[..name.bytes.start].contains(char::is_alphanumeric);
+        let lower = !text.contains(|character: char| character.is_ascii_uppercase());
+        let unsure = name.recognition != Recognition::Exact || folds_case;
+        (first || text == "I" || lower && unsure) && WORDS_OF_GRAMMAR.iter().any(|word| text.eq_ignore_ascii_case(word))
+    }
 }
 
 impl KnowledgeGraph {
@@ -59,30 +183,288 @@ impl KnowledgeGraph {
     /// If the index is damaged.
     pub fn mentions(&self, question: &str) -> Result<Vec<Mention>, KgError> {
         let question = Question::new(self, question);
-        let boundaries = Boundaries::new(question.text);
         let mut names = Vec::new();
+        self.spelled(&question, &mut names)?;
+        if self.spellings().is_none() {
+            self.verbatim(&question, &mut names)?;
+        }
+        let folds_case = self.vocabulary().folds_case();
+        names.retain(|name| !question.is_grammar(name, folds_case));
+        if names.is_empty() {
+            self.mistyped(&question, &mut names)?;
+        }
+        let mention = |name: Name| Mention {
+            span: question.span(&name.bytes),
+            bytes: name.bytes,
+            subject: name.subject,
+            recognition: name.recognition,
+        };
+        Ok(settle(question.text, names).into_iter().map(mention).collect())
+    }
+
+    /// Finds names as they are written, for an index that knows no other spellings.
+    fn verbatim(&self, question: &Question<'_>, names: &mut Vec<Name>) -> Result<(), KgError> {
         self.occurrences(&question.tokens, &mut |span, _| {
             if let Some(bytes) = question.bytes(&span)
-                && boundaries.allow(bytes.clone())
+                && question.boundaries.allow(bytes.clone())
             {
-                names.push(Name { bytes, span });
+                names.push(Name {
+                    bytes,
+                    subject: question.tokens[span].to_vec(),
+                    recognition: Recognition::Exact,
+                });
             }
-        })?;
-        let kept = (names.iter())
-            .filter(|name| !is_half_of_compound(question.text, name, &names))
-            .cloned()
-            .collect();
-        let mention = |name: Name| Mention {
-            subject: question.tokens[name.span.clone()].to_vec(),
-            span: name.span,
-        };
-        Ok(without_shadowed(kept).into_iter().map(mention).collect())
+        })
+    }
+
+    /// Finds names and aliases in all spellings.
+    fn spelled(&self, question: &Question<'_>, names: &mut Vec<Name>) -> Result<(), KgError> {
+        for start in 0..question.letters.len() {
+            if !question.boundaries.allow_start(question.letters[start].folded.start) {
+                continue;
+            }
+            let mut found =
+                |end: usize, subject: &[Token]| names.extend(question.name(&(start..end), subject, &|| false));
+            match self.changed_index() {
+                None => Walk::new(self.facts(), question).from(start, &mut found)?,
+                Some(index) => Walk::new(index, question).from(start, &mut found)?,
+            }
+            let at = question.compared_at[start];
+            let mut failed = None;
+            let mut found = |length: usize, subject: &[Token]| {
+                let Some(&last) = question.letter_of.get(at + length - 1) else {
+                    return;
+                };
+                let is_alias = || {
+                    let own = compared(self.vocabulary(), &self.vocabulary().decode(subject));
+                    own != question.compared[at..at + length]
+                };
+                // What has been removed, or never was, is no subject.
+                match self.index().find(&[subject, &[SEP]].concat()) {
+                    Ok(Some(_)) => names.extend(question.name(&(start..last + 1), subject, &is_alias)),
+                    Ok(None) => {}
+                    Err(error) => failed = Some(error),
+                }
+            };
+            if let Some(spellings) = self.spellings() {
+                spellings.names(&question.compared[at..], &mut |length, subject| {
+                    if self.keeps_alias(&question.compared[at..at + length], subject) {
+                        found(length, subject);
+                    }
+                })?;
+            }
+            if !self.names_beside().is_empty() {
+                for end in start + 1..=question.letters.len() {
+                    let to = question
+                        .compared_at
+                        .get(end)
+                        .copied()
+                        .unwrap_or(question.compared.len());
+                    if question.boundaries.allow_end(question.letters[end - 1].folded.end) {
+                        let compared = &question.compared[at..to];
+                        let from = (compared.to_vec(), Vec::new());
+                        let names = self.names_beside().range(from..);
+                        for (_, subject) in names.take_while(|(name, _)| name == compared) {
+                            found(to - at, subject);
+                        }
+                    }
+                }
+            }
+            if let Some(error) = failed {
+                return Err(error.into());
+            }
+        }
+        Ok(())
+    }
+
+    /// Finds names that are one slip away.
+    fn mistyped(&self, question: &Question<'_>, names: &mut Vec<Name>) -> Result<(), KgError> {
+        for start in 0..question.letters.len() {
+            if !question.boundaries.allow_start(question.letters[start].folded.start) {
+                continue;
+            }
+            Walk::new(self.index(), question).with_a_slip(start, &mut |end, subject| {
+                let bytes = question.bytes_of(&(start..end));
+                let text = &question.text[bytes.clone()];
+                let is_known = WORDS_OF_GRAMMAR.iter().any(|word| text.eq_ignore_ascii_case(word));
+                // A slip is no blank before a name, or behind it.
+                let is_trimmed = text.trim_matches(|character: char| !character.is_alphanumeric()).len() == text.len();
+                if is_trimmed && question.boundaries.allow(bytes.clone()) && !is_known {
+                    names.push(Name {
+                        bytes,
+                        subject: subject.to_vec(),
+                        recognition: Recognition::Typo,
+                    });
+                }
+            })?;
+        }
+        Ok(())
     }
 }
 
-/// Drops the names that stand inside longer ones.
-fn without_shadowed(mut names: Vec<Name>) -> Vec<Name> {
-    names.sort_by_key(|name| (name.bytes.start, std::cmp::Reverse(name.bytes.end)));
+/// Walks an index along the letters of a question.
+struct Walk<'w, 'q, I: PrefixIndex + ?Sized> {
+    index: &'w I,
+    question: &'w Question<'q>,
+    path: Vec<Token>,
+    start: usize,
+}
+
+/// Is given the letter behind a name, and the name's tokens.
+type Found<'f> = dyn FnMut(usize, &[Token]) + 'f;
+
+/// The shortest name that is looked for behind a slip, in tokens.
+const SHORTEST_MISTYPED: usize = 5;
+
+impl<'w, 'q, I: PrefixIndex + ?Sized> Walk<'w, 'q, I> {
+    fn new(index: &'w I, question: &'w Question<'q>) -> Self {
+        Self {
+            index,
+            question,
+            path: Vec::new(),
+            start: 0,
+        }
+    }
+
+    /// Finds the names that begin at a letter.
+    fn from(mut self, start: usize, found: &mut Found<'_>) -> Result<(), Error> {
+        self.start = start;
+        self.go(self.index.root(), start, found)
+    }
+
+    fn go(&mut self, at: Handle, letter: usize, found: &mut Found<'_>) -> Result<(), Error> {
+        let question = self.question;
+        if letter > self.start
+            && question.boundaries.allow_end(question.letters[letter - 1].folded.end)
+            && self.index.step(at, SEP)?.is_some()
+        {
+            found(letter, &self.path);
+        }
+        if let Some(here) = question.letters.get(letter) {
+            self.take(at, here, &mut |walk, next| walk.go(next, letter + 1, found))?;
+        }
+        Ok(())
+    }
+
+    /// Steps over a letter, in all its forms.
+    fn take(
+        &mut self,
+        at: Handle,
+        letter: &Letter,
+        then: &mut dyn FnMut(&mut Self, Handle) -> Result<(), Error>,
+    ) -> Result<(), Error> {
+        let depth = self.path.len();
+        for &token in &letter.tokens {
+            if let Some(next) = self.index.step(at, token)? {
+                self.path.push(token);
+                then(self, next)?;
+                self.path.truncate(depth);
+            }
+        }
+        if !letter.bytes.is_empty() {
+            let mut next = Some(at);
+            for &byte in &letter.bytes {
+                next = match next {
+                    Some(at) => self.index.step(at, byte)?,
+                    None => break,
+                };
+            }
+            if let Some(next) = next {
+                self.path.extend_from_slice(&letter.bytes);
+                then(self, next)?;
+                self.path.truncate(depth);
+            }
+        }
+        Ok(())
+    }
+
+    /// Finds the names that begin at a letter with one slip.
+    fn with_a_slip(mut self, start: usize, found: &mut Found<'_>) -> Result<(), Error> {
+        self.start = start;
+        self.slip(self.index.root(), start, false, found)
+    }
+
+    fn slip(&mut self, at: Handle, letter: usize, slipped: bool, found: &mut Found<'_>) -> Result<(), Error> {
+        let question = self.question;
+        if slipped
+            && letter > self.start + 2
+            && self.path.len() >= SHORTEST_MISTYPED
+            && question.boundaries.allow_end(question.letters[letter - 1].folded.end)
+            && self.index.step(at, SEP)?.is_some()
+        {
+            found(letter, &self.path);
+        }
+        let here = question.letters.get(letter);
+        if let Some(here) = here {
+            self.take(at, here, &mut |walk, next| walk.slip(next, letter + 1, slipped, found))?;
+        }
+        if slipped {
+            return Ok(());
+        }
+        if let Some(here) = here {
+            // One too many.
+            self.slip(at, letter + 1, true, found)?;
+            // Two that have changed places.
+            if let Some(after) = question.letters.get(letter + 1) {
+                self.take(at, after, &mut |walk, next| {
+                    walk.take(next, here, &mut |walk, next| walk.slip(next, letter + 2, true, found))
+                })?;
+            }
+        }
+        // The children of the root are all the letters there are: where they are thousands, the first is taken to be right.
+        let mut allowed = Allowed::default();
+        self.index.allowed(at, &mut allowed)?;
+        if self.path.is_empty() && allowed.tokens.len() > MOST_FIRST_LETTERS {
+            return Ok(());
+        }
+        let depth = self.path.len();
+        for token in allowed.tokens {
+            if token == SEP || is_byte(token) {
+                continue;
+            }
+            let Some(next) = self.index.step(at, token)? else {
+                continue;
+            };
+            self.path.push(token);
+            // One that is wrong, and one that is missing.
+            if here.is_some() {
+                self.slip(next, letter + 1, true, found)?;
+            }
+            self.slip(next, letter, true, found)?;
+            self.path.truncate(depth);
+        }
+        Ok(())
+    }
+}
+
+/// The first letters that are all tried for a slip.
+const MOST_FIRST_LETTERS: usize = 300;
+
+/// Drops the names that do not count beside others.
+fn settle(text: &str, mut names: Vec<Name>) -> Vec<Name> {
+    // Of the same words the surest reading.
+    let order = |name: &Name| (name.bytes.start, std::cmp::Reverse(name.bytes.end), name.recognition);
+    names.sort_by(|one, other| {
+        order(one)
+            .cmp(&order(other))
+            .then_with(|| one.subject.cmp(&other.subject))
+    });
+    names.dedup_by(|later, first| {
+        later.bytes == first.bytes && (later.recognition > first.recognition || later.subject == first.subject)
+    });
+    // Who writes one name with its capitals writes all so.
+    let has_capital = |name: &Name| text[name.bytes.clone()].contains(char::is_uppercase);
+    if (names.iter()).any(|name| name.recognition == Recognition::Exact && has_capital(name)) {
+        let is_word = |name: &Name| {
+            text[name.bytes.clone()]
+                .chars()
+                .all(|character| character.is_ascii_lowercase())
+        };
+        names.retain(|name| name.recognition != Recognition::Spelling || !is_word(name));
+    }
+    let whole = names.clone();
+    names.retain(|name| !is_half_of_compound(text, name, &whole));
+    // The longest shadow those inside them.
     let mut last = 0..0;
     names.retain(|name| {
         let shadowed = name.bytes.end <= last.end && name.bytes != last;
@@ -120,3 +502,14 @@ fn is_half_of_compound(text: &str, name: &Name, names: &[Name]) -> bool {
 }
 
 const HYPHENS: [char; 3] = ['-', '\u{2010}', '\u{2011}'];
+
+/// English words of grammar, which are names of some things too: of elements by their symbols, of countries by their codes, of films.
+const WORDS_OF_GRAMMAR: [&str; 96] = [
+    "a", "about", "after", "all", "am", "an", "and", "any", "are", "as", "at", "be", "been", "but", "by", "can",
+    "could", "did", "do", "does", "for", "from", "get", "go", "had", "has", "have", "he", "her", "him", "his", "how",
+    "i", "if", "in", "into", "is", "it", "its", "just", "many", "may", "me", "might", "most", "much", "must", "my",
+    "no", "not", "of", "off", "on", "once", "one", "or", "other", "our", "out", "over", "same", "she", "should", "so",
+    "some", "such", "than", "that", "the", "their", "them", "then", "there", "these", "they", "this", "those", "to",
+    "too", "up", "us", "was", "we", "were", "what", "when", "where", "which", "while", "who", "whom", "why", "will",
+    "with", "would", "you",
+];

@@ -1,6 +1,7 @@
 //! Answers for people and programs.
 
 use crate::Result;
+use crate::prompt::Reading;
 use crate::rerank::{EVIDENCE, Evidence, Reranker};
 use crate::search::{ExplainedChoice, MentionUse, SearchOptions, search};
 use kexue_kg::{Fact, KnowledgeGraph};
@@ -84,6 +85,9 @@ pub struct Answer {
     pub pinned: bool,
     /// How probable it is, by learned rescoring, that the graph lacks what is asked for.
     pub lacking: f64,
+    /// How words of the question were read that do not spell a name of the graph.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub readings: Vec<Reading>,
     /// The best fact and its runners-up.
     pub candidates: Vec<Candidate>,
     /// The choices on the way, when asked for.
@@ -130,11 +134,20 @@ pub fn ask(graph: &KnowledgeGraph, model: &Model, options: &AskOptions, question
             let probable = |best: &Candidate| best.probability * (1.0 - result.lacking) >= options.min_confidence;
             let known = pinned || candidates.first().is_some_and(probable) && !lost;
             let choices = result.choices;
+            let mut readings = result.readings;
+            for reading in &mut readings {
+                // A vocabulary that folds case does not say how a name is written; a fact does.
+                let same = |candidate: &&Candidate| candidate.subject.eq_ignore_ascii_case(&reading.subject);
+                if let Some(candidate) = candidates.iter().find(same) {
+                    reading.subject.clone_from(&candidate.subject);
+                }
+            }
             Ok(Answer {
                 question: question.to_owned(),
                 known,
                 pinned,
                 lacking: result.lacking,
+                readings,
                 candidates,
                 choices,
             })

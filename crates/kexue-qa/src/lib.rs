@@ -36,7 +36,7 @@ pub use error::{Error, Result};
 pub use evaluate::{Case, Scores, evaluate, f1, score};
 pub use fit::{Fit, Foretelling, LEAST_QUESTIONS, fit};
 pub use lcs::{LcsState, QuestionLcs, lcs_of_texts};
-pub use prompt::MAX_QUESTION_TOKENS;
+pub use prompt::{MAX_QUESTION_TOKENS, Reading};
 pub use questions::{Gold, Question, check_lengths, read_questions};
 pub use rerank::{Doubt, EVIDENCE, Evidence, RERANKER_FILE, Reranker};
 pub use run::{RunConfig, Trained, open_model, open_run};

@@ -3,9 +3,10 @@
 use crate::lcs::{LcsState, QuestionLcs};
 use crate::words::WordCounts;
 use crate::{Error, Result};
-use kexue_kg::KnowledgeGraph;
+use kexue_kg::{KnowledgeGraph, Recognition};
 use kexue_text::{CLS, SEP};
 use kexue_trie::{Handle, Key, PrefixIndex, Token};
+use serde::Serialize;
 use std::collections::HashMap;
 use std::ops::{ControlFlow, Range};
 use std::sync::Arc;
@@ -73,6 +74,17 @@ pub(crate) struct Subject {
     pub tokens: Arc<[Token]>,
 }
 
+/// How words of a question were read that do not spell a name of the graph.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Reading {
+    /// The words.
+    pub words: String,
+    /// The subject that they were taken for.
+    pub subject: String,
+    /// Why: they are an alias, or a slip away from the name.
+    pub recognition: Recognition,
+}
+
 /// A subject that a question mentions.
 #[derive(Clone, Debug)]
 struct Mentioned {
@@ -80,6 +92,9 @@ struct Mentioned {
     subject: Vec<Token>,
     /// Where it first stands among the question's tokens.
     span: Range<usize>,
+    recognition: Recognition,
+    /// The words of the question.
+    words: String,
 }
 
 /// The subjects that a question mentions, each once, in the order of their tokens.
@@ -96,12 +111,27 @@ impl Mentions {
                 Mentioned {
                     subject,
                     span: mention.span,
+                    recognition: mention.recognition,
+                    words: question[mention.bytes].to_owned(),
                 }
             })
             .collect();
-        mentions.sort_by(|a, b| (&a.subject, a.span.start).cmp(&(&b.subject, b.span.start)));
+        mentions
+            .sort_by(|a, b| (&a.subject, a.recognition, a.span.start).cmp(&(&b.subject, b.recognition, b.span.start)));
         mentions.dedup_by(|later, first| later.subject == first.subject);
         Ok(Self(mentions))
+    }
+
+    /// The mentions that are neither as in the graph nor the same name in another spelling.
+    pub fn readings(&self, graph: &KnowledgeGraph) -> Vec<Reading> {
+        let far = |mention: &&Mentioned| mention.recognition > Recognition::Spelling;
+        (self.0.iter().filter(far))
+            .map(|mention| Reading {
+                words: mention.words.clone(),
+                subject: graph.vocabulary().decode(&mention.subject[..mention.subject.len() - 1]),
+                recognition: mention.recognition,
+            })
+            .collect()
     }
 
     /// Where the question first mentions a subject, by its tokens with the separator.

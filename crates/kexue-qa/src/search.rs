@@ -5,7 +5,7 @@
 //! choice needs the logits of its allowed tokens only. Both are exact.
 
 use crate::exact::rescore;
-use crate::prompt::{Prompt, Subject};
+use crate::prompt::{Prompt, Reading, Subject};
 use crate::rerank::{EVIDENCE, Evidence, Reranker, SUBJECTS};
 use crate::words::WordCounts;
 use crate::{Error, Result};
@@ -152,6 +152,8 @@ pub struct SearchResult {
     pub choices: Vec<ExplainedChoice>,
     /// How many subjects of the graph occur in the question; 0 where mentions are not looked for.
     pub mentioned: usize,
+    /// Words of the question that were read as a subject by an alias, or in spite of a slip.
+    pub readings: Vec<Reading>,
     /// What is known of each fact found, when asked for and weighed by learning.
     pub evidence: Vec<Evidence>,
     /// How probable it is, by learned rescoring, that the graph lacks what is asked for; 0 without.
@@ -382,6 +384,7 @@ impl<'a> Search<'a> {
                 self.follow(&prompt, &mut first)?;
                 let result = SearchResult {
                     mentioned: mentions.len(),
+                    readings: prompt.mentions.readings(self.graph),
                     ..SearchResult::default()
                 };
                 Ok(State {

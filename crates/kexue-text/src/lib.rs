@@ -21,6 +21,7 @@ mod file;
 mod masking;
 #[cfg(feature = "pretrained")]
 mod pretrained;
+mod spelling;
 mod vocabulary;
 
 pub use boundaries::Boundaries;
@@ -30,4 +31,5 @@ pub use file::VocabularyError;
 pub use masking::Masking;
 #[cfg(feature = "pretrained")]
 pub use pretrained::{PretrainedTokenizer, TokenizerError, Tokens};
+pub use spelling::{Folded, fold, fold_alone};
 pub use vocabulary::{BYTES, CLS, FIRST_CHARACTER, MASK, PAD, SEP, Token, Vocabulary};

@@ -73,6 +73,9 @@ pub fn ask_everything(graph: &KnowledgeGraph) {
     for key in (0..index.len().min(1000)).step_by(37).chain([u64::MAX]) {
         let _ = graph.fact(key);
     }
+    for question in ["主题1主题12对象3义1", "主題１ or St. Jhon's"] {
+        let _ = graph.mentions(question);
+    }
     let question = graph.vocabulary().encode("主题1主题12对象3义1");
     let _ = graph.occurrences(&question, &mut |_, _| ());
     let _ = index.find(&question);
