@@ -1,9 +1,11 @@
 //! Answers for people and programs.
 
 use crate::Result;
+use crate::explanation::ExplainedChoice;
+use crate::options::{MentionUse, SearchOptions};
 use crate::prompt::Reading;
 use crate::rerank::{EVIDENCE, Evidence, Reranker};
-use crate::search::{ExplainedChoice, MentionUse, SearchOptions, search};
+use crate::search::search;
 use kexue_kg::{Fact, KnowledgeGraph};
 use kexue_nn::Model;
 use serde::Serialize;

@@ -3,8 +3,10 @@
 use crate::Result;
 use crate::dataset::gold_facts;
 use crate::lcs::lcs_of_texts;
+use crate::options::SearchOptions;
 use crate::questions::{Gold, Question};
-use crate::search::{SearchOptions, SearchResult, search};
+use crate::search::search;
+use crate::state::SearchResult;
 use kexue_kg::{Fact, KnowledgeGraph};
 use kexue_nn::Model;
 use kexue_trie::Key;

@@ -1,9 +1,11 @@
 //! Exact rescoring: once the subject is closed there are few facts left, so all of them are scored, in one call for all questions.
 
 use crate::Result;
+use crate::distribution::{Context, distribution, log_softmax};
+use crate::explanation::explain;
 use crate::prompt::Facts;
 use crate::rerank::{Evidence, Reranker, Spelling};
-use crate::search::{Context, Found, Hypothesis, Search, State, best_first, log_softmax};
+use crate::state::{Found, Hypothesis, Search, State, best_first};
 use kexue_nn::{Decoder, Node, Steps};
 use kexue_trie::{Allowed, Token};
 use std::ops::Range;
@@ -142,7 +144,7 @@ impl Tree {
                 tokens: groups.iter().filter_map(|(token, _)| *token).collect(),
                 terminal: ends_here.map(|(_, group)| self.facts.keys[group.start]),
             };
-            let gains = search.looks_ahead().then(|| {
+            let gains = search.options.looks_ahead().then(|| {
                 self.facts
                     .gains(&state.prompt.lcs, prefix, branch.range.clone(), &allowed.tokens)
             });
@@ -152,7 +154,7 @@ impl Tree {
                 gains,
                 row: None,
             };
-            let distribution = search.distribution(decoder, branch.node, &context);
+            let distribution = distribution(search.options, decoder, branch.node, &context);
             if search.explain {
                 let subject = hypothesis.subject.iter().flat_map(|subject| subject.tokens.iter());
                 let whole: Vec<Token> = subject.chain(prefix).copied().collect();
@@ -160,7 +162,7 @@ impl Tree {
                 state
                     .result
                     .choices
-                    .push(search.explained(&whole, probability, &allowed, &distribution));
+                    .push(explain(search.graph, &whole, probability, &allowed, &distribution));
             }
             // The distribution lists the tokens first and the terminal last.
             let in_order = groups.iter().filter(|(token, _)| token.is_some()).chain(ends_here);

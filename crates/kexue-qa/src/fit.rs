@@ -4,9 +4,12 @@
 //! The questions to fit on have their fact in the graph. What the graph lacks is learned from the same questions, asked again with their fact
 //! hidden: once as it is, and once as if no training question had asked for that relation, so that its words are new.
 
+use crate::distribution::log_softmax;
 use crate::evaluate::Case;
+use crate::options::SearchOptions;
 use crate::rerank::{DOUBTS, Doubt, EVIDENCE, Evidence, Reranker, dot, doubt};
-use crate::search::{Asked, SearchOptions, SearchResult, candidates, log_softmax};
+use crate::search::{Asked, candidates};
+use crate::state::SearchResult;
 use crate::words::WordCounts;
 use crate::{Error, Result};
 use kexue_kg::KnowledgeGraph;

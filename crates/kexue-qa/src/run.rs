@@ -1,7 +1,7 @@
 //! What a run of question answering is made of.
 
+use crate::options::SearchOptions;
 use crate::rerank::Reranker;
-use crate::search::SearchOptions;
 use crate::task::QaSettings;
 use crate::{Error, Result};
 use kexue_kg::KnowledgeGraph;

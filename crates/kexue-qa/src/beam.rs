@@ -1,0 +1,239 @@
+//! One step of the beam along the index: only facts of the graph can come out.
+//!
+//! Hypotheses advance token by token, and at each token the best `beam` of them stay, as in the plain algorithm. But a chain of tokens
+//! that leaves no choice has probability 1, so it costs no model call until the next choice, and none at all when no choice follows; and a
+//! choice needs the logits of its allowed tokens only. Both are exact.
+
+use crate::distribution::{Context, distribution};
+use crate::explanation::explain;
+use crate::options::{LookAhead, MentionUse};
+use crate::prompt::{Prompt, Subject};
+use crate::state::{Hypothesis, Search, State};
+use crate::{Error, Result};
+use kexue_nn::Decoder;
+use kexue_text::SEP;
+use kexue_trie::{Allowed, Key, Token};
+use std::sync::Arc;
+
+/// Lists of allowed tokens beyond this length get their logits from one matrix product for all questions.
+const LONG: usize = 1024;
+
+/// A choice to be made at this token.
+#[derive(Default)]
+struct PendingChoice {
+    /// Which hypothesis of the beam makes it.
+    hypothesis: usize,
+    allowed: Allowed,
+    mentioned: Vec<Token>,
+    /// Its row among the logits that are computed together.
+    row: Option<usize>,
+}
+
+impl Search<'_> {
+    /// One token further for every question that is not done, computing what the choices at this token need in one call.
+    pub fn advance(self, decoder: &mut Decoder<'_>, states: &mut [State]) -> Result<bool> {
+        let rescore = self.options.rescore;
+        let mut steps = decoder.steps();
+        let (mut choices, mut long) = (Vec::with_capacity(states.len()), Vec::new());
+        for state in &mut *states {
+            let open = state.beam.iter().filter(|hypothesis| !hypothesis.done(rescore));
+            let time = open.map(|hypothesis| hypothesis.ready_at).min();
+            let mut here = Vec::new();
+            for (index, hypothesis) in state.beam.iter_mut().enumerate() {
+                if Some(hypothesis.ready_at) == time && !hypothesis.done(rescore) {
+                    let mut choice = PendingChoice {
+                        hypothesis: index,
+                        ..PendingChoice::default()
+                    };
+                    self.allowed(&state.prompt, hypothesis, &mut choice.allowed, &mut choice.mentioned)?;
+                    let node = hypothesis.compute(&mut steps);
+                    if choice.allowed.len() > LONG {
+                        choice.row = Some(long.len());
+                        long.push(node);
+                    }
+                    here.push(choice);
+                }
+            }
+            choices.push(here);
+        }
+        if choices.iter().all(Vec::is_empty) {
+            return Ok(false);
+        }
+        if !steps.is_empty() {
+            decoder.extend(&steps);
+        }
+        let logits = if long.is_empty() {
+            Vec::new()
+        } else {
+            decoder.vocabulary_logits(&long)
+        };
+        for (state, choices) in states.iter_mut().zip(choices) {
+            if !choices.is_empty() {
+                self.choose(decoder, state, &choices, &logits)?;
+            }
+        }
+        Ok(true)
+    }
+
+    /// Makes the choices that stand at this number of tokens and keeps the best hypotheses.
+    fn choose(self, decoder: &Decoder<'_>, state: &mut State, choices: &[PendingChoice], logits: &[f32]) -> Result<()> {
+        enum Candidate {
+            Stays,
+            Takes(Token),
+            Ends(Key),
+        }
+        let vocabulary = decoder.model().config().vocab_size;
+        let mut candidates = Vec::new();
+        let mut pending = choices.iter().peekable();
+        for (index, hypothesis) in state.beam.iter().enumerate() {
+            let Some(choice) = pending.next_if(|choice| choice.hypothesis == index) else {
+                candidates.push((hypothesis.log_probability, index, Candidate::Stays));
+                continue;
+            };
+            let allowed = &choice.allowed;
+            let gains = self.gains(&mut state.prompt, hypothesis, &allowed.tokens)?;
+            let row = choice.row.map(|row| &logits[row * vocabulary..][..vocabulary]);
+            let context = Context {
+                allowed,
+                mentioned: &choice.mentioned,
+                gains,
+                row,
+            };
+            let distribution = distribution(self.options, decoder, hypothesis.node, &context);
+            if self.explain {
+                let probability = hypothesis.log_probability.exp();
+                let choice = explain(self.graph, &hypothesis.tokens, probability, allowed, &distribution);
+                state.result.choices.push(choice);
+            }
+            let takes = allowed.tokens.iter().map(|&token| Candidate::Takes(token));
+            let takes = takes.chain(allowed.terminal.map(Candidate::Ends));
+            for (candidate, log_probability) in takes.zip(distribution.log_probabilities) {
+                candidates.push((hypothesis.log_probability + log_probability, index, candidate));
+            }
+        }
+        let kept = self.options.beam.max(1);
+        if candidates.len() > kept {
+            candidates.select_nth_unstable_by(kept - 1, |a, b| b.0.total_cmp(&a.0));
+            candidates.truncate(kept);
+        }
+        candidates.sort_by(|a, b| b.0.total_cmp(&a.0));
+        let mut beam = Vec::with_capacity(candidates.len());
+        for (log_probability, index, candidate) in candidates {
+            let mut hypothesis = state.beam[index].clone();
+            hypothesis.log_probability = log_probability;
+            match candidate {
+                Candidate::Stays => {}
+                Candidate::Ends(key) => hypothesis.end = Some(key),
+                Candidate::Takes(token) => {
+                    self.push(&state.prompt, &mut hypothesis, token)?;
+                    if self.options.skip_forced {
+                        self.follow(&state.prompt, &mut hypothesis)?;
+                    } else {
+                        self.end_if_over(&mut hypothesis)?;
+                    }
+                }
+            }
+            beam.push(hypothesis);
+        }
+        state.beam = beam;
+        Ok(())
+    }
+
+    /// What may follow a hypothesis, and which of it spells a mentioned subject.
+    fn allowed(
+        self,
+        prompt: &Prompt,
+        hypothesis: &Hypothesis,
+        allowed: &mut Allowed,
+        mentioned: &mut Vec<Token>,
+    ) -> Result<()> {
+        mentioned.clear();
+        let open = hypothesis.subject.is_none() && !hypothesis.mentions.is_empty();
+        if open {
+            prompt
+                .mentions
+                .allowed(hypothesis.mentions.clone(), hypothesis.tokens.len(), mentioned);
+        }
+        if open && self.options.mentions == MentionUse::Only {
+            allowed.tokens.clone_from(mentioned);
+            allowed.terminal = None;
+        } else {
+            self.graph.index().allowed(hypothesis.at, allowed)?;
+        }
+        if allowed.is_empty() {
+            return Err(Error::DeadEnd(self.graph.vocabulary().decode(&hypothesis.tokens)));
+        }
+        Ok(())
+    }
+
+    /// Follows the tokens that leave no choice, up to the next choice, the end, or the end of the subject where rescoring takes over.
+    pub fn follow(self, prompt: &Prompt, hypothesis: &mut Hypothesis) -> Result<()> {
+        let (mut allowed, mut mentioned) = (Allowed::default(), Vec::new());
+        while !hypothesis.done(self.options.rescore) {
+            self.allowed(prompt, hypothesis, &mut allowed, &mut mentioned)?;
+            match allowed.forced() {
+                Some(token) => self.push(prompt, hypothesis, token)?,
+                None => {
+                    if allowed.tokens.is_empty() {
+                        hypothesis.end = allowed.terminal;
+                    }
+                    break;
+                }
+            }
+        }
+        hypothesis.ready_at = hypothesis.tokens.len();
+        Ok(())
+    }
+
+    /// Without skipping: the end where nothing but the terminal is left.
+    fn end_if_over(self, hypothesis: &mut Hypothesis) -> Result<()> {
+        hypothesis.ready_at = hypothesis.tokens.len();
+        let mut allowed = Allowed::default();
+        self.graph.index().allowed(hypothesis.at, &mut allowed)?;
+        if allowed.tokens.is_empty() {
+            hypothesis.end = allowed.terminal;
+        }
+        Ok(())
+    }
+
+    fn push(self, prompt: &Prompt, hypothesis: &mut Hypothesis, token: Token) -> Result<()> {
+        let next = self.graph.index().step(hypothesis.at, token)?;
+        let dead_end = || Error::DeadEnd(self.graph.vocabulary().decode(&hypothesis.tokens));
+        hypothesis.at = next.ok_or_else(dead_end)?;
+        if hypothesis.subject.is_none() {
+            let (range, depth) = (hypothesis.mentions.clone(), hypothesis.tokens.len());
+            hypothesis.mentions = prompt.mentions.narrow(range, depth, token);
+        }
+        hypothesis.tokens.push(token);
+        if token == SEP && hypothesis.subject.is_none() {
+            let tokens: Arc<[Token]> = hypothesis.tokens.as_slice().into();
+            hypothesis.subject = Some(Subject {
+                at: hypothesis.at,
+                tokens,
+            });
+        }
+        Ok(())
+    }
+
+    /// How much each token could add to the longest common subsequence, where the look-ahead applies.
+    fn gains(self, prompt: &mut Prompt, hypothesis: &Hypothesis, tokens: &[Token]) -> Result<Option<Vec<u32>>> {
+        match &hypothesis.subject {
+            Some(subject) if self.options.looks_ahead() => {
+                let facts = prompt.facts(self.graph.index(), subject)?;
+                let prefix = &hypothesis.tokens[subject.tokens.len()..];
+                Ok(Some(facts.gains(
+                    &prompt.lcs,
+                    prefix,
+                    facts.with_prefix(prefix),
+                    tokens,
+                )))
+            }
+            None if matches!(self.options.look_ahead, LookAhead::Added(_)) => Ok(Some(prompt.mentions.gains(
+                hypothesis.mentions.clone(),
+                hypothesis.tokens.len(),
+                tokens,
+            ))),
+            _ => Ok(None),
+        }
+    }
+}
