@@ -132,8 +132,13 @@ impl<'a, T: Task> Trainer<'a, T> {
     /// # Errors
     /// If a file cannot be written, another process is training in the folder, the folder holds another run, the loss diverges, or the task fails.
     pub fn run(mut self, interrupt: &AtomicBool) -> Result<Outcome<T::Model>, TrainError> {
-        // Two processes would mix their metrics.
-        let _lock = Lock::of_folder(&self.folder)?;
+        // Two runs would mix their metrics. The processes of one run share its folder: the first holds the lock for all.
+        let lock = self.is_first.then(|| Lock::of_folder(&self.folder)).transpose();
+        let (_lock, locked) = match lock {
+            Ok(lock) => (lock, Ok(())),
+            Err(error) => (None, Err(error.into())),
+        };
+        self.share(locked)?;
         self.resume()?;
         let chains = self.describe();
         self.status.say(&format!("optimizer: {chains}"));
