@@ -190,8 +190,8 @@ fn what_complete_prints_it_takes_back_whatever_names_hold() {
         lines,
         [
             "C:\\\\new\tp\t1 | 2 | \\\\",
-            "a\\tb\tp\\tq\tx",
             "a\tb\\tp\ty",
+            "a\\tb\tp\\tq\tx",
             "s\tp\tl1\\nl2\\tq"
         ]
     );
@@ -238,7 +238,10 @@ fn inputs_without_facts_are_named() {
     .unwrap();
     let (code, _, error) = run(&["kg", "build", "pointer.tsv", "-o", "f.idx"]);
     assert_eq!(code, 3);
-    assert!(error.starts_with("kexue: pointer.tsv: is a Git LFS pointer"), "{error}");
+    assert!(
+        error.starts_with("kexue: pointer.tsv: this is a Git LFS pointer"),
+        "{error}"
+    );
     // What is no index is named, whatever asks for it.
     let (code, _, error) = run(&["ask", "?", "--kg", "facts.tsv", "--model", "."]);
     assert_eq!(code, 3);

@@ -203,7 +203,7 @@ fn what_cannot_be_read_or_built_is_named() {
         (
             &["--vocab-size", "99999999"],
             2,
-            "model: vocab_size: 99999999 is not within",
+            "--vocab-size: 99999999 is not within 1",
         ),
         (&["--length", "2"], 2, "length: 2 is not within 3"),
         (

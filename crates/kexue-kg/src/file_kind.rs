@@ -77,6 +77,6 @@ mod tests {
         }
         let pointer = b"version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 1\n";
         let error = not_an_index(Path::new("my.idx"), pointer).to_string();
-        assert!(error.starts_with("my.idx: is a Git LFS pointer"), "{error}");
+        assert!(error.starts_with("my.idx: this is a Git LFS pointer"), "{error}");
     }
 }

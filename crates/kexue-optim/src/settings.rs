@@ -348,13 +348,13 @@ impl ChainSettings {
                 chain.then(Scale::with_words(ranges, format!("×{factor} on {}", list(on))))
             }
             Link::Rate { peak, warmup, decay } => {
-                // Larger ones leave no number finite, and times the steps of a warm-up might not be finite themselves.
+                // Larger ones, times the steps of a warm-up, might not be finite.
                 check(
                     "rate",
                     "peak",
                     *peak,
-                    *peak > 0.0 && *peak <= 1e6,
-                    "positive and at most 1e6",
+                    *peak > 0.0 && *peak <= 1e30,
+                    "positive and at most 1e30",
                 )?;
                 chain.then(LearningRate(Schedule {
                     peak: *peak,

@@ -8,7 +8,7 @@ pub fn standard_error(values: &[f64]) -> Option<f64> {
     (values.len() > 1).then(|| (squares / (count - 1.0) / count).sqrt())
 }
 
-/// `mean ± error`, each number formatted by `format`; the mean alone if the error is unknown, zero or not finite.
+/// `mean ± error`, each number formatted by `format`; the mean alone if the error is unknown or not finite.
 ///
 /// ```
 /// use kexue_output::with_error;
@@ -18,7 +18,7 @@ pub fn standard_error(values: &[f64]) -> Option<f64> {
 /// assert_eq!(with_error(57.123, None, percent), "57.12");
 /// ```
 pub fn with_error(mean: f64, error: Option<f64>, format: impl Fn(f64) -> String) -> String {
-    match error.filter(|error| error.is_finite() && *error > 0.0) {
+    match error.filter(|error| error.is_finite()) {
         Some(error) => format!("{} ± {}", format(mean), format(error)),
         None => format(mean),
     }
@@ -39,7 +39,7 @@ mod tests {
 
     #[test]
     fn an_error_that_is_no_number_is_not_shown() {
-        for error in [None, Some(f64::NAN), Some(f64::INFINITY), Some(0.0)] {
+        for error in [None, Some(f64::NAN), Some(f64::INFINITY)] {
             assert_eq!(with_error(1.5, error, |value| value.to_string()), "1.5");
         }
     }

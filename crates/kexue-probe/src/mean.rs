@@ -19,4 +19,9 @@ impl Mean {
         let standard_error = kexue_output::standard_error(values).unwrap_or(0.0);
         Self { mean, standard_error }
     }
+
+    /// The standard error as it is shown: a single seed has none.
+    pub(crate) fn shown_error(self) -> Option<f64> {
+        Some(self.standard_error).filter(|error| *error > 0.0)
+    }
 }

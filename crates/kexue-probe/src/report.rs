@@ -202,7 +202,7 @@ impl Probe {
         let loss = |loss: Option<Mean>| {
             loss.map_or_else(
                 || "–".to_owned(),
-                |loss| with_error(loss.mean, Some(loss.standard_error), |value| format!("{value:.3}")),
+                |loss| with_error(loss.mean, loss.shown_error(), |value| format!("{value:.3}")),
             )
         };
         let row = |runs: &Trials| {
@@ -235,7 +235,7 @@ impl Probe {
                     true => "–".to_owned(),
                     false => {
                         let mean = Mean::of(&values);
-                        with_error(mean.mean, Some(mean.standard_error), |value| format!("{value:.4}"))
+                        with_error(mean.mean, mean.shown_error(), |value| format!("{value:.4}"))
                     }
                 }
             };

@@ -20,6 +20,6 @@ pub(crate) fn short(value: f64) -> String {
 pub(crate) fn with_error(value: Mean) -> String {
     match value.mean.is_nan() {
         true => "not measurable".to_owned(),
-        false => kexue_output::with_error(value.mean, Some(value.standard_error), short),
+        false => kexue_output::with_error(value.mean, value.shown_error(), short),
     }
 }
