@@ -130,8 +130,8 @@ fn to_open_a_graph_costs_little_after_the_removal_of_a_subject_that_many_lead_to
     };
     assert!(GraphWriter::open(&path).unwrap().apply(&whole).unwrap());
     let (graph, removed) = open();
-    // Without what the removal amounts to, they were more than a thousand for each fact.
-    assert!(removed < untouched + 64 * FACTS, "{removed} bytes, {untouched} before");
+    // Numbers of keys, read and collected: less than 300 bytes for each fact. To read the facts themselves takes more.
+    assert!(removed < untouched + 300 * FACTS, "{removed} bytes, {untouched} before");
     // Of those with another nationality, the fact is left; 甲国 itself had one with all of them.
     let left = FACTS - FACTS / 10;
     assert_eq!(keys - graph.index().len(), left as u64 + 1);
