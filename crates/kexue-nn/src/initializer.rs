@@ -72,7 +72,7 @@ impl Distribution {
     }
 
     /// One draw of effective deviation 1.
-    pub(crate) fn draw(self, generator: &mut impl Rng) -> f32 {
+    pub fn draw(self, generator: &mut impl Rng) -> f32 {
         loop {
             // Box and Muller's transformation.
             let radius = (-2.0 * (1.0 - generator.random::<f64>()).ln()).sqrt();

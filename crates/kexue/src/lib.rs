@@ -13,6 +13,12 @@
 //! ```
 #![forbid(unsafe_code)]
 
+/// The bridge to Burn: modules as named flat vectors, our optimisers and layers as parts of Burn.
+#[cfg(feature = "burn")]
+pub use kexue_burn as burn;
+/// Derivatives of gradients on Burn (S5).
+#[cfg(feature = "burn")]
+pub use kexue_grad as grad;
 /// Knowledge graphs: import of triples, an index of facts, live changes.
 pub use kexue_kg as kg;
 /// Masked language models: training, accuracy and attention entropy by length (S2).

@@ -1,0 +1,260 @@
+//! Derivatives along directions, and what follows from them: norms of gradients, Hessian-vector products, penalties.
+//!
+//! Burn differentiates once, by reverse mode. Here the gradient comes first, by one reverse pass that is thrown away; then its product with a
+//! direction that is held constant is computed once more, forward, as a tangent. The tangent is an ordinary tensor: whoever calls `backward`
+//! on it gets the derivative of the gradient, exactly.
+
+use crate::reduction::sum_per_sample;
+use crate::{Dual, ForwardDual};
+use burn::module::{Module, ModuleVisitor, Param};
+use burn::optim::GradientsParams;
+use burn::tensor::{Element, Tensor};
+use kexue_burn::Layout;
+
+/// Below this length a gradient counts as 0 and has no direction.
+const SHORTEST: f64 = 1e-30;
+
+/// Draws the parameters that wait for their first use.
+struct Draw;
+
+impl ModuleVisitor for Draw {
+    fn visit_float<const D: usize>(&mut self, parameter: &Param<Tensor<D>>) {
+        parameter.val();
+    }
+}
+
+/// The output of a network and its derivative along a direction of the input: a Jacobian-vector product.
+///
+/// ```
+/// use burn::nn::{Linear, LinearConfig};
+/// use burn::tensor::{Device, Tensor};
+/// use kexue_grad::jvp;
+///
+/// let device = Device::flex();
+/// let layer = LinearConfig::new(3, 2).init(&device);
+/// let x = Tensor::<2>::ones([1, 3], &device);
+/// let output = jvp::<Linear, 2, 2>(&layer, x.clone(), x * 2.0);
+/// assert_eq!(output.tangent.unwrap().dims(), [1, 2]);
+/// ```
+pub fn jvp<N: ForwardDual<I, O>, const I: usize, const O: usize>(
+    network: &N,
+    input: Tensor<I>,
+    direction: Tensor<I>,
+) -> Dual<O> {
+    network.forward_dual(None, Dual::new(input, direction))
+}
+
+/// The gradient of each sample's score with respect to its input: `[batch, …]`, as a constant.
+///
+/// `score` makes one number a sample of the network's output. Samples must not depend on each other (no batch norm).
+///
+/// # Panics
+/// If the input is not on a device with autodiff.
+pub fn input_gradient<N: ForwardDual<I, O>, const I: usize, const O: usize>(
+    network: &N,
+    input: Tensor<I>,
+    score: impl Fn(Dual<O>) -> Dual<1>,
+) -> Tensor<I> {
+    assert!(
+        input.is_autodiff(),
+        "the input is on a device without autodiff: create it on `device.autodiff()`"
+    );
+    // Gradients of the parameters would only cost time here. A clone shares parameters that are not drawn yet, and whether they require gradients.
+    network.visit(&mut Draw);
+    let frozen = network.clone().no_grad();
+    let input = input.detach().require_grad();
+    let scores = score(frozen.forward_dual(None, Dual::constant(input.clone()))).value;
+    let total = scores.sum();
+    let gradient = total.is_tracked().then(|| input.grad(&total.backward())).flatten();
+    gradient.map_or_else(|| input.zeros_like().detach(), Tensor::from_inner)
+}
+
+/// `‖∇ₓf‖` of each sample, `[batch]`: differentiable with respect to the parameters and, if it requires gradients, the input.
+///
+/// ```
+/// use burn::nn::{Linear, LinearConfig};
+/// use burn::tensor::{Device, Distribution, Tensor};
+/// use kexue_grad::{Dual, grad_norm};
+///
+/// // Of a linear critic, the norm of the gradient is that of its weight, and its derivative is the weight's direction.
+/// let device = Device::flex().autodiff();
+/// let critic = LinearConfig::new(3, 1).init(&device);
+/// let x = Tensor::<2>::random([1, 3], Distribution::Default, &device);
+/// let norm = grad_norm(&critic, x, Dual::<2>::sum_per_sample);
+/// let weight = critic.weight.val();
+/// let length = weight.clone().square().sum().sqrt().into_scalar::<f32>();
+/// assert!((norm.clone().into_scalar::<f32>() - length).abs() < 1e-6);
+/// let direction = weight.grad(&norm.backward()).unwrap();
+/// assert!((direction * length - weight.inner()).abs().max().into_scalar::<f32>() < 1e-6);
+/// ```
+pub fn grad_norm<N: ForwardDual<I, O>, const I: usize, const O: usize>(
+    network: &N,
+    input: Tensor<I>,
+    score: impl Fn(Dual<O>) -> Dual<1>,
+) -> Tensor<1> {
+    scores_and_grad_norms(network, input, score).1
+}
+
+/// The scores of the samples and the norms of their gradients, both `[batch]` and differentiable, in one forward pass.
+pub fn scores_and_grad_norms<N: ForwardDual<I, O>, const I: usize, const O: usize>(
+    network: &N,
+    input: Tensor<I>,
+    score: impl Fn(Dual<O>) -> Dual<1>,
+) -> (Tensor<1>, Tensor<1>) {
+    let gradient = input_gradient(network, input.clone(), &score);
+    let batch = gradient.dims()[0];
+    let mut per_sample = [1; I];
+    per_sample[0] = batch;
+    let length = sum_per_sample(gradient.clone().square()).sqrt().reshape(per_sample);
+    let direction = gradient / length.clamp_min(SHORTEST);
+    let scores = score(network.forward_dual(None, Dual::new(input, direction)));
+    let norms = scores.tangent_or_zeros();
+    (scores.value, norms)
+}
+
+/// What is asked of the norm of a gradient.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum NormPenalty {
+    /// `‖g‖²`.
+    Square,
+    /// `(‖g‖ − target)²`: WGAN-GP with target 1 (arXiv 1704.00028).
+    TwoSided {
+        /// The norm without penalty.
+        target: f64,
+    },
+    /// `max(0, ‖g‖ − target)²`.
+    OneSided {
+        /// The largest norm without penalty.
+        target: f64,
+    },
+}
+
+impl NormPenalty {
+    /// The penalties of norms.
+    pub fn of(self, norms: Tensor<1>) -> Tensor<1> {
+        match self {
+            Self::Square => norms.square(),
+            Self::TwoSided { target } => (norms - target).square(),
+            Self::OneSided { target } => burn::tensor::activation::relu(norms - target).square(),
+        }
+    }
+}
+
+/// The mean over the batch of a penalty of `‖∇ₓf‖`, `[1]`: add it to the loss, times its weight.
+///
+/// ```
+/// use burn::nn::{Linear, LinearConfig};
+/// use burn::tensor::{Device, Distribution, Tensor};
+/// use kexue_grad::{Dual, NormPenalty, input_gradient_penalty};
+///
+/// let device = Device::flex().autodiff();
+/// let critic = LinearConfig::new(3, 1).init(&device);
+/// let x = Tensor::<2>::random([8, 3], Distribution::Default, &device);
+/// let penalty = input_gradient_penalty(&critic, x.clone(), Dual::<2>::sum_per_sample, NormPenalty::TwoSided { target: 1.0 });
+/// let loss = critic.forward(x).mean() + penalty * 10.0;
+/// let gradients = loss.backward();
+/// assert!(critic.weight.val().grad(&gradients).is_some());
+/// ```
+pub fn input_gradient_penalty<N: ForwardDual<I, O>, const I: usize, const O: usize>(
+    network: &N,
+    input: Tensor<I>,
+    score: impl Fn(Dual<O>) -> Dual<1>,
+    penalty: NormPenalty,
+) -> Tensor<1> {
+    penalty.of(grad_norm(network, input, score)).mean()
+}
+
+/// The derivative of a loss along a direction of the parameters: value and tangent.
+///
+/// `loss` computes it from a network and the tangents of its parameters; the direction is in the order of the layout.
+pub fn parameter_jvp<N: Module, E: Element>(
+    network: &N,
+    layout: &Layout,
+    direction: &[E],
+    loss: impl Fn(&N, Option<&N>) -> Dual<1>,
+) -> Dual<1> {
+    let tangent = layout.write_parameters(network.clone(), direction);
+    // The direction is a constant. Buffers are not parameters: their tangents are not looked at.
+    loss(network, Some(&tangent.no_grad()))
+}
+
+/// The gradient of a loss in its parameters, in the order of the layout.
+pub fn parameter_gradient<N: Module, E: Element>(
+    network: &N,
+    layout: &Layout,
+    loss: impl Fn(&N, Option<&N>) -> Dual<1>,
+) -> Vec<E> {
+    gradient_of(network, layout, loss(network, None).value)
+}
+
+/// The gradient of what is computed of a network, in the order of its layout; 0 if it does not depend on the parameters.
+fn gradient_of<N: Module, E: Element>(network: &N, layout: &Layout, of: Tensor<1>) -> Vec<E> {
+    if !of.is_tracked() {
+        return vec![E::default(); layout.parameter_count()];
+    }
+    layout.gradients(network, &GradientsParams::from_grads(of.backward(), network))
+}
+
+/// The Hessian of a loss in its parameters times a direction, `H·u`, in the order of the layout (Pearlmutter 1994).
+///
+/// ```
+/// use burn::nn::{Linear, LinearConfig};
+/// use burn::tensor::{Device, Tensor};
+/// use kexue_burn::Layout;
+/// use kexue_grad::{Dual, ForwardDual, hvp};
+///
+/// // L = ½·(w·x)² with x = (1, 2): H = xxᵀ.
+/// let device = Device::flex().autodiff();
+/// let line = LinearConfig::new(2, 1).with_bias(false).init(&device);
+/// let layout = Layout::of(&line)?;
+/// let x = Tensor::<2>::from_floats([[1.0, 2.0]], &device);
+/// let loss = |line: &Linear, tangent: Option<&Linear>| {
+///     line.forward_dual(tangent, Dual::constant(x.clone())).square().sum() * 0.5
+/// };
+/// assert_eq!(hvp(&line, &layout, &[1.0f32, 0.0], loss), [1.0, 2.0]);
+/// # Ok::<(), kexue_burn::LayoutError>(())
+/// ```
+pub fn hvp<N: Module, E: Element>(
+    network: &N,
+    layout: &Layout,
+    direction: &[E],
+    loss: impl Fn(&N, Option<&N>) -> Dual<1>,
+) -> Vec<E> {
+    match parameter_jvp(network, layout, direction, loss).tangent {
+        Some(tangent) => gradient_of(network, layout, tangent),
+        None => vec![E::default(); layout.parameter_count()],
+    }
+}
+
+/// `‖∇_θL‖²` of a loss, `[1]`, differentiable with respect to the parameters: add it to the loss, times its weight.
+///
+/// For a batch it is that of the mean loss; for the mean of the samples' own, use [`parameter_gradient_penalty_per_sample`].
+pub fn parameter_gradient_penalty<N: Module>(
+    network: &N,
+    layout: &Layout,
+    loss: impl Fn(&N, Option<&N>) -> Dual<1>,
+) -> Tensor<1> {
+    // In double precision whatever the network computes in: it only passes through.
+    let gradient: Vec<f64> = parameter_gradient(network, layout, &loss);
+    let length = gradient.iter().map(|g| g * g).sum::<f64>().sqrt();
+    let direction: Vec<f64> = gradient.iter().map(|g| g / length.max(SHORTEST)).collect();
+    let along = parameter_jvp(network, layout, &direction, loss);
+    along.tangent_or_zeros().square()
+}
+
+/// The mean over the samples of `‖∇_θL‖²`, each sample's loss by itself: as many passes as samples.
+///
+/// `loss` computes that of one sample, by its number.
+///
+/// # Panics
+/// If there is no sample.
+pub fn parameter_gradient_penalty_per_sample<N: Module>(
+    network: &N,
+    layout: &Layout,
+    samples: usize,
+    loss: impl Fn(usize, &N, Option<&N>) -> Dual<1>,
+) -> Tensor<1> {
+    let penalties = (0..samples)
+        .map(|sample| parameter_gradient_penalty(network, layout, |network, tangent| loss(sample, network, tangent)));
+    Tensor::cat(penalties.collect(), 0).mean()
+}
