@@ -139,7 +139,12 @@ impl Comparison {
         // Rows of other texts or vocabularies have a baseline of their own.
         let baselines: Vec<Vec<String>> = rows
             .iter()
-            .map(|row| cells(row, String::new(), LengthScore::baseline_percent))
+            .map(|row| {
+                // The text decides, not the seed: most have no error.
+                let statistics = row.statistics(LengthScore::baseline_percent).into_iter();
+                let cell = |(mean, error): (f64, Option<f64>)| with_error(mean, error.filter(|&e| e > 0.0), two_digits);
+                std::iter::once(String::new()).chain(statistics.map(cell)).collect()
+            })
             .collect();
         let is_shared = baselines.iter().all(|baseline| *baseline == baselines[0]);
         for (row, mut baseline) in rows.iter().zip(baselines).take(if is_shared { 1 } else { rows.len() }) {
