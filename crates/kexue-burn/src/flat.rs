@@ -1,11 +1,10 @@
 //! A Burn module together with its flat vector.
 
 use crate::layout::{Layout, LayoutError};
-use crate::named::NamedVectors;
 use burn::module::Module;
 use burn::optim::GradientsParams;
 use burn::tensor::Gradients;
-use kexue_optim::{Parameters, Slots, WeightsError};
+use kexue_optim::{NamedVectors, Parameters, Slots, WeightsError};
 use std::collections::HashMap;
 
 /// A Burn module whose parameters are one flat vector with named slots in PyTorch's convention: what `kexue-train` trains.

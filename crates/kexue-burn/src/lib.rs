@@ -22,7 +22,6 @@ mod convention;
 mod flat;
 mod initializer;
 mod layout;
-mod named;
 mod optimizer;
 
 pub use attention::{AttentionInput, ScaledAttention, ScaledAttentionConfig};

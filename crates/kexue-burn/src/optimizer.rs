@@ -1,10 +1,9 @@
 //! A chain of gradient transformations as a Burn optimiser.
 
 use crate::layout::{Layout, LayoutError};
-use crate::named::NamedVectors;
 use burn::module::Module;
 use burn::optim::GradientsParams;
-use kexue_optim::{Chain, Parameters, Place, Role, Transformation, WeightsError};
+use kexue_optim::{Chain, NamedVectors, Parameters, Place, Role, Transformation, WeightsError};
 use std::collections::HashMap;
 
 /// Updates a Burn module by a [`Chain`]: takes the place of Burn's

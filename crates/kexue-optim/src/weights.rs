@@ -73,45 +73,24 @@ pub(crate) fn from_safetensors(slots: &Slots, bytes: &[u8]) -> Result<Vec<f32>, 
 
 #[cfg(test)]
 mod tests {
-    use crate::{Parameters, Place, Role, Slots};
+    use crate::{NamedVectors, Parameters, Place, Role, Slots};
     use std::collections::HashMap;
 
-    struct Line {
-        slots: Slots,
-        values: Vec<f32>,
-    }
-
-    impl Line {
-        fn new(inputs: usize, values: Vec<f32>) -> Self {
-            let mut slots = Slots::default();
-            slots.add("weight", Role::Weight, Place::Unspecified, &[1, inputs]);
-            slots.add("bias", Role::Bias, Place::Unspecified, &[1]);
-            Self { slots, values }
-        }
-    }
-
-    impl Parameters for Line {
-        fn slots(&self) -> &Slots {
-            &self.slots
-        }
-
-        fn values(&self) -> &[f32] {
-            &self.values
-        }
-
-        fn values_mut(&mut self) -> &mut [f32] {
-            &mut self.values
-        }
+    fn line(inputs: usize, values: Vec<f32>) -> NamedVectors {
+        let mut slots = Slots::default();
+        slots.add("weight", Role::Weight, Place::Unspecified, &[1, inputs]);
+        slots.add("bias", Role::Bias, Place::Unspecified, &[1]);
+        NamedVectors { slots, values }
     }
 
     #[test]
     fn round_trip_and_refusals() {
-        let line = Line::new(2, vec![1.0, -2.5, 1e-30]);
-        let bytes = line.save(HashMap::new()).unwrap();
-        let mut read = Line::new(2, vec![0.0; 3]);
+        let written = line(2, vec![1.0, -2.5, 1e-30]);
+        let bytes = written.save(HashMap::new()).unwrap();
+        let mut read = line(2, vec![0.0; 3]);
         read.load(&bytes).unwrap();
-        assert_eq!(read.values, line.values);
-        let error = Line::new(3, vec![0.0; 4]).load(&bytes).unwrap_err().to_string();
+        assert_eq!(read.values, written.values);
+        let error = line(3, vec![0.0; 4]).load(&bytes).unwrap_err().to_string();
         assert!(
             error.contains("F32 [1, 2]") && error.contains("shape [1, 3]"),
             "{error}"
