@@ -5,7 +5,7 @@ use crate::search_flags::SearchFlags;
 use anyhow::Result;
 use clap::Args;
 use kexue_kg::KnowledgeGraph;
-use kexue_qa::{Answer, AskOptions, Candidate, ask, embedded, open_run};
+use kexue_qa::{Answer, AskOptions, Candidate, Composite, ask, embedded, open_run};
 use serde_json::json;
 use std::fmt::Write as _;
 use std::io::{BufRead, IsTerminal, Read as _, Write as _};
@@ -71,7 +71,7 @@ pub fn run(args: &AskArgs) -> Result<ExitCode> {
     if let Some(question) = &args.question {
         let answer = answer(question.trim_start_matches('\u{feff}'))?;
         show(&answer, args)?;
-        return Ok(ExitCode::from(u8::from(!answer.known)));
+        return Ok(ExitCode::from(u8::from(!answer.is_answered())));
     }
     let terminal = std::io::stdin().is_terminal();
     if terminal {
@@ -110,7 +110,7 @@ pub fn run(args: &AskArgs) -> Result<ExitCode> {
         };
         match answered {
             Ok(answer) => {
-                unknown += u64::from(!answer.known);
+                unknown += u64::from(!answer.is_answered());
                 show(&answer, args)?;
             }
             // One bad question ends neither a conversation nor a stream.
@@ -161,12 +161,34 @@ fn show(answer: &Answer, args: &AskArgs) -> Result<()> {
         return print_json(answer);
     }
     let mut text = String::new();
-    if args.explain {
-        explain(answer, &mut text)?;
+    if answer.parts.is_empty() {
+        describe(answer, args, &mut text)?;
+    } else {
+        writeln!(text, "{} questions in one:", answer.parts.len())?;
+        for part in &answer.parts {
+            writeln!(text, "{}", part.question)?;
+            describe(part, args, &mut text)?;
+        }
     }
+    print(&text)
+}
+
+/// The answer by one fact.
+fn describe(answer: &Answer, args: &AskArgs, text: &mut String) -> Result<()> {
+    if args.explain {
+        explain(answer, text)?;
+    }
+    let composite = answer.composite.map(Composite::reason);
     match answer.candidates.first() {
         Some(best) if answer.known => {
             writeln!(text, "{}", best.objects.join("; "))?;
+            if let Some(reason) = composite {
+                writeln!(text, "the question {reason}: this fact alone may not answer it")?;
+            }
+        }
+        _ if composite.is_some() => {
+            let reason = composite.unwrap_or_default();
+            writeln!(text, "I don't know: the question {reason}; one fact cannot answer it")?;
         }
         _ if answer.lacking >= DOUBTFUL => {
             let lacking = 100.0 * answer.lacking;
@@ -193,9 +215,9 @@ fn show(answer: &Answer, args: &AskArgs) -> Result<()> {
             candidate.relation,
             100.0 * candidate.probability
         )?;
-        because(candidate, &mut text)?;
+        because(candidate, text)?;
     }
-    print(&text)
+    Ok(())
 }
 
 /// From this probability on that the graph lacks the answer, it is said why nothing is known.

@@ -10,12 +10,14 @@ use kexue_kg::KnowledgeGraph;
 use kexue_nn::Head;
 use kexue_output::{check_output, write_file};
 use kexue_qa::{
-    Case, Fit, Gold, LookAhead, LossOver, MentionUse, QaSettings, QaTask, Question, RERANKER_FILE, RunConfig, Scores,
-    SearchOptions, Trained, Untied, check_lengths, evaluate, expand, fit, open_model, open_run, read_questions,
-    read_templates, search, tie, untied,
+    Case, Coverage, ExpandOptions, Fit, Gold, LookAhead, LossOver, MentionUse, QaSettings, QaTask, Question,
+    RERANKER_FILE, RunConfig, Scores, SearchOptions, SearchResult, Templates, Trained, Untied, Wordings, check_lengths,
+    coverage, evaluate, expand, expand_unanswerable, fit, hold_out, kgclue_line, open_model, open_run, read_questions,
+    read_unanswerable, search, spread, swap_subjects, tie, untied,
 };
 use kexue_train::{TrainError, least_memory, prepare, train, vocabulary_file};
 use serde_json::json;
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -141,25 +143,6 @@ pub fn run(args: QaArgs) -> Result<ExitCode> {
     }
 }
 
-/// The lines that are trained on, and those held out.
-fn split(questions: Vec<Question>, hold_out: usize) -> (Vec<Question>, Vec<Question>) {
-    let held = |index: usize| hold_out > 0 && index % hold_out == hold_out - 1;
-    let (held_out, kept): (Vec<_>, Vec<_>) = questions.into_iter().enumerate().partition(|(index, _)| held(*index));
-    let plain = |items: Vec<(usize, Question)>| items.into_iter().map(|(_, question)| question).collect();
-    (plain(kept), plain(held_out))
-}
-
-fn spread<T>(items: Vec<T>, most: usize) -> Vec<T> {
-    let all = items.len();
-    let kept = |index: usize| (index + 1) * most / all.max(1) > index * most / all.max(1);
-    items
-        .into_iter()
-        .enumerate()
-        .filter(|(index, _)| most >= all || kept(*index))
-        .map(|(_, item)| item)
-        .collect()
-}
-
 /// Reads questions that are to be asked of a graph.
 fn read(graph: &KnowledgeGraph, path: &Path, plain: bool) -> kexue_qa::Result<Vec<Question>> {
     let questions = read_questions(path, plain)?;
@@ -184,7 +167,7 @@ fn run_train(args: &TrainArgs) -> Result<ExitCode> {
     let graph = KnowledgeGraph::open(&args.kg)?;
     let (mut training, mut validation) = (Vec::new(), Vec::new());
     for path in &args.questions {
-        let (kept, held_out) = split(read(&graph, path, false)?, args.hold_out());
+        let (kept, held_out) = hold_out(read(&graph, path, false)?, args.hold_out());
         if args.list_left_out {
             list_left_out(&graph, path, &kept)?;
         }
@@ -259,7 +242,7 @@ fn run_train(args: &TrainArgs) -> Result<ExitCode> {
     }
     let trained = Trained::open(&args.out)?;
     let known = Case::prepare(&graph, training)?;
-    match learn_rescoring(&graph, &trained, &args.out, &known, &held_out, &interrupt) {
+    match learn_rescoring(&graph, &trained, &args.out, &known, &held_out, &[], &interrupt) {
         Ok(Some(fitted)) => note!("{}", told(&fitted).trim_end()),
         Ok(None) => return Ok(fit_interrupted()),
         // The model is good without it.
@@ -277,12 +260,34 @@ fn learn_rescoring(
     folder: &Path,
     known: &[Case],
     cases: &[Case],
+    unanswerable: &[Question],
     interrupt: &Interrupt,
 ) -> kexue_qa::Result<Option<Fit>> {
     let search = &trained.config.search;
-    let fitted = fit(graph, &trained.model, search, known, cases, interrupt.flag())?;
-    if let Some(fitted) = &fitted {
-        write_file(&folder.join(RERANKER_FILE), fitted.reranker.to_toml().as_bytes()).map_err(TrainError::from)?;
+    let fitted = fit(
+        graph,
+        &trained.model,
+        search,
+        known,
+        cases,
+        unanswerable,
+        interrupt.flag(),
+    )?;
+    let path = folder.join(RERANKER_FILE);
+    match &fitted {
+        Some(fitted) if fitted.is_better() => {
+            write_file(&path, fitted.reranker.to_toml().as_bytes()).map_err(TrainError::from)?;
+        }
+        // Weights of an earlier fit are not kept either: nothing says that they are better.
+        Some(_) => match std::fs::remove_file(&path) {
+            Err(source) if source.kind() != std::io::ErrorKind::NotFound => {
+                return Err(kexue_qa::Error::Io { path, source });
+            }
+            _ => note!(
+                "the learned weights predict held-out questions no better than the model alone: there is now no {RERANKER_FILE}"
+            ),
+        },
+        None => {}
     }
     Ok(fitted)
 }
@@ -294,23 +299,29 @@ fn fit_interrupted() -> ExitCode {
 
 /// What a fit found, for people.
 fn told(fit: &Fit) -> String {
-    let line = |name: &str, f: kexue_qa::Foretelling| {
+    let line = |name: &str, right: &str, f: kexue_qa::Calibration| {
         format!(
-            "{name:<34} {:>8.2} {:>11.2} {:>31.4}\n",
-            f.right, f.answered, f.negative_log_likelihood
+            "{name:<34} {right:>8} {:>11.2} {:>31.4}\n",
+            f.answered, f.negative_log_likelihood
         )
     };
+    let answerable = |name: &str, f: kexue_qa::Calibration| line(name, &format!("{:.2}", f.right), f);
     format!(
-        "rescoring learned on {} held-out questions ({} without their fact among the candidates)\n{:<34} {:>8} {:>11} {:>31}\n{}{}{}",
+        "rescoring learned on {} held-out questions ({} without their fact among the candidates)\n{:<34} {:>8} {:>11} {:>31}\n{}{}{}{}",
         fit.questions,
         fit.out_of_reach,
         "",
         "right, %",
         "answered, %",
         "negative log-likelihood, nats",
-        line("the model alone", fit.before),
-        line("learned (5-fold cross-validated)", fit.after),
-        line("the same with their fact hidden", fit.hidden)
+        answerable("the model alone", fit.before),
+        answerable("learned (5-fold cross-validated)", fit.after),
+        line("the same with their fact hidden", "", fit.hidden),
+        fit.unanswerable.map_or_else(String::new, |unanswerable| line(
+            "questions without an answer",
+            "",
+            unanswerable
+        )),
     )
 }
 
@@ -332,12 +343,15 @@ struct FitArgs {
     /// The questions that the model was trained on, whose words are counted. The default is the lines of --questions that are not taken.
     #[arg(long, num_args = 1..)]
     known: Vec<PathBuf>,
+    /// Questions that the graph cannot answer, one a line, those of a kind one after another: doubt is fitted on them too.
+    #[arg(long, num_args = 1..)]
+    unanswerable: Vec<PathBuf>,
 }
 
 fn run_fit(args: &FitArgs) -> Result<ExitCode> {
     let graph = KnowledgeGraph::open(&args.kg)?;
     let trained = open_model(&args.model, &graph)?;
-    let hold_out = match (args.hold_out, trained.config.hold_out) {
+    let lines = match (args.hold_out, trained.config.hold_out) {
         (Some(lines), _) => lines,
         (None, 0) => {
             let problem = "the training held no lines out: give questions that it did not have, and --hold-out 0 to take all of them";
@@ -348,8 +362,8 @@ fn run_fit(args: &FitArgs) -> Result<ExitCode> {
     let (mut questions, mut known) = (Vec::new(), Vec::new());
     for path in &args.questions {
         let all = read(&graph, path, false)?;
-        let (others, taken) = if hold_out > 0 {
-            split(all, hold_out)
+        let (others, taken) = if lines > 0 {
+            hold_out(all, lines)
         } else {
             (Vec::new(), all)
         };
@@ -367,8 +381,14 @@ fn run_fit(args: &FitArgs) -> Result<ExitCode> {
         return Err(Usage(problem.to_owned()).into());
     }
     let (known, cases) = (Case::prepare(&graph, known)?, Case::prepare(&graph, questions)?);
+    let mut unanswerable = Vec::new();
+    for path in &args.unanswerable {
+        let questions = read_unanswerable(path)?.0;
+        check_lengths(path, &questions, graph.vocabulary())?;
+        unanswerable.extend(questions);
+    }
     let interrupt = Interrupt::install();
-    match learn_rescoring(&graph, &trained, &args.model, &known, &cases, &interrupt)? {
+    match learn_rescoring(&graph, &trained, &args.model, &known, &cases, &unanswerable, &interrupt)? {
         Some(fitted) => print(&told(&fitted))?,
         None => return Ok(fit_interrupted()),
     }
@@ -386,6 +406,10 @@ struct EvalArgs {
     /// Questions with their right answers.
     #[arg(long)]
     questions: PathBuf,
+    /// Questions that the graph cannot answer, one a line, with their kind after a tab: adds how many are answered, at several confidences and
+    /// of each kind.
+    #[arg(long, num_args = 1..)]
+    unanswerable: Vec<PathBuf>,
     /// Score only the lines that training held out: one in so many.
     #[arg(long, default_value_t = 0)]
     hold_out: usize,
@@ -412,7 +436,7 @@ fn run_eval(args: &EvalArgs) -> Result<ExitCode> {
     let (graph, trained) = open(&args.kg, &args.model)?;
     let mut questions = read(&graph, &args.questions, false)?;
     if args.hold_out > 0 {
-        questions = split(questions, args.hold_out).1;
+        questions = hold_out(questions, args.hold_out).1;
     }
     if questions.is_empty() {
         return Err(Usage(format!("--hold-out {}: no line of so few is held out", args.hold_out)).into());
@@ -440,19 +464,71 @@ fn run_eval(args: &EvalArgs) -> Result<ExitCode> {
             "", "EM", "F1", "Score", "Hits@1", "fact", "ECE", "wrong S", "wrong P", "wrong M", "not in KG", "q/s"
         ))?;
     }
+    let (mut unanswerable, mut kinds) = (Vec::new(), Vec::new());
+    for path in &args.unanswerable {
+        let read = read_unanswerable(path)?;
+        check_lengths(path, &read.0, graph.vocabulary())?;
+        unanswerable.extend(read.0);
+        kinds.extend(read.1);
+    }
     for (name, options) in ways {
         let start = std::time::Instant::now();
-        let (scores, _) = evaluate(&graph, &trained.model, &options, &cases)?;
+        let (scores, results) = evaluate(&graph, &trained.model, &options, &cases)?;
         let speed = cases.len() as f64 / start.elapsed().as_secs_f64();
+        let texts: Vec<&str> = unanswerable.iter().map(|question| question.text.as_str()).collect();
+        let others = search(&graph, &trained.model, &options, &texts, false)?;
+        let curve = coverage(&graph, &options, &cases, &results, &others, &CONFIDENCES)?;
+        let of_kinds = answered_by_kind(&options, &kinds, &others);
         if args.json {
-            print_json(
-                &json!({"decoding": name, "options": options, "scores": scores, "questions_per_second": speed}),
-            )?;
+            print_json(&json!({
+                "decoding": name, "options": options, "scores": scores, "questions_per_second": speed, "coverage": curve,
+                "unanswerable_answered_by_kind": of_kinds.iter().map(|(kind, share, _)| (*kind, *share)).collect::<BTreeMap<_, _>>(),
+            }))?;
         } else {
             print_row(name, &scores, speed)?;
+            if !others.is_empty() {
+                print_coverage(&curve, &of_kinds)?;
+            }
         }
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// Confidences at which the risk–coverage curve is told.
+const CONFIDENCES: [f64; 9] = [0.0, 0.1, 0.25, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95];
+
+/// The share of the questions of each kind that are answered although they have no answer, in percent, and their number; the worst kind first.
+fn answered_by_kind<'k>(
+    options: &SearchOptions,
+    kinds: &'k [String],
+    results: &[SearchResult],
+) -> Vec<(&'k str, f64, usize)> {
+    let mut counts: BTreeMap<&str, (usize, usize)> = BTreeMap::new();
+    for (kind, result) in kinds.iter().zip(results) {
+        let (answered, all) = counts.entry(kind).or_default();
+        *answered += usize::from(result.confidence(options).is_some_and(|confidence| confidence >= 0.5));
+        *all += 1;
+    }
+    let share = |(kind, (answered, all))| (kind, 100.0 * answered as f64 / all as f64, all);
+    let mut shares: Vec<(&str, f64, usize)> = counts.into_iter().map(share).collect();
+    shares.sort_by(|a, b| b.1.total_cmp(&a.1));
+    shares
+}
+
+fn print_coverage(curve: &[Coverage], kinds: &[(&str, f64, usize)]) -> Result<()> {
+    let mut text =
+        "confidence   answered, %   right of these, %   lost to doubt, %   answered without an answer, %\n".to_owned();
+    for point in curve {
+        text += &format!(
+            "{:>10.2} {:>13.2} {:>19.2} {:>18.2} {:>31.2}\n",
+            point.min_confidence, point.answered, point.right, point.lost, point.unanswerable_answered
+        );
+    }
+    text += "answered without an answer by kind, %:";
+    for (kind, share, all) in kinds {
+        text += &format!(" {kind} {share:.1} (of {all});");
+    }
+    print(&(text + "\n"))
 }
 
 fn print_row(name: &str, s: &Scores, speed: f64) -> Result<()> {
@@ -550,14 +626,7 @@ fn run_predict(args: &PredictArgs) -> Result<ExitCode> {
     let mut lines = String::new();
     for (question, result) in questions.iter().zip(results) {
         let Some(best) = result.found.first() else { continue };
-        let fact = graph.fact(best.key)?;
-        let subject = match &fact.sense {
-            Some(sense) => format!("{}（{sense}）", fact.subject),
-            None => fact.subject,
-        };
-        let object = fact.objects.first().map_or("", String::as_str);
-        let answer = format!("{subject} ||| {} ||| {object}", fact.relation);
-        lines += &serde_json::to_string(&json!({"id": question.id, "answer": answer}))?;
+        lines += &kgclue_line(question.id, &graph.fact(best.key)?);
         lines.push('\n');
     }
     match &args.out {
@@ -568,16 +637,30 @@ fn run_predict(args: &PredictArgs) -> Result<ExitCode> {
 }
 
 #[derive(Args)]
+#[command(group = clap::ArgGroup::new("source").required(true).args(["templates", "questions"]))]
 struct ExpandArgs {
     /// The graph.
     #[arg(long)]
     kg: PathBuf,
-    /// Templates, `relation<tab>template with {S}`.
+    /// Files of templates, which share their rules: `relation<tab>template`, or `kind<tab>relation<tab>template` for questions without an
+    /// answer. In a template `{S}` is the subject, `(a|b)` a choice, `[a]` may be missing, `<name>` and `<name:a>` are rules.
+    #[arg(long, num_args = 1..)]
+    templates: Vec<PathBuf>,
+    /// With --unanswerable: questions with their answers, whose subject is replaced by one that lacks what is asked for.
+    #[arg(long, num_args = 1.., requires = "unanswerable")]
+    questions: Vec<PathBuf>,
+    /// Make questions that the graph cannot answer, `question<tab>kind`.
     #[arg(long)]
-    templates: PathBuf,
+    unanswerable: bool,
     /// Subjects put into each template.
     #[arg(long, default_value_t = 10)]
     each: usize,
+    /// Probability of a typing error in each English word of four letters or more.
+    #[arg(long, default_value_t = 0.0)]
+    typos: f64,
+    /// Files of wordings, the last field of each line, with {S}: no question with one of them is made (case, blanks and punctuation aside).
+    #[arg(long, num_args = 1..)]
+    except: Vec<PathBuf>,
     /// Seed of the draw.
     #[arg(long, default_value_t = 0)]
     seed: u64,
@@ -587,9 +670,42 @@ struct ExpandArgs {
 }
 
 fn run_expand(args: &ExpandArgs) -> Result<ExitCode> {
+    if !(0.0..=1.0).contains(&args.typos) {
+        return Err(Usage(format!("--typos {} is not within 0 and 1", args.typos)).into());
+    }
     let graph = KnowledgeGraph::open(&args.kg)?;
-    check_output(&args.out, [&args.templates, &args.kg])?;
-    let lines = expand(&graph, &read_templates(&args.templates)?, args.each, args.seed)?;
+    check_output(
+        &args.out,
+        args.templates
+            .iter()
+            .chain(&args.questions)
+            .chain(&args.except)
+            .chain([&args.kg]),
+    )?;
+    let mut except = Wordings::none();
+    for path in &args.except {
+        except.read(path)?;
+    }
+    let options = ExpandOptions {
+        except,
+        each: args.each,
+        typos: args.typos,
+        seed: args.seed,
+    };
+    let lines = if args.questions.is_empty() {
+        let templates = Templates::read(&args.templates)?;
+        if args.unanswerable {
+            expand_unanswerable(&graph, &templates, &options)?
+        } else {
+            expand(&graph, &templates, &options)?
+        }
+    } else {
+        let mut questions = Vec::new();
+        for path in &args.questions {
+            questions.extend(read_questions(path, false)?);
+        }
+        swap_subjects(&graph, &questions, &options)?
+    };
     write_file(&args.out, (lines.join("\n") + "\n").as_bytes())?;
     note!("{} questions", lines.len());
     Ok(ExitCode::SUCCESS)

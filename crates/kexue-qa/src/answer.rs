@@ -1,14 +1,18 @@
 //! Answers for people and programs.
 
 use crate::Result;
+use crate::composite::{Composite, joined};
 use crate::explanation::ExplainedChoice;
-use crate::options::{MentionUse, SearchOptions};
+use crate::options::SearchOptions;
 use crate::prompt::Reading;
 use crate::rerank::{EVIDENCE, Evidence, Reranker};
 use crate::search::search;
+use crate::state::SearchResult;
 use kexue_kg::{Fact, KnowledgeGraph};
 use kexue_nn::Model;
+use kexue_text::{Token, Vocabulary};
 use serde::Serialize;
+use std::ops::Range;
 
 /// A fact and how probable it is.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -90,11 +94,25 @@ pub struct Answer {
     /// How words of the question were read that do not spell a name of the graph.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub readings: Vec<Reading>,
+    /// How probable it is that the best fact answers the question: its probability, times that of the graph not lacking the answer.
+    pub confidence: f64,
+    /// Why one fact may not answer the question, where its words say so.
+    pub composite: Option<Composite>,
+    /// Where the same is asked of several subjects: what is answered for each alone. Nothing is then `known` as a whole.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub parts: Vec<Answer>,
     /// The best fact and its runners-up.
     pub candidates: Vec<Candidate>,
     /// The choices on the way, when asked for.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub choices: Vec<ExplainedChoice>,
+}
+
+impl Answer {
+    /// Whether the question is answered: by one fact, or in all its parts.
+    pub fn is_answered(&self) -> bool {
+        self.known || !self.parts.is_empty() && self.parts.iter().all(Self::is_answered)
+    }
 }
 
 /// How to answer.
@@ -110,49 +128,98 @@ pub struct AskOptions {
     pub explain: bool,
 }
 
-/// Answers questions.
+impl AskOptions {
+    /// The usual: answers from a confidence of 0.5 on, three candidates, no choices told.
+    pub fn new(search: SearchOptions) -> Self {
+        Self {
+            search,
+            min_confidence: 0.5,
+            top: 3,
+            explain: false,
+        }
+    }
+}
+
+/// Answers questions. Where the same is asked of several subjects, `parts` has an answer for each.
 ///
 /// # Errors
 /// When a question cannot be asked, or the graph is damaged.
 pub fn ask(graph: &KnowledgeGraph, model: &Model, options: &AskOptions, questions: &[&str]) -> Result<Vec<Answer>> {
     let results = search(graph, model, &options.search, questions, options.explain)?;
-    questions
-        .iter()
-        .zip(results)
-        .map(|(&question, result)| {
-            let pinned = result.pinned;
-            let found = result.found.iter().enumerate().take(options.top.max(1));
-            let candidates: Vec<Candidate> = found
-                .map(|(rank, found)| {
-                    let mut candidate = Candidate::new(graph.fact(found.key)?, found.log_probability.exp());
-                    if let (Some(reranker), Some(evidence)) = (&options.search.reranker, result.evidence.get(rank)) {
-                        candidate.evidence = reasons(reranker, evidence);
-                    }
-                    Ok(candidate)
-                })
-                .collect::<Result<_>>()?;
-            // Who is to choose among the mentioned subjects cannot tell when there is none.
-            let lost = options.search.mentions == MentionUse::Only && result.mentioned == 0;
-            let probable = |best: &Candidate| best.probability * (1.0 - result.lacking) >= options.min_confidence;
-            let known = pinned || candidates.first().is_some_and(probable) && !lost;
-            let choices = result.choices;
-            let mut readings = result.readings;
-            for reading in &mut readings {
-                // A vocabulary that folds case does not say how a name is written; a fact does.
-                let same = |candidate: &&Candidate| candidate.subject.eq_ignore_ascii_case(&reading.subject);
-                if let Some(candidate) = candidates.iter().find(same) {
-                    reading.subject.clone_from(&candidate.subject);
-                }
+    let answer = |(&question, result)| {
+        let mut answer = single(graph, options, question, result)?;
+        if answer.pinned {
+            return Ok(answer);
+        }
+        let vocabulary = graph.vocabulary();
+        let tokens = vocabulary.encode(question.trim());
+        let mentions: Vec<Range<usize>> = graph
+            .mentions(question.trim())?
+            .into_iter()
+            .map(|mention| mention.span)
+            .collect();
+        let rest = without(vocabulary, &tokens, &mentions);
+        let words = Composite::of_words(&rest);
+        // A relation such as "highest mountain" holds what the words ask for.
+        let relation = answer.candidates.first().map_or("", |best| best.relation.as_str());
+        answer.composite = words.filter(|_| Composite::of_words(relation) != words);
+        if words != Some(Composite::Comparison)
+            && let Some(joined) = joined(vocabulary, &tokens, &mentions)
+        {
+            let around = [&tokens[..joined.whole.start], &tokens[joined.whole.end..]];
+            let alone = |name: Range<usize>| vocabulary.decode(&[around[0], &tokens[name], around[1]].concat());
+            let alone: Vec<String> = joined.names.into_iter().map(alone).collect();
+            let alone: Vec<&str> = alone.iter().map(String::as_str).collect();
+            answer.parts = ask(graph, model, options, &alone)?;
+            answer.composite = Some(Composite::SeveralSubjects);
+            answer.known = false;
+        }
+        Ok(answer)
+    };
+    questions.iter().zip(results).map(answer).collect()
+}
+
+/// A question without the names in it.
+fn without(vocabulary: &Vocabulary, question: &[Token], mentions: &[Range<usize>]) -> String {
+    let named = |at: &usize| mentions.iter().any(|range| range.len() > 1 && range.contains(at));
+    let rest: Vec<Token> = (0..question.len())
+        .filter(|at| !named(at))
+        .map(|at| question[at])
+        .collect();
+    vocabulary.decode(&rest)
+}
+
+/// The answer by one fact.
+fn single(graph: &KnowledgeGraph, options: &AskOptions, question: &str, result: SearchResult) -> Result<Answer> {
+    let confidence = result.confidence(&options.search);
+    let found = result.found.iter().enumerate().take(options.top.max(1));
+    let candidates: Vec<Candidate> = found
+        .map(|(rank, found)| {
+            let mut candidate = Candidate::new(graph.fact(found.key)?, found.log_probability.exp());
+            if let (Some(reranker), Some(evidence)) = (&options.search.reranker, result.evidence.get(rank)) {
+                candidate.evidence = reasons(reranker, evidence);
             }
-            Ok(Answer {
-                question: question.to_owned(),
-                known,
-                pinned,
-                lacking: result.lacking,
-                readings,
-                candidates,
-                choices,
-            })
+            Ok(candidate)
         })
-        .collect()
+        .collect::<Result<_>>()?;
+    let mut readings = result.readings;
+    for reading in &mut readings {
+        // A vocabulary that folds case does not say how a name is written; a fact does.
+        let same = |candidate: &&Candidate| candidate.subject.eq_ignore_ascii_case(&reading.subject);
+        if let Some(candidate) = candidates.iter().find(same) {
+            reading.subject.clone_from(&candidate.subject);
+        }
+    }
+    Ok(Answer {
+        question: question.to_owned(),
+        known: result.pinned || confidence.is_some_and(|confidence| confidence >= options.min_confidence),
+        pinned: result.pinned,
+        lacking: result.lacking,
+        confidence: confidence.unwrap_or(0.0),
+        composite: None,
+        parts: Vec::new(),
+        readings,
+        candidates,
+        choices: result.choices,
+    })
 }

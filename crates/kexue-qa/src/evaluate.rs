@@ -197,6 +197,71 @@ fn wrong_part<'s>(scores: &'s mut Scores, fact: &Fact, gold: &Fact) -> &'s mut u
     }
 }
 
+/// One point of the risk–coverage curve: what happens if answers below a confidence are withheld.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
+pub struct Coverage {
+    /// The least confidence of an answer that is given.
+    pub min_confidence: f64,
+    /// Questions with an answer in the graph that are answered, in percent.
+    pub answered: f64,
+    /// How many of these answers are right (Hits@1), in percent.
+    pub right: f64,
+    /// Questions whose right answer is withheld only because it is doubted that the graph has one, in percent.
+    pub lost: f64,
+    /// Questions without an answer in the graph that are answered, in percent.
+    pub unanswerable_answered: f64,
+}
+
+/// The risk–coverage curve, at the given confidences (El-Yaniv and Wiener 2010).
+///
+/// # Errors
+/// When the graph is damaged.
+pub fn coverage(
+    graph: &KnowledgeGraph,
+    options: &SearchOptions,
+    cases: &[Case],
+    results: &[SearchResult],
+    unanswerable: &[SearchResult],
+    confidences: &[f64],
+) -> Result<Vec<Coverage>> {
+    let mut stated = Vec::with_capacity(cases.len());
+    for (case, result) in cases.iter().zip(results) {
+        let Some(best) = result.found.first() else { continue };
+        let fact = graph.fact(best.key)?;
+        let right = fact
+            .objects
+            .first()
+            .is_some_and(|object| case.gold_objects.contains(object));
+        stated.push((
+            result.confidence(options).unwrap_or(0.0),
+            best.log_probability.exp(),
+            right,
+        ));
+    }
+    let percent = |count: usize, all: usize| 100.0 * count as f64 / all.max(1) as f64;
+    let at = |&min_confidence: &f64| {
+        let answered = stated.iter().filter(|(confidence, ..)| *confidence >= min_confidence);
+        let right = answered.clone().filter(|(.., right)| *right).count();
+        let lost = |&&(confidence, probability, right): &&(f64, f64, bool)| {
+            right && confidence < min_confidence && probability >= min_confidence
+        };
+        let given = |result: &&SearchResult| {
+            result
+                .confidence(options)
+                .is_some_and(|confidence| confidence >= min_confidence)
+        };
+        let answered = answered.count();
+        Coverage {
+            min_confidence,
+            answered: percent(answered, cases.len()),
+            right: percent(right, answered),
+            lost: percent(stated.iter().filter(lost).count(), cases.len()),
+            unanswerable_answered: percent(unanswerable.iter().filter(given).count(), unanswerable.len()),
+        }
+    };
+    Ok(confidences.iter().map(at).collect())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

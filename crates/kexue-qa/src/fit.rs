@@ -11,7 +11,7 @@ use crate::rerank::{DOUBTS, Doubt, EVIDENCE, Evidence, Reranker, dot, doubt};
 use crate::search::{Asked, candidates};
 use crate::state::SearchResult;
 use crate::words::WordCounts;
-use crate::{Error, Result};
+use crate::{Error, Question, Result};
 use kexue_kg::KnowledgeGraph;
 use kexue_nn::Model;
 use serde::Serialize;
@@ -21,8 +21,10 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 /// Weight of the squared distance to the weights of nothing learned, for each question.
 const SHRINKAGE: f64 = 1e-3;
-/// Share of the questions that are taken to ask for what the graph lacks.
+/// Share of the questions that are taken to ask for what the graph lacks, where such questions are only imitated by hiding facts.
 const LACKING: f64 = 0.1;
+/// The same where there are real ones.
+const UNANSWERABLE: f64 = 0.3;
 /// Newton steps at most; ten are usual.
 const STEPS: usize = 50;
 /// Parts of cross-validation.
@@ -32,13 +34,15 @@ pub const LEAST_QUESTIONS: usize = 200;
 /// Questions searched between two looks at the interrupt.
 const AT_ONCE: usize = 256;
 
-/// How well probabilities of candidates foretell the right one.
+/// How well the probabilities of candidates predict the right one.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
-pub struct Foretelling {
+pub struct Calibration {
     /// Questions whose most probable fact is right, in percent.
     pub right: f64,
     /// Mean negative logarithm of the probability of the right candidates, in nats.
     pub negative_log_likelihood: f64,
+    /// The same without doubts, of the questions that have a right candidate.
+    pub ranking_loss: f64,
     /// Questions that are answered, in percent: their most probable fact has a probability of at least one half, doubts included.
     pub answered: f64,
 }
@@ -53,11 +57,20 @@ pub struct Fit {
     /// Questions whose right fact is not among them.
     pub out_of_reach: usize,
     /// The model's own probabilities.
-    pub before: Foretelling,
+    pub before: Calibration,
     /// Learned ones, each part of the questions weighed by a fit on the others (5-fold cross-validation).
-    pub after: Foretelling,
+    pub after: Calibration,
     /// The same of the questions with their fact hidden.
-    pub hidden: Foretelling,
+    pub hidden: Calibration,
+    /// The same of questions that the graph cannot answer, where there are any.
+    pub unanswerable: Option<Calibration>,
+}
+
+impl Fit {
+    /// Whether the fitted weights predict held-out questions better than the model alone.
+    pub fn is_better(&self) -> bool {
+        self.after.ranking_loss < self.before.ranking_loss
+    }
 }
 
 /// A question's candidates; right ones first.
@@ -76,7 +89,8 @@ struct Variants {
 }
 
 /// Fits weights on questions that the model was not trained on; the words of those that it was trained on, `known`, are counted. `None` where
-/// `interrupt` was set meanwhile.
+/// `interrupt` was set meanwhile. `unanswerable` are questions that the graph cannot answer, those of a kind one after another, so that
+/// cross-validation keeps most kinds together.
 ///
 /// # Errors
 /// When there are fewer than [`LEAST_QUESTIONS`] to fit on, a question cannot be asked, or the graph is damaged.
@@ -86,6 +100,7 @@ pub fn fit(
     options: &SearchOptions,
     known: &[Case],
     cases: &[Case],
+    unanswerable: &[Question],
     interrupt: &AtomicBool,
 ) -> Result<Option<Fit>> {
     let counts = count_words(graph, known);
@@ -141,6 +156,14 @@ pub fn fit(
     let (Some(known_kinds), Some(unknown_kinds)) = (known_kinds, unknown_kinds) else {
         return Ok(None);
     };
+    let asked = unanswerable.iter().map(|question| Asked {
+        text: &question.text,
+        ..Asked::default()
+    });
+    let Some(lacking) = ask(asked.collect())? else {
+        return Ok(None);
+    };
+    let lacking: Vec<Vec<Evidence>> = lacking.into_iter().map(|result| result.evidence).collect();
     let variants: Vec<Variants> = choices
         .into_iter()
         .zip(known_kinds.into_iter().zip(unknown_kinds))
@@ -149,22 +172,32 @@ pub fn fit(
             hidden: [known.evidence, unknown.evidence],
         })
         .collect();
-    let (mut after, mut without) = (Foretelling::default(), Foretelling::default());
+    let (mut after, mut without, mut never) = <(Calibration, Calibration, Calibration)>::default();
     for fold in 0..FOLDS {
         // Neighbours in a file are alike, and stay together.
         let is_inside = |index: usize| index * FOLDS / variants.len() == fold;
+        let (never_inside, never_outside): (Vec<_>, Vec<_>) =
+            (0..lacking.len()).partition(|index| index * FOLDS / lacking.len() == fold);
+        let of =
+            |indices: Vec<usize>| -> Vec<&Vec<Evidence>> { indices.into_iter().map(|index| &lacking[index]).collect() };
+        let (never_inside, never_outside) = (of(never_inside), of(never_outside));
         let part = |inside: bool| {
             let indexed = variants.iter().enumerate();
             let part = indexed.filter(|(index, _)| is_inside(*index) == inside);
             part.map(|(_, variants)| variants).collect::<Vec<_>>()
         };
-        let (weights, lacking) = learn(&part(false));
+        let (weights, doubts) = learn(&part(false), &never_outside);
         let part = part(true);
         let learned = Reranker {
             weights,
-            lacking,
+            lacking: doubts,
             ..Reranker::default()
         };
+        let never_share = never_inside.len() as f64 / lacking.len().max(1) as f64;
+        never.add(
+            never_share,
+            measure(&learned, never_inside.into_iter().map(|candidates| (candidates, 0))),
+        );
         let share = part.len() as f64 / variants.len() as f64;
         let plain = part
             .iter()
@@ -173,24 +206,28 @@ pub fn fit(
             .iter()
             .flat_map(|variants| &variants.hidden)
             .map(|candidates| (candidates, 0));
-        after.add(share, foretell(&learned, plain));
-        without.add(share, foretell(&learned, hidden));
+        after.add(share, measure(&learned, plain));
+        without.add(share, measure(&learned, hidden));
     }
-    let (weights, lacking) = learn(&variants.iter().collect::<Vec<_>>());
+    let (weights, doubts) = learn(
+        &variants.iter().collect::<Vec<_>>(),
+        &lacking.iter().collect::<Vec<_>>(),
+    );
     let plain = variants
         .iter()
         .map(|variants| (&variants.plain.candidates, variants.plain.right));
     Ok(Some(Fit {
-        before: foretell(&Reranker::default(), plain),
+        before: measure(&Reranker::default(), plain),
         reranker: Reranker {
             weights,
-            lacking,
+            lacking: doubts,
             counts,
         },
         questions: variants.len(),
         out_of_reach: cases.len() - variants.len(),
         after,
         hidden: without,
+        unanswerable: (!lacking.is_empty()).then_some(never),
     }))
 }
 
@@ -209,7 +246,7 @@ fn hidden(case: &Case) -> Asked<'_> {
 }
 
 /// The weights that rank facts, and with them those that doubt the best one.
-fn learn(variants: &[&Variants]) -> (Evidence, Doubt) {
+fn learn(variants: &[&Variants], unanswerable: &[&Vec<Evidence>]) -> (Evidence, Doubt) {
     let choices: Vec<&Facts> = variants.iter().map(|variants| &variants.plain).collect();
     let ranking = Reranker {
         weights: newton(&choices, Reranker::default().weights),
@@ -217,6 +254,31 @@ fn learn(variants: &[&Variants]) -> (Evidence, Doubt) {
     };
     let nothing = [0.0; DOUBTS];
     let mut doubts: Vec<Choice<DOUBTS>> = Vec::new();
+    // Each source of unanswerable questions has the same weight.
+    let (share, sources) = if unanswerable.is_empty() {
+        (LACKING, 2.0)
+    } else {
+        (UNANSWERABLE, 3.0)
+    };
+    let weight = share / (1.0 - share) / sources;
+    let mut add = |candidates: &[Evidence], weight: f64| {
+        // A subject without any fact is none that could be asked for.
+        if let Some((best, log_probability)) = best(&ranking, candidates) {
+            doubts.push(Choice {
+                candidates: vec![doubt(&candidates[best], log_probability), nothing],
+                right: 1,
+                weight,
+            });
+        }
+    };
+    for variants in variants {
+        for candidates in &variants.hidden {
+            add(candidates, weight);
+        }
+    }
+    for candidates in unanswerable {
+        add(candidates, weight * variants.len() as f64 / unanswerable.len() as f64);
+    }
     for variants in variants {
         if let Some((best, log_probability)) = best(&ranking, &variants.plain.candidates) {
             doubts.push(Choice {
@@ -224,16 +286,6 @@ fn learn(variants: &[&Variants]) -> (Evidence, Doubt) {
                 right: 1,
                 weight: 1.0,
             });
-        }
-        for candidates in &variants.hidden {
-            // A subject without any fact is none that could be asked for.
-            if let Some((best, log_probability)) = best(&ranking, candidates) {
-                doubts.push(Choice {
-                    candidates: vec![doubt(&candidates[best], log_probability), nothing],
-                    right: 1,
-                    weight: LACKING / (1.0 - LACKING) / variants.hidden.len() as f64,
-                });
-            }
         }
     }
     let lacking = newton(&doubts.iter().collect::<Vec<_>>(), nothing);
@@ -281,35 +333,40 @@ fn count_by_relation(graph: &KnowledgeGraph, known: &[Case], cases: &[&Case]) ->
         .collect())
 }
 
-impl Foretelling {
+impl Calibration {
     fn add(&mut self, share: f64, part: Self) {
         self.right += share * part.right;
         self.negative_log_likelihood += share * part.negative_log_likelihood;
+        self.ranking_loss += share * part.ranking_loss;
         self.answered += share * part.answered;
     }
 }
 
 /// Of questions by their candidates, the right ones first, and how many those are.
-fn foretell<'c>(learned: &Reranker, questions: impl Iterator<Item = (&'c Vec<Evidence>, usize)>) -> Foretelling {
-    let (mut sum, mut count) = (Foretelling::default(), 0.0);
+fn measure<'c>(learned: &Reranker, questions: impl Iterator<Item = (&'c Vec<Evidence>, usize)>) -> Calibration {
+    let (mut sum, mut count) = (Calibration::default(), 0.0);
     for (candidates, right) in questions {
         count += 1.0;
         let Some((best, log_probability)) = best(learned, candidates) else {
             continue;
         };
         let lacking = learned.lacking(&candidates[best], log_probability);
-        let probability = match right {
-            0 => lacking,
-            _ => (1.0 - lacking) * choose(&learned.weights, candidates, right).1,
+        let probability = if right == 0 {
+            lacking
+        } else {
+            let chosen = choose(&learned.weights, candidates, right).1;
+            sum.ranking_loss -= chosen.ln();
+            (1.0 - lacking) * chosen
         };
         sum.right += f64::from(u8::from(best < right));
         sum.answered += f64::from(u8::from((1.0 - lacking) * log_probability.exp() >= 0.5));
         sum.negative_log_likelihood -= probability.max(1e-300).ln();
     }
     let count = f64::max(count, 1.0);
-    Foretelling {
+    Calibration {
         right: 100.0 * sum.right / count,
         negative_log_likelihood: sum.negative_log_likelihood / count,
+        ranking_loss: sum.ranking_loss / count,
         answered: 100.0 * sum.answered / count,
     }
 }
@@ -463,7 +520,7 @@ mod tests {
                 weights,
                 ..Reranker::default()
             };
-            foretell(&learned, choices.iter().map(|choice| (&choice.candidates, 1)))
+            measure(&learned, choices.iter().map(|choice| (&choice.candidates, 1)))
         };
         let (before, after) = (of(centre), of(found));
         assert!(after.negative_log_likelihood < before.negative_log_likelihood && after.right > before.right);
@@ -485,7 +542,7 @@ mod tests {
                 }
             })
             .collect();
-        let (weights, lacking) = learn(&variants.iter().collect::<Vec<_>>());
+        let (weights, lacking) = learn(&variants.iter().collect::<Vec<_>>(), &[]);
         let learned = Reranker {
             weights,
             lacking,

@@ -9,6 +9,7 @@
 
 use crate::prompt::MAX_QUESTION_TOKENS;
 use crate::{Error, Result};
+use kexue_kg::Fact;
 use kexue_text::Vocabulary;
 use serde::Deserialize;
 use std::io::BufRead;
@@ -109,6 +110,50 @@ pub fn read_questions(path: &Path, plain: bool) -> Result<Vec<Question>> {
         });
     }
     Ok(questions)
+}
+
+/// Reads questions that a graph cannot answer: one a line, and after a tab its kind, which may be missing. Returns the questions and their kinds.
+///
+/// # Errors
+/// When the file cannot be read, or has no questions.
+pub fn read_unanswerable(path: &Path) -> Result<(Vec<Question>, Vec<String>)> {
+    let (mut questions, mut kinds) = (Vec::new(), Vec::new());
+    for (index, line) in kexue_kg::open_text(path)?.lines().enumerate() {
+        let line = line.map_err(|error| Error::Line {
+            path: path.to_path_buf(),
+            line: index + 1,
+            problem: kexue_kg::unreadable(&error),
+        })?;
+        let (text, kind) = line.split_once('\t').unwrap_or((&line, ""));
+        if text.trim().is_empty() {
+            continue;
+        }
+        questions.push(Question {
+            line: index + 1,
+            id: index as u64,
+            text: text.trim().to_owned(),
+            gold: Gold::Unknown,
+        });
+        kinds.push(kind.trim().to_owned());
+    }
+    if questions.is_empty() {
+        return Err(Error::File {
+            path: path.to_path_buf(),
+            problem: "holds no questions".to_owned(),
+        });
+    }
+    Ok((questions, kinds))
+}
+
+/// A line of KgCLUE's submission format, without its end: `{"id": …, "answer": "S ||| P ||| O"}`.
+pub fn kgclue_line(id: u64, fact: &Fact) -> String {
+    let subject = match &fact.sense {
+        Some(sense) => format!("{}（{sense}）", fact.subject),
+        None => fact.subject.clone(),
+    };
+    let object = fact.objects.first().map_or("", String::as_str);
+    let answer = serde_json::Value::from(format!("{subject} ||| {} ||| {object}", fact.relation));
+    format!("{{\"id\":{id},\"answer\":{answer}}}")
 }
 
 /// Checks that all questions of a file can be asked of a graph.

@@ -1,7 +1,7 @@
 //! How far a search has got, and what it found.
 
 use crate::explanation::ExplainedChoice;
-use crate::options::SearchOptions;
+use crate::options::{MentionUse, SearchOptions};
 use crate::prompt::{Prompt, Reading, Subject};
 use crate::rerank::{EVIDENCE, Evidence};
 use kexue_kg::KnowledgeGraph;
@@ -38,6 +38,17 @@ pub struct SearchResult {
 }
 
 impl SearchResult {
+    /// How probable it is that the first fact answers the question: its probability, times that of the graph not lacking the answer; 1 where it
+    /// is pinned. `None` where nothing was found, or subjects are to be chosen among the mentioned ones and there is none.
+    pub fn confidence(&self, options: &SearchOptions) -> Option<f64> {
+        let best = self.found.first()?;
+        if self.pinned {
+            return Some(1.0);
+        }
+        let lost = options.mentions == MentionUse::Only && self.mentioned == 0;
+        (!lost).then(|| best.log_probability.exp() * (1.0 - self.lacking))
+    }
+
     /// Puts a fact first, by decree.
     pub(crate) fn pin(&mut self, key: Key) {
         let place = self.found.iter().position(|found| found.key == key);

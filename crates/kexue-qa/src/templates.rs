@@ -1,106 +1,354 @@
-//! Training questions out of templates: `relation ⇥ template with {S}`.
+//! Training questions out of templates.
+//!
+//! A line is `relation ⇥ template`, or `kind ⇥ relation ⇥ template` for questions that the graph cannot answer. A template is a small
+//! grammar, so that one line stands for many wordings:
+//!
+//! | in a template | stands for |
+//! | --- | --- |
+//! | `{S}` | the subject's name |
+//! | `(a\|b\|c)` | one of them, each as likely |
+//! | `[a]` | `a` or nothing |
+//! | `<name>` | a rule, given by a line `<name> ⇥ template` |
+//! | `<name:a>` | the rule with `a` in place of its `{}` |
+//!
+//! A backslash makes the next character an ordinary one. Lines that begin with `#` are comments.
 
 use crate::{Error, Result};
-use kexue_kg::KnowledgeGraph;
-use kexue_train::{generator, streams};
-use kexue_trie::Key;
+use rand::Rng;
 use rand::seq::IndexedRandom;
 use std::collections::BTreeMap;
 use std::io::BufRead;
-use std::ops::ControlFlow;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
-/// Reads templates: relation and wordings.
-///
-/// # Errors
-/// Names the line that is not `relation<tab>template with {S}`.
-pub fn read_templates(path: &Path) -> Result<BTreeMap<String, Vec<String>>> {
-    let mut templates: BTreeMap<String, Vec<String>> = BTreeMap::new();
-    for (index, line) in kexue_kg::open_text(path)?.lines().enumerate() {
-        let problem = |problem: String| Error::Line {
-            path: path.to_path_buf(),
-            line: index + 1,
-            problem,
-        };
-        let line = line.map_err(|error| problem(format!("cannot be read: {error}")))?;
-        if line.trim().is_empty() || line.starts_with('#') {
-            continue;
-        }
-        match line.trim_end().split_once('\t') {
-            Some((relation, template)) if template.contains("{S}") && !relation.is_empty() => {
-                templates
-                    .entry(relation.to_owned())
-                    .or_default()
-                    .push(template.to_owned());
+/// Stands for the subject while a question is made.
+pub(crate) const SUBJECT: char = '\u{fffc}';
+/// Rules inside rules, at most: a rule that calls itself would never end.
+const DEEPEST: usize = 16;
+/// Brackets of a template at most, so that reading nested ones never exhausts the stack.
+const MOST_BRACKETS: usize = 256;
+
+#[derive(Clone, Debug, PartialEq)]
+enum Piece {
+    Text(String),
+    Argument,
+    Choice(Vec<Pattern>),
+    Call(String, Option<Pattern>),
+}
+
+/// A template as it is read.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(crate) struct Pattern(Vec<Piece>);
+
+/// A line of a template file.
+#[derive(Clone, Debug)]
+pub(crate) struct Template {
+    /// What is asked for, where the graph lacks it.
+    pub kind: Option<String>,
+    pub relation: String,
+    pub pattern: Pattern,
+}
+
+/// The templates of one or more files, which share their rules.
+#[derive(Clone, Debug, Default)]
+pub struct Templates {
+    rules: BTreeMap<String, Pattern>,
+    pub(crate) lines: Vec<Template>,
+}
+
+impl Templates {
+    /// Reads files of templates.
+    ///
+    /// # Errors
+    /// Names the line that is no template, or calls a rule that no file has.
+    pub fn read<P: AsRef<Path>>(paths: &[P]) -> Result<Self> {
+        let mut templates = Self::default();
+        let mut places: Vec<(PathBuf, usize)> = Vec::new();
+        for path in paths {
+            let path = path.as_ref();
+            for (index, line) in kexue_kg::open_text(path)?.lines().enumerate() {
+                let problem = |problem: String| Error::Line {
+                    path: path.to_path_buf(),
+                    line: index + 1,
+                    problem,
+                };
+                let line = line.map_err(|error| problem(kexue_kg::unreadable(&error)))?;
+                let line = line.trim_end_matches(['\r', '\n']);
+                if line.trim().is_empty() || line.starts_with('#') {
+                    continue;
+                }
+                let before = templates.lines.len();
+                templates.add(line).map_err(problem)?;
+                if templates.lines.len() > before {
+                    places.push((path.to_path_buf(), index + 1));
+                }
             }
+        }
+        if templates.lines.is_empty() {
+            return Err(Error::File {
+                path: paths
+                    .first()
+                    .map_or_else(PathBuf::new, |path| path.as_ref().to_path_buf()),
+                problem:
+                    "holds no templates; expected lines `relation<tab>template`, with {S} where the subject stands"
+                        .to_owned(),
+            });
+        }
+        for (template, (path, line)) in templates.lines.iter().zip(places) {
+            let problem = |problem| Error::Line { path, line, problem };
+            templates.check(&template.pattern, 0).map_err(problem)?;
+        }
+        Ok(templates)
+    }
+
+    fn add(&mut self, line: &str) -> std::result::Result<(), String> {
+        let fields: Vec<&str> = line.split('\t').collect();
+        if fields.iter().any(|field| field.trim().is_empty()) {
+            return Err(
+                "a field is empty; expected `relation<tab>template` or `kind<tab>relation<tab>template`".to_owned(),
+            );
+        }
+        match fields[..] {
+            [name, pattern] if name.starts_with('<') => {
+                let name = name
+                    .strip_prefix('<')
+                    .and_then(|name| name.strip_suffix('>'))
+                    .ok_or_else(|| format!("`{name}` is not the name of a rule, such as `<what>`"))?;
+                if self.rules.insert(name.to_owned(), parse(pattern)?).is_some() {
+                    return Err(format!("the rule `<{name}>` is defined twice"));
+                }
+            }
+            [relation, pattern] => {
+                if !pattern.contains("{S}") {
+                    return Err("the template has no {S}, where the subject stands".to_owned());
+                }
+                self.lines.push(Template {
+                    kind: None,
+                    relation: relation.to_owned(),
+                    pattern: parse(pattern)?,
+                });
+            }
+            [kind, relation, pattern] => self.lines.push(Template {
+                kind: Some(kind.to_owned()),
+                relation: relation.to_owned(),
+                pattern: parse(pattern)?,
+            }),
             _ => {
-                return Err(problem(
-                    "expected `relation<tab>template`, with {S} where the subject stands".to_owned(),
+                return Err(format!(
+                    "expected `relation<tab>template` or `kind<tab>relation<tab>template`, found {} fields",
+                    fields.len()
                 ));
             }
         }
+        Ok(())
     }
-    if templates.is_empty() {
-        return Err(Error::File {
-            path: path.to_path_buf(),
-            problem: "holds no templates; expected lines `relation<tab>template`, with {S} where the subject stands"
-                .to_owned(),
-        });
+
+    /// Whether all rules that a pattern calls exist and end.
+    fn check(&self, pattern: &Pattern, depth: usize) -> std::result::Result<(), String> {
+        if depth > DEEPEST {
+            return Err(format!(
+                "its rules call each other more than {DEEPEST} deep; does one call itself?"
+            ));
+        }
+        for piece in &pattern.0 {
+            match piece {
+                Piece::Text(_) | Piece::Argument => {}
+                Piece::Choice(choices) => choices.iter().try_for_each(|choice| self.check(choice, depth))?,
+                Piece::Call(name, argument) => {
+                    let rule = self.rules.get(name).ok_or_else(|| {
+                        format!("there is no rule `<{name}>`; define it by a line `<{name}><tab>template`")
+                    })?;
+                    self.check(rule, depth + 1)?;
+                    argument.iter().try_for_each(|argument| self.check(argument, depth))?;
+                }
+            }
+        }
+        Ok(())
     }
-    Ok(templates)
+
+    /// One wording, drawn at random; [`SUBJECT`] stands for the subject.
+    pub(crate) fn draw(&self, pattern: &Pattern, generator: &mut impl Rng) -> String {
+        let mut text = String::new();
+        self.write(pattern, "", generator, &mut text);
+        // Parts that may be missing leave their blanks behind.
+        let text = text.trim().replace("  ", " ");
+        [" ?", " ,", " .", " !"]
+            .iter()
+            .fold(text, |text, mark| text.replace(mark, &mark[1..]))
+    }
+
+    fn write(&self, pattern: &Pattern, argument: &str, generator: &mut impl Rng, text: &mut String) {
+        for piece in &pattern.0 {
+            match piece {
+                Piece::Text(piece) => text.push_str(piece),
+                Piece::Argument => text.push_str(argument),
+                Piece::Choice(choices) => {
+                    if let Some(choice) = choices.choose(generator) {
+                        self.write(choice, argument, generator, text);
+                    }
+                }
+                Piece::Call(name, inner) => {
+                    let mut given = String::new();
+                    if let Some(inner) = inner {
+                        self.write(inner, argument, generator, &mut given);
+                    }
+                    if let Some(rule) = self.rules.get(name) {
+                        self.write(rule, &given, generator, text);
+                    }
+                }
+            }
+        }
+    }
 }
 
-/// Lines `question ⇥ S ⇥ P ⇥ O`: every template of a relation filled with `each` subjects of the graph, drawn by seed.
-///
-/// # Errors
-/// When the graph is damaged, or has no fact of a relation that has templates.
-pub fn expand(
-    graph: &KnowledgeGraph,
-    templates: &BTreeMap<String, Vec<String>>,
-    each: usize,
-    seed: u64,
-) -> Result<Vec<String>> {
-    let mut keys: BTreeMap<String, Vec<Key>> = templates.keys().map(|name| (name.clone(), Vec::new())).collect();
-    let mut failed = None;
-    let index = graph.index();
-    index.completions(index.root(), &mut |_, key| match graph.fact(key) {
-        Ok(fact) => {
-            if let Some(keys) = keys.get_mut(&fact.relation) {
-                keys.push(key);
-            }
-            ControlFlow::Continue(())
-        }
-        Err(error) => {
-            failed = Some(error);
-            ControlFlow::Break(())
-        }
-    })?;
-    if let Some(error) = failed {
-        return Err(error.into());
+fn parse(text: &str) -> std::result::Result<Pattern, String> {
+    let characters: Vec<char> = text.replace("{S}", &SUBJECT.to_string()).chars().collect();
+    let opening = characters
+        .iter()
+        .filter(|character| matches!(character, '(' | '[' | '<'));
+    if opening.count() > MOST_BRACKETS {
+        return Err(format!("the template has more than {MOST_BRACKETS} opening brackets"));
     }
-    let mut lines = Vec::new();
-    for (number, (relation, wordings)) in templates.iter().enumerate() {
-        let keys = &keys[relation];
-        if keys.is_empty() {
-            let problem = format!("has no fact of relation `{relation}`, which has templates");
-            return Err(Error::File {
-                path: "the graph".into(),
-                problem,
-            });
+    let mut at = 0;
+    let pattern = sequence(&characters, &mut at)?;
+    match characters.get(at) {
+        None => Ok(pattern),
+        Some(character) => Err(format!("`{character}` has nothing to close")),
+    }
+}
+
+/// Reads up to a character that ends a sequence, or to the end.
+fn sequence(text: &[char], at: &mut usize) -> std::result::Result<Pattern, String> {
+    let mut pieces = Vec::new();
+    let mut plain = String::new();
+    while let Some(&character) = text.get(*at) {
+        if matches!(character, '|' | ')' | ']' | '>') {
+            break;
         }
-        let mut random = generator(seed, streams::TEMPLATES, number as u64);
-        for wording in wordings {
-            for &key in keys.choose_multiple(&mut random, each) {
-                let fact = graph.fact(key)?;
-                let subject = match &fact.sense {
-                    Some(sense) => format!("{}（{sense}）", fact.subject),
-                    None => fact.subject.clone(),
-                };
-                let question = wording.replace("{S}", &fact.subject);
-                let object = fact.objects.first().map_or("", String::as_str);
-                lines.push(format!("{question}\t{subject}\t{relation}\t{object}"));
+        *at += 1;
+        let piece = match character {
+            '\\' => {
+                plain.push(*text.get(*at).ok_or("a backslash ends the template")?);
+                *at += 1;
+                continue;
             }
+            '(' => Piece::Choice(choices(text, at, ')')?),
+            '[' => {
+                let mut choices = choices(text, at, ']')?;
+                choices.push(Pattern::default());
+                Piece::Choice(choices)
+            }
+            '<' => call(text, at)?,
+            '{' if text.get(*at) == Some(&'}') => {
+                *at += 1;
+                Piece::Argument
+            }
+            _ => {
+                plain.push(character);
+                continue;
+            }
+        };
+        if !plain.is_empty() {
+            pieces.push(Piece::Text(std::mem::take(&mut plain)));
+        }
+        pieces.push(piece);
+    }
+    if !plain.is_empty() {
+        pieces.push(Piece::Text(plain));
+    }
+    Ok(Pattern(pieces))
+}
+
+fn choices(text: &[char], at: &mut usize, close: char) -> std::result::Result<Vec<Pattern>, String> {
+    let mut choices = vec![sequence(text, at)?];
+    loop {
+        let found = text.get(*at).copied();
+        *at += 1;
+        match found {
+            Some('|') => choices.push(sequence(text, at)?),
+            Some(found) if found == close => return Ok(choices),
+            _ => return Err(format!("a bracket is not closed: `{close}` is missing")),
         }
     }
-    Ok(lines)
+}
+
+fn call(text: &[char], at: &mut usize) -> std::result::Result<Piece, String> {
+    let start = *at;
+    while text.get(*at).is_some_and(|character| !matches!(character, ':' | '>')) {
+        *at += 1;
+    }
+    let name: String = text[start..*at].iter().collect();
+    let argument = if text.get(*at) == Some(&':') {
+        *at += 1;
+        Some(sequence(text, at)?)
+    } else {
+        None
+    };
+    if text.get(*at) != Some(&'>') || name.is_empty() {
+        return Err(format!("`<{name}` is not closed: `>` is missing"));
+    }
+    *at += 1;
+    Ok(Piece::Call(name, argument))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rand::SeedableRng;
+    use rand_chacha::ChaCha8Rng;
+    use std::collections::BTreeSet;
+
+    fn read(text: &str) -> std::result::Result<Templates, String> {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("t.tsv");
+        std::fs::write(&path, text).unwrap();
+        Templates::read(&[&path]).map_err(|error| error.to_string().split_once("t.tsv").unwrap().1.to_owned())
+    }
+
+    #[test]
+    fn a_template_is_a_grammar() {
+        let templates = read(
+            "# rules\n<q>\t(please, |){}[?]\ncapital\t<q:[the ]capital of {S}>\nanthem\tcapital\t{S} \\(anthem\\)\n",
+        )
+        .unwrap();
+        let mut generator = ChaCha8Rng::seed_from_u64(3);
+        let drawn: BTreeSet<String> = (0..200)
+            .map(|_| templates.draw(&templates.lines[0].pattern, &mut generator))
+            .collect();
+        assert_eq!(drawn.len(), 8, "{drawn:?}");
+        assert!(drawn.contains(&format!("please, the capital of {SUBJECT}?")));
+        assert!(drawn.contains(&format!("capital of {SUBJECT}")));
+        assert_eq!(
+            templates.draw(&templates.lines[1].pattern, &mut generator),
+            format!("{SUBJECT} (anthem)")
+        );
+        assert_eq!(templates.lines[1].kind.as_deref(), Some("anthem"));
+    }
+
+    #[test]
+    fn bad_templates_are_refused_by_line() {
+        assert_eq!(
+            read("a\tno subject\n").unwrap_err(),
+            ":1: the template has no {S}, where the subject stands"
+        );
+        assert_eq!(
+            read("\na\t{S} (b\n").unwrap_err(),
+            ":2: a bracket is not closed: `)` is missing"
+        );
+        assert_eq!(read("a\t{S} b)\n").unwrap_err(), ":1: `)` has nothing to close");
+        assert!(
+            read("a\t{S}<b>\n")
+                .unwrap_err()
+                .starts_with(":1: there is no rule `<b>`")
+        );
+        assert!(
+            read("<b>\tx<b>\na\t{S}<b>\n")
+                .unwrap_err()
+                .contains("more than 16 deep")
+        );
+        assert!(read("a\t<b:{S}\n").unwrap_err().contains("`<b` is not closed"));
+        assert!(read("a\tb\tc\td\n").unwrap_err().contains("found 4 fields"));
+        let deep = format!("a\t{}{{S}}{}\n", "(".repeat(10_000), ")".repeat(10_000));
+        assert!(read(&deep).unwrap_err().contains("opening brackets"));
+        assert!(read("# nothing\n").unwrap_err().contains("holds no templates"));
+    }
 }
