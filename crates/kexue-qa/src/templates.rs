@@ -96,6 +96,11 @@ impl Templates {
         for (template, (path, line)) in templates.lines.iter().zip(places) {
             let problem = |problem| Error::Line { path, line, problem };
             templates.check(&template.pattern, 0).map_err(problem)?;
+            if template.kind.is_none() && !templates.names_subject(&template.pattern, false) {
+                return Err(problem(
+                    "the template has no {S}, where the subject stands, or not in each of its wordings".to_owned(),
+                ));
+            }
         }
         Ok(templates)
     }
@@ -118,9 +123,6 @@ impl Templates {
                 }
             }
             [relation, pattern] => {
-                if !pattern.contains("{S}") {
-                    return Err("the template has no {S}, where the subject stands".to_owned());
-                }
                 self.lines.push(Template {
                     kind: None,
                     relation: relation.to_owned(),
@@ -163,6 +165,19 @@ impl Templates {
             }
         }
         Ok(())
+    }
+
+    /// Whether all wordings of a pattern name the subject, in a rule or outside; `argument` says whether all of the rule's argument do.
+    fn names_subject(&self, pattern: &Pattern, argument: bool) -> bool {
+        pattern.0.iter().any(|piece| match piece {
+            Piece::Text(text) => text.contains(SUBJECT),
+            Piece::Argument => argument,
+            Piece::Choice(choices) => choices.iter().all(|choice| self.names_subject(choice, argument)),
+            Piece::Call(name, inner) => {
+                let inner = inner.as_ref().is_some_and(|inner| self.names_subject(inner, argument));
+                self.rules.get(name).is_some_and(|rule| self.names_subject(rule, inner))
+            }
+        })
     }
 
     /// One wording, drawn at random; [`SUBJECT`] stands for the subject.
@@ -328,8 +343,14 @@ mod tests {
     fn bad_templates_are_refused_by_line() {
         assert_eq!(
             read("a\tno subject\n").unwrap_err(),
-            ":1: the template has no {S}, where the subject stands"
+            ":1: the template has no {S}, where the subject stands, or not in each of its wordings"
         );
+        assert!(
+            read("a\tb[ of {S}]\n")
+                .unwrap_err()
+                .starts_with(":1: the template has no {S}")
+        );
+        assert!(read("<of>\t{} of {S}\na\t<of:b>\n").is_ok() && read("<q>\t{}?\na\t<q:{S} b>\n").is_ok());
         assert_eq!(
             read("\na\t{S} (b\n").unwrap_err(),
             ":2: a bracket is not closed: `)` is missing"
