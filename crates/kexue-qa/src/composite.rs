@@ -90,7 +90,7 @@ impl Composite {
         ]);
         if compares {
             Some(Self::Comparison)
-        } else if words.iter().any(|word| most(word)) || rest.contains('最') {
+        } else if words.iter().any(most) || rest.contains('最') {
             Some(Self::Superlative)
         } else if counts {
             Some(Self::Count)

@@ -94,7 +94,11 @@ impl Templates {
             });
         }
         for (template, (path, line)) in templates.lines.iter().zip(places) {
-            let problem = |problem| Error::Line { path, line, problem };
+            let problem = |problem| Error::Line {
+                path: path.clone(),
+                line,
+                problem,
+            };
             templates.check(&template.pattern, 0).map_err(problem)?;
             if template.kind.is_none() && !templates.names_subject(&template.pattern, false) {
                 return Err(problem(
