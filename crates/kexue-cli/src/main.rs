@@ -13,6 +13,8 @@ mod setting_flags;
 mod texts;
 mod training_flags;
 mod vocab;
+#[cfg(not(feature = "burn"))]
+mod without_burn;
 
 use clap::{Parser, Subcommand};
 use std::process::ExitCode;
@@ -34,10 +36,16 @@ struct Cli {
 enum Command {
     /// Answer a question with a fact of a graph, or say "I don't know".
     Ask(ask::AskArgs),
+    #[cfg(not(feature = "burn"))]
+    #[command(about = "Generative adversarial networks (not in this build: needs the feature `burn`)")]
+    Gan(without_burn::Anything),
     /// Knowledge graphs: build an index of facts, and look into it.
     Kg(kg::Command),
     /// Masked language models: train them, and measure accuracy and attention entropy by length.
     Mlm(mlm::MlmArgs),
+    #[cfg(not(feature = "burn"))]
+    #[command(about = "Gradient penalties and their inequality (not in this build: needs the feature `burn`)")]
+    Penalty(without_burn::Anything),
     /// What a Transformer's initialisation, norms and optimiser will do to its training.
     Probe(Box<probe::ProbeArgs>),
     /// Question answering: train, evaluate and use models that answer from a graph.
@@ -55,8 +63,12 @@ fn main() -> ExitCode {
     output::set_quiet(!kexue_train::is_first());
     let result = match Cli::parse().command {
         Command::Ask(args) => ask::run(&args),
+        #[cfg(not(feature = "burn"))]
+        Command::Gan(_) => without_burn::refuse("gan"),
         Command::Kg(command) => kg::run(command),
         Command::Mlm(args) => mlm::run(args),
+        #[cfg(not(feature = "burn"))]
+        Command::Penalty(_) => without_burn::refuse("penalty"),
         Command::Probe(args) => probe::run(&args),
         Command::Qa(args) => qa::run(args),
         Command::Rank(args) => rank::run(args),

@@ -19,6 +19,9 @@ pub use kexue_burn as burn;
 /// Derivatives of gradients on Burn (S5).
 #[cfg(feature = "burn")]
 pub use kexue_grad as grad;
+/// Sets of images in, grids of them out.
+#[cfg(feature = "burn")]
+pub use kexue_images as images;
 /// Knowledge graphs: import of triples, an index of facts, live changes.
 pub use kexue_kg as kg;
 /// Masked language models: training, accuracy and attention entropy by length (S2).
