@@ -1,7 +1,7 @@
 //! Factors on some parameters: decoupled weight decay, and scaled updates.
 
-use crate::Transformation;
 use crate::chain::{Piece, apply_pieces};
+use crate::{Mask, Transformation};
 use std::ops::Range;
 
 /// Ranges of the flat vector, ascending, each with its factor.
@@ -46,6 +46,7 @@ impl Factors {
 #[derive(Clone, Debug)]
 pub struct WeightDecay {
     factors: Factors,
+    mask: Option<Mask>,
     words: String,
 }
 
@@ -58,8 +59,22 @@ impl WeightDecay {
 
     /// A rate for each range, and what the chain's line says of it.
     pub(crate) fn with_rates(factors: Vec<(Range<usize>, f32)>, words: String) -> Self {
-        let factors = Factors::new(factors);
-        Self { factors, words }
+        Self {
+            factors: Factors::new(factors),
+            mask: None,
+            words,
+        }
+    }
+
+    /// The same on the parameters alone that a mask keeps: those that [`ChildTuning`](crate::ChildTuning) with the same mask moves. The rate is not divided by
+    /// p.
+    pub fn masked(self, mask: Mask) -> Self {
+        let words = format!("{}, masked", self.words);
+        Self {
+            mask: Some(mask),
+            words,
+            ..self
+        }
     }
 }
 
@@ -76,9 +91,27 @@ impl Transformation for WeightDecay {
         true
     }
 
-    fn pieces(&mut self, pieces: usize, size: usize, _: u64) -> Vec<Piece<'_>> {
-        self.factors
-            .pieces(pieces, size, |update, parameter, rate| *update += rate * parameter)
+    fn pieces(&mut self, pieces: usize, size: usize, step: u64) -> Vec<Piece<'_>> {
+        let Some(mask) = &self.mask else {
+            return self
+                .factors
+                .pieces(pieces, size, |update, parameter, rate| *update += rate * parameter);
+        };
+        let (factors, mask) = (&self.factors, mask.at(step));
+        let piece = |at: usize| -> Piece<'_> {
+            Box::new(move |update, parameters| {
+                let start = at * size;
+                for (range, rate) in factors.within(start..start + update.len()) {
+                    let parameters = &parameters[range.clone()];
+                    mask.add(start + range.start, &mut update[range], parameters, rate);
+                }
+            })
+        };
+        (0..pieces).map(piece).collect()
+    }
+
+    fn state(&mut self) -> Vec<(String, &mut Vec<f32>)> {
+        self.mask.as_mut().map(Mask::state).unwrap_or_default()
     }
 
     fn describe(&self) -> String {

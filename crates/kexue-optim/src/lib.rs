@@ -2,9 +2,10 @@
 //!
 //! A model is its [`Parameters`]: one flat vector of values and the [`Slots`] that name its parts. An optimiser is a [`Chain`] of
 //! [`Transformation`]s of the gradient; what the last one leaves is subtracted from the parameters. The order of the list is the order of
-//! application: clip → moments → weight decay → learning rate. [`ChainSettings`] builds one from a configuration file.
+//! application: clip → mask → moments → weight decay → learning rate. [`ChainSettings`] builds one from a configuration file.
 //!
-//! Read `chain.rs` first: it has the trait and an example of a transformation of your own. Then `settings.rs` for what can be written in a file.
+//! Read `chain.rs` first: it has the trait and an example of a transformation of your own. Then `settings.rs` for what can be written in a file, and
+//! `child_tuning.rs` for masked steps.
 //!
 //! ```
 //! use kexue_optim::{Adam, AdamConfig, Chain, ChainSettings, ClipGlobalNorm, LearningRate, Schedule, Slots};
@@ -39,9 +40,13 @@ mod accumulate;
 mod adafactor;
 mod adam;
 mod average;
+mod bit_mask;
 mod chain;
+mod child_tuning;
 mod clip;
 mod decay;
+mod fisher;
+mod mask;
 mod masked;
 mod momentum;
 mod named;
@@ -57,9 +62,13 @@ pub use accumulate::Accumulate;
 pub use adafactor::{Adafactor, AdafactorConfig};
 pub use adam::{Adam, AdamConfig};
 pub use average::MovingAverage;
+pub use bit_mask::BitMask;
 pub use chain::{Chain, Piece, Transformation};
+pub use child_tuning::{ChildTuning, UpdateDropout};
 pub use clip::{ClipEachNorm, ClipGlobalNorm, ClipValue};
 pub use decay::{Scale, WeightDecay};
+pub use fisher::Fisher;
+pub use mask::Mask;
 pub use masked::{Group, Masked, Partition};
 pub use momentum::{Lion, LionConfig, Momentum, MomentumConfig};
 pub use named::NamedVectors;

@@ -1,12 +1,14 @@
 //! Chains as settings: the tables of a configuration file, in the order in which they are applied.
 
+use crate::mask::key;
 use crate::{
-    Accumulate, Adafactor, AdafactorConfig, Adam, AdamConfig, Chain, ClipEachNorm, ClipGlobalNorm, ClipValue, Decay,
-    Group, LearningRate, Lion, LionConfig, Masked, Momentum, MomentumConfig, Partition, Pattern, Scale, Schedule,
-    Slots, Subset, Transformation, TrustRatio, WeightDecay,
+    Accumulate, Adafactor, AdafactorConfig, Adam, AdamConfig, BitMask, Chain, ChildTuning, ClipEachNorm,
+    ClipGlobalNorm, ClipValue, Decay, Group, LearningRate, Lion, LionConfig, Mask, Masked, Momentum, MomentumConfig,
+    Partition, Pattern, Scale, Schedule, Slots, Subset, TrustRatio, UpdateDropout, WeightDecay,
 };
 use serde::{Deserialize, Serialize};
 use std::ops::Range;
+use std::path::{Path, PathBuf};
 use thiserror::Error;
 
 /// Why a chain cannot be built.
@@ -38,6 +40,17 @@ pub enum ChainError {
     /// A group sets a weight decay, but the chain has none to replace.
     #[error("the group `{0}` has a weight decay of its own, but the chain has no `decay`")]
     NoDecay(Pattern),
+    /// A weight decay is to be masked, and nothing before it has a mask.
+    #[error("decay: masked needs a `child_tuning` before it, whose mask it takes")]
+    NoMask,
+    /// A mask file cannot be used.
+    #[error("child_tuning: {path}: {problem}")]
+    MaskFile {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        problem: String,
+    },
 }
 
 /// One transformation of a chain, as a table of a configuration file.
@@ -86,6 +99,31 @@ pub enum Link {
     Lion(LionConfig),
     /// [`Adafactor`].
     Adafactor(AdafactorConfig),
+    /// [`ChildTuning`]: after clipping, before the moments. Task-free if there is no mask file.
+    ChildTuning {
+        /// The share of the gradient that a step keeps. Of a mask file, what is kept is divided by it.
+        p: f32,
+        /// The mask of the task-driven form: a file that [`BitMask::save`] wrote.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        mask: Option<PathBuf>,
+        /// Whether what is kept is divided by `p`.
+        #[serde(default = "yes", skip_serializing_if = "is_yes")]
+        divide: bool,
+        /// Tells the masks of several links apart; all depend on the seed of the run too.
+        #[serde(default, skip_serializing_if = "is_zero")]
+        seed: u64,
+    },
+    /// [`UpdateDropout`]: after the moments.
+    UpdateDropout {
+        /// The share of the update that a step keeps.
+        p: f32,
+        /// Whether what is kept is divided by `p`.
+        #[serde(default = "yes", skip_serializing_if = "is_yes")]
+        divide: bool,
+        /// Tells the masks of several links apart; all depend on the seed of the run too.
+        #[serde(default, skip_serializing_if = "is_zero")]
+        seed: u64,
+    },
     /// [`WeightDecay`].
     Decay {
         /// The rate.
@@ -93,6 +131,9 @@ pub enum Link {
         /// The parameters that decay; matrices if it is not given.
         #[serde(default, skip_serializing_if = "Vec::is_empty")]
         on: Vec<Pattern>,
+        /// Whether only those decay that the last `child_tuning` before it lets through.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        masked: bool,
     },
     /// [`TrustRatio`]: after `adam` and `decay`, LAMB.
     TrustRatio {},
@@ -189,6 +230,18 @@ fn is_one(value: &f32) -> bool {
     *value == 1.0
 }
 
+fn yes() -> bool {
+    true
+}
+
+fn is_yes(value: &bool) -> bool {
+    *value
+}
+
+fn is_zero(value: &u64) -> bool {
+    *value == 0
+}
+
 /// A whole optimiser as settings.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -199,6 +252,9 @@ pub struct ChainSettings {
     /// Parameters that are trained in a way of their own.
     #[serde(rename = "group", skip_serializing_if = "Vec::is_empty")]
     pub groups: Vec<SlotGroup>,
+    /// Seed of random masks: that of the run, which is not part of the file.
+    #[serde(skip)]
+    pub seed: u64,
 }
 
 impl ChainSettings {
@@ -249,14 +305,36 @@ impl ChainSettings {
 
     /// A chain for some slots; `whole` for that of the groups, which sets their learning rates at its end.
     fn of(&self, links: &[Link], slots: &Slots, steps: u64, whole: bool) -> Result<Chain, ChainError> {
-        let mut chain = Chain::new();
+        let (mut chain, mut mask) = (Chain::new(), None);
         for (at, link) in links.iter().enumerate() {
             if let Link::Accumulate { steps: mean_of } = *link {
                 check("accumulate", "steps", mean_of as f32, mean_of > 0, "1 or more")?;
                 let rest = self.of(&links[at + 1..], slots, steps / mean_of, whole)?;
                 return Ok(chain.then(Accumulate::new(mean_of, rest, slots.size())));
             }
-            chain = self.add(chain, link, slots, steps)?;
+            chain = match link {
+                Link::ChildTuning {
+                    p,
+                    mask: file,
+                    divide,
+                    seed,
+                } => {
+                    let child = self.child(*p, file.as_deref(), *divide, *seed, slots)?;
+                    mask = Some(child.mask().clone());
+                    chain.then(child)
+                }
+                Link::Decay { rate, on, masked } => {
+                    check("decay", "rate", *rate, *rate >= 0.0, "0 or more")?;
+                    let decay = self.decay(*rate, on, slots)?;
+                    match (*masked, &mask) {
+                        (false, _) => chain.then(decay),
+                        (true, Some(mask)) => chain.then(decay.masked(mask.clone())),
+                        (true, None) => return Err(ChainError::NoMask),
+                    }
+                }
+                // The place in the list tells the masks of several parts apart.
+                _ => self.add(chain, link, slots, steps, at as u64)?,
+            };
         }
         if whole {
             let own_decay = |group: &&SlotGroup| group.decay.is_some() && !group.frozen;
@@ -280,7 +358,7 @@ impl ChainSettings {
         Ok(chain)
     }
 
-    fn add(&self, chain: Chain, link: &Link, slots: &Slots, steps: u64) -> Result<Chain, ChainError> {
+    fn add(&self, chain: Chain, link: &Link, slots: &Slots, steps: u64, at: u64) -> Result<Chain, ChainError> {
         let positive = |kind, field, value: f32| check(kind, field, value, value > 0.0, "a positive number");
         let share = |kind, field, value: f32| {
             check(
@@ -333,9 +411,10 @@ impl ChainSettings {
                 positive("adafactor", "clip", config.clip)?;
                 chain.then(Adafactor::new(*config, slots))
             }
-            Link::Decay { rate, on } => {
-                check("decay", "rate", *rate, *rate >= 0.0, "0 or more")?;
-                chain.then(self.decay(*rate, on, slots)?)
+            Link::UpdateDropout { p, divide, seed } => {
+                check("update_dropout", "p", *p, *p > 0.0 && *p <= 1.0, SHARE)?;
+                let dropout = UpdateDropout::new(*p, key(&[self.seed, UPDATES, *seed]));
+                chain.then(if *divide { dropout } else { dropout.undivided() })
             }
             Link::TrustRatio {} => chain.then(TrustRatio::new(slots)),
             Link::Scale { factor, on } => {
@@ -365,16 +444,46 @@ impl ChainSettings {
             }
             Link::Masked { on, chain: inner } => {
                 let subset = matching(slots, on)?;
-                let inner = self.of(inner, subset.slots(), steps, false)?;
+                let inner = self.part(at).of(inner, subset.slots(), steps, false)?;
                 chain.then(Masked::new(subset, inner))
             }
-            Link::Partition { groups } => chain.then(self.partition(groups, slots, steps)?),
+            Link::Partition { groups } => chain.then(self.part(at).partition(groups, slots, steps)?),
             // Handled where the list is.
-            Link::Accumulate { .. } => chain,
+            Link::Accumulate { .. } | Link::ChildTuning { .. } | Link::Decay { .. } => chain,
         })
     }
 
-    fn decay(&self, rate: f32, on: &[Pattern], slots: &Slots) -> Result<impl Transformation + 'static, ChainError> {
+    /// The settings of a part of the parameters, with random masks of its own.
+    fn part(&self, at: u64) -> Self {
+        Self {
+            seed: key(&[self.seed, PARTS, at]),
+            ..self.clone()
+        }
+    }
+
+    fn child(
+        &self,
+        p: f32,
+        file: Option<&Path>,
+        divide: bool,
+        seed: u64,
+        slots: &Slots,
+    ) -> Result<ChildTuning, ChainError> {
+        check("child_tuning", "p", p, p > 0.0 && p <= 1.0, SHARE)?;
+        let Some(path) = file else {
+            let child = ChildTuning::task_free(p, key(&[self.seed, GRADIENTS, seed]));
+            return Ok(if divide { child } else { child.undivided() });
+        };
+        let problem = |problem: String| ChainError::MaskFile {
+            path: path.to_path_buf(),
+            problem,
+        };
+        let bytes = std::fs::read(path).map_err(|error| problem(error.to_string()))?;
+        let mask = BitMask::load(&bytes, slots).map_err(|error| problem(error.to_string()))?;
+        Ok(ChildTuning::new(Mask::fixed(mask), if divide { 1.0 / p } else { 1.0 }))
+    }
+
+    fn decay(&self, rate: f32, on: &[Pattern], slots: &Slots) -> Result<WeightDecay, ChainError> {
         let chosen = match on {
             [] => slots.subset(crate::Slot::decays),
             on => matching(slots, on)?,
@@ -410,7 +519,7 @@ impl ChainSettings {
             let subset = slots.subset(|slot| first(&slot.name) == Some(at));
             let chain = match group.chain.is_empty() {
                 true => None,
-                false => Some(self.of(&group.chain, subset.slots(), steps, false)?),
+                false => Some(self.part(at as u64).of(&group.chain, subset.slots(), steps, false)?),
             };
             parts.push(Group {
                 name: list(&group.on),
@@ -429,6 +538,13 @@ impl ChainSettings {
         Ok(Partition::new(parts))
     }
 }
+
+/// Purposes of random masks, and of the seeds of parts.
+const GRADIENTS: u64 = 0;
+const UPDATES: u64 = 1;
+const PARTS: u64 = 2;
+
+const SHARE: &str = "more than 0 and at most 1";
 
 fn list(patterns: &[Pattern]) -> String {
     let names: Vec<String> = patterns.iter().map(Pattern::to_string).collect();

@@ -39,6 +39,7 @@ fn links(kind: usize) -> Vec<Link> {
         Link::Decay {
             rate: 0.1,
             on: Vec::new(),
+            masked: false,
         },
         Link::TrustRatio {},
         Link::Rate {
@@ -53,6 +54,7 @@ fn settings(kind: usize, groups: Vec<SlotGroup>) -> ChainSettings {
     ChainSettings {
         links: links(kind),
         groups,
+        seed: 0,
     }
 }
 
@@ -140,7 +142,7 @@ proptest! {
         let slots = slots();
         let run_with = |peak: f32, groups: Vec<SlotGroup>| {
             let links = vec![Link::Adam(AdamConfig::default()), Link::Rate { peak, warmup: 0, decay: Default::default() }];
-            run(&mut ChainSettings { links, groups }.build(&slots, 10).unwrap(), &gradients)
+            run(&mut ChainSettings { links, groups, seed: 0 }.build(&slots, 10).unwrap(), &gradients)
         };
         let halved = run_with(0.5, vec![SlotGroup::with_rate(pattern("encoder.layer.0.*"), 0.5)]);
         for slot in slots.iter() {
@@ -176,10 +178,12 @@ fn a_group_has_its_own_decay() {
     let decay = Link::Decay {
         rate: 0.1,
         on: Vec::new(),
+        masked: false,
     };
     let chain = ChainSettings {
         links: vec![decay],
         groups: vec![group.clone()],
+        seed: 0,
     };
     let mut chain = chain.build(&slots, 10).unwrap();
     assert_eq!(chain.to_string(), "decay 0.1 on matrices, 0.5 on *.bias");
@@ -201,6 +205,7 @@ fn a_group_has_its_own_decay() {
     let none = ChainSettings {
         links: Vec::new(),
         groups: vec![group],
+        seed: 0,
     };
     assert_eq!(
         none.build(&slots, 10).err(),
@@ -286,7 +291,7 @@ fn every_kind_can_be_written_nested_and_told() {
 #[test]
 fn what_cannot_be_is_named() {
     let error = |links: Vec<Link>, groups: Vec<SlotGroup>| {
-        let built = ChainSettings { links, groups }.build(&slots(), 10);
+        let built = ChainSettings { links, groups, seed: 0 }.build(&slots(), 10);
         built.err().map(|error| error.to_string()).unwrap_or_default()
     };
     assert_eq!(
@@ -342,6 +347,7 @@ fn chains_in_code_are_those_of_settings() {
     let settings = ChainSettings {
         links,
         groups: Vec::new(),
+        seed: 0,
     };
     let mut built = settings.build(&slots, 10).unwrap();
     assert_eq!(run(&mut code, &gradients), run(&mut built, &gradients));

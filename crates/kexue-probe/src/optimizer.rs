@@ -97,6 +97,7 @@ impl OptimizerSettings {
             links.push(Link::Decay {
                 rate: self.weight_decay,
                 on: Vec::new(),
+                masked: false,
             });
         }
         if self.kind == OptimizerKind::Lamb {
@@ -109,7 +110,7 @@ impl OptimizerSettings {
         });
         let settings = ChainSettings {
             links,
-            groups: Vec::new(),
+            ..ChainSettings::default()
         };
         let problem = |error: ChainError| ProbeError::setting("optimizer", error.to_string());
         settings.build(slots, u64::MAX).map_err(problem)

@@ -162,6 +162,7 @@ impl TrainSettings {
                 links.push(Link::Decay {
                     rate: self.weight_decay,
                     on: Vec::new(),
+                    masked: false,
                 });
             }
             links.push(Link::Rate {
@@ -173,6 +174,7 @@ impl TrainSettings {
         ChainSettings {
             links,
             groups: self.groups.clone(),
+            seed: self.seed,
         }
     }
 

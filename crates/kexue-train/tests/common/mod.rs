@@ -134,6 +134,7 @@ pub fn chain(rate: f32) -> ChainSettings {
     let decay = Link::Decay {
         rate: 0.1,
         on: Vec::new(),
+        masked: false,
     };
     let rate = Link::Rate {
         peak: rate,
@@ -142,7 +143,7 @@ pub fn chain(rate: f32) -> ChainSettings {
     };
     ChainSettings {
         links: vec![Link::Clip { max: 1.0 }, Link::Adam(Default::default()), decay, rate],
-        groups: Vec::new(),
+        ..ChainSettings::default()
     }
 }
 

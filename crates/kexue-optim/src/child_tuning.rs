@@ -1,0 +1,159 @@
+//! ChildTuning: a step follows the gradient of some parameters only.
+
+use crate::chain::{Piece, apply_pieces};
+use crate::{BitMask, Mask, Transformation};
+
+/// Masks the gradient, `g ← g·M/p` (Xu et al., arXiv 2109.05687; article 8764). In the chain it stands between clipping and moments.
+///
+/// With Adam after it, the task-free form amounts to a learning rate smaller by `√p`: see `tests/child_tuning.rs`. A gradient of 0 is no update of 0: momentum
+/// and decoupled weight decay move masked parameters too. [`WeightDecay::masked`](crate::WeightDecay::masked) masks the decay.
+///
+/// ```
+/// use kexue_optim::{Adam, AdamConfig, Chain, ChildTuning, ClipGlobalNorm, LearningRate, Schedule};
+///
+/// let chain = Chain::new()
+///     .then(ClipGlobalNorm { max_norm: 1.0 })
+///     .then(ChildTuning::task_free(0.25, 7))
+///     .then(Adam::new(AdamConfig::default(), 100))
+///     .then(LearningRate(Schedule::constant(1e-3)));
+/// assert_eq!(chain.to_string(), "clip 1 → random child 0.25 → adam → rate 0.001");
+/// ```
+#[derive(Clone, Debug)]
+pub struct ChildTuning(Masking);
+
+impl ChildTuning {
+    /// What a mask keeps is multiplied by `factor`.
+    pub(crate) fn new(mask: Mask, factor: f32) -> Self {
+        Self(Masking { mask, factor })
+    }
+
+    /// ChildTuning-F: every step keeps each gradient with probability `p`, whatever the other steps keep.
+    pub fn task_free(p: f32, seed: u64) -> Self {
+        Self(Masking::new(Mask::random(p, seed)))
+    }
+
+    /// ChildTuning-D: the same parameters at every step, such as those with the largest [`Fisher`](crate::Fisher) information.
+    pub fn task_driven(mask: BitMask) -> Self {
+        Self(Masking::new(Mask::fixed(mask)))
+    }
+
+    /// The same without division by p, as in the authors' code for the task-driven form.
+    pub fn undivided(self) -> Self {
+        Self(self.0.undivided())
+    }
+
+    /// The mask.
+    pub fn mask(&self) -> &Mask {
+        &self.0.mask
+    }
+}
+
+/// Masks the update, `Δθ ← Δθ·M/p`, with a fresh mask at every step (article 8764). In the chain it stands after the moments.
+///
+/// Where weight decay stands before it in the chain, it is masked too.
+#[derive(Clone, Debug)]
+pub struct UpdateDropout(Masking);
+
+impl UpdateDropout {
+    /// Every step keeps each number of the update with probability `p`.
+    pub fn new(p: f32, seed: u64) -> Self {
+        Self(Masking::new(Mask::random(p, seed)))
+    }
+
+    /// The same without division by p.
+    pub fn undivided(self) -> Self {
+        Self(self.0.undivided())
+    }
+
+    /// The mask.
+    pub fn mask(&self) -> &Mask {
+        &self.0.mask
+    }
+}
+
+/// A mask, and what is kept is multiplied by.
+#[derive(Clone, Debug)]
+struct Masking {
+    mask: Mask,
+    factor: f32,
+}
+
+impl Masking {
+    fn new(mask: Mask) -> Self {
+        let factor = match mask.share() {
+            // Nothing is kept: nothing is divided.
+            0.0 => 1.0,
+            share => 1.0 / share,
+        };
+        Self { mask, factor }
+    }
+
+    fn undivided(self) -> Self {
+        Self { factor: 1.0, ..self }
+    }
+
+    fn pieces(&self, pieces: usize, size: usize, step: u64) -> Vec<Piece<'_>> {
+        let (mask, factor) = (self.mask.at(step), self.factor);
+        let piece = |at: usize| -> Piece<'_> { Box::new(move |update, _| mask.apply(at * size, update, factor)) };
+        (0..pieces).map(piece).collect()
+    }
+
+    fn describe(&self, what: &str) -> String {
+        let divided = if self.factor == 1.0 && self.mask.share() < 1.0 {
+            ", undivided"
+        } else {
+            ""
+        };
+        let share = format!("{:.4}", self.mask.share());
+        let share = share.trim_end_matches('0').trim_end_matches('.');
+        format!("{what} {share}{divided}")
+    }
+}
+
+impl Transformation for ChildTuning {
+    fn name(&self) -> &'static str {
+        "child_tuning"
+    }
+
+    fn apply(&mut self, update: &mut [f32], parameters: &[f32], step: u64) {
+        apply_pieces(self, update, parameters, step);
+    }
+
+    fn is_elementwise(&self) -> bool {
+        true
+    }
+
+    fn pieces(&mut self, pieces: usize, size: usize, step: u64) -> Vec<Piece<'_>> {
+        self.0.pieces(pieces, size, step)
+    }
+
+    fn state(&mut self) -> Vec<(String, &mut Vec<f32>)> {
+        self.0.mask.state()
+    }
+
+    fn describe(&self) -> String {
+        self.0.describe(&format!("{} child", self.0.mask.describe()))
+    }
+}
+
+impl Transformation for UpdateDropout {
+    fn name(&self) -> &'static str {
+        "update_dropout"
+    }
+
+    fn apply(&mut self, update: &mut [f32], parameters: &[f32], step: u64) {
+        apply_pieces(self, update, parameters, step);
+    }
+
+    fn is_elementwise(&self) -> bool {
+        true
+    }
+
+    fn pieces(&mut self, pieces: usize, size: usize, step: u64) -> Vec<Piece<'_>> {
+        self.0.pieces(pieces, size, step)
+    }
+
+    fn describe(&self) -> String {
+        self.0.describe("update dropout, keeping")
+    }
+}

@@ -1,0 +1,220 @@
+//! Masks of parameters: drawn anew at every step, or fixed.
+
+use crate::bit_mask::BitMask;
+
+/// Probabilities are multiples of `1/STEPS`, so that 16 random bits decide about one parameter.
+const STEPS: f32 = 65536.0;
+
+/// Parameters that a mask is looked up for at a time.
+const BLOCK: usize = 1024;
+
+/// The increment of SplitMix64.
+const GOLDEN: u64 = 0x9E37_79B9_7F4A_7C15;
+
+/// The finisher of SplitMix64 (Steele et al., OOPSLA 2014): random bits from a counter.
+fn mix(counter: u64) -> u64 {
+    let z = (counter ^ (counter >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+    let z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+    z ^ (z >> 31)
+}
+
+/// A key that depends on every part and on their order.
+pub(crate) fn key(parts: &[u64]) -> u64 {
+    parts
+        .iter()
+        .fold(0, |key, &part| mix((key ^ part).wrapping_add(GOLDEN)))
+}
+
+/// Which parameters a step moves.
+///
+/// A random mask is a function of seed, step and position in the flat vector. It takes no memory, and is the same for any number of threads, shards and
+/// processes, and in a resumed run.
+#[derive(Clone, Debug)]
+pub struct Mask(Source);
+
+#[derive(Clone, Debug)]
+enum Source {
+    /// Kept where 16 random bits are less than `threshold`.
+    Random {
+        seed: u64,
+        threshold: u32,
+    },
+    Fixed(BitMask),
+}
+
+impl Mask {
+    /// Every step keeps each parameter with probability `p`, which is rounded to a multiple of 1/65536 and is at least that.
+    pub fn random(p: f32, seed: u64) -> Self {
+        let threshold = (p * STEPS).round().clamp(1.0, STEPS) as u32;
+        Self(Source::Random { seed, threshold })
+    }
+
+    /// The same parameters at every step.
+    pub fn fixed(mask: BitMask) -> Self {
+        Self(Source::Fixed(mask))
+    }
+
+    /// The probability that a random mask keeps a parameter; the share that a fixed one keeps.
+    pub fn share(&self) -> f32 {
+        match &self.0 {
+            Source::Random { threshold, .. } => *threshold as f32 / STEPS,
+            Source::Fixed(mask) => mask.count() as f32 / mask.len().max(1) as f32,
+        }
+    }
+
+    /// Whether a step moves the parameter at a position.
+    pub fn keeps(&self, step: u64, position: usize) -> bool {
+        let mut kept = [0];
+        self.at(step).look_up(position, &mut kept);
+        kept[0] != 0
+    }
+
+    /// The mask of a step.
+    pub(crate) fn at(&self, step: u64) -> StepMask<'_> {
+        match &self.0 {
+            Source::Random { seed, threshold } => StepMask::Random {
+                key: key(&[*seed, step]),
+                threshold: *threshold,
+            },
+            Source::Fixed(mask) => StepMask::Fixed(mask),
+        }
+    }
+
+    /// What a checkpoint keeps of it.
+    pub(crate) fn state(&mut self) -> Vec<(String, &mut Vec<f32>)> {
+        match &mut self.0 {
+            Source::Random { .. } => Vec::new(),
+            Source::Fixed(mask) => vec![("mask".to_owned(), mask.words_mut())],
+        }
+    }
+
+    /// A few words.
+    pub(crate) fn describe(&self) -> &'static str {
+        match &self.0 {
+            Source::Random { .. } => "random",
+            Source::Fixed(_) => "fixed",
+        }
+    }
+}
+
+/// The mask of one step.
+#[derive(Clone, Copy)]
+pub(crate) enum StepMask<'a> {
+    Random { key: u64, threshold: u32 },
+    Fixed(&'a BitMask),
+}
+
+impl StepMask<'_> {
+    /// All bits set for the parameters from `start` on that are kept, none for the others.
+    fn look_up(self, start: usize, kept: &mut [u32]) {
+        match self {
+            Self::Fixed(mask) => mask.look_up(start, kept),
+            Self::Random { key, threshold } => {
+                let decide = |word: u64, place: usize| {
+                    let bits = (word >> (16 * (place % 4))) & 0xffff;
+                    u32::from((bits as u32) < threshold).wrapping_neg()
+                };
+                let word = |index: usize| mix(key.wrapping_add((index as u64).wrapping_mul(GOLDEN)));
+                let (head, rest) = kept.split_at_mut((start.next_multiple_of(4) - start).min(kept.len()));
+                for (kept, place) in head.iter_mut().zip(start..) {
+                    *kept = decide(word(place / 4), place);
+                }
+                let first = (start + head.len()) / 4;
+                let (fours, tail) = rest.as_chunks_mut::<4>();
+                for (four, index) in fours.iter_mut().zip(first..) {
+                    let word = word(index);
+                    *four = [0, 1, 2, 3].map(|place| decide(word, place));
+                }
+                let last = word(first + fours.len());
+                for (kept, place) in tail.iter_mut().zip(0..) {
+                    *kept = decide(last, place);
+                }
+            }
+        }
+    }
+
+    /// Multiplies the values from position `start` on by `factor` where they are kept; the others become 0, whatever they were.
+    pub fn apply(self, start: usize, values: &mut [f32], factor: f32) {
+        let mut kept = [0; BLOCK];
+        for (values, start) in values.chunks_mut(BLOCK).zip((start..).step_by(BLOCK)) {
+            let kept = &mut kept[..values.len()];
+            self.look_up(start, kept);
+            for (value, kept) in values.iter_mut().zip(&*kept) {
+                *value = f32::from_bits((*value * factor).to_bits() & kept);
+            }
+        }
+    }
+
+    /// Adds `factor · source` to the values from position `start` on where they are kept.
+    pub fn add(self, start: usize, values: &mut [f32], source: &[f32], factor: f32) {
+        let mut kept = [0; BLOCK];
+        let blocks = values.chunks_mut(BLOCK).zip(source.chunks(BLOCK));
+        for ((values, source), start) in blocks.zip((start..).step_by(BLOCK)) {
+            let kept = &mut kept[..values.len()];
+            self.look_up(start, kept);
+            for ((value, source), kept) in values.iter_mut().zip(source).zip(&*kept) {
+                *value += f32::from_bits((factor * source).to_bits() & kept);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_random_mask_is_a_function_of_seed_step_and_position() {
+        let mask = Mask::random(0.3, 7);
+        let whole: Vec<bool> = (0..5000).map(|position| mask.keeps(3, position)).collect();
+        for start in [0, 1, 2, 3, 4, 1023, 2049] {
+            let mut values = vec![1.0; 5000 - start];
+            mask.at(3).apply(start, &mut values, 2.0);
+            for (value, kept) in values.iter().zip(&whole[start..]) {
+                assert_eq!(*value, if *kept { 2.0 } else { 0.0 });
+            }
+        }
+        let of = |mask: &Mask, step: u64| {
+            (0..5000)
+                .map(|position| mask.keeps(step, position))
+                .collect::<Vec<bool>>()
+        };
+        assert_eq!(of(&Mask::random(0.3, 7), 3), whole);
+        assert_ne!(of(&mask, 4), whole);
+        assert_ne!(of(&Mask::random(0.3, 8), 3), whole);
+    }
+
+    #[test]
+    fn steps_seeds_and_neighbours_are_independent() {
+        let size = 100_000;
+        for p in [0.1f32, 0.5, 0.9] {
+            let bits = |seed: u64, step: u64| {
+                let mut values = vec![1.0; size];
+                Mask::random(p, seed).at(step).apply(0, &mut values, 1.0);
+                values
+            };
+            let (one, next, other) = (bits(0, 0), bits(0, 1), bits(1, 0));
+            let mean = |values: &mut dyn Iterator<Item = f32>| values.map(f64::from).sum::<f64>() / size as f64;
+            let p = f64::from(p);
+            // Four standard errors.
+            let near = |found: f64, expected: f64| {
+                let error = (expected * (1.0 - expected) / size as f64).sqrt();
+                assert!(
+                    (found - expected).abs() < 4.0 * error,
+                    "p = {p}: {found}, not {expected}"
+                );
+            };
+            near(mean(&mut one.iter().copied()), p);
+            for second in [&next, &other, &one[1..].iter().copied().chain([one[0]]).collect()] {
+                near(mean(&mut one.iter().zip(second).map(|(a, b)| a * b)), p * p);
+            }
+        }
+    }
+
+    #[test]
+    fn what_is_masked_is_zero_whatever_it_was() {
+        let mut values = vec![f32::NAN; 64];
+        Mask::random(0.5, 0).at(0).apply(0, &mut values, 1.0);
+        assert!(values.iter().any(|value| value.is_nan()) && values.contains(&0.0));
+    }
+}
