@@ -7,7 +7,7 @@ use rayon::prelude::*;
 use crate::error::{Error, Result};
 use crate::mean::Mean;
 use crate::scores::{Scores, tied};
-use crate::swap::{Profile, compare};
+use crate::swap::{Comparison, Profile, compare};
 use crate::table::Direction;
 
 /// Pairs grow with the square of the systems; more than this are not for anyone to read.
@@ -52,6 +52,32 @@ pub struct Stability {
     pub identical: usize,
     /// Pairs that swap at least once.
     pub swapping: usize,
+}
+
+impl Stability {
+    /// Counts one more pair.
+    fn count(&mut self, pair: &Comparison) {
+        self.pairs += 1;
+        *if pair.below == Ordering::Equal {
+            &mut self.identical
+        } else if pair.dominance {
+            &mut self.dominated
+        } else if pair.swaps.is_empty() {
+            &mut self.never
+        } else {
+            &mut self.swapping
+        } += 1;
+    }
+}
+
+impl std::ops::AddAssign for Stability {
+    fn add_assign(&mut self, other: Self) {
+        self.pairs += other.pairs;
+        self.dominated += other.dominated;
+        self.never += other.never;
+        self.identical += other.identical;
+        self.swapping += other.swapping;
+    }
 }
 
 /// The ranks of one system over all finite exponents.
@@ -116,119 +142,34 @@ pub fn flips(scores: &Scores, between: [Mean; 2]) -> Result<Flips> {
         .into_par_iter()
         .map(|system| Profile::new(scores.row(system), &scores.weights))
         .collect();
-    // A larger mean is better, or worse.
-    let better = |order: Ordering| {
-        if scores.direction == Direction::Lower {
-            order.reverse()
-        } else {
-            order
-        }
+    let pairs = Pairs {
+        profiles,
+        averages,
+        exponents: between.map(|mean| match mean {
+            Mean::Power(exponent) => Some(exponent),
+            Mean::Median => None,
+        }),
+        direction: scores.direction,
     };
-    let exponents = between.map(|mean| match mean {
-        Mean::Power(exponent) => Some(exponent),
-        Mean::Median => None,
-    });
-
-    /// What one system finds out about those behind it in the table.
-    struct Part {
-        stability: Stability,
-        swaps: Vec<Swap>,
-        flips: Vec<Flip>,
-        /// For each later system how it stands far below zero.
-        below: Vec<Ordering>,
-    }
-    let parts: Vec<Part> = (0..count)
-        .into_par_iter()
-        .map(|i| {
-            let mut part = Part {
-                stability: Stability::default(),
-                swaps: Vec::new(),
-                flips: Vec::new(),
-                below: Vec::with_capacity(count - i - 1),
-            };
-            for j in i + 1..count {
-                let found = compare(&profiles[i], &profiles[j]);
-                let below = better(found.below);
-                part.below.push(below);
-                part.stability.pairs += 1;
-                if found.below == Ordering::Equal {
-                    part.stability.identical += 1;
-                } else if found.dominance {
-                    part.stability.dominated += 1;
-                } else if found.swaps.is_empty() {
-                    part.stability.never += 1;
-                } else {
-                    part.stability.swapping += 1;
-                }
-                let (mut before, mut after) = if below == Ordering::Greater { (i, j) } else { (j, i) };
-                for &exponent in &found.swaps {
-                    part.swaps.push(Swap {
-                        exponent,
-                        before,
-                        after,
-                    });
-                    std::mem::swap(&mut before, &mut after);
-                }
-                // Powers have their order from the swaps; averages that rounding makes equal have none.
-                let order = |side: usize| {
-                    let (a, b) = (averages[side][i], averages[side][j]);
-                    if tied(a, b) {
-                        Ordering::Equal
-                    } else {
-                        better(a.total_cmp(&b))
-                    }
-                };
-                let (first, second) = (order(0), order(1));
-                if first == second.reverse() && first != Ordering::Equal {
-                    let (ahead, behind) = if first == Ordering::Greater { (i, j) } else { (j, i) };
-                    let swaps = match exponents {
-                        [Some(a), Some(b)] => {
-                            let (low, high) = (a.min(b), a.max(b));
-                            found
-                                .swaps
-                                .iter()
-                                .copied()
-                                .filter(|p| (low..=high).contains(p))
-                                .collect()
-                        }
-                        _ => Vec::new(),
-                    };
-                    part.flips.push(Flip {
-                        ahead,
-                        behind,
-                        first: [averages[0][ahead], averages[0][behind]],
-                        second: [averages[1][ahead], averages[1][behind]],
-                        swaps,
-                    });
-                }
-            }
-            part
-        })
-        .collect();
+    let parts: Vec<Part> = (0..count).into_par_iter().map(|system| pairs.behind(system)).collect();
 
     let mut stability = Stability::default();
     let mut bottom = vec![1usize; count];
-    for (i, part) in parts.iter().enumerate() {
+    let mut swaps = Vec::with_capacity(parts.iter().map(|part| part.swaps.len()).sum());
+    let mut flips = Vec::new();
+    for (system, part) in parts.into_iter().enumerate() {
         for (offset, below) in part.below.iter().enumerate() {
             match below {
-                Ordering::Greater => bottom[i + 1 + offset] += 1,
-                Ordering::Less => bottom[i] += 1,
+                Ordering::Greater => bottom[system + 1 + offset] += 1,
+                Ordering::Less => bottom[system] += 1,
                 Ordering::Equal => {}
             }
         }
-        stability.pairs += part.stability.pairs;
-        stability.dominated += part.stability.dominated;
-        stability.never += part.stability.never;
-        stability.identical += part.stability.identical;
-        stability.swapping += part.stability.swapping;
-    }
-    let mut swaps = Vec::with_capacity(parts.iter().map(|part| part.swaps.len()).sum());
-    let mut flips = Vec::new();
-    for part in parts {
+        stability += part.stability;
         swaps.extend(part.swaps);
         flips.extend(part.flips);
     }
-    swaps.par_sort_unstable_by(|a, b| {
+    swaps.par_sort_unstable_by(|a: &Swap, b: &Swap| {
         a.exponent
             .total_cmp(&b.exponent)
             .then(a.before.cmp(&b.before))
@@ -250,6 +191,98 @@ pub fn flips(scores: &Scores, between: [Mean; 2]) -> Result<Flips> {
         ranges,
         swaps,
     })
+}
+
+/// What the comparison of two systems needs.
+struct Pairs {
+    profiles: Vec<Profile>,
+    /// Of every system by each of the two means.
+    averages: [Vec<f64>; 2],
+    /// Of the two means, where they have one.
+    exponents: [Option<f64>; 2],
+    direction: Direction,
+}
+
+/// What one system finds out about those behind it in the table.
+#[derive(Default)]
+struct Part {
+    stability: Stability,
+    swaps: Vec<Swap>,
+    flips: Vec<Flip>,
+    /// For each later system how it stands far below zero.
+    below: Vec<Ordering>,
+}
+
+impl Pairs {
+    /// Compares a system with all those behind it in the table.
+    fn behind(&self, system: usize) -> Part {
+        let mut part = Part::default();
+        for other in system + 1..self.profiles.len() {
+            let found = compare(&self.profiles[system], &self.profiles[other]);
+            let below = self.better(found.below);
+            part.below.push(below);
+            part.stability.count(&found);
+            let (mut before, mut after) = match below {
+                Ordering::Greater => (system, other),
+                _ => (other, system),
+            };
+            for &exponent in &found.swaps {
+                part.swaps.push(Swap {
+                    exponent,
+                    before,
+                    after,
+                });
+                std::mem::swap(&mut before, &mut after);
+            }
+            part.flips.extend(self.flip(system, other, &found.swaps));
+        }
+        part
+    }
+
+    /// The flip of two systems, if their order differs between the two means.
+    fn flip(&self, system: usize, other: usize, swaps: &[f64]) -> Option<Flip> {
+        let [first, second] = [0, 1].map(|side| self.order(side, system, other));
+        if first == Ordering::Equal || first != second.reverse() {
+            return None;
+        }
+        let (ahead, behind) = match first {
+            Ordering::Greater => (system, other),
+            _ => (other, system),
+        };
+        let swaps = match self.exponents {
+            [Some(a), Some(b)] => {
+                let between = a.min(b)..=a.max(b);
+                swaps.iter().copied().filter(|swap| between.contains(swap)).collect()
+            }
+            _ => Vec::new(),
+        };
+        let averages = |side: usize| [self.averages[side][ahead], self.averages[side][behind]];
+        Some(Flip {
+            ahead,
+            behind,
+            first: averages(0),
+            second: averages(1),
+            swaps,
+        })
+    }
+
+    /// The order of two systems by one of the two means. Averages that rounding makes equal have none.
+    fn order(&self, side: usize, system: usize, other: usize) -> Ordering {
+        let (a, b) = (self.averages[side][system], self.averages[side][other]);
+        if tied(a, b) {
+            Ordering::Equal
+        } else {
+            self.better(a.total_cmp(&b))
+        }
+    }
+
+    /// A larger mean is better, or worse.
+    fn better(&self, order: Ordering) -> Ordering {
+        match self.direction {
+            Direction::Lower => order.reverse(),
+            Direction::Higher => order,
+        }
+    }
 }
 
 /// Follows the ranks from exchange to exchange. Exchanges at one exponent count together: nobody ranks between them.

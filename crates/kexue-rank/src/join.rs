@@ -23,17 +23,22 @@ pub enum Prefer {
 /// [`Error::Disagreement`] if two tables have different scores for one cell and `prefer` is `None`.
 pub fn join(tables: Vec<Table>, prefer: Option<Prefer>) -> Result<Table> {
     let mut tables = tables.into_iter();
-    let Some(mut joined) = tables.next() else {
+    let Some(first) = tables.next() else {
         return Err(Error::refused("no table", "give at least one file"));
     };
-    let mut disagreements = Vec::new();
-    let mut matched_notes = Vec::new();
-    let mut origins = HashMap::new();
-    for table in tables {
-        let note = join_two(&mut joined, table, prefer, &mut origins, &mut disagreements);
-        matched_notes.push(note);
-    }
-    joined.notes.extend(matched_notes);
+    let mut joiner = Joiner {
+        joined: first,
+        prefer,
+        origins: HashMap::new(),
+        disagreements: Vec::new(),
+    };
+    let notes: Vec<String> = tables.map(|table| joiner.add(table)).collect();
+    let Joiner {
+        mut joined,
+        disagreements,
+        ..
+    } = joiner;
+    joined.notes.extend(notes);
     if disagreements.is_empty() {
         return Ok(joined);
     }
@@ -41,11 +46,11 @@ pub fn join(tables: Vec<Table>, prefer: Option<Prefer>) -> Result<Table> {
         None => Err(Error::Disagreement { disagreements }),
         Some(prefer) => {
             let which = if prefer == Prefer::First { "first" } else { "last" };
-            for disagreement in &disagreements {
-                joined
-                    .notes
-                    .push(format!("the files disagree, the {which} is believed: {disagreement}"));
-            }
+            joined.notes.extend(
+                disagreements
+                    .iter()
+                    .map(|disagreement| format!("the files disagree, the {which} is believed: {disagreement}")),
+            );
             Ok(joined)
         }
     }
@@ -61,185 +66,208 @@ enum Target {
 /// A file, among the sources, and a line.
 type Origin = (usize, u64);
 
-/// Where cells are from that are not from the file that had their row first.
-type Origins = HashMap<(Column, usize), Origin>;
-
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 enum Column {
     Task(usize),
     Claim(usize),
 }
 
-fn join_two(
-    joined: &mut Table,
-    table: Table,
+/// The tables joined so far, and what was found out about them.
+struct Joiner {
+    joined: Table,
     prefer: Option<Prefer>,
-    origins: &mut Origins,
-    disagreements: &mut Vec<Disagreement>,
-) -> String {
-    let rows_before = joined.systems.len();
-    let rows = match_systems(joined, &table);
-    let matched = rows.iter().flatten().count();
-    let sources_before = joined.sources.len();
-    joined.sources.extend(table.sources.iter().cloned());
+    /// Where cells are from that are not from the file that had their row first.
+    origins: HashMap<(Column, usize), Origin>,
+    disagreements: Vec<Disagreement>,
+}
 
-    // New rows go to the end of every column.
-    let mut next = rows_before;
-    let target_rows: Vec<usize> = rows
-        .iter()
-        .map(|row| {
-            row.unwrap_or_else(|| {
-                next += 1;
-                next - 1
-            })
-        })
-        .collect();
-    for (row, system) in table.systems.iter().enumerate() {
-        if rows[row].is_none() {
-            joined.systems.push(System {
-                source: system.source + sources_before,
-                ..system.clone()
+/// A row of the table that is added.
+#[derive(Clone, Copy)]
+struct Row {
+    /// Its row in the joined table.
+    target: usize,
+    /// Whether an earlier table had it.
+    known: bool,
+    /// Where it is in the new file.
+    origin: Origin,
+}
+
+/// What the joined table and the new one say of one cell.
+struct Cell {
+    column: Column,
+    /// The name of the column, for people.
+    name: String,
+    old: Vec<f64>,
+    new: Vec<f64>,
+}
+
+impl Joiner {
+    /// Adds a table, and says in a line what was matched.
+    fn add(&mut self, table: Table) -> String {
+        let sources_before = self.joined.sources.len();
+        let columns_before = self.joined.tasks.len();
+        let systems_before = self.joined.systems.len();
+        self.joined.sources.extend(table.sources.iter().cloned());
+        let rows = self.add_systems(&table, sources_before);
+        for (task, target) in table.tasks.iter().zip(match_tasks(&self.joined, &table)) {
+            self.add_task(task, target, &rows);
+        }
+        for claim in &table.claims {
+            self.add_claim(claim, &rows);
+        }
+        let joined = &mut self.joined;
+        joined.headings.extend(table.headings);
+        joined.notes.extend(table.notes);
+        format!(
+            "{}: {} matched by name, {} added, {} added",
+            joined.sources[sources_before..].join(" and "),
+            counted(rows.iter().filter(|row| row.known).count(), "system"),
+            joined.systems.len() - systems_before,
+            counted(joined.tasks.len() - columns_before, "task")
+        )
+    }
+
+    /// Appends the systems that no earlier table had, and makes every column as long as there are systems.
+    fn add_systems(&mut self, table: &Table, sources_before: usize) -> Vec<Row> {
+        let joined = &mut self.joined;
+        let systems_before = joined.systems.len();
+        let mut rows = Vec::with_capacity(table.systems.len());
+        for (matched, system) in match_systems(joined, table).into_iter().zip(&table.systems) {
+            let source = system.source + sources_before;
+            rows.push(Row {
+                target: matched.unwrap_or(joined.systems.len()),
+                known: matched.is_some(),
+                origin: (source, system.line),
             });
+            if matched.is_none() {
+                joined.systems.push(System {
+                    source,
+                    ..system.clone()
+                });
+            }
         }
-    }
-    make_names_unique(joined, rows_before);
-    for task in &mut joined.tasks {
-        task.metrics.iter_mut().for_each(|metric| metric.resize(next, f64::NAN));
-        if let Some(errors) = &mut task.errors {
-            errors.resize(next, f64::NAN);
+        make_names_unique(joined, systems_before);
+        let systems = joined.systems.len();
+        for task in &mut joined.tasks {
+            task.metrics
+                .iter_mut()
+                .for_each(|metric| metric.resize(systems, f64::NAN));
+            if let Some(errors) = &mut task.errors {
+                errors.resize(systems, f64::NAN);
+            }
         }
-    }
-    for claim in &mut joined.claims {
-        claim.values.resize(next, f64::NAN);
+        for claim in &mut joined.claims {
+            claim.values.resize(systems, f64::NAN);
+        }
+        rows
     }
 
-    let sources = joined.sources.clone();
-    let place = |(source, line): Origin| Place::line(&sources[source], line).to_string();
-    let old_rows: Vec<Origin> = joined
-        .systems
-        .iter()
-        .map(|system| (system.source, system.line))
-        .collect();
-    let new_rows: Vec<Origin> = table
-        .systems
-        .iter()
-        .map(|system| (system.source + sources_before, system.line))
-        .collect();
-    let targets = match_tasks(joined, &table);
-    let columns_before = joined.tasks.len();
-    for (task, target) in table.tasks.iter().zip(targets) {
-        let target = match target {
-            Some(target) => target,
-            None => {
-                joined.tasks.push(Task {
-                    metrics: vec![vec![f64::NAN; next]; task.metrics.len()],
-                    errors: task.errors.as_ref().map(|_| vec![f64::NAN; next]),
-                    ..task.clone()
-                });
-                Target::Whole(joined.tasks.len() - 1)
-            }
-        };
+    /// Writes the scores of a task, or of one metric of a task, into the joined table.
+    fn add_task(&mut self, task: &Task, target: Option<Target>, rows: &[Row]) {
+        let target = target.unwrap_or_else(|| {
+            let systems = self.joined.systems.len();
+            self.joined.tasks.push(Task {
+                metrics: vec![vec![f64::NAN; systems]; task.metrics.len()],
+                errors: task.errors.as_ref().map(|_| vec![f64::NAN; systems]),
+                ..task.clone()
+            });
+            Target::Whole(self.joined.tasks.len() - 1)
+        });
         let (index, metrics) = match target {
             Target::Whole(index) => (index, 0..task.metrics.len()),
             Target::Metric(index, metric) => (index, metric..metric + 1),
         };
-        let name = joined.tasks[index].name.clone();
-        joined.tasks[index].decimals = joined.tasks[index].decimals.max(task.decimals);
-        for (source_row, &row) in target_rows.iter().enumerate() {
+        let known = &mut self.joined.tasks[index];
+        known.decimals = known.decimals.max(task.decimals);
+        let name = match metrics.len() == known.metrics.len() {
+            true => known.name.clone(),
+            false => task.name.clone(),
+        };
+        for (source_row, row) in rows.iter().enumerate() {
             if task.is_missing(source_row) {
                 continue;
             }
-            let new: Vec<f64> = task.metrics.iter().map(|metric| metric[source_row]).collect();
-            let old: Vec<f64> = metrics
-                .clone()
-                .map(|metric| joined.tasks[index].metrics[metric][row])
-                .collect();
-            let cell = (Column::Task(index), row);
-            let origin = origins.get(&cell).copied().unwrap_or(old_rows[row]);
-            if old.iter().all(|value| !value.is_nan()) {
-                if old
-                    .iter()
-                    .zip(&new)
-                    .all(|(old, new)| (old - new).abs() <= 1e-9 * old.abs().max(1.0))
-                {
-                    continue;
+            let known = &self.joined.tasks[index];
+            let cell = Cell {
+                column: Column::Task(index),
+                name: name.clone(),
+                old: metrics
+                    .clone()
+                    .map(|metric| known.metrics[metric][row.target])
+                    .collect(),
+                new: task.metrics.iter().map(|metric| metric[source_row]).collect(),
+            };
+            if let Some(values) = self.settle(cell, row) {
+                let known = &mut self.joined.tasks[index];
+                for (metric, value) in metrics.clone().zip(values) {
+                    known.metrics[metric][row.target] = value;
                 }
-                disagreements.push(Disagreement {
-                    system: joined.systems[row].name.clone(),
-                    task: if metrics.len() == joined.tasks[index].metrics.len() {
-                        name.clone()
-                    } else {
-                        task.name.clone()
-                    },
-                    first: (old, place(origin)),
-                    second: (new.clone(), place(new_rows[source_row])),
-                });
-                if prefer != Some(Prefer::Last) {
-                    continue;
+                if let (Some(errors), Some(new)) = (&mut known.errors, &task.errors) {
+                    errors[row.target] = new[source_row];
                 }
-            }
-            if rows[source_row].is_some() {
-                origins.insert(cell, new_rows[source_row]);
-            }
-            for (metric, value) in metrics.clone().zip(new) {
-                joined.tasks[index].metrics[metric][row] = value;
-            }
-            if let (Some(errors), Some(new)) = (&mut joined.tasks[index].errors, &task.errors) {
-                errors[row] = new[source_row];
             }
         }
     }
-    for claim in &table.claims {
-        let index = match joined
-            .claims
+
+    /// Writes a column of claimed averages into the joined table.
+    fn add_claim(&mut self, claim: &Claim, rows: &[Row]) {
+        let claims = &mut self.joined.claims;
+        let known = claims
             .iter()
-            .position(|known| normalise(&known.name) == normalise(&claim.name))
-        {
-            Some(index) => index,
-            None => {
-                joined.claims.push(Claim {
-                    values: vec![f64::NAN; next],
-                    ..claim.clone()
-                });
-                joined.claims.len() - 1
-            }
-        };
-        joined.claims[index].decimals = joined.claims[index].decimals.max(claim.decimals);
-        for (source_row, &row) in target_rows.iter().enumerate() {
-            let new = claim.values[source_row];
-            let old = joined.claims[index].values[row];
+            .position(|known| normalise(&known.name) == normalise(&claim.name));
+        let index = known.unwrap_or_else(|| {
+            claims.push(Claim {
+                values: vec![f64::NAN; self.joined.systems.len()],
+                ..claim.clone()
+            });
+            claims.len() - 1
+        });
+        claims[index].decimals = claims[index].decimals.max(claim.decimals);
+        for (row, &new) in rows.iter().zip(&claim.values) {
             if new.is_nan() {
                 continue;
             }
-            let cell = (Column::Claim(index), row);
-            let origin = origins.get(&cell).copied().unwrap_or(old_rows[row]);
-            if !old.is_nan() && (old - new).abs() > 1e-9 {
-                disagreements.push(Disagreement {
-                    system: joined.systems[row].name.clone(),
-                    task: claim.name.clone(),
-                    first: (vec![old], place(origin)),
-                    second: (vec![new], place(new_rows[source_row])),
-                });
-                if prefer != Some(Prefer::Last) {
-                    continue;
-                }
+            let cell = Cell {
+                column: Column::Claim(index),
+                name: claim.name.clone(),
+                old: vec![self.joined.claims[index].values[row.target]],
+                new: vec![new],
+            };
+            if let Some(values) = self.settle(cell, row) {
+                self.joined.claims[index].values[row.target] = values[0];
             }
-            if rows[source_row].is_some() {
-                origins.insert(cell, new_rows[source_row]);
-            }
-            joined.claims[index].values[row] = new;
         }
     }
-    let new_columns = joined.tasks.len() - columns_before;
-    joined.headings.extend(table.headings);
-    joined.notes.extend(table.notes);
-    format!(
-        "{}: {} matched by name, {} added, {} added",
-        sources[sources_before..].join(" and "),
-        counted(matched, "system"),
-        next - rows_before,
-        counted(new_columns, "task")
-    )
+
+    /// The values to write into a cell, `None` if what is there stays. A disagreement is recorded.
+    fn settle(&mut self, cell: Cell, row: &Row) -> Option<Vec<f64>> {
+        let Cell { column, name, old, new } = cell;
+        let system = &self.joined.systems[row.target];
+        let place = (column, row.target);
+        if old.iter().all(|value| !value.is_nan()) {
+            let same = |(old, new): (&f64, &f64)| (old - new).abs() <= 1e-9 * old.abs().max(1.0);
+            if old.iter().zip(&new).all(same) {
+                return None;
+            }
+            let first = self.origins.get(&place).copied();
+            let first = first.unwrap_or((system.source, system.line));
+            let sources = &self.joined.sources;
+            let origin = |(source, line): Origin| Place::line(&sources[source], line).to_string();
+            self.disagreements.push(Disagreement {
+                system: system.name.clone(),
+                task: name,
+                first: (old, origin(first)),
+                second: (new.clone(), origin(row.origin)),
+            });
+            if self.prefer != Some(Prefer::Last) {
+                return None;
+            }
+        }
+        if row.known {
+            self.origins.insert(place, row.origin);
+        }
+        Some(new)
+    }
 }
 
 /// For every row of the second table the row of the first with one of its names, if exactly one has it and only it.

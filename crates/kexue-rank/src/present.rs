@@ -5,7 +5,6 @@ use serde_json::{Value, json};
 use crate::check::{Check, ClaimReport, Fit};
 use crate::error::counted;
 use crate::flips::Flips;
-use crate::mean::Mean;
 use crate::ranking::Ranking;
 use crate::report::{Align, Grid, Report, Text, Tone, number};
 use crate::resample::{Bootstrap, LeftOut};
@@ -159,11 +158,23 @@ pub struct FlipResults {
 /// Flips, stability, bootstrap and leave-one-task-out; `limit` rows of each table, 0 for all.
 pub fn flips_report(scores: &Scores, results: &FlipResults, limit: usize) -> Report {
     let mut report = Report::default();
-    let digits = digits(scores);
-    let flips = &results.flips;
-    let [first, second] = flips.between;
-    let name = |system: usize| scores.systems[system].as_str();
+    // Both tables of systems list them by their rank.
+    let mut order: Vec<usize> = (0..scores.systems.len()).collect();
+    order.sort_by_key(|&system| (results.bootstrap.intervals[system].rank, system));
+    let shown = cut(limit, order.len());
+    report_pairs(&mut report, scores, &results.flips, limit);
+    report_exponents(&mut report, scores, &results.flips, &order[..shown]);
+    report_bootstrap(&mut report, scores, &results.bootstrap, &order, shown);
+    if !results.left_out.is_empty() {
+        report_left_out(&mut report, scores, &results.left_out);
+    }
+    report
+}
 
+/// The pairs that change their order between the two means.
+fn report_pairs(report: &mut Report, scores: &Scores, flips: &Flips, limit: usize) {
+    let digits = digits(scores);
+    let [first, second] = flips.between;
     let count = flips.flips.len();
     report.heading(2, format!("Between {first} and {second}"));
     if count == 0 {
@@ -171,48 +182,49 @@ pub fn flips_report(scores: &Scores, results: &FlipResults, limit: usize) -> Rep
             "No pair of {} changes its order.",
             counted(scores.systems.len(), "system")
         ));
-    } else {
-        report.paragraph(format!(
-            "{count} of {} {} order.",
-            counted(flips.stability.pairs, "pair"),
-            if count == 1 { "changes its" } else { "change their" }
-        ));
-        let (a, b) = (first.label(), second.label());
-        let mut grid = Grid {
-            columns: vec![
-                (format!("ahead by {a}"), Left),
-                (format!("ahead by {b}"), Left),
-                (a, Right),
-                (b, Right),
-                ("swap at exponent".to_owned(), Right),
-            ],
-            rows: Vec::new(),
-        };
-        let shown = cut(limit, count);
-        for flip in &flips.flips[..shown] {
-            let pair = |values: [f64; 2]| format!("{} : {}", number(values[0], digits), number(values[1], digits));
-            let swaps: Vec<String> = flip.swaps.iter().map(|&swap| exponent(swap)).collect();
-            grid.rows.push(vec![
-                name(flip.ahead).into(),
-                name(flip.behind).into(),
-                pair(flip.first).into(),
-                pair(flip.second).into(),
-                Text::new(
-                    if swaps.is_empty() {
-                        "–".to_owned()
-                    } else {
-                        swaps.join(", ")
-                    },
-                    Tone::Strong,
-                ),
-            ]);
-        }
-        report.table(grid);
-        if let Some(text) = more_rows(shown, count) {
-            report.paragraph(Text::new(text, Tone::Dim));
-        }
+        return;
     }
+    report.paragraph(format!(
+        "{count} of {} {} order.",
+        counted(flips.stability.pairs, "pair"),
+        if count == 1 { "changes its" } else { "change their" }
+    ));
+    let (a, b) = (first.label(), second.label());
+    let mut grid = Grid {
+        columns: vec![
+            (format!("ahead by {a}"), Left),
+            (format!("ahead by {b}"), Left),
+            (a, Right),
+            (b, Right),
+            ("swap at exponent".to_owned(), Right),
+        ],
+        rows: Vec::new(),
+    };
+    let shown = cut(limit, count);
+    for flip in &flips.flips[..shown] {
+        let pair = |values: [f64; 2]| format!("{} : {}", number(values[0], digits), number(values[1], digits));
+        let swaps: Vec<String> = flip.swaps.iter().map(|&swap| exponent(swap)).collect();
+        let swaps = if swaps.is_empty() {
+            "–".to_owned()
+        } else {
+            swaps.join(", ")
+        };
+        grid.rows.push(vec![
+            scores.systems[flip.ahead].as_str().into(),
+            scores.systems[flip.behind].as_str().into(),
+            pair(flip.first).into(),
+            pair(flip.second).into(),
+            Text::new(swaps, Tone::Strong),
+        ]);
+    }
+    report.table(grid);
+    if let Some(text) = more_rows(shown, count) {
+        report.paragraph(Text::new(text, Tone::Dim));
+    }
+}
 
+/// How stable the order is over all exponents, and the range of ranks of each system in `order`.
+fn report_exponents(report: &mut Report, scores: &Scores, flips: &Flips, order: &[usize]) {
     let stability = &flips.stability;
     report.heading(2, "Over all exponents");
     report.paragraph(format!(
@@ -223,13 +235,8 @@ pub fn flips_report(scores: &Scores, results: &FlipResults, limit: usize) -> Rep
         stability.never,
         if stability.identical > 0 { format!(", and {} have the same scores", stability.identical) } else { String::new() },
     ));
-    let at = |exponent: f64| flips.ranks_above(exponent);
-    let ranks = [Mean::HARMONIC, Mean::GEOMETRIC, Mean::ARITHMETIC].map(|mean| match mean {
-        Mean::Power(exponent) => at(exponent),
-        Mean::Median => Vec::new(),
-    });
-    let mut order: Vec<usize> = (0..scores.systems.len()).collect();
-    order.sort_by_key(|&system| (results.bootstrap.intervals[system].rank, system));
+    // The exponents of the harmonic, geometric and arithmetic mean.
+    let ranks = [-1.0, 0.0, 1.0].map(|exponent| flips.ranks_above(exponent));
     let mut grid = Grid::new(&[
         ("system", Left),
         ("best", Right),
@@ -240,22 +247,20 @@ pub fn flips_report(scores: &Scores, results: &FlipResults, limit: usize) -> Rep
         ("AM", Right),
         ("∞", Right),
     ]);
-    let shown = cut(limit, order.len());
-    for &system in &order[..shown] {
+    for &system in order {
         let range = &flips.ranges[system];
         let tone = if range.best == range.worst {
             Tone::Good
         } else {
             Tone::Plain
         };
-        let mut row = vec![
-            Text::new(name(system), tone),
-            range.best.to_string().into(),
-            range.worst.to_string().into(),
-        ];
-        row.push(range.bottom.to_string().into());
-        row.extend(ranks.iter().map(|ranks| Text::from(ranks[system].to_string())));
-        row.push(range.top.to_string().into());
+        let mut row = vec![Text::new(scores.systems[system].as_str(), tone)];
+        let middle = ranks.iter().map(|ranks| ranks[system]);
+        let cells = [range.best, range.worst, range.bottom]
+            .into_iter()
+            .chain(middle)
+            .chain([range.top]);
+        row.extend(cells.map(|rank| Text::from(rank.to_string())));
         grid.rows.push(row);
     }
     report.table(grid);
@@ -267,8 +272,10 @@ pub fn flips_report(scores: &Scores, results: &FlipResults, limit: usize) -> Rep
         ),
         Tone::Dim,
     ));
+}
 
-    let bootstrap = &results.bootstrap;
+/// The intervals of the ranks over resampled tasks, for the first `shown` systems in `order`.
+fn report_bootstrap(report: &mut Report, scores: &Scores, bootstrap: &Bootstrap, order: &[usize], shown: usize) {
     report.heading(2, format!("With other tasks, by {}", bootstrap.mean));
     let mut grid = Grid::new(&[
         ("#", Right),
@@ -283,7 +290,7 @@ pub fn flips_report(scores: &Scores, results: &FlipResults, limit: usize) -> Rep
         });
         grid.rows.push(vec![
             interval.rank.to_string().into(),
-            name(system).into(),
+            scores.systems[system].as_str().into(),
             format!("{}–{}", interval.low, interval.high).into(),
             next.into(),
         ]);
@@ -303,37 +310,35 @@ pub fn flips_report(scores: &Scores, results: &FlipResults, limit: usize) -> Rep
         ),
         Tone::Dim,
     ));
+}
 
-    if !results.left_out.is_empty() {
-        report.heading(2, "Without one task");
-        let mut grid = Grid::new(&[
-            ("left out", Left),
-            ("pairs reversed", Right),
-            ("first", Left),
-            ("largest change", Left),
+/// What the ranks are without each task.
+fn report_left_out(report: &mut Report, scores: &Scores, left_out: &[LeftOut]) {
+    let name = |system: usize| scores.systems[system].as_str();
+    report.heading(2, "Without one task");
+    let mut grid = Grid::new(&[
+        ("left out", Left),
+        ("pairs reversed", Right),
+        ("first", Left),
+        ("largest change", Left),
+    ]);
+    for left in left_out {
+        let winners: Vec<&str> = (0..left.ranks.len())
+            .filter(|&system| left.ranks[system] == 1)
+            .map(name)
+            .collect();
+        let change = left.largest.map_or_else(
+            || "none".to_owned(),
+            |(system, from, to)| format!("{}: {from} → {to}", name(system)),
+        );
+        grid.rows.push(vec![
+            scores.tasks[left.task].as_str().into(),
+            left.reversed.to_string().into(),
+            winners.join(", ").into(),
+            change.into(),
         ]);
-        for left in &results.left_out {
-            let best = |ranks: &[usize]| {
-                let winners: Vec<&str> = (0..ranks.len())
-                    .filter(|&system| ranks[system] == 1)
-                    .map(name)
-                    .collect();
-                winners.join(", ")
-            };
-            let change = left.largest.map_or_else(
-                || "none".to_owned(),
-                |(system, from, to)| format!("{}: {from} → {to}", name(system)),
-            );
-            grid.rows.push(vec![
-                scores.tasks[left.task].as_str().into(),
-                left.reversed.to_string().into(),
-                best(&left.ranks).into(),
-                change.into(),
-            ]);
-        }
-        report.table(grid);
     }
-    report
+    report.table(grid);
 }
 
 /// The same as JSON, with everything.
