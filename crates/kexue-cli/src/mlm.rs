@@ -10,7 +10,7 @@ use kexue_lm::{Comparison, MlmConfig, MlmSettings, MlmTask, TrainedMlm, evaluate
 use kexue_nn::{AttentionScale, Head, Mask, Positions};
 use kexue_output::check_output;
 use kexue_text::{Corpus, Masking, TextEncoder};
-use kexue_train::{TrainError, least_memory, prepare, train, vocabulary_file};
+use kexue_train::{TrainError, check_free, least_memory, prepare, train, vocabulary_file};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -128,6 +128,7 @@ fn run_train(args: &TrainArgs) -> Result<ExitCode> {
     };
     settings.validate()?;
     args.model.check()?;
+    check_free(&args.out)?;
     let vocabulary = open_vocabulary(args.vocab.as_deref(), &args.texts, args.max_characters)?;
     let config = MlmConfig {
         version: env!("CARGO_PKG_VERSION").to_owned(),

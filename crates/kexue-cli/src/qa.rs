@@ -164,6 +164,7 @@ fn list_left_out(graph: &KnowledgeGraph, path: &Path, questions: &[Question]) ->
 
 fn run_train(args: &TrainArgs) -> Result<ExitCode> {
     args.model.check()?;
+    kexue_train::check_free(&args.out)?;
     let graph = KnowledgeGraph::open(&args.kg)?;
     let (mut training, mut validation) = (Vec::new(), Vec::new());
     for path in &args.questions {

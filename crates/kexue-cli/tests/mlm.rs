@@ -203,6 +203,23 @@ fn weights_to_start_from_mean_the_same() {
 }
 
 #[test]
+fn a_finished_run_goes_on_with_more_steps() {
+    let folder = folder();
+    train(folder.path(), "long", "--decay constant --steps 6");
+    train(folder.path(), "short", "--decay constant --steps 2");
+    train(folder.path(), "short", "--decay constant --steps 6");
+    for name in ["config.toml", "metrics.jsonl", "model.safetensors", "report.html"] {
+        let read = |run: &str| fs::read(folder.path().join(run).join(name)).unwrap();
+        assert!(read("long") == read("short"), "{name}");
+    }
+    train(folder.path(), "cosine", "");
+    let command = format!("mlm train --texts a.txt --out cosine {SMALL} --steps 6");
+    let (code, _, errors) = kexue(folder.path(), &command);
+    assert_eq!(code, 3, "{errors}");
+    assert!(errors.contains("ends at step 2, and its learning rate falls towards that step"), "{errors}");
+}
+
+#[test]
 fn why_nothing_was_measured_is_said() {
     let folder = folder();
     for (out, flags, expected) in [

@@ -30,6 +30,10 @@ impl kexue_train::RunConfig for MlmConfig {
     fn validate(&self) -> Result<(), TrainError> {
         self.mlm.validate()
     }
+
+    fn can_be_extended(&self) -> bool {
+        self.train.can_be_extended()
+    }
 }
 
 impl kexue_train::TransformerRunConfig for MlmConfig {

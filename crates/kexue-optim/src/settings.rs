@@ -257,7 +257,24 @@ pub struct ChainSettings {
     pub seed: u64,
 }
 
+impl Link {
+    /// Whether it computes something else in a run of another length.
+    fn depends_on_steps(&self) -> bool {
+        match self {
+            Self::Rate { decay, .. } => matches!(decay, Decay::Linear | Decay::Cosine),
+            Self::Masked { chain, .. } => chain.iter().any(Self::depends_on_steps),
+            Self::Partition { groups } => groups.iter().flat_map(|group| &group.chain).any(Self::depends_on_steps),
+            _ => false,
+        }
+    }
+}
+
 impl ChainSettings {
+    /// Whether the chain computes something else in a run of another length: a learning rate falls towards the end.
+    pub fn depends_on_steps(&self) -> bool {
+        self.links.iter().any(Link::depends_on_steps)
+    }
+
     /// The chain for these parameters, over a run of `steps` steps.
     ///
     /// # Errors

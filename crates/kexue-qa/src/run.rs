@@ -44,6 +44,10 @@ pub struct RunConfig {
 
 impl kexue_train::RunConfig for RunConfig {
     const KIND: &'static str = "qa";
+
+    fn can_be_extended(&self) -> bool {
+        self.train.can_be_extended()
+    }
 }
 
 impl kexue_train::TransformerRunConfig for RunConfig {

@@ -40,8 +40,8 @@ struct Header {
 }
 
 /// Tells a run from others: a hash of its settings.
-pub(crate) fn fingerprint(description: &[u8]) -> String {
-    format!("{:016x}", xxh3_64(description))
+pub(crate) fn fingerprint(description: &str) -> String {
+    format!("{:016x}", xxh3_64(description.as_bytes()))
 }
 
 /// Saves the state of a run: its progress, and vectors by name.

@@ -2,6 +2,7 @@
 
 use crate::TrainError;
 use crate::differences::differences;
+use crate::extension::more_steps;
 use kexue_output::{Lock, write_file};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -19,6 +20,12 @@ pub trait RunConfig: Serialize + DeserializeOwned {
     /// Names the invalid setting.
     fn validate(&self) -> Result<(), TrainError> {
         Ok(())
+    }
+
+    /// Whether a finished run can go on with more steps: `train.steps` is the number of steps, and nothing else depends on it (see
+    /// [`TrainSettings::can_be_extended`](crate::TrainSettings::can_be_extended)).
+    fn can_be_extended(&self) -> bool {
+        false
     }
 
     /// The text of `config.toml`.
@@ -67,7 +74,19 @@ pub struct RunFile {
     pub what: &'static str,
 }
 
-/// Makes the folder of a run that is to start or to be resumed; returns the text of its `config.toml`. Nothing is written over files of anything else.
+/// Checks, before inputs are read, that no other process is training in a folder. Nothing is made or changed.
+///
+/// # Errors
+/// If another process holds the folder.
+pub fn check_free(folder: &Path) -> Result<(), TrainError> {
+    if crate::is_first() && folder.join(".lock").exists() {
+        Lock::of_folder(folder)?;
+    }
+    Ok(())
+}
+
+/// Makes the folder of a run that is to start, to be resumed, or to go on with more steps; returns the text of its `config.toml`. Nothing is written over
+/// files of anything else.
 ///
 /// # Errors
 /// If the folder holds a run with other settings, or files that training would overwrite and no run, or cannot be written, or if another process
@@ -103,16 +122,30 @@ pub fn prepare(folder: &Path, config: &impl RunConfig, files: &[RunFile]) -> Res
         Err(TrainError::file(folder.join(name), problem))
     };
     let mut pairs = files.iter().zip(&inputs);
+    if settings.is_some()
+        && let Some((file, _)) = pairs.clone().find(differs)
+    {
+        return of_another(file.name, file.what);
+    }
     match &settings {
         Some(bytes) if bytes != description.as_bytes() => {
-            let which = differences(&String::from_utf8_lossy(bytes), &description);
-            return of_another("config.toml", &format!("settings{which}"));
-        }
-        Some(_) => {
-            if let Some((file, _)) = pairs.find(differs) {
-                return of_another(file.name, file.what);
+            let there = String::from_utf8_lossy(bytes);
+            match more_steps(&there, &description) {
+                Some(_) if config.can_be_extended() => {}
+                Some((there, here)) => {
+                    let problem = format!(
+                        "the run in this folder ends at step {there}, and its learning rate falls towards that step, so it cannot go on to step {here}; \
+                         start a new run from its weights in another folder, or train with a rate that stays constant"
+                    );
+                    return Err(TrainError::file(folder.join("config.toml"), problem));
+                }
+                None => {
+                    let which = differences(&there, &description);
+                    return of_another("config.toml", &format!("settings{which}"));
+                }
             }
         }
+        Some(_) => {}
         None => {
             let changed = pairs.find(differs).map(|(file, _)| file.name);
             let written = WRITTEN.into_iter().find(|name| folder.join(name).exists());
@@ -130,7 +163,7 @@ pub fn prepare(folder: &Path, config: &impl RunConfig, files: &[RunFile]) -> Res
         drop(lock);
         return prepare(folder, config, files);
     }
-    if settings.is_none() {
+    if settings.as_deref() != Some(description.as_bytes()) {
         write_file(&folder.join("config.toml"), description.as_bytes())?;
     }
     for (file, standing) in files.iter().zip(inputs) {
@@ -174,6 +207,10 @@ mod tests {
             };
             if self.words.length == 0 { Err(problem) } else { Ok(()) }
         }
+
+        fn can_be_extended(&self) -> bool {
+            self.train.can_be_extended()
+        }
     }
 
     fn vocabulary(text: &str) -> RunFile {
@@ -205,6 +242,47 @@ mod tests {
         let expected = "config.toml: the folder holds a run with other settings: train.learning_rate is 0.001 there and 0.002 here, \
                         words.length is 3 there and 4 here; use another folder, or delete this one";
         assert!(error.ends_with(expected), "{error}");
+    }
+
+    #[test]
+    fn a_run_goes_on_with_more_steps_if_no_rate_falls_towards_its_end() {
+        let folder = tempfile::tempdir().unwrap();
+        let vocabulary = [vocabulary("a b")];
+        let mut config = config();
+        let mut refused = |steps: u64, decay: kexue_optim::Decay| {
+            config.train.steps = steps;
+            config.train.decay = decay;
+            let prepared = prepare(folder.path(), &config, &vocabulary);
+            let text = std::fs::read_to_string(folder.path().join("config.toml")).unwrap();
+            assert_eq!(text == config.to_toml().unwrap(), prepared.is_ok());
+            prepared.err().map(|error| error.to_string())
+        };
+        let (cosine, constant) = (kexue_optim::Decay::Cosine, kexue_optim::Decay::Constant);
+        assert_eq!(refused(100, cosine), None);
+        let error = refused(200, cosine).unwrap();
+        assert!(
+            error.contains(
+                "ends at step 100, and its learning rate falls towards that step, so it cannot go on to step 200"
+            ),
+            "{error}"
+        );
+        std::fs::remove_file(folder.path().join("config.toml")).unwrap();
+        assert_eq!(refused(100, constant), None);
+        assert_eq!(refused(200, constant), None);
+        let error = refused(100, constant).unwrap();
+        assert!(error.contains("train.steps is 200 there and 100 here"), "{error}");
+    }
+
+    #[test]
+    fn a_folder_in_which_another_process_trains_is_told() {
+        let folder = tempfile::tempdir().unwrap();
+        check_free(&folder.path().join("none")).unwrap();
+        check_free(folder.path()).unwrap();
+        assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0);
+        let lock = Lock::of_folder(folder.path()).unwrap();
+        assert!(check_free(folder.path()).is_err());
+        drop(lock);
+        check_free(folder.path()).unwrap();
     }
 
     #[test]

@@ -148,6 +148,11 @@ impl TrainSettings {
         Ok(())
     }
 
+    /// Whether a finished run can go on with more steps: no learning rate depends on the number of steps.
+    pub fn can_be_extended(&self) -> bool {
+        !self.chain().depends_on_steps()
+    }
+
     /// The optimiser.
     pub fn chain(&self) -> ChainSettings {
         let mut links = self.optimizer.clone();

@@ -1,6 +1,7 @@
 //! A run: resume, step, record, validate, save.
 
 use crate::checkpoint::{self, Progress, fingerprint};
+use crate::extension::identity;
 use crate::metrics::{self, Record};
 use crate::status::Status;
 use crate::task::Goal;
@@ -74,7 +75,8 @@ pub struct Trainer<'a, T: Task> {
 }
 
 impl<'a, T: Task> Trainer<'a, T> {
-    /// A run of a model whose parameters are trained in groups. `description` (such as the text of `config.toml`) tells this run from others. The
+    /// A run of a model whose parameters are trained in groups. `description` (such as the text of `config.toml`) tells this run from others; a run
+    /// [that can be extended](TrainSettings::can_be_extended) is the same with more steps. The
     /// optimiser and the averages of `settings` are those of [`train`]; here the groups have their own.
     ///
     /// # Errors
@@ -249,7 +251,7 @@ impl<'a, T: Task> Trainer<'a, T> {
 
     /// Reads checkpoint and metrics.
     fn read(&mut self) -> Result<(), TrainError> {
-        let (path, run) = (self.path("checkpoint.bin"), fingerprint(self.description.as_bytes()));
+        let (path, run) = (self.path("checkpoint.bin"), fingerprint(&identity(self.description)));
         let mut values = self.learner.model().values().to_vec();
         let mut vectors = vec![("parameters".to_owned(), &mut values[..])];
         for group in self.learner.groups_mut() {
@@ -439,7 +441,7 @@ impl<'a, T: Task> Trainer<'a, T> {
 
     /// Writes the checkpoint and the report.
     fn save(&mut self) -> Result<(), TrainError> {
-        let (path, run) = (self.path("checkpoint.bin"), fingerprint(self.description.as_bytes()));
+        let (path, run) = (self.path("checkpoint.bin"), fingerprint(&identity(self.description)));
         let (model, groups) = self.learner.model_and_groups();
         let mut vectors = vec![("parameters".to_owned(), model.values())];
         for group in groups {
@@ -626,6 +628,26 @@ mod tests {
             }
         }
         uninterrupted
+    }
+
+    #[test]
+    fn a_finished_run_that_goes_on_is_the_longer_one() {
+        let [short, long] = [40, 70].map(|steps| TrainSettings {
+            decay: kexue_optim::Decay::Constant,
+            ..settings(steps, 20)
+        });
+        let train = |folder: &Path, settings: &TrainSettings| {
+            let description = toml::to_string(&std::collections::BTreeMap::from([("train", settings)])).unwrap();
+            let task = Toy::default();
+            train(&task, fresh(), settings, folder, &description, &task.interrupt).unwrap()
+        };
+        let [whole, parts] = [0, 1].map(|_| tempfile::tempdir().unwrap());
+        let expected = train(whole.path(), &long);
+        assert_eq!(train(parts.path(), &short).steps, 40);
+        let extended = train(parts.path(), &long);
+        assert_eq!((extended.resumed, extended.steps), (40, 70));
+        assert_eq!(extended.records, expected.records);
+        assert!(files(parts.path()) == files(whole.path()));
     }
 
     #[test]
