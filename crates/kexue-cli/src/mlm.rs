@@ -1,16 +1,16 @@
 //! `kexue mlm`: masked language models and their accuracy by length.
 
-use crate::model_flags::{BATCH_SIZES, ModelFlags, check_memory, check_model, fresh_model, named};
+use crate::model_flags::{BATCH_SIZES, ModelFlags, check_memory, check_model, fresh_model, named, start_from};
 use crate::output::{Interrupt, Usage, note, print, print_json};
 use crate::texts::{open_vocabulary, read_corpus};
 use crate::training_flags::TrainingFlags;
 use anyhow::Result;
 use clap::{Args, Subcommand};
 use kexue_lm::{Comparison, MlmConfig, MlmSettings, MlmTask, TrainedMlm, evaluate};
-use kexue_nn::{AttentionScale, Head, Mask, Positions};
+use kexue_nn::{AttentionScale, Head, Mask, Positions, Precision, Pretrained, TransformerConfig};
 use kexue_output::check_output;
-use kexue_text::{Corpus, Masking, TextEncoder};
-use kexue_train::{TrainError, check_free, least_memory, prepare, train, vocabulary_file};
+use kexue_text::{Corpus, Masking, PretrainedTokenizer, TextEncoder, Tokenizer};
+use kexue_train::{SavedModel, TrainError, check_free, least_memory, prepare, tokenizer_file, train};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -27,6 +27,8 @@ enum Verb {
     Train(Box<TrainArgs>),
     /// Measure accuracy and attention entropy at several lengths. Runs that differ in their seed alone form one row.
     Eval(EvalArgs),
+    /// Write the model of a run as a Hugging Face folder, which `transformers` loads.
+    Export(ExportArgs),
 }
 
 #[derive(Args)]
@@ -65,7 +67,8 @@ struct TrainArgs {
     /// The layers between the last hidden state and the tied softmax.
     #[arg(long, value_parser = named::<Head>(&["none", "bias", "dense-norm"]), default_value = "dense-norm")]
     head: Head,
-    /// Start from the weights of another run with the same vocabulary and shape.
+    /// Start from the weights of another run with the same vocabulary and shape, or of a Hugging Face model of BERT or RoFormer: then the tokens are its
+    /// tokenizer's, and the model is of its shape.
     #[arg(long)]
     start: Option<PathBuf>,
     #[command(flatten)]
@@ -106,12 +109,46 @@ struct EvalArgs {
     json: bool,
 }
 
+#[derive(Args)]
+struct ExportArgs {
+    /// The folder of a run.
+    #[arg(long)]
+    model: PathBuf,
+    /// The folder to write config.json, model.safetensors and tokenizer.json to.
+    #[arg(long)]
+    out: PathBuf,
+    /// Write 16-bit weights: half the size, three significant digits.
+    #[arg(long)]
+    half: bool,
+}
+
 /// Runs the command.
 pub fn run(args: MlmArgs) -> Result<ExitCode> {
     match args.verb {
         Verb::Train(args) => run_train(&args),
         Verb::Eval(args) => run_eval(&args),
+        Verb::Export(args) => run_export(&args),
     }
+}
+
+fn run_export(args: &ExportArgs) -> Result<ExitCode> {
+    let saved = SavedModel::open(&args.model)?;
+    let tokenizer = saved.tokenizer()?;
+    let precision = if args.half { Precision::Half } else { Precision::Single };
+    if let Some(name) = ["config.json", "config.toml"]
+        .into_iter()
+        .find(|name| args.out.join(name).exists())
+    {
+        let problem = "is already there; name a folder without a model";
+        return Err(TrainError::file(args.out.join(name), problem).into());
+    }
+    Pretrained::new(saved.model).save(&args.out, precision)?;
+    match tokenizer {
+        Tokenizer::Vocabulary(vocabulary) => PretrainedTokenizer::try_from(&vocabulary)?.save(&args.out)?,
+        Tokenizer::Pretrained(encoder) => encoder.tokenizer().save(&args.out)?,
+    }
+    print(&format!("{}\n", args.out.display()))?;
+    Ok(ExitCode::SUCCESS)
 }
 
 fn run_train(args: &TrainArgs) -> Result<ExitCode> {
@@ -129,25 +166,54 @@ fn run_train(args: &TrainArgs) -> Result<ExitCode> {
     settings.validate()?;
     args.model.check()?;
     check_free(&args.out)?;
-    let vocabulary = open_vocabulary(args.vocab.as_deref(), &args.texts, args.max_characters)?;
+    let start = args.start.as_deref().map(SavedModel::open).transpose()?;
+    let tokens = match &start {
+        Some(start) if start.has_pretrained_tokens() => {
+            if args.vocab.is_some() {
+                let problem = "--vocab: the tokens are those of the tokenizer in --start; leave --vocab out";
+                return Err(Usage(problem.to_owned()).into());
+            }
+            start.tokenizer()?
+        }
+        _ => open_vocabulary(args.vocab.as_deref(), &args.texts, args.max_characters)?.into(),
+    };
+    let model = match &start {
+        // What no flag changes is as it is there.
+        Some(start) if start.has_pretrained_tokens() => {
+            let config = start.model.config().clone();
+            let head = match config.head {
+                Head::None => args.head,
+                head => head,
+            };
+            args.model.over(TransformerConfig { head, ..config })
+        }
+        _ => args.model.config(tokens.len(), args.head),
+    };
+    if let Some(most) = model.longest_sequence().filter(|most| args.length + args.gap > *most) {
+        let problem = format!(
+            "--length {} and --gap {} are more than the model's {most} positions",
+            args.length, args.gap
+        );
+        return Err(Usage(problem).into());
+    }
     let config = MlmConfig {
         version: env!("CARGO_PKG_VERSION").to_owned(),
         texts: args.texts.iter().map(|path| path.display().to_string()).collect(),
         start: args.start.as_ref().map(|folder| folder.display().to_string()),
-        model: args.model.config(vocabulary.len(), args.head),
+        model,
         train: args.training.settings()?,
         mlm: settings.clone(),
     };
     config.train.validate()?;
     check_model(&config.model)?;
-    let (training, held_out) = read_corpus(&args.texts, &vocabulary, args.hold_out)?;
+    let (training, held_out) = read_corpus(&args.texts, &tokens, args.hold_out)?;
     note!(
         "{} tokens in {} documents to train on, {} in {} held out; {} kinds of tokens",
         training.len(),
         training.documents(),
         held_out.len(),
         held_out.documents(),
-        vocabulary.len()
+        tokens.len()
     );
     if args.validate_on == 0 || held_out.stretches(args.length - 2, 1).is_empty() {
         note!("nothing will be validated: {}", why_unmeasured(args, &held_out));
@@ -165,10 +231,13 @@ fn run_train(args: &TrainArgs) -> Result<ExitCode> {
         least_memory(&config.model, config.train.batch_size, length),
         BATCH_SIZES,
     )?;
-    let task = MlmTask::new(settings, vocabulary.special_tokens(), &training, &held_out)?;
-    let model = fresh_model(&config.model, config.train.seed, args.start.as_deref(), &vocabulary)?;
+    let task = MlmTask::new(settings, tokens.special_tokens(), &training, &held_out)?;
+    let mut model = fresh_model(&config.model, config.train.seed)?;
+    if let Some(start) = &start {
+        start_from(&mut model, start, &tokens)?;
+    }
     args.training.check(&config.train, model.layout().slots())?;
-    let description = prepare(&args.out, &config, &[vocabulary_file(&vocabulary)])?;
+    let description = prepare(&args.out, &config, &[tokenizer_file(&tokens)])?;
     let interrupt = Interrupt::install();
     let outcome = train(&task, model, &config.train, &args.out, &description, interrupt.flag())?;
     if outcome.interrupted {

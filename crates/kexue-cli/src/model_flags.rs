@@ -9,11 +9,9 @@ use kexue_nn::{
     AttentionScale, BranchScaling, Difference, Distribution, Head, Initializer, InitializerPreset, Model, NormKind,
     NormPlacement, Parametrization, StdConvention, TransformerConfig, WarmStart, WarmStartError,
 };
-use kexue_text::Vocabulary;
-use kexue_train::{Run, RunConfig, TrainError, TransformerRunConfig, generator, least_memory, machine_memory, streams};
+use kexue_text::Tokenizer;
+use kexue_train::{SavedModel, TrainError, generator, least_memory, machine_memory, streams};
 use serde::de::DeserializeOwned;
-use serde::{Deserialize, Serialize};
-use std::path::Path;
 
 /// Parses a value by its name in configurations, with `-` for `_`.
 pub fn named<T>(names: &'static [&'static str]) -> impl TypedValueParser<Value = T>
@@ -168,37 +166,34 @@ pub fn check_model(config: &TransformerConfig) -> Result<()> {
 /// The flags that determine the memory of a batch.
 pub const BATCH_SIZES: &str = "--batch-size, --length, --layers, --heads or --d-model";
 
-/// A model to train, fresh or with the weights of another run.
-pub fn fresh_model(
-    config: &TransformerConfig,
-    seed: u64,
-    start: Option<&Path>,
-    vocabulary: &Vocabulary,
-) -> Result<Model> {
+/// A fresh model to train.
+pub fn fresh_model(config: &TransformerConfig, seed: u64) -> Result<Model> {
     check_model(config)?;
-    let mut model = Model::new(config.clone(), &mut generator(seed, streams::WEIGHTS, 0))
+    let model = Model::new(config.clone(), &mut generator(seed, streams::WEIGHTS, 0))
         .map_err(|error| refused(error.field, &error.problem))?;
     note!("a model of {} parameters", model.values().len());
-    if let Some(folder) = start {
-        let run = Run::<AnyConfig>::open(folder)?;
-        let problem = |problem: &str| TrainError::file(folder, problem);
-        if !run.vocabulary.same_tokens(vocabulary) {
-            return Err(problem("has another vocabulary; train both with the same vocab.txt").into());
+    Ok(model)
+}
+
+/// Gives a fresh model the weights of a saved one with the same tokens, as far as it has them.
+pub fn start_from(model: &mut Model, start: &SavedModel, tokens: &Tokenizer) -> Result<()> {
+    let problem = |problem: &str| TrainError::file(start.folder(), problem);
+    if !start.tokenizer()?.same_tokens(tokens) {
+        return Err(problem("has other tokens; train both with the same vocab.txt").into());
+    }
+    match model.warm_start(&start.model) {
+        Ok(WarmStart { copied, fresh }) => {
+            note!("{copied} of them from {}, {fresh} fresh", start.folder().display());
+            Ok(())
         }
-        match model.warm_start(&run.model) {
-            Ok(WarmStart { copied, fresh }) => note!("{copied} of them from {}, {fresh} fresh", folder.display()),
-            Err(WarmStartError::NothingInCommon) => {
-                return Err(
-                    problem("has no weights of this shape; give the same --d-model, --layers and --heads").into(),
-                );
-            }
-            Err(WarmStartError::Differs(difference)) => {
-                let what = flag_of(difference);
-                return Err(problem(&format!("was trained with another {what}; give the same")).into());
-            }
+        Err(WarmStartError::NothingInCommon) => {
+            Err(problem("has no weights of this shape; give the same --d-model, --layers and --heads").into())
+        }
+        Err(WarmStartError::Differs(difference)) => {
+            let what = flag_of(difference);
+            Err(problem(&format!("was trained with another {what}; give the same")).into())
         }
     }
-    Ok(model)
 }
 
 /// The flag that sets what differs.
@@ -216,20 +211,6 @@ fn flag_of(difference: Difference) -> &'static str {
         // No flag sets these; a configuration written by hand may.
         Difference::Positions => "kind of positions",
         Difference::Activation => "activation",
-    }
-}
-
-/// The model of any run's configuration.
-#[derive(Serialize, Deserialize)]
-pub struct AnyConfig {
-    model: TransformerConfig,
-}
-
-impl RunConfig for AnyConfig {}
-
-impl TransformerRunConfig for AnyConfig {
-    fn model(&self) -> &TransformerConfig {
-        &self.model
     }
 }
 

@@ -1,18 +1,18 @@
 //! `kexue probe`: what a Transformer's initialisation, norms and optimiser will do to its training.
 
-use crate::model_flags::{AnyConfig, BATCH_SIZES, ModelFlags, PLACEMENTS, check_memory, check_model, named};
+use crate::model_flags::{BATCH_SIZES, ModelFlags, PLACEMENTS, check_memory, check_model, named};
 use crate::output::{Interrupt, Usage, note, print, print_json};
 use crate::setting_flags::refused;
 use crate::texts::{open_vocabulary, read_corpus};
 use anyhow::Result;
 use clap::Args;
-use kexue_nn::{ConfigError, Head, Model, NormPlacement, Pretrained, Token, TransformerConfig};
+use kexue_nn::{ConfigError, Head, Model, NormPlacement, Token, TransformerConfig};
 use kexue_output::check_output;
 use kexue_probe::{
     Architecture, Data, Objective, OptimizerKind, OptimizerSettings, Preset, ProbeError, ProbeSettings, Source, probe,
 };
-use kexue_text::{Corpus, PretrainedTokenizer, SpecialTokens, TextEncoder};
-use kexue_train::{Run, TrainError, least_memory};
+use kexue_text::{Corpus, SpecialTokens, TextEncoder};
+use kexue_train::{SavedModel, TrainError, least_memory};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -145,33 +145,13 @@ impl Tokens {
 
     /// Opens the folder of a run, or of a Hugging Face model, whose tokenizer is needed for texts only.
     fn saved(folder: &Path, texts: bool) -> Result<(Model, Self)> {
-        if folder.exists()
-            && ["config.json", "config.toml"]
-                .iter()
-                .all(|name| !folder.join(name).exists())
-        {
-            let problem = "holds neither config.toml nor config.json: give the folder of a run, or of a Hugging Face model of BERT or RoFormer";
-            return Err(TrainError::file(folder, problem).into());
-        }
-        if !folder.join("config.json").exists() {
-            let Run { model, vocabulary, .. } = Run::<AnyConfig>::open(folder)?;
-            let size = model.config().vocab_size;
-            return Ok((model, Self::of(vocabulary, size)));
-        }
-        let model = Pretrained::load(folder)?.model;
-        let size = model.config().vocab_size;
-        if !texts {
-            return Ok((model, Self::random(size)?));
-        }
-        let encoder = PretrainedTokenizer::load(folder)?
-            .text_encoder()
-            .map_err(|error| TrainError::file(folder, error))?;
-        let tokens = encoder.special_tokens().ordinary.end;
-        if tokens as usize > size {
-            let problem = format!("its tokenizer has {tokens} tokens, its model {size}");
-            return Err(TrainError::file(folder, problem).into());
-        }
-        Ok((model, Self::of(encoder, size)))
+        let saved = SavedModel::open(folder)?;
+        let size = saved.model.config().vocab_size;
+        let tokens = match texts || !saved.has_pretrained_tokens() {
+            true => Self::of(saved.tokenizer()?, size),
+            false => Self::random(size)?,
+        };
+        Ok((saved.model, tokens))
     }
 
     /// The texts in these tokens.

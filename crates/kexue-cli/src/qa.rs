@@ -1,6 +1,6 @@
 //! `kexue qa`: train, evaluate and use models that answer from a graph.
 
-use crate::model_flags::{BATCH_SIZES, ModelFlags, check_memory, check_model, fresh_model, named};
+use crate::model_flags::{BATCH_SIZES, ModelFlags, check_memory, check_model, fresh_model, named, start_from};
 use crate::output::{Interrupt, Usage, note, print, print_json};
 use crate::search_flags::SearchFlags;
 use crate::training_flags::TrainingFlags;
@@ -15,7 +15,7 @@ use kexue_qa::{
     coverage, evaluate, expand, expand_unanswerable, fit, hold_out, kgclue_line, open_model, open_run, read_questions,
     read_unanswerable, search, spread, swap_subjects, tie, untied,
 };
-use kexue_train::{TrainError, least_memory, prepare, train, vocabulary_file};
+use kexue_train::{SavedModel, TrainError, least_memory, prepare, train, vocabulary_file};
 use serde_json::json;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -209,12 +209,14 @@ fn run_train(args: &TrainArgs) -> Result<ExitCode> {
     let held_out = Case::prepare(&graph, validation)?;
     let validation = spread(held_out.clone(), args.validate_on);
     let task = QaTask::new(&graph, config.qa.clone(), examples, validation, config.search.clone())?;
-    let model = fresh_model(
-        &config.model,
-        config.train.seed,
-        args.start.as_deref(),
-        graph.vocabulary(),
-    )?;
+    let mut model = fresh_model(&config.model, config.train.seed)?;
+    if let Some(folder) = &args.start {
+        start_from(
+            &mut model,
+            &SavedModel::open(folder)?,
+            &graph.vocabulary().clone().into(),
+        )?;
+    }
     args.training.check(&config.train, model.layout().slots())?;
     let description = prepare(&args.out, &config, &[vocabulary_file(graph.vocabulary())])?;
     let interrupt = Interrupt::install();

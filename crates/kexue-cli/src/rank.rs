@@ -248,6 +248,9 @@ struct Check {
     /// The weight of a column or a group to try, such as its number of questions; 1 for the others.
     #[arg(long, value_parser = named_number, value_name = "NAME=WEIGHT")]
     weight: Vec<(String, f64)>,
+    /// A group of columns, for --weight; the mean of the groups' means is tried too.
+    #[arg(long, value_parser = named_list, value_name = "NAME=COLUMN,…")]
+    group: Vec<(String, Vec<String>)>,
     /// Also write the report as Markdown.
     #[arg(long, value_name = "FILE", help_heading = "Output")]
     report: Option<PathBuf>,
@@ -376,6 +379,7 @@ fn check_claims(args: &Check) -> Result<ExitCode> {
         most_left_out: args.most_left_out,
         decimals: args.digits,
         weights: args.weight.clone(),
+        groups: args.group.clone(),
     };
     let found = check(&table, &options)?;
     if let Some(path) = &args.report {

@@ -203,6 +203,53 @@ fn weights_to_start_from_mean_the_same() {
 }
 
 #[test]
+fn a_hugging_face_model_is_where_training_starts_and_what_comes_out() {
+    let folder = folder();
+    let path = folder.path();
+    train(path, "pre", "");
+    let (code, _, errors) = kexue(path, "mlm export --model pre --out hf");
+    assert_eq!(code, 3, "{errors}");
+    assert!(errors.contains("norm_placement"), "{errors}");
+    train(path, "ours", "--norm post");
+    let (code, _, errors) = kexue(path, "mlm export --model ours --out hf");
+    assert_eq!(code, 0, "{errors}");
+    // Its tokens and its shape, whatever the defaults are.
+    let command = "mlm train --texts a.txt --out next --length 16 --batch-size 4 --steps 1 --validate-every 1 --learning-rate 1e-20 --average 0 --start hf";
+    let (code, _, errors) = kexue(path, command);
+    assert_eq!(code, 0, "{errors}");
+    assert!(errors.contains(", 0 fresh"), "{errors}");
+    assert!(path.join("next/tokenizer.json").exists() && !path.join("next/vocab.txt").exists());
+    let (code, printed, errors) = kexue(path, "mlm eval --model next --texts a.txt --lengths 16 --all-documents");
+    assert_eq!(code, 0, "{errors}");
+    assert!(printed.contains("16"), "{printed}");
+    let (code, _, errors) = kexue(path, "mlm export --model next --out back");
+    assert_eq!(code, 0, "{errors}");
+    let [there, back] = ["hf", "back"].map(|name| Pretrained::load(path.join(name)).unwrap().model);
+    let mut pairs = there.values().iter().zip(back.values());
+    assert!(
+        pairs.all(|(there, back)| (there - back).abs() < 1e-15),
+        "a step too small to be seen"
+    );
+    for name in ["config.json", "tokenizer.json", "tokenizer_config.json"] {
+        let [there, back] = ["hf", "back"].map(|run| fs::read_to_string(path.join(run).join(name)).unwrap());
+        assert_eq!(there, back, "{name}");
+    }
+    for (flags, expected) in [
+        ("--vocab next/tokenizer.json", "leave --vocab out"),
+        ("--heads 2", "was trained with another --heads"),
+    ] {
+        let (code, _, errors) = kexue(
+            path,
+            &format!("mlm train --texts a.txt --out x --length 16 --start hf {flags}"),
+        );
+        assert!(code != 0 && errors.contains(expected), "{errors}");
+    }
+    let (code, _, errors) = kexue(path, "mlm export --model next --out back");
+    assert_eq!(code, 3, "{errors}");
+    assert!(errors.contains("config.json: is already there"), "{errors}");
+}
+
+#[test]
 fn a_finished_run_goes_on_with_more_steps() {
     let folder = folder();
     train(folder.path(), "long", "--decay constant --steps 6");
@@ -216,7 +263,10 @@ fn a_finished_run_goes_on_with_more_steps() {
     let command = format!("mlm train --texts a.txt --out cosine {SMALL} --steps 6");
     let (code, _, errors) = kexue(folder.path(), &command);
     assert_eq!(code, 3, "{errors}");
-    assert!(errors.contains("ends at step 2, and its learning rate falls towards that step"), "{errors}");
+    assert!(
+        errors.contains("ends at step 2, and its learning rate falls towards that step"),
+        "{errors}"
+    );
 }
 
 #[test]

@@ -135,7 +135,7 @@ fn probes_a_hugging_face_model_on_text() {
     let (code, _, errors) = kexue(folder.path(), &[&["probe", "--model", "model"], &texts[..]].concat());
     assert_eq!(code, 3);
     assert!(
-        errors.contains("model: its tokenizer has 10 tokens, its model 9"),
+        errors.contains("model: its tokenizer has 10 tokens, and the model 9"),
         "{errors}"
     );
     fs::remove_file(at("vocab.txt")).unwrap();

@@ -2,6 +2,7 @@
 
 use crate::MlmSettings;
 use kexue_nn::TransformerConfig;
+use kexue_text::Tokenizer;
 use kexue_train::{Run, TrainError, TrainSettings};
 use serde::{Deserialize, Serialize};
 
@@ -42,5 +43,5 @@ impl kexue_train::TransformerRunConfig for MlmConfig {
     }
 }
 
-/// A trained model with its vocabulary.
-pub type TrainedMlm = Run<MlmConfig>;
+/// A trained model with its tokens.
+pub type TrainedMlm = Run<MlmConfig, Tokenizer>;

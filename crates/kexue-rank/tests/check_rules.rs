@@ -197,3 +197,36 @@ proptest! {
         prop_assert!(found.is_consistent(), "{:?}", found.findings);
     }
 }
+
+#[test]
+fn groups_and_their_sizes_are_tried_as_they_are_given() {
+    let (sizes, group_weights) = ([5, 4, 3], [17.0, 23.0, 9.0]);
+    let mut groups = Vec::new();
+    let mut weights = Vec::new();
+    for (group, (size, weight)) in sizes.into_iter().zip(group_weights).enumerate() {
+        let members = (weights.len()..weights.len() + size)
+            .map(|task| format!("T{task}"))
+            .collect();
+        groups.push((format!("G{group}"), members));
+        weights.extend(std::iter::repeat_n(weight / size as f64, size));
+    }
+    // Too few rows to find twelve weights.
+    let table = table(&made(&scores(6, 12, 5), 2, weighted(&weights)));
+    let unknown = check(&table, &Options::default()).unwrap();
+    assert!(!unknown.notes.is_empty(), "{unknown:#?}");
+    let options = Options {
+        groups,
+        weights: (0..3)
+            .map(|group| (format!("G{group}"), group_weights[group]))
+            .collect(),
+        ..Options::default()
+    };
+    let known = check(&table, &options).unwrap();
+    assert!(known.is_consistent() && known.notes.is_empty(), "{known:#?}");
+    assert_eq!(known.claims[0].rules[0].formula, Formula::Weighted);
+    let options = Options {
+        groups: vec![("G".to_owned(), vec!["T99".to_owned()])],
+        ..Options::default()
+    };
+    assert!(check(&table, &options).unwrap_err().to_string().contains("T99"));
+}

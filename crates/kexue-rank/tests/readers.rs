@@ -447,3 +447,37 @@ fn encodings() {
             .contains("UTF-16")
     );
 }
+
+#[test]
+fn the_printed_table_of_lm_evaluation_harness_is_one_system() {
+    let text = "\
+|      Tasks      |Version|Filter|n-shot|Metric  |   |Value |   |Stderr|
+|-----------------|------:|------|-----:|--------|---|-----:|---|-----:|
+|arc_easy         |      1|none  |     0|acc     |↑  |0.4983|±  |0.0103|
+|                 |       |none  |     0|acc_norm|↑  |0.4364|±  |0.0102|
+|mmlu             |      2|none  |      |acc     |↑  |0.2500|±  |0.0036|
+| - formal_logic  |      1|none  |     0|acc     |↑  |0.3000|±  |0.0200|
+|wikitext         |      2|none  |     0|word_perplexity|↓  |37.1|±  |   N/A|
+";
+    let options = Options {
+        metric: vec!["acc_norm".to_owned(), "acc".to_owned(), "word_perplexity".to_owned()],
+        ..Options::default()
+    };
+    let table = read::read_bytes("gpt2.md", text.as_bytes(), &options).unwrap();
+    assert_eq!(systems(&table), ["gpt2"]);
+    assert_eq!(tasks(&table), ["arc_easy", "formal_logic", "wikitext"]);
+    assert_eq!(scores(&table), [[0.4364, 0.3, 37.1]]);
+    assert_eq!(table.tasks[2].direction, Direction::Lower);
+    assert_eq!(table.tasks[0].errors.as_ref().unwrap()[0], 0.0102);
+    assert!(
+        table
+            .notes
+            .iter()
+            .any(|note| note.contains("averages of other tasks, left out: mmlu"))
+    );
+    let message = refusal("gpt2.md", text);
+    assert!(
+        message.contains("which metric is the score is not clear: acc, acc_norm"),
+        "{message}"
+    );
+}

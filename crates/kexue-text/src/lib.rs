@@ -22,6 +22,7 @@ mod masking;
 #[cfg(feature = "pretrained")]
 mod pretrained;
 mod spelling;
+mod tokenizer;
 mod vocabulary;
 
 pub use boundaries::Boundaries;
@@ -30,6 +31,7 @@ pub use corpus::{Corpus, SpecialTokens, TextEncoder, Window};
 pub use file::VocabularyError;
 pub use masking::Masking;
 #[cfg(feature = "pretrained")]
-pub use pretrained::{PretrainedTokenizer, TokenizerError, Tokens};
+pub use pretrained::{PretrainedEncoder, PretrainedTokenizer, TokenizerError, Tokens};
 pub use spelling::{Folded, fold, fold_alone};
+pub use tokenizer::Tokenizer;
 pub use vocabulary::{BYTES, CLS, FIRST_CHARACTER, MASK, PAD, SEP, Token, Vocabulary};

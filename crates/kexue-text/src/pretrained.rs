@@ -150,7 +150,7 @@ impl PretrainedTokenizer {
     ///
     /// # Errors
     /// Names the special token that is not there.
-    pub fn text_encoder(&self) -> Result<impl TextEncoder + 'static, TokenizerError> {
+    pub fn text_encoder(&self) -> Result<PretrainedEncoder, TokenizerError> {
         let id = |token: &str| {
             let missing = TokenizerError::Special(token.to_owned());
             self.id(token).ok_or(missing)
@@ -200,9 +200,25 @@ impl PretrainedTokenizer {
     }
 }
 
-struct PretrainedEncoder {
+/// A pretrained model's tokenizer as what [`Corpus`](crate::Corpus) reads texts with.
+#[derive(Clone, Debug)]
+pub struct PretrainedEncoder {
     tokenizer: Tokenizer,
     special: SpecialTokens,
+}
+
+impl PretrainedEncoder {
+    /// The content of a `tokenizer.json`.
+    pub fn to_json(&self) -> String {
+        self.tokenizer.to_string(false).unwrap_or_default()
+    }
+
+    /// The tokenizer as one of texts and pairs.
+    pub fn tokenizer(&self) -> PretrainedTokenizer {
+        PretrainedTokenizer {
+            tokenizer: self.tokenizer.clone(),
+        }
+    }
 }
 
 impl TextEncoder for PretrainedEncoder {

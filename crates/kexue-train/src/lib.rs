@@ -147,6 +147,7 @@ mod page;
 mod ranks;
 mod report;
 mod run;
+mod saved_model;
 mod settings;
 mod status;
 pub mod streams;
@@ -164,8 +165,11 @@ pub use page::{Chart, Page, Series};
 pub use ranks::{Alone, Ranks, is_first, ranks};
 pub use report::write_report;
 pub use run::{RunConfig, RunFile, check_free, prepare};
+pub use saved_model::SavedModel;
 pub use settings::{TrainSettings, read_optimizer};
 pub use streams::generator;
 pub use task::{Goal, Loss, Metric, Task};
 pub use trainer::{Outcome, Trainer, train};
-pub use transformer::{Run, TransformerRunConfig, TransformerWorkspace, least_memory, vocabulary_file};
+pub use transformer::{
+    Run, RunTokens, TransformerRunConfig, TransformerWorkspace, least_memory, tokenizer_file, vocabulary_file,
+};

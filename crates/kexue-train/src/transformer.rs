@@ -3,7 +3,7 @@
 use crate::TrainError;
 use crate::run::{RunConfig, RunFile};
 use kexue_nn::{HeadTape, Layout, Model, Tape, TransformerConfig};
-use kexue_text::Vocabulary;
+use kexue_text::{PretrainedTokenizer, Tokenizer, Vocabulary};
 use std::path::Path;
 
 /// The workspace of a shard of a [`Task`](crate::Task) that trains a Transformer.
@@ -40,18 +40,91 @@ pub fn vocabulary_file(vocabulary: &Vocabulary) -> RunFile {
     }
 }
 
-/// A trained model with its vocabulary and how it was made.
+/// The tokenizer as a file that a run starts from.
+pub fn tokenizer_file(tokenizer: &Tokenizer) -> RunFile {
+    let (name, text) = tokenizer.file();
+    RunFile {
+        name,
+        text,
+        what: "tokens",
+    }
+}
+
+/// What a run keeps of how its texts became tokens.
+pub trait RunTokens: Sized {
+    /// Reads the file in the folder of a run.
+    ///
+    /// # Errors
+    /// Names the file that is missing or damaged.
+    fn open(folder: &Path) -> Result<Self, TrainError>;
+
+    /// Whether a model with so many tokens goes with it, and if not, what is wrong.
+    fn problem(&self, vocab_size: usize) -> Option<String>;
+}
+
+impl RunTokens for Vocabulary {
+    fn open(folder: &Path) -> Result<Self, TrainError> {
+        let path = folder.join("vocab.txt");
+        if !path.exists() && folder.join("tokenizer.json").exists() {
+            let problem =
+                "is the tokenizer of a pretrained model; what is asked for needs a run with a vocabulary of its own";
+            return Err(TrainError::file(folder.join("tokenizer.json"), problem));
+        }
+        Self::from_text(&read_text(&path)?).map_err(|error| TrainError::file(path, error))
+    }
+
+    fn problem(&self, vocab_size: usize) -> Option<String> {
+        let tokens = self.len();
+        (tokens != vocab_size).then(|| format!("has {tokens} tokens, but config.toml says {vocab_size}"))
+    }
+}
+
+impl RunTokens for Tokenizer {
+    fn open(folder: &Path) -> Result<Self, TrainError> {
+        if folder.join("vocab.txt").exists() || !folder.join("tokenizer.json").exists() {
+            return Ok(Self::Vocabulary(RunTokens::open(folder)?));
+        }
+        pretrained_tokenizer(folder)
+    }
+
+    fn problem(&self, vocab_size: usize) -> Option<String> {
+        match self {
+            Self::Vocabulary(vocabulary) => vocabulary.problem(vocab_size),
+            // Pretrained models may have rows to spare.
+            Self::Pretrained(_) => {
+                let tokens = self.len();
+                (tokens > vocab_size).then(|| format!("has {tokens} tokens, and the model {vocab_size}"))
+            }
+        }
+    }
+}
+
+/// The tokenizer in the folder of a pretrained model.
+pub(crate) fn pretrained_tokenizer(folder: &Path) -> Result<Tokenizer, TrainError> {
+    let tokenizer = PretrainedTokenizer::load(folder).map_err(TrainError::task)?;
+    let encoder = tokenizer.text_encoder();
+    Ok(Tokenizer::Pretrained(
+        encoder.map_err(|error| TrainError::file(folder, error))?,
+    ))
+}
+
+fn read_text(path: &Path) -> Result<String, TrainError> {
+    let bytes = std::fs::read(path).map_err(TrainError::io(path))?;
+    String::from_utf8(bytes).map_err(|_| TrainError::file(path, "is not UTF-8 text"))
+}
+
+/// A trained model with its tokens and how it was made.
 #[derive(Clone, Debug)]
-pub struct Run<C> {
+pub struct Run<C, T = Vocabulary> {
     /// How it was made.
     pub config: C,
     /// Its tokens.
-    pub vocabulary: Vocabulary,
+    pub vocabulary: T,
     /// Its parameters.
     pub model: Model,
 }
 
-impl<C: TransformerRunConfig> Run<C> {
+impl<C: TransformerRunConfig, T: RunTokens> Run<C, T> {
     /// Opens a run's folder.
     ///
     /// # Errors
@@ -72,31 +145,26 @@ impl<C: TransformerRunConfig> Run<C> {
                 format!("{what}: give the folder of a run{kind}"),
             ));
         }
-        let read = |name: &str| std::fs::read(folder.join(name)).map_err(TrainError::io(folder.join(name)));
-        let text = |name: &str| {
-            let problem = |_| TrainError::file(folder.join(name), "is not UTF-8 text");
-            String::from_utf8(read(name)?).map_err(problem)
-        };
-        let (config, vocabulary) = (text("config.toml")?, text("vocab.txt")?);
-        Self::from_parts(&config, &vocabulary, &read("model.safetensors")?, folder)
+        let config = read_text(&folder.join("config.toml"))?;
+        let vocabulary = T::open(folder)?;
+        let weights = folder.join("model.safetensors");
+        let weights = std::fs::read(&weights).map_err(TrainError::io(&weights))?;
+        Self::of(&config, vocabulary, &weights, folder)
     }
 
-    /// A model from the contents of its three files; `folder` is for messages.
-    ///
-    /// # Errors
-    /// As [`Run::open`].
-    pub fn from_parts(config: &str, vocabulary: &str, weights: &[u8], folder: &Path) -> Result<Self, TrainError> {
+    /// A model from its tokens and the contents of the two other files.
+    fn of(config: &str, vocabulary: T, weights: &[u8], folder: &Path) -> Result<Self, TrainError> {
         let at = folder.join("config.toml");
         let config = C::from_toml(config, &at)?;
         let problem = |error| TrainError::file(&at, format!("[model] {error}"));
         config.model().validate().map_err(problem)?;
         config.validate().map_err(|error| TrainError::file(&at, error))?;
-        let at = folder.join("vocab.txt");
-        let vocabulary = Vocabulary::from_text(vocabulary).map_err(|error| TrainError::file(&at, error))?;
-        let expected = config.model().vocab_size;
-        if vocabulary.len() != expected {
-            let problem = format!("has {} tokens, but config.toml says {expected}", vocabulary.len());
-            return Err(TrainError::file(at, problem));
+        if let Some(problem) = vocabulary.problem(config.model().vocab_size) {
+            let name = match folder.join("vocab.txt").exists() || !folder.join("tokenizer.json").exists() {
+                true => "vocab.txt",
+                false => "tokenizer.json",
+            };
+            return Err(TrainError::file(folder.join(name), problem));
         }
         let model = Model::from_safetensors(config.model().clone(), weights)
             .map_err(|error| TrainError::file(folder.join("model.safetensors"), error))?;
@@ -105,6 +173,18 @@ impl<C: TransformerRunConfig> Run<C> {
             vocabulary,
             model,
         })
+    }
+}
+
+impl<C: TransformerRunConfig> Run<C> {
+    /// A model from the contents of its three files; `folder` is for messages.
+    ///
+    /// # Errors
+    /// As [`Run::open`].
+    pub fn from_parts(config: &str, vocabulary: &str, weights: &[u8], folder: &Path) -> Result<Self, TrainError> {
+        let vocabulary = Vocabulary::from_text(vocabulary);
+        let vocabulary = vocabulary.map_err(|error| TrainError::file(folder.join("vocab.txt"), error))?;
+        Self::of(config, vocabulary, weights, folder)
     }
 }
 

@@ -80,8 +80,15 @@ fn check_options(table: &Table, options: &Options) -> Result<()> {
     if options.means.is_empty() {
         return Err(Error::refused("no mean to try", "give --mean am,gm,hm"));
     }
+    for member in options.groups.iter().flat_map(|(_, members)| members) {
+        if table.task(member).is_none() {
+            let known = table.tasks.iter().map(|task| task.name.clone());
+            return Err(Error::unknown("column", member, known));
+        }
+    }
     for (name, weight) in &options.weights {
-        let is_group = table.tasks.iter().any(|task| task.group.as_deref() == Some(name));
+        let is_group = options.groups.iter().any(|(group, _)| group == name)
+            || table.tasks.iter().any(|task| task.group.as_deref() == Some(name));
         if table.task(name).is_none() && !is_group {
             return Err(Error::unknown(
                 "column",

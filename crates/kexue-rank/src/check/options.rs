@@ -13,6 +13,8 @@ pub struct Options {
     pub decimals: Option<u8>,
     /// Weights of columns or groups to try, such as the sizes of the tasks; columns without one weigh 1.
     pub weights: Vec<(String, f64)>,
+    /// Groups of columns: a weight may be that of a group, and the mean of the groups' means is tried.
+    pub groups: Vec<(String, Vec<String>)>,
 }
 
 impl Default for Options {
@@ -22,6 +24,7 @@ impl Default for Options {
             most_left_out: None,
             decimals: None,
             weights: Vec::new(),
+            groups: Vec::new(),
         }
     }
 }

@@ -41,7 +41,8 @@ pub(super) fn one_for_all(
         if fit.rows.is_empty() || reading.units.len() < 2 {
             continue;
         }
-        found.extend(given(table, reading, options).map(|weights| fit.weighted(weights, 0.0)));
+        let given = given(table, reading, options).into_iter();
+        found.extend(given.map(|weights| fit.weighted(weights, 0.0)));
         found.extend(sizes(reading).map(|weights| fit.weighted(weights, 0.0)));
         found.extend(fit.least_squares());
     }
@@ -52,28 +53,57 @@ pub(super) fn one_for_all(
         .min_by(|a, b| b.met.len().cmp(&a.met.len()).then(a.by_chance.total_cmp(&b.by_chance)))
 }
 
-/// The weights that were set, 1 for the other columns; nothing if they are not of columns of this reading.
-fn given(table: &Table, reading: &Reading, options: &Options) -> Option<Vec<f64>> {
-    if options.weights.is_empty() {
-        return None;
+/// The weights that were set, 1 for the other columns: as weights of the columns of a group, and as those of the groups' means. None if they are not of
+/// columns of this reading.
+fn given(table: &Table, reading: &Reading, options: &Options) -> Vec<Vec<f64>> {
+    if options.weights.is_empty() && options.groups.is_empty() {
+        return Vec::new();
     }
-    let mut weights = vec![1.0; reading.units.len()];
+    let names: Vec<String> = reading.units.iter().map(|unit| normalise(&unit.name)).collect();
+    let groups: Vec<Option<String>> = (0..names.len())
+        .map(|unit| group_of(table, reading, options, unit))
+        .collect();
+    let mut weights = vec![1.0; names.len()];
     for (name, weight) in &options.weights {
-        let by_name = (0..weights.len()).filter(|&unit| normalise(&reading.units[unit].name) == normalise(name));
+        let by_name = (0..names.len()).filter(|&unit| names[unit] == normalise(name));
         let mut units: Vec<usize> = by_name.collect();
         if units.is_empty() {
-            let in_group = |unit: &usize| {
-                let task = table.tasks.iter().find(|task| task.name == reading.units[*unit].name);
-                task.is_some_and(|task| task.group.as_deref() == Some(name))
-            };
-            units = (0..weights.len()).filter(in_group).collect();
+            let in_group = |unit: &usize| groups[*unit].as_ref() == Some(name);
+            units = (0..names.len()).filter(in_group).collect();
         }
         if units.is_empty() {
-            return None;
+            return Vec::new();
         }
         units.into_iter().for_each(|unit| weights[unit] = *weight);
     }
-    Some(weights)
+    let size = |unit: usize| match &groups[unit] {
+        Some(group) => groups.iter().flatten().filter(|other| *other == group).count() as f64,
+        None => 1.0,
+    };
+    let of_groups: Vec<f64> = weights
+        .iter()
+        .enumerate()
+        .map(|(unit, weight)| weight / size(unit))
+        .collect();
+    let mut all = Vec::new();
+    if !options.weights.is_empty() {
+        all.push(weights);
+    }
+    if groups.iter().any(Option::is_some) {
+        all.push(of_groups);
+    }
+    all
+}
+
+/// The group of a column: as set, else as the table's headings say.
+fn group_of(table: &Table, reading: &Reading, options: &Options, unit: usize) -> Option<String> {
+    let name = &reading.units[unit].name;
+    let is_member = |member: &String| normalise(member) == normalise(name);
+    let set = options.groups.iter().find(|(_, members)| members.iter().any(is_member));
+    match set {
+        Some((group, _)) => Some(group.clone()),
+        None => table.tasks.iter().find(|task| task.name == *name)?.group.clone(),
+    }
 }
 
 /// The sizes that all headings say: `STEM (20)`, `Other [11]`, `QA (n=120)`.

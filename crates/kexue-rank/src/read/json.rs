@@ -4,6 +4,7 @@ use std::collections::HashMap;
 
 use serde_json::{Map, Value};
 
+use super::grid::{Grid, choose_metric, prefer};
 use super::names::run_name;
 use super::options::Options;
 use super::raw::{RawColumn, RawTable, Role};
@@ -93,55 +94,6 @@ pub(crate) fn read(file: &str, text: &str, options: &Options) -> Result<RawTable
         "give Papers with Code tables (datasets, sota, rows), HELM tables (header, rows) or stats, lm-evaluation-harness results \
          (results, config), an array of records, or an object of records",
     ))
-}
-
-/// Scores by system and task, in the order in which they come.
-#[derive(Default)]
-struct Grid {
-    systems: Vec<String>,
-    system_index: HashMap<String, usize>,
-    tasks: Vec<RawColumn>,
-    task_index: HashMap<String, usize>,
-    cells: HashMap<(usize, usize), String>,
-    notes: Vec<String>,
-}
-
-impl Grid {
-    fn system(&mut self, name: &str) -> usize {
-        if let Some(&index) = self.system_index.get(name) {
-            return index;
-        }
-        let index = self.systems.len();
-        self.systems.push(name.to_owned());
-        self.system_index.insert(name.to_owned(), index);
-        index
-    }
-
-    fn task(&mut self, name: &str) -> usize {
-        if let Some(&index) = self.task_index.get(name) {
-            return index;
-        }
-        let index = self.tasks.len();
-        self.tasks.push(RawColumn::named(name));
-        self.task_index.insert(name.to_owned(), index);
-        index
-    }
-
-    fn finish(self, file: &str) -> RawTable {
-        let mut columns = vec![RawColumn {
-            role: Some(Role::System),
-            ..RawColumn::named("system")
-        }];
-        let width = self.tasks.len();
-        columns.extend(self.tasks);
-        let mut table = RawTable::new(file, 0, columns);
-        table.notes = self.notes;
-        for (row, system) in self.systems.iter().enumerate() {
-            let cells = (0..width).map(|task| self.cells.get(&(row, task)).map_or("", String::as_str));
-            table.push_row(0, std::iter::once(system.as_str()).chain(cells));
-        }
-        table
-    }
 }
 
 fn scalar(value: &Value) -> Option<String> {
@@ -415,46 +367,6 @@ fn helm_stats(file: &str, stats: &[&Map<String, Value>], options: &Options) -> R
     grid.cells.insert((row, column), chosen.1.clone());
     grid.notes.push(format!("{task}: metric {}", chosen.0));
     Ok(grid.finish(file))
-}
-
-/// The first metric asked for that is there; without a wish, the only metric.
-fn prefer<'a, T>(found: &'a [(String, T)], wanted: &[String]) -> Option<&'a (String, T)> {
-    if wanted.is_empty() {
-        return match found {
-            [only] => Some(only),
-            _ => None,
-        };
-    }
-    wanted.iter().find_map(|wanted| {
-        let mut matching = found
-            .iter()
-            .filter(|(name, _)| name == wanted || name.split('@').next() == Some(wanted.as_str()));
-        match (matching.next(), matching.next()) {
-            (Some(metric), None) => Some(metric),
-            _ => found.iter().find(|(name, _)| name == wanted),
-        }
-    })
-}
-
-fn choose_metric<T>(file: &str, task: &str, found: &[(String, T)]) -> Error {
-    let mut names: Vec<&str> = found.iter().map(|(name, _)| name.as_str()).collect();
-    names.dedup();
-    let more = names.len().saturating_sub(20);
-    names.truncate(20);
-    let list = names.join(", ");
-    let list = if more > 0 {
-        format!("{list} and {more} more")
-    } else {
-        list
-    };
-    Error::malformed(
-        Place::cell(file, 0, task),
-        format!(
-            "which metric is the score is not clear: {}",
-            if list.is_empty() { "there is none" } else { &list }
-        ),
-        "choose with --metric NAME,… (the first that a task has)",
-    )
 }
 
 /// Results of lm-evaluation-harness, versions 0.3 (`acc`) and 0.4 (`acc,none`). One file is one system.

@@ -6,6 +6,8 @@
 mod cells;
 mod columns;
 mod delimited;
+mod grid;
+mod harness;
 mod headings;
 mod json;
 mod latex;
@@ -130,6 +132,7 @@ pub fn read_bytes(name: &str, bytes: &[u8], options: &Options) -> Result<Table> 
         Format::Json => json::read(name, text, options)?,
         Format::Metrics => metrics::read(name, text, options.metric_rows.unwrap_or(MetricRows::Steps))?,
     };
+    let raw = harness::one_system(&raw, options)?.unwrap_or(raw);
     columns::interpret(raw, options)
 }
 
