@@ -1,7 +1,8 @@
 //! Transformer parts: attention with a choice of scale, norm placement, weights in and out, fast training and decoding on CPUs.
 //!
 //! [`TransformerConfig`] says what a [`Model`] looks like, [`Pretrained`] loads BERT and RoFormer from Hugging Face's folders. [`Tape`] is what a
-//! training step keeps between forward and backward, [`Encoder`] only computes, [`Decoder`] grows trees of tokens from a cache.
+//! training step keeps between forward and backward, [`Encoder`] only computes, [`Decoder`] grows trees of tokens from a cache. [`Classifier`] is a model with
+//! the head of a task.
 //!
 //! ```
 //! use kexue_nn::{AttentionScale, Head, HeadTape, Mask, Model, PackedBatch, Prediction, Tape, TransformerConfig};
@@ -33,6 +34,7 @@ mod attention;
 mod attention_scale;
 mod batch;
 mod choices;
+mod classifier;
 mod config;
 mod config_error;
 mod decoding;
@@ -55,6 +57,7 @@ mod weights_error;
 pub use attention_scale::AttentionScale;
 pub use batch::{Mask, PackedBatch, PaddingError};
 pub use choices::Choice;
+pub use classifier::{Classifier, ClassifierTape};
 pub use config::{Activation, Head, LogitScale, NormKind, Parametrization, Positions, TransformerConfig};
 pub use config_error::ConfigError;
 pub use decoding::{Decoder, Node, Steps};

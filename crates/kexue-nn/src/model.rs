@@ -1,6 +1,7 @@
 //! A Transformer: its configuration and its parameters.
 
 use crate::{AttentionScale, ConfigError, Layout, TransformerConfig};
+use kexue_optim::Role;
 use kexue_text::Token;
 use rand::Rng;
 use std::ops::Range;
@@ -77,6 +78,19 @@ impl Model {
         self.config.attention_scale = scale;
         self.config.validate()?;
         Ok(self)
+    }
+
+    /// A model with these parameters, which are as many as a valid configuration has.
+    pub(crate) fn truncated(config: TransformerConfig, values: Vec<f32>) -> Self {
+        let layout = Layout::new(&config);
+        debug_assert_eq!(layout.len(), values.len());
+        Self { config, layout, values }
+    }
+
+    /// Adds a parameter at the end of the flat vector, which the Transformer itself does not use.
+    pub(crate) fn extend(&mut self, name: &str, role: Role, shape: &[usize], values: &[f32]) -> Range<usize> {
+        self.values.extend_from_slice(values);
+        self.layout.extend(name, role, shape)
     }
 
     pub(crate) fn at(&self, range: &Range<usize>) -> &[f32] {

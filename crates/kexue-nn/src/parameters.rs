@@ -132,6 +132,11 @@ impl Layout {
         &self.slots
     }
 
+    /// Adds a parameter of a head at the end.
+    pub(crate) fn extend(&mut self, name: &str, role: Role, shape: &[usize]) -> Range<usize> {
+        self.slots.add(name, role, Place::Head, shape)
+    }
+
     /// Number of parameters.
     #[allow(clippy::len_without_is_empty)] // a valid configuration has parameters
     pub fn len(&self) -> usize {

@@ -65,6 +65,8 @@ pub struct Trace {
 pub struct Tape {
     /// The residual stream; after the forward pass the last hidden state `[tokens, d_model]`.
     hidden: Vec<f32>,
+    /// What is added to the embeddings, `[tokens, d_model]`; empty for nothing.
+    offset: Vec<f32>,
     embedding_kept: Vec<u8>,
     outer_norm: NormTape,
     blocks: Vec<BlockTape>,
@@ -104,6 +106,11 @@ impl Tape {
     /// Changes how the next pass is computed.
     pub(crate) fn set_work(&mut self, work: Work) {
         self.work = work;
+    }
+
+    /// Adds `offset`, `[tokens, d_model]`, to the sum of the embeddings in the next forward passes: adversarial perturbations. Empty for nothing.
+    pub fn set_offset(&mut self, offset: Vec<f32>) {
+        self.offset = offset;
     }
 
     /// The last hidden state, `[tokens, d_model]`.
@@ -306,6 +313,9 @@ impl Model {
             hidden,
             tokens.map(|((token, position), segment)| (token, position, segment)),
         );
+        if !tape.offset.is_empty() {
+            add(hidden, &tape.offset);
+        }
         let (branch, scratch) = resize(&mut tape.scratch, 2 * rows * d).split_at_mut(rows * d);
         if let Some(norm) = layout.outer_norm.as_ref().filter(|_| config.norm_placement.after()) {
             self.norm_in_place(hidden, scratch, &mut tape.outer_norm, norm);

@@ -290,6 +290,27 @@ impl ConfigFile {
     }
 }
 
+impl ConfigFile {
+    /// The `config.json` of a model with the head of a task: classes by name, or a number.
+    pub fn classifier_json(&self, labels: &[String]) -> Result<String, FieldError> {
+        let mut fields: Value =
+            serde_json::from_str(&self.to_json(Precision::Single)?).or_else(|error| refuse("", error.to_string()))?;
+        let (names, problem) = match labels {
+            [] => (vec!["value".to_owned()], "regression"),
+            labels => (labels.to_vec(), "single_label_classification"),
+        };
+        fields["architectures"] = json!([format!("{}ForSequenceClassification", self.family.class())]);
+        fields["problem_type"] = json!(problem);
+        let by_index = names.iter().enumerate().map(|(at, name)| (at.to_string(), json!(name)));
+        fields["id2label"] = Value::Object(by_index.collect());
+        let by_name = names.iter().enumerate().map(|(at, name)| (name.clone(), json!(at)));
+        fields["label2id"] = Value::Object(by_name.collect());
+        serde_json::to_string_pretty(&fields)
+            .map(|text| text + "\n")
+            .or_else(|error| refuse("", error.to_string()))
+    }
+}
+
 /// The double that prints as the single does: 0.1, not 0.10000000149.
 fn shortest(value: f32) -> f64 {
     value.to_string().parse().unwrap_or(f64::from(value))

@@ -6,7 +6,7 @@ pub use config::Family;
 
 use crate::tensors::{Renamed, SafetensorsFile, Tensors};
 use crate::weights::{NamedTensor, check_shape, write_safetensors};
-use crate::{Head, Model, Precision, WeightsError};
+use crate::{Classifier, Head, Model, Precision, TransformerConfig, WeightsError};
 use config::{ConfigFile, FieldError};
 use kexue_output::{OutputError, git_lfs_problem, write_file};
 use serde::Deserialize;
@@ -174,17 +174,7 @@ impl Pretrained {
     fn tensors(&self, file: &ConfigFile) -> Vec<NamedTensor<'_>> {
         let (d, config) = (file.config.d_model, &file.config);
         let mut tensors = self.model.tensors();
-        if config.token_types == 0 {
-            tensors.push((TOKEN_TYPES.to_owned(), vec![1, d], vec![0.0; d].into()));
-        }
-        if file.family == Family::RoFormer {
-            let table = rotary_table(self.positions, config.head_dim());
-            tensors.push((
-                ROTARY_TABLE.to_owned(),
-                vec![self.positions, config.head_dim()],
-                table.into(),
-            ));
-        }
+        tensors.extend(implied_tensors(config, self.positions));
         if config.head == Head::None {
             if let Some(Pooler { weight, bias }) = &self.pooler {
                 tensors.push((POOLER_WEIGHT.to_owned(), vec![d, d], Cow::Borrowed(weight)));
@@ -223,6 +213,36 @@ fn our_name(family: Family, name: &str) -> String {
         }
     }
     name.to_owned()
+}
+
+/// The tensors of a saved file that follow from the configuration.
+pub(crate) fn implied_tensors(config: &TransformerConfig, positions: usize) -> Vec<NamedTensor<'static>> {
+    let (d, head_dim) = (config.d_model, config.head_dim());
+    let types = (config.token_types == 0).then(|| (TOKEN_TYPES.to_owned(), vec![1, d], vec![0.0; d].into()));
+    let is_rotary = Family::of(config) == Family::RoFormer;
+    let table = is_rotary.then(|| {
+        let table = rotary_table(positions, head_dim);
+        (ROTARY_TABLE.to_owned(), vec![positions, head_dim], table.into())
+    });
+    types.into_iter().chain(table).collect()
+}
+
+impl Classifier {
+    /// The `config.json` with which `transformers` loads the saved weights as `…ForSequenceClassification`. `labels` name the logits; a single logit without a
+    /// name is a number to be predicted. `path` is for messages.
+    ///
+    /// # Errors
+    /// If the model is none that `transformers` can compute; names the field.
+    pub fn huggingface_config(&self, labels: &[String], path: &Path) -> Result<String, PretrainedError> {
+        let config = self.model().config();
+        let file = ConfigFile {
+            family: self.family(),
+            config: config.clone(),
+            positions: self.positions(),
+            tied: true,
+        };
+        file.classifier_json(labels).map_err(|error| error.at(path))
+    }
 }
 
 /// Sines, then cosines: `[positions, head_dim]`, as RoFormer's files hold them.
