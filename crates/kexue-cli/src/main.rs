@@ -1,6 +1,7 @@
 //! The `kexue` command: parse, call, print.
 
 mod ask;
+mod finetune;
 mod kg;
 mod mlm;
 mod model_flags;
@@ -39,6 +40,8 @@ enum Command {
     #[cfg(not(feature = "burn"))]
     #[command(about = "Generative adversarial networks (not in this build: needs the feature `burn`)")]
     Gan(without_burn::Anything),
+    /// Pretrained models on a task of your own: train, compare methods, predict.
+    Finetune(finetune::FinetuneArgs),
     /// Knowledge graphs: build an index of facts, and look into it.
     Kg(kg::Command),
     /// Masked language models: train them, and measure accuracy and attention entropy by length.
@@ -65,6 +68,7 @@ fn main() -> ExitCode {
         Command::Ask(args) => ask::run(&args),
         #[cfg(not(feature = "burn"))]
         Command::Gan(_) => without_burn::refuse("gan"),
+        Command::Finetune(args) => finetune::run(args),
         Command::Kg(command) => kg::run(command),
         Command::Mlm(args) => mlm::run(args),
         #[cfg(not(feature = "burn"))]

@@ -60,7 +60,7 @@ pub struct TrainingFlags {
 }
 
 /// Reads `PATTERN=FACTOR`.
-fn rate_factor(text: &str) -> std::result::Result<SlotGroup, String> {
+pub fn rate_factor(text: &str) -> std::result::Result<SlotGroup, String> {
     let (pattern, factor) = text
         .rsplit_once('=')
         .ok_or("expected PATTERN=FACTOR, such as 'encoder.layer.0.*=0.5'")?;

@@ -2,6 +2,7 @@
 
 use crate::{BitMask, Slot, Slots};
 use rayon::prelude::*;
+use std::ops::Range;
 
 /// Numbers that one thread adds at a time.
 const CHUNK: usize = 1 << 14;
@@ -39,6 +40,23 @@ impl Fisher {
         self.gradients += 1;
         let sums = self.sums.par_chunks_mut(CHUNK).zip(gradient.par_chunks(CHUNK));
         sums.for_each(|(sums, gradient)| sums.iter_mut().zip(gradient).for_each(|(sum, g)| *sum += g * g));
+    }
+
+    /// Adds the squares of a gradient that is 0 outside some ranges.
+    pub fn add_parts(&mut self, gradient: &[f32], parts: impl IntoIterator<Item = Range<usize>>) {
+        self.gradients += 1;
+        for part in parts {
+            let sums = self.sums[part.clone()].iter_mut().zip(&gradient[part]);
+            sums.for_each(|(sum, g)| *sum += g * g);
+        }
+    }
+
+    /// The gradients of both.
+    pub fn merge(mut self, other: Self) -> Self {
+        self.gradients += other.gradients;
+        let sums = self.sums.par_chunks_mut(CHUNK).zip(other.sums.par_chunks(CHUNK));
+        sums.for_each(|(sums, more)| sums.iter_mut().zip(more).for_each(|(sum, more)| *sum += more));
+        self
     }
 
     /// Number of gradients.

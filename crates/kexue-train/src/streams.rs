@@ -13,6 +13,8 @@ pub const ORDER: u64 = 0x006f_7264_6572;
 pub const MASKS: u64 = 0x006d_6c6d;
 /// Purpose of [`generator`]: questions from templates.
 pub const TEMPLATES: u64 = 0x7465_6d70;
+/// Purpose of [`generator`]: dropout while Fisher information is measured.
+pub const FISHER: u64 = 0x6669_7368_6572;
 /// Purpose of [`generator`]: the directions of a probe's Jacobian-vector products. A probe has a single shard.
 pub const DIRECTIONS: u64 = 2;
 

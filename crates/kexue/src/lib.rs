@@ -44,6 +44,8 @@ pub use kexue_text as text;
 pub use kexue_train as train;
 /// Prefix indexes over token sequences.
 pub use kexue_trie as trie;
+/// Fine-tuning on tasks of your own, and methods of it compared: ChildTuning (S4).
+pub use kexue_tune as tune;
 
 /// What most programs need.
 pub mod prelude {

@@ -1,0 +1,38 @@
+//! Fine-tuning of pretrained Transformers on classification and regression of texts and pairs, and fair comparisons of ways to do it: ChildTuning (S4, article
+//! 8764) beside its control, R-Drop, FGM and layer-wise learning rates.
+//!
+//! - [`Start`]: what is fine-tuned, a Hugging Face folder or a run of masked-language-model training
+//! - [`read_examples`], [`Dataset`]: TSV, CSV and JSON Lines as tokens and targets; [`Preset`] knows GLUE's and FewCLUE's tasks
+//! - [`Method`]: a way to fine-tune, written `child-f:0.3+fgm:1`
+//! - [`tune`]: one training in a folder, resumed if it was interrupted; its model is one that `transformers` loads
+//! - [`Comparison`]: methods side by side, paired by seed
+//!
+//! Read `method.rs` and `task.rs` first, then `run.rs`.
+#![forbid(unsafe_code)]
+
+mod columns;
+mod comparison;
+mod dataset;
+mod fisher;
+mod forest;
+mod method;
+mod metrics;
+mod objective;
+mod predict;
+mod reader;
+mod run;
+mod start;
+mod task;
+
+pub use columns::{Columns, Format, PRESETS, Preset};
+pub use comparison::{Comparison, Row};
+pub use dataset::{Dataset, Encoded, Labels};
+pub use fisher::{FisherKind, KeptShare, child, fisher, kept_shares};
+pub use forest::{Estimate, forest_plot};
+pub use method::{ChildSettings, Masking, Method};
+pub use metrics::Measure;
+pub use predict::{Prediction, logits, measure};
+pub use reader::{Example, Examples, read_examples};
+pub use run::{TuneConfig, TuneResult, TuneSettings, Tuned, tune};
+pub use start::Start;
+pub use task::{TuneBatch, TuneTask, TuneWorkspace};

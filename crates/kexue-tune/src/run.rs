@@ -1,0 +1,348 @@
+//! A training by one method from one seed, in a folder.
+
+use crate::columns::Columns;
+use crate::dataset::{Dataset, Labels};
+use crate::fisher::{FisherKind, KeptShare, child, fisher, kept_shares};
+use crate::method::{ChildSettings, Masking, Method};
+use crate::metrics::Measure;
+use crate::start::Start;
+use crate::task::TuneTask;
+use kexue_nn::{Classifier, Model, Pretrained, TransformerConfig};
+use kexue_optim::{BitMask, Parameters};
+use kexue_output::{Lock, write_file};
+use kexue_text::PretrainedTokenizer;
+use kexue_train::{
+    Record, RunConfig, TrainError, TrainSettings, TransformerRunConfig, generator, prepare, streams, train,
+};
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::atomic::AtomicBool;
+
+/// What is fine-tuned on what, and how.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TuneSettings {
+    /// The folder of the pretrained model.
+    pub start: String,
+    /// The file of training examples.
+    pub training: String,
+    /// The file of validation examples; if there is none, every so many training examples are held out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub held_out: Option<String>,
+    /// Without a file of validation examples one example in `hold_out` is held out.
+    pub hold_out: usize,
+    /// Where texts and labels stand.
+    pub columns: Columns,
+    /// The names of the classes, in the order of the logits; none if a number is predicted.
+    pub labels: Vec<String>,
+    /// What is measured; the first decides which step is the best.
+    pub measures: Vec<Measure>,
+    /// Longer examples are cut to so many tokens.
+    pub length: usize,
+    /// The way to fine-tune.
+    pub method: Method,
+    /// How ChildTuning-D measures the Fisher information.
+    pub fisher: FisherKind,
+    /// The most training examples that it is measured on; the first of the file.
+    pub fisher_samples: usize,
+    /// Whether weight decay is masked too.
+    pub masked_decay: bool,
+}
+
+/// Everything that makes a fine-tuning what it is.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TuneConfig {
+    /// The version of Kexue that wrote it.
+    pub version: String,
+    /// The Transformer.
+    pub model: TransformerConfig,
+    /// The training, before the method changes its optimiser.
+    pub train: TrainSettings,
+    /// The data and the method.
+    pub finetune: TuneSettings,
+}
+
+impl RunConfig for TuneConfig {
+    const KIND: &'static str = "finetune";
+
+    fn validate(&self) -> Result<(), TrainError> {
+        let problem = |field, problem: &str| {
+            let problem = problem.to_owned();
+            Err(TrainError::Setting { field, problem })
+        };
+        let settings = &self.finetune;
+        if settings.length < 3 {
+            return problem("max_length", "must be at least 3: [CLS], a token, [SEP]");
+        }
+        if self.model.longest_sequence().is_some_and(|most| settings.length > most) {
+            return problem("max_length", "is more than the model's positions");
+        }
+        if settings.measures.is_empty() {
+            return problem("metrics", "name at least one");
+        }
+        if settings
+            .measures
+            .iter()
+            .any(|measure| measure.is_of_numbers() != settings.labels.is_empty())
+        {
+            return problem("metrics", "pearson and spearman are of numbers, the others of classes");
+        }
+        Ok(())
+    }
+}
+
+impl TransformerRunConfig for TuneConfig {
+    fn model(&self) -> &TransformerConfig {
+        &self.model
+    }
+}
+
+/// How a training ended.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct TuneResult {
+    /// The method.
+    pub method: Method,
+    /// The seed.
+    pub seed: u64,
+    /// Steps done.
+    pub steps: u64,
+    /// The step of the best validation.
+    pub best_step: u64,
+    /// What it measured.
+    pub best: BTreeMap<String, f64>,
+    /// What the last validation measured.
+    pub last: BTreeMap<String, f64>,
+    /// The first measure at every validation.
+    pub curve: Vec<(u64, f64)>,
+    /// The shares of the model that ChildTuning-D trains.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub kept: Vec<KeptShare>,
+}
+
+/// The result of a finished training.
+const RESULT: &str = "result.json";
+/// The mask of ChildTuning-D.
+const MASK: &str = "mask.safetensors";
+
+impl TuneResult {
+    fn of(config: &TuneConfig, records: &[Record], steps: u64, kept: Vec<KeptShare>) -> Result<Self, TrainError> {
+        let first = config
+            .finetune
+            .measures
+            .first()
+            .map_or("accuracy", |measure| measure.name());
+        let validations: Vec<&Record> = records
+            .iter()
+            .filter(|record| record.values.contains_key(first))
+            .collect();
+        let missing = || TrainError::task("nothing was validated");
+        // Of equals the latest, as the saved model is.
+        let best = validations
+            .iter()
+            .max_by(|a, b| a.values[first].total_cmp(&b.values[first]));
+        let (best, last) = (best.ok_or_else(missing)?, validations.last().ok_or_else(missing)?);
+        Ok(Self {
+            method: config.finetune.method,
+            seed: config.train.seed,
+            steps,
+            best_step: best.step,
+            best: best.values.clone(),
+            last: last.values.clone(),
+            curve: validations
+                .iter()
+                .map(|record| (record.step, record.values[first]))
+                .collect(),
+            kept,
+        })
+    }
+
+    /// The result in a folder whose training is finished; `None` if there is none.
+    fn read(folder: &Path) -> Result<Option<Self>, TrainError> {
+        let path = folder.join(RESULT);
+        match std::fs::read(&path) {
+            Ok(bytes) => {
+                let read = serde_json::from_slice(&bytes);
+                let problem = |error| {
+                    TrainError::file(
+                        &path,
+                        format!("is damaged ({error}); delete it to go on from the checkpoint"),
+                    )
+                };
+                read.map(Some).map_err(problem)
+            }
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(TrainError::io(path)(error)),
+        }
+    }
+}
+
+/// Trains in a folder, goes on with an interrupted training, or returns the result of a finished one. `None` if it was interrupted.
+///
+/// The folder then also holds what `transformers` needs to load the best model as `…ForSequenceClassification`, if the model is one that it knows.
+///
+/// # Errors
+/// As [`kexue_train::train`]; also if the folder holds another run.
+pub fn tune(
+    start: &Start,
+    config: &TuneConfig,
+    training: &Dataset,
+    held_out: &Dataset,
+    folder: &Path,
+    interrupt: &AtomicBool,
+) -> Result<Option<TuneResult>, TrainError> {
+    let description = prepare(folder, config, &[])?;
+    if let Some(result) = TuneResult::read(folder)? {
+        return Ok(Some(result));
+    }
+    let settings = &config.finetune;
+    let labels = Labels::named(&settings.labels);
+    let mut random = generator(config.train.seed, streams::WEIGHTS, 0);
+    let model = Classifier::new(&start.pretrained, labels.logits(), &mut random);
+    if kexue_train::is_first() {
+        start.tokenizer.save(folder).map_err(TrainError::task)?;
+        let path = folder.join("config.json");
+        // Models that `transformers` does not know are used by `kexue finetune predict` alone.
+        if let Ok(text) = model.huggingface_config(&settings.labels, &path) {
+            write_file(&path, text.as_bytes())?;
+        }
+    }
+    let task = TuneTask {
+        training,
+        held_out,
+        labels: &labels,
+        measures: &settings.measures,
+        method: settings.method,
+        has_segments: config.model.token_types > 1,
+    };
+    let kept = match settings.method.masking {
+        Masking::TaskDriven(p) => {
+            let mask = child_network(&task, &model, config, p, folder)?;
+            kept_shares(&mask, &model)
+        }
+        _ => Vec::new(),
+    };
+    let child = ChildSettings {
+        mask_file: folder.join(MASK),
+        undivided: settings.fisher == FisherKind::Authors,
+        masked_decay: settings.masked_decay,
+    };
+    let train_settings = settings.method.settings(&config.train, &config.model, &child);
+    let outcome = train(&task, model, &train_settings, folder, &description, interrupt)?;
+    if outcome.interrupted {
+        return Ok(None);
+    }
+    let result = TuneResult::of(config, &outcome.records, outcome.steps, kept)?;
+    if kexue_train::is_first() {
+        let text = serde_json::to_string_pretty(&result).map_err(TrainError::task)? + "\n";
+        write_file(&folder.join(RESULT), text.as_bytes())?;
+    }
+    Ok(Some(result))
+}
+
+/// The mask of ChildTuning-D: that of the folder, or a new one, which is kept there.
+fn child_network(
+    task: &TuneTask<'_>,
+    model: &Classifier,
+    config: &TuneConfig,
+    p: f32,
+    folder: &Path,
+) -> Result<BitMask, TrainError> {
+    let path = folder.join(MASK);
+    if path.exists() {
+        let bytes = std::fs::read(&path).map_err(TrainError::io(&path))?;
+        let problem = |error| TrainError::file(&path, format!("{error}; delete the folder to start anew"));
+        return BitMask::load(&bytes, model.slots()).map_err(problem);
+    }
+    let settings = &config.finetune;
+    let samples = task.training.examples.len().min(settings.fisher_samples);
+    let measured = Dataset {
+        examples: task.training.examples[..samples].to_vec(),
+        cut: 0,
+    };
+    let on = TuneTask {
+        training: &measured,
+        ..task.clone()
+    };
+    let train = &config.train;
+    let information = fisher(
+        &on,
+        model,
+        settings.fisher,
+        train.batch_size,
+        train.max_gradient_norm,
+        train.seed,
+    );
+    let mask = child(&information, settings.fisher, p, model);
+    // Two processes in one folder: the one that trains has the mask.
+    let _lock = Lock::of_folder(folder)?;
+    write_file(&path, &mask.save(model.slots()).map_err(TrainError::task)?)?;
+    Ok(mask)
+}
+
+/// A fine-tuned model, as a folder holds it.
+#[derive(Clone, Debug)]
+pub struct Tuned {
+    /// How it was made.
+    pub config: TuneConfig,
+    /// Its tokenizer.
+    pub tokenizer: PretrainedTokenizer,
+    /// The model.
+    pub model: Classifier,
+}
+
+impl Tuned {
+    /// Opens the folder of a training.
+    ///
+    /// # Errors
+    /// Names the file that is missing, damaged or of something else.
+    pub fn open(folder: &Path) -> Result<Self, TrainError> {
+        let path = folder.join("config.toml");
+        if !path.exists() {
+            let what = match () {
+                () if !folder.exists() => "does not exist",
+                () if folder.join("comparison.json").exists() => {
+                    "holds a comparison: name one of its runs, such as METHOD/seed-0"
+                }
+                () => "holds no config.toml",
+            };
+            return Err(TrainError::file(
+                folder,
+                format!("{what}; give the folder of a run of kexue finetune train"),
+            ));
+        }
+        let text = std::fs::read_to_string(&path).map_err(TrainError::io(&path))?;
+        let config = TuneConfig::from_toml(&text, &path)?;
+        let problem = |error| TrainError::file(&path, format!("[model] {error}"));
+        config.model.validate().map_err(problem)?;
+        config.validate().map_err(|error| TrainError::file(&path, error))?;
+        let tokenizer = PretrainedTokenizer::load(folder).map_err(TrainError::task)?;
+        if tokenizer.len() > config.model.vocab_size {
+            let problem = format!(
+                "has {} tokens, but config.toml says {}",
+                tokenizer.len(),
+                config.model.vocab_size
+            );
+            return Err(TrainError::file(folder.join("tokenizer.json"), problem));
+        }
+        let weights = folder.join("model.safetensors");
+        let bytes = std::fs::read(&weights).map_err(TrainError::io(&weights))?;
+        // What is drawn is overwritten.
+        let mut random = generator(0, streams::WEIGHTS, 0);
+        let fresh = Model::new(config.model.clone(), &mut random).map_err(problem)?;
+        let labels = Labels::named(&config.finetune.labels);
+        let mut model = Classifier::new(&Pretrained::new(fresh), labels.logits(), &mut random);
+        model.load(&bytes).map_err(|error| TrainError::file(weights, error))?;
+        Ok(Self {
+            config,
+            tokenizer,
+            model,
+        })
+    }
+
+    /// What it predicts.
+    pub fn labels(&self) -> Labels {
+        Labels::named(&self.config.finetune.labels)
+    }
+}

@@ -1,0 +1,189 @@
+//! Fine-tuning as a task.
+
+use crate::dataset::{Dataset, Encoded, Labels};
+use crate::method::Method;
+use crate::metrics::Measure;
+use crate::objective::{divergence, loss};
+use crate::predict::{logits, measure};
+use kexue_nn::{Classifier, ClassifierTape, PackedBatch};
+use kexue_train::{Loss, Metric, Task, TrainError};
+use rand_chacha::ChaCha8Rng;
+use std::collections::HashMap;
+
+/// Training on some examples, validated on others.
+#[derive(Clone, Debug)]
+pub struct TuneTask<'a> {
+    /// To train on; all have targets.
+    pub training: &'a Dataset,
+    /// To validate on.
+    pub held_out: &'a Dataset,
+    /// What is predicted.
+    pub labels: &'a Labels,
+    /// What is measured; the first decides which step is the best.
+    pub measures: &'a [Measure],
+    /// R-Drop and FGM; what is masked is the optimiser's.
+    pub method: Method,
+    /// Whether the model has embeddings of the two texts of a pair.
+    pub has_segments: bool,
+}
+
+/// Packed examples, each twice for R-Drop: first all, then all again.
+pub struct TuneBatch {
+    packed: PackedBatch,
+    targets: Vec<f32>,
+}
+
+/// Memory of a shard.
+#[derive(Debug, Default)]
+pub struct TuneWorkspace {
+    tape: ClassifierTape,
+    d_logits: Vec<f32>,
+}
+
+/// The sums of a pass.
+#[derive(Default)]
+pub(crate) struct Sums {
+    loss: f64,
+    divergence: f64,
+}
+
+impl TuneTask<'_> {
+    /// A batch of some examples, once, or twice for R-Drop.
+    pub(crate) fn pack<'e>(&self, examples: impl Iterator<Item = &'e Encoded> + Clone) -> TuneBatch {
+        let mut packed = PackedBatch::default();
+        for _ in 0..if self.method.r_drop > 0.0 { 2 } else { 1 } {
+            examples
+                .clone()
+                .for_each(|example| example.push(&mut packed, self.has_segments));
+        }
+        let targets = examples.map(|example| example.target.unwrap_or(0.0)).collect();
+        TuneBatch { packed, targets }
+    }
+
+    /// The losses of the last forward pass; their derivative is left in the workspace.
+    fn losses(&self, model: &Classifier, batch: &TuneBatch, workspace: &mut TuneWorkspace) -> Sums {
+        let TuneWorkspace { tape, d_logits } = workspace;
+        let (width, logits) = (model.labels(), tape.logits());
+        d_logits.clear();
+        d_logits.resize(logits.len(), 0.0);
+        let passes = logits.len() / (width * batch.targets.len()).max(1);
+        let weight = 1.0 / passes as f32;
+        let mut sums = Sums::default();
+        let rows = logits.chunks_exact(width).zip(d_logits.chunks_exact_mut(width));
+        for ((logits, d_logits), target) in rows.zip(batch.targets.iter().cycle()) {
+            sums.loss += f64::from(weight) * loss(logits, *target, weight, d_logits);
+        }
+        if passes == 2 {
+            let half = logits.len() / 2;
+            let (first, second) = d_logits.split_at_mut(half);
+            let pairs = logits[..half]
+                .chunks_exact(width)
+                .zip(logits[half..].chunks_exact(width));
+            let d_pairs = first.chunks_exact_mut(width).zip(second.chunks_exact_mut(width));
+            for ((a, b), (d_a, d_b)) in pairs.zip(d_pairs) {
+                sums.divergence += divergence([a, b], self.method.r_drop, [d_a, d_b]);
+            }
+        }
+        sums
+    }
+
+    /// Adds the gradient of the loss at embeddings moved along its derivative by a fixed length, each sequence by itself; returns that loss.
+    fn adversarial(
+        &self,
+        model: &Classifier,
+        batch: &TuneBatch,
+        generator: &mut ChaCha8Rng,
+        workspace: &mut TuneWorkspace,
+        gradient: &mut [f32],
+    ) -> f64 {
+        let d = model.model().config().d_model;
+        let mut offset = workspace.tape.d_embeddings().to_vec();
+        for rows in batch.packed.rows() {
+            let part = &mut offset[rows.start * d..rows.end * d];
+            let norm = part.iter().map(|g| f64::from(*g).powi(2)).sum::<f64>().sqrt();
+            let factor = if norm > 0.0 {
+                f64::from(self.method.fgm) / norm
+            } else {
+                0.0
+            };
+            part.iter_mut().for_each(|g| *g *= factor as f32);
+        }
+        workspace.tape.tape.set_offset(offset);
+        let sums = self.gradient(model, batch, Some(generator), workspace, gradient);
+        workspace.tape.tape.set_offset(Vec::new());
+        sums.loss
+    }
+
+    /// The loss of a batch; adds its gradient. Dropout is applied only if a generator is given.
+    pub(crate) fn gradient(
+        &self,
+        model: &Classifier,
+        batch: &TuneBatch,
+        generator: Option<&mut ChaCha8Rng>,
+        workspace: &mut TuneWorkspace,
+        gradient: &mut [f32],
+    ) -> Sums {
+        let random = generator.map(|random| random as &mut dyn rand_chacha::rand_core::RngCore);
+        model.forward(&batch.packed, &mut workspace.tape, random);
+        let sums = self.losses(model, batch, workspace);
+        model.backward(&batch.packed, &mut workspace.tape, &workspace.d_logits, gradient);
+        sums
+    }
+}
+
+impl Task for TuneTask<'_> {
+    type Model = Classifier;
+    type Batch = TuneBatch;
+    type Workspace = TuneWorkspace;
+
+    fn examples(&self) -> usize {
+        self.training.examples.len()
+    }
+
+    fn workspace(&self, _: &Classifier) -> TuneWorkspace {
+        TuneWorkspace::default()
+    }
+
+    fn batch(&self, examples: &[usize], _: u64, _: &mut ChaCha8Rng) -> Result<TuneBatch, TrainError> {
+        let examples = examples.iter().map(|&example| &self.training.examples[example]);
+        Ok(self.pack(examples))
+    }
+
+    fn loss(
+        &self,
+        model: &Classifier,
+        batch: &TuneBatch,
+        generator: &mut ChaCha8Rng,
+        workspace: &mut TuneWorkspace,
+        gradient: &mut [f32],
+    ) -> Result<Loss, TrainError> {
+        let terms = batch.targets.len() as f64;
+        if batch.targets.is_empty() {
+            return Ok(Loss::default());
+        }
+        let sums = self.gradient(model, batch, Some(generator), workspace, gradient);
+        let mut also = Vec::new();
+        if self.method.r_drop > 0.0 {
+            also.push(("divergence".to_owned(), sums.divergence, terms));
+        }
+        if self.method.fgm > 0.0 {
+            let loss = self.adversarial(model, batch, generator, workspace, gradient);
+            also.push(("adversarial_loss".to_owned(), loss, terms));
+        }
+        Ok(Loss {
+            sum: sums.loss,
+            terms,
+            items: batch.targets.len(),
+            also,
+        })
+    }
+
+    fn validate(&self, model: &Classifier) -> Result<Vec<Metric>, TrainError> {
+        let logits = logits(model, &self.held_out.examples);
+        Ok(measure(&logits, &self.held_out.examples, self.labels, self.measures))
+    }
+
+    fn metadata(&self) -> HashMap<String, String> {
+        HashMap::from([("format".to_owned(), "pt".to_owned())])
+    }
+}
