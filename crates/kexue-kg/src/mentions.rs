@@ -127,10 +127,24 @@ impl<'q> Question<'q> {
         self.letters[letters.start].folded.start..self.letters[letters.end - 1].folded.end
     }
 
+    /// Whether letters are whole characters of the text: `㍿` is compared as the four letters 株式会社, and 式 alone is no part of it.
+    fn are_whole(&self, letters: &Range<usize>) -> bool {
+        let is_edge = |at: usize| {
+            let (before, after) = (
+                at.checked_sub(1).map(|before| &self.letters[before]),
+                self.letters.get(at),
+            );
+            before
+                .zip(after)
+                .is_none_or(|(before, after)| before.folded.end <= after.folded.start)
+        };
+        is_edge(letters.start) && is_edge(letters.end)
+    }
+
     /// The name that letters spell, if one may stand there.
     fn name(&self, letters: &Range<usize>, subject: &[Token], is_alias: &dyn Fn() -> bool) -> Option<Name> {
         let bytes = self.bytes_of(letters);
-        if !self.boundaries.allow(bytes.clone()) {
+        if !self.are_whole(letters) || !self.boundaries.allow(bytes.clone()) {
             return None;
         }
         let (mut bytes, mut recognition) = (bytes, Recognition::Spelling);
@@ -289,7 +303,8 @@ impl KnowledgeGraph {
                 let is_known = WORDS_OF_GRAMMAR.iter().any(|word| text.eq_ignore_ascii_case(word));
                 // A slip is no blank before a name, or behind it.
                 let is_trimmed = text.trim_matches(|character: char| !character.is_alphanumeric()).len() == text.len();
-                if is_trimmed && question.boundaries.allow(bytes.clone()) && !is_known {
+                let may_stand = question.are_whole(&(start..end)) && question.boundaries.allow(bytes.clone());
+                if is_trimmed && may_stand && !is_known {
                     names.push(Name {
                         bytes,
                         subject: subject.to_vec(),
