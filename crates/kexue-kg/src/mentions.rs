@@ -253,9 +253,12 @@ impl KnowledgeGraph {
                     let own = compared(self.vocabulary(), &self.vocabulary().decode(subject));
                     own != question.compared[at..at + length]
                 };
+                let Some(name) = question.name(&(start..last + 1), subject, &is_alias) else {
+                    return;
+                };
                 // What has been removed, or never was, is no subject.
                 match self.index().find(&[subject, &[SEP]].concat()) {
-                    Ok(Some(_)) => names.extend(question.name(&(start..last + 1), subject, &is_alias)),
+                    Ok(Some(_)) => names.push(name),
                     Ok(None) => {}
                     Err(error) => failed = Some(error),
                 }

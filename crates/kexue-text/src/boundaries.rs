@@ -5,6 +5,8 @@
 
 use icu_segmenter::options::WordBreakInvariantOptions;
 use icu_segmenter::{WordSegmenter, WordSegmenterBorrowed};
+use std::cell::RefCell;
+use std::collections::HashMap;
 use std::ops::Range;
 
 /// What may stand at a place of the text: bits.
@@ -34,6 +36,9 @@ pub struct Boundaries<'t> {
     /// Words of several characters in scripts without blanks, ascending.
     dense: Vec<Range<usize>>,
     segmenter: WordSegmenterBorrowed<'static>,
+    /// Ends of the words that begin at a place, and starts of those that end there, once they have been looked up.
+    first_words: RefCell<HashMap<usize, usize>>,
+    last_words: RefCell<HashMap<usize, usize>>,
 }
 
 impl<'t> Boundaries<'t> {
@@ -45,6 +50,8 @@ impl<'t> Boundaries<'t> {
             places: vec![0; text.len() + 1],
             dense: Vec::new(),
             segmenter,
+            first_words: RefCell::default(),
+            last_words: RefCell::default(),
         };
         let mut start = 0;
         for end in segmenter.segment_str(text) {
@@ -148,21 +155,25 @@ impl<'t> Boundaries<'t> {
             return false;
         }
         // 金元|素 is as well 金|元素: what is cut off belongs to a word that goes on.
-        let goes_on = range.end < word.end && self.first_word(range.end) > word.end;
-        let begins_before = word.start < range.start && self.last_word(range.start) < word.start;
-        !(goes_on && word.start == range.start || begins_before && word.end == range.end)
+        let goes_on = || self.first_word(range.end) > word.end;
+        let begins_before = || self.last_word(range.start) < word.start;
+        !(word.start == range.start && goes_on() || word.end == range.end && begins_before())
     }
 
     /// Where the first word ends of what stands behind a place.
     fn first_word(&self, at: usize) -> usize {
-        let mut breaks = self.segmenter.segment_str(&self.text[at..]);
-        at + breaks.by_ref().find(|&end| end > 0).unwrap_or(0)
+        *self.first_words.borrow_mut().entry(at).or_insert_with(|| {
+            let mut breaks = self.segmenter.segment_str(&self.text[at..]);
+            at + breaks.by_ref().find(|&end| end > 0).unwrap_or(0)
+        })
     }
 
     /// Where the last word starts of what stands before a place.
     fn last_word(&self, at: usize) -> usize {
-        let breaks = self.segmenter.segment_str(&self.text[..at]);
-        breaks.filter(|&start| start < at).last().unwrap_or(0)
+        *self.last_words.borrow_mut().entry(at).or_insert_with(|| {
+            let breaks = self.segmenter.segment_str(&self.text[..at]);
+            breaks.filter(|&start| start < at).last().unwrap_or(0)
+        })
     }
 
     /// Whether a word stands before a name that makes it the name of something else.
