@@ -136,10 +136,7 @@ impl Classifier {
     /// # Panics
     /// As [`Model::forward`].
     pub fn forward(&self, batch: &PackedBatch, tape: &mut ClassifierTape, mut generator: Option<&mut dyn RngCore>) {
-        let random = match &mut generator {
-            Some(random) => Some(&mut **random as &mut dyn RngCore),
-            None => None,
-        };
+        let random = generator.as_mut().map(|random| &mut **random as &mut dyn RngCore);
         self.model.forward(batch, &mut tape.tape, random);
         // Taken out, so that the head can write the rest.
         let transformer = std::mem::take(&mut tape.tape);

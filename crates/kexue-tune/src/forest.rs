@@ -141,7 +141,7 @@ mod tests {
             ..Estimate::default()
         };
         assert!(
-            !forest_plot("x", &[odd.clone()]).contains("NaN")
+            !forest_plot("x", std::slice::from_ref(&odd)).contains("NaN")
                 && !forest_plot("x", &[odd, estimate("a", 1.0)]).contains("NaN")
         );
     }
