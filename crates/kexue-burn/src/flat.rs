@@ -4,7 +4,9 @@ use crate::layout::{Layout, LayoutError};
 use burn::module::Module;
 use burn::optim::GradientsParams;
 use burn::tensor::Gradients;
-use kexue_optim::{NamedVectors, Parameters, Slots, WeightsError};
+use kexue_nn::Distribution;
+use kexue_optim::{NamedVectors, Parameters, Role, Slots, WeightsError};
+use rand::Rng;
 use std::collections::HashMap;
 
 /// A Burn module whose parameters are one flat vector with named slots in PyTorch's convention: what `kexue-train` trains.
@@ -68,6 +70,25 @@ impl<M: Module> FlatModule<M> {
     /// Where the tensors stand.
     pub fn layout(&self) -> &Layout {
         &self.layout
+    }
+
+    /// Draws all parameters anew: weights of two dimensions or more from the distribution, biases 0, the factors of norms 1. It depends on nothing but the
+    /// generator, unlike Burn's own initialisers, which share one generator among all threads.
+    pub fn draw(&mut self, weights: Distribution, generator: &mut impl Rng) {
+        for slot in self.layout.parameters().iter() {
+            let values = &mut self.values[slot.range.clone()];
+            match (slot.role, &slot.shape[..]) {
+                (Role::Gamma, _) => values.fill(1.0),
+                // [out, in, kernel…], as PyTorch counts them.
+                (_, [outputs, inputs, kernel @ ..]) => {
+                    let places: usize = kernel.iter().product();
+                    let std = weights.effective_std(inputs * places, outputs * places) as f32;
+                    values.fill_with(|| weights.draw(generator) * std);
+                }
+                _ => values.fill(0.0),
+            }
+        }
+        self.changed();
     }
 
     /// The gradient of a loss of this module, in the order of the flat vector.

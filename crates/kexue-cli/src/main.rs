@@ -2,10 +2,14 @@
 
 mod ask;
 mod finetune;
+#[cfg(feature = "burn")]
+mod gan;
 mod kg;
 mod mlm;
 mod model_flags;
 mod output;
+#[cfg(feature = "burn")]
+mod penalty;
 mod probe;
 mod qa;
 mod rank;
@@ -37,6 +41,9 @@ struct Cli {
 enum Command {
     /// Answer a question with a fact of a graph, or say "I don't know".
     Ask(ask::AskArgs),
+    /// Generative adversarial networks whose critics are normalised: train, sample, measure.
+    #[cfg(feature = "burn")]
+    Gan(gan::GanArgs),
     #[cfg(not(feature = "burn"))]
     #[command(about = "Generative adversarial networks (not in this build: needs the feature `burn`)")]
     Gan(without_burn::Anything),
@@ -46,6 +53,9 @@ enum Command {
     Kg(kg::Command),
     /// Masked language models: train them, and measure accuracy and attention entropy by length.
     Mlm(mlm::MlmArgs),
+    /// Gradient penalties of input and parameters, and the inequality between them.
+    #[cfg(feature = "burn")]
+    Penalty(penalty::PenaltyArgs),
     #[cfg(not(feature = "burn"))]
     #[command(about = "Gradient penalties and their inequality (not in this build: needs the feature `burn`)")]
     Penalty(without_burn::Anything),
@@ -66,11 +76,15 @@ fn main() -> ExitCode {
     output::set_quiet(!kexue_train::is_first());
     let result = match Cli::parse().command {
         Command::Ask(args) => ask::run(&args),
+        #[cfg(feature = "burn")]
+        Command::Gan(args) => gan::run(args),
         #[cfg(not(feature = "burn"))]
         Command::Gan(_) => without_burn::refuse("gan"),
         Command::Finetune(args) => finetune::run(args),
         Command::Kg(command) => kg::run(command),
         Command::Mlm(args) => mlm::run(args),
+        #[cfg(feature = "burn")]
+        Command::Penalty(args) => penalty::run(args),
         #[cfg(not(feature = "burn"))]
         Command::Penalty(_) => without_burn::refuse("penalty"),
         Command::Probe(args) => probe::run(&args),

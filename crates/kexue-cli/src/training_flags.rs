@@ -5,7 +5,7 @@ use crate::output::Usage;
 use anyhow::Result;
 use clap::Args;
 use kexue_optim::{ChainSettings, Decay, Pattern, SlotGroup, Slots};
-use kexue_train::{TrainError, TrainSettings, read_optimizer};
+use kexue_train::{Regularizer, TrainError, TrainSettings, read_optimizer};
 use std::path::PathBuf;
 
 #[derive(Args)]
@@ -48,6 +48,10 @@ pub struct TrainingFlags {
     /// Multiply the learning rate of the parameters whose names match: 'encoder.layer.0.*=0.5'. Of several that match, the first counts.
     #[arg(long, value_name = "PATTERN=FACTOR", value_parser = rate_factor)]
     lr_factor: Vec<SlotGroup>,
+    /// Perturb embeddings (fgm, pgd) or parameters (sam), or penalise the squared norm of their gradient (input-gradient, parameter-gradient), as KIND:NUMBER:
+    /// fgm:0.5, sam:0.05, parameter-gradient:0.1. The number is the radius or the weight. A step costs one to three gradients more.
+    #[arg(long, value_name = "KIND:NUMBER")]
+    regularizer: Option<Regularizer>,
     /// Weight of the past in the moving average of the weights; 0 for none. Of several (0.999,0.9999) the one that validates best is saved.
     #[arg(long, value_delimiter = ',', default_value = "0.999")]
     average: Vec<f32>,
@@ -91,6 +95,7 @@ impl TrainingFlags {
             shards: self.shards,
             optimizer: chain.links,
             groups: groups.collect(),
+            regularizer: self.regularizer,
             learning_rate: self.learning_rate,
             warmup: self.warmup,
             decay: self.decay,

@@ -3,7 +3,7 @@
 //! ReLU and leaky ReLU have a kink at 0; their derivatives there are those of the negative side, as in PyTorch. ELU's first derivative is
 //! continuous only for α = 1, and its second jumps at 0 in any case. All others can be differentiated any number of times.
 
-use crate::Dual;
+use crate::{Activation, Dual};
 use burn::tensor::Tensor;
 use burn::tensor::activation;
 use std::f64::consts::{FRAC_1_SQRT_2, PI};
@@ -19,6 +19,21 @@ fn halves<const D: usize>(tangent: Tensor<D>, argument: Tensor<D>, slope: f64) -
 }
 
 impl<const D: usize> Dual<D> {
+    /// The activation of this name.
+    pub fn activate(self, activation: Activation) -> Self {
+        match activation {
+            Activation::Identity => self,
+            Activation::Relu => self.relu(),
+            Activation::LeakyRelu => self.leaky_relu(0.1),
+            Activation::Gelu => self.gelu_tanh(),
+            Activation::Silu => self.silu(),
+            Activation::Tanh => self.tanh(),
+            Activation::Sigmoid => self.sigmoid(),
+            Activation::Softplus => self.softplus(),
+            Activation::Elu => self.elu(1.0),
+        }
+    }
+
     /// `max(0, x)`.
     pub fn relu(self) -> Self {
         let tangent = self.tangent.map(|tangent| halves(tangent, self.value.clone(), 0.0));

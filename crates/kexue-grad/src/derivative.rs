@@ -55,6 +55,18 @@ pub fn input_gradient<N: ForwardDual<I, O>, const I: usize, const O: usize>(
     input: Tensor<I>,
     score: impl Fn(Dual<O>) -> Dual<1>,
 ) -> Tensor<I> {
+    scores_and_input_gradient(network, input, score).1
+}
+
+/// The scores of the samples, `[batch]`, and the gradient of each with respect to its input: both constants, in one forward and one backward pass.
+///
+/// # Panics
+/// If the input is not on a device with autodiff.
+pub fn scores_and_input_gradient<N: ForwardDual<I, O>, const I: usize, const O: usize>(
+    network: &N,
+    input: Tensor<I>,
+    score: impl Fn(Dual<O>) -> Dual<1>,
+) -> (Tensor<1>, Tensor<I>) {
     assert!(
         input.is_autodiff(),
         "the input is on a device without autodiff: create it on `device.autodiff()`"
@@ -64,9 +76,15 @@ pub fn input_gradient<N: ForwardDual<I, O>, const I: usize, const O: usize>(
     let frozen = network.clone().no_grad();
     let input = input.detach().require_grad();
     let scores = score(frozen.forward_dual(None, Dual::constant(input.clone()))).value;
-    let total = scores.sum();
+    let total = scores.clone().sum();
     let gradient = total.is_tracked().then(|| input.grad(&total.backward())).flatten();
-    gradient.map_or_else(|| input.zeros_like().detach(), Tensor::from_inner)
+    let gradient = gradient.map_or_else(|| input.zeros_like().detach(), Tensor::from_inner);
+    (scores.detach(), gradient)
+}
+
+/// The length of each sample's vector, `[batch]`.
+pub fn norm_per_sample<const D: usize>(vectors: Tensor<D>) -> Tensor<1> {
+    sum_per_sample(vectors.square()).sqrt()
 }
 
 /// `‖∇ₓf‖` of each sample, `[batch]`: differentiable with respect to the parameters and, if it requires gradients, the input.
@@ -105,7 +123,7 @@ pub fn scores_and_grad_norms<N: ForwardDual<I, O>, const I: usize, const O: usiz
     let batch = gradient.dims()[0];
     let mut per_sample = [1; I];
     per_sample[0] = batch;
-    let length = sum_per_sample(gradient.clone().square()).sqrt().reshape(per_sample);
+    let length = norm_per_sample(gradient.clone()).reshape(per_sample);
     let direction = gradient / length.clamp_min(SHORTEST);
     let scores = score(network.forward_dual(None, Dual::new(input, direction)));
     let norms = scores.tangent_or_zeros();

@@ -52,6 +52,11 @@ impl Activation {
         Self::Elu,
     ];
 
+    /// Whether it is linear between kinks, so that its second derivative is 0 wherever it has one.
+    pub fn is_piecewise_linear(self) -> bool {
+        matches!(self, Self::Identity | Self::Relu | Self::LeakyRelu)
+    }
+
     /// Its value.
     pub fn value(self, x: f64) -> f64 {
         match self {
@@ -180,7 +185,7 @@ impl Layer {
     }
 }
 
-/// A multilayer perceptron, whose every layer ends in the activation.
+/// A multilayer perceptron, whose every layer ends in the activation, or all but the last.
 ///
 /// ```
 /// use kexue_grad::inequality::{Activation, Layer, MatrixNorm, Mlp, Readout};
@@ -200,7 +205,8 @@ impl Layer {
 #[derive(Clone, Debug)]
 pub struct Mlp {
     layers: Vec<Layer>,
-    activation: Activation,
+    /// Of each layer.
+    activations: Vec<Activation>,
 }
 
 /// The scalar f of the last h.
@@ -350,7 +356,16 @@ impl Mlp {
         if !layers.iter().all(finite) {
             return Err(MlpError::NotFinite("MLP"));
         }
-        Ok(Self { layers, activation })
+        let activations = vec![activation; layers.len()];
+        Ok(Self { layers, activations })
+    }
+
+    /// The same network whose last layer ends in no activation, as that of a classifier.
+    pub fn with_linear_output(mut self) -> Self {
+        if let Some(last) = self.activations.last_mut() {
+            *last = Activation::Identity;
+        }
+        self
     }
 
     /// The layers.
@@ -436,18 +451,13 @@ impl Mlp {
         }
         let (mut inputs, mut slopes) = (Vec::new(), Vec::new());
         let mut hidden = input.to_vec();
-        for layer in &self.layers {
+        for (layer, &activation) in self.layers.iter().zip(&self.activations) {
             let before: Vec<f64> = (0..layer.outputs())
                 .map(|row| layer.bias[row] + dot(layer.weight.row(row).iter(), &hidden))
                 .collect();
-            slopes.push(
-                before
-                    .iter()
-                    .map(|&z| self.activation.derivative(z))
-                    .collect::<Vec<_>>(),
-            );
+            slopes.push(before.iter().map(|&z| activation.derivative(z)).collect::<Vec<_>>());
             inputs.push(hidden);
-            hidden = before.iter().map(|&z| self.activation.value(z)).collect();
+            hidden = before.iter().map(|&z| activation.value(z)).collect();
         }
         let (value, mut gradient) = readout.apply(&hidden)?;
         let mut errors = Vec::new();

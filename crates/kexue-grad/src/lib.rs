@@ -59,6 +59,7 @@ mod derivative;
 mod dual;
 mod forward;
 pub mod inequality;
+mod mlp;
 mod norm;
 mod pooling;
 mod product;
@@ -66,9 +67,12 @@ mod reduction;
 mod shape;
 
 pub use derivative::{
-    NormPenalty, grad_norm, hvp, input_gradient, input_gradient_penalty, jvp, parameter_gradient,
+    NormPenalty, grad_norm, hvp, input_gradient, input_gradient_penalty, jvp, norm_per_sample, parameter_gradient,
     parameter_gradient_penalty, parameter_gradient_penalty_per_sample, parameter_jvp, scores_and_grad_norms,
+    scores_and_input_gradient,
 };
 pub use dual::Dual;
 pub use forward::{ForwardDual, embed};
+pub use inequality::Activation;
+pub use mlp::Mlp;
 pub use norm::SingularVectors;

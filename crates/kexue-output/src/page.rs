@@ -1,6 +1,8 @@
 //! The HTML page of every report: one file that loads nothing, readable on light and dark screens, narrow ones, and paper.
 
 use crate::{OutputError, write_file};
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use std::fmt::Write as _;
 use std::path::Path;
 
@@ -128,6 +130,15 @@ impl Page {
         );
     }
 
+    /// Adds a PNG file, within the page, with a text below. Pixels stay sharp however large they are shown.
+    pub fn picture(&mut self, png: &[u8], caption: &str) {
+        let (data, caption) = (STANDARD.encode(png), escape_html(caption));
+        let _ = writeln!(
+            self.body,
+            "<figure><img style=\"image-rendering:pixelated\" src=\"data:image/png;base64,{data}\" alt=\"{caption}\"><figcaption>{caption}</figcaption></figure>"
+        );
+    }
+
     /// Adds HTML or SVG as it is. The caller escapes every text in it with [`escape_html`].
     pub fn html(&mut self, html: &str) {
         self.body.push_str(html);
@@ -193,7 +204,10 @@ mod tests {
         let mut page = Page::new("t");
         page.style(".x{color:var(--soft)}");
         page.html("<svg></svg>");
+        page.picture(b"\x89PNG", "two \"samples\"");
         let html = page.to_html();
+        assert!(html.contains("src=\"data:image/png;base64,iVBORw==\" alt=\"two &quot;samples&quot;\""));
+        let html = html.replace("src=\"data:", "");
         for tag in ["html", "head", "body", "style", "title", "h1"] {
             assert_eq!(html.matches(&format!("<{tag}")).count(), 1, "{tag}");
             assert_eq!(html.matches(&format!("</{tag}>")).count(), 1, "{tag}");

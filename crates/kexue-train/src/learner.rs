@@ -3,8 +3,8 @@
 use crate::epochs::Epochs;
 use crate::ranks::{Alone, CHUNK, Ranks};
 use crate::streams::{SHARDS, generator};
-use crate::{Loss, ParameterGroup, Task, TrainError};
-use kexue_optim::Parameters;
+use crate::{Loss, ParameterGroup, Regularizer, Task, TrainError};
+use kexue_optim::{Parameters, Role};
 use rand_chacha::ChaCha8Rng;
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
@@ -33,6 +33,8 @@ pub struct Learner<'a, T: Task> {
     groups: Vec<ParameterGroup>,
     batches: BatchSettings,
     epochs: Epochs,
+    /// What the gradient is turned into, and where the parameters are that it perturbs.
+    regularizer: Option<(Regularizer, Vec<Range<usize>>)>,
     ranks: Box<dyn Ranks>,
     /// The shards that this process computes.
     own: Range<usize>,
@@ -52,6 +54,7 @@ impl<'a, T: Task> Learner<'a, T> {
             workspaces: (0..batches.shards).map(|_| task.workspace(&model)).collect(),
             gradients: vec![vec![0.0; size]; batches.shards],
             own: 0..batches.shards,
+            regularizer: None,
             ranks: Box::new(Alone),
             epochs: Epochs::new(batches.seed, task.examples()),
             task,
@@ -60,6 +63,33 @@ impl<'a, T: Task> Learner<'a, T> {
             batches,
             ahead: None,
         }
+    }
+
+    /// Adds a regulariser. Inputs are the parameters that are embeddings; of several tables, that of the words.
+    ///
+    /// # Errors
+    /// If inputs are to be perturbed and the model has no embeddings.
+    pub fn regularized(mut self, regularizer: Option<Regularizer>) -> Result<Self, TrainError> {
+        let Some(regularizer) = regularizer else {
+            return Ok(self);
+        };
+        let slots = self.model.slots();
+        let embeddings = || slots.iter().filter(|slot| slot.role == Role::Embedding);
+        let words = embeddings().filter(|slot| slot.name.contains("word_embeddings"));
+        let mut ranges: Vec<Range<usize>> = words.map(|slot| slot.range.clone()).collect();
+        if ranges.is_empty() {
+            ranges = embeddings().map(|slot| slot.range.clone()).collect();
+        }
+        if !regularizer.perturbs_inputs() {
+            ranges = std::iter::once(0..slots.size()).collect();
+        } else if ranges.is_empty() {
+            return Err(TrainError::Setting {
+                field: "regularizer",
+                problem: format!("{regularizer} perturbs embeddings, and the model has none"),
+            });
+        }
+        self.regularizer = Some((regularizer, ranges));
+        Ok(self)
     }
 
     /// Shares the shards with other processes. All must be given the same model, and all take the same steps.
@@ -163,21 +193,26 @@ impl<'a, T: Task> Learner<'a, T> {
             _ => make(step, self.examples(step)),
         };
         let next = (!last).then(|| self.examples(step + 1));
-        let model = &self.model;
-        let shards = (&mut self.workspaces[..], &mut self.gradients[..]);
-        let (losses, ahead) = rayon::join(
-            || {
-                let shards = shards.0.par_iter_mut().zip(shards.1.par_iter_mut());
-                let losses = shards.zip(made).map(|((workspace, gradient), made)| {
-                    let (batch, mut random) = made?;
-                    gradient.fill(0.0);
-                    task.loss(model, &batch, &mut random, workspace, gradient)
-                });
-                losses.collect::<Result<Vec<_>, _>>()
-            },
+        let made = made.into_iter().collect::<Result<Vec<_>, _>>();
+        let (model, workspaces, gradients) = (&self.model, &mut self.workspaces, &mut self.gradients);
+        let (passed, ahead) = rayon::join(
+            || made.and_then(|made| Ok((pass(task, model, workspaces, gradients, &made)?, made))),
             || next.map(|examples| (step + 1, make(step + 1, examples))),
         );
         self.ahead = ahead;
+        let (losses, made) = match passed {
+            Ok((losses, made)) => (Ok(losses), made),
+            Err(error) => (Err(error), Vec::new()),
+        };
+        let loss = self.sum(losses)?;
+        if let Some((regularizer, ranges)) = self.regularizer.clone() {
+            self.regularize(regularizer, &ranges, &made)?;
+        }
+        Ok(loss)
+    }
+
+    /// The loss of the whole batch; the first gradient becomes that of its mean.
+    fn sum(&mut self, losses: Result<Vec<Loss>, TrainError>) -> Result<Loss, TrainError> {
         let loss = total(self.exchange(losses)?);
         self.ranks.sum(&mut self.gradients);
         let factor = (1.0 / loss.terms.max(1.0)) as f32;
@@ -186,6 +221,28 @@ impl<'a, T: Task> Learner<'a, T> {
                 .for_each(|chunk| chunk.iter_mut().for_each(|sum| *sum *= factor));
         }
         Ok(loss)
+    }
+
+    /// Turns the gradient into that of the regularised loss: the same batch, with the same dropout, at other parameters.
+    fn regularize(
+        &mut self,
+        regularizer: Regularizer,
+        ranges: &[Range<usize>],
+        made: &[(T::Batch, ChaCha8Rng)],
+    ) -> Result<(), TrainError> {
+        let mut values = self.model.values().to_vec();
+        let mut gradient = self.gradients[0].clone();
+        let done = regularizer.apply(&mut values, ranges, &mut gradient, |at| {
+            self.model.values_mut().copy_from_slice(at);
+            self.model.changed();
+            let losses = pass(self.task, &self.model, &mut self.workspaces, &mut self.gradients, made);
+            self.sum(losses)?;
+            Ok(self.gradients[0].clone())
+        });
+        self.model.values_mut().copy_from_slice(&values);
+        self.model.changed();
+        self.gradients[0] = gradient;
+        done
     }
 
     /// The losses of all shards, in order. An error of one process is an error of all.
@@ -218,6 +275,22 @@ impl<'a, T: Task> Learner<'a, T> {
         }
         self.model.changed();
     }
+}
+
+/// Losses and gradients of some shards.
+fn pass<T: Task>(
+    task: &T,
+    model: &T::Model,
+    workspaces: &mut [T::Workspace],
+    gradients: &mut [Vec<f32>],
+    made: &[(T::Batch, ChaCha8Rng)],
+) -> Result<Vec<Loss>, TrainError> {
+    let shards = workspaces.par_iter_mut().zip(gradients.par_iter_mut()).zip(made);
+    let losses = shards.map(|((workspace, gradient), (batch, random))| {
+        gradient.fill(0.0);
+        task.loss(model, batch, &mut random.clone(), workspace, gradient)
+    });
+    losses.collect()
 }
 
 /// A loss on its way to another process: numbers by their bits, so that those that are not finite arrive too.

@@ -6,7 +6,7 @@ use crate::{Chart, Page, Series, TrainError};
 use std::collections::BTreeMap;
 use std::path::Path;
 
-/// Writes the page: a curve of every number over the steps, with its last value and, if it has a goal, its best; and what the run was.
+/// Writes the page: what `illustrate` adds; a curve of every number over the steps, with its last value and, if it has a goal, its best; and what the run was.
 ///
 /// # Errors
 /// If the file cannot be written.
@@ -16,6 +16,7 @@ pub fn write_report(
     description: &str,
     records: &[Record],
     goals: &BTreeMap<String, Goal>,
+    illustrate: impl FnOnce(&mut Page),
 ) -> Result<(), TrainError> {
     let mut curves: BTreeMap<&str, Vec<(f64, f64)>> = BTreeMap::new();
     for record in records {
@@ -37,6 +38,7 @@ pub fn write_report(
         })
         .collect();
     let mut page = Page::new(title);
+    illustrate(&mut page);
     page.charts(&charts);
     page.heading("Configuration");
     page.preformatted(description);
@@ -88,9 +90,13 @@ mod tests {
             ("score".to_owned(), Goal::Maximize),
             ("cost".to_owned(), Goal::Minimize),
         ]);
-        write_report(folder.path(), "Run", "a < b", &records, &goals).unwrap();
+        write_report(folder.path(), "Run", "a < b", &records, &goals, |page| {
+            page.heading("First")
+        })
+        .unwrap();
         let page = std::fs::read_to_string(folder.path().join("report.html")).unwrap();
         for text in [
+            "<h2>First</h2>",
             "<svg",
             ">score: last -0.2000, largest -0.2000<",
             ">cost: last -0.2000, smallest -1.0000<",

@@ -1,6 +1,6 @@
 //! How to train.
 
-use crate::TrainError;
+use crate::{Regularizer, TrainError};
 use kexue_optim::{AdamConfig, ChainSettings, Decay, Link, SlotGroup};
 use serde::{Deserialize, Serialize};
 use std::path::Path;
@@ -24,6 +24,9 @@ pub struct TrainSettings {
     /// Parameters that are frozen, or have a learning rate or weight decay of their own.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub groups: Vec<SlotGroup>,
+    /// Perturbation of inputs or parameters, or a penalty of their gradients.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub regularizer: Option<Regularizer>,
     /// Highest learning rate.
     pub learning_rate: f32,
     /// Steps of warm-up.
@@ -56,6 +59,7 @@ impl Default for TrainSettings {
             shards: 4,
             optimizer: Vec::new(),
             groups: Vec::new(),
+            regularizer: None,
             learning_rate: 1e-3,
             warmup: 200,
             decay: Decay::Cosine,

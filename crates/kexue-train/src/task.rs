@@ -1,6 +1,6 @@
 //! What is trained: the extension point of this crate.
 
-use crate::TrainError;
+use crate::{Page, TrainError};
 use kexue_optim::Parameters;
 use rand_chacha::ChaCha8Rng;
 use serde::{Deserialize, Serialize};
@@ -122,6 +122,9 @@ pub trait Task: Sync {
     /// # Errors
     /// If validation fails.
     fn validate(&self, model: &Self::Model) -> Result<Vec<Metric>, TrainError>;
+
+    /// Adds what the report shows before its curves: pictures of the last validation.
+    fn illustrate(&self, _page: &mut Page) {}
 
     /// What goes into the header of the saved weights.
     fn metadata(&self) -> HashMap<String, String> {

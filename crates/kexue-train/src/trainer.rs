@@ -98,7 +98,7 @@ impl<'a, T: Task> Trainer<'a, T> {
             shards: settings.shards,
         };
         let trainer = Self {
-            learner: Learner::new(task, model, groups, batches),
+            learner: Learner::new(task, model, groups, batches).regularized(settings.regularizer)?,
             is_first: true,
             task,
             settings,
@@ -454,6 +454,7 @@ impl<'a, T: Task> Trainer<'a, T> {
             self.description,
             &self.records,
             &self.progress.goals,
+            |page| self.task.illustrate(page),
         )
     }
 

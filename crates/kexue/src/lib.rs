@@ -16,6 +16,9 @@
 /// The bridge to Burn: modules as named flat vectors, our optimisers and layers as parts of Burn.
 #[cfg(feature = "burn")]
 pub use kexue_burn as burn;
+/// Generative adversarial networks with normalised critics (S6).
+#[cfg(feature = "burn")]
+pub use kexue_gan as gan;
 /// Derivatives of gradients on Burn (S5).
 #[cfg(feature = "burn")]
 pub use kexue_grad as grad;
@@ -32,6 +35,9 @@ pub use kexue_nn as nn;
 pub use kexue_optim as optim;
 /// Output files that appear whole, checks before the work starts, HTML reports.
 pub use kexue_output as output;
+/// Penalties of gradients, and the inequality between those of input and parameters (S5).
+#[cfg(feature = "burn")]
+pub use kexue_penalty as penalty;
 /// What initialisation, norms and warm-up will do to a training (S3).
 pub use kexue_probe as probe;
 /// Question answering that can only answer with facts of a graph (S1).

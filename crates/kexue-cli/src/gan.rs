@@ -1,0 +1,348 @@
+//! `kexue gan`: generative adversarial networks whose critics are normalised.
+
+use crate::model_flags::named;
+use crate::output::{Interrupt, Usage, note, print, print_json};
+use anyhow::Result;
+use clap::{Args, Subcommand};
+use kexue_gan::data::Data;
+use kexue_gan::evaluate::{Evaluation, evaluate};
+use kexue_gan::loss::AdversarialLoss;
+use kexue_gan::network::{NormKind, Space};
+use kexue_gan::normalizer::NormalizerSettings;
+use kexue_gan::picture::images;
+use kexue_gan::play::GeneratorFormula;
+use kexue_gan::run::TrainedGan;
+use kexue_gan::settings::{GanConfig, Preset, check_space};
+use kexue_gan::task::GanTask;
+use kexue_grad::Activation;
+use kexue_images::grid_png;
+use kexue_nn::Distribution;
+use kexue_optim::Decay;
+use kexue_output::{check_output, write_file};
+use kexue_train::{RunConfig, Trainer, generator, prepare};
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+/// Generative adversarial networks whose critics are normalised: train, sample, measure.
+#[derive(Args)]
+#[command(after_help = "Examples:
+  kexue gan train --data ring --out runs/ring
+  kexue gan train --data train-images-idx3-ubyte --preset cnn --width 16 --steps 2000 --normalizer gran --out runs/mnist
+  kexue gan sample --model runs/mnist --out samples.png
+  kexue gan eval --model runs/ring --json")]
+pub struct GanArgs {
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+#[derive(Subcommand)]
+enum Verb {
+    /// Train both players, or resume a training that was interrupted.
+    Train(Box<TrainArgs>),
+    /// Write samples: a PNG grid of images, or a CSV file of points.
+    Sample(SampleArgs),
+    /// Measure the slope of the critic and the quality of the samples.
+    Eval(EvalArgs),
+}
+
+/// The activations by name.
+const ACTIVATIONS: &[&str] = &[
+    "relu",
+    "leaky-relu",
+    "tanh",
+    "elu",
+    "silu",
+    "gelu",
+    "softplus",
+    "sigmoid",
+    "identity",
+];
+
+#[derive(Args)]
+struct TrainArgs {
+    /// ring, grid or swiss-roll; an idx file (MNIST), a pack of JPEG files or a folder of .png and .jpg files; a CSV file of points without a header.
+    /// Files may be .gz or .zst.
+    #[arg(long)]
+    data: String,
+    /// The folder of the run. An interrupted run in it is resumed.
+    #[arg(long)]
+    out: PathBuf,
+    /// Where the settings start from [default: mlp for points, cnn for images]
+    #[arg(long, value_parser = named::<Preset>(&["mlp", "cnn", "resnet"]))]
+    preset: Option<Preset>,
+    /// What bounds the critic's slope: nothing, weight clipping, a gradient penalty (two- or one-sided), spectral normalisation, D/(‖g‖+|D|),
+    /// D·‖g‖/(‖g‖²+ε), D/(‖g‖+ε).
+    #[arg(long, default_value = "gn", value_parser = ["none", "clip", "gp", "gp-one-sided", "sn", "gn", "gran", "scaled"])]
+    normalizer: String,
+    /// Largest absolute weight under --normalizer clip.
+    #[arg(long, default_value_t = 0.05)]
+    clip: f32,
+    /// Weight of the gradient penalty.
+    #[arg(long, default_value_t = 10.0)]
+    penalty_weight: f64,
+    /// ε of --normalizer gran and scaled.
+    #[arg(long, default_value_t = 0.1)]
+    epsilon: f64,
+    /// What the players play for [default: the preset's]
+    #[arg(long, value_parser = named::<AdversarialLoss>(&["hinge", "bce", "wasserstein"]))]
+    loss: Option<AdversarialLoss>,
+    /// Steps of the generator [default: the preset's]
+    #[arg(long)]
+    steps: Option<u64>,
+    /// Steps of the critic before each of the generator's [default: the preset's]
+    #[arg(long)]
+    critic_steps: Option<u64>,
+    /// Real samples, and as many generated ones, in a step of the critic [default: the preset's]
+    #[arg(long)]
+    critic_batch: Option<usize>,
+    /// Generated samples in a step of the generator [default: the preset's]
+    #[arg(long)]
+    generator_batch: Option<usize>,
+    /// Highest learning rate of the critic [default: the preset's]
+    #[arg(long)]
+    critic_learning_rate: Option<f32>,
+    /// Highest learning rate of the generator [default: the preset's]
+    #[arg(long)]
+    generator_learning_rate: Option<f32>,
+    /// How both rates fall [default: the preset's]
+    #[arg(long, value_parser = named::<Decay>(&["constant", "linear", "cosine"]))]
+    decay: Option<Decay>,
+    /// Weight of the past in the moving average of the generator; 0 for none [default: the preset's]
+    #[arg(long)]
+    average: Option<f32>,
+    /// Numbers that the generator starts from [default: the preset's]
+    #[arg(long)]
+    latent: Option<usize>,
+    /// Width of the hidden layers; channels after the critic's first convolution [default: the preset's]
+    #[arg(long)]
+    width: Option<usize>,
+    /// Hidden layers of an MLP [default: the preset's]
+    #[arg(long)]
+    layers: Option<usize>,
+    /// The critic's activation [default: the preset's]
+    #[arg(long, value_parser = named::<Activation>(ACTIVATIONS))]
+    critic_activation: Option<Activation>,
+    /// The norm of the critic's hidden layers [default: none]
+    #[arg(long, value_parser = named::<NormKind>(&["none", "batch", "layer"]))]
+    critic_norm: Option<NormKind>,
+    /// The norm of the generator's hidden layers [default: the preset's]
+    #[arg(long, value_parser = named::<NormKind>(&["none", "batch", "layer"]))]
+    generator_norm: Option<NormKind>,
+    /// Standard deviation of the initial weights [default: the preset's initialisation]
+    #[arg(long)]
+    initial_std: Option<f32>,
+    /// Seed of every random choice.
+    #[arg(long, default_value_t = 0)]
+    seed: u64,
+    /// Generated samples at each validation [default: the preset's]
+    #[arg(long)]
+    samples: Option<usize>,
+    /// Steps of the generator between validations and checkpoints.
+    #[arg(long, default_value_t = 500)]
+    validate_every: u64,
+}
+
+#[derive(Args)]
+struct SampleArgs {
+    /// The folder of a run.
+    #[arg(long)]
+    model: PathBuf,
+    /// The file to write: .png for images, .csv for points.
+    #[arg(long, short)]
+    out: PathBuf,
+    /// Number of samples.
+    #[arg(long, default_value_t = 64)]
+    count: usize,
+    /// Images in a row of the grid.
+    #[arg(long, default_value_t = 8)]
+    columns: usize,
+    /// Seed of the samples.
+    #[arg(long, default_value_t = 0)]
+    seed: u64,
+    /// The data of the training, if they have moved.
+    #[arg(long)]
+    data: Option<String>,
+}
+
+#[derive(Args)]
+struct EvalArgs {
+    /// Folders of runs.
+    #[arg(long, required = true, num_args = 1..)]
+    model: Vec<PathBuf>,
+    /// Samples of each.
+    #[arg(long, default_value_t = 10_000)]
+    samples: usize,
+    /// Seed of the samples, and of the places where slopes are measured.
+    #[arg(long, default_value_t = 0)]
+    seed: u64,
+    /// The data of the training, if they have moved.
+    #[arg(long)]
+    data: Option<String>,
+    /// Print JSON, a line for each run.
+    #[arg(long)]
+    json: bool,
+}
+
+/// Runs the command.
+pub fn run(args: GanArgs) -> Result<ExitCode> {
+    match args.verb {
+        Verb::Train(args) => run_train(&args),
+        Verb::Sample(args) => run_sample(&args),
+        Verb::Eval(args) => run_eval(&args),
+    }
+}
+
+impl TrainArgs {
+    fn normalizer(&self) -> NormalizerSettings {
+        let penalty = |one_sided| NormalizerSettings::GradientPenalty {
+            weight: self.penalty_weight,
+            one_sided,
+        };
+        match self.normalizer.as_str() {
+            "clip" => NormalizerSettings::Clip { bound: self.clip },
+            "gp" => penalty(false),
+            "gp-one-sided" => penalty(true),
+            "sn" => NormalizerSettings::Spectral {},
+            "gn" => NormalizerSettings::Gradient {},
+            "gran" => NormalizerSettings::Gran { epsilon: self.epsilon },
+            "scaled" => NormalizerSettings::Scaled { epsilon: self.epsilon },
+            _ => NormalizerSettings::None {},
+        }
+    }
+
+    fn config(&self, space: Space) -> GanConfig {
+        let preset = self.preset.unwrap_or(match space {
+            Space::Points(_) => Preset::Mlp,
+            Space::Images(_) => Preset::Cnn,
+        });
+        let (mut model, mut gan) = (preset.model(), preset.gan());
+        gan.data.clone_from(&self.data);
+        gan.normalizer = self.normalizer();
+        set(&mut gan.loss, self.loss);
+        set(&mut gan.critic_steps, self.critic_steps);
+        set(&mut gan.critic_batch, self.critic_batch);
+        set(&mut gan.generator_batch, self.generator_batch);
+        set(&mut gan.critic_learning_rate, self.critic_learning_rate);
+        set(&mut gan.generator_learning_rate, self.generator_learning_rate);
+        set(&mut gan.decay, self.decay);
+        set(&mut gan.average, self.average);
+        set(&mut gan.samples, self.samples);
+        set(&mut model.latent, self.latent);
+        set(&mut model.width, self.width);
+        set(&mut model.layers, self.layers);
+        set(&mut model.critic_activation, self.critic_activation);
+        set(&mut model.critic_norm, self.critic_norm);
+        set(&mut model.generator_norm, self.generator_norm);
+        set(
+            &mut model.initial,
+            self.initial_std.map(|std| Distribution::Normal { std }),
+        );
+        let train = gan.train(self.seed, self.steps.unwrap_or(preset.steps()), self.validate_every);
+        GanConfig {
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            model,
+            train,
+            gan,
+        }
+    }
+}
+
+fn set<T>(setting: &mut T, flag: Option<T>) {
+    if let Some(value) = flag {
+        *setting = value;
+    }
+}
+
+fn run_train(args: &TrainArgs) -> Result<ExitCode> {
+    let data = Data::open(&args.data)?;
+    let config = args.config(data.space());
+    config.validate()?;
+    config.train.validate()?;
+    check_space(&config.model, data.space())?;
+    let task = GanTask::new(&config, &data);
+    match data.space() {
+        Space::Points(size) => note!("{} points with {size} coordinates", data.len()),
+        Space::Images(shape) => note!("{} images of {shape} (channels×height×width)", data.len()),
+    }
+    if config.gan.normalizer.build().needs_gradient() {
+        note!(
+            "{}",
+            match task.formula() {
+                GeneratorFormula::FirstOrder => {
+                    "the generator's step is first order: this critic is piecewise linear, so the norm of its gradient is constant between the kinks"
+                }
+                GeneratorFormula::Exact =>
+                    "the generator's step differentiates the norm of the gradient: this critic is not piecewise linear",
+            }
+        );
+    }
+    let model = task.model();
+    let description = prepare(&args.out, &config, &[])?;
+    let interrupt = Interrupt::install();
+    let groups = config.gan.groups();
+    let trainer = Trainer::new(&task, model, &config.train, &groups, &args.out, &description)?;
+    let outcome = trainer.run(interrupt.flag())?;
+    if outcome.interrupted {
+        note!(
+            "interrupted after {} steps of both players and saved; the same command goes on from there",
+            outcome.steps
+        );
+        return Ok(ExitCode::from(130));
+    }
+    let last = outcome.records.iter().rev();
+    let value = |name: &str| last.clone().find_map(|record| record.values.get(name)).copied();
+    let mut said = Vec::new();
+    if let (Some(toy), Some(covered), Some(good)) = (data.toy(), value("modes_covered"), value("good_samples")) {
+        said.push(format!(
+            "{covered} of {} modes, {:.1} % good samples",
+            toy.modes().len(),
+            100.0 * good
+        ));
+    }
+    said.extend(value("slope.largest_of_pairs").map(|slope| format!("largest slope of the critic {slope:.3}")));
+    print(&format!(
+        "{}; {}\n",
+        said.join("; "),
+        args.out.join("report.html").display()
+    ))?;
+    Ok(ExitCode::SUCCESS)
+}
+
+fn run_sample(args: &SampleArgs) -> Result<ExitCode> {
+    if args.count == 0 || args.columns == 0 {
+        return Err(Usage("--count and --columns must be 1 or more".to_owned()).into());
+    }
+    check_output(&args.out, [args.model.join("model.safetensors")])?;
+    let trained = TrainedGan::open(&args.model, args.data.as_deref())?;
+    let samples = trained.model.sample(args.count, &mut generator(args.seed, 0, 0));
+    let bytes = match trained.data.space() {
+        Space::Images(shape) => grid_png(&images(shape, &samples), args.columns)?,
+        Space::Points(size) => {
+            let lines = samples.chunks(size).map(|point| {
+                let numbers: Vec<String> = point.iter().map(f32::to_string).collect();
+                numbers.join(",") + "\n"
+            });
+            lines.collect::<String>().into_bytes()
+        }
+    };
+    write_file(&args.out, &bytes)?;
+    Ok(ExitCode::SUCCESS)
+}
+
+fn run_eval(args: &EvalArgs) -> Result<ExitCode> {
+    if args.samples < 2 {
+        return Err(Usage("--samples must be 2 or more".to_owned()).into());
+    }
+    for folder in &args.model {
+        let trained = TrainedGan::open(folder, args.data.as_deref())?;
+        let evaluation: Evaluation = evaluate(&trained, args.samples, args.seed);
+        if args.json {
+            let mut line = serde_json::to_value(&evaluation)?;
+            line["model"] = folder.display().to_string().into();
+            print_json(&line)?;
+        } else {
+            print(&format!("{}\n{}", folder.display(), evaluation.to_text()))?;
+        }
+    }
+    Ok(ExitCode::SUCCESS)
+}

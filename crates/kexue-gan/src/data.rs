@@ -1,0 +1,183 @@
+//! What is learned: points or images.
+
+use crate::network::Space;
+use crate::toys::Toy;
+use kexue_images::{ImageError, Images, read_bytes, read_images};
+use kexue_train::generator;
+use rand_chacha::ChaCha8Rng;
+use std::path::Path;
+use thiserror::Error;
+
+/// Why data cannot be read.
+#[derive(Debug, Error)]
+pub enum DataError {
+    /// Of images.
+    #[error(transparent)]
+    Images(#[from] ImageError),
+    /// Of a table of points.
+    #[error("{0}")]
+    Points(String),
+}
+
+/// Examples `[examples, size]`.
+#[derive(Clone, Debug)]
+pub struct Data {
+    space: Space,
+    toy: Option<Toy>,
+    values: Vec<f32>,
+}
+
+/// Points that stand for a toy distribution.
+const TOY_POINTS: usize = 20_000;
+/// Purpose of [`generator`]: the points of a toy distribution.
+const TOYS: u64 = 0x0074_6f79;
+
+impl Data {
+    /// A toy by its name (`ring`, `grid`, `swiss-roll`), or a file: images as [`read_images`] reads them, or points as CSV.
+    ///
+    /// # Errors
+    /// If the file cannot be read, or holds neither images nor points.
+    pub fn open(name: &str) -> Result<Self, DataError> {
+        if let Some(toy) = Toy::ALL.into_iter().find(|toy| toy.name() == name) {
+            return Ok(Self::of_toy(toy));
+        }
+        let path = Path::new(name);
+        let extension = path.with_extension("");
+        let table = [path, &extension]
+            .iter()
+            .any(|path| path.extension().is_some_and(|extension| extension == "csv"));
+        match table && !path.is_dir() {
+            true => Self::read_points(path),
+            false => Ok(Self::of_images(&read_images(path)?)),
+        }
+    }
+
+    /// Points of a toy distribution, always the same.
+    pub fn of_toy(toy: Toy) -> Self {
+        let mut random = generator(0, TOYS, 0);
+        let values = (0..TOY_POINTS).flat_map(|_| toy.draw(&mut random)).map(|x| x as f32);
+        Self {
+            space: Space::Points(2),
+            toy: Some(toy),
+            values: values.collect(),
+        }
+    }
+
+    /// Images, their numbers scaled to −1 and 1.
+    pub fn of_images(images: &Images) -> Self {
+        Self {
+            space: Space::Images(images.shape()),
+            toy: None,
+            values: images
+                .pixels()
+                .iter()
+                .map(|&pixel| f32::from(pixel) / 127.5 - 1.0)
+                .collect(),
+        }
+    }
+
+    /// Points from a CSV file without a header: one a line, its coordinates separated by commas.
+    fn read_points(path: &Path) -> Result<Self, DataError> {
+        let bytes = read_bytes(path)?;
+        let mut reader = csv::ReaderBuilder::new().has_headers(false).from_reader(&bytes[..]);
+        let (mut size, mut values) = (0, Vec::new());
+        for (number, record) in reader.records().enumerate() {
+            let at = |problem: String| DataError::Points(format!("{}:{}: {problem}", path.display(), number + 1));
+            let record = record.map_err(|error| at(error.to_string()))?;
+            for (column, field) in record.iter().enumerate() {
+                let value: f32 = field
+                    .trim()
+                    .parse()
+                    .ok()
+                    .filter(|value: &f32| value.is_finite())
+                    .ok_or_else(|| {
+                        at(format!(
+                            "column {}: `{field}` is not a number; expected the coordinates of a point",
+                            column + 1
+                        ))
+                    })?;
+                values.push(value);
+            }
+            size = record.len();
+        }
+        if values.is_empty() {
+            return Err(DataError::Points(format!("{}: holds no point", path.display())));
+        }
+        Ok(Self {
+            space: Space::Points(size),
+            toy: None,
+            values,
+        })
+    }
+
+    /// What the examples are.
+    pub fn space(&self) -> Space {
+        self.space
+    }
+
+    /// The toy distribution that they are of.
+    pub fn toy(&self) -> Option<Toy> {
+        self.toy
+    }
+
+    /// Number of examples.
+    pub fn len(&self) -> usize {
+        self.values.len() / self.space.size()
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.values.is_empty()
+    }
+
+    /// Some examples, one after another.
+    pub fn take(&self, examples: impl IntoIterator<Item = usize>) -> Vec<f32> {
+        let size = self.space.size();
+        examples
+            .into_iter()
+            .flat_map(|example| &self.values[example * size..(example + 1) * size])
+            .copied()
+            .collect()
+    }
+
+    /// As many examples as asked for, drawn at random.
+    pub fn draw(&self, count: usize, generator: &mut ChaCha8Rng) -> Vec<f32> {
+        use rand::Rng;
+        let all = self.len();
+        let chosen: Vec<usize> = (0..count).map(|_| generator.random_range(0..all)).collect();
+        self.take(chosen)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn points_are_read_and_bad_ones_named() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("points.csv");
+        let open = |text: &str| {
+            std::fs::write(&path, text).unwrap();
+            Data::open(path.to_str().unwrap())
+        };
+        let data = open("1,2,3\n4,5e-1,6\n").unwrap();
+        assert_eq!((data.space(), data.len()), (Space::Points(3), 2));
+        assert_eq!(data.take([1, 0]), [4.0, 0.5, 6.0, 1.0, 2.0, 3.0]);
+        for (text, problem) in [
+            ("1,2\n3,x\n", "points.csv:2: column 2: `x` is not a number"),
+            ("1,2\n3\n", "points.csv:2:"),
+            ("1,NaN\n", "points.csv:1: column 2"),
+            ("", "holds no point"),
+        ] {
+            let error = open(text).unwrap_err().to_string();
+            assert!(error.contains(problem), "{error}");
+        }
+        assert!(
+            Data::open("no-such-thing")
+                .unwrap_err()
+                .to_string()
+                .contains("no-such-thing")
+        );
+    }
+}

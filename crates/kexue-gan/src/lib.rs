@@ -1,0 +1,45 @@
+//! Generative adversarial networks whose critics are normalised (S6, article 8757), trained, sampled and measured.
+//!
+//! Read [`normalizer`] first: what a critic's slope is bounded by. [`play`] has both players' steps, [`lipschitz`] measures the slope that comes of
+//! it, [`task`] hands all of it to the common training loop of `kexue-train`.
+//!
+//! | what | where |
+//! | --- | --- |
+//! | settings and presets | [`settings`] |
+//! | critics and generators: MLP, CNN, ResNet | [`network`] |
+//! | points, images, toy distributions | [`data`], [`toys`] |
+//! | a finished run | [`run`], [`evaluate`] |
+//!
+//! The slope of a gradient-normalised critic, as proved: at most 1 wherever it has a gradient.
+//!
+//! ```
+//! use kexue_gan::lipschitz::slopes;
+//! use kexue_gan::network::Space;
+//! use kexue_gan::normalizer::NormalizerSettings;
+//! use kexue_gan::players::GanModel;
+//! use kexue_gan::settings::Preset;
+//! use kexue_train::generator;
+//!
+//! let normalizer = NormalizerSettings::Gradient {}.build();
+//! let model = GanModel::new(&Preset::Mlp.model(), Space::Points(2), &*normalizer, 1);
+//! let mut random = generator(1, 0, 0);
+//! let real = model.tensor(model.sample(64, &mut random), 2);
+//! let fake = model.tensor(model.sample(64, &mut random), 2);
+//! let slopes = slopes(&*normalizer, model.critic(), real, fake, &mut random);
+//! assert!(slopes.largest_gradient <= 1.0 + 1e-4);
+//! ```
+#![forbid(unsafe_code)]
+
+pub mod data;
+pub mod evaluate;
+pub mod lipschitz;
+pub mod loss;
+pub mod network;
+pub mod normalizer;
+pub mod picture;
+pub mod play;
+pub mod players;
+pub mod run;
+pub mod settings;
+pub mod task;
+pub mod toys;

@@ -1,0 +1,42 @@
+//! Critics divided by the norm of their gradient (article 8757).
+
+use super::Normalizer;
+use burn::tensor::Tensor;
+
+/// How scores D and norms `‖g‖`, `g = ∇ₓD`, become D̂.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum GradientRatio {
+    /// `D/(‖g‖ + |D|)`, within −1 and 1 (arXiv 2109.02235).
+    Gn,
+    /// `D·‖g‖/(‖g‖² + ε)` (arXiv 2111.03162).
+    Gran {
+        /// ε.
+        epsilon: f64,
+    },
+    /// `D/(‖g‖ + ε)`.
+    Scaled {
+        /// ε.
+        epsilon: f64,
+    },
+}
+
+/// Where score and norm are both 0 the ratio has no value; the critic of a fresh network with biases of 0 is such at the origin.
+const SMALLEST: f64 = 1e-12;
+
+/// A critic divided by the norm of its own gradient.
+#[derive(Clone, Copy, Debug)]
+pub struct GradientNormalizer(pub GradientRatio);
+
+impl Normalizer for GradientNormalizer {
+    fn needs_gradient(&self) -> bool {
+        true
+    }
+
+    fn normalize(&self, scores: Tensor<1>, norms: Tensor<1>) -> Tensor<1> {
+        match self.0 {
+            GradientRatio::Gn => scores.clone() / (norms + scores.abs() + SMALLEST),
+            GradientRatio::Gran { epsilon } => scores * norms.clone() / (norms.square() + epsilon),
+            GradientRatio::Scaled { epsilon } => scores / (norms + epsilon),
+        }
+    }
+}

@@ -1,0 +1,26 @@
+//! WGAN-GP (arXiv 1704.00028).
+
+use super::Normalizer;
+use crate::network::{Critic, score};
+use burn::tensor::Tensor;
+use kexue_grad::{NormPenalty, input_gradient_penalty};
+
+/// `weight·(‖∇ₓD‖ − 1)²` at points between real and generated samples.
+#[derive(Clone, Copy, Debug)]
+pub struct GradientPenalty {
+    /// What the penalty is multiplied by: 10 in the paper.
+    pub weight: f64,
+    /// Whether only norms above 1 are penalised.
+    pub one_sided: bool,
+}
+
+impl Normalizer for GradientPenalty {
+    fn penalty(&self, critic: &Critic, real: Tensor<2>, fake: Tensor<2>, shares: Tensor<2>) -> Option<Tensor<1>> {
+        let between = real * shares.clone() + fake * (shares.neg() + 1.0);
+        let penalty = match self.one_sided {
+            true => NormPenalty::OneSided { target: 1.0 },
+            false => NormPenalty::TwoSided { target: 1.0 },
+        };
+        Some(input_gradient_penalty(critic, between, score, penalty) * self.weight)
+    }
+}

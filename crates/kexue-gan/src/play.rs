@@ -1,0 +1,99 @@
+//! One step of each player: its loss and what to differentiate.
+
+use crate::loss::AdversarialLoss;
+use crate::network::{Critic, Generator, score};
+use crate::normalizer::Normalizer;
+use burn::module::Module;
+use burn::tensor::Tensor;
+use kexue_grad::{ForwardDual, norm_per_sample, scores_and_grad_norms, scores_and_input_gradient};
+
+/// The normalised scores D̂ of samples, `[batch]`, and the norms of the gradients of D where the normaliser needs them. `critic` has the weights of
+/// [`Normalizer::weights`]. Differentiable in the parameters, and in the samples if they require gradients, without any approximation.
+pub fn normalized_scores(
+    normalizer: &dyn Normalizer,
+    critic: &Critic,
+    samples: Tensor<2>,
+) -> (Tensor<1>, Option<Tensor<1>>) {
+    if !normalizer.needs_gradient() {
+        return (critic.scores(samples), None);
+    }
+    let (scores, norms) = scores_and_grad_norms(critic, samples, score);
+    (normalizer.normalize(scores, norms.clone()), Some(norms))
+}
+
+/// What a critic's step computes.
+#[derive(Clone, Debug)]
+pub struct CriticStep {
+    /// Its loss with the penalty, `[1]`: differentiate it.
+    pub loss: Tensor<1>,
+    /// The mean D̂ of real samples less that of generated ones, `[1]`.
+    pub gap: Tensor<1>,
+    /// The mean norm of the gradient of D, where it was computed.
+    pub gradient_norm: Option<Tensor<1>>,
+}
+
+/// The critic's loss of real and generated samples `[batch, size]`; `shares`, `[batch, 1]`, say where a penalty is taken between the two.
+pub fn critic_step(
+    loss: AdversarialLoss,
+    normalizer: &dyn Normalizer,
+    critic: &Critic,
+    real: Tensor<2>,
+    fake: Tensor<2>,
+    shares: Tensor<2>,
+) -> CriticStep {
+    let critic = normalizer.weights(critic);
+    let batch = real.dims()[0];
+    let both = Tensor::cat(vec![real.clone(), fake.clone()], 0);
+    let (scores, norms) = normalized_scores(normalizer, &critic, both);
+    let all = scores.dims()[0];
+    let (of_real, of_fake) = (scores.clone().slice([0..batch]), scores.slice([batch..all]));
+    let gap = of_real.clone().mean() - of_fake.clone().mean();
+    let mut total = loss.critic(of_real, of_fake);
+    if let Some(penalty) = normalizer.penalty(&critic, real, fake, shares) {
+        total = total + penalty;
+    }
+    CriticStep {
+        loss: total,
+        gap: gap.detach(),
+        gradient_norm: norms.map(|norms| norms.detach().mean()),
+    }
+}
+
+/// How the generator's step differentiates a normalised critic.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum GeneratorFormula {
+    /// `∇ₓ‖g‖` is left out: `∇ₓD̂ = ∂D̂/∂D·g`. Exact for critics that are piecewise linear and treat each sample by itself, because `‖g‖` is
+    /// constant between the kinks; one pass forward and one backward.
+    FirstOrder,
+    /// With `∇ₓ‖g‖`, by forward over reverse.
+    Exact,
+}
+
+/// The generator's loss, `[1]`, and what to differentiate instead of it, `[1]`: it has the same gradient in the generator's parameters.
+pub fn generator_step(
+    loss: AdversarialLoss,
+    normalizer: &dyn Normalizer,
+    formula: GeneratorFormula,
+    critic: &Critic,
+    generator: &Generator,
+    noise: Tensor<2>,
+) -> (Tensor<1>, Tensor<1>) {
+    // Gradients of the critic's parameters would only cost time here.
+    let critic = normalizer.weights(critic).no_grad();
+    let samples = generator.forward(noise);
+    if formula == GeneratorFormula::Exact || !normalizer.needs_gradient() {
+        let loss = loss.generator(normalized_scores(normalizer, &critic, samples).0);
+        return (loss.clone().detach(), loss);
+    }
+    let (scores, gradients) = scores_and_input_gradient(&critic, samples.clone().detach(), score);
+    let norms = norm_per_sample(gradients.clone());
+    // ∂L/∂D of each sample, its norm held constant.
+    let scores = scores.require_grad();
+    let loss = loss.generator(normalizer.normalize(scores.clone(), norms));
+    let batch = scores.dims()[0];
+    let slopes = scores.grad(&loss.backward()).map(Tensor::from_inner);
+    let slopes = slopes
+        .unwrap_or_else(|| scores.zeros_like().detach())
+        .reshape([batch, 1]);
+    (loss.detach(), (samples * (gradients * slopes)).sum())
+}

@@ -1,0 +1,148 @@
+//! Both networks as one model with one flat vector.
+
+use crate::network::{Critic, Generator, ModelSettings, Space};
+use crate::normalizer::Normalizer;
+use burn::module::Module;
+use burn::tensor::{Device, Gradients, Tensor, TensorData};
+use kexue_burn::FlatModule;
+use kexue_grad::ForwardDual;
+use kexue_nn::Distribution;
+use kexue_optim::{Parameters, Slots, WeightsError};
+use kexue_train::{generator, streams};
+use rand_chacha::ChaCha8Rng;
+use std::collections::HashMap;
+use std::ops::Range;
+
+/// The critic and the generator.
+#[derive(Module, Debug)]
+pub struct Players {
+    critic: Critic,
+    generator: Generator,
+}
+
+/// Both players, as `kexue-train` trains them: the parameters are called `critic.*` and `generator.*`.
+#[derive(Clone, Debug)]
+pub struct GanModel {
+    flat: FlatModule<Players>,
+    latent: usize,
+    device: Device,
+    /// The largest absolute weight of the critic, and where its parameters are.
+    bound: Option<f32>,
+    critic: Vec<Range<usize>>,
+}
+
+impl GanModel {
+    /// Fresh players, drawn from the seed.
+    pub fn new(settings: &ModelSettings, space: Space, normalizer: &dyn Normalizer, seed: u64) -> Self {
+        let device = Device::flex().autodiff();
+        let players = Players {
+            critic: Critic::new(settings, space, &device),
+            generator: Generator::new(settings, space, &device),
+        };
+        let flat = FlatModule::new(players).expect("both players have parameters, with names of their own");
+        let slots = flat.slots().clone();
+        let critic = slots.iter().filter(|slot| slot.name.starts_with("critic."));
+        let mut model = Self {
+            critic: critic.map(|slot| slot.range.clone()).collect(),
+            flat,
+            latent: settings.latent,
+            device,
+            bound: normalizer.weight_bound(),
+        };
+        let mut random = generator(seed, streams::WEIGHTS, 0);
+        model.flat.draw(settings.initial, &mut random);
+        model.changed();
+        model
+    }
+
+    /// The critic.
+    pub fn critic(&self) -> &Critic {
+        &self.flat.module().critic
+    }
+
+    /// The generator.
+    pub fn generator(&self) -> &Generator {
+        &self.flat.module().generator
+    }
+
+    /// Where the tensors are.
+    pub fn device(&self) -> &Device {
+        &self.device
+    }
+
+    /// The gradient of a loss in all parameters.
+    pub fn gradient(&self, gradients: Gradients) -> Vec<f32> {
+        self.flat.gradient(gradients)
+    }
+
+    /// Vectors one after another as a tensor `[batch, size]`.
+    pub fn tensor(&self, values: Vec<f32>, size: usize) -> Tensor<2> {
+        let batch = values.len() / size;
+        Tensor::from_data(TensorData::new(values, [batch, size]), &self.device)
+    }
+
+    /// What the generator starts from, for so many samples.
+    pub fn noise(&self, samples: usize, random: &mut ChaCha8Rng) -> Vec<f32> {
+        noise(samples * self.latent, random)
+    }
+
+    /// Samples, `[samples, size]`, in batches of [`SAMPLES_AT_ONCE`].
+    pub fn sample(&self, samples: usize, random: &mut ChaCha8Rng) -> Vec<f32> {
+        let frozen = self.generator().clone().no_grad();
+        let mut values = Vec::new();
+        let mut left = samples;
+        while left > 0 {
+            // Whole batches, so that the statistics of batch norm do not depend on how many samples are asked for.
+            let noise = self.tensor(self.noise(SAMPLES_AT_ONCE, random), self.latent);
+            let made = frozen.forward(noise);
+            let wanted = left.min(SAMPLES_AT_ONCE);
+            let size = made.dims()[1];
+            let made: Vec<f32> = made.into_data_as::<f32>().try_to_vec().expect("just converted");
+            values.extend_from_slice(&made[..wanted * size]);
+            left -= wanted;
+        }
+        values
+    }
+}
+
+/// Batch size of [`GanModel::sample`].
+pub const SAMPLES_AT_ONCE: usize = 128;
+
+/// Standard normal numbers.
+pub(crate) fn noise(count: usize, random: &mut ChaCha8Rng) -> Vec<f32> {
+    let normal = Distribution::Normal { std: 1.0 };
+    (0..count).map(|_| normal.draw(random)).collect()
+}
+
+impl Parameters for GanModel {
+    fn slots(&self) -> &Slots {
+        self.flat.slots()
+    }
+
+    fn values(&self) -> &[f32] {
+        self.flat.values()
+    }
+
+    fn values_mut(&mut self) -> &mut [f32] {
+        self.flat.values_mut()
+    }
+
+    fn changed(&mut self) {
+        if let Some(bound) = self.bound {
+            for range in &self.critic {
+                for value in &mut self.flat.values_mut()[range.clone()] {
+                    *value = value.clamp(-bound, bound);
+                }
+            }
+        }
+        self.flat.changed();
+    }
+
+    fn save(&self, metadata: HashMap<String, String>) -> Result<Vec<u8>, WeightsError> {
+        self.flat.save(metadata)
+    }
+
+    fn load(&mut self, bytes: &[u8]) -> Result<(), WeightsError> {
+        self.flat.load(bytes)
+    }
+}

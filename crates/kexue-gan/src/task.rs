@@ -1,0 +1,185 @@
+//! Both players' training, for the common loop.
+
+use crate::data::Data;
+use crate::lipschitz::slopes;
+use crate::normalizer::Normalizer;
+use crate::picture::picture;
+use crate::play::{GeneratorFormula, critic_step, generator_step};
+use crate::players::{GanModel, noise};
+use crate::settings::GanConfig;
+use burn::module::Module;
+use burn::tensor::Tensor;
+use kexue_grad::ForwardDual;
+use kexue_train::{Loss, Metric, Page, Task, TrainError, generator};
+use rand::Rng;
+use rand_chacha::ChaCha8Rng;
+use std::sync::Mutex;
+
+/// Purpose of [`generator`]: what is drawn at validations, always the same.
+const VALIDATION: u64 = 0x0076_616c;
+/// Points of each kind at which slopes are measured in a validation.
+const SLOPE_POINTS: usize = 256;
+
+/// What a step plays with.
+pub enum Move {
+    /// The critic's.
+    Critic {
+        /// Real samples.
+        real: Vec<f32>,
+        /// What the generated ones start from.
+        noise: Vec<f32>,
+        /// A number within 0 and 1 for each pair of them.
+        shares: Vec<f32>,
+    },
+    /// The generator's.
+    Generator {
+        /// What its samples start from.
+        noise: Vec<f32>,
+    },
+}
+
+/// Two players and their data, as a task of `kexue-train`.
+pub struct GanTask<'a> {
+    config: &'a GanConfig,
+    data: &'a Data,
+    normalizer: Box<dyn Normalizer>,
+    formula: GeneratorFormula,
+    /// PNG files of the last validation, with what they show.
+    pictures: Mutex<Vec<(Vec<u8>, String)>>,
+}
+
+impl<'a> GanTask<'a> {
+    /// A task of a valid configuration.
+    pub fn new(config: &'a GanConfig, data: &'a Data) -> Self {
+        Self {
+            normalizer: config.gan.normalizer.build(),
+            formula: match config.model.critic_is_piecewise_linear() {
+                true => GeneratorFormula::FirstOrder,
+                false => GeneratorFormula::Exact,
+            },
+            config,
+            data,
+            pictures: Mutex::new(Vec::new()),
+        }
+    }
+
+    /// Fresh players.
+    pub fn model(&self) -> GanModel {
+        let Self { config, data, .. } = self;
+        GanModel::new(&config.model, data.space(), &*self.normalizer, config.train.seed)
+    }
+
+    /// How the generator's step differentiates the critic.
+    pub fn formula(&self) -> GeneratorFormula {
+        self.formula
+    }
+
+    fn scalar(tensor: Tensor<1>) -> f64 {
+        f64::from(tensor.into_scalar::<f32>())
+    }
+}
+
+impl Task for GanTask<'_> {
+    type Model = GanModel;
+    type Batch = Move;
+    type Workspace = ();
+
+    fn examples(&self) -> usize {
+        self.data.len()
+    }
+
+    fn workspace(&self, _: &GanModel) {}
+
+    fn batch(&self, examples: &[usize], step: u64, random: &mut ChaCha8Rng) -> Result<Move, TrainError> {
+        let gan = &self.config.gan;
+        let latent = self.config.model.latent;
+        if step % gan.cycle() == gan.critic_steps {
+            return Ok(Move::Generator {
+                noise: noise(gan.generator_batch * latent, random),
+            });
+        }
+        Ok(Move::Critic {
+            real: self.data.take(examples.iter().copied()),
+            noise: noise(examples.len() * latent, random),
+            shares: examples.iter().map(|_| random.random_range(0.0..1.0)).collect(),
+        })
+    }
+
+    fn loss(
+        &self,
+        model: &GanModel,
+        batch: &Move,
+        _: &mut ChaCha8Rng,
+        (): &mut (),
+        gradient: &mut [f32],
+    ) -> Result<Loss, TrainError> {
+        let (gan, latent) = (&self.config.gan, self.config.model.latent);
+        let (loss, gradients, items, also) = match batch {
+            Move::Critic { real, noise, shares } => {
+                let fake = model
+                    .generator()
+                    .clone()
+                    .no_grad()
+                    .forward(model.tensor(noise.clone(), latent));
+                let real = model.tensor(real.clone(), self.data.space().size());
+                let shares = model.tensor(shares.clone(), 1);
+                let step = critic_step(gan.loss, &*self.normalizer, model.critic(), real, fake, shares);
+                let mut also = vec![("critic.gap".to_owned(), Self::scalar(step.gap), 1.0)];
+                also.extend(
+                    step.gradient_norm
+                        .map(|norm| ("critic.gradient_norm".to_owned(), Self::scalar(norm), 1.0)),
+                );
+                let items = 2 * noise.len() / latent;
+                (Self::scalar(step.loss.clone()), step.loss.backward(), items, also)
+            }
+            Move::Generator { noise } => {
+                let noise = model.tensor(noise.clone(), latent);
+                let items = noise.dims()[0];
+                let (normalizer, critic) = (&*self.normalizer, model.critic());
+                let (loss, surrogate) =
+                    generator_step(gan.loss, normalizer, self.formula, critic, model.generator(), noise);
+                (Self::scalar(loss), surrogate.backward(), items, Vec::new())
+            }
+        };
+        for (sum, part) in gradient.iter_mut().zip(model.gradient(gradients)) {
+            *sum += part;
+        }
+        Ok(Loss {
+            sum: loss,
+            terms: 1.0,
+            items,
+            also,
+        })
+    }
+
+    fn validate(&self, model: &GanModel) -> Result<Vec<Metric>, TrainError> {
+        let size = self.data.space().size();
+        let mut random = generator(self.config.train.seed, VALIDATION, 0);
+        let samples = model.sample(self.config.gan.samples, &mut random);
+        let mut metrics = Vec::new();
+        if let Some(toy) = self.data.toy() {
+            let points: Vec<[f64; 2]> = samples.chunks(2).map(|p| [f64::from(p[0]), f64::from(p[1])]).collect();
+            let quality = toy.judge(&points);
+            // Without a goal: a GAN is judged by where it ends, not by its best moment.
+            metrics.push(Metric::observed("modes_covered", quality.covered as f64));
+            metrics.push(Metric::observed("good_samples", quality.good));
+        }
+        let count = SLOPE_POINTS.min(samples.len() / size);
+        let real = model.tensor(self.data.draw(count, &mut random), size);
+        let fake = model.tensor(samples[..count * size].to_vec(), size);
+        let measured = slopes(&*self.normalizer, model.critic(), real, fake, &mut random);
+        metrics.push(Metric::observed("slope.largest_gradient", measured.largest_gradient));
+        metrics.push(Metric::observed("slope.mean_gradient", measured.mean_gradient));
+        metrics.push(Metric::observed("slope.largest_of_pairs", measured.largest()));
+        let pictures = picture(self.data, model, &*self.normalizer, &samples).map_err(TrainError::task)?;
+        *self.pictures.lock().unwrap_or_else(|poisoned| poisoned.into_inner()) = pictures;
+        Ok(metrics)
+    }
+
+    fn illustrate(&self, page: &mut Page) {
+        let pictures = self.pictures.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+        for (png, caption) in &*pictures {
+            page.picture(png, caption);
+        }
+    }
+}
