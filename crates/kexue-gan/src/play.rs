@@ -45,8 +45,7 @@ pub fn critic_step(
     let batch = real.dims()[0];
     let both = Tensor::cat(vec![real.clone(), fake.clone()], 0);
     let (scores, norms) = normalized_scores(normalizer, &critic, both);
-    let all = scores.dims()[0];
-    let (of_real, of_fake) = (scores.clone().slice([0..batch]), scores.slice([batch..all]));
+    let (of_real, of_fake) = (scores.clone().narrow(0, 0, batch), scores.narrow(0, batch, batch));
     let gap = of_real.clone().mean() - of_fake.clone().mean();
     let mut total = loss.critic(of_real, of_fake);
     if let Some(penalty) = normalizer.penalty(&critic, real, fake, shares) {

@@ -236,6 +236,8 @@ impl GanSettings {
                     },
                 ],
                 groups: Vec::new(),
+                // No transformation of these chains draws anything.
+                seed: 0,
             },
             turn: Turn {
                 cycle: self.cycle(),

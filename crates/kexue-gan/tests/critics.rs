@@ -138,7 +138,14 @@ fn the_first_order_formula_is_exact_for_piecewise_linear_critics_only() {
             let normalizer = kind.build();
             for loss in LOSSES {
                 let gradient = |settings: &ModelSettings, formula| {
-                    let model = GanModel::new(settings, space, &*normalizer, 3);
+                    let mut model = GanModel::new(settings, space, &*normalizer, 3);
+                    // With biases of 0, samples of 0 would be on the kinks of all neurons.
+                    let mut random = generator(9, 0, 0);
+                    let normal = Distribution::Normal { std: 1.0 };
+                    for value in model.values_mut() {
+                        *value += 0.1 * normal.draw(&mut random);
+                    }
+                    model.changed();
                     generator_gradient(&*normalizer, formula, loss, &model)
                 };
                 let (first, exact) = (gradient(&settings, FirstOrder), gradient(&settings, Exact));
@@ -171,7 +178,8 @@ fn gradients_are_those_of_differences() {
     let space = Space::Points(3);
     for kind in ALL {
         let normalizer = kind.build();
-        for loss in LOSSES {
+        // The hinge has a kink within the differences.
+        for loss in [AdversarialLoss::Bce, AdversarialLoss::Wasserstein] {
             let mut model = GanModel::new(&settings, space, &*normalizer, 11);
             let real = random_points(&model, 16, 3, 1);
             let shares = random_points(&model, 16, 1, 2).abs().clamp_max(1.0);
@@ -305,4 +313,19 @@ fn images_that_do_not_fit_are_refused_with_what_to_do() {
         assert_eq!(Preset::Cnn.model().validate(shape(side)), Ok(()));
     }
     assert_eq!(Preset::Resnet.model().validate(shape(32)), Ok(()));
+}
+
+#[test]
+fn at_a_kink_both_formulas_take_the_same_side() {
+    // Biases of 0 and samples at the origin: every neuron is on its kink.
+    let (settings, space) = architectures().swap_remove(0);
+    let normalizer = RATIOS[2].build();
+    let model = GanModel::new(&settings, space, &*normalizer, 3);
+    let origin = model.tensor(vec![0.0; 2], 2);
+    let (_, gradients) = scores_and_gradients(&*normalizer, model.critic(), origin.clone());
+    let (_, plain) = kexue_grad::scores_and_input_gradient(model.critic(), origin, kexue_gan::network::score);
+    // D = 0, so D̂ = D/(‖g‖ + ε) has the gradient g/(‖g‖ + ε).
+    let norm = numbers(norm_per_sample(plain))[0];
+    let expected = norm / (norm + 0.1);
+    assert!((numbers(norm_per_sample(gradients))[0] - expected).abs() < 1e-5);
 }

@@ -47,7 +47,8 @@ impl<const D: usize> Dual<D> {
     pub fn leaky_relu(self, slope: f64) -> Self {
         let tangent = self.tangent.map(|tangent| halves(tangent, self.value.clone(), slope));
         Self {
-            value: activation::leaky_relu(self.value, slope),
+            // Burn's own takes the derivative of the other side at the kink.
+            value: halves(self.value.clone(), self.value, slope),
             tangent,
         }
     }

@@ -48,7 +48,13 @@ fn differences_agree_with_the_exact_penalties() {
         parameter_gradient(&reader, &layout, |reader, tangent| reader.loss(tangent, &tokens))
     };
     let plain = gradient_at(flat.values());
-    let table: Range<usize> = flat.slots().iter().find(|slot| slot.name.contains("embedding")).unwrap().range.clone();
+    let table: Range<usize> = flat
+        .slots()
+        .iter()
+        .find(|slot| slot.name.contains("embedding"))
+        .unwrap()
+        .range
+        .clone();
     for (regularizer, range) in [
         (Regularizer::InputGradient { weight: 0.5 }, table),
         (Regularizer::ParameterGradient { weight: 0.5 }, 0..plain.len()),
@@ -67,7 +73,10 @@ fn differences_agree_with_the_exact_penalties() {
         assert!(largest > 1e-3);
         for ((found, plain), exact) in found.iter().zip(&plain).zip(&exact) {
             let penalty = found - plain;
-            assert!((penalty - exact).abs() <= 1e-3 * largest, "{regularizer}: {penalty}, not {exact}");
+            assert!(
+                (penalty - exact).abs() <= 1e-3 * largest,
+                "{regularizer}: {penalty}, not {exact}"
+            );
         }
     }
 }

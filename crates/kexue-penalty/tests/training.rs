@@ -65,10 +65,16 @@ fn penalties_by_differences_agree_with_the_exact_ones() {
     ] {
         let exact = gradient(&config(Some(regularizer), false), &examples);
         let differences = gradient(&config(Some(regularizer), true), &examples);
-        let largest = exact.iter().zip(&plain).fold(0f32, |most, (a, b)| most.max((a - b).abs()));
+        let largest = exact
+            .iter()
+            .zip(&plain)
+            .fold(0f32, |most, (a, b)| most.max((a - b).abs()));
         assert!(largest > 1e-3);
         for (exact, differences) in exact.iter().zip(&differences) {
-            assert!((exact - differences).abs() <= 2e-3 * largest, "{regularizer}: {exact} {differences}");
+            assert!(
+                (exact - differences).abs() <= 2e-3 * largest,
+                "{regularizer}: {exact} {differences}"
+            );
         }
     }
 }
@@ -82,7 +88,15 @@ fn a_run_is_resumed_exactly_and_measures_both_sides() {
         let task = PenaltyTask::new(&config.penalty, &examples, &examples, &network).unwrap();
         assert_eq!(task.start().violations, 0);
         let description = prepare(folder, &config, &[]).unwrap();
-        train(&task, network, &config.train, folder, &description, &AtomicBool::new(interrupted)).unwrap()
+        train(
+            &task,
+            network,
+            &config.train,
+            folder,
+            &description,
+            &AtomicBool::new(interrupted),
+        )
+        .unwrap()
     };
     let (whole, parts) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
     let outcome = run(whole.path(), false);
@@ -94,7 +108,14 @@ fn a_run_is_resumed_exactly_and_measures_both_sides() {
         let read = |folder: &tempfile::TempDir| std::fs::read(folder.path().join(name)).unwrap();
         assert!(read(&whole) == read(&parts), "{name}");
     }
-    let last = |name: &str| outcome.records.iter().rev().find_map(|record| record.values.get(name)).copied();
+    let last = |name: &str| {
+        outcome
+            .records
+            .iter()
+            .rev()
+            .find_map(|record| record.values.get(name))
+            .copied()
+    };
     assert_eq!(last("inequality.violations"), Some(0.0));
     assert!(last("inequality.slack").unwrap() >= 1.0);
     // The network that is checked is the one that was trained.

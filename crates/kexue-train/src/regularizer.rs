@@ -143,8 +143,11 @@ fn unit(mut vector: Vec<f32>) -> (Vec<f32>, f32) {
     (vector, 0.0)
 }
 
+/// A kind with its number.
+type Make = fn(f32) -> Regularizer;
+
 /// The kinds by name, and what their number is.
-const NAMES: [(&str, fn(f32) -> Regularizer); 5] = [
+const NAMES: [(&str, Make); 5] = [
     ("input-gradient", |weight| Regularizer::InputGradient { weight }),
     ("parameter-gradient", |weight| Regularizer::ParameterGradient { weight }),
     ("fgm", |radius| Regularizer::Fgm { radius }),
@@ -202,6 +205,8 @@ mod tests {
 
     /// L = ½·Σ aᵢzᵢ² + z₀·z₁·z₂ over an "input" z₀, z₁ and "parameters" z₂, z₃.
     const CURVATURES: [f32; 4] = [1.0, 2.0, 3.0, 0.5];
+    const INPUT: Range<usize> = 0..2;
+    const PARAMETERS: Range<usize> = 2..4;
 
     fn gradient(z: &[f32]) -> Vec<f32> {
         let mut g: Vec<f32> = z.iter().zip(CURVATURES).map(|(z, a)| a * z).collect();
@@ -212,7 +217,11 @@ mod tests {
     }
 
     fn regularized(regularizer: Regularizer, z: [f32; 4]) -> Vec<f32> {
-        let ranges = if regularizer.perturbs_inputs() { [0..2] } else { [2..4] };
+        let ranges = if regularizer.perturbs_inputs() {
+            [INPUT]
+        } else {
+            [PARAMETERS]
+        };
         let (mut values, mut result, mut calls) = (z, gradient(&z), 0);
         let done: Result<(), Infallible> = regularizer.apply(&mut values, &ranges, &mut result, |at| {
             calls += 1;
@@ -228,8 +237,8 @@ mod tests {
     #[test]
     fn differences_are_the_gradient_of_the_penalty() {
         for (regularizer, range) in [
-            (Regularizer::InputGradient { weight: 0.7 }, 0..2),
-            (Regularizer::ParameterGradient { weight: 0.7 }, 2..4),
+            (Regularizer::InputGradient { weight: 0.7 }, INPUT),
+            (Regularizer::ParameterGradient { weight: 0.7 }, PARAMETERS),
         ] {
             let penalty = |z: &[f32]| -> f64 {
                 let g = gradient(z);
@@ -271,7 +280,7 @@ mod tests {
         // Where the gradient is 0 there is no direction.
         let mut values = [0.0; 4];
         let mut result = vec![0.0; 4];
-        let none = Regularizer::Sam { radius: 1.0 }.apply(&mut values, &[2..4], &mut result, |_| Err("called"));
+        let none = Regularizer::Sam { radius: 1.0 }.apply(&mut values, &[PARAMETERS], &mut result, |_| Err("called"));
         assert_eq!((none, result), (Ok(()), vec![0.0; 4]));
     }
 

@@ -110,7 +110,11 @@ fn the_regularised_gradient_is_of_the_same_batch_with_the_same_noise() {
         let found = gradient(Some(regularizer));
         for place in 0..4 {
             // ∂(w·Σg²)/∂z = 2w·a·g: were the noise another one, the difference of gradients would be off by 0.1/STEP.
-            let penalty = if places.contains(&place) { 0.6 * CURVATURES[place] * plain[place] } else { 0.0 };
+            let penalty = if places.contains(&place) {
+                0.6 * CURVATURES[place] * plain[place]
+            } else {
+                0.0
+            };
             let expected = plain[place] + penalty;
             assert!((found[place] - expected).abs() < 1e-3, "{regularizer} {place}");
         }
@@ -134,5 +138,8 @@ fn inputs_without_embeddings_are_refused() {
     };
     let learner = Learner::new(&Quadratic, model, groups, batches).regularized(Some(Regularizer::Fgm { radius: 1.0 }));
     let error = learner.err().unwrap().to_string();
-    assert!(error.contains("fgm:1 perturbs embeddings, and the model has none"), "{error}");
+    assert!(
+        error.contains("fgm:1 perturbs embeddings, and the model has none"),
+        "{error}"
+    );
 }
