@@ -5,7 +5,7 @@ use crate::output::{Interrupt, Usage, note, print, print_json};
 use anyhow::Result;
 use clap::{Args, Subcommand};
 use kexue_gan::data::Data;
-use kexue_gan::evaluate::{Evaluation, evaluate};
+use kexue_gan::evaluate::{Evaluation, Featurizer, evaluate};
 use kexue_gan::loss::AdversarialLoss;
 use kexue_gan::network::{NormKind, Space};
 use kexue_gan::normalizer::NormalizerSettings;
@@ -19,6 +19,7 @@ use kexue_images::grid_png;
 use kexue_nn::Distribution;
 use kexue_optim::Decay;
 use kexue_output::{check_output, write_file};
+use kexue_penalty::run::TrainedClassifier;
 use kexue_train::{RunConfig, Trainer, generator, prepare};
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -178,6 +179,10 @@ struct EvalArgs {
     /// The data of the training, if they have moved.
     #[arg(long)]
     data: Option<String>,
+    /// Compare samples with the data on the features of this classifier of the same images, a run of `kexue penalty train`: FID, KID, precision and recall.
+    /// They order models of one data set; they are not the published ones, which stand on Inception's features.
+    #[arg(long)]
+    classifier: Option<PathBuf>,
     /// Print JSON, a line for each run.
     #[arg(long)]
     json: bool,
@@ -335,7 +340,21 @@ fn run_eval(args: &EvalArgs) -> Result<ExitCode> {
     }
     for folder in &args.model {
         let trained = TrainedGan::open(folder, args.data.as_deref())?;
-        let evaluation: Evaluation = evaluate(&trained, args.samples, args.seed);
+        let size = trained.data.space().size();
+        let classifier = args
+            .classifier
+            .as_deref()
+            .map(|folder| TrainedClassifier::open(folder, size))
+            .transpose()?;
+        // Classifiers read pixels within 0 and 1.
+        let features = |samples: &[f32]| {
+            let inputs: Vec<f32> = samples.iter().map(|value| (value + 1.0) / 2.0).collect();
+            classifier
+                .as_ref()
+                .map_or((Vec::new(), 1), |classifier| classifier.features(&inputs))
+        };
+        let featurizer = classifier.is_some().then_some(&features as Featurizer<'_>);
+        let evaluation: Evaluation = evaluate(&trained, args.samples, args.seed, featurizer)?;
         if args.json {
             let mut line = serde_json::to_value(&evaluation)?;
             line["model"] = folder.display().to_string().into();

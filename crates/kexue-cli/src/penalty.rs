@@ -7,15 +7,16 @@ use clap::{Args, Subcommand};
 use kexue_grad::Activation;
 use kexue_grad::inequality::MatrixNorm;
 use kexue_nn::Distribution;
-use kexue_optim::{AdamConfig, Decay, Parameters};
+use kexue_optim::{AdamConfig, Decay};
 use kexue_output::{check_output, read_text, standard_error, with_error};
 use kexue_penalty::examples::Examples;
 use kexue_penalty::network::{NetworkSettings, in_double};
+use kexue_penalty::run::TrainedClassifier;
 use kexue_penalty::samples::{Summary, sides};
 use kexue_penalty::slack::Slack;
 use kexue_penalty::survey::{SurveyRow, survey};
 use kexue_penalty::task::{PenaltyConfig, PenaltySettings, PenaltyTask};
-use kexue_train::{Chart, Page, Record, Regularizer, RunConfig, Series, TrainError, TrainSettings, prepare, train};
+use kexue_train::{Chart, Page, Record, Regularizer, Series, TrainError, TrainSettings, prepare, train};
 use serde::Serialize;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -274,16 +275,7 @@ fn run_check(args: &CheckArgs) -> Result<ExitCode> {
             .network
             .settings()?
             .build(examples.size(), examples.classes(), args.seed),
-        Some(folder) => {
-            let path = folder.join("config.toml");
-            let text = read_text(&path).map_err(TrainError::io(&path))?;
-            let config = PenaltyConfig::from_toml(&text, &path)?;
-            let mut network = config.model.build(examples.size(), examples.classes(), 0);
-            let path = folder.join("model.safetensors");
-            let bytes = std::fs::read(&path).map_err(TrainError::io(&path))?;
-            network.load(&bytes).map_err(|error| TrainError::file(&path, error))?;
-            network
-        }
+        Some(folder) => TrainedClassifier::open(folder, examples.size())?.network,
     };
     let all = sides(&in_double(&network)?, &examples, args.samples, args.norm)?;
     let summary = Summary::of(&all);
@@ -348,6 +340,7 @@ fn run_train(args: &TrainArgs) -> Result<ExitCode> {
     let model = args.network.settings()?;
     let training = Examples::read(&args.data, args.labels.as_deref())?.first(args.train_examples);
     let test = Examples::read(&args.test_data, args.test_labels.as_deref())?;
+    let classes = training.classes().max(test.classes());
     let interrupt = Interrupt::install();
     let (mut rows, mut curves): (Vec<Row>, Vec<(String, Vec<Record>)>) = (Vec::new(), Vec::new());
     for method in &args.regularizer {
@@ -361,9 +354,9 @@ fn run_train(args: &TrainArgs) -> Result<ExitCode> {
             slack: Vec::new(),
         };
         for seed in 0..args.seeds {
-            let config = args.config(&model, *method, seed);
+            let config = args.config(&model, [training.size(), classes], *method, seed);
             config.train.validate()?;
-            let network = model.build(training.size(), training.classes().max(test.classes()), seed);
+            let network = model.build(training.size(), classes, seed);
             let task = PenaltyTask::new(&config.penalty, &training, &test, &network)?;
             let folder = args
                 .out
@@ -402,7 +395,13 @@ fn run_train(args: &TrainArgs) -> Result<ExitCode> {
 }
 
 impl TrainArgs {
-    fn config(&self, model: &NetworkSettings, method: Method, seed: u64) -> PenaltyConfig {
+    fn config(
+        &self,
+        model: &NetworkSettings,
+        [inputs, classes]: [usize; 2],
+        method: Method,
+        seed: u64,
+    ) -> PenaltyConfig {
         PenaltyConfig {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             model: model.clone(),
@@ -428,6 +427,8 @@ impl TrainArgs {
             penalty: PenaltySettings {
                 data: self.data.display().to_string(),
                 train_examples: self.train_examples,
+                inputs,
+                classes,
                 measured: self.samples,
                 regularizer: method.0,
                 by_differences: self.by_differences,

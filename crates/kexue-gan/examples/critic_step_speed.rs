@@ -65,7 +65,7 @@ fn main() {
     let size = IMAGE.size();
     let (real, fake) = (numbers(BATCH * size, 7), numbers(BATCH * size, 11_111_111));
     let shares: Vec<f32> = numbers(BATCH, 3).iter().map(|x| (x + 1.0) / 2.0).collect();
-    let mut step = || {
+    let step = || {
         let [real, fake] = [&real, &fake].map(|values| model.tensor(values.clone(), size));
         let shares = model.tensor(shares.clone(), 1);
         let step = critic_step(AdversarialLoss::Hinge, &*normalizer, model.critic(), real, fake, shares);

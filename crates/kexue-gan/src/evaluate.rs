@@ -1,6 +1,7 @@
 //! Measuring a finished run.
 
 use crate::lipschitz::{Slopes, slopes};
+use crate::quality::{Features, Quality, QualityError, quality};
 use crate::run::TrainedGan;
 use kexue_train::generator;
 use serde::Serialize;
@@ -15,6 +16,9 @@ pub struct Evaluation {
     /// Share of good samples of a toy distribution.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub good_samples: Option<f64>,
+    /// Distances between real and generated samples on a classifier's features.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub quality: Option<Quality>,
     /// How steep the critic is.
     pub slopes: Slopes,
 }
@@ -22,8 +26,22 @@ pub struct Evaluation {
 /// The most points of each kind at which slopes are measured.
 const SLOPE_POINTS: usize = 4096;
 
-/// Measures samples and the critic.
-pub fn evaluate(trained: &TrainedGan, samples: usize, seed: u64) -> Evaluation {
+/// The most samples of each kind whose features are compared: every pair of them is.
+const FEATURE_SAMPLES: usize = 5000;
+
+/// What makes features: of samples, one after another, the features of each and how many one has.
+pub type Featurizer<'a> = &'a dyn Fn(&[f32]) -> (Vec<f64>, usize);
+
+/// Measures samples and the critic; with features, how close the samples are to as many of the data.
+///
+/// # Errors
+/// If there are too few samples to compare features, or the features are not finite.
+pub fn evaluate(
+    trained: &TrainedGan,
+    samples: usize,
+    seed: u64,
+    featurizer: Option<Featurizer<'_>>,
+) -> Result<Evaluation, QualityError> {
     let TrainedGan {
         model,
         normalizer,
@@ -33,18 +51,31 @@ pub fn evaluate(trained: &TrainedGan, samples: usize, seed: u64) -> Evaluation {
     let size = data.space().size();
     let mut random = generator(seed, 0, 0);
     let made = model.sample(samples, &mut random);
-    let quality = data.toy().map(|toy| {
+    let toy = data.toy().map(|toy| {
         let points: Vec<[f64; 2]> = made.chunks(2).map(|p| [f64::from(p[0]), f64::from(p[1])]).collect();
         toy.judge(&points)
     });
     let count = samples.min(SLOPE_POINTS).min((1 << 20) / size).max(1);
     let real = model.tensor(data.draw(count, &mut random), size);
     let fake = model.tensor(made[..count * size].to_vec(), size);
-    Evaluation {
-        modes: quality.map(|quality| (quality.covered, quality.modes)),
-        good_samples: quality.map(|quality| quality.good),
+    let compare = |featurizer: Featurizer<'_>| {
+        let count = samples.min(FEATURE_SAMPLES).min(data.len());
+        let features = |values: &[f32]| {
+            let (values, size) = featurizer(values);
+            Features::new(values, size)
+        };
+        // Each of the data at most once: a sample that is there twice is its own neighbour.
+        let every = data.len() / count;
+        let real = data.take((0..count).map(|sample| sample * every));
+        quality(&features(&real)?, &features(&made[..count * size])?)
+    };
+    let compared = featurizer.map(compare).transpose()?;
+    Ok(Evaluation {
+        quality: compared,
+        modes: toy.map(|toy| (toy.covered, toy.modes)),
+        good_samples: toy.map(|toy| toy.good),
         slopes: slopes(&**normalizer, model.critic(), real, fake, &mut random),
-    }
+    })
 }
 
 impl Evaluation {
@@ -56,6 +87,17 @@ impl Evaluation {
         }
         if let Some(good) = self.good_samples {
             let _ = writeln!(text, "  good samples         {:.1} %", 100.0 * good);
+        }
+        if let Some(Quality {
+            fid,
+            kid,
+            precision,
+            recall,
+        }) = self.quality
+        {
+            let _ = writeln!(text, "  FID on its features  {fid:.3}");
+            let _ = writeln!(text, "  KID on its features  {kid:.5}");
+            let _ = writeln!(text, "  precision, recall    {precision:.3}, {recall:.3}");
         }
         let slopes = &self.slopes;
         let (largest, mean) = (slopes.largest_gradient, slopes.mean_gradient);

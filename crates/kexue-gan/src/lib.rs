@@ -9,6 +9,7 @@
 //! | critics and generators: MLP, CNN, ResNet | [`network`] |
 //! | points, images, toy distributions | [`data`], [`toys`] |
 //! | a finished run | [`run`], [`evaluate`] |
+//! | FID, KID, precision and recall | [`quality`] |
 //!
 //! The slope of a gradient-normalised critic, as proved: at most 1 wherever it has a gradient.
 //!
@@ -39,6 +40,7 @@ pub mod normalizer;
 pub mod picture;
 pub mod play;
 pub mod players;
+pub mod quality;
 pub mod run;
 pub mod settings;
 pub mod task;

@@ -3,7 +3,7 @@
 use crate::{Activation, Dual, ForwardDual};
 use burn::module::Module;
 use burn::nn::{Linear, LinearConfig};
-use burn::tensor::Device;
+use burn::tensor::{Device, Tensor};
 
 /// A multilayer perceptron `[batch, in]` → `[batch, out]`: the activation follows every layer but the last.
 ///
@@ -44,6 +44,17 @@ impl Mlp {
     /// What follows every layer but the last.
     pub fn activation(&self) -> Activation {
         self.activation
+    }
+}
+
+impl Mlp {
+    /// The last hidden layer, `[batch, width]`, after its activation: what a classifier reads its classes from.
+    pub fn features(&self, input: Tensor<2>) -> Tensor<2> {
+        let hidden = self.layers.iter().take(self.layers.len() - 1);
+        let output = hidden.fold(Dual::constant(input), |x, layer| {
+            layer.forward_dual(None, x).activate(self.activation)
+        });
+        output.value
     }
 }
 

@@ -16,6 +16,7 @@
 
 pub mod examples;
 pub mod network;
+pub mod run;
 pub mod samples;
 pub mod slack;
 pub mod survey;

@@ -23,6 +23,10 @@ pub struct PenaltySettings {
     pub data: String,
     /// How many of them are trained on.
     pub train_examples: usize,
+    /// Numbers of one input.
+    pub inputs: usize,
+    /// Number of classes.
+    pub classes: usize,
     /// Samples on which both sides are measured.
     pub measured: usize,
     /// The regulariser. The two penalties of gradients are of each sample (input) and of the batch (parameters).
@@ -96,7 +100,7 @@ impl<'a> PenaltyTask<'a> {
             settings,
             train,
             test,
-            classes: train.classes().max(test.classes()),
+            classes: settings.classes,
             start: measure(start, train, settings.measured)?,
         })
     }

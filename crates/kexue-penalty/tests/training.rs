@@ -35,6 +35,8 @@ fn config(regularizer: Option<Regularizer>, by_differences: bool) -> PenaltyConf
         penalty: PenaltySettings {
             data: "random".to_owned(),
             train_examples: 40,
+            inputs: 6,
+            classes: 3,
             measured: 10,
             regularizer,
             by_differences,

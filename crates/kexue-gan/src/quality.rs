@@ -1,0 +1,278 @@
+//! How close generated images are to real ones, on features of a classifier: FID, KID, precision and recall.
+//!
+//! Figures hold for the features they were computed on. With those of a classifier of one's own they order models of one data set; they are not the
+//! published ones, which stand on Inception's.
+
+use faer::Mat;
+use faer::linalg::solvers::SvdError;
+use rayon::prelude::*;
+use serde::Serialize;
+use thiserror::Error;
+
+/// Why features cannot be compared.
+#[derive(Debug, Error, PartialEq)]
+pub enum QualityError {
+    /// There are too few.
+    #[error("{found} samples are too few to compare features: {needed} or more are needed")]
+    TooFew {
+        /// How many there are.
+        found: usize,
+        /// How many are needed.
+        needed: usize,
+    },
+    /// A feature is infinite or not a number.
+    #[error("a feature is not a finite number")]
+    NotFinite,
+    /// The singular value decomposition did not converge.
+    #[error("the singular values of the features did not converge")]
+    Svd,
+}
+
+/// Distances between two sets of features.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+pub struct Quality {
+    /// Fréchet distance of the two as normal distributions (FID, arXiv 1706.08500).
+    pub fid: f64,
+    /// Squared maximum mean discrepancy with the kernel `(x·y/d + 1)³`, unbiased: it may be negative (KID, arXiv 1801.01401).
+    pub kid: f64,
+    /// Share of generated samples within the third neighbour's distance of a real one (arXiv 1904.06991).
+    pub precision: f64,
+    /// Share of real samples within the third neighbour's distance of a generated one.
+    pub recall: f64,
+}
+
+/// Neighbours that make a sample's ball.
+const NEIGHBOURS: usize = 3;
+
+/// Features, `[samples, size]`, row by row.
+#[derive(Clone, Debug)]
+pub struct Features {
+    size: usize,
+    values: Vec<f64>,
+}
+
+impl Features {
+    /// From numbers, `size` for each sample.
+    ///
+    /// # Errors
+    /// If there are fewer than five samples, or a number is not finite.
+    pub fn new(values: Vec<f64>, size: usize) -> Result<Self, QualityError> {
+        let (found, needed) = (values.len() / size.max(1), NEIGHBOURS + 2);
+        if found < needed {
+            return Err(QualityError::TooFew { found, needed });
+        }
+        match values.iter().all(|value| value.is_finite()) {
+            true => Ok(Self { size, values }),
+            false => Err(QualityError::NotFinite),
+        }
+    }
+
+    fn len(&self) -> usize {
+        self.values.len() / self.size
+    }
+
+    fn row(&self, sample: usize) -> &[f64] {
+        &self.values[sample * self.size..(sample + 1) * self.size]
+    }
+
+    fn mean(&self) -> Vec<f64> {
+        let count = self.len() as f64;
+        (0..self.size)
+            .map(|at| self.values.iter().skip(at).step_by(self.size).sum::<f64>() / count)
+            .collect()
+    }
+
+    /// R with RᵀR = the covariance, over `samples − 1`.
+    fn root_of_covariance(&self) -> Mat<f64> {
+        let (mean, factor) = (self.mean(), ((self.len() - 1) as f64).sqrt().recip());
+        let centred = Mat::from_fn(self.len(), self.size, |row, column| {
+            (self.row(row)[column] - mean[column]) * factor
+        });
+        centred.qr().thin_R().to_owned()
+    }
+
+    /// Of each sample the distance of its third neighbour among the others.
+    fn radii(&self) -> Vec<f64> {
+        let radius = |sample: usize| {
+            let others = (0..self.len()).filter(|other| *other != sample);
+            let mut distances: Vec<f64> = others.map(|other| square(self.row(sample), self.row(other))).collect();
+            *distances.select_nth_unstable_by(NEIGHBOURS - 1, f64::total_cmp).1
+        };
+        (0..self.len()).into_par_iter().map(radius).collect()
+    }
+
+    /// Share of the other's samples that lie in the ball of one of these.
+    fn coverage(&self, other: &Self) -> f64 {
+        let radii = self.radii();
+        let within = (0..other.len()).into_par_iter().filter(|&sample| {
+            let mut balls = radii.iter().enumerate();
+            balls.any(|(centre, radius)| square(self.row(centre), other.row(sample)) <= *radius)
+        });
+        within.count() as f64 / other.len() as f64
+    }
+
+    /// The mean of the kernel over pairs of a sample of this and one of the other, or of two different ones of this.
+    fn mean_kernel(&self, other: Option<&Self>) -> f64 {
+        let kernel = |a: &[f64], b: &[f64]| {
+            let product: f64 = a.iter().zip(b).map(|(a, b)| a * b).sum();
+            (product / self.size as f64 + 1.0).powi(3)
+        };
+        let columns = other.unwrap_or(self);
+        let sums = (0..self.len()).into_par_iter().map(|row| {
+            let others = (0..columns.len()).filter(|column| other.is_some() || *column != row);
+            others
+                .map(|column| kernel(self.row(row), columns.row(column)))
+                .sum::<f64>()
+        });
+        // In order, so that the same features have the same figure.
+        let sums: Vec<f64> = sums.collect();
+        let pairs = self.len() * (columns.len() - usize::from(other.is_none()));
+        sums.iter().sum::<f64>() / pairs as f64
+    }
+}
+
+fn square(a: &[f64], b: &[f64]) -> f64 {
+    a.iter().zip(b).map(|(a, b)| (a - b).powi(2)).sum()
+}
+
+/// Compares the features of generated samples with those of real ones.
+///
+/// ```
+/// use kexue_gan::quality::{Features, quality};
+///
+/// let real: Vec<f64> = (0..60).map(|i| f64::from(i * 7 % 11)).collect();
+/// let moved: Vec<f64> = real.iter().map(|x| x + 2.0).collect();
+/// let features = |values| Features::new(values, 3);
+/// let same = quality(&features(real.clone())?, &features(real.clone())?)?;
+/// assert!(same.fid.abs() < 1e-9 && same.precision == 1.0);
+/// // Only the means differ: by 2 in three features.
+/// assert!((quality(&features(real)?, &features(moved)?)?.fid - 12.0).abs() < 1e-9);
+/// # Ok::<(), kexue_gan::quality::QualityError>(())
+/// ```
+///
+/// # Errors
+/// If a singular value decomposition does not converge.
+///
+/// # Panics
+/// If the two have features of different sizes.
+pub fn quality(real: &Features, fake: &Features) -> Result<Quality, QualityError> {
+    assert_eq!(real.size, fake.size, "size of the features");
+    let means = square(&real.mean(), &fake.mean());
+    let (a, b) = (real.root_of_covariance(), fake.root_of_covariance());
+    let trace = |root: &Mat<f64>| root.norm_l2().powi(2);
+    // Tr (Σ₁Σ₂)^½ is the sum of the singular values of R₁R₂ᵀ: no root of a product that is not symmetric is needed.
+    let product = &a * b.transpose();
+    let largest = product.norm_max();
+    let between = if largest == 0.0 {
+        0.0
+    } else {
+        let scaled = Mat::from_fn(product.nrows(), product.ncols(), |row, column| {
+            product[(row, column)] / largest
+        });
+        let values = scaled
+            .singular_values()
+            .map_err(|SvdError::NoConvergence| QualityError::Svd)?;
+        values.iter().sum::<f64>() * largest
+    };
+    Ok(Quality {
+        fid: means + trace(&a) + trace(&b) - 2.0 * between,
+        kid: real.mean_kernel(None) + fake.mean_kernel(None) - 2.0 * real.mean_kernel(Some(fake)),
+        precision: real.coverage(fake),
+        recall: fake.coverage(real),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use kexue_nn::Distribution;
+    use kexue_train::generator;
+
+    fn normal(samples: usize, size: usize, seed: u64) -> Vec<f64> {
+        let mut random = generator(seed, 0, 0);
+        let normal = Distribution::Normal { std: 1.0 };
+        (0..samples * size)
+            .map(|_| f64::from(normal.draw(&mut random)))
+            .collect()
+    }
+
+    fn features(values: &[f64]) -> Features {
+        Features::new(values.to_vec(), 6).unwrap()
+    }
+
+    #[test]
+    fn known_changes_have_known_distances() {
+        let real = normal(400, 6, 1);
+        let trace = features(&real).root_of_covariance().norm_l2().powi(2);
+        let of = |fake: Vec<f64>| quality(&features(&real), &features(&fake)).unwrap();
+        let same = of(real.clone());
+        assert!(same.fid.abs() < 1e-9 * trace);
+        assert_eq!((same.precision, same.recall), (1.0, 1.0));
+        // s·x has the covariance s²Σ: (1 − s)²·Tr Σ, and the means move as well.
+        let mean = square(&features(&real).mean(), &[0.0; 6]);
+        let scaled = of(real.iter().map(|x| 1.5 * x).collect());
+        assert!((scaled.fid - 0.25 * (trace + mean)).abs() < 1e-9 * trace, "{scaled:?}");
+        let far = of(real.iter().map(|x| x + 100.0).collect());
+        assert!((far.fid - 6e4).abs() < 1e-6 * 6e4);
+        assert_eq!((far.precision, far.recall), (0.0, 0.0));
+        assert!(far.kid > 1.0);
+        // One mode of two: what is generated is real, but half of what is real is not generated.
+        let two: Vec<f64> = real.iter().chain(&far_of(&real)).copied().collect();
+        let half = quality(&features(&two), &features(&normal(400, 6, 2))).unwrap();
+        assert!(half.precision > 0.9 && (half.recall - 0.5).abs() < 0.05, "{half:?}");
+    }
+
+    fn far_of(values: &[f64]) -> Vec<f64> {
+        values.iter().map(|x| x + 100.0).collect()
+    }
+
+    /// `count` numbers within −1 and 1: the finisher of SplitMix64 over a counter, as `benches/peers/gan/quality.py` has it.
+    fn uniform(stream: u64, count: u64) -> impl Iterator<Item = f64> {
+        (0..count).map(move |i| {
+            let mut z = ((stream << 32) + i + 1).wrapping_mul(0x9E37_79B9_7F4A_7C15);
+            z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+            z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+            z ^= z >> 31;
+            (z >> 44) as f64 / f64::from(1 << 19) - 1.0
+        })
+    }
+
+    #[test]
+    fn fid_and_kid_are_those_of_pytorch() {
+        let features = |values: Vec<f64>| Features::new(values, 8).unwrap();
+        let real = features(uniform(1, 400).collect());
+        let fake = features(uniform(2, 400).map(|x| 0.7 * x + 0.2).collect());
+        let found = quality(&real, &fake).unwrap();
+        assert!((found.fid - 0.827_357_174_562).abs() < 1e-9, "{found:?}");
+        assert!((found.kid - 0.149_945_605_996).abs() < 1e-9, "{found:?}");
+    }
+
+    #[test]
+    fn kid_has_no_bias() {
+        let kids: Vec<f64> = (0..40)
+            .map(|seed| {
+                quality(
+                    &features(&normal(30, 6, 2 * seed + 10)),
+                    &features(&normal(30, 6, 2 * seed + 11)),
+                )
+                .unwrap()
+                .kid
+            })
+            .collect();
+        let mean = kids.iter().sum::<f64>() / 40.0;
+        let error = kexue_output::standard_error(&kids).unwrap();
+        assert!(mean.abs() < 3.0 * error, "{mean} ± {error}");
+    }
+
+    #[test]
+    fn features_that_cannot_be_compared_are_refused() {
+        assert_eq!(
+            Features::new(vec![0.0; 8], 2).unwrap_err(),
+            QualityError::TooFew { found: 4, needed: 5 }
+        );
+        assert_eq!(
+            Features::new(vec![f64::NAN; 10], 2).unwrap_err(),
+            QualityError::NotFinite
+        );
+    }
+}
