@@ -335,12 +335,13 @@ fn run_train(args: &TrainArgs) -> Result<ExitCode> {
     if args.seeds == 0 || args.train_examples == 0 || args.samples == 0 {
         return Err(Usage("--seeds, --train-examples and --samples must be 1 or more".to_owned()).into());
     }
-    let report = args.out.join("report.html");
-    check_output(&report, [&args.data, &args.test_data])?;
     let model = args.network.settings()?;
     let training = Examples::read(&args.data, args.labels.as_deref())?.first(args.train_examples);
     let test = Examples::read(&args.test_data, args.test_labels.as_deref())?;
     let classes = training.classes().max(test.classes());
+    std::fs::create_dir_all(&args.out).map_err(TrainError::io(&args.out))?;
+    let report = args.out.join("report.html");
+    check_output(&report, [&args.data, &args.test_data])?;
     let interrupt = Interrupt::install();
     let (mut rows, mut curves): (Vec<Row>, Vec<(String, Vec<Record>)>) = (Vec::new(), Vec::new());
     for method in &args.regularizer {
@@ -361,7 +362,6 @@ fn run_train(args: &TrainArgs) -> Result<ExitCode> {
             let folder = args
                 .out
                 .join(format!("{}-seed-{seed}", method.name().replace(':', "-")));
-            std::fs::create_dir_all(&args.out).map_err(TrainError::io(&args.out))?;
             let description = prepare(&folder, &config, &[])?;
             note!("{}", folder.display());
             let outcome = train(&task, network, &config.train, &folder, &description, interrupt.flag())?;
