@@ -11,7 +11,7 @@ pub enum Tokenizer {
     Vocabulary(Vocabulary),
     /// The tokenizer of a pretrained model.
     #[cfg(feature = "pretrained")]
-    Pretrained(PretrainedEncoder),
+    Pretrained(Box<PretrainedEncoder>),
 }
 
 impl Tokenizer {

@@ -103,9 +103,8 @@ impl RunTokens for Tokenizer {
 pub(crate) fn pretrained_tokenizer(folder: &Path) -> Result<Tokenizer, TrainError> {
     let tokenizer = PretrainedTokenizer::load(folder).map_err(TrainError::task)?;
     let encoder = tokenizer.text_encoder();
-    Ok(Tokenizer::Pretrained(
-        encoder.map_err(|error| TrainError::file(folder, error))?,
-    ))
+    let encoder = encoder.map_err(|error| TrainError::file(folder, error))?;
+    Ok(Tokenizer::Pretrained(Box::new(encoder)))
 }
 
 fn read_text(path: &Path) -> Result<String, TrainError> {
