@@ -1,18 +1,18 @@
 //! Answers for people and programs.
 
 use crate::Result;
-use crate::composite::{Composite, joined};
+use crate::composite::{Composite, Joined, is_chain, joined, relations_in};
 use crate::explanation::ExplainedChoice;
 use crate::options::SearchOptions;
 use crate::prompt::Reading;
 use crate::rerank::{EVIDENCE, Evidence, Reranker};
 use crate::search::search;
 use crate::state::SearchResult;
-use kexue_kg::{Fact, KnowledgeGraph};
+use kexue_kg::{Fact, FactOrder, KnowledgeGraph};
 use kexue_nn::Model;
-use kexue_text::{Token, Vocabulary};
+use kexue_text::{SEP, Token, Vocabulary};
 use serde::Serialize;
-use std::ops::Range;
+use std::ops::{ControlFlow, Range};
 
 /// A fact and how probable it is.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -98,7 +98,8 @@ pub struct Answer {
     pub confidence: f64,
     /// Why one fact may not answer the question, where its words say so.
     pub composite: Option<Composite>,
-    /// Where the same is asked of several subjects: what is answered for each alone. Nothing is then `known` as a whole.
+    /// Where the same is asked of several subjects, or several relations of one: what is answered for each alone. Nothing is then `known` as a
+    /// whole.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub parts: Vec<Answer>,
     /// The best fact and its runners-up.
@@ -140,7 +141,7 @@ impl AskOptions {
     }
 }
 
-/// Answers questions. Where the same is asked of several subjects, `parts` has an answer for each.
+/// Answers questions. Where the same is asked of several subjects, or several relations of one, `parts` has an answer for each.
 ///
 /// # Errors
 /// When a question cannot be asked, or the graph is damaged.
@@ -163,20 +164,59 @@ pub fn ask(graph: &KnowledgeGraph, model: &Model, options: &AskOptions, question
         // A relation such as "highest mountain" holds what the words ask for.
         let relation = answer.candidates.first().map_or("", |best| best.relation.as_str());
         answer.composite = words.filter(|_| Composite::of_words(relation) != words);
-        if words != Some(Composite::Comparison)
-            && let Some(joined) = joined(vocabulary, &tokens, &mentions)
-        {
+        let ask_each = |joined: Joined| -> Result<Vec<Answer>> {
             let around = [&tokens[..joined.whole.start], &tokens[joined.whole.end..]];
-            let alone = |name: Range<usize>| vocabulary.decode(&[around[0], &tokens[name], around[1]].concat());
-            let alone: Vec<String> = joined.names.into_iter().map(alone).collect();
+            let alone = |part: Range<usize>| vocabulary.decode(&[around[0], &tokens[part], around[1]].concat());
+            let alone: Vec<String> = joined.each.into_iter().map(alone).collect();
             let alone: Vec<&str> = alone.iter().map(String::as_str).collect();
-            answer.parts = ask(graph, model, options, &alone)?;
-            answer.composite = Some(Composite::SeveralSubjects);
-            answer.known = false;
+            ask(graph, model, options, &alone)
+        };
+        if words == Some(Composite::Comparison) {
+            return Ok(answer);
         }
+        let relations = relations_in(vocabulary, &tokens, &mentions, &relations_of(graph, &answer)?);
+        let (subjects, things) = (
+            joined(vocabulary, &tokens, &mentions),
+            joined(vocabulary, &tokens, &relations),
+        );
+        let composite = if let Some(joined) = subjects {
+            answer.parts = ask_each(joined)?;
+            Composite::SeveralSubjects
+        } else if let Some(joined) = things {
+            answer.parts = ask_each(joined)?;
+            Composite::SeveralRelations
+        } else if is_chain(vocabulary, &tokens, &relations) {
+            Composite::Chain
+        } else {
+            return Ok(answer);
+        };
+        answer.composite = Some(composite);
+        answer.known = false;
         Ok(answer)
     };
     questions.iter().zip(results).map(answer).collect()
+}
+
+/// The relations of the subject that was found, as tokens.
+fn relations_of(graph: &KnowledgeGraph, answer: &Answer) -> Result<Vec<Vec<Token>>> {
+    let Some(best) = answer.candidates.first() else {
+        return Ok(Vec::new());
+    };
+    let mut prefix = graph.vocabulary().encode(&best.subject);
+    prefix.push(SEP);
+    let mut relations: Vec<Vec<Token>> = Vec::new();
+    if let Some(at) = graph.index().find(&prefix)? {
+        graph.index().completions(at, &mut |suffix, _| {
+            let mut parts = suffix.split(|&token| token == SEP);
+            let relation = match graph.order() {
+                FactOrder::SubjectRelationSense => parts.next(),
+                FactOrder::SubjectSenseRelation => parts.nth(1),
+            };
+            relations.extend(relation.map(<[Token]>::to_vec));
+            ControlFlow::Continue(())
+        })?;
+    }
+    Ok(relations)
 }
 
 /// A question without the names in it.

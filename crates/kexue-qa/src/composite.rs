@@ -1,7 +1,8 @@
-//! Questions that one fact cannot answer: several names at once, comparisons, superlatives, counts.
+//! Questions that one fact cannot answer: several names or relations at once, chains, comparisons, superlatives, counts.
 //!
-//! Names that are joined by "and" or the like are asked one by one. Comparisons, superlatives and counts are recognised by closed lists of words;
-//! an answer to such a question is marked, not withheld.
+//! Names, or relations of one subject, that are joined by "and" or the like are asked one by one. Where one relation is asked of what another one
+//! leads to, nothing is answered. Comparisons, superlatives and counts are recognised by closed lists of words; an answer to such a question is
+//! marked, not withheld.
 
 use kexue_text::{Token, Vocabulary};
 use serde::Serialize;
@@ -13,6 +14,10 @@ use std::ops::Range;
 pub enum Composite {
     /// It asks the same of several subjects.
     SeveralSubjects,
+    /// It asks for several relations of one subject.
+    SeveralRelations,
+    /// It asks for a relation of what another relation leads to.
+    Chain,
     /// It compares.
     Comparison,
     /// It asks for the most or the least of something.
@@ -26,6 +31,8 @@ impl Composite {
     pub fn reason(self) -> &'static str {
         match self {
             Self::SeveralSubjects => "names several subjects",
+            Self::SeveralRelations => "asks for several things",
+            Self::Chain => "asks for something of something else",
             Self::Comparison => "compares",
             Self::Superlative => "asks for the most or the least of something",
             Self::Count => "asks how many there are",
@@ -106,16 +113,29 @@ const JOINING: [&str; 18] = [
     "and also", ", and",
 ];
 
-/// The names of a question that are joined: from the first to the last, and each.
+/// What leads from a relation to that of which it is asked.
+const LEADING: [&str; 6] = ["of", "of the", "for the", "in the", "的", "'s"];
+
+/// The parts of a question that are joined: from the first to the last, and each.
 #[derive(Debug, PartialEq)]
 pub(crate) struct Joined {
     pub whole: Range<usize>,
-    pub names: Vec<Range<usize>>,
+    pub each: Vec<Range<usize>>,
 }
 
-/// The first names of a question that are joined by a word such as "and"; of names inside or across each other the longer counts.
-pub(crate) fn joined(vocabulary: &Vocabulary, question: &[Token], mentions: &[Range<usize>]) -> Option<Joined> {
-    let mut by_length: Vec<&Range<usize>> = mentions.iter().collect();
+/// The first parts of a question, names or relations, that are joined by a word such as "and"; of parts inside or across each other the longer
+/// counts.
+pub(crate) fn joined(vocabulary: &Vocabulary, question: &[Token], parts: &[Range<usize>]) -> Option<Joined> {
+    linked(vocabulary, question, parts, &JOINING)
+}
+
+/// Whether a relation is asked of what another one leads to.
+pub(crate) fn is_chain(vocabulary: &Vocabulary, question: &[Token], relations: &[Range<usize>]) -> bool {
+    linked(vocabulary, question, relations, &LEADING).is_some()
+}
+
+fn linked(vocabulary: &Vocabulary, question: &[Token], parts: &[Range<usize>], links: &[&str]) -> Option<Joined> {
+    let mut by_length: Vec<&Range<usize>> = parts.iter().collect();
     by_length.sort_by_key(|range| (std::cmp::Reverse(range.len()), range.start));
     let mut apart: Vec<Range<usize>> = Vec::new();
     for range in by_length {
@@ -127,15 +147,50 @@ pub(crate) fn joined(vocabulary: &Vocabulary, question: &[Token], mentions: &[Ra
         }
     }
     apart.sort_by_key(|range| range.start);
-    let joins = |a: &Range<usize>, b: &Range<usize>| {
+    let links = |a: &Range<usize>, b: &Range<usize>| {
         let between = vocabulary.decode(&question[a.end..b.start]);
-        JOINING.contains(&between.trim().to_lowercase().as_str())
+        links.contains(&between.trim().to_lowercase().as_str())
     };
-    let group = apart.chunk_by(joins).find(|group| group.len() > 1)?;
+    let group = apart.chunk_by(links).find(|group| group.len() > 1)?;
     Some(Joined {
         whole: group[0].start..group[group.len() - 1].end,
-        names: group.to_vec(),
+        each: group.to_vec(),
     })
+}
+
+/// Where relations stand in a question, as whole words, outside of names. Relations of one letter stand anywhere by chance.
+pub(crate) fn relations_in(
+    vocabulary: &Vocabulary,
+    question: &[Token],
+    names: &[Range<usize>],
+    relations: &[Vec<Token>],
+) -> Vec<Range<usize>> {
+    // A letter of a script that separates words.
+    let is_letter = |at: usize| {
+        let text = question
+            .get(at)
+            .map(|&token| vocabulary.decode(&[token]))
+            .unwrap_or_default();
+        text.chars().any(|c| c.is_alphanumeric() && (c as u32) < 0x2e80)
+    };
+    let stands = |range: &Range<usize>| {
+        let whole = range.start == 0 || !(is_letter(range.start - 1) && is_letter(range.start));
+        let whole = whole && !(is_letter(range.end - 1) && is_letter(range.end));
+        whole
+            && names
+                .iter()
+                .all(|name| range.end <= name.start || name.end <= range.start)
+    };
+    let of = |relation: &Vec<Token>| -> Vec<Range<usize>> {
+        let windows = question.windows(relation.len().max(1)).enumerate();
+        let found = windows.filter(|(_, window)| *window == &relation[..]);
+        found.map(|(at, _)| at..at + relation.len()).filter(stands).collect()
+    };
+    relations
+        .iter()
+        .filter(|relation| relation.len() > 1)
+        .flat_map(of)
+        .collect()
 }
 
 #[cfg(test)]
@@ -180,7 +235,7 @@ mod tests {
             let joined = joined(&vocabulary, &tokens, &mentions)?;
             Some(
                 joined
-                    .names
+                    .each
                     .into_iter()
                     .map(|range| vocabulary.decode(&tokens[range]))
                     .collect::<Vec<_>>(),
@@ -196,5 +251,35 @@ mod tests {
         // Not joined, or one inside the other.
         assert_eq!(of("capital of france in germany", &["france", "germany"]), None);
         assert_eq!(of("德国的首都", &["德国", "德"]), None);
+    }
+
+    #[test]
+    fn relations_stand_as_words_outside_of_names() {
+        let vocabulary = Vocabulary::new("法国的首都人口和 acdefginoprtluy".chars(), true);
+        let encode = |texts: &[&str]| -> Vec<Vec<Token>> { texts.iter().map(|text| vocabulary.encode(text)).collect() };
+        let of = |text: &str, name: Range<usize>, relations: &[&str]| {
+            let tokens = vocabulary.encode(text);
+            let found = relations_in(&vocabulary, &tokens, &[name], &encode(relations));
+            (
+                is_chain(&vocabulary, &tokens, &found),
+                joined(&vocabulary, &tokens, &found).is_some(),
+                found.len(),
+            )
+        };
+        let english = ["capital", "population", "area"];
+        assert_eq!(
+            of("population of the capital of france", 29..35, &english),
+            (true, false, 2)
+        );
+        assert_eq!(
+            of("capital and population of france", 26..32, &english),
+            (false, true, 2)
+        );
+        assert_eq!(of("capitals of france", 12..18, &english), (false, false, 0), "no word");
+        assert_eq!(of("area capital", 0..4, &english), (false, false, 1), "a name");
+        let chinese = ["首都", "人口", "国"];
+        assert_eq!(of("法国的首都的人口", 0..2, &chinese), (true, false, 2));
+        assert_eq!(of("法国的首都和人口", 0..2, &chinese), (false, true, 2));
+        assert_eq!(of("法国的首都人口", 0..2, &chinese), (false, false, 2));
     }
 }
