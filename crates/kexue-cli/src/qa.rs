@@ -10,10 +10,10 @@ use kexue_kg::KnowledgeGraph;
 use kexue_nn::Head;
 use kexue_output::{check_output, write_file};
 use kexue_qa::{
-    Case, Coverage, ExpandOptions, Fit, Gold, LookAhead, LossOver, MentionUse, QaSettings, QaTask, Question,
-    RERANKER_FILE, RunConfig, Scores, SearchOptions, SearchResult, Templates, Trained, Untied, Wordings, check_lengths,
-    coverage, evaluate, expand, expand_unanswerable, fit, hold_out, kgclue_line, open_model, open_run, read_questions,
-    read_unanswerable, search, spread, swap_subjects, tie, untied,
+    Case, Coverage, ExpandOptions, Fit, FitQuestions, Gold, LookAhead, LossOver, MentionUse, QaSettings, QaTask,
+    Question, RERANKER_FILE, RunConfig, Scores, SearchOptions, SearchResult, Templates, Trained, Untied, Wordings,
+    check_lengths, coverage, evaluate, expand, expand_unanswerable, fit, hold_out, kgclue_line, open_model, open_run,
+    read_questions, read_unanswerable, search, spread, swap_subjects, tie, untied,
 };
 use kexue_train::{SavedModel, TrainError, least_memory, prepare, train, vocabulary_file};
 use serde_json::json;
@@ -245,7 +245,13 @@ fn run_train(args: &TrainArgs) -> Result<ExitCode> {
     }
     let trained = Trained::open(&args.out)?;
     let known = Case::prepare(&graph, training)?;
-    match learn_rescoring(&graph, &trained, &args.out, &known, &held_out, &[], &interrupt) {
+    let questions = FitQuestions {
+        known: &known,
+        known_unanswerable: &[],
+        cases: &held_out,
+        unanswerable: &[],
+    };
+    match learn_rescoring(&graph, &trained, &args.out, questions, &interrupt) {
         Ok(Some(fitted)) => note!("{}", told(&fitted).trim_end()),
         Ok(None) => return Ok(fit_interrupted()),
         // The model is good without it.
@@ -261,21 +267,11 @@ fn learn_rescoring(
     graph: &KnowledgeGraph,
     trained: &Trained,
     folder: &Path,
-    known: &[Case],
-    cases: &[Case],
-    unanswerable: &[Question],
+    questions: FitQuestions<'_>,
     interrupt: &Interrupt,
 ) -> kexue_qa::Result<Option<Fit>> {
     let search = &trained.config.search;
-    let fitted = fit(
-        graph,
-        &trained.model,
-        search,
-        known,
-        cases,
-        unanswerable,
-        interrupt.flag(),
-    )?;
+    let fitted = fit(graph, &trained.model, search, questions, interrupt.flag())?;
     let path = folder.join(RERANKER_FILE);
     match &fitted {
         Some(fitted) if fitted.is_better() => {
@@ -349,6 +345,9 @@ struct FitArgs {
     /// Questions that the graph cannot answer, one a line, those of a kind one after another: doubt is fitted on them too.
     #[arg(long, num_args = 1..)]
     unanswerable: Vec<PathBuf>,
+    /// Questions that the graph cannot answer, of other kinds than --unanswerable, whose words are counted.
+    #[arg(long, num_args = 1..)]
+    known_unanswerable: Vec<PathBuf>,
 }
 
 fn run_fit(args: &FitArgs) -> Result<ExitCode> {
@@ -384,14 +383,23 @@ fn run_fit(args: &FitArgs) -> Result<ExitCode> {
         return Err(Usage(problem.to_owned()).into());
     }
     let (known, cases) = (Case::prepare(&graph, known)?, Case::prepare(&graph, questions)?);
-    let mut unanswerable = Vec::new();
-    for path in &args.unanswerable {
-        let questions = read_unanswerable(path)?.0;
-        check_lengths(path, &questions, graph.vocabulary())?;
-        unanswerable.extend(questions);
-    }
+    let read_all = |paths: &[PathBuf]| -> kexue_qa::Result<Vec<Question>> {
+        let mut all = Vec::new();
+        for path in paths {
+            let questions = read_unanswerable(path)?.0;
+            check_lengths(path, &questions, graph.vocabulary())?;
+            all.extend(questions);
+        }
+        Ok(all)
+    };
+    let questions = FitQuestions {
+        known: &known,
+        known_unanswerable: &read_all(&args.known_unanswerable)?,
+        cases: &cases,
+        unanswerable: &read_all(&args.unanswerable)?,
+    };
     let interrupt = Interrupt::install();
-    match learn_rescoring(&graph, &trained, &args.model, &known, &cases, &unanswerable, &interrupt)? {
+    match learn_rescoring(&graph, &trained, &args.model, questions, &interrupt)? {
         Some(fitted) => print(&told(&fitted))?,
         None => return Ok(fit_interrupted()),
     }

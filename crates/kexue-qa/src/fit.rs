@@ -88,9 +88,21 @@ struct Variants {
     hidden: [Vec<Evidence>; 2],
 }
 
-/// Fits weights on questions that the model was not trained on; the words of those that it was trained on, `known`, are counted. `None` where
-/// `interrupt` was set meanwhile. `unanswerable` are questions that the graph cannot answer, those of a kind one after another, so that
-/// cross-validation keeps most kinds together.
+/// The questions of a fit.
+#[derive(Clone, Copy, Debug)]
+pub struct FitQuestions<'a> {
+    /// Those that the model was trained on: their words are counted.
+    pub known: &'a [Case],
+    /// Questions that the graph cannot answer, whose words are counted too.
+    pub known_unanswerable: &'a [Question],
+    /// Those to fit on, which the model was not trained on.
+    pub cases: &'a [Case],
+    /// Questions to fit on that the graph cannot answer, of other kinds than the known ones; those of a kind one after another, so that
+    /// cross-validation keeps most kinds together.
+    pub unanswerable: &'a [Question],
+}
+
+/// Fits weights; `None` where `interrupt` was set meanwhile.
 ///
 /// # Errors
 /// When there are fewer than [`LEAST_QUESTIONS`] to fit on, a question cannot be asked, or the graph is damaged.
@@ -98,12 +110,19 @@ pub fn fit(
     graph: &KnowledgeGraph,
     model: &Model,
     options: &SearchOptions,
-    known: &[Case],
-    cases: &[Case],
-    unanswerable: &[Question],
+    questions: FitQuestions<'_>,
     interrupt: &AtomicBool,
 ) -> Result<Option<Fit>> {
-    let counts = count_words(graph, known);
+    let FitQuestions {
+        known,
+        known_unanswerable,
+        cases,
+        unanswerable,
+    } = questions;
+    let mut counts = count_words(graph, known, true)?;
+    for question in known_unanswerable {
+        counts.add_unanswerable(graph.vocabulary(), &question.text);
+    }
     let options = SearchOptions {
         rescore: true,
         reranker: Some(Reranker {
@@ -299,34 +318,44 @@ fn best(ranking: &Reranker, candidates: &[Evidence]) -> Option<(usize, f64)> {
     logits.into_iter().enumerate().rev().max_by(|a, b| a.1.total_cmp(&b.1))
 }
 
-fn count_words<'c>(graph: &KnowledgeGraph, cases: impl IntoIterator<Item = &'c Case>) -> WordCounts {
+/// Counts the words of questions, each for the relation that it asks for where `by_relation`.
+fn count_words<'c>(
+    graph: &KnowledgeGraph,
+    cases: impl IntoIterator<Item = &'c Case>,
+    by_relation: bool,
+) -> Result<WordCounts> {
     let mut counts = WordCounts::default();
     for case in cases {
-        counts.add(graph.vocabulary(), &case.question.text);
+        let relation = if by_relation { relation_of(graph, case)? } else { None };
+        counts.add(graph.vocabulary(), &case.question.text, relation.as_deref());
     }
-    counts
+    Ok(counts)
+}
+
+/// The relation that a question asks for, as the vocabulary spells it.
+fn relation_of(graph: &KnowledgeGraph, case: &Case) -> Result<Option<String>> {
+    let Some(&key) = case.gold_keys.first() else {
+        return Ok(None);
+    };
+    let vocabulary = graph.vocabulary();
+    let relation = graph.fact(key)?.relation;
+    Ok(Some(vocabulary.decode(&vocabulary.encode(&relation))))
 }
 
 /// For each question, the words of the known questions that ask for the same relation.
 fn count_by_relation(graph: &KnowledgeGraph, known: &[Case], cases: &[&Case]) -> Result<Vec<Arc<WordCounts>>> {
-    let relation = |case: &Case| match case.gold_keys.first() {
-        Some(&key) => graph.fact(key).map(|fact| fact.relation),
-        None => Ok(String::new()),
-    };
-    let wanted: Vec<String> = cases
-        .iter()
-        .map(|case| relation(case))
-        .collect::<std::result::Result<_, _>>()?;
+    let relation = |case: &Case| relation_of(graph, case).map(Option::unwrap_or_default);
+    let wanted: Vec<String> = cases.iter().map(|case| relation(case)).collect::<Result<_>>()?;
     let mut groups: HashMap<&str, Vec<&Case>> = wanted.iter().map(|relation| (relation.as_str(), Vec::new())).collect();
     for case in known {
         if let Some(group) = groups.get_mut(relation(case)?.as_str()) {
             group.push(case);
         }
     }
-    let counts: HashMap<&str, Arc<WordCounts>> = groups
-        .into_iter()
-        .map(|(relation, group)| (relation, Arc::new(count_words(graph, group))))
-        .collect();
+    let mut counts: HashMap<&str, Arc<WordCounts>> = HashMap::new();
+    for (relation, group) in groups {
+        counts.insert(relation, Arc::new(count_words(graph, group, false)?));
+    }
     Ok(wanted
         .iter()
         .map(|relation| counts[relation.as_str()].clone())
@@ -507,7 +536,7 @@ mod tests {
 
     #[test]
     fn finds_the_weights_that_drew_the_answers() {
-        let truth: Evidence = std::array::from_fn(|index| 0.3 * index as f64 - 1.5);
+        let truth: Evidence = std::array::from_fn(|index| 0.18 * index as f64 - 1.5);
         let choices = drawn(&truth, 4000);
         let centre = Reranker::default().weights;
         let found = newton(&choices.iter().collect::<Vec<_>>(), centre);

@@ -18,7 +18,7 @@ use std::fmt::Write as _;
 use std::path::Path;
 
 /// What is known of a candidate, by name. Lengths are in tokens, without blanks; "the rest" is the question without the subject's mention.
-pub const EVIDENCE: [&str; 16] = [
+pub const EVIDENCE: [&str; 22] = [
     // The model's log-probability of the subject, and of relation and sense after it.
     "subject_log_probability",
     "fact_log_probability",
@@ -43,6 +43,16 @@ pub const EVIDENCE: [&str; 16] = [
     // tells.
     "new_words",
     "unexplained_information",
+    // What the rest's words have to do with the relation in the training questions: the sum over the words of how much more often they are in
+    // questions for it than in others (pointwise mutual information, so that the sum is that of naive Bayes), the least of them, the number of
+    // words that no question for it has, and the logarithm of the number of such questions. All 0 of a relation that no question asks for.
+    "word_association",
+    "least_association",
+    "strange_words",
+    "log_questions",
+    // The same of questions that the graph cannot answer, where such were counted: the sum over the words, and the most of them.
+    "unanswerable_association",
+    "most_unanswerable_association",
 ];
 
 /// Values of [`EVIDENCE`], in its order.
@@ -86,10 +96,9 @@ pub struct Reranker {
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct File {
-    questions: u32,
     weights: BTreeMap<String, f64>,
     lacking: BTreeMap<String, f64>,
-    words: BTreeMap<String, u32>,
+    words: String,
 }
 
 impl Default for Reranker {
@@ -130,10 +139,7 @@ impl Reranker {
         };
         let file: File = toml::from_str(text).map_err(|error| problem(error.to_string().trim_end().to_owned()))?;
         let mut reranker = Self {
-            counts: WordCounts {
-                questions: file.questions,
-                words: file.words,
-            },
+            counts: WordCounts::from_text(&file.words).map_err(&problem)?,
             ..Self::default()
         };
         let doubts = LACKING.iter().chain(&EVIDENCE);
@@ -145,10 +151,11 @@ impl Reranker {
 
     /// The text of `reranker.toml`.
     pub fn to_toml(&self) -> String {
+        // A literal text is read much faster than a table of so many words.
         let mut text = format!(
-            "# How `--rescore learned` weighs what it knows of a fact: its logit is the sum of weight times evidence.\n\
-             # Of so many training questions, so many have each word.\nquestions = {}\n\n[weights]\n",
-            self.counts.questions
+            "# How many questions have each word: of all that were trained on, and of those for each relation.\nwords = '''\n{}'''\n\n\
+             # How `--rescore learned` weighs what it knows of a fact: its logit is the sum of weight times evidence.\n[weights]\n",
+            self.counts.to_text()
         );
         let doubts = LACKING.iter().chain(&EVIDENCE).zip(&self.lacking);
         // Writing to a string does not fail.
@@ -159,11 +166,7 @@ impl Reranker {
         for (name, weight) in doubts {
             let _ = writeln!(text, "{name} = {weight:?}");
         }
-        let words = self.counts.words.iter();
-        let words: toml::Table = words
-            .map(|(word, &count)| (word.clone(), i64::from(count).into()))
-            .collect();
-        text + "\n[words]\n" + &words.to_string()
+        text
     }
 
     /// The logit of a candidate.
@@ -209,27 +212,30 @@ pub(crate) fn dot<const N: usize>(weights: &[f64; N], evidence: &[f64; N]) -> f6
 /// A word of what the subject leaves of a question.
 struct Word {
     tokens: Vec<Token>,
+    text: String,
     information: f64,
+    share: f64,
     is_new: bool,
 }
 
 /// What the spelling of a question says of the facts of one subject.
-pub(crate) struct Spelling {
+pub(crate) struct Spelling<'a> {
+    graph: &'a KnowledgeGraph,
+    counts: &'a WordCounts,
     /// The question without the mention.
     rest: Vec<Token>,
     words: Vec<Word>,
     lcs: QuestionLcs,
     blank: Vec<Token>,
-    order: FactOrder,
     /// Evidence that all facts of the subject have in common.
     common: Evidence,
 }
 
-impl Spelling {
+impl<'a> Spelling<'a> {
     /// Of a question and a subject's tokens with their separator, chosen with this log-probability.
     pub fn new(
-        reranker: &Reranker,
-        graph: &KnowledgeGraph,
+        reranker: &'a Reranker,
+        graph: &'a KnowledgeGraph,
         prompt: &Prompt,
         subject: &[Token],
         log_probability: f64,
@@ -263,19 +269,27 @@ impl Spelling {
             Word {
                 tokens,
                 information: reranker.counts.information(&text, less),
+                share: reranker.counts.share(&text, less),
                 is_new: reranker.counts.count(&text, less) == 0,
+                text,
             }
         };
         let mut words: Vec<Word> = words(vocabulary, &rest).into_iter().map(word).collect();
         words.sort_by(|a, b| a.tokens.cmp(&b.tokens));
         words.dedup_by(|a, b| a.tokens == b.tokens);
+        for word in &words {
+            let association = reranker.counts.unanswerable.association(&word.text, word.share);
+            common[20] += association;
+            common[21] = f64::max(common[21], association);
+        }
         rest.retain(|token| !blank.contains(token));
         Self {
+            graph,
+            counts: &reranker.counts,
             words,
             lcs: QuestionLcs::new(&rest),
             rest,
             blank,
-            order: graph.order(),
             common,
         }
     }
@@ -284,7 +298,7 @@ impl Spelling {
     pub fn evidence(&self, suffix: &[Token], log_probability: f64) -> Evidence {
         let mut parts = suffix.split(|&token| token == SEP);
         let (second, third) = (parts.next().unwrap_or(&[]), parts.next().unwrap_or(&[]));
-        let (named, sense) = match self.order {
+        let (named, sense) = match self.graph.order() {
             FactOrder::SubjectRelationSense => (second, third),
             FactOrder::SubjectSenseRelation => (third, second),
         };
@@ -315,6 +329,19 @@ impl Spelling {
                 evidence[15] = f64::max(evidence[15], word.information);
             }
         }
+        let asked = match self.counts.relations.is_empty() {
+            true => None,
+            false => self.counts.relations.get(&self.graph.vocabulary().decode(named)),
+        };
+        if let Some(asked) = asked {
+            for word in &self.words {
+                let association = asked.association(&word.text, word.share);
+                evidence[16] += association;
+                evidence[17] = f64::min(evidence[17], association);
+                evidence[18] += f64::from(u8::from(asked.count(&word.text) == 0));
+            }
+            evidence[19] = f64::from(asked.questions).ln_1p();
+        }
         evidence
     }
 }
@@ -334,6 +361,7 @@ fn common_substring(a: &[Token], b: &[Token]) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::words::RelationWords;
     use proptest::prelude::*;
 
     proptest! {
@@ -347,11 +375,15 @@ mod tests {
         #[test]
         fn weights_survive_their_file(
             weights in proptest::collection::vec(-1e3f64..1e3, 2 * EVIDENCE.len() + LACKING.len()),
-            words in proptest::collection::btree_map("\\PC{1,4}|[\"\\\\\n]", 0u32..9, 0..4),
+            words in proptest::collection::btree_map("[a-z铁é]{1,4}", 0u32..9, 0..4),
+            relation in "\\PC{1,4}|[\"'\\\\\n]{3}",
+            of_relation in proptest::collection::btree_map("[a-z铁]{1,4}", 0u32..9, 0..4),
         ) {
+            let unanswerable = RelationWords { questions: of_relation.len() as u32, words: of_relation.clone() };
+            let relations = [(relation, RelationWords { questions: 5, words: of_relation })].into();
             let (weights, lacking) = weights.split_at(EVIDENCE.len());
             let (weights, lacking) = (weights.try_into().unwrap(), lacking.try_into().unwrap());
-            let reranker = Reranker { weights, lacking, counts: WordCounts { questions: 7, words } };
+            let reranker = Reranker { weights, lacking, counts: WordCounts { questions: 7, words, relations, unanswerable } };
             prop_assert_eq!(Reranker::from_toml(&reranker.to_toml(), Path::new("x")).unwrap(), reranker);
         }
     }
@@ -373,5 +405,7 @@ mod tests {
         let nan = good.replacen("sense = 0.0", "sense = nan", 1);
         assert!(refused(nan).contains("[weights] `sense` is NaN, not a finite number"));
         assert!(refused(good.replace("sense = 0.0", "sense = \"x\"")).contains("expected f64"));
+        let words = good.replacen("all\t0", "all\t7 the", 1);
+        assert!(refused(words).contains("`all\t7 the` in `words` is not a name and"));
     }
 }

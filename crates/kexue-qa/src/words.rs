@@ -1,7 +1,7 @@
-//! The words of questions, and how much each tells.
+//! The words of questions, how much each tells, and what each has to do with a relation.
 
 use kexue_text::{BYTES, FIRST_CHARACTER, Token, Vocabulary};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 
 /// Where the words of a text are: runs of letters and digits, and by itself each character of the scripts that write no spaces.
@@ -36,22 +36,139 @@ pub struct WordCounts {
     pub questions: u32,
     /// How many of them have each word; words that none has are left out.
     pub words: BTreeMap<String, u32>,
+    /// The same of the questions that ask for each relation.
+    pub relations: BTreeMap<String, RelationWords>,
+    /// The same of questions that the graph cannot answer, which are not among those counted.
+    pub unanswerable: RelationWords,
+}
+
+/// In how many of the questions that ask for a relation each word stands.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct RelationWords {
+    /// Questions that ask for it.
+    pub questions: u32,
+    /// How many of them have each word; words that none has are left out.
+    pub words: BTreeMap<String, u32>,
+}
+
+/// Questions of a relation that are thought to be like all questions, beside those that were counted.
+const PRIOR_QUESTIONS: f64 = 5.0;
+
+impl RelationWords {
+    fn add(&mut self, words: &BTreeSet<String>) {
+        self.questions += 1;
+        for word in words {
+            *self.words.entry(word.clone()).or_default() += 1;
+        }
+    }
+
+    /// Questions with a word.
+    pub fn count(&self, word: &str) -> u32 {
+        self.words.get(word).copied().unwrap_or(0)
+    }
+
+    /// How much more often the word is in questions for the relation than in others: the logarithm of the ratio (pointwise mutual information),
+    /// where the word is taken to be in this share of all questions.
+    pub fn association(&self, word: &str, share: f64) -> f64 {
+        let expected = PRIOR_QUESTIONS * share;
+        ((f64::from(self.count(word)) + expected) / (f64::from(self.questions) + PRIOR_QUESTIONS) / share).ln()
+    }
+
+    /// The text of a file's line: the number of questions, and each word with its own.
+    fn to_text(&self) -> String {
+        let words = self.words.iter().map(|(word, count)| format!(" {word}:{count}"));
+        self.questions.to_string() + &words.collect::<String>()
+    }
+
+    fn from_text(text: &str) -> Option<Self> {
+        let mut fields = text.split(' ');
+        let questions = fields.next()?.parse().ok()?;
+        let word = |field: &str| {
+            let (word, count) = field.rsplit_once(':')?;
+            Some((word.to_owned(), count.parse().ok()?))
+        };
+        let words = fields.map(word).collect::<Option<_>>()?;
+        Some(Self { questions, words })
+    }
+}
+
+/// What begins the line of all questions, and of those without an answer; other lines begin with a relation in quotation marks.
+const ALL: &str = "all";
+const UNANSWERABLE: &str = "unanswerable";
+
+fn distinct_words(vocabulary: &Vocabulary, question: &str) -> BTreeSet<String> {
+    let tokens = vocabulary.encode(question);
+    let words = words(vocabulary, &tokens).into_iter();
+    words.map(|word| vocabulary.decode(&tokens[word])).collect()
 }
 
 impl WordCounts {
-    /// Counts a question.
-    pub fn add(&mut self, vocabulary: &Vocabulary, question: &str) {
-        let tokens = vocabulary.encode(question);
-        let mut found: Vec<String> = words(vocabulary, &tokens)
-            .into_iter()
-            .map(|word| vocabulary.decode(&tokens[word]))
-            .collect();
-        found.sort_unstable();
-        found.dedup();
+    /// Counts a question, and the relation that it asks for.
+    pub fn add(&mut self, vocabulary: &Vocabulary, question: &str, relation: Option<&str>) {
+        let found = distinct_words(vocabulary, question);
+        if let Some(relation) = relation {
+            self.relations.entry(relation.to_owned()).or_default().add(&found);
+        }
         self.questions += 1;
         for word in found {
             *self.words.entry(word).or_default() += 1;
         }
+    }
+
+    /// The counts as lines, which hold no apostrophe: `all ⇥ 7 the:3 of:2`, the same for questions without an answer and for each relation.
+    pub(crate) fn to_text(&self) -> String {
+        let all = RelationWords {
+            questions: self.questions,
+            words: self.words.clone(),
+        };
+        let mut text = format!(
+            "{ALL}\t{}\n{UNANSWERABLE}\t{}\n",
+            all.to_text(),
+            self.unanswerable.to_text()
+        );
+        for (relation, words) in &self.relations {
+            let name = serde_json::Value::from(relation.as_str()).to_string();
+            text += &format!("{}\t{}\n", name.replace('\'', "\\u0027"), words.to_text());
+        }
+        text
+    }
+
+    /// Reads what [`WordCounts::to_text`] wrote.
+    ///
+    /// # Errors
+    /// With the line that is not of this form.
+    pub(crate) fn from_text(text: &str) -> std::result::Result<Self, String> {
+        let mut counts = Self::default();
+        for line in text.lines().filter(|line| !line.is_empty()) {
+            let bad = || {
+                let begin: String = line.chars().take(40).collect();
+                format!(
+                    "`{begin}` in `words` is not a name and, after a tab, a number of questions with words, such as `7 the:3`"
+                )
+            };
+            let (name, words) = line.split_once('\t').ok_or_else(bad)?;
+            let words = RelationWords::from_text(words).ok_or_else(bad)?;
+            match name {
+                ALL => (counts.questions, counts.words) = (words.questions, words.words),
+                UNANSWERABLE => counts.unanswerable = words,
+                _ => {
+                    let relation = serde_json::from_str(name).map_err(|_| bad())?;
+                    counts.relations.insert(relation, words);
+                }
+            }
+        }
+        Ok(counts)
+    }
+
+    /// Counts a question that the graph cannot answer.
+    pub fn add_unanswerable(&mut self, vocabulary: &Vocabulary, question: &str) {
+        self.unanswerable.add(&distinct_words(vocabulary, question));
+    }
+
+    /// The share of questions that have a word, as if there were one question more, which has it half; without those that `less` counts.
+    pub fn share(&self, word: &str, less: Option<&Self>) -> f64 {
+        let questions = self.questions.saturating_sub(less.map_or(0, |less| less.questions));
+        (f64::from(self.count(word, less).min(questions)) + 0.5) / (f64::from(questions) + 1.0)
     }
 
     /// Questions with a word, but for those that `less` counts.
@@ -93,9 +210,9 @@ mod tests {
         let vocabulary = Vocabulary::new("ab铁".chars(), false);
         let (mut counts, mut less) = (WordCounts::default(), WordCounts::default());
         for text in ["a a 铁", "b", "铁"] {
-            counts.add(&vocabulary, text);
+            counts.add(&vocabulary, text, None);
         }
-        less.add(&vocabulary, "b");
+        less.add(&vocabulary, "b", None);
         assert_eq!(
             (
                 counts.count("a", None),
@@ -107,5 +224,31 @@ mod tests {
         assert_eq!(counts.information("铁", None), (4.0f64 / 3.0).ln());
         assert_eq!(counts.count("b", Some(&less)), 0);
         assert_eq!(counts.information("b", Some(&less)), 3.0f64.ln());
+    }
+
+    #[test]
+    fn words_speak_for_relations() {
+        let vocabulary = Vocabulary::new("abcdw".chars(), false);
+        let mut counts = WordCounts::default();
+        for _ in 0..40 {
+            counts.add(&vocabulary, "a w", Some("capital"));
+            counts.add(&vocabulary, "b w", Some("area"));
+        }
+        let of = |relation: &str, word: &str| counts.relations[relation].association(word, counts.share(word, None));
+        assert!(of("capital", "a") > 0.5 && of("capital", "b") < -1.5);
+        assert!(of("capital", "w").abs() < 0.01, "{}", of("capital", "w"));
+        // A relation that nothing asks for has nothing to do with any word.
+        assert_eq!(RelationWords::default().association("a", 0.25), 0.0);
+        // (2 + 5 · 0.1) / (8 + 5) / 0.1
+        let few = RelationWords {
+            questions: 8,
+            words: [("x".to_owned(), 2)].into(),
+        };
+        assert!((few.association("x", 0.1) - (2.5f64 / 13.0 / 0.1).ln()).abs() < 1e-12);
+        assert_eq!(few.to_text(), "8 x:2");
+        assert_eq!(RelationWords::from_text("8 x:2"), Some(few));
+        assert_eq!(RelationWords::from_text("8 x"), None);
+        assert_eq!(RelationWords::from_text(""), None);
+        assert_eq!(WordCounts::from_text(&counts.to_text()), Ok(counts));
     }
 }

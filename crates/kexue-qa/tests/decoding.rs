@@ -5,7 +5,8 @@ use kexue_nn::{
     AttentionScale, Initializer, Mask, Model, NormPlacement, PackedBatch, StdConvention, Tape, TransformerConfig,
 };
 use kexue_qa::{
-    Doubt, EVIDENCE, LookAhead, MentionUse, Reranker, SearchOptions, SearchResult, WordCounts, lcs_of_texts, search,
+    Doubt, EVIDENCE, LookAhead, MentionUse, RelationWords, Reranker, SearchOptions, SearchResult, WordCounts,
+    lcs_of_texts, search,
 };
 use kexue_text::{CLS, SEP, Vocabulary};
 use kexue_trie::{Key, Token};
@@ -239,7 +240,7 @@ const LOOK_AHEADS: [LookAhead; 4] = [
     LookAhead::Added(0.7),
 ];
 
-/// Of three questions one has each word of one or two letters.
+/// Of three questions one has each word of one or two letters; for the relation c there are four questions, two with one word.
 fn short_words() -> WordCounts {
     let letters = ["㐀", "㐁", "c", "d"];
     let pairs = letters
@@ -248,6 +249,18 @@ fn short_words() -> WordCounts {
     WordCounts {
         questions: 3,
         words: pairs.chain(letters.map(str::to_owned)).map(|word| (word, 1)).collect(),
+        relations: [(
+            "c".to_owned(),
+            RelationWords {
+                questions: 4,
+                words: [("㐀".to_owned(), 2)].into(),
+            },
+        )]
+        .into(),
+        unanswerable: RelationWords {
+            questions: 2,
+            words: [("㐁".to_owned(), 2)].into(),
+        },
     }
 }
 
@@ -359,6 +372,25 @@ proptest! {
             prop_assert_eq!(evidence[14], untold.iter().filter(|word| word.chars().count() > 2).count() as f64);
             let most = untold.iter().map(|word| information(word)).fold(0.0, f64::max);
             prop_assert!((evidence[15] - most).abs() < 1e-9);
+            // Five questions more are like all: of those, (1 + 1/2)/(3 + 1) have a word of one or two letters, 1/2/(3 + 1) a longer one.
+            let association = |word: &&str| {
+                let share = if word.chars().count() <= 2 { 0.375 } else { 0.125 };
+                ((f64::from(u8::from(**word == *"㐀")) * 2.0 + 5.0 * share) / 9.0 / share).ln()
+            };
+            let associations: Vec<f64> = if relation == "c" { words.iter().map(association).collect() } else { Vec::new() };
+            prop_assert!((evidence[16] - associations.iter().sum::<f64>()).abs() < 1e-9);
+            prop_assert!((evidence[17] - associations.iter().copied().fold(0.0, f64::min)).abs() < 1e-9);
+            let strange = words.iter().filter(|word| **word != "㐀").count();
+            prop_assert_eq!(evidence[18], if relation == "c" { strange as f64 } else { 0.0 });
+            // Of two questions without an answer both have a word.
+            let unanswerable_of = |word: &&str| {
+                let share = if word.chars().count() <= 2 { 0.375 } else { 0.125 };
+                ((f64::from(u8::from(**word == *"㐁")) * 2.0 + 5.0 * share) / 7.0 / share).ln()
+            };
+            let unanswerable: Vec<f64> = words.iter().map(unanswerable_of).collect();
+            prop_assert!((evidence[20] - unanswerable.iter().sum::<f64>()).abs() < 1e-9);
+            prop_assert!((evidence[21] - unanswerable.iter().copied().fold(0.0, f64::max)).abs() < 1e-9);
+            prop_assert_eq!(evidence[19], if relation == "c" { 5f64.ln() } else { 0.0 });
             prop_assert_eq!(evidence[11] == 1.0, relation.chars().next_back().is_some_and(|c| rest.contains(c)));
             prop_assert_eq!(evidence[12] == 1.0, fact.sense.is_some());
         }

@@ -4,6 +4,7 @@ mod cldr;
 mod countries;
 mod elements;
 mod graph;
+mod inverses;
 mod questions;
 mod table;
 
@@ -23,12 +24,8 @@ fn main() -> Result<()> {
     let mut graph = Graph::default();
     countries::add(&mut graph, Path::new(TABLES))?;
     elements::add(&mut graph, Path::new(TABLES))?;
-    let aliases = table::read(&Path::new(TABLES).join("aliases.tsv"), 2)?;
-    for row in &aliases {
-        let copied = graph.add_alias(&row[0], &row[1]);
-        ensure!(copied > 0, "aliases.tsv: no fact has the subject {:?}", row[0]);
-    }
-    write(&output.join("triples.tsv"), &graph.to_tsv())?;
+    inverses::add(&mut graph);
+    add_names(&mut graph, "aliases.tsv")?;
 
     let training = table::read(&output.join("templates.tsv"), 2)?;
     let held_out = table::read(&output.join("test_templates.tsv"), 2)?;
@@ -36,6 +33,8 @@ fn main() -> Result<()> {
     questions::check(&graph, &training, &held_out)?;
     let test = questions::generate(&graph, &held_out);
     write(&output.join("test_questions.tsv"), &test)?;
+    add_names(&mut graph, "short_names.tsv")?;
+    write(&output.join("triples.tsv"), &graph.to_tsv())?;
 
     println!("facts: {} ({} bytes)", graph.facts().len(), graph.to_tsv().len());
     println!(
@@ -53,6 +52,15 @@ fn main() -> Result<()> {
     }
     println!("test questions: {}", test.lines().count());
     println!("unanswerable questions: {}", unanswerable.lines().count());
+    Ok(())
+}
+
+/// Repeats facts under other names, as a table says.
+fn add_names(graph: &mut Graph, table: &str) -> Result<()> {
+    for row in &table::read(&Path::new(TABLES).join(table), 2)? {
+        let copied = graph.add_alias(&row[0], &row[1]);
+        ensure!(copied > 0, "{table}: no fact has the subject {:?}", row[0]);
+    }
     Ok(())
 }
 

@@ -47,7 +47,8 @@ pub fn check(graph: &Graph, training: &[Vec<String>], held_out: &[Vec<String>]) 
             );
         }
     }
-    for (relation, _) in graph.relations() {
+    // Relations that lead back from a code have a test of their own: `newcomers.tsv`.
+    for (relation, _) in graph.relations().into_iter().filter(|(relation, _)| !crate::inverses::is_inverse(relation)) {
         let count = |rows: &[Vec<String>]| rows.iter().filter(|row| row[0] == relation).count();
         ensure!(
             count(training) >= TRAINING,

@@ -1,26 +1,55 @@
 #!/usr/bin/env bash
-# Remakes the embedded graph and model from triples.tsv and templates.tsv, and scores them on questions worded in no template.
+# Remakes the embedded graph and the rescoring of its model from the tables and templates beside this script, byte for byte, and scores them on
+# wordings and kinds of questions that neither has seen. The weights of the model and its vocabulary are kept; with TRAIN=1 they are remade too.
 # Usage: make.sh [KEXUE]   (the kexue binary; `cargo run --release -q -p kexue-cli --` by default)
+# WORK is the folder for what is in between, a temporary one by default; a training that was interrupted goes on in it.
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
 kexue=${1:-cargo run --release -q --manifest-path $here/../../../../Cargo.toml -p kexue-cli --}
-work=$(mktemp -d)
-trap 'rm -rf "$work"' EXIT
+if [ -z "${WORK:-}" ]; then
+    WORK=$(mktemp -d)
+    trap 'rm -rf "$WORK"' EXIT
+fi
+work=$WORK
 
-$kexue vocab "$here/triples.tsv" "$here/templates.tsv" --fold-case -o "$work/vocab.txt"
-$kexue kg build "$here/triples.tsv" --vocab "$work/vocab.txt" -o "$here/graph.index"
-$kexue qa expand --kg "$here/graph.index" --templates "$here/templates.tsv" --each 20 -o "$work/questions.tsv"
-model=(--d-model 128 --layers 3 --heads 4 --steps 3000 --batch-size 64 --initial-std 0.05 --dropout 0.2 --validate-every 1000)
-$kexue qa train --kg "$here/graph.index" --questions "$work/questions.tsv" --hold-out 50 --out "$work/run" "${model[@]}"
-# Rescoring is to help with wordings that no template has, so it is learned on templates that the model behind it was not trained on.
-awk 'NR % 5 != 0' "$here/templates.tsv" > "$work/kept.tsv"
-awk 'NR % 5 == 0' "$here/templates.tsv" > "$work/held_out.tsv"
-$kexue qa expand --kg "$here/graph.index" --templates "$work/kept.tsv" --each 20 -o "$work/kept_questions.tsv"
-$kexue qa expand --kg "$here/graph.index" --templates "$work/held_out.tsv" --each 10 -o "$work/held_out_questions.tsv"
-$kexue qa train --kg "$here/graph.index" --questions "$work/kept_questions.tsv" --valid "$work/held_out_questions.tsv" --validate-on 300 \
-    --out "$work/for_rescoring" "${model[@]}"
+# One grammar in five is kept apart: how far the model and the words can be trusted is learned on those.
+grep '^<' "$here/patterns.tsv" > "$work/rules.tsv"
+grep -v '^[<#]' "$here/patterns.tsv" > "$work/patterns.tsv"
+awk 'NR % 5 != 2' "$work/patterns.tsv" | cat "$work/rules.tsv" - > "$work/kept.tsv"
+awk 'NR % 5 == 2' "$work/patterns.tsv" | cat "$work/rules.tsv" - > "$work/held_out.tsv"
+
+if [ -n "${TRAIN:-}" ]; then
+    $kexue vocab "$here/triples.tsv" "$here/templates.tsv" --fold-case -o "$work/vocab.txt"
+else
+    cp "$here/model/vocab.txt" "$work/vocab.txt"
+fi
+$kexue kg build "$here/triples.tsv" --vocab "$work/vocab.txt" -o "$work/graph.index"
+
+# No question that is learned from has a wording that is tested.
+expand() { $kexue qa expand --kg "$work/graph.index" --except "$here/test_templates.tsv" "$@"; }
+expand --templates "$here/templates.tsv" --each 20 --typos 0.04 -o "$work/flat.tsv"
+expand --templates "$work/kept.tsv" --each 80 --typos 0.04 -o "$work/grammars.tsv"
+if [ -n "${TRAIN:-}" ]; then
+    $kexue qa train --kg "$work/graph.index" --questions "$work/flat.tsv" "$work/grammars.tsv" --hold-out 50 --out "$work/run" \
+        --d-model 128 --layers 3 --heads 4 --steps "${STEPS:-3000}" --batch-size 64 --initial-std 0.05 --dropout 0.2 --validate-every 1000
+else
+    mkdir -p "$work/run"
+    for name in vocab.txt model.safetensors config.toml; do cp "$here/model/$name" "$work/run/$name"; done
+fi
+
+expand --templates "$work/held_out.tsv" --each 30 --typos 0.04 --seed 2 -o "$work/fit_wordings.tsv"
+expand --templates "$work/rules.tsv" "$here/unanswerable_train.tsv" "$here/unanswerable_fit.tsv" --unanswerable --each 6 --typos 0.04 --seed 2 \
+    -o "$work/fit_unanswerable.txt"
+expand --templates "$work/held_out.tsv" --unanswerable --each 12 --seed 2 -o "$work/fit_other_subjects.txt"
+$kexue qa fit --kg "$work/graph.index" --model "$work/run" --questions "$work/fit_wordings.tsv" --hold-out 0 \
+    --known "$work/flat.tsv" "$work/grammars.tsv" --unanswerable "$work/fit_unanswerable.txt" "$work/fit_other_subjects.txt"
+
+# Nothing here is replaced before all of it is made.
 mkdir -p "$here/model"
-for name in vocab.txt model.safetensors; do cp "$work/run/$name" "$here/model/$name"; done
-cp "$work/for_rescoring/reranker.toml" "$here/model/"
-sed "s|$work/||; s|$here/||" "$work/run/config.toml" > "$here/model/config.toml"
-$kexue qa eval --kg "$here/graph.index" --model "$here/model" --questions "$here/test_questions.tsv"
+cp "$work/graph.index" "$here/graph.index"
+for name in vocab.txt model.safetensors reranker.toml; do cp "$work/run/$name" "$here/model/$name"; done
+sed "s|$work/||g; s|$here/||g" "$work/run/config.toml" > "$work/config.toml"
+cp "$work/config.toml" "$here/model/config.toml"
+
+expand --templates "$here/unanswerable_test.tsv" --unanswerable --each 12 --seed 5 -o "$work/test_unanswerable.txt"
+$kexue qa eval --kg "$here/graph.index" --model "$here/model" --questions "$here/test_questions.tsv" --unanswerable "$work/test_unanswerable.txt"
