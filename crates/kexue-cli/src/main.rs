@@ -17,6 +17,7 @@ mod search_flags;
 mod setting_flags;
 mod texts;
 mod training_flags;
+mod vae;
 mod vocab;
 #[cfg(not(feature = "burn"))]
 mod without_burn;
@@ -65,6 +66,8 @@ enum Command {
     Qa(qa::QaArgs),
     /// Leaderboards: means over equal columns, rank flips, votes, and a check of claimed averages.
     Rank(rank::RankArgs),
+    /// How likely a sample is: train a variational autoencoder, rank samples by their density, and draw new ones.
+    Vae(vae::VaeArgs),
     /// Count a vocabulary from texts.
     Vocab(vocab::VocabArgs),
 }
@@ -90,6 +93,7 @@ fn main() -> ExitCode {
         Command::Probe(args) => probe::run(&args),
         Command::Qa(args) => qa::run(args),
         Command::Rank(args) => rank::run(args),
+        Command::Vae(args) => vae::run(args),
         Command::Vocab(args) => vocab::run(&args),
     };
     match result {

@@ -179,7 +179,7 @@ impl Task for GanTask<'_> {
     fn illustrate(&self, page: &mut Page) {
         let pictures = self.pictures.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
         for (png, caption) in &*pictures {
-            page.picture(png, caption);
+            page.picture(png, 1, caption);
         }
     }
 }

@@ -5,8 +5,11 @@ use crate::{ImageError, Images, read_bytes};
 use rayon::prelude::*;
 use std::path::{Path, PathBuf};
 
-/// The images of a folder, in the order of their names. Other files in it are left out.
-pub(crate) fn images(folder: &Path) -> Result<Images, ImageError> {
+/// The PNG and JPEG files of a folder, in the order of their names, as [`read_images`](crate::read_images) reads them. Other files in it are left out.
+///
+/// # Errors
+/// If the folder cannot be read, or holds none.
+pub fn image_files(folder: &Path) -> Result<Vec<PathBuf>, ImageError> {
     let mut paths: Vec<PathBuf> = Vec::new();
     for entry in std::fs::read_dir(folder).map_err(ImageError::io(folder))? {
         let path = entry.map_err(ImageError::io(folder))?.path();
@@ -16,9 +19,15 @@ pub(crate) fn images(folder: &Path) -> Result<Images, ImageError> {
         }
     }
     paths.sort();
-    let Some(first) = paths.first() else {
-        return Err(ImageError::content(folder, "holds no .png, .jpg or .jpeg file"));
-    };
+    match paths.is_empty() {
+        true => Err(ImageError::content(folder, "holds no .png, .jpg or .jpeg file")),
+        false => Ok(paths),
+    }
+}
+
+/// The images of a folder.
+pub(crate) fn images(folder: &Path) -> Result<Images, ImageError> {
+    let paths = image_files(folder)?;
     let decoded = paths.par_iter().map(|path| {
         let bytes = read_bytes(path)?;
         decode(&bytes).map_err(|problem| ImageError::content(path, problem))
@@ -29,7 +38,7 @@ pub(crate) fn images(folder: &Path) -> Result<Images, ImageError> {
         let problem = format!(
             "is {}, but {} is {shape} (channels×height×width): all images must have one size; resize or remove it",
             decoded[number].0,
-            first.display()
+            paths[0].display()
         );
         return Err(ImageError::content(&paths[number], problem));
     }

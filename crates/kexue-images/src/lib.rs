@@ -32,6 +32,7 @@ mod read;
 
 pub use bytes::read_bytes;
 pub use error::ImageError;
+pub use folder::image_files;
 pub use grid::grid_png;
 pub use idx::read_labels;
 pub use images::{Images, Shape};

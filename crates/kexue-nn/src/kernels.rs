@@ -11,11 +11,15 @@ use std::ops::Range;
 const LANES: usize = 16;
 
 /// A matrix in a slice: `rows × columns`, element `(i, j)` at `i·row_stride + j·column_stride`.
-#[derive(Clone, Copy)]
-pub(crate) struct Shape {
+#[derive(Clone, Copy, Debug)]
+pub struct Shape {
+    /// Number of rows.
     pub rows: usize,
+    /// Number of columns.
     pub columns: usize,
+    /// From a row to the next, in elements.
     pub row_stride: usize,
+    /// From a column to the next, in elements.
     pub column_stride: usize,
 }
 
@@ -53,41 +57,37 @@ impl Shape {
 }
 
 /// How a product is written: `out = keep·out + factor·a·b`, where `keep` is 1 or 0.
-#[derive(Clone, Copy)]
-pub(crate) struct Write {
+#[derive(Clone, Copy, Debug)]
+pub struct Write {
     keep: bool,
     factor: f32,
 }
 
 /// `out = a·b`.
-pub(crate) const SET: Write = Write {
+pub const SET: Write = Write {
     keep: false,
     factor: 1.0,
 };
 
 /// `out += a·b`.
-pub(crate) const ADD: Write = Write {
+pub const ADD: Write = Write {
     keep: true,
     factor: 1.0,
 };
 
 impl Write {
+    /// The product times a factor.
     pub fn times(self, factor: f32) -> Self {
         Self { factor, ..self }
     }
 }
 
 /// The product of two matrices, written as `write` says.
+///
+/// # Panics
+/// If the shapes do not match, or one reaches beyond its slice.
 #[allow(unsafe_code)]
-pub(crate) fn matmul(
-    out: &mut [f32],
-    out_shape: Shape,
-    a: &[f32],
-    a_shape: Shape,
-    b: &[f32],
-    b_shape: Shape,
-    write: Write,
-) {
+pub fn matmul(out: &mut [f32], out_shape: Shape, a: &[f32], a_shape: Shape, b: &[f32], b_shape: Shape, write: Write) {
     let (m, n, k) = (out_shape.rows, out_shape.columns, a_shape.columns);
     assert!(
         a_shape.rows == m && b_shape.rows == k && b_shape.columns == n,
@@ -225,8 +225,8 @@ const PIECE_OUTPUTS: usize = 128;
 const PIECE_NUMBERS: usize = 8192;
 
 /// The parameters of a linear layer.
-#[derive(Clone, Copy)]
-pub(crate) struct Linear<'a> {
+#[derive(Clone, Copy, Debug)]
+pub struct Linear<'a> {
     /// `[out, in]`.
     pub weight: &'a [f32],
     /// `[out]`.
@@ -242,7 +242,7 @@ impl Linear<'_> {
 }
 
 /// `y[rows, out] = factor·x[rows, in]·weightᵀ + bias`.
-pub(crate) fn linear(y: &mut [f32], x: &[f32], layer: Linear<'_>, rows: usize) {
+pub fn linear(y: &mut [f32], x: &[f32], layer: Linear<'_>, rows: usize) {
     let (outputs, inputs) = (layer.bias.len(), layer.inputs());
     for row in y[..rows * outputs].chunks_exact_mut(outputs) {
         row.copy_from_slice(layer.bias);
@@ -332,7 +332,7 @@ pub(crate) fn log_of(probability: f32) -> f64 {
 
 /// `out += x`.
 #[multiversion(targets("x86_64+avx512f+avx512vl+fma", "x86_64+avx2+fma", "aarch64+neon"))]
-pub(crate) fn add(out: &mut [f32], x: &[f32]) {
+pub fn add(out: &mut [f32], x: &[f32]) {
     for (out, x) in out.iter_mut().zip(x) {
         *out += x;
     }
@@ -388,7 +388,7 @@ fn dot_inline(a: &[f32], b: &[f32]) -> f32 {
 
 /// `Σ a·b`.
 #[multiversion(targets("x86_64+avx512f+avx512vl+fma", "x86_64+avx2+fma", "aarch64+neon"))]
-pub(crate) fn dot(a: &[f32], b: &[f32]) -> f32 {
+pub fn dot(a: &[f32], b: &[f32]) -> f32 {
     dot_inline(a, b)
 }
 
@@ -474,7 +474,7 @@ pub(crate) fn norm_backward(
 
 /// `eˣ` to about 2 units in the last place, without branches; as if x were within −87.3 and 88.
 #[inline(always)]
-fn exp_inline(x: f32) -> f32 {
+pub fn exp_inline(x: f32) -> f32 {
     let x = x.clamp(-87.3, 88.0);
     // x = n·ln 2 + r with |r| ≤ ln 2 / 2; the magic number rounds to an integer.
     let shifted = x * std::f32::consts::LOG2_E + 12_582_912.0;

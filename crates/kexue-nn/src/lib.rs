@@ -43,7 +43,7 @@ mod encoding;
 mod head;
 mod initialisation;
 mod initializer;
-mod kernels;
+pub mod kernels;
 mod model;
 mod norm_placement;
 mod parameters;

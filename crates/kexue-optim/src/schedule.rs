@@ -17,7 +17,13 @@ pub enum Decay {
     Cosine,
     /// Never above `1/√t` at step t, from 1: Adafactor's relative step size (arXiv 1804.04235, section 8).
     InverseRoot,
+    /// In eight phases, each three times as long as the one before, at rates that fall evenly on a logarithmic scale to a tenth of the peak: phase i of
+    /// `3^i` epochs at `10^(−i/7)` (Burda, Grosse & Salakhutdinov, arXiv 1509.00519, section 5).
+    Phases,
 }
+
+/// Phases of [`Decay::Phases`].
+const PHASES: u32 = 8;
 
 impl Decay {
     fn name(self) -> &'static str {
@@ -26,6 +32,7 @@ impl Decay {
             Self::Linear => "linear",
             Self::Cosine => "cosine",
             Self::InverseRoot => "inverse root",
+            Self::Phases => "phases",
         }
     }
 }
@@ -64,6 +71,14 @@ impl Schedule {
             Decay::Constant => 1.0,
             Decay::InverseRoot => return self.peak.min(((step + 1) as f64).sqrt().recip() as f32),
             Decay::Linear => 1.0 - done,
+            Decay::Phases => {
+                // Before phase i lie (3^i − 1)/2 parts of the (3^8 − 1)/2.
+                let parts = |phase: u32| (3f64.powi(phase as i32) - 1.0) / 2.0;
+                let phase = (1..PHASES)
+                    .take_while(|&phase| done * parts(PHASES) >= parts(phase))
+                    .count();
+                10f64.powf(-(phase as f64) / f64::from(PHASES - 1))
+            }
             Decay::Cosine => 0.5 + 0.5 * (std::f64::consts::PI * done.min(1.0)).cos(),
         };
         (f64::from(self.peak) * left.max(0.0)) as f32
@@ -132,6 +147,25 @@ mod tests {
             assert!(schedule.at(99) < 0.05 && schedule.at(100) == 0.0 && schedule.at(1000) == 0.0);
             assert!((10..99).all(|step| schedule.at(step + 1) <= schedule.at(step)));
         }
+    }
+
+    #[test]
+    fn phases_are_those_of_the_published_schedule() {
+        let schedule = Schedule {
+            peak: 1e-3,
+            warmup: 0,
+            total: 3280 * 10,
+            decay: Decay::Phases,
+        };
+        let mut step = 0;
+        for phase in 0..8 {
+            let rate = 1e-3 * 10f32.powf(-(phase as f32) / 7.0);
+            for at in [step, step + 3u64.pow(phase) * 10 - 1] {
+                assert!((schedule.at(at) / rate - 1.0).abs() < 1e-5, "phase {phase}, step {at}");
+            }
+            step += 3u64.pow(phase) * 10;
+        }
+        assert_eq!(step, 32800);
     }
 
     #[test]

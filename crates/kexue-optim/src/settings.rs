@@ -261,7 +261,7 @@ impl Link {
     /// Whether it computes something else in a run of another length.
     fn depends_on_steps(&self) -> bool {
         match self {
-            Self::Rate { decay, .. } => matches!(decay, Decay::Linear | Decay::Cosine),
+            Self::Rate { decay, .. } => matches!(decay, Decay::Linear | Decay::Cosine | Decay::Phases),
             Self::Masked { chain, .. } => chain.iter().any(Self::depends_on_steps),
             Self::Partition { groups } => groups.iter().flat_map(|group| &group.chain).any(Self::depends_on_steps),
             _ => false,

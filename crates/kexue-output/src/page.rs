@@ -130,12 +130,18 @@ impl Page {
         );
     }
 
-    /// Adds a PNG file, within the page, with a text below. Pixels stay sharp however large they are shown.
-    pub fn picture(&mut self, png: &[u8], caption: &str) {
-        let (data, caption) = (STANDARD.encode(png), escape_html(caption));
+    /// Adds a picture, a PNG file, with what stands below it. Small ones are shown with sharp pixels, so many times as large.
+    pub fn picture(&mut self, png: &[u8], scale: usize, caption: &str) {
+        let data = STANDARD.encode(png);
+        // The width stands in the header of every PNG file.
+        let width = png
+            .get(16..20)
+            .map_or(0, |b| u32::from_be_bytes([b[0], b[1], b[2], b[3]]) as usize);
+        let (width, caption) = (width * scale, escape_html(caption));
         let _ = writeln!(
             self.body,
-            "<figure><img style=\"image-rendering:pixelated\" src=\"data:image/png;base64,{data}\" alt=\"{caption}\"><figcaption>{caption}</figcaption></figure>"
+            "<figure><img width=\"{width}\" style=\"image-rendering:pixelated;max-width:100%\" src=\"data:image/png;base64,{data}\" alt=\"{caption}\">\
+             <figcaption>{caption}</figcaption></figure>"
         );
     }
 
@@ -204,7 +210,7 @@ mod tests {
         let mut page = Page::new("t");
         page.style(".x{color:var(--soft)}");
         page.html("<svg></svg>");
-        page.picture(b"\x89PNG", "two \"samples\"");
+        page.picture(b"\x89PNG", 1, "two \"samples\"");
         let html = page.to_html();
         assert!(html.contains("src=\"data:image/png;base64,iVBORw==\" alt=\"two &quot;samples&quot;\""));
         let html = html.replace("src=\"data:", "");

@@ -165,7 +165,7 @@ pub use metrics::Record;
 pub use page::{Chart, Page, Series};
 pub use ranks::{Alone, Ranks, is_first, ranks};
 pub use regularizer::Regularizer;
-pub use report::write_report;
+pub use report::{report_page, write_report};
 pub use run::{RunConfig, RunFile, check_free, prepare};
 pub use saved_model::SavedModel;
 pub use settings::{TrainSettings, read_optimizer};

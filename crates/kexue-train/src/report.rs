@@ -18,6 +18,17 @@ pub fn write_report(
     goals: &BTreeMap<String, Goal>,
     illustrate: impl FnOnce(&mut Page),
 ) -> Result<(), TrainError> {
+    report_page(title, description, records, goals, illustrate).write(&folder.join("report.html"))
+}
+
+/// The page that [`write_report`] writes.
+pub fn report_page(
+    title: &str,
+    description: &str,
+    records: &[Record],
+    goals: &BTreeMap<String, Goal>,
+    illustrate: impl FnOnce(&mut Page),
+) -> Page {
     let mut curves: BTreeMap<&str, Vec<(f64, f64)>> = BTreeMap::new();
     for record in records {
         for (name, &value) in record.values.iter().filter(|(_, value)| value.is_finite()) {
@@ -42,7 +53,7 @@ pub fn write_report(
     page.charts(&charts);
     page.heading("Configuration");
     page.preformatted(description);
-    page.write(&folder.join("report.html"))
+    page
 }
 
 fn caption(name: &str, points: &[(f64, f64)], goal: Option<Goal>) -> String {

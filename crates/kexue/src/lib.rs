@@ -23,7 +23,6 @@ pub use kexue_gan as gan;
 #[cfg(feature = "burn")]
 pub use kexue_grad as grad;
 /// Sets of images in, grids of them out.
-#[cfg(feature = "burn")]
 pub use kexue_images as images;
 /// Knowledge graphs: import of triples, an index of facts, live changes.
 pub use kexue_kg as kg;
@@ -52,6 +51,8 @@ pub use kexue_train as train;
 pub use kexue_trie as trie;
 /// Fine-tuning on tasks of your own, and methods of it compared: ChildTuning (S4).
 pub use kexue_tune as tune;
+/// How likely a sample is: densities by importance sampling, and variational autoencoders (S7).
+pub use kexue_vae as vae;
 
 /// What most programs need.
 pub mod prelude {
