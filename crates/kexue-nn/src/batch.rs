@@ -213,12 +213,12 @@ impl PackedBatch {
     }
 
     /// The segment of each token.
-    pub(crate) fn types(&self) -> impl Iterator<Item = u8> + '_ {
+    pub fn types(&self) -> impl Iterator<Item = u8> + '_ {
         self.types.iter().copied().chain(std::iter::repeat(0)).take(self.len())
     }
 
     /// The position of each token.
-    pub(crate) fn positions(&self) -> impl Iterator<Item = usize> + '_ {
+    pub fn positions(&self) -> impl Iterator<Item = usize> + '_ {
         let of = |sequence: &'_ Sequence| {
             let sequence = *sequence;
             (0..sequence.length).map(move |place| sequence.position(place))
@@ -227,7 +227,7 @@ impl PackedBatch {
     }
 
     /// One more than the last position.
-    pub(crate) fn end_of_positions(&self) -> usize {
+    pub fn end_of_positions(&self) -> usize {
         let ends = self
             .sequences
             .iter()
@@ -240,6 +240,23 @@ impl PackedBatch {
         self.sequences
             .iter()
             .map(|sequence| sequence.start..sequence.start + sequence.length)
+    }
+
+    /// The rows that each token sees.
+    pub fn visible_rows(&self) -> impl Iterator<Item = Range<usize>> + '_ {
+        self.sequences.iter().flat_map(|sequence| {
+            (0..sequence.length).map(move |place| {
+                let seen = sequence.visible(place);
+                sequence.start + seen.start..sequence.start + seen.end
+            })
+        })
+    }
+
+    /// Whether a mask caps rotary distances ([`Mask::with_max_distance`]).
+    pub fn caps_distances(&self) -> bool {
+        self.sequences
+            .iter()
+            .any(|sequence| sequence.mask.max_distance() != usize::MAX)
     }
 
     pub(crate) fn sequences(&self) -> &[Sequence] {

@@ -211,7 +211,7 @@ impl TransformerConfig {
     }
 
     /// The factor by which a linear layer with this many inputs multiplies its matrix.
-    pub(crate) fn linear_factor(&self, inputs: usize) -> f32 {
+    pub fn linear_factor(&self, inputs: usize) -> f32 {
         match self.parametrization {
             Parametrization::Standard => 1.0,
             Parametrization::Ntk => (inputs as f32).sqrt().recip(),
@@ -219,7 +219,7 @@ impl TransformerConfig {
     }
 
     /// The factor of the last hidden state: that of the logits, unless a head follows.
-    pub(crate) fn hidden_factor(&self) -> f32 {
+    pub fn hidden_factor(&self) -> f32 {
         match self.head {
             Head::DenseNorm => 1.0,
             Head::None | Head::Bias => self.logit_factor(),
@@ -227,7 +227,7 @@ impl TransformerConfig {
     }
 
     /// The factor of the logits.
-    pub(crate) fn logit_factor(&self) -> f32 {
+    pub fn logit_factor(&self) -> f32 {
         match self.logit_scale {
             LogitScale::One => 1.0,
             LogitScale::InverseRootWidth => (self.d_model as f32).sqrt().recip(),

@@ -3,24 +3,31 @@
 use rand::Rng;
 
 /// Drops elements with a probability that is a multiple of 1/256, so that one random byte decides one element.
-#[derive(Clone, Copy)]
-pub(crate) struct Dropout {
+#[derive(Clone, Copy, Debug)]
+pub struct Dropout {
     dropped: u8,
 }
 
 impl Dropout {
+    /// The nearest probability of that kind.
     pub fn new(probability: f32) -> Self {
         Self {
             dropped: (probability * 256.0).round().clamp(0.0, 255.0) as u8,
         }
     }
 
-    fn scale(self) -> f32 {
+    /// Elements whose random byte is below this are dropped.
+    pub fn dropped(self) -> u8 {
+        self.dropped
+    }
+
+    /// The factor of those that are kept.
+    pub fn scale(self) -> f32 {
         256.0 / (256.0 - f32::from(self.dropped))
     }
 
     /// Drops, where there is a generator to draw from, and notes in `kept` what is left.
-    pub fn forward(self, x: &mut [f32], kept: &mut Vec<u8>, generator: Option<&mut (impl Rng + ?Sized)>) {
+    pub(crate) fn forward(self, x: &mut [f32], kept: &mut Vec<u8>, generator: Option<&mut (impl Rng + ?Sized)>) {
         kept.clear();
         let Some(generator) = generator.filter(|_| self.dropped > 0) else {
             return;
@@ -34,7 +41,7 @@ impl Dropout {
         }
     }
 
-    pub fn backward(self, dx: &mut [f32], kept: &[u8]) {
+    pub(crate) fn backward(self, dx: &mut [f32], kept: &[u8]) {
         let scale = self.scale();
         for (dx, &kept) in dx.iter_mut().zip(kept) {
             *dx *= f32::from(kept) * scale;

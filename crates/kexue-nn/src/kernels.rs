@@ -673,15 +673,28 @@ pub(crate) fn activate_backward(activation: Activation, dy: &mut [f32], x: &[f32
 
 /// Cosines and sines of rotary positions (RoFormer, arXiv 2104.09864): pair `i` of a head is rotated by `position / 10000^(2i/head_dim)`.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Rotary {
+pub struct Rotary {
     half: usize,
     /// `[position, head_dim / 2]` of (cosine, sine).
     table: Vec<(f32, f32)>,
 }
 
 impl Rotary {
+    /// The table of all positions below `length`, for heads of this width.
+    pub fn new(head_dim: usize, length: usize) -> Self {
+        let mut rotary = Self::default();
+        rotary.for_heads(head_dim);
+        rotary.reserve(length);
+        rotary
+    }
+
+    /// (cosine, sine), `[position, head_dim / 2]`.
+    pub fn table(&self) -> &[(f32, f32)] {
+        &self.table
+    }
+
     /// Clears the table if the head width has changed.
-    pub fn for_heads(&mut self, head_dim: usize) {
+    pub(crate) fn for_heads(&mut self, head_dim: usize) {
         if self.half != head_dim / 2 {
             *self = Self {
                 half: head_dim / 2,
@@ -691,7 +704,7 @@ impl Rotary {
     }
 
     /// Computes the table for all positions below `length`.
-    pub fn reserve(&mut self, length: usize) {
+    pub(crate) fn reserve(&mut self, length: usize) {
         let half = self.half;
         if half == 0 {
             // Heads of width 1 occur with learned positions only: there is nothing to rotate.
@@ -706,7 +719,7 @@ impl Rotary {
     }
 
     /// Rotates every head of a row `[heads · head_dim]` to its position, or back.
-    pub fn rotate(&self, row: &mut [f32], position: usize, back: bool) {
+    pub(crate) fn rotate(&self, row: &mut [f32], position: usize, back: bool) {
         let table = &self.table[position * self.half..][..self.half];
         let sign = if back { -1.0 } else { 1.0 };
         for head in row.chunks_exact_mut(2 * self.half) {

@@ -7,37 +7,47 @@ use std::ops::Range;
 
 /// The parameters of a linear layer or a norm: weight (γ) and bias (β), which an RMS norm has not.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Pair {
+pub struct Pair {
+    /// Its values in the flat vector.
     pub weight: Range<usize>,
+    /// Those of the bias; empty for an RMS norm.
     pub bias: Range<usize>,
 }
 
 /// The parameters around a branch, whatever the branch.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct BranchRanges {
+pub struct BranchRanges {
     /// Before the branch or after the sum, as the placement says.
     pub norm: Option<Pair>,
     /// After the branch, in a sandwich.
     pub output_norm: Option<Pair>,
+    /// The learned factor of the branch.
     pub gate: Option<Range<usize>>,
 }
 
 /// The parameters of a block.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct BlockRanges {
+pub struct BlockRanges {
     /// Query, key and value one under the other: `[3·d_model, d_model]`.
     pub query_key_value: Pair,
+    /// The output layer of the attention.
     pub attention_output: Pair,
+    /// Around the attention.
     pub attention: BranchRanges,
+    /// The first feed-forward layer.
     pub up: Pair,
+    /// The second.
     pub down: Pair,
+    /// Around the feed-forward layers.
     pub ffn: BranchRanges,
 }
 
 /// The parameters of BERT's head before the softmax.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct DenseNormRanges {
+pub struct DenseNormRanges {
+    /// The dense layer.
     pub dense: Pair,
+    /// The norm after its activation.
     pub norm: Pair,
 }
 
@@ -45,14 +55,20 @@ pub(crate) struct DenseNormRanges {
 #[derive(Clone, Debug)]
 pub struct Layout {
     slots: Slots,
-    pub(crate) embedding: Range<usize>,
-    pub(crate) position_embedding: Option<Range<usize>>,
-    pub(crate) type_embedding: Option<Range<usize>>,
+    /// Of the tokens, `[vocab_size, d_model]`.
+    pub embedding: Range<usize>,
+    /// Of learned positions.
+    pub position_embedding: Option<Range<usize>>,
+    /// Of segments.
+    pub type_embedding: Option<Range<usize>>,
     /// Of the embeddings where norms follow the branches, of the last block's output where they precede them.
-    pub(crate) outer_norm: Option<Pair>,
-    pub(crate) blocks: Vec<BlockRanges>,
-    pub(crate) head_dense: Option<DenseNormRanges>,
-    pub(crate) head_bias: Option<Range<usize>>,
+    pub outer_norm: Option<Pair>,
+    /// The blocks.
+    pub blocks: Vec<BlockRanges>,
+    /// The layers before the softmax.
+    pub head_dense: Option<DenseNormRanges>,
+    /// The bias of the softmax.
+    pub head_bias: Option<Range<usize>>,
 }
 
 impl Layout {

@@ -295,11 +295,7 @@ impl Model {
         );
         let work = if tape.forward_only { tape.work } else { Work::Whole };
         // Capped distances need the scores of a head twice more; they are computed one head after another.
-        let by_heads = work != Work::Whole
-            && batch
-                .sequences()
-                .iter()
-                .all(|one| one.mask.max_distance() == usize::MAX);
+        let by_heads = work != Work::Whole && !batch.caps_distances();
         let kept = if tape.forward_only { 1 } else { config.layers };
         tape.blocks.resize_with(kept, BlockTape::default);
         tape.rotary.for_heads(config.head_dim());
@@ -377,13 +373,7 @@ impl Model {
     /// With a [`Tape::forward_only`], or where a mask has a [`Mask::with_max_distance`](crate::Mask::with_max_distance).
     pub fn backward(&self, batch: &PackedBatch, tape: &mut Tape, d_hidden: &mut [f32], gradient: &mut [f32]) {
         assert!(!tape.forward_only, "the tape has kept nothing for a backward pass");
-        assert!(
-            batch
-                .sequences()
-                .iter()
-                .all(|one| one.mask.max_distance() == usize::MAX),
-            "distances are cut in forward passes only"
-        );
+        assert!(!batch.caps_distances(), "distances are cut in forward passes only");
         let config = self.config();
         let layout = self.layout();
         let (d, rows) = (config.d_model, batch.len());
