@@ -3,7 +3,7 @@
 use crate::evaluate::{LengthScore, evaluate};
 use kexue_nn::{Mask, Model, PackedBatch, Prediction};
 use kexue_text::{Corpus, Masking, SpecialTokens, Token, Window};
-use kexue_train::{Loss, Metric, Task, TrainError, TransformerWorkspace};
+use kexue_train::{Loss, Metric, Objective, Task, TrainError, TransformerBatch, TransformerWorkspace};
 use rand::Rng;
 use rand_chacha::ChaCha8Rng;
 use serde::{Deserialize, Serialize};
@@ -132,6 +132,25 @@ pub struct MlmBatch {
     predictions: Vec<Prediction>,
 }
 
+impl TransformerBatch for MlmBatch {
+    fn packed(&self) -> &PackedBatch {
+        &self.packed
+    }
+
+    fn objective(&self) -> Objective<'_> {
+        Objective::Predictions(&self.predictions)
+    }
+
+    fn loss(&self, sum: f64) -> Loss {
+        Loss {
+            sum,
+            terms: self.predictions.len() as f64,
+            items: self.packed.len(),
+            also: Vec::new(),
+        }
+    }
+}
+
 impl Task for MlmTask<'_> {
     type Model = Model;
     type Batch = MlmBatch;
@@ -190,12 +209,7 @@ impl Task for MlmTask<'_> {
         let TransformerWorkspace { tape, d_hidden, head } = workspace;
         let (sum, _) = model.prediction_loss(tape.hidden(), &batch.predictions, head, d_hidden, gradient);
         model.backward(&batch.packed, tape, d_hidden, gradient);
-        Ok(Loss {
-            sum,
-            terms: batch.predictions.len() as f64,
-            items: batch.packed.len(),
-            also: Vec::new(),
-        })
+        Ok(batch.loss(sum))
     }
 
     fn validate(&self, model: &Model) -> Result<Vec<Metric>, TrainError> {

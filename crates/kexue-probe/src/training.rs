@@ -194,7 +194,7 @@ pub fn train(
         }
         let snapshot = learner.workspace(0).snapshot.take();
         let before = snapshot.as_ref().map(|_| learner.model().values().to_vec());
-        learner.apply(step);
+        learner.apply(step)?;
         if let (Some(mut snapshot), Some(before)) = (snapshot, before) {
             let model = learner.model();
             snapshot.set_updates(model.layout().slots(), &before, model.values());

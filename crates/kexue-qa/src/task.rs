@@ -10,7 +10,7 @@ use crate::{Error, Result};
 use kexue_kg::{FactOrder, KnowledgeGraph};
 use kexue_nn::{Choice, Mask, Model, PackedBatch};
 use kexue_text::{CLS, SEP};
-use kexue_train::{Loss, Metric, Task, TrainError, TransformerWorkspace};
+use kexue_train::{Loss, Metric, Objective, Task, TrainError, TransformerBatch, TransformerWorkspace};
 use kexue_trie::{Allowed, Token};
 use rand::Rng;
 use rand::seq::IndexedRandom;
@@ -348,6 +348,25 @@ pub struct QaBatch {
     choices: Vec<Choice>,
 }
 
+impl TransformerBatch for QaBatch {
+    fn packed(&self) -> &PackedBatch {
+        &self.packed
+    }
+
+    fn objective(&self) -> Objective<'_> {
+        Objective::Choices(&self.choices)
+    }
+
+    fn loss(&self, sum: f64) -> Loss {
+        Loss {
+            sum,
+            terms: self.examples as f64,
+            items: self.packed.len(),
+            also: Vec::new(),
+        }
+    }
+}
+
 impl Task for QaTask<'_> {
     type Model = Model;
     type Batch = QaBatch;
@@ -385,12 +404,7 @@ impl Task for QaTask<'_> {
         let TransformerWorkspace { tape, d_hidden, .. } = workspace;
         let sum = model.choice_loss(tape.hidden(), &batch.choices, d_hidden, gradient);
         model.backward(&batch.packed, tape, d_hidden, gradient);
-        Ok(Loss {
-            sum,
-            terms: batch.examples as f64,
-            items: batch.packed.len(),
-            also: Vec::new(),
-        })
+        Ok(batch.loss(sum))
     }
 
     fn validate(&self, model: &Model) -> std::result::Result<Vec<Metric>, TrainError> {

@@ -3,7 +3,7 @@
 use crate::epochs::Epochs;
 use crate::ranks::{Alone, CHUNK, Ranks};
 use crate::streams::{SHARDS, generator};
-use crate::{Loss, ParameterGroup, Regularizer, Task, TrainError};
+use crate::{Accelerator, Loss, ParameterGroup, Regularizer, Task, TrainError};
 use kexue_optim::{Parameters, Role};
 use rand_chacha::ChaCha8Rng;
 use rayon::prelude::*;
@@ -36,6 +36,8 @@ pub struct Learner<'a, T: Task> {
     /// What the gradient is turned into, and where the parameters are that it perturbs.
     regularizer: Option<(Regularizer, Vec<Range<usize>>)>,
     ranks: Box<dyn Ranks>,
+    /// What computes in the place of this process.
+    accelerator: Option<Box<dyn Accelerator<T> + 'a>>,
     /// The shards that this process computes.
     own: Range<usize>,
     /// One for each of them.
@@ -56,6 +58,7 @@ impl<'a, T: Task> Learner<'a, T> {
             own: 0..batches.shards,
             regularizer: None,
             ranks: Box::new(Alone),
+            accelerator: None,
             epochs: Epochs::new(batches.seed, task.examples()),
             task,
             model,
@@ -114,6 +117,59 @@ impl<'a, T: Task> Learner<'a, T> {
         Ok(self)
     }
 
+    /// Computes the steps elsewhere. Call [`take_over`](Self::take_over) before the first.
+    ///
+    /// # Errors
+    /// If several processes train together, or there is a regulariser.
+    pub fn accelerated(mut self, accelerator: Box<dyn Accelerator<T> + 'a>) -> Result<Self, TrainError> {
+        if self.ranks.size() > 1 {
+            let problem = "several processes train on the CPU only".to_owned();
+            return Err(TrainError::Setting {
+                field: "device",
+                problem,
+            });
+        }
+        if let Some((regularizer, _)) = &self.regularizer {
+            let problem = format!("{regularizer} is for the CPU; a GPU computes the gradient of the loss alone");
+            return Err(TrainError::Setting {
+                field: "regularizer",
+                problem,
+            });
+        }
+        self.accelerator = Some(accelerator);
+        self.workspaces.clear();
+        self.gradients.clear();
+        Ok(self)
+    }
+
+    /// Gives parameters and state to the accelerator, if there is one.
+    ///
+    /// # Errors
+    /// If the device fails.
+    pub fn take_over(&mut self) -> Result<(), TrainError> {
+        match &mut self.accelerator {
+            None => Ok(()),
+            Some(accelerator) => {
+                let state = self.groups.iter_mut().flat_map(ParameterGroup::state);
+                accelerator.load(self.model.values(), state.collect())
+            }
+        }
+    }
+
+    /// Takes parameters and state from the accelerator, if there is one: before they are looked at.
+    ///
+    /// # Errors
+    /// If the device fails.
+    pub fn bring_back(&mut self) -> Result<(), TrainError> {
+        let Some(accelerator) = &mut self.accelerator else {
+            return Ok(());
+        };
+        let state = self.groups.iter_mut().flat_map(ParameterGroup::state);
+        accelerator.store(self.model.values_mut(), state.collect())?;
+        self.model.changed();
+        Ok(())
+    }
+
     /// The processes that train together.
     pub fn ranks(&self) -> &dyn Ranks {
         &*self.ranks
@@ -152,7 +208,7 @@ impl<'a, T: Task> Learner<'a, T> {
         (&mut self.model, &mut self.groups, &*self.ranks)
     }
 
-    /// The gradient of the mean loss, after [`gradient`](Self::gradient).
+    /// The gradient of the mean loss, after [`gradient`](Self::gradient) without an accelerator.
     pub fn last_gradient(&self) -> &[f32] {
         &self.gradients[0]
     }
@@ -195,8 +251,13 @@ impl<'a, T: Task> Learner<'a, T> {
         let next = (!last).then(|| self.examples(step + 1));
         let made = made.into_iter().collect::<Result<Vec<_>, _>>();
         let (model, workspaces, gradients) = (&self.model, &mut self.workspaces, &mut self.gradients);
+        let accelerator = self.accelerator.as_mut();
+        let compute = |made: &[(T::Batch, ChaCha8Rng)]| match accelerator {
+            Some(accelerator) => Ok(vec![accelerator.gradient(task, made, step)?]),
+            None => pass(task, model, workspaces, gradients, made),
+        };
         let (passed, ahead) = rayon::join(
-            || made.and_then(|made| Ok((pass(task, model, workspaces, gradients, &made)?, made))),
+            || made.and_then(|made| Ok((compute(&made)?, made))),
             || next.map(|examples| (step + 1, make(step + 1, examples))),
         );
         self.ahead = ahead;
@@ -214,6 +275,9 @@ impl<'a, T: Task> Learner<'a, T> {
     /// The loss of the whole batch; the first gradient becomes that of its mean.
     fn sum(&mut self, losses: Result<Vec<Loss>, TrainError>) -> Result<Loss, TrainError> {
         let loss = total(self.exchange(losses)?);
+        if self.accelerator.is_some() {
+            return Ok(loss);
+        }
         self.ranks.sum(&mut self.gradients);
         let factor = (1.0 / loss.terms.max(1.0)) as f32;
         if let Some(sum) = self.gradients.first_mut() {
@@ -268,12 +332,19 @@ impl<'a, T: Task> Learner<'a, T> {
     }
 
     /// Moves the parameters of the groups whose turn it is. Afterwards the gradient is what was subtracted.
-    pub fn apply(&mut self, step: u64) {
+    ///
+    /// # Errors
+    /// If an accelerator fails.
+    pub fn apply(&mut self, step: u64) -> Result<(), TrainError> {
+        if let Some(accelerator) = &mut self.accelerator {
+            return accelerator.apply(step);
+        }
         let gradient = &mut self.gradients[0];
         for group in &mut self.groups {
             group.apply(self.model.values_mut(), gradient, step);
         }
         self.model.changed();
+        Ok(())
     }
 }
 

@@ -132,6 +132,7 @@
 //! ```
 #![forbid(unsafe_code)]
 
+mod accelerator;
 mod checkpoint;
 mod differences;
 mod epochs;
@@ -156,6 +157,7 @@ mod task;
 mod trainer;
 mod transformer;
 
+pub use accelerator::{Accelerator, NamedState, Objective, TransformerBatch};
 pub use differences::settings;
 pub use error::TrainError;
 pub use group::{GroupSettings, ParameterGroup, Turn};
@@ -171,7 +173,7 @@ pub use saved_model::SavedModel;
 pub use settings::{TrainSettings, read_optimizer};
 pub use streams::generator;
 pub use task::{Goal, Loss, Metric, Task};
-pub use trainer::{Outcome, Trainer, train};
+pub use trainer::{Outcome, Trainer, train, train_on};
 pub use transformer::{
     Run, RunTokens, TransformerRunConfig, TransformerWorkspace, least_memory, tokenizer_file, vocabulary_file,
 };

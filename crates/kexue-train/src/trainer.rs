@@ -6,8 +6,8 @@ use crate::metrics::{self, Record};
 use crate::status::Status;
 use crate::task::Goal;
 use crate::{
-    BatchSettings, GroupSettings, Learner, Loss, Metric, ParameterGroup, Ranks, Task, TrainError, TrainSettings, Turn,
-    ranks, write_report,
+    Accelerator, BatchSettings, GroupSettings, Learner, Loss, Metric, ParameterGroup, Ranks, Task, TrainError,
+    TrainSettings, Turn, ranks, write_report,
 };
 use kexue_optim::Parameters;
 use kexue_output::{Lock, write_file};
@@ -48,6 +48,22 @@ pub fn train<T: Task>(
     description: &str,
     interrupt: &AtomicBool,
 ) -> Result<Outcome<T::Model>, TrainError> {
+    train_on(None, task, model, settings, folder, description, interrupt)
+}
+
+/// As [`train`], with the steps computed by an accelerator, if there is one.
+///
+/// # Errors
+/// As [`train`]; and if the accelerator fails.
+pub fn train_on<T: Task>(
+    accelerator: Option<Box<dyn Accelerator<T> + '_>>,
+    task: &T,
+    model: T::Model,
+    settings: &TrainSettings,
+    folder: &Path,
+    description: &str,
+    interrupt: &AtomicBool,
+) -> Result<Outcome<T::Model>, TrainError> {
     let group = GroupSettings {
         name: String::new(),
         on: Vec::new(),
@@ -55,7 +71,11 @@ pub fn train<T: Task>(
         turn: Turn::ALWAYS,
         averages: settings.averages(),
     };
-    Trainer::new(task, model, settings, &[group], folder, description)?.run(interrupt)
+    let mut trainer = Trainer::new(task, model, settings, &[group], folder, description)?;
+    if let Some(accelerator) = accelerator {
+        trainer = trainer.accelerated(accelerator)?;
+    }
+    trainer.run(interrupt)
 }
 
 /// A run in a folder. It writes `metrics.jsonl`, `model.safetensors` (the best model so far), `checkpoint.bin` and `report.html`.
@@ -123,6 +143,15 @@ impl<'a, T: Task> Trainer<'a, T> {
         Ok(self)
     }
 
+    /// Computes the steps elsewhere.
+    ///
+    /// # Errors
+    /// If several processes train together.
+    pub fn accelerated(mut self, accelerator: Box<dyn Accelerator<T> + 'a>) -> Result<Self, TrainError> {
+        self.learner = self.learner.accelerated(accelerator)?;
+        Ok(self)
+    }
+
     /// The optimisers, a line for each group.
     pub fn describe(&mut self) -> String {
         let groups = self.learner.groups_mut().iter_mut();
@@ -151,6 +180,7 @@ impl<'a, T: Task> Trainer<'a, T> {
             // What is due is due whether the run is interrupted or not, and nothing else is: the resumed run is the uninterrupted one.
             let validating = self.is_validation_due();
             if validating || interrupted {
+                self.learner.bring_back()?;
                 self.check_weights()?;
             }
             if validating || self.progress.step.is_multiple_of(RECORD_EVERY) {
@@ -244,6 +274,7 @@ impl<'a, T: Task> Trainer<'a, T> {
         for (_, vector) in groups.iter_mut().flat_map(ParameterGroup::state) {
             ranks.broadcast(vector);
         }
+        self.learner.take_over()?;
         self.resumed = self.progress.step;
         self.status.start(self.progress.step);
         Ok(())
@@ -290,7 +321,7 @@ impl<'a, T: Task> Trainer<'a, T> {
         if !loss.sum.is_finite() {
             return Err(self.diverged("the loss"));
         }
-        self.learner.apply(step);
+        self.learner.apply(step)?;
         self.progress.step += 1;
         self.add(step, &loss);
         self.status.advance(self.progress.step, loss.items);

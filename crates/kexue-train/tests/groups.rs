@@ -27,7 +27,7 @@ fn the_group_whose_turn_it_is_not_is_left_alone_entirely() {
         let before = learner.model().values().to_vec();
         learner.gradient(step, false).unwrap();
         assert!(learner.last_gradient().iter().all(|&g| g != 0.0), "all would move");
-        learner.apply(step);
+        learner.apply(step).unwrap();
         let after = learner.model().values();
         let moved =
             |range: std::ops::Range<usize>| before[range.clone()].iter().zip(&after[range]).all(|(a, b)| a != b);
@@ -57,7 +57,7 @@ fn a_player_alone_moves_as_in_the_duel() {
     // Step 0 is no turn of the second: its first own step is step 1, with all that goes by the number of steps.
     let mut second = Learner::new(&task, Players::new(), vec![of(1)], batches);
     second.gradient(0, false).unwrap();
-    second.apply(0);
+    second.apply(0).unwrap();
     assert_eq!(second.model().values(), Players::new().values());
     assert_eq!(second.groups()[0].learning_rate(1), of(0).learning_rate(0));
 }
