@@ -1,6 +1,7 @@
 //! The `kexue` command: parse, call, print.
 
 mod ask;
+mod device_flags;
 mod finetune;
 #[cfg(feature = "burn")]
 mod gan;

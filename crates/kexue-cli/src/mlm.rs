@@ -1,5 +1,6 @@
 //! `kexue mlm`: masked language models and their accuracy by length.
 
+use crate::device_flags::DeviceFlags;
 use crate::model_flags::{BATCH_SIZES, ModelFlags, check_memory, check_model, fresh_model, named, start_from};
 use crate::output::{Interrupt, Usage, note, print, print_json};
 use crate::texts::{open_vocabulary, read_corpus};
@@ -10,7 +11,7 @@ use kexue_lm::{Comparison, MlmConfig, MlmSettings, MlmTask, TrainedMlm, evaluate
 use kexue_nn::{AttentionScale, Head, Mask, Positions, Precision, Pretrained, TransformerConfig};
 use kexue_output::check_output;
 use kexue_text::{Corpus, Masking, PretrainedTokenizer, TextEncoder, Tokenizer};
-use kexue_train::{SavedModel, TrainError, check_free, least_memory, prepare, tokenizer_file, train};
+use kexue_train::{SavedModel, TrainError, check_free, least_memory, prepare, tokenizer_file, train_on};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -75,6 +76,8 @@ struct TrainArgs {
     model: ModelFlags,
     #[command(flatten)]
     training: TrainingFlags,
+    #[command(flatten)]
+    device: DeviceFlags,
 }
 
 #[derive(Args)]
@@ -165,6 +168,7 @@ fn run_train(args: &TrainArgs) -> Result<ExitCode> {
     };
     settings.validate()?;
     args.model.check()?;
+    args.device.check()?;
     check_free(&args.out)?;
     let start = args.start.as_deref().map(SavedModel::open).transpose()?;
     let tokens = match &start {
@@ -237,9 +241,18 @@ fn run_train(args: &TrainArgs) -> Result<ExitCode> {
         start_from(&mut model, start, &tokens)?;
     }
     args.training.check(&config.train, model.layout().slots())?;
+    let accelerator = args.device.accelerator(&model, &config.train)?;
     let description = prepare(&args.out, &config, &[tokenizer_file(&tokens)])?;
     let interrupt = Interrupt::install();
-    let outcome = train(&task, model, &config.train, &args.out, &description, interrupt.flag())?;
+    let outcome = train_on(
+        accelerator,
+        &task,
+        model,
+        &config.train,
+        &args.out,
+        &description,
+        interrupt.flag(),
+    )?;
     if outcome.interrupted {
         note!(
             "interrupted after {} steps and saved; the same command goes on from there",

@@ -1,5 +1,6 @@
 //! `kexue qa`: train, evaluate and use models that answer from a graph.
 
+use crate::device_flags::DeviceFlags;
 use crate::model_flags::{BATCH_SIZES, ModelFlags, check_memory, check_model, fresh_model, named, start_from};
 use crate::output::{Interrupt, Usage, note, print, print_json};
 use crate::search_flags::SearchFlags;
@@ -15,7 +16,7 @@ use kexue_qa::{
     check_lengths, coverage, evaluate, expand, expand_unanswerable, fit, hold_out, kgclue_line, open_model, open_run,
     read_questions, read_unanswerable, search, spread, swap_subjects, tie, untied,
 };
-use kexue_train::{SavedModel, TrainError, least_memory, prepare, train, vocabulary_file};
+use kexue_train::{SavedModel, TrainError, least_memory, prepare, train_on, vocabulary_file};
 use serde_json::json;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -72,6 +73,8 @@ struct TrainArgs {
     model: ModelFlags,
     #[command(flatten)]
     training: TrainingFlags,
+    #[command(flatten)]
+    device: DeviceFlags,
     #[command(flatten)]
     qa: QaFlags,
     #[command(flatten)]
@@ -164,6 +167,7 @@ fn list_left_out(graph: &KnowledgeGraph, path: &Path, questions: &[Question]) ->
 
 fn run_train(args: &TrainArgs) -> Result<ExitCode> {
     args.model.check()?;
+    args.device.check()?;
     kexue_train::check_free(&args.out)?;
     let graph = KnowledgeGraph::open(&args.kg)?;
     let (mut training, mut validation) = (Vec::new(), Vec::new());
@@ -218,9 +222,18 @@ fn run_train(args: &TrainArgs) -> Result<ExitCode> {
         )?;
     }
     args.training.check(&config.train, model.layout().slots())?;
+    let accelerator = args.device.accelerator(&model, &config.train)?;
     let description = prepare(&args.out, &config, &[vocabulary_file(graph.vocabulary())])?;
     let interrupt = Interrupt::install();
-    let outcome = train(&task, model, &config.train, &args.out, &description, interrupt.flag())?;
+    let outcome = train_on(
+        accelerator,
+        &task,
+        model,
+        &config.train,
+        &args.out,
+        &description,
+        interrupt.flag(),
+    )?;
     if outcome.interrupted {
         note!(
             "interrupted after {} steps and saved; the same command goes on from there",

@@ -49,6 +49,9 @@ fn a_command_line_that_cannot_be_is_refused_by_its_flag() {
             "--attention-base 64 --attention-scale ordinary",
             "--attention-base is of the entropy-invariant scale",
         ),
+        ("--precision bf16", "--precision bf16 is for GPUs"),
+        // Without support for GPUs, without a driver, or without so many of them.
+        ("--device cuda:99", "--device cuda:99: "),
         (
             "--init t5 --attention-scale ordinary",
             "--init t5 is made for an attention scale of 1",

@@ -16,6 +16,9 @@
 /// The bridge to Burn: modules as named flat vectors, our optimisers and layers as parts of Burn.
 #[cfg(feature = "burn")]
 pub use kexue_burn as burn;
+/// Training steps and forward passes on NVIDIA GPUs.
+#[cfg(feature = "cuda")]
+pub use kexue_cuda as cuda;
 /// Generative adversarial networks with normalised critics (S6).
 #[cfg(feature = "burn")]
 pub use kexue_gan as gan;

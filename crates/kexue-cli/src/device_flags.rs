@@ -1,0 +1,78 @@
+//! Flags of what can compute on a GPU.
+
+use crate::output::Usage;
+use anyhow::Result;
+use clap::Args;
+use kexue_nn::Model;
+use kexue_train::{Accelerator, Task, TrainSettings, TransformerBatch};
+
+#[derive(Args)]
+#[command(next_help_heading = "Device")]
+pub struct DeviceFlags {
+    /// What computes the training steps: cpu, or cuda:N for the NVIDIA GPU of number N. Validation runs on the CPU. A run may go on on another device.
+    #[arg(long, default_value = "cpu")]
+    device: String,
+    /// What matrix products read on a GPU: f32; tf32, f32 rounded to 10 bits of fraction; bf16, the upper half of f32. Parameters, sums and the
+    /// optimizer's state are f32 always.
+    #[arg(long, default_value = "f32", value_parser = ["f32", "tf32", "bf16"])]
+    precision: String,
+}
+
+impl DeviceFlags {
+    /// Checks the flags, and that there is such a device.
+    pub fn check(&self) -> Result<()> {
+        if self.device == "cpu" {
+            return match self.precision.as_str() {
+                "f32" => Ok(()),
+                other => Err(Usage(format!("--precision {other} is for GPUs; the CPU trains in f32")).into()),
+            };
+        }
+        self.check_gpu()
+    }
+
+    #[cfg(feature = "cuda")]
+    fn check_gpu(&self) -> Result<()> {
+        let found = self.device.parse().and_then(kexue_cuda::Device::check);
+        match found {
+            Ok(_) => Ok(()),
+            Err(error) => Err(Usage(format!("--device {}: {error}", self.device)).into()),
+        }
+    }
+
+    #[cfg(not(feature = "cuda"))]
+    fn check_gpu(&self) -> Result<()> {
+        Err(Usage(format!(
+            "--device {}: this kexue was built without support for GPUs; build it with --features cuda, or use --device cpu",
+            self.device
+        ))
+        .into())
+    }
+
+    /// What computes the steps in the CPU's place, if anything does.
+    #[cfg(feature = "cuda")]
+    pub fn accelerator<T>(&self, model: &Model, settings: &TrainSettings) -> Result<Option<Box<dyn Accelerator<T>>>>
+    where
+        T: Task<Model = Model>,
+        T::Batch: TransformerBatch,
+    {
+        if self.device == "cpu" {
+            return Ok(None);
+        }
+        let device = self.device.parse()?;
+        let precision = self.precision.parse().map_err(Usage)?;
+        let run = kexue_cuda::DeviceRun::new(device, model, settings, precision)?;
+        crate::output::note!("computing on {}, {device}, in {precision}", run.device_name());
+        Ok(Some(Box::new(run)))
+    }
+
+    /// What computes the steps in the CPU's place, if anything does.
+    #[cfg(not(feature = "cuda"))]
+    #[allow(clippy::unused_self)]
+    pub fn accelerator<T>(&self, _: &Model, _: &TrainSettings) -> Result<Option<Box<dyn Accelerator<T>>>>
+    where
+        T: Task<Model = Model>,
+        T::Batch: TransformerBatch,
+    {
+        Ok(None)
+    }
+}

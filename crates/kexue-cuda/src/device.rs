@@ -1,0 +1,129 @@
+//! Devices by name, and precisions.
+
+use crate::cuda::{CudaMachine, Gpu};
+use crate::machine::Number;
+use crate::program::Program;
+use crate::{CudaError, Engine};
+use kexue_nn::Model;
+use std::fmt;
+use std::str::FromStr;
+
+/// A GPU by its number: `cuda` or `cuda:0`, `cuda:1`, ….
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Device {
+    /// The number that the driver gives it.
+    pub ordinal: usize,
+}
+
+impl FromStr for Device {
+    type Err = CudaError;
+
+    fn from_str(text: &str) -> Result<Self, CudaError> {
+        let ordinal = match text.strip_prefix("cuda") {
+            Some("") => Some(0),
+            Some(rest) => rest.strip_prefix(':').and_then(|number| number.parse().ok()),
+            None => None,
+        };
+        match ordinal {
+            Some(ordinal) => Ok(Self { ordinal }),
+            None => Err(CudaError::Name(text.to_owned())),
+        }
+    }
+}
+
+impl Device {
+    /// The name of the GPU, if it is there.
+    ///
+    /// # Errors
+    /// If there is no driver, or no such GPU.
+    pub fn check(self) -> Result<String, CudaError> {
+        Ok(Gpu::open(self.ordinal)?.name())
+    }
+}
+
+impl fmt::Display for Device {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "cuda:{}", self.ordinal)
+    }
+}
+
+/// The numbers that matrix products read; sums, parameters and moments are in single precision always.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Precision {
+    /// Single precision.
+    #[default]
+    F32,
+    /// Single precision of which products read 10 bits of the fraction.
+    Tf32,
+    /// The upper halves of single-precision numbers.
+    Bf16,
+}
+
+impl Precision {
+    pub(crate) fn operand(self) -> Number {
+        match self {
+            Self::F32 | Self::Tf32 => Number::F32,
+            Self::Bf16 => Number::Bf16,
+        }
+    }
+}
+
+impl FromStr for Precision {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text {
+            "f32" => Ok(Self::F32),
+            "tf32" => Ok(Self::Tf32),
+            "bf16" => Ok(Self::Bf16),
+            _ => Err(format!("`{text}` is no precision: expected f32, tf32 or bf16")),
+        }
+    }
+}
+
+impl fmt::Display for Precision {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::F32 => "f32",
+            Self::Tf32 => "tf32",
+            Self::Bf16 => "bf16",
+        })
+    }
+}
+
+impl Engine {
+    /// A copy of a model on a GPU.
+    ///
+    /// # Errors
+    /// If there is no such GPU, a library is missing, the model has a choice that GPUs do not offer (named), or memory does not suffice.
+    pub fn new(device: Device, model: &Model, precision: Precision) -> Result<Self, CudaError> {
+        let program = Program::new(model.config(), model.layout(), precision)?;
+        let gpu = Gpu::open(device.ordinal)?;
+        if precision != Precision::F32 && gpu.capability.0 < 8 {
+            return Err(CudaError::unsupported(
+                "precision",
+                format!("{} computes in f32 only", gpu.name()),
+            ));
+        }
+        let machine = CudaMachine::new(gpu, &program.source, precision)?;
+        Self::on(Box::new(machine), program, model, precision)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_of_devices_are_read() {
+        assert_eq!("cuda".parse::<Device>().unwrap(), Device { ordinal: 0 });
+        assert_eq!("cuda:3".parse::<Device>().unwrap().to_string(), "cuda:3");
+        for wrong in ["", "gpu", "cuda:", "cuda:-1", "cuda0", "CUDA:0"] {
+            let message = wrong.parse::<Device>().unwrap_err().to_string();
+            assert!(message.contains("expected `cpu`, `cuda` or `cuda:N`"), "{message}");
+        }
+        for precision in [Precision::F32, Precision::Tf32, Precision::Bf16] {
+            assert_eq!(precision.to_string().parse::<Precision>(), Ok(precision));
+        }
+    }
+}

@@ -1,0 +1,111 @@
+// Clip, Adam, decay, rate and averages in two passes over the parameters, which are cut into pieces.
+
+// A piece: first number, count, decay, factor of the rate.
+struct Piece {
+    u32 start, count;
+    float decay, rate;
+};
+
+// What changes from step to step. The host fills it.
+struct StepScalars {
+    // The gradient is that of a sum: 1 / terms makes it that of the mean.
+    float factor, rate, first_factor, second_factor;
+    // Weights of the present in the averages.
+    float average[4];
+};
+
+// The sum of the squares of each block's pieces.
+extern "C" __global__ void square_sums(u32 pieces, const Piece* table, const float* gradient, double* sums) {
+    __shared__ double shared[32];
+    int lane = threadIdx.x & 31, warp = threadIdx.x >> 5, warps = blockDim.x >> 5;
+    double sum = 0.0;
+    for (u32 p = blockIdx.x; p < pieces; p += gridDim.x) {
+        const float* g = gradient + table[p].start;
+        float here = 0.0f;
+        u32 count = table[p].count, fours = table[p].start % 4 == 0 ? count / 4 : 0;
+        for (u32 i = threadIdx.x; i < fours; i += blockDim.x) {
+            float v[4];
+            load4(v, g + 4 * i);
+            here += v[0] * v[0] + v[1] * v[1] + v[2] * v[2] + v[3] * v[3];
+        }
+        for (u32 i = 4 * fours + threadIdx.x; i < count; i += blockDim.x) here += g[i] * g[i];
+        sum += (double)here;
+    }
+    for (int offset = 16; offset > 0; offset >>= 1) sum += __shfl_xor_sync(0xffffffffu, sum, offset);
+    if (lane == 0) shared[warp] = sum;
+    __syncthreads();
+    if (threadIdx.x == 0) {
+        sum = 0.0;
+        for (int w = 0; w < warps; w++) sum += shared[w];
+        sums[blockIdx.x] = sum;
+    }
+}
+
+// What the gradient is multiplied by: one block. `max_norm` may be infinite.
+extern "C" __global__ void clip_factor(u32 blocks, const double* sums, const StepScalars* scalars, float max_norm, float* factor) {
+    __shared__ double shared[256];
+    double sum = 0.0;
+    for (u32 i = threadIdx.x; i < blocks; i += blockDim.x) sum += sums[i];
+    shared[threadIdx.x] = sum;
+    __syncthreads();
+    if (threadIdx.x == 0) {
+        sum = 0.0;
+        for (u32 i = 0; i < blockDim.x; i++) sum += shared[i];
+        double norm = sqrt(sum) * (double)scalars->factor;
+        *factor = scalars->factor * (norm > (double)max_norm ? (float)((double)max_norm / norm) : 1.0f);
+    }
+}
+
+struct AdamNumbers {
+    float scale, beta1, beta2, epsilon, first_factor, second_factor, rate, decay;
+};
+
+__device__ inline void adam_step(float& p, float g, float& m, float& v, const AdamNumbers& n) {
+    float u = g * n.scale;
+    m += (1.0f - n.beta1) * (u - m);
+    v += (1.0f - n.beta2) * (u * u - v);
+    u = m * n.first_factor / (sqrtf(v * n.second_factor) + n.epsilon);
+    p -= (u + n.decay * p) * n.rate;
+}
+
+// One step of all pieces. `operands` gets the parameters as matrix products read them, where that is another type; averages may be missing.
+extern "C" __global__ void adam(u32 pieces, const Piece* table, const StepScalars* scalars, const float* factor, float beta1, float beta2, float epsilon,
+                                float* parameters, const float* gradient, float* first, float* second, bf16* operands, float* average0,
+                                float* average1, float* average2, float* average3) {
+    AdamNumbers n = {*factor, beta1, beta2, epsilon, scalars->first_factor, scalars->second_factor, 0.0f, 0.0f};
+    float* averages[4] = {average0, average1, average2, average3};
+    for (u32 piece = blockIdx.x; piece < pieces; piece += gridDim.x) {
+        u32 start = table[piece].start, count = table[piece].count;
+        n.decay = table[piece].decay, n.rate = scalars->rate * table[piece].rate;
+        u32 fours = start % 4 == 0 ? count / 4 : 0;
+        for (u32 k = threadIdx.x; k < fours; k += blockDim.x) {
+            size_t i = start + 4 * (size_t)k;
+            float p[4], g[4], m[4], v[4];
+            load4(p, parameters + i), load4(g, gradient + i), load4(m, first + i), load4(v, second + i);
+            _Pragma("unroll") for (int j = 0; j < 4; j++) adam_step(p[j], g[j], m[j], v[j], n);
+            store4(parameters + i, p), store4(first + i, m), store4(second + i, v);
+            if (operands) store4(operands + i, p);
+            _Pragma("unroll") for (int a = 0; a < 4; a++) {
+                if (averages[a]) {
+                    float x[4];
+                    load4(x, averages[a] + i);
+                    for (int j = 0; j < 4; j++) x[j] += scalars->average[a] * (p[j] - x[j]);
+                    store4(averages[a] + i, x);
+                }
+            }
+        }
+        for (u32 k = 4 * fours + threadIdx.x; k < count; k += blockDim.x) {
+            size_t i = start + (size_t)k;
+            adam_step(parameters[i], gradient[i], first[i], second[i], n);
+            if (operands) put(operands[i], parameters[i]);
+            _Pragma("unroll") for (int a = 0; a < 4; a++)
+                if (averages[a]) averages[a][i] += scalars->average[a] * (parameters[i] - averages[a][i]);
+        }
+    }
+}
+
+// The parameters as matrix products read them.
+extern "C" __global__ void to_operands(u64 count, const float* parameters, bf16* operands) {
+    u64 step = (u64)gridDim.x * blockDim.x;
+    for (u64 i = (u64)blockIdx.x * blockDim.x + threadIdx.x; i < count; i += step) put(operands[i], parameters[i]);
+}

@@ -1,0 +1,54 @@
+//! Training steps and forward passes of Kexue's Transformers on NVIDIA GPUs.
+//!
+//! Everything of [`kexue_nn`]'s configuration is offered: masks, scales, norms, heads, dropout from the same random stream, losses over the vocabulary and
+//! over choices. The driver, NVRTC and cuBLAS are looked for at run time, so a program with this crate runs where there is none and says what is missing.
+//!
+//! Read `engine.rs` first: the passes, kernel by kernel. `plan.rs` lays out a batch, `kernels/` has the CUDA C++, `optimizer.rs` the step of the
+//! parameters, `run.rs` the [`Accelerator`](kexue_train::Accelerator) of a training run.
+//!
+//! ```
+//! use kexue_cuda::{Device, Engine, Precision, Shard};
+//! use kexue_nn::{Head, Mask, Model, PackedBatch, Prediction, TransformerConfig};
+//! use kexue_train::Objective;
+//! use rand_chacha::{ChaCha8Rng, rand_core::SeedableRng};
+//!
+//! let config = TransformerConfig { head: Head::DenseNorm, ..TransformerConfig::new(8000) };
+//! let model = Model::new(config, &mut ChaCha8Rng::seed_from_u64(0))?;
+//! let device: Device = "cuda:0".parse()?;
+//! match Engine::new(device, &model, Precision::F32) {
+//!     Ok(mut engine) => {
+//!         let mut batch = PackedBatch::default();
+//!         batch.push(&[1, 3, 42, 2], Mask::BIDIRECTIONAL);
+//!         let masked = [Prediction { row: 1, token: 17 }];
+//!         let shard = Shard { packed: &batch, objective: Some(Objective::Predictions(&masked)), generator: None };
+//!         let (loss, _right) = engine.loss(&[shard])?;
+//!         assert!(loss > 0.0 && engine.gradient()?.len() == model.layout().len());
+//!     }
+//!     // Such as: libcuda was not found.
+//!     Err(problem) => eprintln!("{problem}"),
+//! }
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+#![deny(unsafe_code)]
+
+#[cfg(test)]
+mod checks;
+mod compile;
+mod cuda;
+mod device;
+#[cfg(test)]
+mod emulator;
+mod engine;
+mod error;
+mod machine;
+mod memory;
+mod optimizer;
+mod plan;
+mod program;
+mod run;
+
+pub use device::{Device, Precision};
+pub use engine::{Engine, Shard};
+pub use error::CudaError;
+pub use optimizer::DeviceOptimizer;
+pub use run::DeviceRun;

@@ -1,0 +1,328 @@
+//! The step of the parameters on a device: clip → Adam → decay → rate, and moving averages, in two passes over memory.
+
+use crate::machine::{Address, Arg, bytes_of, bytes_of_mut};
+use crate::{CudaError, Engine};
+use kexue_optim::{AdamConfig, ChainSettings, Link, Schedule, Slot, SlotGroup};
+use kexue_train::{NamedState, TrainError};
+use std::ops::Range;
+
+/// Numbers of a piece: see `optimizer.cu`.
+const PIECE: usize = 1 << 14;
+
+/// The most moving averages.
+const AVERAGES: usize = 4;
+
+/// The optimiser of an engine's parameters.
+#[derive(Debug)]
+pub struct DeviceOptimizer {
+    adam: AdamConfig,
+    /// Infinite for no bound.
+    max_norm: f32,
+    schedules: Vec<Schedule>,
+    averages: Vec<f32>,
+    /// The parameters that are trained.
+    trained: Vec<Range<usize>>,
+    size: usize,
+    pieces: usize,
+    blocks: usize,
+    at: Places,
+}
+
+/// Addresses.
+#[derive(Debug, Default)]
+struct Places {
+    pieces: Address,
+    first: Address,
+    second: Address,
+    averages: [Address; AVERAGES],
+    scalars: Address,
+    sums: Address,
+    factor: Address,
+}
+
+impl DeviceOptimizer {
+    /// The optimiser of a run of `steps` steps, with moving averages of these weights of the past, which start at the parameters.
+    ///
+    /// # Errors
+    /// If a setting is invalid, or the chain is not one of clip, Adam, decay and rate in this order; names the transformation.
+    pub fn new(engine: &mut Engine, chain: &ChainSettings, steps: u64, averages: &[f32]) -> Result<Self, TrainError> {
+        let slots = engine.layout.slots().clone();
+        chain.build(&slots, steps)?;
+        let parts = Parts::of(&chain.links, steps).map_err(TrainError::task)?;
+        if averages.len() > AVERAGES {
+            let problem = format!("{} moving averages; a GPU has at most {AVERAGES}", averages.len());
+            return Err(TrainError::task(CudaError::unsupported("average", problem)));
+        }
+        let trained: Vec<&Slot> = slots
+            .iter()
+            .filter(|slot| !group_of(&chain.groups, slot).is_some_and(|group| group.frozen))
+            .collect();
+        let mut words = Vec::new();
+        for slot in &trained {
+            let group = group_of(&chain.groups, slot);
+            let decay = group
+                .and_then(|group| group.decay)
+                .unwrap_or_else(|| parts.decay_of(slot));
+            let rate = group.map_or(1.0, |group| group.rate);
+            for start in slot.range.clone().step_by(PIECE) {
+                let count = PIECE.min(slot.range.end - start);
+                words.extend([start as u32, count as u32, decay.to_bits(), rate.to_bits()]);
+            }
+        }
+        let (size, pieces) = (slots.size(), words.len() / 4);
+        let blocks = pieces.min(8 * engine.machine.multiprocessors());
+        let mut at = Places::default();
+        let allocated = |problem: CudaError| TrainError::task(problem);
+        for (place, bytes) in [
+            (&mut at.pieces, 4 * words.len()),
+            (&mut at.first, 4 * size),
+            (&mut at.second, 4 * size),
+            (&mut at.scalars, 4 * 8),
+            (&mut at.sums, 8 * blocks),
+            (&mut at.factor, 4),
+        ] {
+            *place = engine.allocate(bytes).map_err(allocated)?;
+        }
+        for place in at.averages.iter_mut().take(averages.len()) {
+            *place = engine.allocate(4 * size).map_err(allocated)?;
+        }
+        engine.machine.upload(at.pieces, bytes_of(&words)).map_err(allocated)?;
+        let mut optimizer = Self {
+            adam: parts.adam,
+            max_norm: parts.max_norm,
+            schedules: parts.schedules,
+            averages: averages.to_vec(),
+            trained: trained.iter().map(|slot| slot.range.clone()).collect(),
+            size,
+            pieces,
+            blocks,
+            at,
+        };
+        optimizer.start_averages(engine).map_err(allocated)?;
+        Ok(optimizer)
+    }
+
+    fn start_averages(&mut self, engine: &mut Engine) -> Result<(), CudaError> {
+        if self.averages.is_empty() {
+            return Ok(());
+        }
+        let mut values = vec![0.0; self.size];
+        engine.parameters_into(&mut values)?;
+        for &at in &self.at.averages[..self.averages.len()] {
+            engine.machine.upload(at, bytes_of(&values))?;
+        }
+        Ok(())
+    }
+
+    /// Moves the parameters at a step, counted from 0, by the engine's gradient of a sum of `terms`.
+    ///
+    /// # Errors
+    /// If the device fails.
+    pub fn step(&mut self, engine: &mut Engine, step: u64, terms: f64) -> Result<(), CudaError> {
+        let AdamConfig { beta1, beta2, epsilon } = self.adam;
+        let correction = |beta: f32| (1.0 / (1.0 - f64::from(beta).powf((step + 1) as f64))) as f32;
+        let rate = self.schedules.iter().map(|schedule| schedule.at(step)).product::<f32>();
+        let mut scalars = [0.0f32; 8];
+        scalars[..4].copy_from_slice(&[
+            (1.0 / terms.max(1.0)) as f32,
+            rate,
+            correction(beta1),
+            correction(beta2),
+        ]);
+        for (scalar, decay) in scalars[4..].iter_mut().zip(&self.averages) {
+            *scalar = 1.0 - decay.min((step + 1) as f32 / (step + 10) as f32);
+        }
+        let at = &self.at;
+        engine.machine.upload(at.scalars, bytes_of(&scalars))?;
+        let (pieces, table) = (Arg::from(self.pieces), Arg::from(at.pieces));
+        let gradient = Arg::from(engine.gradient);
+        engine.launch(
+            "square_sums",
+            (self.blocks, 1),
+            256,
+            0,
+            &[pieces, table, gradient, at.sums.into()],
+        )?;
+        let clip = [
+            Arg::from(self.blocks),
+            at.sums.into(),
+            at.scalars.into(),
+            self.max_norm.into(),
+            at.factor.into(),
+        ];
+        engine.launch("clip_factor", (1, 1), 256, 0, &clip)?;
+        let mut adam = vec![
+            pieces,
+            table,
+            at.scalars.into(),
+            at.factor.into(),
+            beta1.into(),
+            beta2.into(),
+            epsilon.into(),
+            engine.parameters.into(),
+            gradient,
+            at.first.into(),
+            at.second.into(),
+            engine.operands().into(),
+        ];
+        adam.extend(at.averages.map(Arg::from));
+        engine.launch("adam", (self.pieces.min(1 << 16), 1), 256, 0, &adam)
+    }
+
+    /// Takes the state of a checkpoint.
+    ///
+    /// # Errors
+    /// If the device fails.
+    pub fn load(&mut self, engine: &mut Engine, state: Vec<NamedState<'_>>) -> Result<(), CudaError> {
+        for (name, vector) in state {
+            match self.place(&name) {
+                None => {}
+                Some((at, false)) => engine.machine.upload(at, bytes_of(vector))?,
+                Some((at, true)) => {
+                    let mut whole = vec![0.0; self.size];
+                    let mut rest = &vector[..];
+                    for range in &self.trained {
+                        let here;
+                        (here, rest) = rest.split_at(range.len());
+                        whole[range.clone()].copy_from_slice(here);
+                    }
+                    engine.machine.upload(at, bytes_of(&whole))?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Gives the state for a checkpoint.
+    ///
+    /// # Errors
+    /// If the device fails.
+    pub fn store(&mut self, engine: &mut Engine, state: Vec<NamedState<'_>>) -> Result<(), CudaError> {
+        for (name, vector) in state {
+            match self.place(&name) {
+                None => {}
+                Some((at, false)) => engine.machine.download(at, bytes_of_mut(vector))?,
+                Some((at, true)) => {
+                    let mut whole = vec![0.0; self.size];
+                    engine.machine.download(at, bytes_of_mut(&mut whole))?;
+                    let mut rest = &mut vector[..];
+                    for range in &self.trained {
+                        let (here, after) = rest.split_at_mut(range.len());
+                        here.copy_from_slice(&whole[range.clone()]);
+                        rest = after;
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Where a vector of a checkpoint stands, and whether it is of the trained parameters only.
+    fn place(&self, name: &str) -> Option<(Address, bool)> {
+        if name.ends_with("adam.first") {
+            return Some((self.at.first, true));
+        }
+        if name.ends_with("adam.second") {
+            return Some((self.at.second, true));
+        }
+        let number: usize = name.split("average.").nth(1)?.split('.').next()?.parse().ok()?;
+        self.at.averages[..self.averages.len()]
+            .get(number)
+            .map(|&at| (at, false))
+    }
+}
+
+fn group_of<'a>(groups: &'a [SlotGroup], slot: &Slot) -> Option<&'a SlotGroup> {
+    groups.iter().find(|group| group.on.matches(&slot.name))
+}
+
+/// The transformations of a chain that a device applies.
+struct Parts<'a> {
+    max_norm: f32,
+    adam: AdamConfig,
+    /// The rate of the decay and what decays.
+    decay: Option<(f32, &'a [kexue_optim::Pattern])>,
+    schedules: Vec<Schedule>,
+}
+
+impl<'a> Parts<'a> {
+    fn of(links: &'a [Link], steps: u64) -> Result<Self, CudaError> {
+        let refuse = |what: &str| {
+            let problem = format!("a GPU applies clip, adam, decay and rate, in this order; {what}");
+            Err(CudaError::unsupported("optimizer", problem))
+        };
+        let mut rest = links;
+        let mut max_norm = f32::INFINITY;
+        if let [Link::Clip { max }, after @ ..] = rest {
+            (max_norm, rest) = (*max, after);
+        }
+        let [Link::Adam(adam), after @ ..] = rest else {
+            return refuse(&format!(
+                "this chain has {} there",
+                rest.first().map_or("nothing", name)
+            ));
+        };
+        rest = after;
+        let mut decay = None;
+        if let [
+            Link::Decay {
+                rate,
+                on,
+                masked: false,
+            },
+            after @ ..,
+        ] = rest
+        {
+            (decay, rest) = (Some((*rate, &on[..])), after);
+        }
+        let mut schedules = Vec::new();
+        for link in rest {
+            let Link::Rate { peak, warmup, decay } = link else {
+                return refuse(&format!("{} is not at its place", name(link)));
+            };
+            schedules.push(Schedule {
+                peak: *peak,
+                warmup: *warmup,
+                total: steps,
+                decay: *decay,
+            });
+        }
+        Ok(Self {
+            max_norm,
+            adam: *adam,
+            decay,
+            schedules,
+        })
+    }
+
+    /// The decay of a parameter without one of its own.
+    fn decay_of(&self, slot: &Slot) -> f32 {
+        match self.decay {
+            Some((rate, [])) if slot.decays() => rate,
+            Some((rate, on)) if on.iter().any(|pattern| pattern.matches(&slot.name)) => rate,
+            _ => 0.0,
+        }
+    }
+}
+
+/// What a link is called in a configuration file.
+fn name(link: &Link) -> &'static str {
+    match link {
+        Link::Clip { .. } => "clip",
+        Link::ClipEach { .. } => "clip_each",
+        Link::ClipValue { .. } => "clip_value",
+        Link::Momentum(_) => "momentum",
+        Link::Adam(_) => "adam",
+        Link::Lion(_) => "lion",
+        Link::Adafactor(_) => "adafactor",
+        Link::ChildTuning { .. } => "child_tuning",
+        Link::UpdateDropout { .. } => "update_dropout",
+        Link::Decay { .. } => "decay",
+        Link::TrustRatio {} => "trust_ratio",
+        Link::Scale { .. } => "scale",
+        Link::Rate { .. } => "rate",
+        Link::Masked { .. } => "masked",
+        Link::Partition { .. } => "partition",
+        Link::Accumulate { .. } => "accumulate",
+    }
+}

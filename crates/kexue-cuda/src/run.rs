@@ -1,0 +1,92 @@
+//! A training run whose steps are computed on a device.
+
+use crate::{CudaError, Device, DeviceOptimizer, Engine, Precision, Shard};
+use kexue_nn::Model;
+use kexue_train::{Accelerator, Loss, NamedState, Task, TrainError, TrainSettings, TransformerBatch};
+use rand_chacha::ChaCha8Rng;
+
+/// The accelerator of a run of [`train_on`](kexue_train::train_on), for tasks whose model is a Transformer.
+#[derive(Debug)]
+pub struct DeviceRun {
+    engine: Engine,
+    optimizer: DeviceOptimizer,
+    /// Terms of the last gradient.
+    terms: f64,
+}
+
+impl DeviceRun {
+    /// Takes a run's model and settings to a device.
+    ///
+    /// # Errors
+    /// As [`Engine::new`] and [`DeviceOptimizer::new`].
+    pub fn new(
+        device: Device,
+        model: &Model,
+        settings: &TrainSettings,
+        precision: Precision,
+    ) -> Result<Self, TrainError> {
+        let engine = Engine::new(device, model, precision).map_err(TrainError::task)?;
+        Self::on(engine, settings)
+    }
+
+    pub(crate) fn on(mut engine: Engine, settings: &TrainSettings) -> Result<Self, TrainError> {
+        let (chain, averages) = (settings.chain(), settings.averages());
+        let optimizer = DeviceOptimizer::new(&mut engine, &chain, settings.steps, &averages)?;
+        Ok(Self {
+            engine,
+            optimizer,
+            terms: 0.0,
+        })
+    }
+
+    /// The device's name.
+    pub fn device_name(&self) -> String {
+        self.engine.device_name()
+    }
+}
+
+impl<T> Accelerator<T> for DeviceRun
+where
+    T: Task<Model = Model>,
+    T::Batch: TransformerBatch,
+{
+    fn load(&mut self, values: &[f32], state: Vec<NamedState<'_>>) -> Result<(), TrainError> {
+        self.engine.set_parameters(values).map_err(TrainError::task)?;
+        self.optimizer.load(&mut self.engine, state).map_err(TrainError::task)
+    }
+
+    fn gradient(&mut self, _: &T, shards: &[(T::Batch, ChaCha8Rng)], _: u64) -> Result<Loss, TrainError> {
+        let views: Vec<Shard<'_>> = shards
+            .iter()
+            .map(|(batch, generator)| Shard {
+                packed: batch.packed(),
+                objective: Some(batch.objective()),
+                generator: Some(generator),
+            })
+            .collect();
+        let (sum, _) = self
+            .engine
+            .loss(&views)
+            .map_err(|error: CudaError| TrainError::task(error))?;
+        let mut total = Loss::default();
+        for (batch, _) in shards {
+            let loss = batch.loss(0.0);
+            total.terms += loss.terms;
+            total.items += loss.items;
+        }
+        total.sum = sum;
+        self.terms = total.terms;
+        Ok(total)
+    }
+
+    fn apply(&mut self, step: u64) -> Result<(), TrainError> {
+        self.optimizer
+            .step(&mut self.engine, step, self.terms)
+            .map_err(TrainError::task)
+    }
+
+    fn store(&mut self, values: &mut [f32], state: Vec<NamedState<'_>>) -> Result<(), TrainError> {
+        self.engine.parameters_into(values).map_err(TrainError::task)?;
+        self.optimizer.store(&mut self.engine, state).map_err(TrainError::task)
+    }
+}
