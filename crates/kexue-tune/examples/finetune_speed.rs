@@ -90,7 +90,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
             clock = (Instant::now(), processor_time());
         }
         learner.gradient(step, step == steps)?;
-        learner.apply(step);
+        learner.apply(step)?;
     }
     let count = (steps as usize * batch) as f64;
     let (wall, processor) = (clock.0.elapsed().as_secs_f64(), processor_time() - clock.1);
