@@ -10,7 +10,8 @@
 #include <utility>
 #include <vector>
 
-#define __device__
+// With internal linkage: shared memory of a function is then that of its own library, of which tests load several at a time.
+#define __device__ static
 #define __global__
 #define __shared__ static
 #define __launch_bounds__(...)
