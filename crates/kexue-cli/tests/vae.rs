@@ -30,7 +30,7 @@ fn folder() -> tempfile::TempDir {
     };
     let image = |number: usize| -> [u8; 16] {
         std::array::from_fn(|at| {
-            let (line, row) = (number % 4, number / 4 % 2 == 0);
+            let (line, row) = (number % 4, (number / 4).is_multiple_of(2));
             if (if row { at / 4 } else { at % 4 }) == line {
                 255
             } else {
