@@ -81,6 +81,10 @@ pub(crate) const SUBJECTS: usize = 24;
 /// The file of a run's folder that holds the weights.
 pub const RERANKER_FILE: &str = "reranker.toml";
 
+/// Where the evidence of a relation's questions stands in [`EVIDENCE`], and how many such questions there are.
+pub(crate) const OF_RELATION: std::ops::Range<usize> = 16..20;
+pub(crate) const QUESTIONS_OF_RELATION: usize = 19;
+
 /// The weights of the evidence, and what the words' information is counted from.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Reranker {
