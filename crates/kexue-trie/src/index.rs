@@ -38,6 +38,9 @@ pub enum Error {
     /// A handle that this index did not give out.
     #[error("the handle does not belong to this index")]
     ForeignHandle,
+    /// The parts of a batch do not fit together.
+    #[error("{0}")]
+    Batch(String),
 }
 
 /// What an index returns.

@@ -15,12 +15,14 @@
 //! # Ok::<(), kexue_trie::Error>(())
 //! ```
 //!
-//! [`Trie::build`] writes one to a file and [`Trie::open`] maps it; [`TrieBuilder`] writes sequences that come in order, in bounded memory.
+//! [`Trie::build`] writes one to a file and [`Trie::open`] maps it. [`SequenceSorter`] takes sequences in any order, [`TrieBuilder`] sequences
+//! that come in order, both in bounded memory. [`Batch`] steps and masks many beams in one call.
 //!
 //! [`FactIndex`] is the index for the keys `subject SEP relation SEP sense SEP` of a knowledge graph, many times smaller than a trie of them;
 //! [`MergedIndex`] is one with changes since it was built. The crate `kexue-kg` builds and changes them. [`container`] is the file format.
 #![deny(unsafe_code)]
 
+mod batch;
 pub mod bytes;
 pub mod container;
 pub mod elias_fano;
@@ -29,9 +31,11 @@ mod facts;
 mod facts_builder;
 mod index;
 mod layout;
+mod masks;
 mod merged;
 mod pruned;
 mod rows;
+mod sequence_sorter;
 mod spool;
 mod texts;
 mod trie;
@@ -39,6 +43,7 @@ mod trie_builder;
 mod trie_files;
 mod varint;
 
+pub use batch::{Batch, BeamState, DEAD};
 pub use bytes::Bytes;
 pub use container::{Container, ContainerWriter};
 pub use fact_order::FactOrder;
@@ -48,6 +53,7 @@ pub use index::{Allowed, Error, Handle, Key, MAX_PART, PrefixIndex, Result, Toke
 pub use merged::{ChangedSubject, MergedIndex, Origin};
 pub use pruned::PrunedKeys;
 pub use rows::{FactCode, RowEncoder};
+pub use sequence_sorter::SequenceSorter;
 pub use texts::Sequences;
 pub use trie::Trie;
 pub use trie_builder::TrieBuilder;

@@ -39,9 +39,15 @@ impl Spool {
     pub fn write(&mut self, bytes: &[u8]) -> Result<()> {
         self.memory.extend_from_slice(bytes);
         self.length += bytes.len() as u64;
-        if self.memory.len() > LIMIT
-            && let Some(folder) = &self.folder
-        {
+        if self.memory.len() > LIMIT {
+            self.flush()?;
+        }
+        Ok(())
+    }
+
+    /// Moves what is in memory to the file, where there is a folder for one.
+    pub fn flush(&mut self) -> Result<()> {
+        if let Some(folder) = &self.folder {
             let file = match &mut self.file {
                 Some(file) => file,
                 none => none.insert(tempfile::tempfile_in(folder)?),

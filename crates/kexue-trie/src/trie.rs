@@ -21,6 +21,9 @@
 //! payloads = the same, but that long payloads know their lengths
 //! ```
 //!
+//! Nodes with many children may have the mask of these ready made, in the section `masks` (`masks.rs`); files without it are
+//! as good, and slower there.
+//!
 //! Where tails are shared, they stand in any order, each once; then `tail_refs` holds the start and the length of each node's, in few bits each.
 //!
 //! Limits: 2⁴⁰ nodes, tokens below 2²⁴, sequences shorter than 2²¹ tokens.
@@ -30,6 +33,7 @@ use crate::container::Container;
 use crate::elias_fano::{EliasFano, select_in_word};
 use crate::index::{Allowed, Error, Handle, Key, PrefixIndex, Result, Token};
 use crate::layout::{BLOCK_NODES, FAMILIES, LONG, Layout, SLOT, TailForm};
+use crate::masks::Masks;
 use crate::texts::Codes;
 use std::ops::{ControlFlow, Range};
 use std::sync::{Arc, OnceLock};
@@ -98,6 +102,7 @@ pub struct Trie {
     tail_refs: Bytes,
     payloads: Bytes,
     short_payloads: u64,
+    pub(crate) masks: Masks,
     /// The root, read once.
     root: Place,
     fan: Arc<OnceLock<Fan>>,
@@ -161,6 +166,10 @@ impl Trie {
             tail_refs: if shared { section("tail_refs")? } else { empty.clone() },
             payloads: if layout.payloads { section("payloads")? } else { empty },
             short_payloads: field(5)?,
+            masks: match container.find(&format!("{prefix}masks")) {
+                Some(section) => Masks::open(&section)?,
+                None => Masks::none(),
+            },
             root: Place::default(),
             fan: Arc::default(),
         };
@@ -481,17 +490,28 @@ impl Trie {
                 _ => Ok(None),
             };
         }
-        match self.search(place.first_child, place.degree, token)? {
-            (before, true) => self.place(place.first_child + before).map(Some),
-            _ => Ok(None),
+        match self.child(place, token)? {
+            Some(child) => self.place(child).map(Some),
+            None => Ok(None),
         }
+    }
+
+    /// The child of a place without a tail that has this label.
+    #[inline]
+    pub(crate) fn child(&self, place: &Place, token: Token) -> Result<Option<u64>> {
+        if let Some(mask) = self.masks.find(place.node) {
+            let before = self.masks.rank(mask, token).filter(|&before| before < place.degree);
+            return Ok(before.map(|before| place.first_child + before));
+        }
+        let (before, found) = self.search(place.first_child, place.degree, token)?;
+        Ok(found.then_some(place.first_child + before))
     }
 
     /// Appends the tokens that may follow.
     #[inline]
     pub(crate) fn continuations(&self, place: &Place, tokens: &mut Vec<Token>) -> Result<()> {
         if place.tail_left > 0 {
-            tokens.push(self.tails.next(&mut { place.tail })?);
+            tokens.push(self.next_of_tail(place)?);
             return Ok(());
         }
         if place.node == 0 && !self.fan().labels.is_empty() {
@@ -504,6 +524,13 @@ impl Trie {
     /// Appends the labels of a node's children.
     #[inline]
     fn labels(&self, place: &Place, tokens: &mut Vec<Token>) -> Result<()> {
+        tokens.reserve(place.degree.min(self.node_count) as usize);
+        self.each_label(place, |token| tokens.push(token))
+    }
+
+    /// Calls `visit` with the labels of a node's children, in order.
+    #[inline]
+    pub(crate) fn each_label(&self, place: &Place, mut visit: impl FnMut(Token)) -> Result<()> {
         let nodes = self.nodes.as_slice();
         let (mut node, end) = (place.first_child, place.first_child + place.degree);
         while node < end {
@@ -516,13 +543,31 @@ impl Trie {
                 .and_then(|block| block.get(start..start + count * width))
                 .ok_or_else(outside)?;
             if self.layout.wide {
-                tokens.extend(labels.as_chunks().0.iter().map(|&label| Token::from_le_bytes(label)));
+                (labels.as_chunks().0.iter()).for_each(|&label| visit(Token::from_le_bytes(label)));
             } else {
-                tokens.extend((labels.as_chunks().0.iter()).map(|&label| Token::from(u16::from_le_bytes(label))));
+                (labels.as_chunks().0.iter()).for_each(|&label| visit(Token::from(u16::from_le_bytes(label))));
             }
             node += count as u64;
         }
         Ok(())
+    }
+
+    /// The only token that may follow inside a tail.
+    #[inline]
+    pub(crate) fn next_of_tail(&self, place: &Place) -> Result<Token> {
+        self.tails.next(&mut { place.tail })
+    }
+
+    /// How many keys begin as a place does.
+    pub(crate) fn count_at(&self, place: &Place) -> Result<u64> {
+        if self.keys == 0 {
+            return Ok(0);
+        }
+        let outermost = self.outermost(place)?;
+        let (first, last) = (self.first_key(outermost.start)?, self.first_key(outermost.end)?);
+        last.checked_sub(first)
+            .map(|between| between + 1)
+            .ok_or_else(|| damaged("the keys below a node are out of order"))
     }
 
     /// The number of the first key that a node stands for at which one ends.
@@ -714,15 +759,35 @@ impl PrefixIndex for Trie {
     }
 
     fn count(&self, at: Handle) -> Result<u64> {
+        self.count_at(&self.checked(at.0)?)
+    }
+
+    fn allowed_mask(&self, at: Handle, mask: &mut [u64]) -> Result<Option<Key>> {
         let place = self.checked(at.0)?;
-        if self.keys == 0 {
-            return Ok(0);
+        mask.fill(0);
+        match self.masks.find(place.node) {
+            Some(number) if place.tail_left == 0 => {
+                let words = self.masks.mask(number).as_chunks::<8>().0;
+                for (word, &bytes) in mask.iter_mut().zip(words) {
+                    *word = u64::from_le_bytes(bytes);
+                }
+            }
+            _ => {
+                let mut set = |token: Token| {
+                    if let Some(word) = mask.get_mut(token as usize / 64) {
+                        *word |= 1 << (token % 64);
+                    }
+                };
+                match place.tail_left {
+                    0 => self.each_label(&place, set)?,
+                    _ => set(self.next_of_tail(&place)?),
+                }
+            }
         }
-        let outermost = self.outermost(&place)?;
-        let (first, last) = (self.first_key(outermost.start)?, self.first_key(outermost.end)?);
-        last.checked_sub(first)
-            .map(|between| between + 1)
-            .ok_or_else(|| damaged("the keys below a node are out of order"))
+        match place.ends_key() {
+            true => self.first_key(place.node).map(Some),
+            false => Ok(None),
+        }
     }
 
     fn completions(&self, at: Handle, visit: &mut dyn FnMut(&[Token], Key) -> ControlFlow<()>) -> Result<()> {

@@ -7,6 +7,7 @@ use crate::container::ContainerWriter;
 use crate::elias_fano::EliasFanoBuilder;
 use crate::index::{Key, MAX_PART, Token};
 use crate::layout::{BITS, BLOCK_NODES, FAMILIES, LONG, Layout, SLOT, TailForm};
+use crate::masks::MasksBuilder;
 use crate::spool::{Spool, SpoolReader};
 use crate::texts::{Encoder, TokenCounts};
 use crate::varint::write_varint;
@@ -18,6 +19,7 @@ use std::path::PathBuf;
 #[derive(Debug)]
 pub struct TrieBuilder {
     share_tails: bool,
+    keep_masks: bool,
     with_payloads: bool,
     folder: Option<PathBuf>,
     /// The sequences that begin with the same token as the last.
@@ -119,6 +121,7 @@ impl TrieBuilder {
     pub fn new() -> Self {
         Self {
             share_tails: false,
+            keep_masks: false,
             with_payloads: false,
             folder: None,
             group: Group::default(),
@@ -139,6 +142,13 @@ impl TrieBuilder {
     /// brackets), larger where hardly any do, and a little slower to build. The distinct ones stay in memory until the trie is written.
     pub fn share_tails(mut self, share_tails: bool) -> Self {
         self.share_tails = share_tails;
+        self
+    }
+
+    /// Whether nodes with many children keep the bit mask of them ready made, for decoders that mask logits. All masks together take at most
+    /// what the labels of these children do.
+    pub fn keep_masks(mut self) -> Self {
+        self.keep_masks = true;
         self
     }
 
@@ -325,6 +335,10 @@ impl TrieBuilder {
         };
         out.begin(&format!("{prefix}nodes"))?;
         let mut blocks = Blocks::new(layout, self.keys, self.folder.clone());
+        if self.keep_masks {
+            let label_bits = 8 * layout.label_width() as u64;
+            blocks.masks = Some(MasksBuilder::new(self.largest, label_bits, self.folder.clone()));
+        }
         // The root's label is not read, and it has no tail: where all sequences begin alike it has one child.
         blocks.node(
             Node {
@@ -467,6 +481,7 @@ struct Blocks {
     payloads: Lengths,
     refs: BitWriter,
     ref_count: u64,
+    masks: Option<MasksBuilder>,
 }
 
 /// Strings that are found by the sum of the lengths before them, the long ones elsewhere.
@@ -511,6 +526,7 @@ impl Blocks {
             payloads: lengths(),
             refs: BitWriter::default(),
             ref_count: 0,
+            masks: None,
         }
     }
 
@@ -536,6 +552,9 @@ impl Blocks {
             .enumerate()
         {
             self.words[word] |= u64::from(bit) << place;
+        }
+        if let Some(masks) = &mut self.masks {
+            masks.node(node.label, self.next_child, node.degree)?;
         }
         if node.degree > 0 {
             let block = self.next_child / BLOCK_NODES as u64;
@@ -635,6 +654,10 @@ impl Blocks {
             out.begin(&format!("{prefix}payloads"))?;
             self.payloads.short.copy(out)?;
             self.payloads.long.copy(out)?;
+        }
+        if let Some(masks) = self.masks.filter(|masks| !masks.is_empty()) {
+            out.begin(&format!("{prefix}masks"))?;
+            masks.write(out)?;
         }
         Ok(())
     }

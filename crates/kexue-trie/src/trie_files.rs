@@ -2,12 +2,12 @@
 
 use crate::bytes::Bytes;
 use crate::container::{Container, ContainerWriter};
-use crate::index::{MAX_PART, Result, Token};
+use crate::index::{Result, Token};
+use crate::sequence_sorter::SequenceSorter;
 use crate::trie::Trie;
-use crate::trie_builder::TrieBuilder;
 use kexue_output::{NewFile, OutputError};
 use std::fs::File;
-use std::io::{BufWriter, Cursor, Error, ErrorKind, Seek, Write};
+use std::io::{BufWriter, Cursor, Error, Seek, Write};
 use std::path::Path;
 
 /// The names of the sections in a file of one trie begin so.
@@ -17,7 +17,7 @@ impl Trie {
     /// Builds a trie in memory. The sequences may come in any order, and more than once.
     ///
     /// Keys are numbered in lexicographic order, not in the order of the input. Everything is held in memory while the trie is built; for
-    /// more than that, sort the sequences and use a [`TrieBuilder`].
+    /// more than that, use a [`SequenceSorter`] with a limit, or sort the sequences and use a [`TrieBuilder`](crate::TrieBuilder).
     ///
     /// ```
     /// use kexue_trie::{PrefixIndex, Trie};
@@ -32,8 +32,7 @@ impl Trie {
     /// # Errors
     /// If a token is 2²⁴ or above, or a sequence has 2²¹ tokens or more.
     pub fn from_sequences<S: AsRef<[Token]>>(sequences: impl IntoIterator<Item = S>) -> Result<Self> {
-        let bytes = write(sequences, Cursor::new(Vec::new()))?.into_inner();
-        Self::read(&Container::open(bytes.into())?, PREFIX)
+        collect(sequences)?.into_trie()
     }
 
     /// Builds a trie as [`from_sequences`](Self::from_sequences) does, writes it to a file and opens that.
@@ -41,13 +40,7 @@ impl Trie {
     /// # Errors
     /// If a sequence is too long, or the file cannot be written. A file that was there is then unchanged.
     pub fn build<S: AsRef<[Token]>>(path: &Path, sequences: impl IntoIterator<Item = S>) -> Result<Self> {
-        let output = |error: OutputError| crate::Error::Io(Error::other(error));
-        let out = BufWriter::new(NewFile::create(path).map_err(output)?);
-        let file = write(sequences, out)?
-            .into_inner()
-            .map_err(|error| error.into_error())?;
-        file.commit().map_err(output)?;
-        Self::open(path)
+        collect(sequences)?.build(path)
     }
 
     /// Opens a file that [`build`](Self::build) has written. It is mapped into memory; the time does not depend on its size.
@@ -55,23 +48,58 @@ impl Trie {
     /// # Errors
     /// If the file cannot be read, is no trie, or its header is damaged.
     pub fn open(path: &Path) -> Result<Self> {
-        Self::read(&Container::open(Bytes::map(&File::open(path)?)?)?, PREFIX)
+        Self::from_bytes(Bytes::map(&File::open(path)?)?)
+    }
+
+    /// The trie in the bytes of such a file.
+    ///
+    /// # Errors
+    /// If they are no trie, or their header is damaged.
+    pub fn from_bytes(bytes: Bytes) -> Result<Self> {
+        Self::read(&Container::open(bytes)?, PREFIX)
     }
 }
 
-fn write<S: AsRef<[Token]>, W: Write + Seek>(sequences: impl IntoIterator<Item = S>, out: W) -> std::io::Result<W> {
-    let mut sequences: Vec<S> = sequences.into_iter().collect();
-    sequences.sort_unstable_by(|one, other| one.as_ref().cmp(other.as_ref()));
-    sequences.dedup_by(|one, other| one.as_ref() == other.as_ref());
-    let mut builder = TrieBuilder::new();
-    for sequence in &sequences {
-        let sequence = sequence.as_ref();
-        if sequence.len() > MAX_PART || sequence.iter().any(|&token| token >= 1 << 24) {
-            let problem = "a sequence has a token of 2^24 or above, or 2^21 tokens or more";
-            return Err(Error::new(ErrorKind::InvalidInput, problem));
-        }
-        builder.push(sequence)?;
+impl SequenceSorter {
+    /// Makes the trie in memory.
+    ///
+    /// # Errors
+    /// If a temporary file cannot be read.
+    pub fn into_trie(self) -> Result<Trie> {
+        Trie::from_bytes(self.into_bytes()?)
     }
+
+    /// Makes the trie's file in memory: what [`Trie::from_bytes`] reads.
+    ///
+    /// # Errors
+    /// If a temporary file cannot be read.
+    pub fn into_bytes(self) -> Result<Bytes> {
+        Ok(write(self, Cursor::new(Vec::new()))?.into_inner().into())
+    }
+
+    /// Writes the trie to a file and opens that.
+    ///
+    /// # Errors
+    /// If the file cannot be written, or a temporary file not be read. A file that was there is then unchanged.
+    pub fn build(self, path: &Path) -> Result<Trie> {
+        let output = |error: OutputError| crate::Error::Io(Error::other(error));
+        let out = BufWriter::new(NewFile::create(path).map_err(output)?);
+        let file = write(self, out)?.into_inner().map_err(|error| error.into_error())?;
+        file.commit().map_err(output)?;
+        Trie::open(path)
+    }
+}
+
+fn collect<S: AsRef<[Token]>>(sequences: impl IntoIterator<Item = S>) -> std::io::Result<SequenceSorter> {
+    let mut sorter = SequenceSorter::new();
+    for sequence in sequences {
+        sorter.push(sequence.as_ref())?;
+    }
+    Ok(sorter)
+}
+
+fn write<W: Write + Seek>(sequences: SequenceSorter, out: W) -> std::io::Result<W> {
+    let builder = sequences.into_builder()?;
     let mut container = ContainerWriter::new(out)?;
     builder.write(PREFIX, &mut container)?;
     container.finish()
