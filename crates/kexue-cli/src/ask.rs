@@ -1,22 +1,35 @@
 //! `kexue ask`: one question, or a prompt for many.
 
+mod editor;
+mod greeting;
+mod reasons;
+mod reply;
+
+use crate::language::Language;
 use crate::output::{Usage, note, print, print_json};
 use crate::search_flags::SearchFlags;
 use anyhow::Result;
 use clap::Args;
+use editor::LineEditor;
 use kexue_kg::KnowledgeGraph;
-use kexue_qa::{Answer, AskOptions, Candidate, Composite, ask, embedded, open_run};
+use kexue_qa::{Answer, AskOptions, Trained, ask, embedded, open_run};
+use reply::Reply;
 use serde_json::json;
-use std::fmt::Write as _;
-use std::io::{BufRead, IsTerminal, Read as _, Write as _};
+use std::io::{BufRead, IsTerminal, Read as _};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 /// Answer a question with a fact of a graph, or say "I don't know".
 #[derive(Args)]
+#[command(after_help = "\
+Examples:
+  kexue ask What is the capital of France
+  kexue ask 铁的熔点是多少？ --explain
+  kexue ask                                          # a prompt; one question a line where the input is no terminal
+  kexue ask --kg my.idx --model runs/my --json < questions.txt")]
 pub struct AskArgs {
-    /// The question; without it, questions are read line by line.
-    question: Option<String>,
+    /// The question, with or without quotes around it; without a question, questions are read line by line.
+    question: Vec<String>,
     /// A graph built by `kexue kg build`, with --model; without both, the embedded one: countries and chemical elements.
     #[arg(long, requires = "model")]
     kg: Option<PathBuf>,
@@ -62,74 +75,140 @@ pub fn run(args: &AskArgs) -> Result<ExitCode> {
         top: args.top,
         explain: args.explain,
     };
-    let answer = |question: &str| -> Result<Answer> {
-        let mut answers = ask(&graph, &trained.model, &options, &[question])?;
+    let respondent = Respondent {
+        args,
+        graph: &graph,
+        trained: &trained,
+        options,
+    };
+    if !args.question.is_empty() {
+        let question = args.question.join(" ");
+        let known = respondent.respond(question.trim_start_matches('\u{feff}'))?;
+        return Ok(ExitCode::from(u8::from(!known)));
+    }
+    match std::io::stdin().is_terminal() {
+        true => respondent.converse(),
+        false => respondent.stream(),
+    }
+}
+
+/// Who answers.
+struct Respondent<'a> {
+    args: &'a AskArgs,
+    graph: &'a KnowledgeGraph,
+    trained: &'a Trained,
+    options: AskOptions,
+}
+
+impl Respondent<'_> {
+    fn language(&self) -> Language {
+        Language::of_environment()
+    }
+
+    /// Prints the answer to a question; whether it is one. A greeting gets what can be asked.
+    fn respond(&self, question: &str) -> Result<bool> {
+        if !self.args.json && greeting::is_greeting(self.graph, question)? {
+            print(&self.welcome()?)?;
+            return Ok(true);
+        }
+        let answer = self.answer(question)?;
+        let reply = Reply {
+            graph: self.graph,
+            language: self.language(),
+            explain: self.args.explain,
+        };
+        match self.args.json {
+            true => print_json(&answer)?,
+            false => print(&reply.text(&answer)?)?,
+        }
+        Ok(answer.is_answered())
+    }
+
+    fn answer(&self, question: &str) -> Result<Answer> {
+        let mut answers = ask(self.graph, &self.trained.model, &self.options, &[question])?;
         answers
             .pop()
             .ok_or_else(|| anyhow::anyhow!("no answer to one question"))
-    };
-    if let Some(question) = &args.question {
-        let answer = answer(question.trim_start_matches('\u{feff}'))?;
-        show(&answer, args)?;
-        return Ok(ExitCode::from(u8::from(!answer.is_answered())));
     }
-    let terminal = std::io::stdin().is_terminal();
-    if terminal {
-        let about = if args.kg.is_some() {
-            ""
-        } else {
-            " about countries and chemical elements, in Chinese or English"
+
+    /// What can be asked.
+    fn welcome(&self) -> Result<String> {
+        let is_embedded = self.args.kg.is_none();
+        let examples = match is_embedded {
+            true => greeting::EMBEDDED_EXAMPLES.map(str::to_owned).to_vec(),
+            false => {
+                let options = AskOptions {
+                    explain: false,
+                    ..self.options.clone()
+                };
+                greeting::examples(self.graph, &self.trained.model, &options)?
+            }
         };
-        note!("Ask{about}; an empty line ends.");
+        Ok(greeting::welcome(is_embedded, &examples, self.language()))
     }
-    let mut input = std::io::stdin().lock();
-    let (mut unknown, mut bad, mut number) = (0u64, 0u64, 0u64);
-    loop {
-        if terminal {
-            std::io::stderr().write_all(b"> ")?;
-        }
-        let Some(line) = read_line(&mut input)? else { break };
-        number += 1;
-        let question = line.as_deref().map(|line| match number {
-            // Some editors put a byte order mark before the first line.
-            1 => line.trim_start_matches('\u{feff}').trim(),
-            _ => line.trim(),
-        });
-        if question == Ok("") {
-            if terminal {
-                break;
-            }
-            continue;
-        }
-        let answered = match question {
-            Ok(question) => answer(question).map_err(|error| match error.downcast_ref() {
-                Some(kexue_qa::Error::Question(_)) => Failed::Question(error.to_string()),
-                _ => Failed::Command(error),
-            }),
-            Err(problem) => Err(Failed::Question(format!("the question {problem}"))),
-        };
-        match answered {
-            Ok(answer) => {
-                unknown += u64::from(!answer.is_answered());
-                show(&answer, args)?;
-            }
-            // One bad question ends neither a conversation nor a stream.
-            Err(Failed::Question(error)) => {
-                bad += 1;
-                match (args.json, terminal) {
-                    (true, _) => print_json(&json!({ "line": number, "error": error }))?,
-                    (false, true) => note!("{error}"),
-                    (false, false) => print(&format!("error: line {number}: {error}\n"))?,
+
+    /// Answers what is typed on a terminal.
+    fn converse(&self) -> Result<ExitCode> {
+        let mut editor = LineEditor::new(self.graph).map_err(std::io::Error::other)?;
+        let (welcome, help) = (self.welcome()?, greeting::prompt_help(self.language()));
+        note!("{welcome}{}", help.trim_end());
+        let mut unknown = 0u64;
+        while let Some(line) = editor.read()? {
+            let question = line.trim();
+            match question.to_lowercase().as_str() {
+                "" | "quit" | "exit" | ":q" | "退出" => break,
+                "help" | "?" | "帮助" => {
+                    print(&format!("{welcome}{help}"))?;
+                    continue;
                 }
+                _ => {}
             }
-            Err(Failed::Command(error)) => return Err(error.context(format!("line {number} of standard input"))),
+            match self.respond(question).map_err(Failed::of) {
+                Ok(known) => unknown += u64::from(!known),
+                // One bad question does not end a conversation.
+                Err(Failed::Question(error)) if self.args.json => print_json(&json!({ "error": error }))?,
+                Err(Failed::Question(error)) => note!("{error}"),
+                Err(Failed::Command(error)) => return Err(error),
+            }
         }
+        Ok(ExitCode::from(u8::from(unknown > 0)))
     }
-    if bad > 0 && !terminal {
-        note!("kexue: {bad} of {number} lines of standard input are no questions; see their errors");
-        return Ok(ExitCode::from(3));
+
+    /// Answers one question a line of standard input.
+    fn stream(&self) -> Result<ExitCode> {
+        let mut input = std::io::stdin().lock();
+        let (mut unknown, mut bad, mut number) = (0u64, 0u64, 0u64);
+        while let Some(line) = read_line(&mut input)? {
+            number += 1;
+            let question = line.as_deref().map(|line| match number {
+                // Some editors put a byte order mark before the first line.
+                1 => line.trim_start_matches('\u{feff}').trim(),
+                _ => line.trim(),
+            });
+            let known = match question {
+                Ok("") => continue,
+                Ok(question) => self.respond(question).map_err(Failed::of),
+                Err(problem) => Err(Failed::Question(format!("the question {problem}"))),
+            };
+            match known {
+                Ok(known) => unknown += u64::from(!known),
+                // One bad question does not end a stream.
+                Err(Failed::Question(error)) => {
+                    bad += 1;
+                    match self.args.json {
+                        true => print_json(&json!({ "line": number, "error": error }))?,
+                        false => print(&format!("error: line {number}: {error}\n"))?,
+                    }
+                }
+                Err(Failed::Command(error)) => return Err(error.context(format!("line {number} of standard input"))),
+            }
+        }
+        if bad > 0 {
+            note!("kexue: {bad} of {number} lines of standard input are no questions; see their errors");
+            return Ok(ExitCode::from(3));
+        }
+        Ok(ExitCode::from(u8::from(unknown > 0)))
     }
-    Ok(ExitCode::from(u8::from(unknown > 0)))
 }
 
 /// Why there is no answer.
@@ -138,6 +217,15 @@ enum Failed {
     Question(String),
     /// No question can be answered.
     Command(anyhow::Error),
+}
+
+impl Failed {
+    fn of(error: anyhow::Error) -> Self {
+        match error.downcast_ref() {
+            Some(kexue_qa::Error::Question(_)) => Self::Question(error.to_string()),
+            _ => Self::Command(error),
+        }
+    }
 }
 
 /// The most bytes of a line of standard input. Far shorter questions are too long for every model.
@@ -154,130 +242,4 @@ fn read_line(input: &mut impl BufRead) -> std::io::Result<Option<Result<String, 
         return Ok(Some(Err("is longer than 1 MiB")));
     }
     Ok(Some(String::from_utf8(bytes).map_err(|_| "is not UTF-8 text")))
-}
-
-fn show(answer: &Answer, args: &AskArgs) -> Result<()> {
-    if args.json {
-        return print_json(answer);
-    }
-    let mut text = String::new();
-    if answer.parts.is_empty() {
-        describe(answer, args, &mut text)?;
-    } else {
-        writeln!(text, "{} questions in one:", answer.parts.len())?;
-        for part in &answer.parts {
-            writeln!(text, "{}", part.question)?;
-            describe(part, args, &mut text)?;
-        }
-    }
-    print(&text)
-}
-
-/// The answer by one fact.
-fn describe(answer: &Answer, args: &AskArgs, text: &mut String) -> Result<()> {
-    if args.explain {
-        explain(answer, text)?;
-    }
-    let composite = answer.composite.map(Composite::reason);
-    match answer.candidates.first() {
-        Some(best) if answer.known => {
-            writeln!(text, "{}", best.objects.join("; "))?;
-            if let Some(reason) = composite {
-                writeln!(text, "the question {reason}: this fact alone may not answer it")?;
-            }
-        }
-        _ if composite.is_some() => {
-            let reason = composite.unwrap_or_default();
-            writeln!(text, "I don't know: the question {reason}; one fact cannot answer it")?;
-        }
-        _ if answer.lacking >= DOUBTFUL => {
-            let lacking = 100.0 * answer.lacking;
-            writeln!(
-                text,
-                "I don't know: the graph lacks the answer with a probability of {lacking:.1} %"
-            )?;
-        }
-        _ => writeln!(text, "I don't know")?,
-    }
-    let best = answer.candidates.first();
-    for reading in &answer.readings {
-        if best.is_some_and(|best| best.subject == reading.subject) {
-            writeln!(text, "  (took “{}” for {})", reading.words, reading.subject)?;
-        }
-    }
-    for (rank, candidate) in answer.candidates.iter().enumerate() {
-        let how = if answer.pinned && rank == 0 { " (pinned)" } else { "" };
-        let objects = candidate.objects.join("; ");
-        let subject = candidate.full_subject();
-        writeln!(
-            text,
-            "  {subject} · {} · {objects}  {:.1} %{how}",
-            candidate.relation,
-            100.0 * candidate.probability
-        )?;
-        because(candidate, text)?;
-    }
-    Ok(())
-}
-
-/// From this probability on that the graph lacks the answer, it is said why nothing is known.
-const DOUBTFUL: f64 = 0.25;
-
-/// What speaks for a candidate and against it, the weightiest first.
-fn because(candidate: &Candidate, text: &mut String) -> Result<()> {
-    let mut reasons: Vec<_> = candidate.evidence.iter().filter(|reason| reason.logit != 0.0).collect();
-    reasons.sort_by(|a, b| b.logit.abs().total_cmp(&a.logit.abs()));
-    for (index, reason) in reasons.iter().take(SHOWN).enumerate() {
-        let before = if index == 0 { "    because" } else { "," };
-        write!(text, "{before} {} {:+.2}", reason.name.replace('_', " "), reason.logit)?;
-    }
-    if !reasons.is_empty() {
-        writeln!(text)?;
-    }
-    Ok(())
-}
-
-/// Choices (and reasons) listed at most.
-const SHOWN: usize = 8;
-
-/// Choices after prefixes less probable than this are only counted.
-const TOLD: f64 = 0.01;
-
-fn explain(answer: &Answer, text: &mut String) -> Result<()> {
-    let (told, untold): (Vec<_>, Vec<_>) = answer
-        .choices
-        .iter()
-        .partition(|choice| choice.prefix_probability >= TOLD);
-    for choice in told {
-        let prefix = if choice.prefix.is_empty() {
-            "(start)"
-        } else {
-            &choice.prefix
-        };
-        write!(
-            text,
-            "after {prefix} ({:.1} %), {} allowed:",
-            100.0 * choice.prefix_probability,
-            choice.allowed.len()
-        )?;
-        for (name, probability, gain) in choice.allowed.iter().take(SHOWN) {
-            write!(text, "  {name} {:.1} %", 100.0 * probability)?;
-            if *gain > 0 {
-                write!(text, " (look-ahead +{gain})")?;
-            }
-        }
-        if choice.allowed.len() > SHOWN {
-            write!(text, "  …")?;
-        }
-        writeln!(text)?;
-    }
-    if !untold.is_empty() {
-        writeln!(
-            text,
-            "and {} choices after less than {:.0} %",
-            untold.len(),
-            100.0 * TOLD
-        )?;
-    }
-    Ok(())
 }

@@ -81,10 +81,13 @@ struct Build {
     #[arg(long, default_value_t)]
     order: FactOrder,
     /// Use this vocabulary instead of one counted from the names.
-    #[arg(long, conflicts_with_all = ["fold_case", "max_characters"])]
+    #[arg(long, conflicts_with_all = ["keep_case", "fold_case", "max_characters"])]
     vocab: Option<PathBuf>,
-    /// Fold ASCII letters to lower case, so that questions need not match the case.
+    /// Tell capital ASCII letters from small ones. By default they are folded, so that questions need not match the case.
     #[arg(long)]
+    keep_case: bool,
+    /// What is the default now.
+    #[arg(long, hide = true, conflicts_with = "keep_case")]
     fold_case: bool,
     /// The most characters of the vocabulary; the others are spelt in bytes.
     #[arg(long, default_value_t = 20_000)]
@@ -447,7 +450,7 @@ impl Build {
             order: self.order,
             inverse: self.inverse,
             vocabulary,
-            fold_case: self.fold_case,
+            fold_case: self.fold_case || !self.keep_case,
             max_characters: self.max_characters,
             memory: self.memory,
             temporary: Some(folder_of(&real_path(&self.output)).to_path_buf()),

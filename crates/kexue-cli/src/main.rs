@@ -1,11 +1,13 @@
 //! The `kexue` command: parse, call, print.
 
 mod ask;
+mod completions;
 mod device_flags;
 mod finetune;
 #[cfg(feature = "burn")]
 mod gan;
 mod kg;
+mod language;
 mod mlm;
 mod model_flags;
 mod output;
@@ -19,6 +21,7 @@ mod setting_flags;
 mod texts;
 mod training_flags;
 mod vae;
+mod version;
 mod vocab;
 #[cfg(not(feature = "burn"))]
 mod without_burn;
@@ -29,20 +32,44 @@ use std::process::ExitCode;
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
-/// Eight systems of *Scientific Spaces*, from the command line.
+/// Eight systems out of the blog Scientific Spaces (科学空间, kexue.fm): questions answered from a graph of facts, masked language models, fine-tuning,
+/// probes of initialisation, gradient penalties, critics of GANs, density estimation, honest leaderboards.
 #[derive(Parser)]
-#[command(version, arg_required_else_help = true)]
+#[command(
+    name = "kexue",
+    version = version::version(),
+    arg_required_else_help = true,
+    max_term_width = 120,
+    after_help = AFTER_HELP
+)]
 struct Cli {
     #[command(subcommand)]
     command: Command,
+    /// Threads that compute; as many as the machine has cores by default.
+    #[arg(long, global = true, value_name = "N", value_parser = clap::value_parser!(u16).range(1..), help_heading = "Everywhere")]
+    threads: Option<u16>,
 }
+
+const AFTER_HELP: &str = "\
+Start here:
+  kexue ask What is the capital of France      # from the embedded graph of countries and chemical elements
+  kexue kg build facts.tsv -o my.idx           # a graph of your own; then `kexue qa train`
+
+Exit codes: 0 done; 1 the answer is no (\"I don't know\", a check that failed); 2 wrong usage; 3 bad input; 130 interrupted.";
 
 // One command a run: its size does not matter.
 #[allow(clippy::large_enum_variant)]
 #[derive(Subcommand)]
 enum Command {
     /// Answer a question with a fact of a graph, or say "I don't know".
+    #[command(display_order = 0)]
     Ask(ask::AskArgs),
+    /// Print what makes a shell complete the command's words.
+    #[command(display_order = 90)]
+    Completions(completions::CompletionsArgs),
+    /// Write the manual pages.
+    #[command(display_order = 91)]
+    Man(completions::ManArgs),
     /// Generative adversarial networks whose critics are normalised: train, sample, measure.
     #[cfg(feature = "burn")]
     Gan(gan::GanArgs),
@@ -78,8 +105,17 @@ fn main() -> ExitCode {
     #[cfg(feature = "mpi")]
     let session = kexue_train::mpi::Session::start();
     output::set_quiet(!kexue_train::is_first());
-    let result = match Cli::parse().command {
+    let cli = Cli::parse();
+    if let Some(threads) = cli.threads {
+        // Nothing has computed yet, so that this is the first and only pool.
+        let _ = rayon::ThreadPoolBuilder::new()
+            .num_threads(threads.into())
+            .build_global();
+    }
+    let result = match cli.command {
         Command::Ask(args) => ask::run(&args),
+        Command::Completions(args) => completions::run(&args),
+        Command::Man(args) => completions::run_man(&args),
         #[cfg(feature = "burn")]
         Command::Gan(args) => gan::run(args),
         #[cfg(not(feature = "burn"))]

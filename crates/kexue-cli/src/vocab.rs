@@ -19,8 +19,11 @@ pub struct VocabArgs {
     /// The file to write, for `kexue kg build --vocab`.
     #[arg(long, short)]
     out: PathBuf,
-    /// Fold ASCII letters to lower case, so that questions need not match the case.
+    /// Tell capital ASCII letters from small ones. By default they are folded, so that questions need not match the case.
     #[arg(long)]
+    keep_case: bool,
+    /// What is the default now.
+    #[arg(long, hide = true, conflicts_with = "keep_case")]
     fold_case: bool,
     /// The most characters; the others are spelt in bytes.
     #[arg(long, default_value_t = 20_000)]
@@ -34,7 +37,7 @@ pub struct VocabArgs {
 pub fn run(args: &VocabArgs) -> Result<ExitCode> {
     check_output(&args.out, &args.texts)?;
     let mut builder = VocabularyBuilder::new()
-        .fold_case(args.fold_case)
+        .fold_case(args.fold_case || !args.keep_case)
         .max_characters(args.max_characters)
         .min_count(args.min_count);
     for path in &args.texts {

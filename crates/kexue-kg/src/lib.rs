@@ -66,6 +66,7 @@ mod runs;
 mod sample;
 mod sections;
 mod sense;
+mod similar;
 mod sorted;
 mod spellings;
 

@@ -186,7 +186,7 @@ impl<'q> Question<'q> {
         let first = !self.text[..name.bytes.start].contains(char::is_alphanumeric);
         let lower = !text.contains(|character: char| character.is_ascii_uppercase());
         let unsure = name.recognition != Recognition::Exact || folds_case;
-        (first || text == "I" || lower && unsure) && WORDS_OF_GRAMMAR.iter().any(|word| text.eq_ignore_ascii_case(word))
+        (first || text == "I" || lower && unsure) && is_word_of_grammar(text)
     }
 }
 
@@ -303,7 +303,7 @@ impl KnowledgeGraph {
             Walk::new(self.index(), question).with_a_slip(start, &mut |end, subject| {
                 let bytes = question.bytes_of(&(start..end));
                 let text = &question.text[bytes.clone()];
-                let is_known = WORDS_OF_GRAMMAR.iter().any(|word| text.eq_ignore_ascii_case(word));
+                let is_known = is_word_of_grammar(text);
                 // A slip is no blank before a name, or behind it.
                 let is_trimmed = text.trim_matches(|character: char| !character.is_alphanumeric()).len() == text.len();
                 let may_stand = question.are_whole(&(start..end)) && question.boundaries.allow(bytes.clone());
@@ -520,6 +520,11 @@ fn is_half_of_compound(text: &str, name: &Name, names: &[Name]) -> bool {
 }
 
 const HYPHENS: [char; 3] = ['-', '\u{2010}', '\u{2011}'];
+
+/// Whether a word is one of grammar, in any case.
+pub(crate) fn is_word_of_grammar(word: &str) -> bool {
+    WORDS_OF_GRAMMAR.iter().any(|other| word.eq_ignore_ascii_case(other))
+}
 
 /// English words of grammar, which are names of some things too: of elements by their symbols, of countries by their codes, of films.
 const WORDS_OF_GRAMMAR: [&str; 96] = [

@@ -1,0 +1,143 @@
+//! The line that people type on a terminal: editing, history, and completion of names.
+
+use kexue_kg::KnowledgeGraph;
+use rustyline::completion::Completer;
+use rustyline::error::ReadlineError;
+use rustyline::highlight::Highlighter;
+use rustyline::hint::Hinter;
+use rustyline::history::FileHistory;
+use rustyline::validate::Validator;
+use rustyline::{Config, Context, Editor, Helper};
+use std::path::PathBuf;
+
+/// Names offered at most.
+const MOST_NAMES: usize = 50;
+
+/// An editor of lines.
+pub struct LineEditor<'g> {
+    editor: Editor<Names<'g>, FileHistory>,
+    history: Option<PathBuf>,
+}
+
+impl<'g> LineEditor<'g> {
+    /// An editor that completes the names of a graph, if the terminal can be used.
+    pub fn new(graph: &'g KnowledgeGraph) -> rustyline::Result<Self> {
+        let config = Config::builder().auto_add_history(true).build();
+        let mut editor = Editor::with_history(config.clone(), FileHistory::with_config(&config))?;
+        editor.set_helper(Some(Names(graph)));
+        let history = history_file();
+        if let Some(path) = &history {
+            // The first time there is none.
+            let _ = editor.load_history(path);
+        }
+        Ok(Self { editor, history })
+    }
+
+    /// The next line; nothing at the end, which Ctrl-C and Ctrl-D are too.
+    pub fn read(&mut self) -> std::io::Result<Option<String>> {
+        match self.editor.readline("> ") {
+            Ok(line) => Ok(Some(line)),
+            Err(ReadlineError::Eof | ReadlineError::Interrupted) => Ok(None),
+            Err(ReadlineError::Io(error)) => Err(error),
+            Err(error) => Err(std::io::Error::other(error)),
+        }
+    }
+}
+
+impl Drop for LineEditor<'_> {
+    fn drop(&mut self) {
+        // A history that cannot be kept is no reason to fail.
+        if let Some(path) = &self.history {
+            let _ = path.parent().map(std::fs::create_dir_all);
+            let _ = self.editor.save_history(path);
+        }
+    }
+}
+
+/// Where questions are remembered: `$XDG_STATE_HOME/kexue/ask-history`, or below `~/.local/state`.
+fn history_file() -> Option<PathBuf> {
+    let folder = |name: &str| {
+        std::env::var_os(name)
+            .filter(|value| !value.is_empty())
+            .map(PathBuf::from)
+    };
+    let state = folder("XDG_STATE_HOME").or_else(|| Some(folder("HOME")?.join(".local/state")))?;
+    Some(state.join("kexue").join("ask-history"))
+}
+
+/// Completes the names of a graph.
+struct Names<'g>(&'g KnowledgeGraph);
+
+impl Completer for Names<'_> {
+    type Candidate = String;
+
+    /// The longest ending of the line that names begin with is completed: names have blanks too.
+    fn complete(&self, line: &str, cursor: usize, _: &Context<'_>) -> rustyline::Result<(usize, Vec<String>)> {
+        let before = &line[..cursor];
+        let mut earlier = ' ';
+        for (start, character) in before.char_indices() {
+            // A name begins at a word, or anywhere in Chinese.
+            let may_start = character.is_alphanumeric() && (!earlier.is_alphanumeric() || character >= '\u{2e80}');
+            earlier = character;
+            if !may_start {
+                continue;
+            }
+            for beginning in cases(&before[start..]) {
+                let names = self
+                    .0
+                    .names_beginning(&beginning, MOST_NAMES)
+                    .map_err(std::io::Error::other)?;
+                if !names.is_empty() {
+                    return Ok((start, names));
+                }
+            }
+        }
+        Ok((cursor, Vec::new()))
+    }
+}
+
+/// A beginning as it is typed, and with a capital.
+fn cases(typed: &str) -> [String; 2] {
+    let mut letters = typed.chars();
+    let capital = letters
+        .next()
+        .into_iter()
+        .flat_map(char::to_uppercase)
+        .chain(letters)
+        .collect();
+    [typed.to_owned(), capital]
+}
+
+impl Hinter for Names<'_> {
+    type Hint = String;
+}
+
+impl Highlighter for Names<'_> {}
+impl Validator for Names<'_> {}
+impl Helper for Names<'_> {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_completed_at_the_end_of_the_line() {
+        let (graph, _) = kexue_qa::embedded().unwrap();
+        let history = FileHistory::new();
+        let complete = |line: &str| {
+            Names(&graph)
+                .complete(line, line.len(), &Context::new(&history))
+                .unwrap()
+        };
+        let (start, names) = complete("capital of new z");
+        assert_eq!(
+            (start, names.contains(&"New Zealand".to_owned())),
+            (11, true),
+            "{names:?}"
+        );
+        let (start, names) = complete("首都 澳大");
+        assert_eq!((start, names.contains(&"澳大利亚".to_owned())), (7, true), "{names:?}");
+        assert_eq!(complete("xqzzy").1, [""; 0]);
+        assert_eq!(complete("").1, [""; 0]);
+    }
+}
