@@ -17,6 +17,7 @@ mod probe;
 mod qa;
 mod rank;
 mod search_flags;
+mod serve;
 mod setting_flags;
 mod texts;
 mod training_flags;
@@ -94,6 +95,8 @@ enum Command {
     Qa(qa::QaArgs),
     /// Leaderboards: means over equal columns, rank flips, votes, and a check of claimed averages.
     Rank(rank::RankArgs),
+    /// Answer questions over HTTP, with a page that shows how an answer comes about.
+    Serve(Box<serve::ServeArgs>),
     /// How likely a sample is: train a variational autoencoder, rank samples by their density, and draw new ones.
     Vae(vae::VaeArgs),
     /// Count a vocabulary from texts.
@@ -130,6 +133,7 @@ fn main() -> ExitCode {
         Command::Probe(args) => probe::run(&args),
         Command::Qa(args) => qa::run(args),
         Command::Rank(args) => rank::run(args),
+        Command::Serve(args) => serve::run(&args),
         Command::Vae(args) => vae::run(args),
         Command::Vocab(args) => vocab::run(&args),
     };

@@ -23,7 +23,7 @@ pub fn embedded() -> Result<(KnowledgeGraph, Trained)> {
         folder,
     )?;
     let weights = include_str!("../data/default/model/reranker.toml");
-    trained.config.search.reranker = Some(Reranker::from_toml(weights, &folder.join(RERANKER_FILE))?);
+    trained.config.search.reranker = Some(Reranker::from_toml(weights, &folder.join(RERANKER_FILE))?.into());
     check_vocabulary(&trained, &graph)?;
     Ok((graph, trained))
 }

@@ -125,10 +125,10 @@ pub fn fit(
     }
     let mut options = SearchOptions {
         rescore: true,
-        reranker: Some(Reranker {
+        reranker: Some(Arc::new(Reranker {
             counts: counts.clone(),
             ..Reranker::default()
-        }),
+        })),
         ..options.clone()
     };
     let ask = |options: &SearchOptions, asked: Vec<Asked<'_>>| -> Result<Option<Vec<SearchResult>>> {
@@ -170,10 +170,10 @@ pub fn fit(
         for evidence in choices.iter_mut().flat_map(|choice| &mut choice.candidates) {
             evidence[OF_RELATION].fill(0.0);
         }
-        options.reranker = Some(Reranker {
+        options.reranker = Some(Arc::new(Reranker {
             counts: counts.clone(),
             ..Reranker::default()
-        });
+        }));
     }
     let by_relation = count_by_relation(graph, known, &reached)?;
     let unknown = reached.iter().zip(&by_relation).map(|(case, less)| Asked {

@@ -3,6 +3,7 @@
 use crate::rerank::{Reranker, SUBJECTS};
 use serde::{Deserialize, Serialize};
 use std::borrow::Cow;
+use std::sync::Arc;
 
 /// How the gain Δ in the longest common subsequence with the question is used: article 8802 raises a probability to the power `1/(Δ+1)`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -48,7 +49,7 @@ pub struct SearchOptions {
     /// Weighs what rescoring found with what spelling says. The model's probabilities then enter without the look-ahead's power, and at least
     /// 24 subjects are kept. It is no setting but learned, so it is not written among them.
     #[serde(skip)]
-    pub reranker: Option<Reranker>,
+    pub reranker: Option<Arc<Reranker>>,
     /// Chains without a choice cost no model calls.
     pub skip_forced: bool,
     /// Only the logits of allowed tokens are computed.

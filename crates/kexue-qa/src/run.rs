@@ -65,7 +65,7 @@ pub type Trained = Run<RunConfig>;
 /// Names the file that is missing, damaged, or does not fit the others; or graph and model do not speak of the same tokens.
 pub fn open_run(folder: &Path, graph: &KnowledgeGraph) -> Result<Trained> {
     let mut trained = open_model(folder, graph)?;
-    trained.config.search.reranker = Reranker::open(folder)?;
+    trained.config.search.reranker = Reranker::open(folder)?.map(Into::into);
     trained.config.search.validate().map_err(|problem| Error::File {
         path: folder.join("config.toml"),
         problem: format!("search.{problem}"),

@@ -320,7 +320,7 @@ proptest! {
         let weighed = |weights: [f64; EVIDENCE.len()]| {
             let options = SearchOptions {
                 // The look-ahead's power does not enter.
-                reranker: Some(Reranker { weights, lacking: doubts(weights), counts: short_words() }),
+                reranker: Some(Reranker { weights, lacking: doubts(weights), counts: short_words() }.into()),
                 ..options(LookAhead::Allowed, MentionUse::Off, true, 10_000)
             };
             search(&graph, &model, &options, &[&question], true).unwrap().remove(0)
@@ -438,7 +438,7 @@ proptest! {
         let given: BTreeSet<_> = triples.iter().cloned().collect();
         for look_ahead in LOOK_AHEADS {
             for mentions in [MentionUse::Off, MentionUse::Only, MentionUse::Prior(2.0)] {
-                for (rescore, reranker) in [(false, None), (true, None), (true, Some(Reranker::default()))] {
+                for (rescore, reranker) in [(false, None), (true, None), (true, Some(Reranker::default().into()))] {
                     let options = SearchOptions { reranker, ..options(look_ahead, mentions, rescore, beam) };
                     let result = run(&graph, &model, &options, &question);
                     prop_assert!(!result.found.is_empty());

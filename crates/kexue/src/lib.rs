@@ -46,6 +46,8 @@ pub use kexue_probe as probe;
 pub use kexue_qa as qa;
 /// Means, votes, rank flips and checks of results tables (S8).
 pub use kexue_rank as rank;
+/// Question answering as an HTTP service, with its page.
+pub use kexue_serve as serve;
 /// Vocabularies, tokenizers and corpora.
 pub use kexue_text as text;
 /// The training loop for any learner: checkpoints, exact resume, metrics, reports.

@@ -1,0 +1,39 @@
+//! `/v1/pins`: answers by decree.
+
+use super::facts::one;
+use crate::app::App;
+use crate::body::{Json, Queried};
+use crate::fault::Fault;
+use axum::extract::State;
+use axum::response::Response;
+use kexue_kg::Change;
+use serde::Deserialize;
+use std::sync::Arc;
+
+/// The body of `PUT`: a question, and the fact that answers it.
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Pinning {
+    question: String,
+    subject: String,
+    relation: String,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Unpinning {
+    question: String,
+}
+
+pub(crate) async fn pin(State(app): State<Arc<App>>, Json(pin): Json<Pinning>) -> Result<Response, Fault> {
+    let change = Change::Pin {
+        question: pin.question,
+        subject: pin.subject,
+        relation: pin.relation,
+    };
+    one(&app, change).await
+}
+
+pub(crate) async fn unpin(State(app): State<Arc<App>>, Queried(pin): Queried<Unpinning>) -> Result<Response, Fault> {
+    one(&app, Change::Unpin { question: pin.question }).await
+}

@@ -1,0 +1,322 @@
+//! What can go wrong with a request, as problem documents (RFC 9457) in the client's language.
+
+use crate::language::Language;
+use axum::body::Body;
+use axum::http::header::{CONTENT_LANGUAGE, CONTENT_TYPE, RETRY_AFTER, VARY, WWW_AUTHENTICATE};
+use axum::http::{HeaderValue, StatusCode};
+use axum::response::{IntoResponse, Response};
+use kexue_kg::KgError;
+use serde_json::json;
+use std::time::Duration;
+
+/// Why a request is not served.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Fault {
+    /// No such address.
+    NoSuchPath,
+    /// The address exists, but not with this method.
+    NoSuchMethod,
+    /// The body is not declared as JSON.
+    NotJson,
+    /// The body is not JSON, or not of the expected shape.
+    BadBody(String),
+    /// The query of the address is not of the expected shape.
+    BadQuery(String),
+    /// The body has more bytes than this.
+    TooLarge(usize),
+    /// The body did not arrive in this time.
+    SlowBody(Duration),
+    /// A field has a value that cannot be.
+    Invalid {
+        /// Which field, such as `questions[2]`.
+        field: String,
+        /// What is wrong, in English and Chinese.
+        problem: [String; 2],
+    },
+    /// A token is needed, or the one given is none.
+    Unauthorized,
+    /// Writing is off.
+    ReadOnly,
+    /// The client sends too many requests; it may try again after this time.
+    TooMany(Duration),
+    /// Too many questions are waiting; the client may try again after this time.
+    Busy(Duration),
+    /// The service is about to end.
+    Draining,
+    /// There was no answer within the request's deadline.
+    Late,
+    /// The graph has no such thing.
+    NotFound {
+        /// What, in English and Chinese.
+        what: [String; 2],
+    },
+    /// Another program changes the graph.
+    WriterElsewhere,
+    /// More subjects would have changed than can be laid over an index.
+    TooManyChanges(usize),
+    /// A change could not be written.
+    NotWritten(String),
+    /// What was to be loaded cannot be; what was served before still is.
+    NotReloaded(String),
+    /// A defect, or a damaged index.
+    Internal,
+}
+
+/// What is common to all faults of a kind.
+struct Kind {
+    status: StatusCode,
+    /// The end of the problem's type.
+    name: &'static str,
+    title: [&'static str; 2],
+}
+
+impl Fault {
+    /// A field with a value that cannot be.
+    pub(crate) fn invalid(field: impl Into<String>, english: impl Into<String>, chinese: impl Into<String>) -> Self {
+        Self::Invalid {
+            field: field.into(),
+            problem: [english.into(), chinese.into()],
+        }
+    }
+
+    /// What a change of the graph failed by.
+    pub(crate) fn of_change(error: &KgError) -> Self {
+        match error {
+            KgError::Busy { .. } => Self::WriterElsewhere,
+            KgError::TooManyChanges { most } => Self::TooManyChanges(*most),
+            KgError::Input { problem, .. } => Self::invalid("change", problem.clone(), problem.clone()),
+            KgError::Io { source, .. } => Self::NotWritten(source.to_string()),
+            error => Self::NotWritten(error.to_string()),
+        }
+    }
+
+    fn kind(&self) -> Kind {
+        let (status, name, title) = match self {
+            Self::NoSuchPath => (
+                StatusCode::NOT_FOUND,
+                "no-such-path",
+                ["No such address", "没有这个地址"],
+            ),
+            Self::NoSuchMethod => (
+                StatusCode::METHOD_NOT_ALLOWED,
+                "no-such-method",
+                ["Not with this method", "不支持这种请求方法"],
+            ),
+            Self::NotJson => (
+                StatusCode::UNSUPPORTED_MEDIA_TYPE,
+                "not-json",
+                ["The body must be JSON", "请求体须为 JSON"],
+            ),
+            Self::BadBody(_) => (
+                StatusCode::BAD_REQUEST,
+                "bad-body",
+                ["The body cannot be read", "无法读取请求体"],
+            ),
+            Self::BadQuery(_) => (
+                StatusCode::BAD_REQUEST,
+                "bad-query",
+                ["The query cannot be read", "无法读取查询参数"],
+            ),
+            Self::TooLarge(_) => (
+                StatusCode::PAYLOAD_TOO_LARGE,
+                "too-large",
+                ["The body is too large", "请求体过大"],
+            ),
+            Self::SlowBody(_) => (
+                StatusCode::REQUEST_TIMEOUT,
+                "slow-body",
+                ["The body came too slowly", "请求体传输过慢"],
+            ),
+            Self::Invalid { .. } => (
+                StatusCode::UNPROCESSABLE_ENTITY,
+                "invalid",
+                ["A value cannot be used", "参数值无效"],
+            ),
+            Self::Unauthorized => (
+                StatusCode::UNAUTHORIZED,
+                "unauthorized",
+                ["A valid token is needed", "需要有效的令牌"],
+            ),
+            Self::ReadOnly => (StatusCode::FORBIDDEN, "read-only", ["Writing is off", "未开放写入"]),
+            Self::TooMany(_) => (
+                StatusCode::TOO_MANY_REQUESTS,
+                "too-many-requests",
+                ["Too many requests", "请求过于频繁"],
+            ),
+            Self::Busy(_) => (
+                StatusCode::SERVICE_UNAVAILABLE,
+                "busy",
+                ["Too many questions are waiting", "排队的问题过多"],
+            ),
+            Self::Draining => (
+                StatusCode::SERVICE_UNAVAILABLE,
+                "draining",
+                ["The service is about to end", "服务即将停止"],
+            ),
+            Self::Late => (
+                StatusCode::GATEWAY_TIMEOUT,
+                "late",
+                ["No answer within the deadline", "未能在时限内作答"],
+            ),
+            Self::NotFound { .. } => (StatusCode::NOT_FOUND, "not-found", ["Not in the graph", "图谱中没有"]),
+            Self::WriterElsewhere => (
+                StatusCode::CONFLICT,
+                "writer-elsewhere",
+                ["Another program is changing the graph", "另一个程序正在修改图谱"],
+            ),
+            Self::TooManyChanges(_) => (
+                StatusCode::CONFLICT,
+                "too-many-changes",
+                ["Too many changes since the index was built", "索引建成后的修改过多"],
+            ),
+            Self::NotWritten(_) => (
+                StatusCode::INSUFFICIENT_STORAGE,
+                "not-written",
+                ["The change could not be written", "修改未能写入"],
+            ),
+            Self::NotReloaded(_) => (
+                StatusCode::CONFLICT,
+                "not-reloaded",
+                ["The new files cannot be used", "新文件无法使用"],
+            ),
+            Self::Internal => (
+                StatusCode::INTERNAL_SERVER_ERROR,
+                "internal",
+                ["Something is wrong in the service", "服务内部出错"],
+            ),
+        };
+        Kind { status, name, title }
+    }
+
+    /// The status of the response.
+    pub fn status(&self) -> StatusCode {
+        self.kind().status
+    }
+
+    /// One sentence about this very case, and what to do.
+    fn detail(&self, language: Language) -> String {
+        let say = |english: &str, chinese: &str| language.choose(english, chinese).to_owned();
+        match self {
+            Self::NoSuchPath => say(
+                "The addresses are listed at /openapi.json.",
+                "全部地址见 /openapi.json。",
+            ),
+            Self::NoSuchMethod => say(
+                "The header Allow names the methods of this address; /openapi.json describes them.",
+                "响应头 Allow 列出此地址支持的方法，说明见 /openapi.json。",
+            ),
+            Self::NotJson => say(
+                "Send the body with the header `Content-Type: application/json`.",
+                "请以请求头 `Content-Type: application/json` 发送。",
+            ),
+            Self::BadBody(problem) => {
+                say("The body is not as expected: ", "请求体不符合要求：") + problem + say(".", "。").as_str()
+            }
+            Self::BadQuery(problem) => {
+                say("The query is not as expected: ", "查询参数不符合要求：") + problem + say(".", "。").as_str()
+            }
+            Self::TooLarge(most) => say(
+                &format!("The body may have at most {most} bytes."),
+                &format!("请求体最多 {most} 字节。"),
+            ),
+            Self::SlowBody(time) => say(
+                &format!("The body did not arrive within {} s.", time.as_secs_f64()),
+                &format!("请求体未在 {} 秒内传完。", time.as_secs_f64()),
+            ),
+            Self::Invalid { field, problem } => say(
+                &format!("`{field}` {}.", problem[0]),
+                &format!("`{field}` {}。", problem[1]),
+            ),
+            Self::Unauthorized => say(
+                "Send the header `Authorization: Bearer TOKEN` with a token of this service.",
+                "请在请求头 `Authorization: Bearer 令牌` 中给出本服务的令牌。",
+            ),
+            Self::ReadOnly => say(
+                "This service only reads: it was started without tokens for writing, or with the embedded graph.",
+                "本服务只读：启动时未指定写入令牌，或使用的是内置图谱。",
+            ),
+            Self::TooMany(_) => say(
+                "This client has sent more requests than it may; the header Retry-After says when to try again.",
+                "该客户端的请求超过限额；响应头 Retry-After 给出重试时间。",
+            ),
+            Self::Busy(_) => say(
+                "The queue is full; the header Retry-After says when to try again.",
+                "队列已满；响应头 Retry-After 给出重试时间。",
+            ),
+            Self::Draining => say("Try another replica.", "请改用其他副本。"),
+            Self::Late => say(
+                "The answer was not ready in time; ask fewer questions at once, or give more time with `deadline_ms`.",
+                "答案未能及时得出；请减少一次所问的问题，或用 `deadline_ms` 放宽时限。",
+            ),
+            Self::NotFound { what } => say(
+                &format!("The graph has no {}.", what[0]),
+                &format!("图谱中没有{}。", what[1]),
+            ),
+            Self::WriterElsewhere => say(
+                "A graph has one writer at a time; try again when the other program is done.",
+                "图谱同一时间只能由一个程序写入；请等其完成后重试。",
+            ),
+            Self::TooManyChanges(most) => say(
+                &format!("More than {most} subjects would have changed: fold the changes in with `kexue kg compact`."),
+                &format!("已修改的主体将超过 {most} 个：请用 `kexue kg compact` 合并修改。"),
+            ),
+            Self::NotWritten(problem) => say(
+                &format!("Nothing was changed: {problem}."),
+                &format!("没有作出任何修改：{problem}。"),
+            ),
+            Self::NotReloaded(problem) => say(
+                &format!("What was served before still is: {problem}."),
+                &format!("仍使用原有的图谱和模型：{problem}。"),
+            ),
+            Self::Internal => say(
+                "The log of the service tells more; the request may be tried again.",
+                "详情见服务日志；可以重试。",
+            ),
+        }
+    }
+
+    fn retry_after(&self) -> Option<u64> {
+        match self {
+            Self::TooMany(time) | Self::Busy(time) => Some(time.as_secs_f64().ceil().max(1.0) as u64),
+            Self::Draining => Some(1),
+            _ => None,
+        }
+    }
+
+    /// The response in a language.
+    pub(crate) fn render(&self, language: Language, mut response: Response) -> Response {
+        let kind = self.kind();
+        let mut document = json!({
+            "type": format!("urn:kexue:problem:{}", kind.name),
+            "title": language.choose(kind.title[0], kind.title[1]),
+            "status": kind.status.as_u16(),
+            "detail": self.detail(language),
+        });
+        if let Self::Invalid { field, .. } = self {
+            document["field"] = field.clone().into();
+        }
+        *response.status_mut() = kind.status;
+        let headers = response.headers_mut();
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
+        headers.insert(CONTENT_LANGUAGE, HeaderValue::from_static(language.tag()));
+        headers.append(VARY, HeaderValue::from_static("accept-language"));
+        if let Some(seconds) = self.retry_after() {
+            headers.insert(RETRY_AFTER, HeaderValue::from(seconds));
+        }
+        if *self == Self::Unauthorized {
+            headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+        }
+        headers.remove(axum::http::header::CONTENT_LENGTH);
+        *response.body_mut() = Body::from(document.to_string());
+        response
+    }
+}
+
+/// Marks a response with the fault, which [`crate::around`] renders once the client's language is known.
+impl IntoResponse for Fault {
+    fn into_response(self) -> Response {
+        let mut response = self.status().into_response();
+        response.extensions_mut().insert(self);
+        response
+    }
+}

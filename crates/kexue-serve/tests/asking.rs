@@ -1,0 +1,248 @@
+//! Questions over HTTP: the same answers as from the library, whatever batch they ride in; refusals; deadlines.
+
+mod common;
+
+use common::{Service, escaped, quiet};
+use kexue_qa::{AskOptions, ask, embedded};
+use kexue_serve::Settings;
+use serde_json::json;
+use std::time::Duration;
+
+const QUESTIONS: [&str; 12] = [
+    "法国的首都是哪里？",
+    "What is the capital of Australia?",
+    "capital of France and Germany",
+    "金的熔点是多少？",
+    "Which element has the symbol Fe?",
+    "Who is the president of France?",
+    "北京有多少人口？",
+    "x",
+    "What currency does Japan use?",
+    "日本用什么货币？",
+    "Is gold denser than lead?",
+    "德国说什么语言？",
+];
+
+/// The line that `kexue ask --json` prints.
+fn line(question: &str, explain: bool) -> String {
+    let (graph, trained) = embedded().unwrap();
+    let options = AskOptions {
+        explain,
+        ..AskOptions::new(trained.config.search.clone())
+    };
+    let answer = ask(&graph, &trained.model, &options, &[question]).unwrap().remove(0);
+    serde_json::to_string(&answer).unwrap() + "\n"
+}
+
+#[test]
+fn an_answer_does_not_depend_on_its_batch() {
+    let service = Service::start(quiet());
+    for explain in [false, true] {
+        let lines: Vec<String> = QUESTIONS.iter().map(|question| line(question, explain)).collect();
+        for (question, line) in QUESTIONS.iter().zip(&lines) {
+            let response = service.post(
+                "/v1/ask",
+                &json!({ "question": question, "explain": explain }).to_string(),
+            );
+            assert_eq!((response.status, &response.body), (200, line));
+        }
+        // All at once, and in one request.
+        std::thread::scope(|scope| {
+            for _ in 0..4 {
+                for (question, line) in QUESTIONS.iter().zip(&lines) {
+                    let service = &service;
+                    scope.spawn(move || {
+                        let body = json!({ "question": question, "explain": explain }).to_string();
+                        assert_eq!(&service.post("/v1/ask", &body).body, line);
+                    });
+                }
+            }
+        });
+        let body = json!({ "questions": QUESTIONS, "explain": explain }).to_string();
+        let together = service.post("/v1/ask", &body).body;
+        let expected = lines.iter().map(|line| line.trim_end()).collect::<Vec<_>>().join(",");
+        assert_eq!(together, format!("{{\"answers\":[{expected}]}}\n"));
+    }
+}
+
+#[test]
+fn what_cannot_be_asked_is_refused() {
+    let service = Service::start(Settings {
+        questions: 3,
+        ..quiet()
+    });
+    let ask = |body: &str| service.post("/v1/ask", body);
+    let long = "长".repeat(513);
+    for (body, status, problem) in [
+        ("", 400, "bad-body"),
+        ("{", 400, "bad-body"),
+        ("[]", 400, "bad-body"),
+        ("{}", 400, "bad-body"),
+        (r#"{"question":"a","questions":["b"]}"#, 400, "bad-body"),
+        (r#"{"question":"a","colour":"red"}"#, 400, "bad-body"),
+        (r#"{"question":"\ud800"}"#, 400, "bad-body"),
+        (r#"{"question":"  "}"#, 422, "invalid"),
+        (r#"{"questions":[]}"#, 422, "invalid"),
+        (r#"{"questions":["a","b","c","d"]}"#, 422, "invalid"),
+        (r#"{"question":"a","top":0}"#, 422, "invalid"),
+        (r#"{"question":"a","min_confidence":1.5}"#, 422, "invalid"),
+        (r#"{"question":"a","deadline_ms":0}"#, 422, "invalid"),
+        (&json!({ "questions": ["a", long] }).to_string(), 422, "invalid"),
+        (&json!({ "question": "x".repeat(200_000) }).to_string(), 422, "invalid"),
+    ] {
+        let response = ask(body);
+        assert_eq!(
+            (response.status, response.problem().as_str()),
+            (status, problem),
+            "{body}"
+        );
+    }
+    assert_eq!(
+        ask(&json!({ "questions": ["a", long] }).to_string()).json()["field"],
+        "questions[1]"
+    );
+    assert_eq!(service.send("POST", "/v1/ask", &[], "{}").problem(), "not-json");
+    assert_eq!(service.get("/v1/nothing").problem(), "no-such-path");
+    let get = service.get("/v1/ask");
+    assert_eq!((get.status, get.problem().as_str()), (405, "no-such-method"));
+    assert!(get.head.contains("allow: post"), "{}", get.head);
+    // Nothing of it hurt the service.
+    assert_eq!(ask(r#"{"question":"法国的首都是哪里？"}"#).json()["known"], true);
+}
+
+#[test]
+fn messages_are_in_the_language_of_the_client() {
+    let service = Service::start(quiet());
+    let english = service.get("/v1/nothing");
+    let chinese = service.send(
+        "GET",
+        "/v1/nothing",
+        &[("Accept-Language", "zh-CN,zh;q=0.9,en;q=0.8")],
+        "",
+    );
+    assert_eq!(english.json()["title"], "No such address");
+    assert_eq!(chinese.json()["title"], "没有这个地址");
+    assert!(chinese.head.contains("content-language: zh-cn") && chinese.head.contains("vary: accept-language"));
+}
+
+#[test]
+fn what_is_typed_is_completed() {
+    let service = Service::start(quiet());
+    let complete = |text: &str| {
+        service
+            .get(&format!("/v1/complete?prefix={}&limit=5", escaped(text)))
+            .json()
+    };
+    let names = |found: &serde_json::Value, kind: &str, field: &str| -> Vec<String> {
+        let list = found[kind].as_array().unwrap().iter();
+        list.map(|one| one[field].as_str().unwrap().to_owned()).collect()
+    };
+    assert!(names(&complete("法"), "entities", "name").contains(&"法国".to_owned()));
+    assert!(names(&complete("capital of Fra"), "entities", "text").contains(&"capital of France".to_owned()));
+    assert!(names(&complete("法国的首"), "relations", "text").contains(&"法国的首都".to_owned()));
+    assert!(names(&complete("France's cap"), "relations", "text").contains(&"France's capital".to_owned()));
+    for nothing in ["", " ", "[SEP]", "\u{0}", "qqqqqqqq"] {
+        assert!(names(&complete(nothing), "entities", "name").is_empty(), "{nothing:?}");
+    }
+    assert_eq!(service.get("/v1/complete").problem(), "bad-query");
+    assert_eq!(service.get("/v1/complete?prefix=a&limit=0").problem(), "invalid");
+}
+
+#[test]
+fn a_subject_is_shown_with_links() {
+    let service = Service::start(quiet());
+    let entity = service.get(&format!("/v1/entities/{}", escaped("法国"))).json();
+    assert_eq!(entity["name"], "法国");
+    let facts = entity["facts"].as_array().unwrap();
+    assert_eq!(entity["total"], facts.len());
+    let capital = facts.iter().find(|fact| fact["relation"] == "首都").unwrap();
+    assert_eq!(capital["objects"], json!(["巴黎"]));
+    let page = service
+        .get(&format!("/v1/entities/{}?offset=1&limit=2", escaped("法国")))
+        .json();
+    assert_eq!(page["facts"], json!(facts[1..3]));
+    let missing = service.get("/v1/entities/a%2Fb");
+    assert_eq!((missing.status, missing.problem().as_str()), (404, "not-found"));
+}
+
+#[test]
+fn a_full_queue_refuses_at_once_and_late_questions_are_dropped() {
+    let service = Service::start(Settings {
+        workers: 1,
+        batch: 1,
+        queue: 32,
+        questions: 32,
+        ..quiet()
+    });
+    let many = json!({ "questions": vec![QUESTIONS[2]; 32] }).to_string();
+    let refused = std::thread::scope(|scope| {
+        let asked: Vec<_> = (0..8).map(|_| scope.spawn(|| service.post("/v1/ask", &many))).collect();
+        let responses = asked.into_iter().map(|asked| asked.join().unwrap());
+        let refused: Vec<_> = responses.filter(|response| response.status != 200).collect();
+        refused
+    });
+    assert!(!refused.is_empty());
+    for response in &refused {
+        assert_eq!((response.status, response.problem().as_str()), (503, "busy"));
+        assert!(response.head.contains("retry-after: 1"), "{}", response.head);
+    }
+    let late = json!({ "questions": vec![QUESTIONS[2]; 32], "deadline_ms": 1 }).to_string();
+    let late = service.post("/v1/ask", &late);
+    assert_eq!((late.status, late.problem().as_str()), (504, "late"));
+    assert_eq!(service.post("/v1/ask", r#"{"question":"x"}"#).status, 200);
+}
+
+#[test]
+fn a_client_that_leaves_is_not_worked_for() {
+    let service = Service::start(Settings {
+        workers: 1,
+        batch: 1,
+        queue: 4096,
+        questions: 1024,
+        ..quiet()
+    });
+    let many = json!({ "questions": vec![QUESTIONS[2]; 1024] }).to_string();
+    for _ in 0..3 {
+        let mut stream = service.connect();
+        common::write_request(
+            &mut stream,
+            "POST",
+            "/v1/ask",
+            &[("Content-Type", "application/json")],
+            &many,
+        );
+        std::thread::sleep(Duration::from_millis(100));
+    }
+    // What it still waits for is given up, so that others come soon.
+    assert_eq!(service.post("/v1/ask", r#"{"question":"x"}"#).status, 200);
+    let metrics = service.get("/metrics").body;
+    let cancelled = metrics
+        .lines()
+        .find_map(|line| line.strip_prefix("kexue_questions_cancelled_total "));
+    assert!(cancelled.unwrap().parse::<u64>().unwrap() > 1000, "{metrics}");
+}
+
+#[test]
+fn the_end_waits_for_the_last_answer() {
+    let service = Service::start(quiet());
+    let many = json!({ "questions": vec![QUESTIONS[2]; 64] }).to_string();
+    let mut stream = service.connect();
+    common::write_request(
+        &mut stream,
+        "POST",
+        "/v1/ask",
+        &[("Content-Type", "application/json")],
+        &many,
+    );
+    std::thread::sleep(Duration::from_millis(20));
+    let address = service.address;
+    service.end();
+    assert_eq!(
+        common::read_response(stream).json()["answers"]
+            .as_array()
+            .unwrap()
+            .len(),
+        64
+    );
+    assert!(std::net::TcpStream::connect(address).is_err());
+}
