@@ -6,8 +6,11 @@ use kexue_train::{Chart, Page, Series};
 
 impl Comparison {
     /// Curves of accuracy and attention entropy by length, the tables, and the entropy of each layer.
-    pub fn to_page(&self) -> Page {
-        let mut page = Page::new("Masked language models by length");
+    pub fn to_page(&self, title: &str) -> Page {
+        let mut page = Page::new(title);
+        if let Some(verdict) = self.verdict() {
+            page.verdict(&verdict);
+        }
         page.charts(&[
             self.chart(
                 "accuracy, %",
@@ -22,13 +25,29 @@ impl Comparison {
         ]);
         let lengths: Vec<String> = self.lengths.iter().map(ToString::to_string).collect();
         for (title, rows) in self.tables() {
-            page.heading(title);
+            page.fold(title);
             let head: Vec<&str> = std::iter::once("").chain(lengths.iter().map(String::as_str)).collect();
             page.table(&head, &rows);
         }
-        page.heading("Entropy by layer");
+        page.fold("Entropy by layer");
         page.charts(&self.rows.iter().map(|row| self.layers(row)).collect::<Vec<Chart>>());
         page
+    }
+
+    /// How the accuracy changes from the shortest to the longest sequences.
+    fn verdict(&self) -> Option<String> {
+        let (shortest, longest) = (self.lengths.first()?, self.lengths.last()?);
+        let of_row = |row: &Row| -> Option<String> {
+            let accuracy = row.statistics(LengthScore::accuracy_percent);
+            let ((first, _), (last, _)) = (accuracy.first()?, accuracy.last()?);
+            Some(format!("{} from {first:.1} to {last:.1} %", row.name))
+        };
+        let rows: Vec<String> = self.rows.iter().filter_map(of_row).collect();
+        Some(format!(
+            "From {shortest} to {longest} tokens the accuracy goes: {}.",
+            rows.join("; ")
+        ))
+        .filter(|_| !rows.is_empty())
     }
 
     /// A curve for each row.

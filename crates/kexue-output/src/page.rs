@@ -16,19 +16,25 @@ const DARK: [&str; 10] = [
 ];
 
 const STYLE: &str = "
-body{font:15px/1.45 system-ui,sans-serif;color:var(--ink);background:var(--paper);margin:2rem auto;max-width:1240px;padding:0 1rem}
-h1{font-size:1.5rem;margin:0 0 .2rem;overflow-wrap:anywhere}h2{font-size:1.1rem;margin:2rem 0 .2rem}
-p{margin:.2rem 0 .8rem;color:var(--soft);max-width:46rem}
-pre{background:var(--tint);padding:1rem;overflow:auto}
-.wide{overflow-x:auto}table{border-collapse:collapse;font-variant-numeric:tabular-nums}
+*{box-sizing:border-box}
+body{font:16px/1.5 system-ui,sans-serif;color:var(--ink);background:var(--paper);margin:2rem auto;max-width:1240px;padding:0 1rem}
+h1{font-size:1.5rem;line-height:1.25;margin:0 0 .4rem;overflow-wrap:anywhere}h2{font-size:1.15rem;margin:2rem 0 .3rem}
+p{margin:.2rem 0 .8rem;color:var(--soft);max-width:46rem;overflow-wrap:anywhere}
+p.verdict{color:var(--ink);font-size:1.1rem;border-left:.25rem solid var(--series-0);padding:.3rem 0 .3rem .9rem;margin:.6rem 0 1rem}
+nav{display:flex;flex-wrap:wrap;gap:.2rem 1.2rem;font-size:.9rem;margin:.4rem 0 1rem}nav a,summary{color:var(--series-0)}
+details{border-top:1px solid var(--line)}summary{cursor:pointer;padding:.6rem 0}summary h2{display:inline;margin:0;font-size:1.05rem}
+pre{background:var(--tint);padding:1rem;overflow:auto;max-width:100%;font-size:.85rem}
+.wide{overflow-x:auto;max-width:100%}table{border-collapse:collapse;font-variant-numeric:tabular-nums;font-size:.95rem}
 th,td{padding:.2rem .7rem;text-align:right;border-bottom:1px solid var(--line);white-space:nowrap}th:first-child,td:first-child{text-align:left}
 th{color:var(--soft);font-weight:600}
-main{display:flex;flex-wrap:wrap;gap:1rem}figure{margin:0;max-width:100%}figure svg{max-width:100%;height:auto}
-figcaption,.legend{color:var(--soft);font-size:.9rem;max-width:35rem}.legend span{margin-right:1rem;white-space:nowrap}
+.charts{display:grid;grid-template-columns:repeat(auto-fill,minmax(min(100%,360px),1fr));gap:1.2rem;margin:.6rem 0}
+figure{margin:0;max-width:100%}.charts figure{max-width:560px}.charts svg{width:100%}figure svg{max-width:100%;height:auto}
+figcaption,.legend{color:var(--soft);font-size:.9rem;max-width:35rem}.legend span{margin-right:1rem;display:inline-block}
 .legend i{display:inline-block;width:1.2em;height:.2em;margin-right:.4em;vertical-align:middle}
 svg{display:block}text{fill:var(--ink);font:12px system-ui,sans-serif}
 @media(max-width:720px){body{margin:1rem auto}}
-@media print{body{margin:0;max-width:none;padding:0;print-color-adjust:exact;-webkit-print-color-adjust:exact}
+@media print{body{margin:0;max-width:none;padding:0;print-color-adjust:exact;-webkit-print-color-adjust:exact}nav{display:none}
+details::details-content{content-visibility:visible;display:block}
 h2{break-after:avoid}figure,svg,tr{break-inside:avoid}.wide,pre{overflow:visible}pre{white-space:pre-wrap}}
 ";
 
@@ -64,12 +70,14 @@ pub fn escape_html(text: &str) -> String {
     out
 }
 
-/// A page that is being put together.
+/// A page that is being put together: its title says what run it is, then comes the verdict, then what matters; the rest is folded. Where there are
+/// several sections, a table of contents leads to them.
 ///
 /// ```
 /// use kexue_output::Page;
 ///
 /// let mut page = Page::new("Accuracy by length");
+/// page.verdict("The model loses 3 points from 128 to 512 tokens.");
 /// page.paragraph("Held-out documents, three seeds.");
 /// page.table(&["length", "accuracy, %"], &[vec!["512".to_owned(), "57.1 ± 0.4".to_owned()]]);
 /// assert!(page.to_html().contains("<td>57.1 ± 0.4</td>"));
@@ -78,6 +86,14 @@ pub fn escape_html(text: &str) -> String {
 pub struct Page {
     title: String,
     style: String,
+    sections: Vec<Section>,
+}
+
+/// What stands under a heading; the first has none.
+#[derive(Clone, Debug, Default)]
+struct Section {
+    title: String,
+    is_folded: bool,
     body: String,
 }
 
@@ -87,7 +103,7 @@ impl Page {
         Self {
             title: title.to_owned(),
             style: String::new(),
-            body: String::new(),
+            sections: vec![Section::default()],
         }
     }
 
@@ -97,19 +113,49 @@ impl Page {
         self.style.push_str(rules);
     }
 
-    /// Adds a heading.
+    /// What the page is called.
+    pub fn title(&self) -> &str {
+        &self.title
+    }
+
+    /// Adds what came out, in a sentence or two.
+    pub fn verdict(&mut self, text: &str) {
+        let _ = writeln!(self.body(), "<p class=\"verdict\">{}</p>", escape_html(text));
+    }
+
+    /// Begins a section.
     pub fn heading(&mut self, text: &str) {
-        let _ = writeln!(self.body, "<h2>{}</h2>", escape_html(text));
+        self.section(text, false);
+    }
+
+    /// Begins a section that is shown when its heading is clicked: what few readers want.
+    pub fn fold(&mut self, text: &str) {
+        self.section(text, true);
+    }
+
+    fn section(&mut self, title: &str, is_folded: bool) {
+        self.sections.push(Section {
+            title: title.to_owned(),
+            is_folded,
+            body: String::new(),
+        });
+    }
+
+    /// Where what comes next is added.
+    fn body(&mut self) -> &mut String {
+        // There is always a section: the first has no heading.
+        let last = self.sections.len() - 1;
+        &mut self.sections[last].body
     }
 
     /// Adds a paragraph.
     pub fn paragraph(&mut self, text: &str) {
-        let _ = writeln!(self.body, "<p>{}</p>", escape_html(text));
+        let _ = writeln!(self.body(), "<p>{}</p>", escape_html(text));
     }
 
     /// Adds text of fixed width, with its line breaks.
     pub fn preformatted(&mut self, text: &str) {
-        let _ = writeln!(self.body, "<pre>{}</pre>", escape_html(text));
+        let _ = writeln!(self.body(), "<pre>{}</pre>", escape_html(text));
     }
 
     /// Adds a table. The first column is aligned to the left, the others to the right.
@@ -125,7 +171,7 @@ impl Page {
             .map(|row| format!("<tr>{}</tr>\n", cells("td", &mut row.iter().map(String::as_str))))
             .collect();
         let _ = writeln!(
-            self.body,
+            self.body(),
             "<div class=\"wide\"><table><thead><tr>{head}</tr></thead>\n<tbody>\n{rows}</tbody></table></div>"
         );
     }
@@ -139,7 +185,7 @@ impl Page {
             .map_or(0, |b| u32::from_be_bytes([b[0], b[1], b[2], b[3]]) as usize);
         let (width, caption) = (width * scale, escape_html(caption));
         let _ = writeln!(
-            self.body,
+            self.body(),
             "<figure><img width=\"{width}\" style=\"image-rendering:pixelated;max-width:100%\" src=\"data:image/png;base64,{data}\" alt=\"{caption}\">\
              <figcaption>{caption}</figcaption></figure>"
         );
@@ -147,13 +193,73 @@ impl Page {
 
     /// Adds HTML or SVG as it is. The caller escapes every text in it with [`escape_html`].
     pub fn html(&mut self, html: &str) {
-        self.body.push_str(html);
-        self.body.push('\n');
+        self.body().push_str(html);
+        self.body().push('\n');
+    }
+
+    /// The sections, after the table of contents that leads to them.
+    fn to_body(&self) -> String {
+        let mut contents = String::new();
+        let mut sections = String::new();
+        // What is folded comes last, whenever it was added.
+        let mut ordered: Vec<&Section> = self.sections.iter().collect();
+        ordered.sort_by_key(|section| section.is_folded);
+        for (number, section) in ordered.into_iter().enumerate() {
+            let (title, body) = (escape_html(&section.title), &section.body);
+            let _ = match (number, section.is_folded) {
+                (0, _) => Ok(()),
+                (_, false) => writeln!(sections, "<h2 id=\"s{number}\">{title}</h2>\n{body}"),
+                // A link to what is inside opens it.
+                (_, true) => writeln!(
+                    sections,
+                    "<details><summary><h2>{title}</h2></summary>\n<div id=\"s{number}\">\n{body}</div></details>"
+                ),
+            };
+            if number > 0 {
+                let _ = write!(contents, "<a href=\"#s{number}\">{title}</a>");
+            }
+        }
+        let first = &self.sections[0].body;
+        match self.sections.len() {
+            1 | 2 => format!("{first}{sections}"),
+            _ => format!("{first}<nav>{contents}</nav>\n{sections}"),
+        }
+    }
+
+    /// The title of the page in a file, if it is one of these.
+    ///
+    /// # Errors
+    /// If the file is there and cannot be read.
+    pub fn title_in(path: &Path) -> std::io::Result<Option<String>> {
+        let bytes = match std::fs::read(path) {
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+            read => read?,
+        };
+        let text = String::from_utf8_lossy(&bytes);
+        let title = text
+            .split_once("<title>")
+            .and_then(|(_, rest)| rest.split_once("</title>"));
+        let plain = |title: &str| {
+            [
+                ("&lt;", "<"),
+                ("&gt;", ">"),
+                ("&quot;", "\""),
+                ("&#39;", "'"),
+                ("&amp;", "&"),
+            ]
+            .iter()
+            .fold(title.to_owned(), |title, (written, plain)| {
+                title.replace(written, plain)
+            })
+        };
+        Ok(title
+            .filter(|_| text.starts_with("<!doctype html>"))
+            .map(|(title, _)| plain(title)))
     }
 
     /// The whole page.
     pub fn to_html(&self) -> String {
-        let (title, body, style) = (escape_html(&self.title), &self.body, &self.style);
+        let (title, body, style) = (escape_html(&self.title), self.to_body(), &self.style);
         let colours = |colours: [&str; 10]| -> String {
             let numbered = colours.iter().enumerate();
             numbered
@@ -213,7 +319,7 @@ mod tests {
         page.picture(b"\x89PNG", 1, "two \"samples\"");
         let html = page.to_html();
         assert!(html.contains("src=\"data:image/png;base64,iVBORw==\" alt=\"two &quot;samples&quot;\""));
-        let html = html.replace("src=\"data:", "");
+        let html = html.replace("src=\"data:", "").replace("href=\"#", "");
         for tag in ["html", "head", "body", "style", "title", "h1"] {
             assert_eq!(html.matches(&format!("<{tag}")).count(), 1, "{tag}");
             assert_eq!(html.matches(&format!("</{tag}>")).count(), 1, "{tag}");
@@ -224,6 +330,37 @@ mod tests {
         );
         // Paper is light, whatever the screen is: the rule for print comes after that for dark screens.
         assert!(html.find("@media print").unwrap() > html.find("prefers-color-scheme:dark").unwrap());
+    }
+
+    #[test]
+    fn sections_are_folded_and_listed() {
+        let mut page = Page::new("a & <b>");
+        page.verdict("It works.");
+        page.heading("First");
+        page.paragraph("one");
+        let html = page.to_html();
+        assert!(
+            !html.contains("<nav>") && html.contains("<p class=\"verdict\">It works.</p>"),
+            "{html}"
+        );
+        page.fold("Details");
+        page.table(&["x"], &[vec!["1".to_owned()]]);
+        let html = page.to_html();
+        assert!(
+            html.contains("<a href=\"#s1\">First</a><a href=\"#s2\">Details</a>"),
+            "{html}"
+        );
+        let details = &html[html.find("<details>").unwrap()..html.find("</details>").unwrap()];
+        assert!(
+            details.contains("<h2>Details</h2>") && details.contains("id=\"s2\"") && details.contains("<td>1</td>")
+        );
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("page.html");
+        assert_eq!(Page::title_in(&path).unwrap(), None);
+        page.write(&path).unwrap();
+        assert_eq!(Page::title_in(&path).unwrap().as_deref(), Some("a & <b>"));
+        std::fs::write(&path, "<title>mine</title>").unwrap();
+        assert_eq!(Page::title_in(&path).unwrap(), None);
     }
 
     #[test]

@@ -126,6 +126,9 @@ fn endings(endings: &[Ending]) -> String {
     words.join(", ")
 }
 
+/// Curves before the first step that are shown at once: what is left of the input, and the gradient of single tokens.
+const TELLING: usize = 2;
+
 impl Probe {
     fn title(&self) -> String {
         let model = &self.architecture.model;
@@ -285,26 +288,35 @@ impl Probe {
     /// The same as a page with plots.
     pub fn to_page(&self, title: &str) -> Page {
         let mut page = Page::new(title);
-        page.paragraph(&self.title());
-        for sentence in &self.verdict.sentences {
-            page.paragraph(sentence);
+        if let Some((first, rest)) = self.verdict.sentences.split_first() {
+            page.verdict(first);
+            for sentence in rest {
+                page.paragraph(sentence);
+            }
         }
+        page.paragraph(&self.title());
         page.heading(self.when());
-        page.charts(&self.initial_charts());
+        let initial = self.initial_charts();
+        let (telling, others) = initial.split_at(initial.len().min(TELLING));
+        page.charts(telling);
         if !self.runs.is_empty() {
             page.heading("Along the steps");
             page.charts(&self.run_charts());
-            page.heading("Sub-layers along the steps");
+        }
+        page.fold("More curves before the first step");
+        page.charts(others);
+        if !self.runs.is_empty() {
+            page.fold("Sub-layers along the steps");
             page.paragraph(
                 "The first sub-layer, that in the middle and the last, without warm-up and with it. The measured weight is that by regression: Jacobian-vector \
                  products are taken before the first step only.",
             );
             page.charts(&self.sublayer_charts());
             page.table(&RUN_HEAD, &self.run_rows());
-            page.heading("Norms: γ before and after the run with the longest warm-up");
+            page.fold("Norms: γ before and after the run with the longest warm-up");
             page.table(&NORM_HEAD, &self.norm_rows());
         }
-        page.heading("Sub-layers");
+        page.fold("Sub-layers");
         page.paragraph(
             "RMS: of the stream after the sub-layer. σ²: variance of what the branch adds over that of the stream before it. Weight: what is left of the first \
              stream, by the formula Π(1 + σ²/α²)^(−1/2) where norms follow the sum and 1 elsewhere; by regression, the product of the slopes of each stream on \
@@ -315,14 +327,14 @@ impl Probe {
         );
         page.table(&SUBLAYER_HEAD, &sublayer_rows(&self.mean));
         if !self.alternatives.is_empty() {
-            page.heading("Alternatives before the first step");
+            page.fold("Alternatives before the first step");
             page.table(&ALTERNATIVE_HEAD, &self.alternative_rows());
         }
         if !self.weights.is_empty() {
-            page.heading("Weights as drawn");
+            page.fold("Weights as drawn");
             page.table(&WEIGHT_HEAD, &self.weight_rows());
         }
-        page.heading("Matrices: RMS, and the first update at the full learning rate");
+        page.fold("Matrices: RMS, and the first update at the full learning rate");
         let matrices: Vec<Vec<String>> = self
             .mean
             .matrices
@@ -333,6 +345,7 @@ impl Probe {
         page
     }
 
+    /// The curves before the first step, the most telling first.
     fn initial_charts(&self) -> Vec<Chart> {
         let along = |of: &dyn Fn(&SubLayer) -> Option<f64>| -> Vec<(f64, f64)> {
             let points = self.mean.sublayers.iter().enumerate();

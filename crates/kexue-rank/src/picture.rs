@@ -38,6 +38,18 @@ pub fn page(scores: &Scores, bootstrap: &Bootstrap, title: &str) -> Result<Strin
     } else {
         format!("{all} systems")
     };
+    if let Some(&first) = order.first() {
+        let interval = &bootstrap.intervals[first];
+        let places = match interval.low == interval.high {
+            true => format!("place {}", interval.low),
+            false => format!("a place from {} to {}", interval.low, interval.high),
+        };
+        page.verdict(&format!(
+            "{} is first by the {mean}. With other tasks like these it has {places} ({} % interval).",
+            scores.systems[first],
+            number(100.0 * bootstrap.options.level, 0)
+        ));
+    }
     page.paragraph(&format!("{of} by the {mean} of {} tasks", scores.tasks.len()));
 
     page.heading("Scores");

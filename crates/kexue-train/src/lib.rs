@@ -126,7 +126,7 @@
 //!     assert!(std::fs::read(whole.path().join(name))? == std::fs::read(parts.path().join(name))?, "{name}");
 //! }
 //! let report = std::fs::read_to_string(whole.path().join("report.html"))?;
-//! assert!(report.contains("mean_square_error: last") && report.contains("smallest"));
+//! assert!(report.contains("mean square error: last") && report.contains("smallest"));
 //! # Ok(())
 //! # }
 //! ```

@@ -36,7 +36,8 @@ pub struct Chart {
     pub caption: String,
 }
 
-const SIZE: (u32, u32) = (560, 350);
+/// As wide as a telephone: there nothing is scaled down, so that ticks stay 12 pixels high.
+const SIZE: (u32, u32) = (358, 250);
 /// Beyond this, sums and differences of numbers might not be finite.
 const LARGEST: f64 = 1e300;
 
@@ -279,10 +280,10 @@ impl Chart {
         {
             let area = SVGBackend::with_string(&mut svg, SIZE).into_drawing_area();
             let mut chart = ChartBuilder::on(&area)
-                .caption(&self.title, ("sans-serif", 17))
+                .caption(&self.title, ("sans-serif", 14))
                 .margin(8)
-                .x_label_area_size(36)
-                .y_label_area_size(60)
+                .x_label_area_size(38)
+                .y_label_area_size(56)
                 .build_cartesian_2d(&x_axis, &y_axis)
                 .ok()?;
             let mut mesh = chart.configure_mesh();
@@ -343,7 +344,7 @@ impl Chart {
 }
 
 /// A number in at most four digits, and all of those before the decimal point.
-fn number(value: f64) -> String {
+pub(crate) fn number(value: f64) -> String {
     match value.abs() {
         0.0 => "0".to_owned(),
         size if !(1e-3..1e5).contains(&size) => format!("{value:.1e}"),
@@ -367,7 +368,7 @@ impl Page {
     /// Adds charts, side by side where there is room. A chart without points is left out.
     pub fn charts(&mut self, charts: &[Chart]) {
         let figures: String = charts.iter().filter_map(Chart::figure).collect();
-        self.0.html(&format!("<main>\n{figures}</main>"));
+        self.0.html(&format!("<div class=\"charts\">\n{figures}</div>"));
     }
 
     /// Writes the page; a reader never sees a part of it.

@@ -1,12 +1,14 @@
 //! `report.html`: one self-contained page with the curves of a run.
 
 use crate::metrics::Record;
+use crate::page::number;
 use crate::task::Goal;
 use crate::{Chart, Page, Series, TrainError};
 use std::collections::BTreeMap;
 use std::path::Path;
 
-/// Writes the page: what `illustrate` adds; a curve of every number over the steps, with its last value and, if it has a goal, its best; and what the run was.
+/// Writes the page: what came out, the curves of what has a goal and of the losses, what `illustrate` adds; folded, all numbers, the other curves, and what
+/// the run was.
 ///
 /// # Errors
 /// If the file cannot be written.
@@ -29,46 +31,177 @@ pub fn report_page(
     goals: &BTreeMap<String, Goal>,
     illustrate: impl FnOnce(&mut Page),
 ) -> Page {
-    let mut curves: BTreeMap<&str, Vec<(f64, f64)>> = BTreeMap::new();
+    let mut points: BTreeMap<&str, Vec<(f64, f64)>> = BTreeMap::new();
     for record in records {
         for (name, &value) in record.values.iter().filter(|(_, value)| value.is_finite()) {
-            curves.entry(name).or_default().push((record.step as f64, value));
+            points.entry(name).or_default().push((record.step as f64, value));
         }
     }
-    let charts: Vec<Chart> = curves
+    let curves: Vec<Curve<'_>> = points
         .into_iter()
-        .map(|(name, points)| Chart {
-            title: name.to_owned(),
-            x: "step".to_owned(),
-            caption: caption(name, &points, goals.get(name).copied()),
-            series: vec![Series {
-                points,
-                ..Series::default()
-            }],
-            ..Chart::default()
+        .map(|(name, points)| Curve {
+            name,
+            goal: goals.get(name).copied(),
+            points,
         })
         .collect();
-    let mut page = Page::new(title);
+    let steps = records.iter().map(|record| record.step).max().unwrap_or(0);
+    let mut page = Page::new(&format!("{title}{}", what_of(description)));
+    let best: Vec<String> = verdicts(&curves);
+    match best.is_empty() {
+        true => page.verdict(&format!("{steps} steps; nothing was validated.")),
+        false => page.verdict(&format!("After {steps} steps: {}.", best.join("; "))),
+    }
+    let is_first = |curve: &&Curve<'_>| curve.goal.is_some() || curve.name.contains("loss");
+    let (first, others): (Vec<&Curve<'_>>, Vec<&Curve<'_>>) = curves.iter().partition(is_first);
+    page.charts(&charts(&first));
     illustrate(&mut page);
-    page.charts(&charts);
-    page.heading("Configuration");
+    let others = charts(&others);
+    if !others.is_empty() {
+        page.fold("More curves");
+        page.charts(&others);
+    }
+    page.fold("All numbers");
+    page.paragraph("Each number at the last step that has it, and at its best where more or less of it is better.");
+    let rows: Vec<Vec<String>> = curves.iter().map(Curve::row).collect();
+    page.table(&["", "last", "best", "at step"], &rows);
+    page.fold("Configuration");
     page.preformatted(description);
     page
 }
 
-fn caption(name: &str, points: &[(f64, f64)], goal: Option<Goal>) -> String {
-    let values = || points.iter().map(|point| point.1);
-    let last = short(values().next_back().unwrap_or(f64::NAN));
-    match goal {
-        None => format!("{name}: last {last}"),
-        Some(Goal::Maximize) => format!(
-            "{name}: last {last}, largest {}",
-            short(values().fold(f64::MIN, f64::max))
-        ),
-        Some(Goal::Minimize) => format!(
-            "{name}: last {last}, smallest {}",
-            short(values().fold(f64::MAX, f64::min))
-        ),
+/// Numbers that the verdict names at most.
+const TOLD: usize = 3;
+
+/// The best of what has a goal; of the loss only where nothing else was validated.
+fn verdicts(curves: &[Curve<'_>]) -> Vec<String> {
+    let best = |is_loss: bool| -> Vec<String> {
+        let of_kind = curves.iter().filter(|curve| curve.name.contains("loss") == is_loss);
+        of_kind.filter_map(Curve::best).take(TOLD).collect()
+    };
+    let validated = best(false);
+    match validated.is_empty() {
+        true => best(true),
+        false => validated,
+    }
+}
+
+/// A chart for each group of curves that can share one: those with the same goal, and values of the same size. Constants are left out.
+fn charts(curves: &[&Curve<'_>]) -> Vec<Chart> {
+    let mut groups: Vec<Vec<&Curve<'_>>> = Vec::new();
+    for curve in curves.iter().copied().filter(|curve| curve.varies()) {
+        let alike = |group: &&mut Vec<&Curve<'_>>| {
+            let ratio = curve.last() / group[0].last();
+            let is_loss = [curve, group[0]].iter().any(|curve| curve.name.contains("loss"));
+            !is_loss && curve.goal.is_some() && curve.goal == group[0].goal && (1.0 / 3.0..=3.0).contains(&ratio)
+        };
+        match groups.iter_mut().find(alike) {
+            Some(group) => group.push(curve),
+            None => groups.push(vec![curve]),
+        }
+    }
+    groups.iter().map(|group| chart(group)).collect()
+}
+
+/// A chart of curves.
+fn chart(curves: &[&Curve<'_>]) -> Chart {
+    let is_alone = curves.len() == 1;
+    Chart {
+        title: match is_alone {
+            true => curves[0].title(),
+            false => "on validation".to_owned(),
+        },
+        x: "step".to_owned(),
+        caption: if is_alone { curves[0].caption() } else { String::new() },
+        series: (curves.iter())
+            .map(|curve| Series {
+                name: if is_alone { String::new() } else { curve.title() },
+                points: curve.points.clone(),
+                ..Series::default()
+            })
+            .collect(),
+        ..Chart::default()
+    }
+}
+
+/// What a run learned from, as its configuration says, to be read after a title.
+fn what_of(description: &str) -> String {
+    let Ok(settings) = description.parse::<toml::Table>() else {
+        return String::new();
+    };
+    let named = ["questions", "texts", "data", "train"]
+        .iter()
+        .find_map(|name| settings.get(*name));
+    let name = |value: &toml::Value| -> Option<String> {
+        let path = Path::new(value.as_str()?);
+        Some(path.file_name()?.to_string_lossy().into_owned())
+    };
+    let names: Vec<String> = match named {
+        Some(toml::Value::Array(values)) => values.iter().filter_map(name).collect(),
+        Some(value) => name(value).into_iter().collect(),
+        None => Vec::new(),
+    };
+    match &names[..] {
+        [] => String::new(),
+        [name] => format!(" on {name}"),
+        [name, rest @ ..] => format!(" on {name} and {} more", rest.len()),
+    }
+}
+
+/// A number over the steps.
+struct Curve<'r> {
+    name: &'r str,
+    goal: Option<Goal>,
+    points: Vec<(f64, f64)>,
+}
+
+impl Curve<'_> {
+    /// The name as people write it.
+    fn title(&self) -> String {
+        self.name.replace('_', " ")
+    }
+
+    /// A constant is a number, not a picture.
+    fn varies(&self) -> bool {
+        self.points.iter().any(|point| point.1 != self.points[0].1)
+    }
+
+    fn last(&self) -> f64 {
+        self.points.last().map_or(f64::NAN, |point| point.1)
+    }
+
+    /// The step and value of the best point, the first of equals.
+    fn best_point(&self) -> Option<(f64, f64)> {
+        let goal = self.goal?;
+        let better = |best: (f64, f64), point: (f64, f64)| if goal.is_better(point.1, best.1) { point } else { best };
+        self.points.iter().copied().reduce(better)
+    }
+
+    fn best(&self) -> Option<String> {
+        let (step, value) = self.best_point()?;
+        Some(format!("best {} {} (step {step})", self.title(), number(value)))
+    }
+
+    fn row(&self) -> Vec<String> {
+        let (best, step) = match self.best_point() {
+            Some((step, value)) => (short(value), step.to_string()),
+            None => (String::new(), String::new()),
+        };
+        vec![self.title(), short(self.last()), best, step]
+    }
+
+    fn caption(&self) -> String {
+        let title = self.title();
+        match self.best_point() {
+            None => format!("{title}: last {}", short(self.last())),
+            Some((_, best)) => {
+                let extreme = match self.goal {
+                    Some(Goal::Maximize) => "largest",
+                    _ => "smallest",
+                };
+                format!("{title}: last {}, {extreme} {}", short(self.last()), short(best))
+            }
+        }
     }
 }
 
@@ -102,19 +235,40 @@ mod tests {
             ("cost".to_owned(), Goal::Minimize),
         ]);
         write_report(folder.path(), "Run", "a < b", &records, &goals, |page| {
-            page.heading("First")
+            page.heading("First");
         })
         .unwrap();
         let page = std::fs::read_to_string(folder.path().join("report.html")).unwrap();
         for text in [
-            "<h2>First</h2>",
+            ">First</h2>",
             "<svg",
             ">score: last -0.2000, largest -0.2000<",
             ">cost: last -0.2000, smallest -1.0000<",
             ">rate: last -0.2000<",
+            "After 4 steps: best cost -1 (step 0); best score -0.2 (step 4).",
+            "<h2>More curves</h2>",
             "a &lt; b",
         ] {
             assert!(page.contains(text), "{text}");
         }
+        let more = page.find("More curves").unwrap();
+        assert!(page.find(">cost: last").unwrap() < more && more < page.find(">rate: last").unwrap());
+    }
+
+    #[test]
+    fn a_constant_is_told_and_not_drawn_and_the_title_says_what_was_learned_from() {
+        let record = |step| Record {
+            step,
+            values: [("rate".to_owned(), 0.5)].into(),
+        };
+        let page = |description: &str| {
+            let records = [record(1), record(2)];
+            report_page("Training", description, &records, &BTreeMap::new(), |_| ()).to_html()
+        };
+        let html = page("texts = [\"a/x.txt\", \"y.txt\"]\n");
+        assert!(!html.contains("<svg") && html.contains("<td>0.5000</td>"), "{html}");
+        assert!(html.contains("<title>Training on x.txt and 1 more</title>"), "{html}");
+        assert!(page("questions = \"q.tsv\"\n").contains("<h1>Training on q.tsv</h1>"));
+        assert!(page("no TOML").contains("<h1>Training</h1>"));
     }
 }

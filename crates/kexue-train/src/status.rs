@@ -7,6 +7,18 @@ use std::time::{Duration, Instant};
 /// Without a progress bar, as in a log file, a line comes this often.
 const SILENCE: Duration = Duration::from_secs(30);
 
+/// After so long it is said how long the run will take.
+const ESTIMATE_AFTER: Duration = Duration::from_secs(3);
+
+/// Seconds, in words.
+fn duration(seconds: f64) -> String {
+    match seconds {
+        ..90.0 => format!("{seconds:.0} s"),
+        90.0..5_400.0 => format!("{:.0} min", seconds / 60.0),
+        _ => format!("{:.1} h", seconds / 3_600.0),
+    }
+}
+
 /// The progress of a run on standard error.
 pub(crate) struct Status {
     bar: ProgressBar,
@@ -22,6 +34,8 @@ pub(crate) struct Status {
     items: usize,
     since: Instant,
     said: Instant,
+    /// Whether it was said how long the run will take.
+    is_estimated: bool,
 }
 
 impl Status {
@@ -48,6 +62,7 @@ impl Status {
             items: 0,
             since: now,
             said: now,
+            is_estimated: false,
         }
     }
 
@@ -65,6 +80,15 @@ impl Status {
         self.now = step;
         self.items += items;
         self.bar.set_position(step);
+        let elapsed = self.started.elapsed();
+        if !self.is_estimated && elapsed >= ESTIMATE_AFTER {
+            self.is_estimated = true;
+            let pace = (self.now - self.first) as f64 / elapsed.as_secs_f64();
+            let left = (self.steps.saturating_sub(self.now)) as f64 / pace;
+            if left > 2.0 * ESTIMATE_AFTER.as_secs_f64() {
+                self.say(&format!("{} steps will take about {}", self.steps, duration(left)));
+            }
+        }
     }
 
     /// Forgets how fast it was, as after a pause.
