@@ -116,7 +116,7 @@ struct TrainArgs {
     #[arg(long, default_value_t = 10, conflicts_with = "dev")]
     hold_out: usize,
     /// The folder of the run. With several methods or seeds it holds a folder for each, and their comparison. What was interrupted is resumed.
-    #[arg(long)]
+    #[arg(long, short)]
     out: PathBuf,
     #[command(flatten)]
     columns: ColumnFlags,
@@ -250,7 +250,7 @@ struct PredictArgs {
     #[command(flatten)]
     columns: ColumnFlags,
     /// Write the predictions to this file instead of standard output.
-    #[arg(long)]
+    #[arg(long, short)]
     out: Option<PathBuf>,
     /// Write JSON Lines instead of TSV.
     #[arg(long)]

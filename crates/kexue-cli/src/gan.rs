@@ -66,7 +66,7 @@ struct TrainArgs {
     #[arg(long)]
     data: String,
     /// The folder of the run. An interrupted run in it is resumed.
-    #[arg(long)]
+    #[arg(long, short)]
     out: PathBuf,
     /// Where the settings start from [default: mlp for points, cnn for images]
     #[arg(long, value_parser = named::<Preset>(&["mlp", "cnn", "resnet"]))]
@@ -149,7 +149,7 @@ struct SampleArgs {
     #[arg(long)]
     model: PathBuf,
     /// The file to write: .png for images, .csv for points.
-    #[arg(long, short)]
+    #[arg(long, short, short)]
     out: PathBuf,
     /// Number of samples.
     #[arg(long, default_value_t = 64)]

@@ -52,13 +52,14 @@ enum Verb {
 }
 
 #[derive(Debug, Args)]
+#[command(after_help = "Example:\n  kexue kg build facts.tsv --vocab vocab.txt -o my.idx")]
 struct Build {
     /// Files of triples, `.gz` and `.zst` too; `-` is standard input.
     #[arg(required = true)]
     inputs: Vec<PathBuf>,
     /// The index to write.
-    #[arg(short, long)]
-    output: PathBuf,
+    #[arg(short, long, alias = "output")]
+    out: PathBuf,
     /// The format of the inputs; without it, told from each file's name.
     #[arg(long)]
     format: Option<Format>,
@@ -104,6 +105,7 @@ struct Build {
 }
 
 #[derive(Debug, Args)]
+#[command(after_help = "Example:\n  kexue kg info my.idx")]
 struct Info {
     /// The index.
     index: PathBuf,
@@ -113,6 +115,7 @@ struct Info {
 }
 
 #[derive(Debug, Args)]
+#[command(after_help = "Example:\n  kexue kg verify my.idx")]
 struct Verify {
     /// The index.
     index: PathBuf,
@@ -122,13 +125,15 @@ struct Verify {
 }
 
 #[derive(Debug, Args)]
+#[command(after_help = "Example:\n  kexue kg complete my.idx 水")]
 struct Complete {
-    /// The beginning of a fact: a subject or its start, with or without its sense in full-width brackets; then, each after a tab,
+    /// The index, and the beginning of a fact: a subject or its start, with or without its sense in full-width brackets; then, each after a tab,
     /// a relation, and a sense or the objects. Lines that this command prints are accepted.
-    prefix: String,
-    /// The index.
-    #[arg(long)]
-    kg: PathBuf,
+    #[arg(required = true, num_args = 1..=2, value_names = ["INDEX", "PREFIX"])]
+    index_and_prefix: Vec<String>,
+    /// The index, where it does not stand before the prefix.
+    #[arg(long, hide = true)]
+    kg: Option<PathBuf>,
     /// The most facts to list.
     #[arg(long, default_value_t = 20)]
     limit: u64,
@@ -138,6 +143,7 @@ struct Complete {
 }
 
 #[derive(Debug, Args)]
+#[command(after_help = "Example:\n  kexue kg add my.idx 水 沸点 '99.97 °C'")]
 struct Add {
     /// The index.
     index: PathBuf,
@@ -153,6 +159,7 @@ struct Add {
 }
 
 #[derive(Debug, Args)]
+#[command(after_help = "Example:\n  kexue kg replace my.idx 水 沸点 '100 °C'")]
 struct Replace {
     /// The index.
     index: PathBuf,
@@ -169,6 +176,7 @@ struct Replace {
 }
 
 #[derive(Debug, Args)]
+#[command(after_help = "Example:\n  kexue kg remove my.idx 水 沸点")]
 struct Remove {
     /// The index.
     index: PathBuf,
@@ -184,6 +192,7 @@ struct Remove {
 }
 
 #[derive(Debug, Args)]
+#[command(after_help = "Example:\n  kexue kg alias my.idx 水 water")]
 struct Alias {
     /// The index.
     index: PathBuf,
@@ -200,6 +209,7 @@ struct Alias {
 }
 
 #[derive(Debug, Args)]
+#[command(after_help = "Example:\n  kexue kg pin my.idx 'how hot is boiling water?' 水 沸点")]
 struct Pin {
     /// The index.
     index: PathBuf,
@@ -215,6 +225,7 @@ struct Pin {
 }
 
 #[derive(Debug, Args)]
+#[command(after_help = "Example:\n  kexue kg unpin my.idx 'how hot is boiling water?'")]
 struct Unpin {
     /// The index.
     index: PathBuf,
@@ -226,6 +237,7 @@ struct Unpin {
 }
 
 #[derive(Debug, Args)]
+#[command(after_help = "Example:\n  kexue kg compact my.idx")]
 struct Compact {
     /// The index.
     index: PathBuf,
@@ -444,7 +456,7 @@ impl Build {
         let read: Vec<PathBuf> = (self.inputs.iter().chain(&self.vocab).chain(&self.aliases))
             .cloned()
             .collect();
-        check_output(&self.output, &read)?;
+        check_output(&self.out, &read)?;
         let vocabulary = self.vocab.as_deref().map(Vocabulary::load).transpose()?;
         let mut builder = GraphBuilder::new(BuildOptions {
             order: self.order,
@@ -453,7 +465,7 @@ impl Build {
             fold_case: self.fold_case || !self.keep_case,
             max_characters: self.max_characters,
             memory: self.memory,
-            temporary: Some(folder_of(&real_path(&self.output)).to_path_buf()),
+            temporary: Some(folder_of(&real_path(&self.out)).to_path_buf()),
         });
         let aliases = self
             .aliases
@@ -503,13 +515,13 @@ impl Build {
         }
         let spinner = ProgressBar::new_spinner().with_message("writing the index");
         spinner.enable_steady_tick(std::time::Duration::from_millis(100));
-        let built = builder.finish(&self.output);
+        let built = builder.finish(&self.out);
         spinner.finish_and_clear();
         let report = built?;
         if let Some(path) = &self.aliases {
-            note_unknown(path, &aliases, &KnowledgeGraph::open(&self.output)?)?;
+            note_unknown(path, &aliases, &KnowledgeGraph::open(&self.out)?)?;
         }
-        let bytes = std::fs::metadata(&self.output)?.len();
+        let bytes = std::fs::metadata(&self.out)?.len();
         let mut out = std::io::stdout().lock();
         if self.json {
             let line = json!({
@@ -531,7 +543,7 @@ impl Build {
             writeln!(
                 out,
                 "{}: {:.1} MB in {:.1} s",
-                self.output.display(),
+                self.out.display(),
                 bytes as f64 / 1e6,
                 started.elapsed().as_secs_f64()
             )?;
@@ -685,8 +697,18 @@ impl Verify {
 
 impl Complete {
     fn run(self) -> Result<ExitCode> {
-        let graph = KnowledgeGraph::open(&self.kg)?;
-        let (keys, total) = graph.complete(&self.prefix, self.limit)?;
+        let (index, prefix) = match (&self.index_and_prefix[..], &self.kg) {
+            ([prefix], Some(index)) => (index.clone(), prefix),
+            ([index, prefix], None) => (PathBuf::from(index), prefix),
+            _ => {
+                return Err(Usage(
+                    "give the index and the beginning of a fact: kexue kg complete my.idx 水".to_owned(),
+                )
+                .into());
+            }
+        };
+        let graph = KnowledgeGraph::open(&index)?;
+        let (keys, total) = graph.complete(prefix, self.limit)?;
         let mut out = std::io::stdout().lock();
         let mut printed = Ok(());
         graph.visit_keys(&keys, &mut |_, fact| {

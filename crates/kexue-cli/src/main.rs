@@ -3,6 +3,8 @@
 mod ask;
 mod completions;
 mod device_flags;
+#[cfg(test)]
+mod documentation;
 mod finetune;
 #[cfg(feature = "burn")]
 mod gan;
@@ -16,9 +18,11 @@ mod penalty;
 mod probe;
 mod qa;
 mod rank;
+mod run_config;
 mod search_flags;
 mod serve;
 mod setting_flags;
+mod sizes;
 mod texts;
 mod training_flags;
 mod vae;

@@ -1,8 +1,12 @@
 //! `kexue mlm`: masked language models and their accuracy by length.
 
 use crate::device_flags::DeviceFlags;
-use crate::model_flags::{BATCH_SIZES, ModelFlags, check_memory, check_model, fresh_model, named, start_from};
-use crate::output::{Interrupt, Usage, note, print, print_json};
+use crate::model_flags::{
+    BATCH_SIZES, ModelFlags, check_memory, check_model, fresh_model, named, shaped_like, start_from,
+};
+use crate::output::{Interrupt, Usage, check_page, note, print, print_json};
+use crate::run_config::read_config;
+use crate::sizes::Size;
 use crate::texts::{open_vocabulary, read_corpus};
 use crate::training_flags::TrainingFlags;
 use anyhow::Result;
@@ -33,41 +37,45 @@ enum Verb {
 }
 
 #[derive(Args)]
+#[command(after_help = "Example:\n  kexue mlm train --texts novels.txt -o runs/lm")]
 struct TrainArgs {
     /// Text files, plain, .gz or .zst. A line `== name ==` starts a document.
-    #[arg(long, required = true, num_args = 1..)]
+    #[arg(long, required_unless_present = "config", num_args = 1..)]
     texts: Vec<PathBuf>,
     /// The folder of the run. An interrupted run in it is resumed.
-    #[arg(long)]
+    #[arg(long, short)]
     out: PathBuf,
+    /// Train as another run was: its config.toml, with what other flags say instead.
+    #[arg(long)]
+    config: Option<PathBuf>,
     /// A vocabulary written by `kexue vocab`. By default, the characters of the texts are counted.
     #[arg(long)]
     vocab: Option<PathBuf>,
     /// The most characters of a counted vocabulary. Others are spelled in bytes.
     #[arg(long, default_value_t = 8000)]
     max_characters: usize,
-    /// Tokens of a sequence.
-    #[arg(long, default_value_t = 128)]
-    length: usize,
-    /// Leave a random number of tokens, up to GAP, out of the middle of each training sequence. The others keep their positions, so distances up to
-    /// length + gap − 1 are trained, while a token sees at most --length keys.
-    #[arg(long, default_value_t = 0)]
-    gap: usize,
-    /// Probability that a token is to be predicted.
-    #[arg(long, default_value_t = 0.15)]
-    mask_rate: f64,
-    /// Mask whole words. A word is a run of ASCII letters and digits, or one other character.
-    #[arg(long, default_value_t = true, num_args = 0..=1, default_missing_value = "true", action = clap::ArgAction::Set)]
-    whole_words: bool,
-    /// Keep one document in HOLD_OUT out of the training, for validation.
-    #[arg(long, default_value_t = 20)]
-    hold_out: usize,
-    /// Number of held-out tokens used at each validation.
-    #[arg(long, default_value_t = 20_000)]
-    validate_on: usize,
-    /// The layers between the last hidden state and the tied softmax.
-    #[arg(long, value_parser = named::<Head>(&["none", "bias", "dense-norm"]), default_value = "dense-norm")]
-    head: Head,
+    /// Tokens of a sequence [default: 128]
+    #[arg(long)]
+    length: Option<usize>,
+    /// Leave a random number of tokens, up to GAP, out of the middle of each training sequence [default: 0]. The others keep their positions, so
+    /// distances up to length + gap − 1 are trained, while a token sees at most --length keys.
+    #[arg(long)]
+    gap: Option<usize>,
+    /// Probability that a token is to be predicted [default: 0.15]
+    #[arg(long)]
+    mask_rate: Option<f64>,
+    /// Mask whole words [default: true]. A word is a run of ASCII letters and digits, or one other character.
+    #[arg(long, num_args = 0..=1, default_missing_value = "true")]
+    whole_words: Option<bool>,
+    /// Keep one document in HOLD_OUT out of the training, for validation [default: 20]
+    #[arg(long)]
+    hold_out: Option<usize>,
+    /// Number of held-out tokens used at each validation [default: 20000]
+    #[arg(long)]
+    validate_on: Option<usize>,
+    /// The layers between the last hidden state and the tied softmax [default: dense-norm]
+    #[arg(long, value_parser = named::<Head>(&["none", "bias", "dense-norm"]))]
+    head: Option<Head>,
     /// Start from the weights of another run with the same vocabulary and shape, or of a Hugging Face model of BERT or RoFormer: then the tokens are its
     /// tokenizer's, and the model is of its shape.
     #[arg(long)]
@@ -81,6 +89,9 @@ struct TrainArgs {
 }
 
 #[derive(Args)]
+#[command(
+    after_help = "Example:\n  kexue mlm eval --model runs/lm --texts novels.txt --lengths 64,512 --report lengths.html"
+)]
 struct EvalArgs {
     /// Folders of runs.
     #[arg(long, required = true, num_args = 1..)]
@@ -113,16 +124,34 @@ struct EvalArgs {
 }
 
 #[derive(Args)]
+#[command(after_help = "Example:\n  kexue mlm export --model runs/lm -o huggingface/lm")]
 struct ExportArgs {
     /// The folder of a run.
     #[arg(long)]
     model: PathBuf,
     /// The folder to write config.json, model.safetensors and tokenizer.json to.
-    #[arg(long)]
+    #[arg(long, short)]
     out: PathBuf,
     /// Write 16-bit weights: half the size, three significant digits.
     #[arg(long)]
     half: bool,
+}
+
+impl TrainArgs {
+    /// `base` with the settings of the flags.
+    fn settings(&self, base: MlmSettings) -> MlmSettings {
+        MlmSettings {
+            length: self.length.unwrap_or(base.length),
+            gap: self.gap.unwrap_or(base.gap),
+            masking: Masking {
+                rate: self.mask_rate.unwrap_or(base.masking.rate),
+                whole_words: self.whole_words.unwrap_or(base.masking.whole_words),
+                ..base.masking
+            },
+            hold_out: self.hold_out.unwrap_or(base.hold_out),
+            validate_on: self.validate_on.unwrap_or(base.validate_on),
+        }
+    }
 }
 
 /// Runs the command.
@@ -155,22 +184,19 @@ fn run_export(args: &ExportArgs) -> Result<ExitCode> {
 }
 
 fn run_train(args: &TrainArgs) -> Result<ExitCode> {
-    let settings = MlmSettings {
-        length: args.length,
-        gap: args.gap,
-        masking: Masking {
-            rate: args.mask_rate,
-            whole_words: args.whole_words,
-            ..Masking::default()
-        },
-        hold_out: args.hold_out,
-        validate_on: args.validate_on,
-    };
+    let base: Option<MlmConfig> = args.config.as_deref().map(read_config).transpose()?;
+    let settings = args.settings(base.as_ref().map_or_else(MlmSettings::default, |base| base.mlm.clone()));
     settings.validate()?;
     args.model.check()?;
     args.device.check()?;
     check_free(&args.out)?;
-    let start = args.start.as_deref().map(SavedModel::open).transpose()?;
+    let texts: Vec<PathBuf> = match (&base, args.texts.is_empty()) {
+        (Some(base), true) => base.texts.iter().map(PathBuf::from).collect(),
+        _ => args.texts.clone(),
+    };
+    let of_base = base.as_ref().and_then(|base| base.start.as_ref()).map(PathBuf::from);
+    let start_folder = args.start.clone().or(of_base);
+    let start = start_folder.as_deref().map(SavedModel::open).transpose()?;
     let tokens = match &start {
         Some(start) if start.has_pretrained_tokens() => {
             if args.vocab.is_some() {
@@ -179,38 +205,55 @@ fn run_train(args: &TrainArgs) -> Result<ExitCode> {
             }
             start.tokenizer()?
         }
-        _ => open_vocabulary(args.vocab.as_deref(), &args.texts, args.max_characters)?.into(),
+        _ => open_vocabulary(args.vocab.as_deref(), &texts, args.max_characters)?.into(),
     };
-    let model = match &start {
+    let (training, held_out) = read_corpus(&texts, &tokens, settings.hold_out)?;
+    let size = match &start {
+        None => Size::of_text(training.len()),
+        // Its shape is that of what it starts from, and not so small as a short text would have it.
+        Some(_) => Size::Full,
+    };
+    let head = args.head.unwrap_or(Head::DenseNorm);
+    let model = match (&base, &start) {
+        (Some(base), _) => TransformerConfig {
+            vocab_size: tokens.len(),
+            head: args.head.unwrap_or(base.model.head),
+            ..base.model.clone()
+        },
         // What no flag changes is as it is there.
-        Some(start) if start.has_pretrained_tokens() => {
+        (None, Some(start)) if start.has_pretrained_tokens() => {
             let config = start.model.config().clone();
             let head = match config.head {
-                Head::None => args.head,
+                Head::None => head,
                 head => head,
             };
-            args.model.over(TransformerConfig { head, ..config })
+            TransformerConfig { head, ..config }
         }
-        _ => args.model.config(tokens.len(), args.head),
+        (None, Some(start)) => shaped_like(start.model.config(), size.model(tokens.len(), head)),
+        (None, None) => size.model(tokens.len(), head),
     };
-    if let Some(most) = model.longest_sequence().filter(|most| args.length + args.gap > *most) {
+    let model = args.model.over(model);
+    if let Some(most) = model
+        .longest_sequence()
+        .filter(|most| settings.length + settings.gap > *most)
+    {
         let problem = format!(
             "--length {} and --gap {} are more than the model's {most} positions",
-            args.length, args.gap
+            settings.length, settings.gap
         );
         return Err(Usage(problem).into());
     }
+    let usual = || size.training(args.training.steps());
     let config = MlmConfig {
         version: env!("CARGO_PKG_VERSION").to_owned(),
-        texts: args.texts.iter().map(|path| path.display().to_string()).collect(),
-        start: args.start.as_ref().map(|folder| folder.display().to_string()),
+        texts: texts.iter().map(|path| path.display().to_string()).collect(),
+        start: start_folder.as_ref().map(|folder| folder.display().to_string()),
         model,
-        train: args.training.settings()?,
+        train: args.training.over(base.map_or_else(usual, |base| base.train))?,
         mlm: settings.clone(),
     };
     config.train.validate()?;
     check_model(&config.model)?;
-    let (training, held_out) = read_corpus(&args.texts, &tokens, args.hold_out)?;
     note!(
         "{} tokens in {} documents to train on, {} in {} held out; {} kinds of tokens",
         training.len(),
@@ -219,8 +262,8 @@ fn run_train(args: &TrainArgs) -> Result<ExitCode> {
         held_out.documents(),
         tokens.len()
     );
-    if args.validate_on == 0 || held_out.stretches(args.length - 2, 1).is_empty() {
-        note!("nothing will be validated: {}", why_unmeasured(args, &held_out));
+    if settings.validate_on == 0 || held_out.stretches(settings.length - 2, 1).is_empty() {
+        note!("nothing will be validated: {}", why_unmeasured(&settings, &held_out));
     }
     if config.train.warmup >= config.train.steps {
         note!(
@@ -235,7 +278,7 @@ fn run_train(args: &TrainArgs) -> Result<ExitCode> {
         least_memory(&config.model, config.train.batch_size, length),
         BATCH_SIZES,
     )?;
-    let task = MlmTask::new(settings, tokens.special_tokens(), &training, &held_out)?;
+    let task = MlmTask::new(settings.clone(), tokens.special_tokens(), &training, &held_out)?;
     let mut model = fresh_model(&config.model, config.train.seed)?;
     if let Some(start) = &start {
         start_from(&mut model, start, &tokens)?;
@@ -267,7 +310,7 @@ fn run_train(args: &TrainArgs) -> Result<ExitCode> {
         Some((accuracy, step)) => format!("best accuracy {accuracy:.2} % at step {step} of {}", outcome.steps),
         None => format!(
             "{}: the weights of step {} are kept",
-            why_unmeasured(args, &held_out),
+            why_unmeasured(&settings, &held_out),
             outcome.steps
         ),
     };
@@ -276,13 +319,19 @@ fn run_train(args: &TrainArgs) -> Result<ExitCode> {
 }
 
 /// Why nothing was validated.
-fn why_unmeasured(args: &TrainArgs, held_out: &Corpus) -> String {
-    match (args.hold_out, args.validate_on, args.length) {
+fn why_unmeasured(settings: &MlmSettings, held_out: &Corpus) -> String {
+    match (settings.hold_out, settings.validate_on, settings.length) {
         (0, ..) => "--hold-out 0 holds nothing out".to_owned(),
         (_, 0, _) => "--validate-on 0 reads nothing that was held out".to_owned(),
         _ if held_out.is_empty() => "the texts are too short for anything to be held out".to_owned(),
         (.., length) => format!("no held-out document is as long as a sequence, {length} tokens"),
     }
+}
+
+/// What the page of an evaluation is called.
+fn title(args: &EvalArgs) -> String {
+    let names: Vec<String> = args.model.iter().map(|folder| folder.display().to_string()).collect();
+    format!("Accuracy and attention entropy by length: {}", names.join(", "))
 }
 
 fn run_eval(args: &EvalArgs) -> Result<ExitCode> {
@@ -298,6 +347,7 @@ fn run_eval(args: &EvalArgs) -> Result<ExitCode> {
     }
     // Checked before the work, not after it.
     if let Some(report) = &args.report {
+        check_page(report, &title(args))?;
         check_output(report, &args.texts)?;
     }
     let mask = Mask::BIDIRECTIONAL
@@ -365,7 +415,7 @@ fn run_eval(args: &EvalArgs) -> Result<ExitCode> {
         print(&comparison.to_text())?;
     }
     if let Some(path) = &args.report {
-        comparison.to_page().write(path)?;
+        comparison.to_page(&title(args)).write(path)?;
     }
     Ok(ExitCode::SUCCESS)
 }

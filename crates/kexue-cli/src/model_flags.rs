@@ -6,7 +6,7 @@ use anyhow::Result;
 use clap::Args;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use kexue_nn::{
-    AttentionScale, BranchScaling, Difference, Distribution, Head, Initializer, InitializerPreset, Model, NormKind,
+    AttentionScale, BranchScaling, Difference, Distribution, Initializer, InitializerPreset, Model, NormKind,
     NormPlacement, Parametrization, StdConvention, TransformerConfig, WarmStart, WarmStartError,
 };
 use kexue_text::Tokenizer;
@@ -36,13 +36,13 @@ pub const PLACEMENTS: &[&str] = &[
 #[derive(Args)]
 #[command(next_help_heading = "Model")]
 pub struct ModelFlags {
-    /// Width of the residual stream [default: 256, or that of the preset]
+    /// Width of the residual stream [default: by the size of the data]
     #[arg(long)]
     d_model: Option<usize>,
-    /// Number of blocks [default: 4, or that of the preset]
+    /// Number of blocks [default: by the size of the data]
     #[arg(long)]
     layers: Option<usize>,
-    /// Number of attention heads [default: 4, or that of the preset]
+    /// Number of attention heads [default: 4]
     #[arg(long)]
     heads: Option<usize>,
     /// Width of the feed-forward layers [default: four times d_model]
@@ -94,14 +94,6 @@ impl ModelFlags {
             return Err(Usage(problem.to_owned()).into());
         }
         Ok(())
-    }
-
-    /// The configuration of a model with this vocabulary size.
-    pub fn config(&self, vocab_size: usize, head: Head) -> TransformerConfig {
-        self.over(TransformerConfig {
-            head,
-            ..TransformerConfig::new(vocab_size)
-        })
     }
 
     /// `base` with the settings of the flags.
@@ -173,6 +165,17 @@ pub fn fresh_model(config: &TransformerConfig, seed: u64) -> Result<Model> {
         .map_err(|error| refused(error.field, &error.problem))?;
     note!("a model of {} parameters", model.values().len());
     Ok(model)
+}
+
+/// A configuration with the shape of another: width, depth and heads.
+pub fn shaped_like(other: &TransformerConfig, config: TransformerConfig) -> TransformerConfig {
+    TransformerConfig {
+        d_model: other.d_model,
+        layers: other.layers,
+        heads: other.heads,
+        d_ffn: other.d_ffn,
+        ..config
+    }
 }
 
 /// Gives a fresh model the weights of a saved one with the same tokens, as far as it has them.
@@ -253,7 +256,7 @@ mod tests {
     /// The configuration of a command line.
     fn config(flags: &str) -> TransformerConfig {
         let words = std::iter::once("").chain(flags.split_whitespace());
-        Flags::parse_from(words).model.config(300, Head::None)
+        Flags::parse_from(words).model.over(TransformerConfig::new(300))
     }
 
     #[test]

@@ -2,9 +2,11 @@
 
 use crate::setting_flags::refused;
 use anyhow::Result;
+use kexue_output::Page;
 use kexue_train::TrainError;
 use serde::Serialize;
 use std::io::Write;
+use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use thiserror::Error;
 
@@ -94,6 +96,25 @@ pub fn print_json(value: &impl Serialize) -> Result<()> {
     let mut line = serde_json::to_string(value)?;
     line.push('\n');
     print(&line)
+}
+
+/// Refuses to replace a page that shows something else: one with another title than what is to be written.
+///
+/// # Errors
+/// Names the page that is there.
+pub fn check_page(path: &Path, title: &str) -> Result<()> {
+    // Neither a folder nor a pipe is a page.
+    let title_there = match path.is_file() {
+        true => Page::title_in(path).map_err(TrainError::io(path))?,
+        false => None,
+    };
+    match title_there {
+        Some(other) if other != title => {
+            let problem = format!("holds another page, “{other}”: name another file, or delete this one");
+            Err(TrainError::file(path, problem).into())
+        }
+        _ => Ok(()),
+    }
 }
 
 static INTERRUPTED: AtomicBool = AtomicBool::new(false);

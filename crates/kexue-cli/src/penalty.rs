@@ -173,7 +173,7 @@ struct TrainArgs {
     #[arg(long, default_value_t = 50)]
     samples: usize,
     /// A folder: each training is a run in a folder of its own in it; interrupted ones are resumed. The comparison is its report.html.
-    #[arg(long)]
+    #[arg(long, short)]
     out: PathBuf,
     /// Print JSON.
     #[arg(long)]

@@ -1,7 +1,7 @@
 //! `kexue probe`: what a Transformer's initialisation, norms and optimiser will do to its training.
 
 use crate::model_flags::{BATCH_SIZES, ModelFlags, PLACEMENTS, check_memory, check_model, named};
-use crate::output::{Interrupt, Usage, note, print, print_json};
+use crate::output::{Interrupt, Usage, check_page, note, print, print_json};
 use crate::setting_flags::refused;
 use crate::texts::{open_vocabulary, read_corpus};
 use anyhow::Result;
@@ -90,9 +90,9 @@ pub struct ProbeArgs {
     /// Scale the branches of fresh models until each adds this times the stream's variance; within 1e-12 and 1e12.
     #[arg(long, conflicts_with = "saved")]
     branch_variance: Option<f64>,
-    /// The page to write.
-    #[arg(long, short, default_value = "probe.html")]
-    out: PathBuf,
+    /// The page to write [default: probe.html, or the next free of probe-2.html, … where that shows another probe]
+    #[arg(long, short)]
+    out: Option<PathBuf>,
     /// Print JSON: everything that was measured.
     #[arg(long)]
     json: bool,
@@ -166,7 +166,8 @@ impl Tokens {
 /// Runs the command.
 pub fn run(args: &ProbeArgs) -> Result<ExitCode> {
     // Said before the work rather than after it.
-    check_output(&args.out, args.texts.iter().chain(&args.config).chain(&args.vocab))?;
+    let page = place_of_page(args)?;
+    check_output(&page, args.texts.iter().chain(&args.config).chain(&args.vocab))?;
     args.model.check()?;
     if args.steps == 0 && !args.compare.is_empty() {
         let problem = "--compare trains with other placements, and there are no steps: give --steps too; the table of alternatives needs neither";
@@ -213,12 +214,12 @@ pub fn run(args: &ProbeArgs) -> Result<ExitCode> {
         note!("training; Ctrl-C ends it with what was measured until then");
     }
     let result = probe(&architecture, saved.as_ref(), &data, &settings, interrupt.flag()).map_err(usage)?;
-    result.to_page(&title(args)).write(&args.out)?;
+    result.to_page(&title(args)).write(&page)?;
     match args.json {
         true => print_json(&result)?,
         false => print(&result.to_text())?,
     }
-    note!("{}", args.out.display());
+    note!("{}", page.display());
     if result.interrupted {
         note!("interrupted: what was measured until then is above, and in the page");
         return Ok(ExitCode::from(130));
@@ -288,12 +289,45 @@ fn usage(error: ProbeError) -> Usage {
     }
 }
 
+/// Where the page goes: where it is asked for, or the first place that no other probe's page takes.
+fn place_of_page(args: &ProbeArgs) -> Result<PathBuf> {
+    let title = title(args);
+    if let Some(out) = &args.out {
+        check_page(out, &title)?;
+        return Ok(out.clone());
+    }
+    let numbered = (2..100).map(|number| PathBuf::from(format!("probe-{number}.html")));
+    let mut places = std::iter::once(PathBuf::from("probe.html")).chain(numbered);
+    let free = places.find(|place| check_page(place, &title).is_ok());
+    Ok(free.ok_or_else(|| Usage("a hundred pages of probes are here: name another with --out".to_owned()))?)
+}
+
 fn title(args: &ProbeArgs) -> String {
     let name = |path: &PathBuf| path.file_name().unwrap_or_default().to_string_lossy().into_owned();
     let of = args.saved.as_ref().or(args.config.as_ref()).map(name);
     let preset = args.preset.map(|preset| format!("{preset:?}"));
+    let flags = flags_of_the_model();
     match of.or(preset) {
-        Some(of) => format!("Probe of {of}"),
-        None => "Probe".to_owned(),
+        Some(of) => format!("Probe of {of}{flags}"),
+        None => format!("Probe of a model of its flags{flags}"),
+    }
+}
+
+/// The flags of this command line that say what is probed, in brackets.
+fn flags_of_the_model() -> String {
+    let mut flags = Vec::new();
+    let mut arguments = std::env::args().skip(2);
+    while let Some(argument) = arguments.next() {
+        match argument.as_str() {
+            "--json" => {}
+            "-o" | "--out" | "--preset" | "--model" | "--threads" => {
+                arguments.next();
+            }
+            _ => flags.push(argument),
+        }
+    }
+    match flags.is_empty() {
+        true => String::new(),
+        false => format!(" ({})", flags.join(" ")),
     }
 }

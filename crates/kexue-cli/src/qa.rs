@@ -1,20 +1,24 @@
 //! `kexue qa`: train, evaluate and use models that answer from a graph.
 
 use crate::device_flags::DeviceFlags;
-use crate::model_flags::{BATCH_SIZES, ModelFlags, check_memory, check_model, fresh_model, named, start_from};
+use crate::model_flags::{
+    BATCH_SIZES, ModelFlags, check_memory, check_model, fresh_model, named, shaped_like, start_from,
+};
 use crate::output::{Interrupt, Usage, note, print, print_json};
+use crate::run_config::read_config;
 use crate::search_flags::SearchFlags;
+use crate::sizes::Size;
 use crate::training_flags::TrainingFlags;
 use anyhow::Result;
 use clap::{Args, Subcommand};
 use kexue_kg::KnowledgeGraph;
-use kexue_nn::Head;
+use kexue_nn::{Head, TransformerConfig};
 use kexue_output::{check_output, write_file};
 use kexue_qa::{
-    Case, Coverage, ExpandOptions, Fit, FitQuestions, Gold, LookAhead, LossOver, MentionUse, QaSettings, QaTask,
-    Question, RERANKER_FILE, RunConfig, Scores, SearchOptions, SearchResult, Templates, Trained, Untied, Wordings,
-    check_lengths, coverage, evaluate, expand, expand_unanswerable, fit, hold_out, kgclue_line, open_model, open_run,
-    read_questions, read_unanswerable, search, spread, swap_subjects, tie, untied,
+    Case, Coverage, ExpandOptions, Fit, FitQuestions, Gold, LEAST_QUESTIONS, LookAhead, LossOver, MentionUse,
+    QaSettings, QaTask, Question, RERANKER_FILE, RunConfig, Scores, SearchOptions, SearchResult, Templates, Trained,
+    Untied, Wordings, check_lengths, coverage, evaluate, expand, expand_unanswerable, fit, hold_out, kgclue_line,
+    open_model, open_run, read_questions, read_unanswerable, search, spread, swap_subjects, tie, untied,
 };
 use kexue_train::{SavedModel, TrainError, least_memory, prepare, train_on, vocabulary_file};
 use serde_json::json;
@@ -44,28 +48,32 @@ enum Verb {
 }
 
 #[derive(Args)]
+#[command(after_help = "Example:\n  kexue qa train --kg my.idx --questions questions.tsv -o runs/my")]
 struct TrainArgs {
     /// The graph, built by `kexue kg build`.
-    #[arg(long)]
-    kg: PathBuf,
+    #[arg(long, required_unless_present = "config")]
+    kg: Option<PathBuf>,
     /// Questions: `question<tab>S<tab>P[<tab>O]`, KgCLUE's JSON Lines, or MetaQA's `question with [entity]<tab>answer|answer`.
-    #[arg(long, required = true, num_args = 1..)]
+    #[arg(long, required_unless_present = "config", num_args = 1..)]
     questions: Vec<PathBuf>,
     /// The folder of the run; a run that stands there is resumed.
-    #[arg(long)]
+    #[arg(long, short)]
     out: PathBuf,
-    /// Questions for validation; without it every tenth line (see --hold-out) is kept for it.
+    /// Train as another run was: its config.toml, with what other flags say instead.
+    #[arg(long)]
+    config: Option<PathBuf>,
+    /// Questions for validation; without it some lines are kept for it (see --hold-out).
     #[arg(long, conflicts_with = "hold_out")]
     valid: Option<PathBuf>,
-    /// Keep one line in so many of each question file out of the training; 0 keeps none. 10 by default, 0 with --valid.
+    /// Keep one line in so many of each question file out of the training; 0 keeps none [default: 10, fewer where there are few lines, 0 with --valid]
     #[arg(long)]
     hold_out: Option<usize>,
     /// Name each question that is left out because its fact is not in the graph, or because several facts answer it.
     #[arg(long)]
     list_left_out: bool,
-    /// Validation questions decoded at each validation, evenly spread.
-    #[arg(long, default_value_t = 500)]
-    validate_on: usize,
+    /// Validation questions decoded at each validation, evenly spread [default: 500]
+    #[arg(long)]
+    validate_on: Option<usize>,
     /// Start from the weights of another run, such as one of `kexue mlm train`, with the same vocabulary and shape.
     #[arg(long)]
     start: Option<PathBuf>,
@@ -85,52 +93,142 @@ struct TrainArgs {
 #[command(next_help_heading = "Training questions")]
 struct QaFlags {
     /// What the softmax of the loss is taken over: the whole vocabulary at every token, what the index allows, or what it allows with
-    /// subjects among those in the question.
-    #[arg(long, value_parser = named::<LossOver>(&["vocabulary", "allowed", "mentioned"]), default_value = "mentioned")]
-    loss: LossOver,
-    /// Probability that a training question gets another subject (and relation, where it names it).
-    #[arg(long, default_value_t = 0.5)]
-    swap: f32,
-    /// Relations from elsewhere added to a subject's facts as wrong choices.
-    #[arg(long, default_value_t = 8)]
-    negatives: usize,
-    /// Added to a choice's logit for each token of look-ahead gain, in training and decoding; 0 for the article's look-ahead.
-    #[arg(long, default_value_t = 0.0)]
-    lexical_prior: f32,
+    /// subjects among those in the question [default: mentioned]
+    #[arg(long, value_parser = named::<LossOver>(&["vocabulary", "allowed", "mentioned"]))]
+    loss: Option<LossOver>,
+    /// Probability that a training question gets another subject (and relation, where it names it) [default: 0.5]
+    #[arg(long)]
+    swap: Option<f32>,
+    /// Relations from elsewhere added to a subject's facts as wrong choices [default: 8]
+    #[arg(long)]
+    negatives: Option<usize>,
+    /// Added to a choice's logit for each token of look-ahead gain, in training and decoding; 0 for the article's look-ahead [default: 0]
+    #[arg(long)]
+    lexical_prior: Option<f32>,
 }
 
-impl TrainArgs {
-    fn hold_out(&self) -> usize {
-        self.hold_out.unwrap_or(if self.valid.is_some() { 0 } else { 10 })
+impl QaFlags {
+    /// `base` with the settings of the flags.
+    fn over(&self, base: QaSettings) -> QaSettings {
+        QaSettings {
+            loss_over: self.loss.unwrap_or(base.loss_over),
+            swap: self.swap.unwrap_or(base.swap),
+            negatives: self.negatives.unwrap_or(base.negatives),
+            lexical_prior: self.lexical_prior.unwrap_or(base.lexical_prior),
+        }
+    }
+}
+
+/// What a training is made of, whether flags said it or the configuration of another run.
+struct Sources {
+    base: Option<RunConfig>,
+    kg: PathBuf,
+    questions: Vec<PathBuf>,
+    valid: Option<PathBuf>,
+    hold_out: Option<usize>,
+    start: Option<PathBuf>,
+}
+
+/// One line in so many is held out of so many: ten, or fewer where rescoring could not be learned from those.
+fn usual_hold_out(questions: usize) -> usize {
+    match questions / (LEAST_QUESTIONS + LEAST_QUESTIONS / 10) {
+        // Too few for it, even if half of them were held out.
+        0 | 1 => 10,
+        lines => lines.min(10),
+    }
+}
+
+impl Sources {
+    fn new(args: &TrainArgs) -> Result<Self> {
+        let base: Option<RunConfig> = args.config.as_deref().map(read_config).transpose()?;
+        let of_base = |paths: fn(&RunConfig) -> Vec<String>| -> Vec<PathBuf> {
+            base.iter().flat_map(paths).map(PathBuf::from).collect()
+        };
+        let kg = args.kg.clone().or_else(|| of_base(|base| vec![base.kg.clone()]).pop());
+        let questions = match args.questions.is_empty() {
+            true => of_base(|base| base.questions.clone()),
+            false => args.questions.clone(),
+        };
+        let valid = match args.hold_out {
+            Some(_) => None,
+            None => args
+                .valid
+                .clone()
+                .or_else(|| of_base(|base| base.valid.clone().into_iter().collect()).pop()),
+        };
+        let valid_is_given = valid.is_some();
+        let of_base_held_out = base.as_ref().filter(|_| args.valid.is_none()).map(|base| base.hold_out);
+        let start = args
+            .start
+            .clone()
+            .or_else(|| of_base(|base| base.start.clone().into_iter().collect()).pop());
+        Ok(Self {
+            kg: kg.ok_or_else(|| Usage("--kg: a graph is needed".to_owned()))?,
+            questions,
+            valid,
+            hold_out: args.hold_out.or(of_base_held_out).or(valid_is_given.then_some(0)),
+            start,
+            base,
+        })
     }
 
-    fn config(&self, vocab_size: usize) -> Result<RunConfig> {
-        let qa = &self.qa;
-        let defaults = SearchOptions {
-            look_ahead: match qa.loss {
-                _ if qa.lexical_prior != 0.0 => LookAhead::Added(qa.lexical_prior),
-                LossOver::Vocabulary => LookAhead::Vocabulary,
-                _ => LookAhead::Allowed,
-            },
-            ..SearchOptions::default()
+    /// The configuration of a run on so many questions.
+    fn config(
+        &self,
+        args: &TrainArgs,
+        vocab_size: usize,
+        questions: usize,
+        hold_out: usize,
+        start: Option<&SavedModel>,
+    ) -> Result<RunConfig> {
+        let base = self.base.as_ref();
+        let size = match start {
+            None => Size::of_questions(questions),
+            // Its shape is that of what it starts from, and not so small as few questions would have it.
+            Some(_) => Size::Full,
         };
+        let qa = args
+            .qa
+            .over(base.map_or_else(QaSettings::default, |base| base.qa.clone()));
+        let search = match base {
+            // What is trained otherwise is decoded otherwise.
+            Some(base) if args.qa.loss.is_none() && args.qa.lexical_prior.is_none() => base.search.clone(),
+            _ => SearchOptions {
+                look_ahead: match qa.loss_over {
+                    _ if qa.lexical_prior != 0.0 => LookAhead::Added(qa.lexical_prior),
+                    LossOver::Vocabulary => LookAhead::Vocabulary,
+                    _ => LookAhead::Allowed,
+                },
+                ..SearchOptions::default()
+            },
+        };
+        let training = || size.training(args.training.steps());
+        let model = match base {
+            Some(base) => TransformerConfig {
+                vocab_size,
+                ..base.model.clone()
+            },
+            None => size.model(vocab_size, Head::None),
+        };
+        let model = match start {
+            Some(start) if base.is_none() => shaped_like(start.model.config(), model),
+            _ => model,
+        };
+        let validate_on = args.validate_on.or(base.map(|base| base.validate_on));
         Ok(RunConfig {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             kg: self.kg.display().to_string(),
             questions: self.questions.iter().map(|path| path.display().to_string()).collect(),
             valid: self.valid.as_ref().map(|path| path.display().to_string()),
-            hold_out: self.hold_out(),
-            validate_on: self.validate_on,
+            hold_out,
+            validate_on: validate_on.unwrap_or(500),
             start: self.start.as_ref().map(|folder| folder.display().to_string()),
-            model: self.model.config(vocab_size, Head::None),
-            train: self.training.settings()?,
-            qa: QaSettings {
-                loss_over: qa.loss,
-                swap: qa.swap,
-                negatives: qa.negatives,
-                lexical_prior: qa.lexical_prior,
-            },
-            search: self.search.apply(defaults)?,
+            model: args.model.over(model),
+            train: args
+                .training
+                .over(base.map_or_else(training, |base| base.train.clone()))?,
+            qa,
+            search: args.search.apply(search)?,
         })
     }
 }
@@ -169,17 +267,23 @@ fn run_train(args: &TrainArgs) -> Result<ExitCode> {
     args.model.check()?;
     args.device.check()?;
     kexue_train::check_free(&args.out)?;
-    let graph = KnowledgeGraph::open(&args.kg)?;
+    let sources = Sources::new(args)?;
+    let graph = KnowledgeGraph::open(&sources.kg)?;
     let (mut training, mut validation) = (Vec::new(), Vec::new());
-    for path in &args.questions {
-        let (kept, held_out) = hold_out(read(&graph, path, false)?, args.hold_out());
+    let files: Vec<Vec<Question>> = (sources.questions.iter())
+        .map(|path| read(&graph, path, false))
+        .collect::<kexue_qa::Result<_>>()?;
+    let lines = files.iter().map(Vec::len).sum();
+    let every = sources.hold_out.unwrap_or_else(|| usual_hold_out(lines));
+    for (path, questions) in sources.questions.iter().zip(files) {
+        let (kept, held_out) = hold_out(questions, every);
         if args.list_left_out {
             list_left_out(&graph, path, &kept)?;
         }
         training.extend(kept);
         validation.extend(held_out);
     }
-    if let Some(path) = &args.valid {
+    if let Some(path) = &sources.valid {
         validation = read(&graph, path, false)?;
     }
     let (examples, tied) = tie(&graph, &training)?;
@@ -195,13 +299,14 @@ fn run_train(args: &TrainArgs) -> Result<ExitCode> {
     }
     if examples.is_empty() {
         return Err(kexue_qa::Error::File {
-            path: args.questions[0].clone(),
+            path: sources.questions[0].clone(),
             problem: "none of its questions has its fact in the graph; check that graph and questions belong together"
                 .to_owned(),
         }
         .into());
     }
-    let config = args.config(graph.vocabulary().len())?;
+    let start = sources.start.as_deref().map(SavedModel::open).transpose()?;
+    let config = sources.config(args, graph.vocabulary().len(), examples.len(), every, start.as_ref())?;
     config.train.validate()?;
     config.qa.validate()?;
     let lengths = examples
@@ -211,15 +316,11 @@ fn run_train(args: &TrainArgs) -> Result<ExitCode> {
     check_model(&config.model)?;
     check_memory(least_memory(&config.model, config.train.batch_size, mean), BATCH_SIZES)?;
     let held_out = Case::prepare(&graph, validation)?;
-    let validation = spread(held_out.clone(), args.validate_on);
+    let validation = spread(held_out.clone(), config.validate_on);
     let task = QaTask::new(&graph, config.qa.clone(), examples, validation, config.search.clone())?;
     let mut model = fresh_model(&config.model, config.train.seed)?;
-    if let Some(folder) = &args.start {
-        start_from(
-            &mut model,
-            &SavedModel::open(folder)?,
-            &graph.vocabulary().clone().into(),
-        )?;
+    if let Some(start) = &start {
+        start_from(&mut model, start, &graph.vocabulary().clone().into())?;
     }
     args.training.check(&config.train, model.layout().slots())?;
     let accelerator = args.device.accelerator(&model, &config.train)?;
@@ -334,10 +435,12 @@ fn told(fit: &Fit) -> String {
             "",
             unanswerable
         )),
-    )
+    ) + "answered: given an answer at the default confidence; right: the best fact is the right one. Negative log-likelihood: the smaller, the better the stated \
+         probabilities fit; 0.69 is a coin's\n"
 }
 
 #[derive(Args)]
+#[command(after_help = "Example:\n  kexue qa fit --kg my.idx --model runs/my --questions questions.tsv")]
 struct FitArgs {
     /// The graph.
     #[arg(long)]
@@ -420,6 +523,7 @@ fn run_fit(args: &FitArgs) -> Result<ExitCode> {
 }
 
 #[derive(Args)]
+#[command(after_help = "Example:\n  kexue qa eval --kg my.idx --model runs/my --questions test.tsv")]
 struct EvalArgs {
     /// The graph.
     #[arg(long)]
@@ -482,11 +586,8 @@ fn run_eval(args: &EvalArgs) -> Result<ExitCode> {
     } else {
         vec![("", chosen)]
     };
-    if !args.json {
-        print(&format!(
-            "{:<28} {:>6} {:>6} {:>6} {:>6} {:>6} {:>6} {:>7} {:>7} {:>7} {:>9} {:>8}\n",
-            "", "EM", "F1", "Score", "Hits@1", "fact", "ECE", "wrong S", "wrong P", "wrong M", "not in KG", "q/s"
-        ))?;
+    if !args.json && args.ablation {
+        print(ROW_HEAD)?;
     }
     let (mut unanswerable, mut kinds) = (Vec::new(), Vec::new());
     for path in &args.unanswerable {
@@ -509,11 +610,17 @@ fn run_eval(args: &EvalArgs) -> Result<ExitCode> {
                 "unanswerable_answered_by_kind": of_kinds.iter().map(|(kind, share, _)| (*kind, *share)).collect::<BTreeMap<_, _>>(),
             }))?;
         } else {
-            print_row(name, &scores, speed)?;
+            match args.ablation {
+                true => print_row(name, &scores, speed)?,
+                false => print(&told_scores(&scores, speed))?,
+            }
             if !others.is_empty() {
                 print_coverage(&curve, &of_kinds)?;
             }
         }
+    }
+    if !args.json && args.ablation {
+        print(ROW_NOTE)?;
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -555,21 +662,60 @@ fn print_coverage(curve: &[Coverage], kinds: &[(&str, f64, usize)]) -> Result<()
     print(&(text + "\n"))
 }
 
+/// The scores, each with what it is.
+fn told_scores(s: &Scores, speed: f64) -> String {
+    let mut text = format!("{} questions\n", s.questions);
+    for (name, value, what) in [
+        ("EM", s.exact_match, "% answered with exactly the right object"),
+        ("F1", s.f1, "%: the same, with credit for shared characters"),
+        ("Score", s.score, "the mean of both, as KgCLUE ranks by"),
+        ("Hits@1", s.hits_at_1, "% answered with one of the right objects"),
+        ("fact", s.fact, "% answered from the very fact that is meant"),
+        (
+            "ECE",
+            s.calibration_error,
+            "%: how far stated probabilities are from the share of right answers",
+        ),
+    ] {
+        text += &format!("  {name:<8} {value:>7.2}  {what}\n");
+    }
+    for (name, count, what) in [
+        ("wrong S", s.wrong_subject, "questions answered about another subject"),
+        (
+            "wrong P",
+            s.wrong_relation,
+            "about the right subject, with another relation",
+        ),
+        ("wrong M", s.wrong_sense, "with another sense of the name"),
+        (
+            "not in KG",
+            s.not_in_graph,
+            "questions whose fact the graph does not have",
+        ),
+    ] {
+        text += &format!("  {name:<9} {count:>6}  {what}\n");
+    }
+    text + &format!("  {:<9} {speed:>6.0}  questions a second\n", "speed")
+}
+
+/// The head of the table of several ways of decoding.
+const ROW_HEAD: &str = "\
+decoding                          EM     F1  Score Hits@1  wrong S / P / M  q/s
+";
+
 fn print_row(name: &str, s: &Scores, speed: f64) -> Result<()> {
+    let wrong = format!("{} / {} / {}", s.wrong_subject, s.wrong_relation, s.wrong_sense);
     print(&format!(
-        "{name:<28} {:>6.2} {:>6.2} {:>6.2} {:>6.2} {:>6.2} {:>6.2} {:>7} {:>7} {:>7} {:>9} {speed:>8.0}\n",
-        s.exact_match,
-        s.f1,
-        s.score,
-        s.hits_at_1,
-        s.fact,
-        s.calibration_error,
-        s.wrong_subject,
-        s.wrong_relation,
-        s.wrong_sense,
-        s.not_in_graph
+        "{name:<29} {:>6.2} {:>6.2} {:>6.2} {:>6.2} {wrong:>16} {speed:>4.0}\n",
+        s.exact_match, s.f1, s.score, s.hits_at_1
     ))
 }
+
+/// What the columns are.
+const ROW_NOTE: &str = "\
+EM, F1, Hits@1: % of the questions whose answer is right, right by characters, one of the right ones. wrong: questions with
+another subject, relation, sense. q/s: questions a second. Each row adds one thing to the one above.
+";
 
 /// The ways of decoding, each adding one thing to the one before.
 fn ablation(chosen: &SearchOptions) -> Vec<(&'static str, SearchOptions)> {
@@ -616,6 +762,9 @@ fn ablation(chosen: &SearchOptions) -> Vec<(&'static str, SearchOptions)> {
 }
 
 #[derive(Args)]
+#[command(
+    after_help = "Example:\n  kexue qa predict --kg my.idx --model runs/my --questions test.jsonl -o answers.jsonl"
+)]
 struct PredictArgs {
     /// The graph.
     #[arg(long)]
@@ -661,6 +810,13 @@ fn run_predict(args: &PredictArgs) -> Result<ExitCode> {
 }
 
 #[derive(Args)]
+#[command(after_help = "\
+Example:
+  printf 'phone\\tphone of {S}\\nphone\\t(how|where) can I reach {S}?\\n' > templates.tsv
+  kexue qa expand --kg my.idx --templates templates.tsv --each 20 -o questions.tsv
+
+Each template is filled with --each subjects of the graph that have the relation. What comes out is `question<tab>subject<tab>relation`, for `kexue qa train`; with --unanswerable, \
+questions that the graph cannot answer, for `kexue qa fit`.")]
 #[command(group = clap::ArgGroup::new("source").required(true).args(["templates", "questions"]))]
 struct ExpandArgs {
     /// The graph.

@@ -1,6 +1,6 @@
 //! `kexue rank`: leaderboards averaged over equal columns, and claimed averages checked.
 
-use crate::output::{self, Usage};
+use crate::output::{self, Usage, check_page};
 use anyhow::Result;
 use clap::{Args, Subcommand, ValueEnum};
 use kexue_output::{check_output, write_file};
@@ -500,15 +500,24 @@ fn print(output: &Output, json: impl FnOnce() -> serde_json::Value, report: impl
 
 fn draw(picture: &Picture, table: &Table, scores: &Scores, bootstrap: &Bootstrap, output: &Output) -> Result<()> {
     let Some(path) = &picture.html else { return Ok(()) };
-    let names: Vec<&str> = table
-        .sources
-        .iter()
-        .map(|source| source.rsplit(std::path::MAIN_SEPARATOR).next().unwrap_or(source))
-        .collect();
-    let page = picture::page(scores, bootstrap, &names.join(", "))?;
+    let title = title(table);
+    check_page(path, &title)?;
+    let page = picture::page(scores, bootstrap, &title)?;
     write_file(path, page.as_bytes())?;
     say(output, [format!("wrote {}", path.display())].iter());
     Ok(())
+}
+
+/// The names of the table's files.
+fn title(table: &Table) -> String {
+    let name = |source: &String| {
+        source
+            .rsplit(std::path::MAIN_SEPARATOR)
+            .next()
+            .unwrap_or(source)
+            .to_owned()
+    };
+    table.sources.iter().map(name).collect::<Vec<_>>().join(", ")
 }
 
 fn mean(text: &str) -> Result<Mean, String> {

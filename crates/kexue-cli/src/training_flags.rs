@@ -11,34 +11,34 @@ use std::path::PathBuf;
 #[derive(Args)]
 #[command(next_help_heading = "Training")]
 pub struct TrainingFlags {
-    /// Seed of every random choice.
-    #[arg(long, default_value_t = 0)]
-    seed: u64,
-    /// Optimiser steps.
-    #[arg(long, default_value_t = 5000)]
-    steps: u64,
-    /// Examples a step.
-    #[arg(long, default_value_t = 64)]
-    batch_size: usize,
-    /// Highest learning rate.
-    #[arg(long, default_value_t = 1e-3)]
-    learning_rate: f32,
-    /// Steps of warm-up.
-    #[arg(long, default_value_t = 200)]
-    warmup: u64,
-    /// How the rate falls.
-    #[arg(long, value_parser = named::<Decay>(&["constant", "linear", "cosine"]), default_value = "cosine")]
-    decay: Decay,
-    /// Decoupled weight decay of the matrices.
-    #[arg(long, default_value_t = 0.01)]
-    weight_decay: f32,
-    /// Largest norm of a gradient.
-    #[arg(long, default_value_t = 1.0)]
-    max_gradient_norm: f32,
-    /// Parts of a batch that are computed in parallel. Their gradients are summed in order, so the result depends on their number, not on that of
-    /// the processes or threads.
-    #[arg(long, default_value_t = 4)]
-    shards: usize,
+    /// Seed of every random choice [default: 0]
+    #[arg(long)]
+    seed: Option<u64>,
+    /// Optimiser steps [default: by the size of the data]
+    #[arg(long)]
+    steps: Option<u64>,
+    /// Examples a step [default: by the size of the data]
+    #[arg(long)]
+    batch_size: Option<usize>,
+    /// Highest learning rate [default: by the size of the model]
+    #[arg(long)]
+    learning_rate: Option<f32>,
+    /// Steps of warm-up [default: by the steps]
+    #[arg(long)]
+    warmup: Option<u64>,
+    /// How the rate falls [default: cosine]
+    #[arg(long, value_parser = named::<Decay>(&["constant", "linear", "cosine"]))]
+    decay: Option<Decay>,
+    /// Decoupled weight decay of the matrices [default: 0.01]
+    #[arg(long)]
+    weight_decay: Option<f32>,
+    /// Largest norm of a gradient [default: 1]
+    #[arg(long)]
+    max_gradient_norm: Option<f32>,
+    /// Parts of a batch that are computed in parallel [default: 4]. Their gradients are summed in order, so the result depends on their number, not
+    /// on that of the processes or threads.
+    #[arg(long)]
+    shards: Option<usize>,
     /// The optimiser as TOML: [[optimizer]] tables, each a transformation of the gradient, in the order in which they are applied.
     #[arg(long, conflicts_with_all = ["learning_rate", "warmup", "decay", "weight_decay", "max_gradient_norm"])]
     optimizer: Option<PathBuf>,
@@ -52,15 +52,16 @@ pub struct TrainingFlags {
     /// fgm:0.5, sam:0.05, parameter-gradient:0.1. The number is the radius or the weight. A step costs one to three gradients more.
     #[arg(long, value_name = "KIND:NUMBER")]
     regularizer: Option<Regularizer>,
-    /// Weight of the past in the moving average of the weights; 0 for none. Of several (0.999,0.9999) the one that validates best is saved.
-    #[arg(long, value_delimiter = ',', default_value = "0.999")]
+    /// Weight of the past in the moving average of the weights; 0 for none [default: by the steps]. Of several (0.999,0.9999) the one that validates best
+    /// is saved.
+    #[arg(long, value_delimiter = ',')]
     average: Vec<f32>,
-    /// Steps between validations and checkpoints.
-    #[arg(long, default_value_t = 500)]
-    validate_every: u64,
-    /// Stop after so many validations without a better result; 0 for never.
-    #[arg(long, default_value_t = 0)]
-    patience: u64,
+    /// Steps between validations and checkpoints [default: by the steps]
+    #[arg(long)]
+    validate_every: Option<u64>,
+    /// Stop after so many validations without a better result; 0 for never [default: 0]
+    #[arg(long)]
+    patience: Option<u64>,
 }
 
 /// Reads `PATTERN=FACTOR`.
@@ -76,37 +77,45 @@ pub fn rate_factor(text: &str) -> std::result::Result<SlotGroup, String> {
 }
 
 impl TrainingFlags {
-    /// The settings.
-    pub fn settings(&self) -> Result<TrainSettings> {
-        let chain: ChainSettings = match &self.optimizer {
-            None => ChainSettings::default(),
-            Some(path) => read_optimizer(path)?,
+    /// `base` with the settings of the flags.
+    pub fn over(&self, base: TrainSettings) -> Result<TrainSettings> {
+        let (links, mut groups) = match &self.optimizer {
+            None => (base.optimizer, base.groups),
+            Some(path) => {
+                let chain: ChainSettings = read_optimizer(path)?;
+                (chain.links, chain.groups)
+            }
         };
         let frozen = self.freeze.iter().cloned().map(SlotGroup::frozen);
-        let groups = frozen.chain(self.lr_factor.iter().cloned()).chain(chain.groups);
+        groups = frozen.chain(self.lr_factor.iter().cloned()).chain(groups).collect();
         let (average, more_averages) = match self.average.split_first() {
             Some((first, more)) => (*first, more.to_vec()),
-            None => (0.0, Vec::new()),
+            None => (base.average, base.more_averages),
         };
         Ok(TrainSettings {
-            seed: self.seed,
-            steps: self.steps,
-            batch_size: self.batch_size,
-            shards: self.shards,
-            optimizer: chain.links,
-            groups: groups.collect(),
-            regularizer: self.regularizer,
-            learning_rate: self.learning_rate,
-            warmup: self.warmup,
-            decay: self.decay,
-            weight_decay: self.weight_decay,
-            max_gradient_norm: self.max_gradient_norm,
+            seed: self.seed.unwrap_or(base.seed),
+            steps: self.steps.unwrap_or(base.steps),
+            batch_size: self.batch_size.unwrap_or(base.batch_size),
+            shards: self.shards.unwrap_or(base.shards),
+            optimizer: links,
+            groups,
+            regularizer: self.regularizer.or(base.regularizer),
+            learning_rate: self.learning_rate.unwrap_or(base.learning_rate),
+            warmup: self.warmup.unwrap_or(base.warmup),
+            decay: self.decay.unwrap_or(base.decay),
+            weight_decay: self.weight_decay.unwrap_or(base.weight_decay),
+            max_gradient_norm: self.max_gradient_norm.unwrap_or(base.max_gradient_norm),
             average,
             more_averages,
-            validate_every: self.validate_every,
-            patience: self.patience,
-            ..TrainSettings::default()
+            validate_every: self.validate_every.unwrap_or(base.validate_every),
+            patience: self.patience.unwrap_or(base.patience),
+            adam: base.adam,
         })
+    }
+
+    /// The steps that are asked for.
+    pub fn steps(&self) -> Option<u64> {
+        self.steps
     }
 
     /// Checks that the optimiser can train these parameters, before anything is written.

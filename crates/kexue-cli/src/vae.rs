@@ -1,7 +1,7 @@
 //! `kexue vae`: how likely is this sample?
 
 use crate::model_flags::named;
-use crate::output::{Interrupt, Usage, note, print};
+use crate::output::{Interrupt, Usage, check_page, note, print};
 use anyhow::{Context, Result};
 use clap::{Args, Subcommand};
 use indicatif::{ProgressBar, ProgressStyle};
@@ -111,7 +111,7 @@ struct TrainArgs {
     #[arg(long, required = true, num_args = 1..)]
     data: Vec<PathBuf>,
     /// The folder of the run. An interrupted run in it is resumed.
-    #[arg(long)]
+    #[arg(long, short)]
     out: PathBuf,
     /// Train on the first LIMIT samples alone.
     #[arg(long)]
@@ -246,7 +246,7 @@ struct DensityArgs {
     #[arg(long, default_value_t = 1000)]
     temperatures: usize,
     /// Write the ranking to this file in place of standard output.
-    #[arg(long)]
+    #[arg(long, short)]
     out: Option<PathBuf>,
     /// Write the ranking as JSON Lines in place of CSV.
     #[arg(long)]
@@ -274,7 +274,7 @@ struct SampleArgs {
     #[arg(long)]
     draw: bool,
     /// The file to write: .png for images, .csv for tables.
-    #[arg(long)]
+    #[arg(long, short)]
     out: PathBuf,
 }
 
@@ -558,6 +558,9 @@ fn run_density(args: &DensityArgs) -> Result<ExitCode> {
     for output in args.out.iter().chain(&args.report) {
         check_output(output, &inputs)?;
     }
+    if let Some(report) = &args.report {
+        check_page(report, &density_title(args))?;
+    }
     let run = VaeRun::open(&args.model)?;
     let mut sets = vec![(read(&args.data, args.limit)?, false)];
     if !args.against.is_empty() {
@@ -595,7 +598,7 @@ fn run_density(args: &DensityArgs) -> Result<ExitCode> {
         check_estimator(&run, &sets[0].0, &ranked, args)?;
     }
     if let Some(path) = &args.report {
-        report(&ranked, &telling, dimensions).write(path)?;
+        report(&ranked, &telling, dimensions, &density_title(args)).write(path)?;
     }
     ranked.sort_by(|a, b| a.density.log_density.total_cmp(&b.density.log_density));
     write_ranking(&ranked, args, dimensions, sets.len() == 2)?;
@@ -756,9 +759,22 @@ fn check_estimator(run: &VaeRun, data: &Dataset, ranked: &[Ranked], args: &Densi
     Ok(())
 }
 
+/// What the page of densities is called.
+fn density_title(args: &DensityArgs) -> String {
+    let data: Vec<String> = args.data.iter().map(|path| path.display().to_string()).collect();
+    format!("Density of {} by {}", data.join(", "), args.model.display())
+}
+
 /// A page with the histogram of the scores, and the bound by the number of draws.
-fn report(ranked: &[Ranked], telling: &[(&'static str, Auroc)], dimensions: usize) -> Page {
-    let mut page = Page::new("Density");
+fn report(ranked: &[Ranked], telling: &[(&'static str, Auroc)], dimensions: usize, title: &str) -> Page {
+    let mut page = Page::new(title);
+    for (name, auroc) in telling.iter().take(1) {
+        let (low, high) = auroc.interval();
+        page.verdict(&format!(
+            "A sample of --data has a higher {name} than one of --against with a probability of {:.3} (95 % interval {low:.3} to {high:.3}; 0.5 is chance).",
+            auroc.area
+        ));
+    }
     page.paragraph("Log-densities by importance sampling, in nats: lower bounds in expectation, which rise with the number of draws.");
     if !telling.is_empty() {
         let row = |(name, auroc): &(&str, Auroc)| {

@@ -12,6 +12,7 @@ use std::process::ExitCode;
 
 /// Count a vocabulary from texts: triples and questions, so that the characters of both have a token.
 #[derive(Args)]
+#[command(after_help = "Example:\n  kexue vocab facts.tsv questions.tsv -o vocab.txt")]
 pub struct VocabArgs {
     /// Text files, `.gz` and `.zst` too.
     #[arg(required = true)]

@@ -23,7 +23,7 @@ fn build_look_change_and_compact() {
     assert_eq!(code, 0);
     assert!(out.starts_with("read 4 triples, skipped 0 lines, dropped 1 repeated, merged 1 into keys of others\n2 keys · 1 subjects · 2 relations · 2 senses"), "{out}");
 
-    let (code, out, _) = run(&["kg", "complete", "水", "--kg", "my.idx"]);
+    let (code, out, _) = run(&["kg", "complete", "my.idx", "水"]);
     assert_eq!(
         (code, out.as_str()),
         (0, "水（化合物）\t化学式\tH₂O\n水（歌曲）\t演唱\t甲 | 乙\n")
@@ -35,6 +35,7 @@ fn build_look_change_and_compact() {
         "{\"subject\":\"水\",\"sense\":\"歌曲\",\"relation\":\"演唱\",\"objects\":[\"甲\",\"乙\"]}\n"
     );
     assert_eq!(run(&["kg", "complete", "火", "--kg", "my.idx"]).0, 1);
+    assert_eq!(run(&["kg", "complete", "my.idx"]).0, 2);
     assert_eq!(run(&["kg", "verify", "my.idx"]).1, "my.idx: sound, 2 keys\n");
     assert!(run(&["kg", "info", "my.idx"]).1.contains("order       spm\n"));
 

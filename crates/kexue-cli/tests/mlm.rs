@@ -293,7 +293,7 @@ fn why_nothing_was_measured_is_said() {
         ),
     ] {
         let command = format!(
-            "mlm train --texts a.txt --out {out} --d-model 16 --layers 1 --heads 1 --batch-size 2 --steps 2 {flags}"
+            "mlm train --texts a.txt --out {out} --d-model 16 --layers 1 --heads 1 --batch-size 2 --steps 2 --warmup 200 {flags}"
         );
         let (code, printed, errors) = kexue(folder.path(), &command);
         assert_eq!(code, 0, "{errors}");

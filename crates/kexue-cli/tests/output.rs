@@ -167,5 +167,5 @@ fn a_run_has_one_process_at_a_time() {
                 .unwrap()
         })
         .collect();
-    assert!(steps.len() > 2 && steps.is_sorted(), "{steps:?}");
+    assert!(steps.len() >= 2 && steps.is_sorted(), "{steps:?}");
 }

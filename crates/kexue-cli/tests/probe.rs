@@ -84,7 +84,7 @@ fn probes_a_trained_model_as_it_is() {
     assert!(out.contains("2 layers of width 16, norms: pre"), "{out}");
     let page = fs::read_to_string(folder.path().join("probe.html")).unwrap();
     assert!(
-        out.contains("\nAs loaded, loss ") && page.contains("<h2>As loaded</h2>"),
+        out.contains("\nAs loaded, loss ") && page.contains(">As loaded</h2>"),
         "{out}"
     );
     assert!(

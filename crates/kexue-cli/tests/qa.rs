@@ -402,7 +402,7 @@ fn bad_input_is_named_and_exits_with_3() {
             "qa train --kg kg.idx --out new --questions other.tsv",
             "qa train --kg kg.idx --out run --questions q.tsv",
             "qa train --kg kg.idx --out new --questions q.tsv --start nowhere",
-            "qa train --kg kg.idx --out new --questions q.tsv --start run",
+            "qa train --kg kg.idx --out new --questions q.tsv --start run --d-model 256 --layers 4 --heads 4",
             "qa train --kg counted.idx --out new --questions q.tsv --start run",
             "qa predict --kg kg.idx --model run --questions latin.tsv",
             "qa predict --kg kg.idx --model run --questions q.tsv -o none/answers.jsonl",

@@ -86,7 +86,7 @@ fn images_are_learned_ranked_told_apart_and_drawn() {
     assert!(
         report.contains("data:image/png;base64,")
             && report.contains("Active units")
-            && report.contains("held_out_bound")
+            && report.contains("held out bound")
     );
 
     let density = "vae density --model run --data lines --against noise --limit 40 --samples 400 --block 50";
