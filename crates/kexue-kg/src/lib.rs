@@ -31,6 +31,7 @@
 //! assert_eq!(graph.fact(key)?.objects, ["99.97 °C"]);
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
+#![cfg_attr(docsrs, feature(doc_cfg))]
 #![forbid(unsafe_code)]
 
 mod apply;
@@ -90,5 +91,5 @@ pub use sense::split_sense;
 
 /// The page about the prefix index, whose example is run with the tests.
 #[cfg(doctest)]
-#[doc = include_str!("../../../docs/trie.md")]
+#[doc = include_str!("../docs/trie.md")]
 struct TriePage;

@@ -67,5 +67,5 @@ pub use scores::{Columns, Scores, Selection};
 pub use table::{Claim, Direction, System, Table, Task};
 
 #[cfg(doctest)]
-#[doc = include_str!("../../../docs/rank.md")]
+#[doc = include_str!("../docs/rank.md")]
 struct Page;

@@ -12,6 +12,7 @@
 //! let tokens = vocabulary.encode("织女 𪚥");
 //! assert_eq!(vocabulary.decode(&tokens), "织女 𪚥");
 //! ```
+#![cfg_attr(docsrs, feature(doc_cfg))]
 #![forbid(unsafe_code)]
 
 mod boundaries;

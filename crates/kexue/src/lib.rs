@@ -1,16 +1,45 @@
-//! One dependency for all of Kexue.
+//! Eight results of Su Jianlin's blog *Scientific Spaces* (科学空间, kexue.fm): one dependency for all of them.
 //!
-//! Each module is one crate; [`prelude`] has what most programs need.
+//! A question is answered with a fact of a graph, or not at all:
 //!
 //! ```
 //! use kexue::prelude::*;
 //!
-//! let (graph, trained) = embedded()?;
-//! let options = AskOptions { search: trained.config.search.clone(), min_confidence: 0.5, top: 1, explain: false };
-//! let answers = ask(&graph, &trained.model, &options, &["法国的首都是哪里？"])?;
+//! let (graph, trained) = embedded()?; // countries and chemical elements
+//! let options = AskOptions::new(trained.config.search.clone());
+//! let answers = ask(&graph, &trained.model, &options, &["法国的首都是哪里？", "Who is the president of France?"])?;
+//! assert!(answers[0].known && !answers[1].known);
 //! assert_eq!(answers[0].candidates[0].objects, ["巴黎"]);
 //! # Ok::<(), kexue::qa::Error>(())
 //! ```
+//!
+//! # What do you want to do?
+//!
+//! | you want to | begin with |
+//! | --- | --- |
+//! | answer questions from facts of your own (S1) | [`qa`], [`kg`]; the example `train_on_your_questions` |
+//! | keep a decoder within a set of sequences | [`trie`]; the example `trie_in_your_decoder` |
+//! | train masked language models whose attention is as sharp on long texts (S2) | [`lm`], [`nn`] |
+//! | know what an initialisation, a norm or a warm-up will do before you train (S3) | [`probe`]; the example `probe_your_model` |
+//! | fine-tune a pretrained model, and know whether a trick helps (S4) | [`tune`], [`optim`] |
+//! | penalise gradients, and differentiate them (S5) | `penalty`, `grad` (feature `burn`) |
+//! | train GANs with normalised critics (S6) | `gan` (feature `burn`) |
+//! | know how likely a sample is (S7) | [`vae`] |
+//! | average a leaderboard without fooling yourself (S8) | [`rank`]; the example `check_a_leaderboard` |
+//! | train a learner of your own, with exact resuming and reports | [`train`] |
+//!
+//! # How it hangs together
+//!
+//! Whatever is trained is one flat vector of `f32` with named slots ([`optim`]): the model ([`nn`], or a Burn module through `burn`), its optimiser, its moving
+//! averages and its checkpoint. One loop trains all of them ([`train`]). A run is a function of its seed: a resumed run is the uninterrupted one, bit for bit.
+//!
+//! # Features
+//!
+//! All are off by default. `burn`: what stands on Burn, a hundred crates more to build. `cuda`: training on NVIDIA GPUs; nothing of CUDA is needed to build.
+//! `parquet`: import of Apache Parquet. `pretrained`: tokenizers of pretrained models. `pytorch`: weights in `.bin` files.
+//!
+//! The command `kexue` (crate `kexue-cli`) does all of this without a line of code.
+#![cfg_attr(docsrs, feature(doc_cfg))]
 #![forbid(unsafe_code)]
 
 /// The bridge to Burn: modules as named flat vectors, our optimisers and layers as parts of Burn.
