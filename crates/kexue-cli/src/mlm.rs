@@ -243,7 +243,7 @@ fn run_train(args: &TrainArgs) -> Result<ExitCode> {
         );
         return Err(Usage(problem).into());
     }
-    let usual = || size.training(args.training.steps());
+    let usual = || size.training();
     let config = MlmConfig {
         version: env!("CARGO_PKG_VERSION").to_owned(),
         texts: texts.iter().map(|path| path.display().to_string()).collect(),

@@ -202,7 +202,7 @@ impl Sources {
                 ..SearchOptions::default()
             },
         };
-        let training = || size.training(args.training.steps());
+        let training = || size.training();
         let model = match base {
             Some(base) => TransformerConfig {
                 vocab_size,

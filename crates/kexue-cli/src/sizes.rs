@@ -50,23 +50,19 @@ impl Size {
         }
     }
 
-    /// The training, of so many steps where they are asked for: what depends on the steps depends on those.
-    pub fn training(self, steps: Option<u64>) -> TrainSettings {
-        let full = TrainSettings::default();
-        let (usual, batch_size, learning_rate) = match self {
-            Self::Small => (600, 32, 3e-3),
-            Self::Full => (full.steps, full.batch_size, full.learning_rate),
-        };
-        let steps = steps.unwrap_or(usual);
-        TrainSettings {
-            steps,
-            batch_size,
-            learning_rate,
-            warmup: (steps / 20).clamp(1, full.warmup),
-            // The average is over the last fifth of the steps, as far as that makes it shorter.
-            average: (1.0 - 5.0 / steps as f32).clamp(0.0, full.average),
-            validate_every: (steps / 10).clamp(1, full.validate_every),
-            ..full
+    /// The training. Nothing in it depends on the steps that are asked for, so that a finished run can go on with more of them.
+    pub fn training(self) -> TrainSettings {
+        match self {
+            Self::Small => TrainSettings {
+                steps: 600,
+                batch_size: 32,
+                learning_rate: 3e-3,
+                warmup: 30,
+                average: 0.99,
+                validate_every: 60,
+                ..TrainSettings::default()
+            },
+            Self::Full => TrainSettings::default(),
         }
     }
 }
@@ -79,18 +75,15 @@ mod tests {
     fn every_size_is_valid_and_the_full_one_is_the_default() {
         for size in [Size::Small, Size::Full] {
             size.model(300, Head::None).validate().unwrap();
-            for steps in [None, Some(1), Some(100), Some(100_000)] {
-                size.training(steps).validate().unwrap();
-            }
+            size.training().validate().unwrap();
         }
-        assert_eq!(Size::Full.training(None), TrainSettings::default());
-        assert_eq!(Size::Full.training(Some(5_000)), TrainSettings::default());
+        assert_eq!(Size::Full.training(), TrainSettings::default());
         assert_eq!(Size::Full.model(300, Head::None), TransformerConfig::new(300));
     }
 
     #[test]
     fn more_data_never_means_a_smaller_size() {
-        let steps = |size: Size| size.training(None).steps;
+        let steps = |size: Size| size.training().steps;
         for of in [Size::of_questions, Size::of_text] {
             let sizes = [0, 500, 5_000, 50_000, 500_000, 5_000_000].map(|amount| steps(of(amount)));
             assert!(sizes.is_sorted(), "{sizes:?}");

@@ -23,7 +23,7 @@ pub struct TrainingFlags {
     /// Highest learning rate [default: by the size of the model]
     #[arg(long)]
     learning_rate: Option<f32>,
-    /// Steps of warm-up [default: by the steps]
+    /// Steps of warm-up [default: by the size of the data]
     #[arg(long)]
     warmup: Option<u64>,
     /// How the rate falls [default: cosine]
@@ -52,11 +52,11 @@ pub struct TrainingFlags {
     /// fgm:0.5, sam:0.05, parameter-gradient:0.1. The number is the radius or the weight. A step costs one to three gradients more.
     #[arg(long, value_name = "KIND:NUMBER")]
     regularizer: Option<Regularizer>,
-    /// Weight of the past in the moving average of the weights; 0 for none [default: by the steps]. Of several (0.999,0.9999) the one that validates best
+    /// Weight of the past in the moving average of the weights; 0 for none [default: by the size of the data]. Of several (0.999,0.9999) the one that validates best
     /// is saved.
     #[arg(long, value_delimiter = ',')]
     average: Vec<f32>,
-    /// Steps between validations and checkpoints [default: by the steps]
+    /// Steps between validations and checkpoints [default: by the size of the data]
     #[arg(long)]
     validate_every: Option<u64>,
     /// Stop after so many validations without a better result; 0 for never [default: 0]
@@ -111,11 +111,6 @@ impl TrainingFlags {
             patience: self.patience.unwrap_or(base.patience),
             adam: base.adam,
         })
-    }
-
-    /// The steps that are asked for.
-    pub fn steps(&self) -> Option<u64> {
-        self.steps
     }
 
     /// Checks that the optimiser can train these parameters, before anything is written.

@@ -303,7 +303,7 @@ impl Probe {
             page.heading("Along the steps");
             page.charts(&self.run_charts());
         }
-        page.fold("More curves before the first step");
+        page.fold("More curves");
         page.charts(others);
         if !self.runs.is_empty() {
             page.fold("Sub-layers along the steps");
