@@ -17,8 +17,13 @@ struct Service {
 
 impl Service {
     fn start(folder: &Path, arguments: &[&str]) -> Self {
+        Self::start_with(folder, arguments, &[])
+    }
+
+    fn start_with(folder: &Path, arguments: &[&str], variables: &[(&str, &str)]) -> Self {
         let mut process = Command::new(env!("CARGO_BIN_EXE_kexue"))
             .current_dir(folder)
+            .envs(variables.iter().copied())
             .args(["serve", "--listen", "127.0.0.1:0"])
             .args(arguments)
             .stderr(Stdio::piped())
@@ -159,6 +164,36 @@ fn a_hangup_loads_files_anew() {
         assert!(start.elapsed() < std::time::Duration::from_secs(20));
         std::thread::sleep(std::time::Duration::from_millis(20));
     }
+}
+
+/// Deadlines and limits are kept by a clock that nobody sets.
+#[test]
+fn a_clock_that_jumps_disturbs_nobody() {
+    let library = "/usr/lib/x86_64-linux-gnu/faketime/libfaketimeMT.so.1";
+    if !Path::new(library).exists() {
+        eprintln!("skipped: the library of faketime is not installed");
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let clock = folder.path().join("clock");
+    fs::write(&clock, "+0\n").unwrap();
+    let variables = [
+        ("LD_PRELOAD", library),
+        ("FAKETIME_TIMESTAMP_FILE", clock.to_str().unwrap()),
+        ("FAKETIME_NO_CACHE", "1"),
+        ("DONT_FAKE_MONOTONIC", "1"),
+    ];
+    let service = Service::start_with(folder.path(), &["--rate-limit", "1000"], &variables);
+    for offset in ["+0", "+3650d", "-3650d", "+1h"] {
+        fs::write(&clock, format!("{offset}\n")).unwrap();
+        for _ in 0..10 {
+            assert!(
+                service.ask("法国的首都是哪里？").contains(r#""known":true"#),
+                "{offset}"
+            );
+        }
+    }
+    assert_eq!(service.end("-TERM"), Some(0));
 }
 
 #[test]
