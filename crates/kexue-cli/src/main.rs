@@ -3,6 +3,7 @@
 mod ask;
 mod completions;
 mod device_flags;
+mod failure;
 mod finetune;
 #[cfg(feature = "burn")]
 mod gan;
@@ -140,10 +141,10 @@ fn main() -> ExitCode {
     match result {
         Ok(code) => code,
         Err(error) => {
-            let code = output::fail(&error);
+            let code = failure::fail(&error);
             // The other processes would wait for this one for ever.
             #[cfg(feature = "mpi")]
-            if let Some(session) = session.filter(|_| !output::is_known_to_all(&error)) {
+            if let Some(session) = session.filter(|_| !failure::is_known_to_all(&error)) {
                 session.abort(code.into());
             }
             ExitCode::from(code)
