@@ -24,6 +24,9 @@ pub fn fail(error: &anyhow::Error) -> u8 {
     if let Some(advice) = advice(error) {
         message = format!("{message}; {advice}");
     }
+    if let Some(error) = error.downcast_ref::<kexue_rank::Error>() {
+        message = error.message(crate::rank::flag);
+    }
     let training = training(error);
     if let Some(TrainError::Setting { field, problem }) = training {
         message = refused(field, problem).0;

@@ -24,9 +24,9 @@ pub struct MlmArgs {
 
 #[derive(Subcommand)]
 enum Verb {
-    /// Train a model on texts, or resume a training that was interrupted.
+    /// Train a model on texts, or resume an interrupted training.
     Train(Box<TrainArgs>),
-    /// Measure accuracy and attention entropy at several lengths. Runs that differ in their seed alone form one row.
+    /// Measure accuracy and attention entropy at several lengths. Runs that differ only in their seed form one row.
     Eval(EvalArgs),
     /// Write the model of a run as a Hugging Face folder, which `transformers` loads.
     Export(ExportArgs),
@@ -43,7 +43,7 @@ struct TrainArgs {
     /// A vocabulary written by `kexue vocab`. By default, the characters of the texts are counted.
     #[arg(long)]
     vocab: Option<PathBuf>,
-    /// The most characters of a counted vocabulary. Others are spelled in bytes.
+    /// Maximum number of characters in a counted vocabulary. The others are encoded as bytes.
     #[arg(long, default_value_t = 8000)]
     max_characters: usize,
     /// Tokens of a sequence.
@@ -68,8 +68,8 @@ struct TrainArgs {
     /// The layers between the last hidden state and the tied softmax.
     #[arg(long, value_parser = named::<Head>(&["none", "bias", "dense-norm"]), default_value = "dense-norm")]
     head: Head,
-    /// Start from the weights of another run with the same vocabulary and shape, or of a Hugging Face model of BERT or RoFormer: then the tokens are its
-    /// tokenizer's, and the model is of its shape.
+    /// Start from the weights of another run with the same vocabulary and shape, or of a Hugging Face model (BERT or RoFormer), whose tokenizer
+    /// and shape are then used.
     #[arg(long)]
     start: Option<PathBuf>,
     #[command(flatten)]
@@ -85,7 +85,7 @@ struct EvalArgs {
     /// Folders of runs.
     #[arg(long, required = true, num_args = 1..)]
     model: Vec<PathBuf>,
-    /// Text files, plain, .gz or .zst. Only the documents that each model's training would hold out are read, so for its own training files these are
+    /// Text files, plain, .gz or .zst. Only the documents that each model's training would hold out are read. Of its own training files, these are
     /// documents that the model has not seen.
     #[arg(long, required = true, num_args = 1..)]
     texts: Vec<PathBuf>,
@@ -174,7 +174,7 @@ fn run_train(args: &TrainArgs) -> Result<ExitCode> {
     let tokens = match &start {
         Some(start) if start.has_pretrained_tokens() => {
             if args.vocab.is_some() {
-                let problem = "--vocab: the tokens are those of the tokenizer in --start; leave --vocab out";
+                let problem = "--vocab cannot be used with this --start, whose tokenizer defines the tokens";
                 return Err(Usage(problem.to_owned()).into());
             }
             start.tokenizer()?
@@ -182,7 +182,7 @@ fn run_train(args: &TrainArgs) -> Result<ExitCode> {
         _ => open_vocabulary(args.vocab.as_deref(), &args.texts, args.max_characters)?.into(),
     };
     let model = match &start {
-        // What no flag changes is as it is there.
+        // Settings without a flag are taken from there.
         Some(start) if start.has_pretrained_tokens() => {
             let config = start.model.config().clone();
             let head = match config.head {
@@ -195,7 +195,7 @@ fn run_train(args: &TrainArgs) -> Result<ExitCode> {
     };
     if let Some(most) = model.longest_sequence().filter(|most| args.length + args.gap > *most) {
         let problem = format!(
-            "--length {} and --gap {} are more than the model's {most} positions",
+            "--length {} plus --gap {} exceed the model's {most} positions",
             args.length, args.gap
         );
         return Err(Usage(problem).into());
@@ -212,7 +212,7 @@ fn run_train(args: &TrainArgs) -> Result<ExitCode> {
     check_model(&config.model)?;
     let (training, held_out) = read_corpus(&args.texts, &tokens, args.hold_out)?;
     note!(
-        "{} tokens in {} documents to train on, {} in {} held out; {} kinds of tokens",
+        "{} tokens in {} documents to train on, {} in {} held out; a vocabulary of {} tokens",
         training.len(),
         training.documents(),
         held_out.len(),
@@ -220,7 +220,7 @@ fn run_train(args: &TrainArgs) -> Result<ExitCode> {
         tokens.len()
     );
     if args.validate_on == 0 || held_out.stretches(args.length - 2, 1).is_empty() {
-        note!("nothing will be validated: {}", why_unmeasured(args, &held_out));
+        note!("no validation: {}", why_unmeasured(args, &held_out));
     }
     if config.train.warmup >= config.train.steps {
         note!(
@@ -255,7 +255,7 @@ fn run_train(args: &TrainArgs) -> Result<ExitCode> {
     )?;
     if outcome.interrupted {
         note!(
-            "interrupted after {} steps and saved; the same command goes on from there",
+            "interrupted after {} steps and saved; run the same command to continue",
             outcome.steps
         );
         return Ok(ExitCode::from(130));
@@ -279,8 +279,8 @@ fn run_train(args: &TrainArgs) -> Result<ExitCode> {
 fn why_unmeasured(args: &TrainArgs, held_out: &Corpus) -> String {
     match (args.hold_out, args.validate_on, args.length) {
         (0, ..) => "--hold-out 0 holds nothing out".to_owned(),
-        (_, 0, _) => "--validate-on 0 reads nothing that was held out".to_owned(),
-        _ if held_out.is_empty() => "the texts are too short for anything to be held out".to_owned(),
+        (_, 0, _) => "--validate-on 0 reads no held-out tokens".to_owned(),
+        _ if held_out.is_empty() => "the texts are too short to hold anything out".to_owned(),
         (.., length) => format!("no held-out document is as long as a sequence, {length} tokens"),
     }
 }
@@ -296,7 +296,7 @@ fn run_eval(args: &EvalArgs) -> Result<ExitCode> {
     if args.tokens == 0 {
         return Err(Usage("--tokens must be 1 or more".to_owned()).into());
     }
-    // Checked before the work, not after it.
+    // Checked before the work starts.
     if let Some(report) = &args.report {
         check_output(report, &args.texts)?;
     }
@@ -311,7 +311,7 @@ fn run_eval(args: &EvalArgs) -> Result<ExitCode> {
         let run = TrainedMlm::open(folder)?;
         if let Some(most) = run.config.model.longest_sequence().filter(|most| longest > *most) {
             let problem = format!(
-                "--lengths {longest} is more than the {most} positions of {}",
+                "--lengths {longest} exceeds the {most} positions of {}",
                 folder.display()
             );
             return Err(Usage(problem).into());

@@ -1,9 +1,9 @@
-//! Settings, as the libraries name them, and the flags that set them.
+//! The flags for the settings of the libraries.
 
 use crate::output::Usage;
 use clap::CommandFactory;
 
-/// Settings whose flags have names of their own.
+/// Settings whose flags have different names.
 const NAMED: [(&str, &str); 8] = [
     ("attention_scale", "attention-scale"),
     ("attention_scale.base", "attention-base"),
@@ -15,7 +15,7 @@ const NAMED: [(&str, &str); 8] = [
     ("look_ahead", "gain-weight"),
 ];
 
-/// What is wrong with a setting, for people who set it by a flag.
+/// The error for an invalid setting, naming its flag.
 pub fn refused(setting: &str, problem: &str) -> Usage {
     Usage(format!("{}: {problem}", flag_of(setting)))
 }

@@ -11,54 +11,54 @@ use std::path::PathBuf;
 #[derive(Args)]
 #[command(next_help_heading = "Training")]
 pub struct TrainingFlags {
-    /// Seed of every random choice.
+    /// Seed of all random choices.
     #[arg(long, default_value_t = 0)]
     seed: u64,
-    /// Optimiser steps.
+    /// Number of optimiser steps.
     #[arg(long, default_value_t = 5000)]
     steps: u64,
-    /// Examples a step.
+    /// Examples per step.
     #[arg(long, default_value_t = 64)]
     batch_size: usize,
     /// Highest learning rate.
     #[arg(long, default_value_t = 1e-3)]
     learning_rate: f32,
-    /// Steps of warm-up.
+    /// Number of warm-up steps.
     #[arg(long, default_value_t = 200)]
     warmup: u64,
-    /// How the rate falls.
+    /// How the learning rate decays.
     #[arg(long, value_parser = named::<Decay>(&["constant", "linear", "cosine"]), default_value = "cosine")]
     decay: Decay,
-    /// Decoupled weight decay of the matrices.
+    /// Decoupled weight decay, for matrices only.
     #[arg(long, default_value_t = 0.01)]
     weight_decay: f32,
-    /// Largest norm of a gradient.
+    /// Clip gradients to this norm.
     #[arg(long, default_value_t = 1.0)]
     max_gradient_norm: f32,
-    /// Parts of a batch that are computed in parallel. Their gradients are summed in order, so the result depends on their number, not on that of
-    /// the processes or threads.
+    /// Number of parts of a batch that are computed in parallel. Their gradients are summed in order, so the result depends on this number, but not
+    /// on the number of processes or threads.
     #[arg(long, default_value_t = 4)]
     shards: usize,
-    /// The optimiser as TOML: [[optimizer]] tables, each a transformation of the gradient, in the order in which they are applied.
+    /// The optimiser as a TOML file: [[optimizer]] tables, each a transformation of the gradient, in the order in which to apply them.
     #[arg(long, conflicts_with_all = ["learning_rate", "warmup", "decay", "weight_decay", "max_gradient_norm"])]
     optimizer: Option<PathBuf>,
-    /// Leave the parameters whose names match this pattern as they are; `*` stands for any characters: 'embeddings.*'.
+    /// Do not train the parameters whose names match this pattern; `*` stands for any characters: 'embeddings.*'.
     #[arg(long, value_name = "PATTERN")]
     freeze: Vec<Pattern>,
-    /// Multiply the learning rate of the parameters whose names match: 'encoder.layer.0.*=0.5'. Of several that match, the first counts.
+    /// Multiply the learning rate of the parameters whose names match: 'encoder.layer.0.*=0.5'. The first matching pattern counts.
     #[arg(long, value_name = "PATTERN=FACTOR", value_parser = rate_factor)]
     lr_factor: Vec<SlotGroup>,
     /// Perturb embeddings (fgm, pgd) or parameters (sam), or penalise the squared norm of their gradient (input-gradient, parameter-gradient), as KIND:NUMBER:
-    /// fgm:0.5, sam:0.05, parameter-gradient:0.1. The number is the radius or the weight. A step costs one to three gradients more.
+    /// fgm:0.5, sam:0.05, parameter-gradient:0.1. The number is the radius or the weight. Each step computes one to three additional gradients.
     #[arg(long, value_name = "KIND:NUMBER")]
     regularizer: Option<Regularizer>,
-    /// Weight of the past in the moving average of the weights; 0 for none. Of several (0.999,0.9999) the one that validates best is saved.
+    /// Decay of the moving average of the weights; 0 for none. Of several (0.999,0.9999), the one that validates best is saved.
     #[arg(long, value_delimiter = ',', default_value = "0.999")]
     average: Vec<f32>,
     /// Steps between validations and checkpoints.
     #[arg(long, default_value_t = 500)]
     validate_every: u64,
-    /// Stop after so many validations without a better result; 0 for never.
+    /// Stop after this many validations without improvement; 0 for never.
     #[arg(long, default_value_t = 0)]
     patience: u64,
 }
@@ -71,7 +71,7 @@ pub fn rate_factor(text: &str) -> std::result::Result<SlotGroup, String> {
     let number: f32 = factor.parse().map_err(|_| format!("`{factor}` is not a number"))?;
     match number >= 0.0 && number.is_finite() {
         true => Ok(SlotGroup::with_rate(pattern.parse()?, number)),
-        false => Err(format!("{number} must be a number, 0 or more")),
+        false => Err(format!("the factor must be 0 or more, not {number}")),
     }
 }
 
