@@ -28,7 +28,7 @@ mod vocab;
 #[cfg(not(feature = "burn"))]
 mod without_burn;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, Parser, Subcommand};
 use std::process::ExitCode;
 
 #[global_allocator]
@@ -109,6 +109,7 @@ fn main() -> ExitCode {
     #[cfg(feature = "mpi")]
     let session = kexue_train::mpi::Session::start();
     output::set_quiet(!kexue_train::is_first());
+    setting_flags::set_command(Cli::command);
     let cli = Cli::parse();
     if let Some(threads) = cli.threads {
         // Nothing has computed yet, so that this is the first and only pool.
@@ -118,8 +119,8 @@ fn main() -> ExitCode {
     }
     let result = match cli.command {
         Command::Ask(args) => ask::run(&args),
-        Command::Completions(args) => completions::run(&args),
-        Command::Man(args) => completions::run_man(&args),
+        Command::Completions(args) => completions::run(&args, Cli::command()),
+        Command::Man(args) => completions::run_man(&args, Cli::command()),
         #[cfg(feature = "burn")]
         Command::Gan(args) => gan::run(args),
         #[cfg(not(feature = "burn"))]

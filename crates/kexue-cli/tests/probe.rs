@@ -302,12 +302,12 @@ fn a_learning_rate_that_breaks_everything_is_named() {
     for expected in [
         "(1.00e10) leaves a last hidden state that is not finite; the first of the warm-up",
         "1 of 1 diverged, at step 1",
-        "all runs diverge, with it and without",
+        "all runs diverge, with and without it",
     ] {
         assert!(out.contains(expected), "{expected}: {out}");
     }
     assert!(
-        out.contains(". Take a lower learning rate.\n") && !out.contains("Nothing has to be changed"),
+        out.contains(". Use a lower learning rate.\n") && !out.contains("needs no changes"),
         "{out}"
     );
 }

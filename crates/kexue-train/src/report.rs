@@ -6,7 +6,8 @@ use crate::{Chart, Page, Series, TrainError};
 use std::collections::BTreeMap;
 use std::path::Path;
 
-/// Writes the page: what `illustrate` adds; a curve of every number over the steps, with its last value and, if it has a goal, its best; and what the run was.
+/// Writes the page: the content that `illustrate` adds; a curve of every number over the steps, with its last value and, if it has a goal, its best
+/// value; and the settings of the run.
 ///
 /// # Errors
 /// If the file cannot be written.
@@ -72,7 +73,7 @@ fn caption(name: &str, points: &[(f64, f64)], goal: Option<Goal>) -> String {
     }
 }
 
-/// Four digits after the point, or an exponent for what they do not show.
+/// Formats a number with four decimals, or with an exponent if these do not suffice.
 fn short(value: f64) -> String {
     match value.abs() {
         size if value == 0.0 || (1e-3..1e6).contains(&size) => format!("{value:.4}"),
