@@ -4,7 +4,7 @@ use crate::output::Usage;
 use std::sync::OnceLock;
 
 /// Settings whose flags have different names.
-const NAMED: [(&str, &str); 8] = [
+const NAMED: [(&str, &str); 9] = [
     ("attention_scale", "attention-scale"),
     ("attention_scale.base", "attention-base"),
     ("attention_scale.kappa", "attention-base"),
@@ -13,6 +13,7 @@ const NAMED: [(&str, &str); 8] = [
     ("initializer.branches", "init"),
     ("norm_placement", "norm"),
     ("look_ahead", "gain-weight"),
+    ("mentions", "prior"),
 ];
 
 /// Builds the command whose flags set the settings.
