@@ -104,7 +104,7 @@ fn build_look_change_and_compact() {
     assert_eq!(code, 3);
     assert_eq!(
         error,
-        "kexue: my.idx: there is no fact `水（歌曲）` `演唱` to pin the question to; add it first with `kexue kg add`\n"
+        "kexue: my.idx: the graph has no fact `水（歌曲）` `演唱` to pin the question to; add it first with `kexue kg add`\n"
     );
     assert_eq!(
         run(&["kg", "compact", "my.idx"]).1,

@@ -54,7 +54,7 @@ fn a_command_line_that_cannot_be_is_refused_by_its_flag() {
         ("--device cuda:99", "--device cuda:99: "),
         (
             "--init t5 --attention-scale ordinary",
-            "--init t5 is made for an attention scale of 1",
+            "--attention-scale cannot be used with --init t5",
         ),
     ] {
         refused(&format!("mlm train --texts a.txt --out x {flags}"), &[expected]);
@@ -238,7 +238,10 @@ fn a_hugging_face_model_is_where_training_starts_and_what_comes_out() {
         assert_eq!(there, back, "{name}");
     }
     for (flags, expected) in [
-        ("--vocab next/tokenizer.json", "leave --vocab out"),
+        (
+            "--vocab next/tokenizer.json",
+            "--vocab cannot be used with this --start",
+        ),
         ("--heads 2", "was trained with a different --heads"),
     ] {
         let (code, _, errors) = kexue(

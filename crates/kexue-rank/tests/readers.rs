@@ -481,7 +481,7 @@ fn the_printed_table_of_lm_evaluation_harness_is_one_system() {
     );
     let message = refusal("gpt2.md", text);
     assert!(
-        message.contains("which metric is the score is not clear: acc, acc_norm"),
+        message.contains("it is not clear which metric is the score: acc, acc_norm"),
         "{message}"
     );
 }
