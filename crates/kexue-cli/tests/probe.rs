@@ -300,7 +300,7 @@ fn a_learning_rate_that_breaks_everything_is_named() {
     let (code, out, errors) = kexue(folder.path(), &[&probe[..], &SMALL].concat());
     assert_eq!(code, 0, "{errors}");
     for expected in [
-        "(1.00e10) leaves a last hidden state that is not finite; the first of the warm-up",
+        "(1.00e10) makes the last hidden state non-finite; the first of the warm-up",
         "1 of 1 diverged, at step 1",
         "all runs diverge, with and without it",
     ] {

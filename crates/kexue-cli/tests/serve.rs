@@ -217,7 +217,7 @@ fn what_cannot_be_served_is_said() {
         (&["--token-file", "tokens"], 2, "--kg"),
         (&["--kg", "none.idx"], 3, "none.idx"),
         (&["--kg", "my.idx", "--token-file", "my.idx"], 3, "my.idx"),
-        (&["--prior", "3"], 2, "--prior does nothing without"),
+        (&["--prior", "3"], 2, "--prior needs --mentions prior"),
     ] {
         let (found, _, errors) = kexue(
             folder.path(),
