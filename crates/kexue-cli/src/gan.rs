@@ -72,15 +72,15 @@ struct TrainArgs {
     #[arg(long, value_parser = named::<Preset>(&["mlp", "cnn", "resnet"]))]
     preset: Option<Preset>,
     /// What bounds the critic's slope: nothing, weight clipping, a gradient penalty (two- or one-sided), spectral normalisation, D/(‖g‖+|D|),
-    /// D·‖g‖/(‖g‖²+ε), D/(‖g‖+ε).
-    #[arg(long, default_value = "gn", value_parser = ["none", "clip", "gp", "gp-one-sided", "sn", "gn", "gran", "scaled"])]
+    /// D·‖g‖/(‖g‖²+ε), D/(‖g‖+ε), ⟨g/‖g‖, x⟩.
+    #[arg(long, default_value = "gn", value_parser = ["none", "clip", "gp", "gp-one-sided", "sn", "gn", "gran", "scaled", "direction"])]
     normalizer: String,
     /// Largest absolute weight under --normalizer clip.
     #[arg(long, default_value_t = 0.05)]
     clip: f32,
-    /// Weight of the gradient penalty.
-    #[arg(long, default_value_t = 10.0)]
-    penalty_weight: f64,
+    /// Weight of the gradient penalty [default: 0.1 for the preset mlp, else 10]
+    #[arg(long)]
+    penalty_weight: Option<f64>,
     /// ε of --normalizer gran and scaled.
     #[arg(long, default_value_t = 0.1)]
     epsilon: f64,
@@ -198,9 +198,9 @@ pub fn run(args: GanArgs) -> Result<ExitCode> {
 }
 
 impl TrainArgs {
-    fn normalizer(&self) -> NormalizerSettings {
+    fn normalizer(&self, preset: Preset) -> NormalizerSettings {
         let penalty = |one_sided| NormalizerSettings::GradientPenalty {
-            weight: self.penalty_weight,
+            weight: self.penalty_weight.unwrap_or(preset.penalty_weight()),
             one_sided,
         };
         match self.normalizer.as_str() {
@@ -211,6 +211,7 @@ impl TrainArgs {
             "gn" => NormalizerSettings::Gradient {},
             "gran" => NormalizerSettings::Gran { epsilon: self.epsilon },
             "scaled" => NormalizerSettings::Scaled { epsilon: self.epsilon },
+            "direction" => NormalizerSettings::Direction {},
             _ => NormalizerSettings::None {},
         }
     }
@@ -222,7 +223,7 @@ impl TrainArgs {
         });
         let (mut model, mut gan) = (preset.model(), preset.gan());
         gan.data.clone_from(&self.data);
-        gan.normalizer = self.normalizer();
+        gan.normalizer = self.normalizer(preset);
         set(&mut gan.loss, self.loss);
         set(&mut gan.critic_steps, self.critic_steps);
         set(&mut gan.critic_batch, self.critic_batch);
