@@ -131,10 +131,7 @@ impl Preset {
                 critic_batch: 64,
                 critic_learning_rate: 4e-4,
                 generator_learning_rate: 2e-4,
-                adam: AdamConfig {
-                    beta1: 0.0,
-                    ..mlp.adam
-                },
+                adam: AdamConfig { beta1: 0.0, ..mlp.adam },
                 average: 0.9999,
                 samples: 256,
                 ..mlp
