@@ -2,7 +2,7 @@
 //!
 //! Flags: `--data ring` (or `grid`, `swiss-roll`), `--steps N` of the generator (3,000), `--seeds N` (3), `--only NAME`. For each normaliser: the means
 //! and standard errors over the seeds of modes covered, of good samples in percent and of the largest slope over pairs at a distance of 0.01, and
-//! processor time a step. Runs stay in the folder `--out` (`toys`); what was interrupted there is resumed.
+//! processor time a step. Runs stay in the folder `--out` (`toy-runs`); what was interrupted there is resumed.
 use kexue_gan::data::Data;
 use kexue_gan::evaluate::evaluate;
 use kexue_gan::normalizer::NormalizerSettings;
@@ -68,7 +68,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     };
     let (data_name, only) = (value("--data", "ring"), value("--only", ""));
     let (steps, seeds): (u64, u64) = (value("--steps", "3000").parse()?, value("--seeds", "3").parse()?);
-    let out = PathBuf::from(value("--out", "toys"));
+    let out = PathBuf::from(value("--out", "toy-runs"));
     let data = Data::open(&data_name)?;
     println!("{data_name}, {steps} steps, {seeds} seeds");
     println!(

@@ -38,23 +38,25 @@ fn train(config: &GanConfig, folder: &Path, interrupted: bool) -> bool {
 
 /// The default settings lead the samples to the modes; with sixteen latents and a penalty of 10 they stay between them.
 #[test]
+#[ignore = "takes a minute"]
 fn the_generator_reaches_the_modes_of_a_ring() {
-    let mut config = config(NormalizerSettings::None {}, 1000);
-    (config.model.width, config.model.layers) = (64, 3);
-    (config.gan.critic_steps, config.gan.samples) = (1, 1024);
-    (config.gan.critic_batch, config.gan.generator_batch) = (64, 64);
-    config.gan.normalizer = NormalizerSettings::GradientPenalty {
+    let mut gan = Preset::Mlp.gan();
+    gan.normalizer = NormalizerSettings::GradientPenalty {
         weight: Preset::Mlp.penalty_weight(),
         one_sided: false,
     };
-    config.train = config.gan.train(1, 1000, 1000);
+    let config = GanConfig {
+        version: "test".to_owned(),
+        train: gan.train(0, 2000, 2000),
+        model: Preset::Mlp.model(),
+        gan,
+    };
     let folder = tempfile::tempdir().unwrap();
     assert!(!train(&config, folder.path(), false));
     let trained = TrainedGan::open(folder.path(), None).unwrap();
-    let measured = kexue_gan::evaluate::evaluate(&trained, 1024, 0, None).unwrap();
+    let measured = kexue_gan::evaluate::evaluate(&trained, 2048, 0, None).unwrap();
     let (covered, modes) = measured.modes.unwrap();
-    assert_eq!(modes, 8);
-    assert!(covered >= 4, "{measured:?}");
+    assert!(covered >= 6 && modes == 8, "{measured:?}");
 }
 
 #[test]
