@@ -139,7 +139,7 @@ impl Preset {
         }
     }
 
-    /// Weight of a gradient penalty. Points take the 0.1 of the WGAN-GP authors' own toy examples: at 10, the critic of a narrow ring stays too flat.
+    /// Weight of a gradient penalty. Points take 0.1, as the authors of WGAN-GP do in their toy examples.
     pub fn penalty_weight(self) -> f64 {
         match self {
             Self::Mlp => 0.1,
