@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import sys
 from collections.abc import Iterable, Iterator
 from typing import Any
 
@@ -49,12 +48,10 @@ def _blocks(sequences: Iterator[Iterable[int]]) -> Iterator[tuple[Any, Any]]:
 
 
 def _arrow(sequences: Any) -> Iterator[tuple[Any, Any]]:
-    pyarrow = sys.modules.get("pyarrow")
-    if pyarrow is None:
-        try:
-            import pyarrow
-        except ImportError:
-            raise KexueError("Arrow arrays are read by pyarrow; install it, or give lists") from None
+    try:
+        import pyarrow
+    except ImportError:
+        raise KexueError("Arrow arrays are read by pyarrow; install it, or give lists") from None
     if hasattr(sequences, "__arrow_c_stream__"):
         chunks = pyarrow.chunked_array(sequences).chunks
     else:

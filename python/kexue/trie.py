@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -77,13 +77,15 @@ class Trie:
         return cls._made(builder.finish(path, _end_token(end)), end, path)
 
     @classmethod
-    def open(cls, path: str | os.PathLike[str], *, end: int | None = None) -> Trie:
+    def open(cls, path: str | os.PathLike[str], *, end: int | None = None, load: bool = False) -> Trie:
         """Opens a file that :meth:`build` has written.
 
-        It is mapped into memory: that takes the same time whatever its size, and processes that open the same file share its memory.
+        It is mapped into memory: that takes the same time whatever its size, and processes that open the same file share its memory. With
+        ``load`` it is read into memory of this process's own, in large pages where the system has them: steps of many beams at random places are
+        then faster, but nothing is shared.
         """
         path = os.path.abspath(path)
-        return cls._made(_kexue.Trie.open(path, _end_token(end)), end, path)
+        return cls._made(_kexue.Trie.open(path, _end_token(end), load), end, path)
 
     @classmethod
     def from_bytes(cls, data: bytes, *, end: int | None = None) -> Trie:
@@ -99,6 +101,16 @@ class Trie:
         if self._path is not None:
             return _reopened, (self._path, None, self._end)
         return _reopened, (None, self.to_bytes(), self._end)
+
+    def with_end(self, end: int | None) -> Trie:
+        """The same set with another end token; the memory is shared."""
+        return self._made(self._native.with_end(_end_token(end)), end, self._path)
+
+    def to_device(self, device: Any = "cpu", vocabulary: int | None = None) -> DeviceTrie:
+        """The trie as PyTorch tensors on a device, with masks and steps that never wait for it; see :class:`kexue.device.DeviceTrie`."""
+        from kexue.device import DeviceTrie
+
+        return DeviceTrie(self, device, vocabulary)
 
     def verify(self) -> None:
         """Checks the checksums of all the trie's data, which opening does not read. Raises :class:`KexueError` where one does not fit."""
@@ -194,16 +206,21 @@ class Trie:
         if mask is not None:
             fill = self.bitmask if array_of(mask, "mask").dtype == np.int32 else self.mask
             fill(target, out=mask)
-        return out
+        return out  # type: ignore[no-any-return]
 
-    def states(self, prefixes: Any) -> NDArray[np.int64]:
-        """The states ``[beams, 3]`` after prefixes: a matrix ``[beams, tokens]``, or lists of any lengths."""
-        lists = [_tokens(prefix) for prefix in prefixes]
-        states = self.root(len(lists))
-        for depth in range(max(map(len, lists), default=0)):
-            rows = [row for row, tokens in enumerate(lists) if len(tokens) > depth]
-            states[rows] = self.step(states[rows], [lists[row][depth] for row in rows])
+    def walk(self, tokens: Any) -> NDArray[np.int64]:
+        """The states ``[rows, 3]`` after the tokens of each row, ``[rows, tokens]``, from the root on."""
+        tokens = integers(tokens, "tokens")
+        if tokens.ndim != 2:
+            raise KexueError(f"tokens must have the shape [rows, tokens]; found {list(tokens.shape)}")
+        states = np.empty((len(tokens), 3), np.int64)
+        self._native.walk(tokens, states)
         return states
+
+    def states(self, prefixes: Iterable[Sequence[int]]) -> NDArray[np.int64]:
+        """The states ``[beams, 3]`` after prefixes of any lengths."""
+        walks = [self.walk([_tokens(prefix)]) for prefix in prefixes]
+        return np.concatenate(walks) if walks else self.root(0)
 
     def mask(self, states: Any, vocabulary: int | None = None, *, out: Any = None) -> NDArray[np.bool_]:
         """Which tokens may follow, bool ``[beams, vocabulary]``. With ``out``, that is filled and returned. Tokens beyond are left out."""
@@ -212,7 +229,7 @@ class Trie:
             out = np.empty((len(states), _size(vocabulary)), np.bool_)
         target = room(out, np.bool_, (len(states), None), "out")
         self._native.fill_bytes(states, target.view(np.uint8))
-        return out
+        return out  # type: ignore[no-any-return]
 
     def bitmask(self, states: Any, vocabulary: int | None = None, *, out: Any = None) -> NDArray[np.int32]:
         """Which tokens may follow, int32 ``[beams, ceil(vocabulary / 32)]``: bit ``t % 32`` of word ``t // 32`` is token ``t``.
@@ -224,7 +241,7 @@ class Trie:
             out = np.empty((len(states), -(-_size(vocabulary) // 32)), np.int32)
         target = room(out, np.int32, (len(states), None), "out")
         self._native.fill_bits(states, target)
-        return out
+        return out  # type: ignore[no-any-return]
 
     def lists(self, states: Any, *, out: tuple[Any, Any] | None = None) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         """The allowed tokens one beam after another, as ``(offsets [beams + 1], tokens)``: those of beam ``b`` are

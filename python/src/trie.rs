@@ -2,11 +2,11 @@
 
 use crate::errors::{KexueError, raise, raise_at};
 use kexue_trie::{Batch, BeamState, Bytes, PrefixIndex, SequenceSorter, Token};
-use numpy::{PyReadonlyArray1, PyReadonlyArray2, PyReadwriteArray1, PyReadwriteArray2};
+use numpy::{IntoPyArray, PyArray1, PyReadonlyArray1, PyReadonlyArray2, PyReadwriteArray1, PyReadwriteArray2};
 use pyo3::prelude::*;
 use pyo3::types::PyBytes;
 use std::ops::ControlFlow;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// Collects sequences for a trie.
 #[pyclass(module = "kexue._kexue")]
@@ -63,7 +63,7 @@ impl Builder {
         py.detach(|| match path {
             Some(path) => {
                 sorter.build(&path).map_err(|error| raise_at(&path, error))?;
-                Trie::map(path, end)
+                Trie::from_file(&path, end, false)
             }
             None => Trie::read(sorter.into_bytes().map_err(raise)?, end),
         })
@@ -105,6 +105,14 @@ fn contiguous<T>(slice: Result<T, numpy::AsSliceError>) -> PyResult<T> {
     slice.map_err(|_| KexueError::new_err("an array is not contiguous; use numpy.ascontiguousarray"))
 }
 
+type FlatArrays<'py> = (
+    Bound<'py, PyArray1<i32>>,
+    Bound<'py, PyArray1<i64>>,
+    Bound<'py, PyArray1<i64>>,
+    Bound<'py, PyArray1<i32>>,
+    Bound<'py, PyArray1<bool>>,
+);
+
 /// A set of token sequences, asked by prefix.
 #[pyclass(frozen, module = "kexue._kexue")]
 pub(crate) struct Trie {
@@ -119,12 +127,17 @@ impl Trie {
         Ok(Self { trie, bytes, end })
     }
 
-    fn map(path: PathBuf, end: Option<Token>) -> PyResult<Self> {
+    fn from_file(path: &Path, end: Option<Token>, load: bool) -> PyResult<Self> {
         let open = || {
-            let bytes = Bytes::map(&std::fs::File::open(&path)?)?;
+            let mut file = std::fs::File::open(path)?;
+            let bytes = if load {
+                Bytes::load(&mut file)?
+            } else {
+                Bytes::map(&file)?
+            };
             Ok((kexue_trie::Trie::from_bytes(bytes.clone())?, bytes))
         };
-        let (trie, bytes) = open().map_err(|error| raise_at(&path, error))?;
+        let (trie, bytes) = open().map_err(|error| raise_at(path, error))?;
         Ok(Self { trie, bytes, end })
     }
 
@@ -142,8 +155,8 @@ fn states(slice: &[i64]) -> &[BeamState] {
 impl Trie {
     #[staticmethod]
     #[pyo3(name = "open")]
-    fn py_open(py: Python<'_>, path: PathBuf, end: Option<u32>) -> PyResult<Self> {
-        py.detach(|| Self::map(path, end))
+    fn py_open(py: Python<'_>, path: PathBuf, end: Option<u32>, load: bool) -> PyResult<Self> {
+        py.detach(|| Self::from_file(&path, end, load))
     }
 
     #[staticmethod]
@@ -153,6 +166,27 @@ impl Trie {
 
     fn to_bytes<'py>(&self, py: Python<'py>) -> Bound<'py, PyBytes> {
         PyBytes::new(py, &self.bytes)
+    }
+
+    /// The same trie with another end token.
+    fn with_end(&self, end: Option<u32>) -> Self {
+        Self {
+            trie: self.trie.clone(),
+            bytes: self.bytes.clone(),
+            end,
+        }
+    }
+
+    /// The trie's nodes as flat arrays: labels, children, tails, tokens of tails, and whether a sequence ends at each.
+    fn flatten<'py>(&self, py: Python<'py>) -> PyResult<FlatArrays<'py>> {
+        let flat = py.detach(|| self.trie.flatten()).map_err(raise)?;
+        Ok((
+            flat.labels.into_pyarray(py),
+            flat.children.into_pyarray(py),
+            flat.tails.into_pyarray(py),
+            flat.tail_tokens.into_pyarray(py),
+            flat.ends.into_pyarray(py),
+        ))
     }
 
     /// Checks every checksum.
@@ -238,6 +272,25 @@ impl Trie {
         Ok(())
     }
 
+    /// Writes the state after the tokens of each row.
+    fn walk(
+        &self,
+        py: Python<'_>,
+        tokens: PyReadonlyArray2<'_, i64>,
+        mut out: PyReadwriteArray2<'_, i64>,
+    ) -> PyResult<()> {
+        let width = tokens.as_array().ncols();
+        let (tokens, rows) = (contiguous(tokens.as_slice())?, contiguous(out.as_slice_mut())?);
+        py.detach(|| {
+            let batch = self.batch();
+            for (row, state) in rows.as_chunks_mut().0.iter_mut().enumerate() {
+                *state = batch.walk(&tokens[row * width..(row + 1) * width])?;
+            }
+            Ok(())
+        })
+        .map_err(raise)
+    }
+
     /// Moves each state behind its token.
     fn step(
         &self,
@@ -316,12 +369,7 @@ impl Trie {
 
 impl Trie {
     fn find_one(&self, prefix: &[i64]) -> PyResult<BeamState> {
-        let batch = self.batch();
-        let mut state = [batch.root()];
-        for &token in prefix {
-            batch.step(&mut state, &[token]).map_err(raise)?;
-        }
-        Ok(state[0])
+        self.batch().walk(prefix).map_err(raise)
     }
 }
 

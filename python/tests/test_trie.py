@@ -126,6 +126,8 @@ def test_files_are_built_in_bounded_memory_and_mapped(tmp_path):
     assert sorted(tmp_path.iterdir()) == [path]
     assert opened.path == str(path) and opened.end == 7 and opened.nbytes == path.stat().st_size
     opened.verify()
+    loaded = Trie.open(path, load=True)
+    assert loaded.to_bytes() == path.read_bytes() and (loaded.mask(loaded.root(1), 300) == opened.mask(opened.root(1), 300)).all()
 
 
 def _mask_in_another_process(trie):

@@ -16,25 +16,25 @@ pub struct ScaledAttentionConfig {
     pub d_model: usize,
     /// Number of heads.
     pub n_heads: usize,
-    /// Probability with which an attention weight is dropped in training.
+    /// Dropout probability of the attention weights.
     #[config(default = 0.1)]
     pub dropout: f64,
     /// The scale λ of `softmax(λ·QKᵀ)V`; entropy-invariant with base 512 by default (article 8823).
     #[config(default = "AttentionScale::EntropyInvariant { base: 512.0 }")]
     pub scale: AttentionScale,
-    /// What a masked score becomes. Finite, so that a query that sees no key still has a softmax.
+    /// The value of a masked score. It is finite, so that the softmax of a query that sees no key is defined.
     #[config(default = -1.0e4)]
     pub min_float: f64,
     /// Whether the four linear layers have biases.
     #[config(default = true)]
     pub bias: bool,
-    /// How the weights of the four linear layers are drawn.
+    /// The initial distribution of the weights of the four linear layers.
     #[config(default = "Initializer::KaimingUniform { gain: 1.0 / 3f64.sqrt(), fan_out_only: false }")]
     pub initializer: Initializer,
 }
 
 impl ScaledAttentionConfig {
-    /// A module of this configuration.
+    /// Creates a module.
     ///
     /// # Panics
     /// If `d_model` is not a multiple of `n_heads`.
@@ -61,11 +61,11 @@ impl ScaledAttentionConfig {
     }
 }
 
-/// Multi-head attention with a choice of scale, entropy-invariant unless said otherwise (article 8823): `softmax(λ·QKᵀ)V` with
+/// Multi-head attention with a configurable scale. By default it is entropy-invariant (article 8823): `softmax(λ·QKᵀ)V` with
 /// `λ = log₅₁₂(n)/√d`, where n is the number of keys that the query of a row can see.
 ///
 /// n is counted from the masks, so it differs by row and by sequence. The queries are scaled rather than the scores, which costs nothing.
-/// Fields are named as in Burn's [`MultiHeadAttention`](burn::nn::attention::MultiHeadAttention), and weights of the one load into the other.
+/// The fields have the names of Burn's [`MultiHeadAttention`](burn::nn::attention::MultiHeadAttention), so either module loads the other's weights.
 ///
 /// ```
 /// use burn::tensor::{Device, Distribution, Tensor};
@@ -95,11 +95,11 @@ pub struct ScaledAttention {
     /// The scale.
     #[module(skip)]
     pub scale: AttentionScale,
-    /// What a masked score becomes.
+    /// The value of a masked score.
     pub min_float: f64,
 }
 
-/// Input of [`ScaledAttention`], built as Burn's [`MhaInput`](burn::nn::attention::MhaInput) is.
+/// Input of [`ScaledAttention`], built like Burn's [`MhaInput`](burn::nn::attention::MhaInput).
 #[derive(Clone, Debug)]
 pub struct AttentionInput {
     query: Tensor<3>,
@@ -138,7 +138,7 @@ impl AttentionInput {
         self
     }
 
-    /// Hides the keys that come after a query, the last query seeing all; replaces a mask given by [`AttentionInput::mask_attn`].
+    /// Hides the keys after each query; the last query sees all keys. Replaces a mask given by [`AttentionInput::mask_attn`].
     pub fn causal(self) -> Self {
         let [batch, queries, _] = self.query.dims();
         let keys = self.key.dims()[1];
@@ -191,7 +191,7 @@ impl ScaledAttention {
             .swap_dims(1, 2)
     }
 
-    /// The queries `[batch, heads, queries, head_dim]`, each times the λ of the keys it sees.
+    /// The queries `[batch, heads, queries, head_dim]`, each multiplied by the λ for the number of keys it sees.
     fn scaled(&self, query: Tensor<4>, keys: usize, hidden: Option<&Tensor<3, Bool>>) -> Tensor<4> {
         let head_dim = query.dims()[3];
         let Some(hidden) = hidden else {

@@ -2,14 +2,14 @@
 
 use kexue_optim::Role;
 
-/// How a parameter is called and stored in PyTorch.
+/// The name and layout of a parameter in PyTorch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Convention<'a> {
     /// The last part of its name.
     pub name: &'a str,
-    /// Whether a matrix is stored the other way round.
+    /// Whether a matrix is stored transposed.
     pub transposed: bool,
-    /// What it is for, as far as layer and name say.
+    /// Its role, as far as layer and name tell.
     pub role: Role,
 }
 

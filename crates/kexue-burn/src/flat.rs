@@ -9,10 +9,10 @@ use kexue_optim::{NamedVectors, Parameters, Role, Slots, WeightsError};
 use rand::Rng;
 use std::collections::HashMap;
 
-/// A Burn module whose parameters are one flat vector with named slots in PyTorch's convention: what `kexue-train` trains.
+/// A Burn module whose parameters are one flat vector with named slots in PyTorch's convention, so that `kexue-train` can train it.
 ///
-/// The vector is the original. After changing it call [`changed`](Parameters::changed), and the module computes with the new values. Saving and
-/// loading cover the module's buffers too, under the names that PyTorch gives them.
+/// The vector is authoritative: after changing it, call [`changed`](Parameters::changed) so that the module computes with the new values. Saving
+/// and loading include the module's buffers, under PyTorch's names.
 ///
 /// ```
 /// use burn::nn::LinearConfig;
@@ -62,18 +62,18 @@ impl<M: Module> FlatModule<M> {
         &self.module
     }
 
-    /// The module, by itself.
+    /// Returns the module.
     pub fn into_module(self) -> M {
         self.module
     }
 
-    /// Where the tensors stand.
+    /// The places of the tensors in the vector.
     pub fn layout(&self) -> &Layout {
         &self.layout
     }
 
-    /// Draws all parameters anew: weights of two dimensions or more from the distribution, biases 0, the factors of norms 1. It depends on nothing but the
-    /// generator, unlike Burn's own initialisers, which share one generator among all threads.
+    /// Initialises all parameters: weights of two or more dimensions from the distribution, biases to 0, the factors of norms to 1. The result depends
+    /// only on the generator, unlike Burn's initialisers, which share one generator among all threads.
     pub fn draw(&mut self, weights: Distribution, generator: &mut impl Rng) {
         for slot in self.layout.parameters().iter() {
             let values = &mut self.values[slot.range.clone()];

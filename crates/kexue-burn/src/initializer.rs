@@ -10,7 +10,7 @@ use rand_chacha::ChaCha8Rng;
 /// Draws Burn parameters from the distributions of [`kexue_nn::Distribution`], truncated normal among them.
 ///
 /// The methods are those of Burn's [`Initializer`](burn::nn::Initializer), and `Device::seed` makes the draws reproducible in the same way.
-/// A truncated normal says which deviation it means: BERT's 0.02 is *nominal*, before truncation, so that its weights have 0.0176
+/// A truncated normal specifies which standard deviation it means: BERT's 0.02 is *nominal*, before truncation, so its weights have 0.0176
 /// (article 8747).
 ///
 /// ```
@@ -48,7 +48,7 @@ pub trait DrawParameters: Clone {
         device: &Device,
     ) -> Param<Tensor<D>>;
 
-    /// The same module with every matrix, embedding and kernel drawn anew.
+    /// Redraws every matrix, embedding and kernel of a module.
     fn redraw<M: Module>(&self, module: M) -> M;
 }
 
@@ -105,7 +105,7 @@ pub struct DeepNormInitializer {
 }
 
 impl DeepNormInitializer {
-    /// For an encoder of so many layers (each an attention and a feed-forward branch): Xavier, and the published constants.
+    /// Xavier and the published constants, for an encoder with this number of layers (each an attention and a feed-forward branch).
     pub fn new(layers: usize) -> Self {
         Self {
             layers,
@@ -124,18 +124,18 @@ impl DeepNormInitializer {
         self
     }
 
-    /// Another distribution than Xavier's.
+    /// Uses a distribution other than Xavier's.
     pub fn with_weights(mut self, weights: Distribution) -> Self {
         self.weights = weights;
         self
     }
 
-    /// α: what the residual stream is multiplied by before a branch is added.
+    /// α, the factor of the residual stream before a branch is added.
     pub fn residual_scale(&self) -> f64 {
         self.placement.residual_scale(self.layers)
     }
 
-    /// β: what the matrices inside the branches are multiplied by.
+    /// β, the factor of the matrices inside the branches.
     pub fn branch_weight_scale(&self) -> f64 {
         self.placement.branch_weight_scale(self.layers)
     }

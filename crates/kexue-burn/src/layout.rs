@@ -1,4 +1,4 @@
-//! Where the tensors of a Burn module stand in a flat vector, and the ways between the two.
+//! The places of a Burn module's tensors in a flat vector, and the conversions between the two.
 
 use crate::convention::{pytorch, transpose};
 use burn::module::{Module, ModuleMapper, ModuleVisitor, Param, ParamId};
@@ -9,7 +9,7 @@ use std::any::Any;
 use std::collections::{HashMap, HashSet};
 use thiserror::Error;
 
-/// A module that has no flat vector.
+/// Why a module has no flat vector.
 #[derive(Debug, Error, PartialEq, Eq)]
 pub enum LayoutError {
     /// No parameter requires a gradient.
@@ -21,7 +21,7 @@ pub enum LayoutError {
         /// Number of float tensors in the module.
         tensors: usize,
     },
-    /// Two tensors have one name in PyTorch's convention.
+    /// Two tensors have the same name in PyTorch's convention.
     #[error("two tensors of the module are both called {name} in PyTorch's convention: rename one of the fields")]
     SameName {
         /// The name.
@@ -30,10 +30,10 @@ pub enum LayoutError {
 }
 
 /// The slots of a module's float tensors: *parameters*, which require gradients, and *buffers*, which do not (running statistics, frozen
-/// parameters). Each kind has a flat vector of its own, in the order in which the module declares its fields.
+/// parameters). Each kind has its own flat vector, in the order in which the module declares its fields.
 ///
 /// 1. The slots of a kind tile its vector without gaps.
-/// 2. A parameter that occurs at several places of the module (one [`ParamId`]) has one slot, named after the first, and remains shared.
+/// 2. A parameter that occurs at several places of the module (with one [`ParamId`]) has one slot, named after the first place, and stays shared.
 /// 3. Names and shapes are PyTorch's. Tensors of integers and booleans are not part of either vector.
 #[derive(Clone, Debug)]
 pub struct Layout {
@@ -118,7 +118,7 @@ impl Layout {
         self.read(module, Kind::Buffer, None)
     }
 
-    /// The gradients of the parameters; 0 where the loss does not depend on one.
+    /// The gradients of the parameters; 0 for those that the loss does not depend on.
     ///
     /// # Panics
     /// If the module has another layout.
@@ -126,7 +126,7 @@ impl Layout {
         self.read(module, Kind::Parameter, Some(gradients))
     }
 
-    /// The same module with these parameters. They are new leaves of the graph of derivatives.
+    /// The same module with these parameters, which are new leaves of the autodiff graph.
     ///
     /// # Panics
     /// If the module has another layout, or the vector another length.
@@ -136,7 +136,7 @@ impl Layout {
 
     /// The same module with these buffers.
     ///
-    /// Running statistics are shared by all clones of a module, as Burn has it: the clones see the change.
+    /// As in Burn, all clones of a module share running statistics, so they see the change.
     ///
     /// # Panics
     /// If the module has another layout, or the vector another length.
@@ -178,7 +178,7 @@ impl Layout {
     }
 }
 
-/// Burn's running statistics lag one update behind until a module is converted; converting a clone settles those of the original too.
+/// Burn's running statistics lag one update behind until a module is converted. Converting a clone also updates those of the original.
 fn settle_running_statistics<M: Module>(module: &M) {
     drop(module.valid());
 }

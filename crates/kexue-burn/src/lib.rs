@@ -10,11 +10,11 @@
 //!
 //! Everything runs on the CPU by `Device::flex()`. The features `vulkan`, `wgpu` and `cuda` are Burn's and add its other devices.
 //!
-//! Burn's defaults are not PyTorch's: its Adam has ε = 1e-5 (PyTorch 1e-8), its AdamW a decay of 1e-4 (PyTorch 1e-2), and it clips the
-//! gradient of each tensor by itself. Its batch norm keeps the biased variance of a batch, PyTorch's the unbiased one. A chain of [`kexue_optim`] has PyTorch's. Programs that train on the CPU gain about a third in speed
-//! from `mimalloc` as their global allocator.
+//! Burn's defaults differ from PyTorch's: its Adam has ε = 1e-5 (PyTorch: 1e-8), its AdamW a decay of 1e-4 (PyTorch: 1e-2), and it clips the
+//! gradient of each tensor separately. Its batch norm keeps the biased variance of a batch, PyTorch's the unbiased one. A chain of [`kexue_optim`]
+//! has PyTorch's defaults. With `mimalloc` as the global allocator, programs that train on the CPU are about a third faster.
 //!
-//! The shortest way from a module to trained weights, with the common loop, is in the documentation of [`FlatModule`].
+//! Read [`FlatModule`] first: its documentation trains a module in a few lines.
 #![forbid(unsafe_code)]
 
 mod attention;

@@ -6,12 +6,12 @@ use burn::optim::GradientsParams;
 use kexue_optim::{Chain, NamedVectors, Parameters, Place, Role, Transformation, WeightsError};
 use std::collections::HashMap;
 
-/// Updates a Burn module by a [`Chain`]: takes the place of Burn's
-/// [`ModuleOptimizer`](burn::optim::ModuleOptimizer) in a training loop, one line of which changes.
+/// Updates a Burn module with a [`Chain`]. Replaces Burn's [`ModuleOptimizer`](burn::optim::ModuleOptimizer) in a training loop by changing one
+/// line.
 ///
-/// The chain sees all parameters as one flat vector. A global norm is therefore that of the whole gradient, where Burn clips each tensor by
-/// itself. The learning rate that the loop passes to `step` multiplies what the chain leaves; for a chain with a learning rate of its own
-/// pass 1. A parameter without a gradient counts as one whose gradient is 0.
+/// The chain sees all parameters as one flat vector, so a global norm is that of the whole gradient, whereas Burn clips each tensor separately. The
+/// learning rate that the loop passes to `step` multiplies the output of the chain; pass 1 if the chain has its own learning rate. A missing
+/// gradient counts as 0.
 ///
 /// ```
 /// use burn::nn::LinearConfig;
@@ -47,7 +47,7 @@ pub struct ChainOptimizer {
 }
 
 impl ChainOptimizer {
-    /// An optimiser of this module, and of those that it becomes.
+    /// Creates an optimiser for this module and its updated versions.
     ///
     /// # Errors
     /// If no parameter of the module requires a gradient.
@@ -76,7 +76,7 @@ impl ChainOptimizer {
         self.step
     }
 
-    /// What the optimiser remembers, as a safetensors file.
+    /// The optimiser's state, as a safetensors file.
     ///
     /// # Errors
     /// If it cannot be written as a file.
@@ -84,10 +84,10 @@ impl ChainOptimizer {
         self.state().save(HashMap::new())
     }
 
-    /// Takes up what [`save`](Self::save) wrote, of a chain of the same transformations. Unchanged if it fails.
+    /// Loads a state that [`save`](Self::save) wrote, of a chain with the same transformations. Unchanged if it fails.
     ///
     /// # Errors
-    /// If the file is damaged or of another chain.
+    /// If the file is damaged, or of a different chain.
     pub fn load(&mut self, bytes: &[u8]) -> Result<(), WeightsError> {
         let mut state = self.state();
         state.load(bytes)?;

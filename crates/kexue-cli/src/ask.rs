@@ -5,7 +5,7 @@ mod greeting;
 mod reasons;
 mod reply;
 
-use crate::language::Language;
+use crate::language::{self, Language};
 use crate::output::{Usage, note, print, print_json};
 use crate::search_flags::SearchFlags;
 use anyhow::Result;
@@ -102,7 +102,7 @@ struct Respondent<'a> {
 
 impl Respondent<'_> {
     fn language(&self) -> Language {
-        Language::of_environment()
+        language::of_environment()
     }
 
     /// Prints the answer to a question; whether it is one. A greeting gets what can be asked.

@@ -1,14 +1,14 @@
-//! `kexue completions` and `kexue man`: what shells and manual readers want of the command's definition.
+//! `kexue completions` and `kexue man`: shell completions and manual pages, generated from the definition of the command.
 
 use crate::output::print;
 use anyhow::Result;
-use clap::{Args, CommandFactory};
+use clap::{Args, Command};
 use clap_complete::Shell;
 use kexue_output::write_file;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-/// Print what makes a shell complete the command's words.
+/// Print a script with which a shell completes the command's words.
 #[derive(Args)]
 #[command(after_help = "\
 Examples:
@@ -20,10 +20,10 @@ pub struct CompletionsArgs {
     shell: Shell,
 }
 
-/// Runs `kexue completions`.
-pub fn run(args: &CompletionsArgs) -> Result<ExitCode> {
+/// Runs `kexue completions`; `command` is all of `kexue`.
+pub fn run(args: &CompletionsArgs, mut command: Command) -> Result<ExitCode> {
     let mut script = Vec::new();
-    clap_complete::generate(args.shell, &mut crate::Cli::command(), "kexue", &mut script);
+    clap_complete::generate(args.shell, &mut command, "kexue", &mut script);
     print(&String::from_utf8_lossy(&script))?;
     Ok(ExitCode::SUCCESS)
 }
@@ -34,25 +34,24 @@ pub fn run(args: &CompletionsArgs) -> Result<ExitCode> {
 Example:
   kexue man -o ~/.local/share/man/man1")]
 pub struct ManArgs {
-    /// The folder to write them into, one page for each command; it is made where it does not exist.
+    /// The folder to write to, one page for each command. It is created if it does not exist.
     #[arg(long, short)]
     out: PathBuf,
 }
 
-/// Runs `kexue man`.
-pub fn run_man(args: &ManArgs) -> Result<ExitCode> {
+/// Runs `kexue man`; `command` is all of `kexue`.
+pub fn run_man(args: &ManArgs, mut command: Command) -> Result<ExitCode> {
     std::fs::create_dir_all(&args.out).map_err(|source| kexue_qa::Error::Io {
         path: args.out.clone(),
         source,
     })?;
-    let mut command = crate::Cli::command();
     command.build();
     write_pages(&command, "kexue", args)?;
     Ok(ExitCode::SUCCESS)
 }
 
 /// Writes the page of a command, then those of its subcommands.
-fn write_pages(command: &clap::Command, name: &str, args: &ManArgs) -> Result<()> {
+fn write_pages(command: &Command, name: &str, args: &ManArgs) -> Result<()> {
     let mut page = Vec::new();
     clap_mangen::Man::new(command.clone()).render(&mut page)?;
     write_file(&args.out.join(format!("{name}.1")), &page)?;

@@ -1,4 +1,4 @@
-//! Flags of what can compute on a GPU.
+//! Flags of commands that can compute on a GPU.
 
 use crate::output::Usage;
 use anyhow::Result;
@@ -9,11 +9,11 @@ use kexue_train::{Accelerator, Task, TrainSettings, TransformerBatch};
 #[derive(Args)]
 #[command(next_help_heading = "Device")]
 pub struct DeviceFlags {
-    /// What computes the training steps: cpu, or cuda:N for the NVIDIA GPU of number N. Validation runs on the CPU. A run may go on on another device.
+    /// The device for training steps: cpu, or cuda:N for NVIDIA GPU number N. Validation runs on the CPU. A run may be continued on another device.
     #[arg(long, default_value = "cpu")]
     device: String,
-    /// What matrix products read on a GPU: f32; tf32, f32 rounded to 10 bits of fraction; bf16, the upper half of f32. Parameters, sums and the
-    /// optimizer's state are f32 always.
+    /// The precision of the inputs of matrix products on a GPU: f32; tf32 (f32 rounded to 10 bits of fraction); bf16 (the upper half of f32).
+    /// Parameters, sums and the optimiser's state are always f32.
     #[arg(long, default_value = "f32", value_parser = ["f32", "tf32", "bf16"])]
     precision: String,
 }
@@ -42,13 +42,13 @@ impl DeviceFlags {
     #[cfg(not(feature = "cuda"))]
     fn check_gpu(&self) -> Result<()> {
         Err(Usage(format!(
-            "--device {}: this kexue was built without support for GPUs; build it with --features cuda, or use --device cpu",
+            "--device {}: this build of kexue has no GPU support; build it with --features cuda, or use --device cpu",
             self.device
         ))
         .into())
     }
 
-    /// What computes the steps in the CPU's place, if anything does.
+    /// The accelerator that computes the steps; `None` for the CPU.
     #[cfg(feature = "cuda")]
     pub fn accelerator<T>(&self, model: &Model, settings: &TrainSettings) -> Result<Option<Box<dyn Accelerator<T>>>>
     where
@@ -65,7 +65,7 @@ impl DeviceFlags {
         Ok(Some(Box::new(run)))
     }
 
-    /// What computes the steps in the CPU's place, if anything does.
+    /// The accelerator that computes the steps; `None` for the CPU.
     #[cfg(not(feature = "cuda"))]
     #[allow(clippy::unused_self)]
     pub fn accelerator<T>(&self, _: &Model, _: &TrainSettings) -> Result<Option<Box<dyn Accelerator<T>>>>

@@ -1,11 +1,11 @@
-//! What the documentation tells people to type is a command line of this build.
+//! Checks that every command in the documentation is a valid command line.
 
 use crate::Cli;
 use clap::CommandFactory;
 use clap::error::ErrorKind;
 use std::path::{Path, PathBuf};
 
-/// The pages, where the crate lies in its repository; none in its package.
+/// The pages of the repository. The published package has none.
 fn pages() -> Vec<PathBuf> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
     let mut pages: Vec<PathBuf> = ["README.md", "README.zh.md"].map(|name| root.join(name)).to_vec();
@@ -17,7 +17,7 @@ fn pages() -> Vec<PathBuf> {
     pages
 }
 
-/// The lines of a page's blocks of commands, those that end with a backslash joined with the next. In a block of a console, what is printed is left out.
+/// The command lines of a page. A line that ends with a backslash is joined with the next. Output in console blocks is left out.
 fn command_lines(text: &str) -> Vec<String> {
     let (mut lines, mut block, mut begun) = (Vec::new(), None, String::new());
     for line in text.lines() {
@@ -53,7 +53,7 @@ fn words(line: &str) -> Vec<String> {
             }
             ('#', None) if word.is_none() => break,
             ('|' | '<' | '>' | ';' | '&', None) => break,
-            // What may be left out.
+            // Optional parts.
             ('[' | ']', None) => {}
             (character, None) if character.is_whitespace() => words.extend(word.take()),
             (character, _) => word.get_or_insert_default().push(character),

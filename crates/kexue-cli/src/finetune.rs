@@ -2,6 +2,7 @@
 
 use crate::model_flags::{check_memory, named};
 use crate::output::{Interrupt, Usage, note, print, print_json};
+use crate::run_config::{is_given, overridden, read_config};
 use crate::setting_flags::refused;
 use crate::training_flags::rate_factor;
 use anyhow::Result;
@@ -43,7 +44,7 @@ const EXAMPLES: &str = "Examples:
       --seeds 5 --compare none,child-f:0.3,child-d:0.3,update-dropout:0.3
   kexue finetune train --model mlm-run/ --train reviews.csv --text review --label label --hold-out 10 --out reviews";
 
-#[derive(Args)]
+#[derive(Args, Clone)]
 #[command(next_help_heading = "Columns")]
 struct ColumnFlags {
     /// A known task: its columns and metrics.
@@ -101,14 +102,17 @@ impl ColumnFlags {
     }
 }
 
-#[derive(Args)]
+#[derive(Args, Clone)]
 struct TrainArgs {
     /// The pretrained model: a Hugging Face folder of BERT or RoFormer, or the folder of a run of `kexue mlm train`.
-    #[arg(long)]
-    model: PathBuf,
+    #[arg(long, required_unless_present = "config")]
+    model: Option<PathBuf>,
     /// The training examples: TSV, CSV or JSON Lines, plain, .gz or .zst.
+    #[arg(long, required_unless_present = "config")]
+    train: Option<PathBuf>,
+    /// Take the settings of another run, from its config.toml. Other flags override them.
     #[arg(long)]
-    train: PathBuf,
+    config: Option<PathBuf>,
     /// The examples to validate on. Without it, one training example in HOLD_OUT is held out.
     #[arg(long)]
     dev: Option<PathBuf>,
@@ -159,7 +163,7 @@ struct TrainArgs {
 }
 
 /// How to train. Fine-tuning counts in epochs.
-#[derive(Args)]
+#[derive(Args, Clone)]
 #[command(next_help_heading = "Training")]
 struct TuneFlags {
     /// How often every training example is seen.
@@ -298,7 +302,8 @@ struct Data {
 }
 
 fn read_data(args: &TrainArgs, columns: &Columns, start: &Start, length: usize, is_of_numbers: bool) -> Result<Data> {
-    let mut training = read(&args.train, columns, true)?;
+    let path = needed(args.train.as_ref(), "--train")?;
+    let mut training = read(path, columns, true)?;
     let labels = match is_of_numbers {
         true => Labels::Number,
         false => Labels::classes_of(&training)?,
@@ -314,7 +319,7 @@ fn read_data(args: &TrainArgs, columns: &Columns, start: &Start, length: usize, 
             let plain = |pairs: Vec<(usize, _)>| pairs.into_iter().map(|(_, example)| example).collect();
             training.examples = plain(kept);
             if training.examples.is_empty() {
-                return Err(TrainError::file(&args.train, "holds too few examples for some to be held out").into());
+                return Err(TrainError::file(path, "holds too few examples for some to be held out").into());
             }
             Examples {
                 examples: plain(held_out),
@@ -373,13 +378,62 @@ fn folder_of(out: &Path, method: &Method, seed: u64) -> PathBuf {
     out.join(name).join(format!("seed-{seed}"))
 }
 
+/// Flags with another name than their settings.
+const SETTINGS: &[(&str, &str)] = &[
+    ("epochs", "steps"),
+    ("epochs", "warmup"),
+    ("epochs", "validate_every"),
+    ("freeze", "groups"),
+    ("lr_factor", "groups"),
+];
+
+/// Settings that [`filled`] takes from the other run, or that the data decide.
+const OF_DATA: &[&str] = &[
+    "version", "model", "seed", "start", "training", "held_out", "hold_out", "columns", "labels", "measures", "length",
+    "method",
+];
+
+/// The flags, with those that are not given taken from the configuration of another run.
+fn filled(args: &TrainArgs, base: &TuneConfig) -> TrainArgs {
+    let (mut args, tune) = (args.clone(), &base.finetune);
+    let path = |text: &String| PathBuf::from(text);
+    args.model = args.model.or_else(|| Some(path(&tune.start)));
+    args.train = args.train.or_else(|| Some(path(&tune.training)));
+    if args.dev.is_none() && !is_given("hold_out") {
+        args.dev = tune.held_out.as_ref().map(path);
+        args.hold_out = tune.hold_out;
+    }
+    if args.metrics.is_empty() && args.columns.preset.is_none() && !args.regression {
+        args.metrics.clone_from(&tune.measures);
+    }
+    args.max_length = args.max_length.or(Some(tune.length));
+    args.training.dropout = args.training.dropout.or(Some(base.model.dropout));
+    if !is_given("compare") {
+        args.compare = vec![tune.method];
+    }
+    if !is_given("seed") {
+        args.seed = base.train.seed;
+    }
+    args
+}
+
+fn needed<'p>(path: Option<&'p PathBuf>, flag: &str) -> Result<&'p PathBuf> {
+    Ok(path.ok_or_else(|| Usage(format!("{flag} is missing")))?)
+}
+
 fn run_train(args: &TrainArgs) -> Result<ExitCode> {
-    let (columns, preset_measures) = args.columns.columns(None)?;
+    let base: Option<TuneConfig> = args.config.as_deref().map(read_config).transpose()?;
+    let args = &base.as_ref().map_or_else(|| args.clone(), |base| filled(args, base));
+    let (columns, preset_measures) = args.columns.columns(base.as_ref().map(|base| &base.finetune.columns))?;
     check_folder(&args.out)?;
     if args.seeds == 0 {
         return Err(Usage("--seeds must be 1 or more".to_owned()).into());
     }
-    let mut start = Start::open(&args.model)?;
+    let (model_folder, train_file) = (
+        needed(args.model.as_ref(), "--model")?,
+        needed(args.train.as_ref(), "--train")?,
+    );
+    let mut start = Start::open(model_folder)?;
     if let Some(dropout) = args.training.dropout {
         let mut config = start.pretrained.model.config().clone();
         config.dropout = dropout;
@@ -416,8 +470,8 @@ fn run_train(args: &TrainArgs) -> Result<ExitCode> {
             model: model.clone(),
             train: args.training.settings(seed, data.training.examples.len())?,
             finetune: TuneSettings {
-                start: args.model.display().to_string(),
-                training: args.train.display().to_string(),
+                start: model_folder.display().to_string(),
+                training: train_file.display().to_string(),
                 held_out: args.dev.as_ref().map(|path| path.display().to_string()),
                 hold_out: args.hold_out,
                 columns: columns.clone(),
@@ -429,6 +483,10 @@ fn run_train(args: &TrainArgs) -> Result<ExitCode> {
                 fisher_samples: args.fisher_samples.min(i64::MAX as usize),
                 masked_decay: args.masked_decay,
             },
+        };
+        let config = match &base {
+            Some(base) => overridden(base, &config, SETTINGS, OF_DATA)?,
+            None => config,
         };
         config.validate()?;
         Ok(config)
@@ -451,7 +509,7 @@ fn run_train(args: &TrainArgs) -> Result<ExitCode> {
         1
     };
     check_memory(
-        least_memory(&model, passes * args.training.batch_size, data.training.longest()),
+        least_memory(&model, passes * settings.batch_size, data.training.longest()),
         "--batch-size or --max-length",
     )?;
     let interrupt = Interrupt::install();

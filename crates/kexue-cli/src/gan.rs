@@ -2,6 +2,7 @@
 
 use crate::model_flags::named;
 use crate::output::{Interrupt, Usage, note, print, print_json};
+use crate::run_config::{overridden, read_config};
 use anyhow::Result;
 use clap::{Args, Subcommand};
 use kexue_gan::data::Data;
@@ -63,8 +64,11 @@ const ACTIVATIONS: &[&str] = &[
 struct TrainArgs {
     /// ring, grid or swiss-roll; an idx file (MNIST), a pack of JPEG files or a folder of .png and .jpg files; a CSV file of points without a header.
     /// Files may be .gz or .zst.
+    #[arg(long, required_unless_present = "config")]
+    data: Option<String>,
+    /// Take the settings of another run, from its config.toml. Other flags override them.
     #[arg(long)]
-    data: String,
+    config: Option<PathBuf>,
     /// The folder of the run. An interrupted run in it is resumed.
     #[arg(long, short)]
     out: PathBuf,
@@ -72,15 +76,15 @@ struct TrainArgs {
     #[arg(long, value_parser = named::<Preset>(&["mlp", "cnn", "resnet"]))]
     preset: Option<Preset>,
     /// What bounds the critic's slope: nothing, weight clipping, a gradient penalty (two- or one-sided), spectral normalisation, D/(‖g‖+|D|),
-    /// D·‖g‖/(‖g‖²+ε), D/(‖g‖+ε).
-    #[arg(long, default_value = "gn", value_parser = ["none", "clip", "gp", "gp-one-sided", "sn", "gn", "gran", "scaled"])]
+    /// D·‖g‖/(‖g‖²+ε), D/(‖g‖+ε), ⟨g/‖g‖, x⟩.
+    #[arg(long, default_value = "gn", value_parser = ["none", "clip", "gp", "gp-one-sided", "sn", "gn", "gran", "scaled", "direction"])]
     normalizer: String,
     /// Largest absolute weight under --normalizer clip.
     #[arg(long, default_value_t = 0.05)]
     clip: f32,
-    /// Weight of the gradient penalty.
-    #[arg(long, default_value_t = 10.0)]
-    penalty_weight: f64,
+    /// Weight of the gradient penalty [default: 0.1 for the preset mlp, else 10]
+    #[arg(long)]
+    penalty_weight: Option<f64>,
     /// ε of --normalizer gran and scaled.
     #[arg(long, default_value_t = 0.1)]
     epsilon: f64,
@@ -198,9 +202,9 @@ pub fn run(args: GanArgs) -> Result<ExitCode> {
 }
 
 impl TrainArgs {
-    fn normalizer(&self) -> NormalizerSettings {
+    fn normalizer(&self, preset: Preset) -> NormalizerSettings {
         let penalty = |one_sided| NormalizerSettings::GradientPenalty {
-            weight: self.penalty_weight,
+            weight: self.penalty_weight.unwrap_or(preset.penalty_weight()),
             one_sided,
         };
         match self.normalizer.as_str() {
@@ -211,18 +215,28 @@ impl TrainArgs {
             "gn" => NormalizerSettings::Gradient {},
             "gran" => NormalizerSettings::Gran { epsilon: self.epsilon },
             "scaled" => NormalizerSettings::Scaled { epsilon: self.epsilon },
+            "direction" => NormalizerSettings::Direction {},
             _ => NormalizerSettings::None {},
         }
     }
 
-    fn config(&self, space: Space) -> GanConfig {
+    /// The configuration: that of another run, overridden by the flags, or that of the flags.
+    fn config(&self, base: Option<&GanConfig>, data: &str, space: Space) -> Result<GanConfig> {
+        let flags = self.config_of_flags(data, space);
+        Ok(match base {
+            Some(base) => overridden(base, &flags, SETTINGS, &["version", "data"])?,
+            None => flags,
+        })
+    }
+
+    fn config_of_flags(&self, data: &str, space: Space) -> GanConfig {
         let preset = self.preset.unwrap_or(match space {
             Space::Points(_) => Preset::Mlp,
             Space::Images(_) => Preset::Cnn,
         });
         let (mut model, mut gan) = (preset.model(), preset.gan());
-        gan.data.clone_from(&self.data);
-        gan.normalizer = self.normalizer();
+        gan.data = data.to_owned();
+        gan.normalizer = self.normalizer(preset);
         set(&mut gan.loss, self.loss);
         set(&mut gan.critic_steps, self.critic_steps);
         set(&mut gan.critic_batch, self.critic_batch);
@@ -258,9 +272,25 @@ fn set<T>(setting: &mut T, flag: Option<T>) {
     }
 }
 
+/// Flags with another name than their settings.
+const SETTINGS: &[(&str, &str)] = &[
+    ("normalizer", "normalizer"),
+    ("clip", "normalizer"),
+    ("penalty_weight", "normalizer"),
+    ("epsilon", "normalizer"),
+    ("initial_std", "initial"),
+    ("critic_learning_rate", "learning_rate"),
+    ("preset", "model"),
+    ("preset", "gan"),
+    ("preset", "train"),
+];
+
 fn run_train(args: &TrainArgs) -> Result<ExitCode> {
-    let data = Data::open(&args.data)?;
-    let config = args.config(data.space());
+    let base: Option<GanConfig> = args.config.as_deref().map(read_config).transpose()?;
+    let place = args.data.as_ref().or(base.as_ref().map(|base| &base.gan.data));
+    let place = place.ok_or_else(|| Usage("--data: is needed".to_owned()))?;
+    let data = Data::open(place)?;
+    let config = args.config(base.as_ref(), place, data.space())?;
     config.validate()?;
     config.train.validate()?;
     check_space(&config.model, data.space())?;

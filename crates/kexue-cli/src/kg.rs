@@ -1,4 +1,4 @@
-//! `kexue kg`: build an index of a knowledge graph, and look into it.
+//! `kexue kg`: build, inspect and change the index of a knowledge graph.
 
 use crate::output::{Usage, note};
 use anyhow::{Context, Result, anyhow, bail};
@@ -18,7 +18,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Instant;
 
-/// Knowledge graphs: build an index of facts, and look into it.
+/// Knowledge graphs: build, inspect and change an index of facts.
 #[derive(Debug, Args)]
 pub struct Command {
     #[command(subcommand)]
@@ -29,25 +29,25 @@ pub struct Command {
 enum Verb {
     /// Build an index from triples.
     Build(Build),
-    /// Say what an index holds.
+    /// Show what an index contains.
     Info(Info),
     /// Check every checksum and every invariant of an index.
     Verify(Verify),
     /// List the facts whose key begins with a prefix.
     Complete(Complete),
-    /// Add an object to a fact, or a new fact, at once and without building the index again.
+    /// Add an object to a fact, or a new fact, without rebuilding the index.
     Add(Add),
     /// Replace the objects of a fact.
     Replace(Replace),
     /// Remove an object, a fact, or all facts of a subject.
     Remove(Remove),
-    /// Give a subject another name, by which questions mention it.
+    /// Give a subject another name that questions may use.
     Alias(Alias),
-    /// Answer a question with a fact, whatever the model says.
+    /// Answer a question with a given fact, regardless of the model.
     Pin(Pin),
     /// Let the model answer a pinned question again.
     Unpin(Unpin),
-    /// Fold all changes into the index.
+    /// Merge all changes into the index.
     Compact(Compact),
 }
 
@@ -60,22 +60,22 @@ struct Build {
     /// The index to write.
     #[arg(short, long, alias = "output")]
     out: PathBuf,
-    /// The format of the inputs; without it, told from each file's name.
+    /// The format of the inputs [default: determined from each file's name].
     #[arg(long)]
     format: Option<Format>,
-    /// Names of the columns of subject, relation and object, with commas between: in the header of a CSV file, the fields of JSON, or Parquet.
+    /// Names of the columns of subject, relation and object, separated by commas: columns of a CSV header or of Parquet, or fields of JSON.
     #[arg(long, value_delimiter = ',', num_args = 1)]
     columns: Vec<String>,
     /// Skip the first line of TSV and CSV files, which names the columns.
     #[arg(long)]
     header: bool,
-    /// Leave out and count lines that are not in the format, instead of stopping at the first.
+    /// Skip and count malformed lines instead of stopping at the first.
     #[arg(long)]
     skip_bad: bool,
-    /// How CSV writes a quote inside a quoted field: `quote` for two quotes (RFC 4180), or `backslash` for `\"` as well.
+    /// How CSV escapes a quote inside a quoted field: `quote` for two quotes (RFC 4180), `backslash` for `\"` as well.
     #[arg(long, default_value = "quote")]
     csv_escape: CsvEscape,
-    /// Add the inverse of each triple, from the object by `~relation` to the subject; changes are then made in both directions.
+    /// Add the inverse of each triple, `object ~relation subject`. Changes are then made in both directions.
     #[arg(long)]
     inverse: bool,
     /// Order of the parts of a key: `spm` (subject, relation, sense) or `smp`.
@@ -84,16 +84,16 @@ struct Build {
     /// Use this vocabulary instead of one counted from the names.
     #[arg(long, conflicts_with_all = ["keep_case", "fold_case", "max_characters"])]
     vocab: Option<PathBuf>,
-    /// Tell capital ASCII letters from small ones. By default they are folded, so that questions need not match the case.
+    /// Distinguish upper and lower case of ASCII letters. By default case is ignored, so that questions need not match it.
     #[arg(long)]
     keep_case: bool,
-    /// What is the default now.
+    /// The default.
     #[arg(long, hide = true, conflicts_with = "keep_case")]
     fold_case: bool,
-    /// The most characters of the vocabulary; the others are spelt in bytes.
+    /// Maximum number of characters in the vocabulary. The others are encoded as bytes.
     #[arg(long, default_value_t = 20_000)]
     max_characters: usize,
-    /// Other names of subjects, by which questions mention them: a file of lines `name<tab>alias[<tab>alias…]`.
+    /// A file of other names for subjects, which questions may use: lines `name<tab>alias[<tab>alias…]`.
     #[arg(long)]
     aliases: Option<PathBuf>,
     /// Limit the memory, as `512M` or `2G`: triples beyond it go to temporary files beside the index.
@@ -127,14 +127,14 @@ struct Verify {
 #[derive(Debug, Args)]
 #[command(after_help = "Example:\n  kexue kg complete my.idx 水")]
 struct Complete {
-    /// The index, and the beginning of a fact: a subject or its start, with or without its sense in full-width brackets; then, each after a tab,
-    /// a relation, and a sense or the objects. Lines that this command prints are accepted.
+    /// The index, and the beginning of a fact: a subject or its start, with or without its sense in full-width brackets; then optionally a relation,
+    /// and a sense or the objects, separated by tabs. Lines that this command prints are accepted.
     #[arg(required = true, num_args = 1..=2, value_names = ["INDEX", "PREFIX"])]
     index_and_prefix: Vec<String>,
-    /// The index, where it does not stand before the prefix.
+    /// The index, if it is not given before the prefix.
     #[arg(long, hide = true)]
     kg: Option<PathBuf>,
-    /// The most facts to list.
+    /// Maximum number of facts to list.
     #[arg(long, default_value_t = 20)]
     limit: u64,
     /// Print one JSON object a line.
@@ -182,9 +182,9 @@ struct Remove {
     index: PathBuf,
     /// The subject, its sense in full-width brackets at the end.
     subject: String,
-    /// The relation; without it, all facts of the subject go.
+    /// The relation; without it, all facts of the subject are removed.
     relation: Option<String>,
-    /// The object; without it, all of the fact goes.
+    /// The object; without it, the whole fact is removed.
     object: Option<String>,
     /// Print as JSON.
     #[arg(long)]
@@ -200,7 +200,7 @@ struct Alias {
     subject: String,
     /// The other name.
     alias: String,
-    /// Take the alias away.
+    /// Remove the alias.
     #[arg(long)]
     remove: bool,
     /// Print as JSON.
@@ -305,7 +305,7 @@ pub fn run(command: Command) -> Result<ExitCode> {
     }
 }
 
-/// Makes a change and says so; exit code 1 where there is nothing to change.
+/// Makes a change and reports it. Exit code 1 if there is nothing to change.
 fn change(index: &Path, change: &Change, json: bool) -> Result<ExitCode> {
     let changed = GraphWriter::open(index)?.apply(change)?;
     if json {
@@ -318,7 +318,7 @@ fn change(index: &Path, change: &Change, json: bool) -> Result<ExitCode> {
     Ok(ExitCode::from(u8::from(!changed)))
 }
 
-/// Names as `kexue kg complete` prints them: escaped, with tabs between.
+/// Names as `kexue kg complete` prints them: escaped, and separated by tabs.
 fn line<S: AsRef<str>>(names: &[S]) -> String {
     let names: Vec<_> = names.iter().map(|name| escape_name(name.as_ref())).collect();
     names.join("\t")
@@ -336,7 +336,7 @@ fn said(change: &Change) -> String {
             subject,
             relation,
             objects,
-        } => format!("replaced by {}", line(&[subject, relation, &objects.join(" | ")])),
+        } => format!("replaced with {}", line(&[subject, relation, &objects.join(" | ")])),
         Change::Remove {
             subject,
             relation,
@@ -348,8 +348,16 @@ fn said(change: &Change) -> String {
                 .collect();
             format!("removed {}", line(&names))
         }
-        Change::Alias { subject, alias } => format!("{} is now {} too", escape_name(alias), escape_name(subject)),
-        Change::Unalias { subject, alias } => format!("{} is {} no more", escape_name(alias), escape_name(subject)),
+        Change::Alias { subject, alias } => {
+            format!("{} is now an alias of {}", escape_name(alias), escape_name(subject))
+        }
+        Change::Unalias { subject, alias } => {
+            format!(
+                "{} is no longer an alias of {}",
+                escape_name(alias),
+                escape_name(subject)
+            )
+        }
         Change::Pin {
             question,
             subject,
@@ -364,7 +372,7 @@ impl Pin {
         let graph = KnowledgeGraph::open(&self.index)?;
         if graph.key_of(&self.subject, &self.relation)?.is_none() {
             bail!(
-                "{}: there is no fact `{}` `{}` to pin the question to; add it first with `kexue kg add`",
+                "{}: the graph has no fact `{}` `{}` to pin the question to; add it first with `kexue kg add`",
                 self.index.display(),
                 self.subject,
                 self.relation
@@ -388,7 +396,7 @@ impl Compact {
         } else {
             writeln!(
                 out,
-                "{}: {} keys, no changes left beside it",
+                "{}: {} keys; all changes are merged",
                 self.index.display(),
                 report.keys
             )?;
@@ -399,7 +407,7 @@ impl Compact {
 
 /// A number of bytes with a unit: `800`, `64K`, `512M`, `2G`.
 fn bytes(text: &str) -> Result<u64, String> {
-    let wrong = || format!("expected a number of bytes as `512M` or `2G`, found `{text}`");
+    let wrong = || format!("expected a number of bytes such as `512M` or `2G`, found `{text}`");
     let (digits, shift) = match text.char_indices().last() {
         Some((at, 'K' | 'k')) => (&text[..at], 10),
         Some((at, 'M' | 'm')) => (&text[..at], 20),
@@ -410,7 +418,7 @@ fn bytes(text: &str) -> Result<u64, String> {
     number.checked_mul(1 << shift).ok_or_else(wrong)
 }
 
-/// What helps against an error of a graph, in the words of this program.
+/// Advice on an error of a graph, in terms of commands and flags.
 pub fn advice(error: &anyhow::Error) -> Option<String> {
     let error = match error.downcast_ref() {
         Some(kexue_qa::Error::Graph(error)) => error,
@@ -420,21 +428,21 @@ pub fn advice(error: &anyhow::Error) -> Option<String> {
         .filter_map(|remedy| match remedy {
             Remedy::Format => Some("state the format with --format"),
             Remedy::Columns => Some("name the three columns with --columns"),
-            Remedy::NoColumns => Some("leave --columns out, and skip a header with --header"),
-            Remedy::SkipBad => Some("correct the line, or leave such lines out with --skip-bad"),
+            Remedy::NoColumns => Some("omit --columns, and skip a header with --header"),
+            Remedy::SkipBad => Some("correct the line, or skip such lines with --skip-bad"),
             Remedy::CsvEscape => Some("if \\\" stands for a quote in this file, use --csv-escape backslash"),
             Remedy::Build => Some("build an index with `kexue kg build`"),
-            Remedy::Compact => Some("fold the changes in with `kexue kg compact`"),
+            Remedy::Compact => Some("merge the changes with `kexue kg compact`"),
             _ => None,
         })
         .collect();
     (!advice.is_empty()).then(|| advice.join("; "))
 }
 
-/// Why there is nothing to build an index of.
+/// The error if the inputs have no facts.
 fn nothing(imported: &ImportReport) -> KgError {
     let lines = match &imported.first_skipped {
-        Some(first) => format!("; {} lines were left out, the first: {first}", imported.skipped),
+        Some(first) => format!("; {} lines were skipped, the first: {first}", imported.skipped),
         None => String::new(),
     };
     KgError::Input {
@@ -476,7 +484,7 @@ impl Build {
         for (_, subject, alias) in &aliases {
             builder.alias(subject, alias)?;
         }
-        // Where an input is a pipe, its length is not known.
+        // The length of a pipe is unknown.
         let total: Option<u64> = self
             .inputs
             .iter()
@@ -508,7 +516,7 @@ impl Build {
             note!("{input}: no facts found");
         }
         if let Some(first) = &imported.first_skipped {
-            note!("left out {} lines, the first: {first}", imported.skipped);
+            note!("skipped {} lines, the first: {first}", imported.skipped);
         }
         for header in &imported.likely_headers {
             note!("{header} looks like a header but was read as a fact; skip it with --header");
@@ -564,7 +572,7 @@ fn read_aliases(path: &Path) -> Result<Vec<(usize, String, String)>> {
             continue;
         }
         if subject.is_empty() || names.is_empty() || names.contains(&"") {
-            let problem = "expected `name<tab>alias[<tab>alias…]`, none of them empty";
+            let problem = "expected `name<tab>alias[<tab>alias…]` without empty fields";
             bail!("{}:{}: {problem}; found `{line}`", path.display(), index + 1);
         }
         aliases.extend(
@@ -576,7 +584,7 @@ fn read_aliases(path: &Path) -> Result<Vec<(usize, String, String)>> {
     Ok(aliases)
 }
 
-/// Says which aliases lead nowhere, because the graph has no such subject.
+/// Reports aliases whose subject is not in the graph.
 fn note_unknown(path: &Path, aliases: &[(usize, String, String)], graph: &KnowledgeGraph) -> Result<()> {
     let mut unknown = Vec::new();
     for (line, subject, _) in aliases {
@@ -586,7 +594,7 @@ fn note_unknown(path: &Path, aliases: &[(usize, String, String)], graph: &Knowle
     }
     if let Some((line, subject)) = unknown.first() {
         note!(
-            "{} aliases lead nowhere, the first at {}:{line}: the graph has no subject `{subject}`",
+            "{} aliases have no subject in the graph, the first at {}:{line}: `{subject}`",
             unknown.len(),
             path.display()
         );
@@ -594,13 +602,13 @@ fn note_unknown(path: &Path, aliases: &[(usize, String, String)], graph: &Knowle
     Ok(())
 }
 
-/// Says what the log of an index has at its end that is no change.
+/// Reports bytes at the end of an index's log that are not a complete change.
 fn note_unfinished(out: &mut impl Write, index: &Path, graph: &KnowledgeGraph) -> std::io::Result<()> {
     match graph.unfinished() {
         0 => Ok(()),
         bytes => writeln!(
             out,
-            "{}: {bytes} bytes at the end are ignored: a change that was never finished",
+            "{}: the last {bytes} bytes are ignored, since they are an incomplete change",
             log_path(index).display()
         ),
     }
@@ -729,10 +737,10 @@ impl Complete {
         })?;
         printed?;
         if total > keys.len() as u64 {
-            note!("{} of {total} facts; more with --limit", keys.len());
+            note!("{} of {total} facts; --limit shows more", keys.len());
         }
         Ok(if total == 0 {
-            note!("no fact begins with this");
+            note!("no fact has this beginning");
             ExitCode::from(1)
         } else {
             ExitCode::SUCCESS

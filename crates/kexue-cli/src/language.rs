@@ -1,40 +1,24 @@
 //! The language that people are answered in.
 
+pub use kexue_serve::Language;
 use std::sync::OnceLock;
 
-/// A language of messages.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Language {
-    English,
-    Chinese,
+/// The language of the environment: Chinese where the first of `LC_ALL`, `LC_MESSAGES` and `LANG` that is set begins with `zh`.
+pub fn of_environment() -> Language {
+    static LANGUAGE: OnceLock<Language> = OnceLock::new();
+    *LANGUAGE.get_or_init(|| {
+        let set = ["LC_ALL", "LC_MESSAGES", "LANG"].iter().filter_map(std::env::var_os);
+        of_locale(
+            set.map(|value| value.to_string_lossy().into_owned())
+                .find(|value| !value.is_empty()),
+        )
+    })
 }
 
-impl Language {
-    /// The language of the environment: Chinese where the first of `LC_ALL`, `LC_MESSAGES` and `LANG` that is set begins with `zh`.
-    pub fn of_environment() -> Self {
-        static LANGUAGE: OnceLock<Language> = OnceLock::new();
-        *LANGUAGE.get_or_init(|| {
-            let set = ["LC_ALL", "LC_MESSAGES", "LANG"].iter().filter_map(std::env::var_os);
-            Self::of_locale(
-                set.map(|value| value.to_string_lossy().into_owned())
-                    .find(|value| !value.is_empty()),
-            )
-        })
-    }
-
-    fn of_locale(locale: Option<String>) -> Self {
-        match locale {
-            Some(locale) if locale.to_ascii_lowercase().starts_with("zh") => Self::Chinese,
-            _ => Self::English,
-        }
-    }
-
-    /// One of two texts that say the same.
-    pub fn pick<T>(self, english: T, chinese: T) -> T {
-        match self {
-            Self::English => english,
-            Self::Chinese => chinese,
-        }
+fn of_locale(locale: Option<String>) -> Language {
+    match locale {
+        Some(locale) if locale.to_ascii_lowercase().starts_with("zh") => Language::Chinese,
+        _ => Language::English,
     }
 }
 
@@ -51,7 +35,7 @@ mod tests {
             (Some("C"), Language::English),
             (None, Language::English),
         ] {
-            assert_eq!(Language::of_locale(locale.map(str::to_owned)), language);
+            assert_eq!(of_locale(locale.map(str::to_owned)), language);
         }
     }
 }

@@ -5,9 +5,11 @@ mod completions;
 mod device_flags;
 #[cfg(test)]
 mod documentation;
+mod failure;
 mod finetune;
 #[cfg(feature = "burn")]
 mod gan;
+mod help;
 mod kg;
 mod language;
 mod mlm;
@@ -31,7 +33,7 @@ mod vocab;
 #[cfg(not(feature = "burn"))]
 mod without_burn;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 use std::process::ExitCode;
 
 #[global_allocator]
@@ -112,7 +114,13 @@ fn main() -> ExitCode {
     #[cfg(feature = "mpi")]
     let session = kexue_train::mpi::Session::start();
     output::set_quiet(!kexue_train::is_first());
-    let cli = Cli::parse();
+    setting_flags::set_command(Cli::command);
+    let matches = help::localized(Cli::command()).get_matches();
+    run_config::set_given(&matches);
+    let cli = match Cli::from_arg_matches(&matches) {
+        Ok(cli) => cli,
+        Err(error) => error.exit(),
+    };
     if let Some(threads) = cli.threads {
         // Nothing has computed yet, so that this is the first and only pool.
         let _ = rayon::ThreadPoolBuilder::new()
@@ -121,8 +129,8 @@ fn main() -> ExitCode {
     }
     let result = match cli.command {
         Command::Ask(args) => ask::run(&args),
-        Command::Completions(args) => completions::run(&args),
-        Command::Man(args) => completions::run_man(&args),
+        Command::Completions(args) => completions::run(&args, Cli::command()),
+        Command::Man(args) => completions::run_man(&args, Cli::command()),
         #[cfg(feature = "burn")]
         Command::Gan(args) => gan::run(args),
         #[cfg(not(feature = "burn"))]
@@ -144,10 +152,10 @@ fn main() -> ExitCode {
     match result {
         Ok(code) => code,
         Err(error) => {
-            let code = output::fail(&error);
+            let code = failure::fail(&error);
             // The other processes would wait for this one for ever.
             #[cfg(feature = "mpi")]
-            if let Some(session) = session.filter(|_| !output::is_known_to_all(&error)) {
+            if let Some(session) = session.filter(|_| !failure::is_known_to_all(&error)) {
                 session.abort(code.into());
             }
             ExitCode::from(code)

@@ -28,9 +28,9 @@ pub struct MlmArgs {
 
 #[derive(Subcommand)]
 enum Verb {
-    /// Train a model on texts, or resume a training that was interrupted.
+    /// Train a model on texts, or resume an interrupted training.
     Train(Box<TrainArgs>),
-    /// Measure accuracy and attention entropy at several lengths. Runs that differ in their seed alone form one row.
+    /// Measure accuracy and attention entropy at several lengths. Runs that differ only in their seed form one row.
     Eval(EvalArgs),
     /// Write the model of a run as a Hugging Face folder, which `transformers` loads.
     Export(ExportArgs),
@@ -45,13 +45,13 @@ struct TrainArgs {
     /// The folder of the run. An interrupted run in it is resumed.
     #[arg(long, short)]
     out: PathBuf,
-    /// Train as another run was: its config.toml, with what other flags say instead.
+    /// Take the settings of another run, from its config.toml. Other flags override them.
     #[arg(long)]
     config: Option<PathBuf>,
     /// A vocabulary written by `kexue vocab`. By default, the characters of the texts are counted.
     #[arg(long)]
     vocab: Option<PathBuf>,
-    /// The most characters of a counted vocabulary. Others are spelled in bytes.
+    /// Maximum number of characters in a counted vocabulary. The others are encoded as bytes.
     #[arg(long, default_value_t = 8000)]
     max_characters: usize,
     /// Tokens of a sequence [default: 128]
@@ -76,8 +76,8 @@ struct TrainArgs {
     /// The layers between the last hidden state and the tied softmax [default: dense-norm]
     #[arg(long, value_parser = named::<Head>(&["none", "bias", "dense-norm"]))]
     head: Option<Head>,
-    /// Start from the weights of another run with the same vocabulary and shape, or of a Hugging Face model of BERT or RoFormer: then the tokens are its
-    /// tokenizer's, and the model is of its shape.
+    /// Start from the weights of another run with the same vocabulary and shape, or of a Hugging Face model (BERT or RoFormer), whose tokenizer
+    /// and shape are then used.
     #[arg(long)]
     start: Option<PathBuf>,
     #[command(flatten)]
@@ -96,7 +96,7 @@ struct EvalArgs {
     /// Folders of runs.
     #[arg(long, required = true, num_args = 1..)]
     model: Vec<PathBuf>,
-    /// Text files, plain, .gz or .zst. Only the documents that each model's training would hold out are read, so for its own training files these are
+    /// Text files, plain, .gz or .zst. Only the documents that each model's training would hold out are read. Of its own training files, these are
     /// documents that the model has not seen.
     #[arg(long, required = true, num_args = 1..)]
     texts: Vec<PathBuf>,
@@ -138,7 +138,7 @@ struct ExportArgs {
 }
 
 impl TrainArgs {
-    /// `base` with the settings of the flags.
+    /// Overrides settings of `base` with the flags that were given.
     fn settings(&self, base: MlmSettings) -> MlmSettings {
         MlmSettings {
             length: self.length.unwrap_or(base.length),
@@ -200,7 +200,7 @@ fn run_train(args: &TrainArgs) -> Result<ExitCode> {
     let tokens = match &start {
         Some(start) if start.has_pretrained_tokens() => {
             if args.vocab.is_some() {
-                let problem = "--vocab: the tokens are those of the tokenizer in --start; leave --vocab out";
+                let problem = "--vocab cannot be used with this --start, whose tokenizer defines the tokens";
                 return Err(Usage(problem.to_owned()).into());
             }
             start.tokenizer()?
@@ -210,7 +210,7 @@ fn run_train(args: &TrainArgs) -> Result<ExitCode> {
     let (training, held_out) = read_corpus(&texts, &tokens, settings.hold_out)?;
     let size = match &start {
         None => Size::of_text(training.len()),
-        // Its shape is that of what it starts from, and not so small as a short text would have it.
+        // The model has the shape of its start, however short the text.
         Some(_) => Size::Full,
     };
     let head = args.head.unwrap_or(Head::DenseNorm);
@@ -220,7 +220,7 @@ fn run_train(args: &TrainArgs) -> Result<ExitCode> {
             head: args.head.unwrap_or(base.model.head),
             ..base.model.clone()
         },
-        // What no flag changes is as it is there.
+        // Settings without a flag are taken from there.
         (None, Some(start)) if start.has_pretrained_tokens() => {
             let config = start.model.config().clone();
             let head = match config.head {
@@ -238,7 +238,7 @@ fn run_train(args: &TrainArgs) -> Result<ExitCode> {
         .filter(|most| settings.length + settings.gap > *most)
     {
         let problem = format!(
-            "--length {} and --gap {} are more than the model's {most} positions",
+            "--length {} plus --gap {} exceed the model's {most} positions",
             settings.length, settings.gap
         );
         return Err(Usage(problem).into());
@@ -255,7 +255,7 @@ fn run_train(args: &TrainArgs) -> Result<ExitCode> {
     config.train.validate()?;
     check_model(&config.model)?;
     note!(
-        "{} tokens in {} documents to train on, {} in {} held out; {} kinds of tokens",
+        "{} tokens in {} documents to train on, {} in {} held out; a vocabulary of {} tokens",
         training.len(),
         training.documents(),
         held_out.len(),
@@ -263,7 +263,7 @@ fn run_train(args: &TrainArgs) -> Result<ExitCode> {
         tokens.len()
     );
     if settings.validate_on == 0 || held_out.stretches(settings.length - 2, 1).is_empty() {
-        note!("nothing will be validated: {}", why_unmeasured(&settings, &held_out));
+        note!("no validation: {}", why_unmeasured(&settings, &held_out));
     }
     if config.train.warmup >= config.train.steps {
         note!(
@@ -298,7 +298,7 @@ fn run_train(args: &TrainArgs) -> Result<ExitCode> {
     )?;
     if outcome.interrupted {
         note!(
-            "interrupted after {} steps and saved; the same command goes on from there",
+            "interrupted after {} steps and saved; run the same command to continue",
             outcome.steps
         );
         return Ok(ExitCode::from(130));
@@ -322,13 +322,13 @@ fn run_train(args: &TrainArgs) -> Result<ExitCode> {
 fn why_unmeasured(settings: &MlmSettings, held_out: &Corpus) -> String {
     match (settings.hold_out, settings.validate_on, settings.length) {
         (0, ..) => "--hold-out 0 holds nothing out".to_owned(),
-        (_, 0, _) => "--validate-on 0 reads nothing that was held out".to_owned(),
-        _ if held_out.is_empty() => "the texts are too short for anything to be held out".to_owned(),
+        (_, 0, _) => "--validate-on 0 reads no held-out tokens".to_owned(),
+        _ if held_out.is_empty() => "the texts are too short to hold anything out".to_owned(),
         (.., length) => format!("no held-out document is as long as a sequence, {length} tokens"),
     }
 }
 
-/// What the page of an evaluation is called.
+/// The title of the page of an evaluation.
 fn title(args: &EvalArgs) -> String {
     let names: Vec<String> = args.model.iter().map(|folder| folder.display().to_string()).collect();
     format!("Accuracy and attention entropy by length: {}", names.join(", "))
@@ -345,7 +345,7 @@ fn run_eval(args: &EvalArgs) -> Result<ExitCode> {
     if args.tokens == 0 {
         return Err(Usage("--tokens must be 1 or more".to_owned()).into());
     }
-    // Checked before the work, not after it.
+    // Checked before the work starts.
     if let Some(report) = &args.report {
         check_page(report, &title(args))?;
         check_output(report, &args.texts)?;
@@ -361,7 +361,7 @@ fn run_eval(args: &EvalArgs) -> Result<ExitCode> {
         let run = TrainedMlm::open(folder)?;
         if let Some(most) = run.config.model.longest_sequence().filter(|most| longest > *most) {
             let problem = format!(
-                "--lengths {longest} is more than the {most} positions of {}",
+                "--lengths {longest} exceeds the {most} positions of {}",
                 folder.display()
             );
             return Err(Usage(problem).into());

@@ -48,8 +48,8 @@ pub struct ModelFlags {
     /// Width of the feed-forward layers [default: four times d_model]
     #[arg(long)]
     d_ffn: Option<usize>,
-    /// Where the norms stand: before each branch (the default), after the sum, there with DeepNorm's constants (published, or re-derived by
-    /// optimiser), before and after the branch, nowhere.
+    /// Where to normalise: before each branch (the default), after the sum, after the sum with DeepNorm's constants (published, or re-derived for
+    /// an optimiser), before and after the branch, nowhere.
     #[arg(long, value_parser = named::<NormPlacement>(PLACEMENTS))]
     norm: Option<NormPlacement>,
     /// The kind of norm [default: layer-norm]
@@ -64,8 +64,8 @@ pub struct ModelFlags {
     /// Dropout probability [default: 0.1]
     #[arg(long)]
     dropout: Option<f32>,
-    /// How fresh weights are drawn: a truncated normal (the default, see --initial-std), Xavier, LeCun or Kaiming's normal, or as BERT, GPT-2,
-    /// DeepNet (with --norm deep-norm), T5, ReZero, SkipInit and Fixup (all three with --norm none) or in the NTK parametrisation.
+    /// How to draw fresh weights: from a truncated normal (the default, see --initial-std), from the normal of Xavier, LeCun or Kaiming, as in BERT,
+    /// GPT-2, DeepNet (with --norm deep-norm), T5, ReZero, SkipInit or Fixup (these three with --norm none), or in the NTK parametrisation.
     #[arg(
         long,
         value_parser = [
@@ -73,37 +73,37 @@ pub struct ModelFlags {
         ]
     )]
     init: Option<String>,
-    /// Effective standard deviation of a truncated normal instead of what --init draws from: that of the weights themselves, before what it scales
-    /// them by; 0.02 by default.
+    /// Draw from a truncated normal of this effective standard deviation, before any scaling by --init: that of the weights themselves
+    /// [default: 0.02].
     #[arg(long)]
     initial_std: Option<f32>,
-    /// The same before truncation at two deviations: BERT's 0.02 is an effective 0.0176.
+    /// The same, as the standard deviation before truncation at two deviations: BERT's 0.02 is an effective 0.0176.
     #[arg(long, conflicts_with = "initial_std")]
     nominal_std: Option<f32>,
 }
 
 impl ModelFlags {
-    /// Refuses a flag that has no effect beside another one.
+    /// Refuses flags that contradict each other.
     pub fn check(&self) -> Result<()> {
         if self.attention_base.is_some() && self.attention_scale.as_deref() == Some("ordinary") {
-            let problem = "--attention-base is of the entropy-invariant scale: leave it out, or give --attention-scale entropy-invariant";
+            let problem = "--attention-base needs --attention-scale entropy-invariant";
             return Err(Usage(problem.to_owned()).into());
         }
         if self.init.as_deref() == Some("t5") && self.attention_scale.is_some() {
-            let problem = "--init t5 is made for an attention scale of 1, and sets it: leave --attention-scale out";
+            let problem = "--attention-scale cannot be used with --init t5, which sets a scale of 1";
             return Err(Usage(problem.to_owned()).into());
         }
         Ok(())
     }
 
-    /// `base` with the settings of the flags.
+    /// Overrides settings of `base` with the flags that were given.
     pub fn over(&self, base: TransformerConfig) -> TransformerConfig {
         let d_model = self.d_model.unwrap_or(base.d_model);
         let mut config = TransformerConfig {
             d_model,
             layers: self.layers.unwrap_or(base.layers),
             heads: self.heads.unwrap_or(base.heads),
-            // The ratio to the width stays.
+            // Keeps the ratio to the width.
             d_ffn: self.d_ffn.unwrap_or(base.d_ffn * d_model / base.d_model.max(1)),
             norm: self.norm_kind.unwrap_or(base.norm),
             attention_scale: match self.attention_scale.as_deref() {
@@ -158,12 +158,12 @@ pub fn check_model(config: &TransformerConfig) -> Result<()> {
 /// The flags that determine the memory of a batch.
 pub const BATCH_SIZES: &str = "--batch-size, --length, --layers, --heads or --d-model";
 
-/// A fresh model to train.
+/// Creates a fresh model.
 pub fn fresh_model(config: &TransformerConfig, seed: u64) -> Result<Model> {
     check_model(config)?;
     let model = Model::new(config.clone(), &mut generator(seed, streams::WEIGHTS, 0))
         .map_err(|error| refused(error.field, &error.problem))?;
-    note!("a model of {} parameters", model.values().len());
+    note!("the model has {} parameters", model.values().len());
     Ok(model)
 }
 
@@ -178,28 +178,31 @@ pub fn shaped_like(other: &TransformerConfig, config: TransformerConfig) -> Tran
     }
 }
 
-/// Gives a fresh model the weights of a saved one with the same tokens, as far as it has them.
+/// Copies the weights of a saved model with the same tokens into a fresh one, as far as they fit.
 pub fn start_from(model: &mut Model, start: &SavedModel, tokens: &Tokenizer) -> Result<()> {
     let problem = |problem: &str| TrainError::file(start.folder(), problem);
     if !start.tokenizer()?.same_tokens(tokens) {
-        return Err(problem("has other tokens; train both with the same vocab.txt").into());
+        return Err(problem("has a different vocabulary; train both models with the same vocab.txt").into());
     }
     match model.warm_start(&start.model) {
         Ok(WarmStart { copied, fresh }) => {
-            note!("{copied} of them from {}, {fresh} fresh", start.folder().display());
+            note!(
+                "{copied} of them are from {}, {fresh} are fresh",
+                start.folder().display()
+            );
             Ok(())
         }
         Err(WarmStartError::NothingInCommon) => {
-            Err(problem("has no weights of this shape; give the same --d-model, --layers and --heads").into())
+            Err(problem("has no weights of this shape; use its --d-model, --layers and --heads").into())
         }
         Err(WarmStartError::Differs(difference)) => {
             let what = flag_of(difference);
-            Err(problem(&format!("was trained with another {what}; give the same")).into())
+            Err(problem(&format!("was trained with a different {what}; use the same")).into())
         }
     }
 }
 
-/// The flag that sets what differs.
+/// The flag that sets the property that differs.
 fn flag_of(difference: Difference) -> &'static str {
     match difference {
         Difference::Heads => "--heads",
@@ -211,7 +214,7 @@ fn flag_of(difference: Difference) -> &'static str {
             "--init (only t5's logits are divided by the root of the width, and its attention scale is 1)"
         }
         Difference::AttentionScale => "--attention-scale (and --attention-base)",
-        // No flag sets these; a configuration written by hand may.
+        // No flag sets these, but a configuration file may.
         Difference::Positions => "kind of positions",
         Difference::Activation => "activation",
     }
@@ -264,7 +267,7 @@ mod tests {
         for (ours, theirs, expected) in [
             ("", "", None),
             ("--init bert", "--init xavier --initial-std 0.05", None),
-            // Gates are learned: where they began does not matter.
+            // Gates are learned, so their initial values do not matter.
             ("--norm none --init rezero", "--norm none --init fixup", None),
             ("--heads 2", "", Some("--heads")),
             ("--norm post", "", Some("--norm")),

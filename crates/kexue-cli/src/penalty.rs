@@ -37,7 +37,7 @@ pub struct PenaltyArgs {
 enum Verb {
     /// Check the inequality: on random networks, or for each sample and layer of one network. Exit code 1 if it is violated.
     Check(CheckArgs),
-    /// Train classifiers with and without penalties, and follow both sides of the inequality.
+    /// Train classifiers with and without penalties, and measure both sides of the inequality.
     Train(Box<TrainArgs>),
 }
 
@@ -59,10 +59,10 @@ struct NetworkFlags {
     /// Widths of the hidden layers.
     #[arg(long, value_delimiter = ',')]
     hidden: Option<Vec<usize>>,
-    /// What the hidden layers end in [default: relu]
+    /// The activation of the hidden layers [default: relu]
     #[arg(long, value_parser = named::<Activation>(ACTIVATIONS))]
     activation: Option<Activation>,
-    /// What weights are drawn from [default: kaiming]
+    /// The initial distribution of the weights [default: kaiming]
     #[arg(long, value_parser = ["kaiming", "xavier", "lecun"])]
     init: Option<String>,
     /// Draw weights from a normal distribution of this standard deviation.
@@ -100,7 +100,7 @@ impl NetworkFlags {
 
 #[derive(Args)]
 struct CheckArgs {
-    /// Random networks, spread over depths from 1 to 6 and all activations; a quarter of them is trained for some steps.
+    /// Number of random networks, spread over depths from 1 to 6 and all activations. A quarter of them are trained for some steps.
     #[arg(long, default_value_t = 10_000)]
     networks: usize,
     /// Check one network on these examples instead: an idx file of images, a pack of JPEG, or a CSV file with the class in the last column.
@@ -112,10 +112,10 @@ struct CheckArgs {
     /// Check the network of this run of `kexue penalty train`.
     #[arg(long, requires = "data", conflicts_with_all = ["hidden", "activation", "init", "initial_std", "config"])]
     model: Option<PathBuf>,
-    /// Numbers of a random input, where there are no data.
+    /// Length of a random input, without --data.
     #[arg(long, default_value_t = 32, conflicts_with = "data")]
     inputs: usize,
-    /// Samples of the one network.
+    /// Number of samples for the one network.
     #[arg(long, default_value_t = 100)]
     samples: usize,
     /// The norm of weights and Jacobians: spectral, by a converged singular value decomposition, or the looser Frobenius.
@@ -124,7 +124,7 @@ struct CheckArgs {
     /// Seed of weights and random inputs.
     #[arg(long, default_value_t = 0)]
     seed: u64,
-    /// Print JSON: of one network every sample on a line of its own.
+    /// Print JSON; for one network, one line per sample.
     #[arg(long)]
     json: bool,
     #[command(flatten)]
@@ -145,34 +145,35 @@ struct TrainArgs {
     /// Their labels.
     #[arg(long)]
     test_labels: Option<PathBuf>,
-    /// Training examples to use, from the first.
+    /// Number of training examples to use, from the first.
     #[arg(long, default_value_t = 1000)]
     train_examples: usize,
-    /// What is compared: none, or KIND:NUMBER with the kinds input-gradient, parameter-gradient (weights), fgm, pgd, sam (radii).
+    /// The regularisers to compare: none, or KIND:NUMBER with the kinds input-gradient, parameter-gradient (NUMBER is a weight), fgm, pgd, sam
+    /// (a radius).
     #[arg(long, value_delimiter = ',', default_value = "none", value_parser = regularizer)]
     regularizer: Vec<Method>,
-    /// Differentiate the penalties of gradients by differences of gradients instead of exactly.
+    /// Differentiate gradient penalties by finite differences instead of exactly.
     #[arg(long)]
     by_differences: bool,
-    /// Seeds: means and standard errors are over them.
+    /// Number of seeds, for means and standard errors.
     #[arg(long, default_value_t = 1)]
     seeds: u64,
-    /// Optimiser steps.
+    /// Number of optimiser steps.
     #[arg(long, default_value_t = 600)]
     steps: u64,
-    /// Examples a step.
+    /// Examples per step.
     #[arg(long, default_value_t = 50)]
     batch_size: usize,
-    /// Learning rate of Adam; it falls along half a cosine.
+    /// Initial learning rate of Adam, with cosine decay.
     #[arg(long, default_value_t = 1e-3)]
     learning_rate: f32,
     /// Steps between measurements.
     #[arg(long, default_value_t = 50)]
     validate_every: u64,
-    /// Training examples on which both sides of the inequality are measured.
+    /// Number of training examples on which to measure both sides of the inequality.
     #[arg(long, default_value_t = 50)]
     samples: usize,
-    /// A folder: each training is a run in a folder of its own in it; interrupted ones are resumed. The comparison is its report.html.
+    /// A folder: each training is a run in a subfolder. Interrupted runs are resumed. The comparison is report.html.
     #[arg(long, short)]
     out: PathBuf,
     /// Print JSON.
@@ -318,7 +319,7 @@ fn summary_text(summary: &Summary) -> String {
     text + &format!("{} violations\n", summary.violations)
 }
 
-/// What the trainings of one method ended in.
+/// The results of the trainings with one method.
 #[derive(Serialize)]
 struct Row {
     regularizer: String,
@@ -366,7 +367,7 @@ fn run_train(args: &TrainArgs) -> Result<ExitCode> {
             note!("{}", folder.display());
             let outcome = train(&task, network, &config.train, &folder, &description, interrupt.flag())?;
             if outcome.interrupted {
-                note!("interrupted and saved; the same command goes on from there");
+                note!("interrupted and saved; run the same command to continue");
                 return Ok(ExitCode::from(130));
             }
             let last = |name: &str| {

@@ -1,4 +1,4 @@
-//! `kexue probe`: what a Transformer's initialisation, norms and optimiser will do to its training.
+//! `kexue probe`: predict how a Transformer's initialisation, norms and optimiser will affect its training.
 
 use crate::model_flags::{BATCH_SIZES, ModelFlags, PLACEMENTS, check_memory, check_model, named};
 use crate::output::{Interrupt, Usage, check_page, note, print, print_json};
@@ -16,7 +16,7 @@ use kexue_train::{SavedModel, TrainError, least_memory};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-/// Measure a model before its first step and along some steps, sub-layer by sub-layer, and say what follows.
+/// Measure a model before its first step and during training, sub-layer by sub-layer, and draw conclusions.
 #[derive(Args)]
 #[command(after_help = "Examples:
   kexue probe --preset bert --texts novels.txt
@@ -27,80 +27,80 @@ pub struct ProbeArgs {
     /// A known architecture at its base size; the flags under Model change it.
     #[arg(long, value_parser = named::<Preset>(&["bert", "roformer", "gpt2", "deepnet", "t5"]))]
     preset: Option<Preset>,
-    /// An architecture as TOML: [model], objective, [optimizer]; the flags change it.
+    /// An architecture as a TOML file: [model], objective, [optimizer]; the flags change it.
     #[arg(long, conflicts_with = "preset")]
     config: Option<PathBuf>,
     /// The folder of a trained model: a run, or a Hugging Face model.
     #[arg(long = "model", conflicts_with_all = ["preset", "config"])]
     saved: Option<PathBuf>,
-    /// Text files, `.gz` and `.zst` too; random tokens without them.
+    /// Text files, `.gz` and `.zst` too [default: random tokens].
     #[arg(long, num_args = 1..)]
     texts: Vec<PathBuf>,
-    /// The vocabulary, as `kexue vocab` writes it; without it the characters of the texts are counted.
+    /// A vocabulary written by `kexue vocab`. By default, the characters of the texts are counted.
     #[arg(long, requires = "texts", conflicts_with = "saved")]
     vocab: Option<PathBuf>,
-    /// The most characters of a counted vocabulary; the others are spelt in bytes.
+    /// Maximum number of characters in a counted vocabulary. The others are encoded as bytes.
     #[arg(long, default_value_t = 8000)]
     max_characters: usize,
-    /// Number of tokens where there are no texts.
+    /// Size of the vocabulary, without --texts.
     #[arg(long, default_value_t = 1000, conflicts_with_all = ["texts", "saved"])]
     vocab_size: usize,
-    /// Sequences of a batch.
+    /// Sequences per batch.
     #[arg(long, default_value_t = 16)]
     batch_size: usize,
-    /// Tokens of a sequence.
+    /// Tokens per sequence.
     #[arg(long, default_value_t = 64)]
     length: usize,
-    /// What is predicted: masked tokens, or the next one; as the preset has it by default.
+    /// What to predict: masked tokens, or the next one [default: as in the preset].
     #[arg(long, value_parser = named::<Objective>(&["masked", "causal"]))]
     objective: Option<Objective>,
-    /// What stands between the last hidden state and the tied softmax; as the preset has it, or BERT's, by default.
+    /// The layers between the last hidden state and the tied softmax [default: as in the preset, or BERT's].
     #[arg(long, value_parser = named::<Head>(&["none", "bias", "dense-norm"]))]
     head: Option<Head>,
-    /// The optimiser; Adam by default.
+    /// The optimiser [default: adam].
     #[arg(long, value_parser = named::<OptimizerKind>(&["adam", "sgd", "lamb"]))]
     optimizer: Option<OptimizerKind>,
-    /// The learning rate, after the warm-up if there is one; 0.001 by default.
+    /// The learning rate, after any warm-up [default: 0.001].
     #[arg(long, allow_negative_numbers = true)]
     learning_rate: Option<f32>,
-    /// Steps of warm-up, in the runs that have one; 100 by default.
+    /// Number of warm-up steps, in the runs with warm-up [default: 100].
     #[arg(long)]
     warmup: Option<u64>,
-    /// Decoupled weight decay of the matrices; none by default.
+    /// Decoupled weight decay, for matrices only [default: none].
     #[arg(long)]
     weight_decay: Option<f32>,
-    /// Largest norm of a gradient; 0, the default, for no clipping.
+    /// Clip gradients to this norm; 0 for no clipping [default: 0].
     #[arg(long)]
     max_gradient_norm: Option<f32>,
-    /// Steps of training, with and without warm-up.
+    /// Number of training steps, with and without warm-up.
     #[arg(long, default_value_t = 0)]
     steps: u64,
-    /// Snapshots of each training: how often it is measured sub-layer by sub-layer.
+    /// Number of snapshots of each training, which measure it sub-layer by sub-layer.
     #[arg(long, default_value_t = 25)]
     snapshots: u64,
-    /// Train with these placements too, without warm-up; needs --steps.
+    /// Also train with these placements, without warm-up; needs --steps.
     #[arg(long, value_delimiter = ',', value_parser = named::<NormPlacement>(PLACEMENTS))]
     compare: Vec<NormPlacement>,
-    /// Seeds: means and standard errors are over them.
+    /// Number of seeds, for means and standard errors.
     #[arg(long, default_value_t = 1)]
     seeds: u64,
     /// The first seed.
     #[arg(long, default_value_t = 0)]
     seed: u64,
-    /// Scale the branches of fresh models until each adds this times the stream's variance; within 1e-12 and 1e12.
+    /// Scale the branches of fresh models so that each adds this multiple of the stream's variance (1e-12 to 1e12).
     #[arg(long, conflicts_with = "saved")]
     branch_variance: Option<f64>,
-    /// The page to write [default: probe.html, or the next free of probe-2.html, … where that shows another probe]
+    /// The page to write [default: probe.html, or the next free name of probe-2.html, … if that shows another probe]
     #[arg(long, short)]
     out: Option<PathBuf>,
-    /// Print JSON: everything that was measured.
+    /// Print all measurements as JSON.
     #[arg(long)]
     json: bool,
     #[command(flatten)]
     model: ModelFlags,
 }
 
-/// What tokens mean: how many there are, which are special, and what makes them of texts if there are any.
+/// The tokens: how many there are, which ones are special, and the encoder of texts, if there are any.
 struct Tokens {
     size: usize,
     special: SpecialTokens,
@@ -116,7 +116,7 @@ impl Tokens {
         }
     }
 
-    /// Of a vocabulary that stands for none: the special tokens first.
+    /// A vocabulary without texts: the special tokens come first.
     fn random(size: usize) -> Result<Self> {
         let end = Token::try_from(size).ok().filter(|&size| size > 4);
         let end = end.ok_or_else(|| Usage(format!("vocab_size: {size} is not within 5 and 4294967295")))?;
@@ -133,7 +133,7 @@ impl Tokens {
         })
     }
 
-    /// Of a fresh model: those of the texts.
+    /// The tokens of a fresh model: those of the texts.
     fn fresh(args: &ProbeArgs) -> Result<Self> {
         if args.texts.is_empty() {
             return Self::random(args.vocab_size);
@@ -143,7 +143,7 @@ impl Tokens {
         Ok(Self::of(vocabulary, size))
     }
 
-    /// Opens the folder of a run, or of a Hugging Face model, whose tokenizer is needed for texts only.
+    /// Opens the folder of a run, or of a Hugging Face model. The latter's tokenizer is needed for texts only.
     fn saved(folder: &Path, texts: bool) -> Result<(Model, Self)> {
         let saved = SavedModel::open(folder)?;
         let size = saved.model.config().vocab_size;
@@ -154,7 +154,7 @@ impl Tokens {
         Ok((saved.model, tokens))
     }
 
-    /// The texts in these tokens.
+    /// Reads texts as these tokens.
     fn read(&self, texts: &[PathBuf]) -> Result<Corpus> {
         match &self.encoder {
             Some(encoder) => Ok(read_corpus(texts, &**encoder, 0)?.0),
@@ -165,12 +165,13 @@ impl Tokens {
 
 /// Runs the command.
 pub fn run(args: &ProbeArgs) -> Result<ExitCode> {
-    // Said before the work rather than after it.
+    // Checked before the work starts.
     let page = place_of_page(args)?;
     check_output(&page, args.texts.iter().chain(&args.config).chain(&args.vocab))?;
     args.model.check()?;
     if args.steps == 0 && !args.compare.is_empty() {
-        let problem = "--compare trains with other placements, and there are no steps: give --steps too; the table of alternatives needs neither";
+        let problem =
+            "--compare needs --steps: it trains with other placements; the table of alternatives needs neither";
         return Err(Usage(problem.to_owned()).into());
     }
     let (saved, tokens) = match &args.saved {
@@ -198,7 +199,7 @@ pub fn run(args: &ProbeArgs) -> Result<ExitCode> {
         compare: args.compare.clone(),
         branch_variance: args.branch_variance,
     };
-    // A saved model is in memory already.
+    // A saved model is already in memory.
     if saved.is_none() {
         check_model(&architecture.model)?;
     }
@@ -211,7 +212,7 @@ pub fn run(args: &ProbeArgs) -> Result<ExitCode> {
     check_memory(least_memory(&architecture.model, args.batch_size, length), BATCH_SIZES)?;
     let interrupt = Interrupt::install();
     if args.steps > 0 {
-        note!("training; Ctrl-C ends it with what was measured until then");
+        note!("training; Ctrl-C stops it and keeps what was measured");
     }
     let result = probe(&architecture, saved.as_ref(), &data, &settings, interrupt.flag()).map_err(usage)?;
     result.to_page(&title(args)).write(&page)?;
@@ -221,7 +222,7 @@ pub fn run(args: &ProbeArgs) -> Result<ExitCode> {
     }
     note!("{}", page.display());
     if result.interrupted {
-        note!("interrupted: what was measured until then is above, and in the page");
+        note!("interrupted; the measurements so far are printed above and on the page");
         return Ok(ExitCode::from(130));
     }
     Ok(ExitCode::SUCCESS)
@@ -237,8 +238,8 @@ fn architecture(args: &ProbeArgs, saved: Option<&TransformerConfig>, vocab_size:
             if read.model.vocab_size < vocab_size {
                 let size = read.model.vocab_size;
                 let what = match args.texts.is_empty() {
-                    true => format!("random tokens: give --vocab-size {size}, or leave vocab_size out"),
-                    false => "tokens of the texts: raise it, or leave it out".to_owned(),
+                    true => format!("random tokens: give --vocab-size {size}, or omit vocab_size"),
+                    false => "tokens of the texts: increase it, or omit it".to_owned(),
                 };
                 let problem = format!("vocab_size: {size} is fewer than the {vocab_size} {what}");
                 return Err(TrainError::file(path, problem).into());
@@ -260,7 +261,7 @@ fn architecture(args: &ProbeArgs, saved: Option<&TransformerConfig>, vocab_size:
         ..base.model.clone()
     });
     if saved.is_some() && model != base.model {
-        return Err(Usage("a saved model is as it is: leave the flags under Model out".to_owned()).into());
+        return Err(Usage("a saved model cannot be changed: omit the flags under Model".to_owned()).into());
     }
     let optimizer = base.optimizer;
     let architecture = Architecture {
@@ -279,7 +280,7 @@ fn architecture(args: &ProbeArgs, saved: Option<&TransformerConfig>, vocab_size:
     Ok(architecture)
 }
 
-/// What is wrong with the command line, by its flags.
+/// An error of the probe as a usage error, naming flags.
 fn usage(error: ProbeError) -> Usage {
     match error {
         ProbeError::Model(ConfigError { field, problem })
@@ -289,7 +290,7 @@ fn usage(error: ProbeError) -> Usage {
     }
 }
 
-/// Where the page goes: where it is asked for, or the first place that no other probe's page takes.
+/// The page to write: the given one, or the first that does not hold another probe.
 fn place_of_page(args: &ProbeArgs) -> Result<PathBuf> {
     let title = title(args);
     if let Some(out) = &args.out {
@@ -299,7 +300,7 @@ fn place_of_page(args: &ProbeArgs) -> Result<PathBuf> {
     let numbered = (2..100).map(|number| PathBuf::from(format!("probe-{number}.html")));
     let mut places = std::iter::once(PathBuf::from("probe.html")).chain(numbered);
     let free = places.find(|place| check_page(place, &title).is_ok());
-    Ok(free.ok_or_else(|| Usage("a hundred pages of probes are here: name another with --out".to_owned()))?)
+    Ok(free.ok_or_else(|| Usage("this folder has a hundred probe pages; name another file with --out".to_owned()))?)
 }
 
 fn title(args: &ProbeArgs) -> String {
@@ -309,11 +310,11 @@ fn title(args: &ProbeArgs) -> String {
     let flags = flags_of_the_model();
     match of.or(preset) {
         Some(of) => format!("Probe of {of}{flags}"),
-        None => format!("Probe of a model of its flags{flags}"),
+        None => format!("Probe of a model{flags}"),
     }
 }
 
-/// The flags of this command line that say what is probed, in brackets.
+/// The flags of this command line that describe the model, in brackets.
 fn flags_of_the_model() -> String {
     let mut flags = Vec::new();
     let mut arguments = std::env::args().skip(2);

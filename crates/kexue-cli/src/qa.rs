@@ -15,12 +15,13 @@ use kexue_kg::KnowledgeGraph;
 use kexue_nn::{Head, TransformerConfig};
 use kexue_output::{check_output, write_file};
 use kexue_qa::{
-    Case, Coverage, ExpandOptions, Fit, FitQuestions, Gold, LEAST_QUESTIONS, LookAhead, LossOver, MentionUse,
-    QaSettings, QaTask, Question, RERANKER_FILE, RunConfig, Scores, SearchOptions, SearchResult, Templates, Trained,
-    Untied, Wordings, check_lengths, coverage, evaluate, expand, expand_unanswerable, fit, hold_out, kgclue_line,
-    open_model, open_run, read_questions, read_unanswerable, search, spread, swap_subjects, tie, untied,
+    AnsweredKind, Case, Coverage, ExpandOptions, Fit, FitFiles, FitQuestions, Gold, LEAST_QUESTIONS, LookAhead,
+    LossOver, QaConfig, QaSettings, QaTask, Question, RERANKER_FILE, Scores, SearchOptions, Templates, Trained, Untied,
+    Wordings, ablation, answered_by_kind, coverage, evaluate, expand, expand_unanswerable, fit_and_store, hold_out,
+    kgclue_predictions, open_model, open_run, questions_for, read_questions, read_unanswerable, search, spread,
+    swap_subjects, tie, untied,
 };
-use kexue_train::{SavedModel, TrainError, least_memory, prepare, train_on, vocabulary_file};
+use kexue_train::{SavedModel, least_memory, prepare, train_on, vocabulary_file};
 use serde_json::json;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -37,13 +38,13 @@ pub struct QaArgs {
 enum Verb {
     /// Train a model on questions about a graph, or resume a training that was interrupted.
     Train(Box<TrainArgs>),
-    /// Fit how much a model and spelling can be trusted, on questions that it was not trained on; training does it at its end.
+    /// Learn how to weigh the model against spelling, on questions that the model was not trained on. `kexue qa train` does this at its end.
     Fit(FitArgs),
-    /// Score a model's answers: EM, F1, Score, Hits@1, and what was wrong.
+    /// Score a model's answers: EM, F1, Score, Hits@1, and the kinds of errors.
     Eval(EvalArgs),
     /// Write answers in KgCLUE's submission format.
     Predict(PredictArgs),
-    /// Make training questions out of templates `relation<tab>template with {S}`.
+    /// Generate training questions from templates `relation<tab>template with {S}`.
     Expand(ExpandArgs),
 }
 
@@ -56,25 +57,25 @@ struct TrainArgs {
     /// Questions: `question<tab>S<tab>P[<tab>O]`, KgCLUE's JSON Lines, or MetaQA's `question with [entity]<tab>answer|answer`.
     #[arg(long, required_unless_present = "config", num_args = 1..)]
     questions: Vec<PathBuf>,
-    /// The folder of the run; a run that stands there is resumed.
+    /// The folder of the run. If it holds an interrupted run, that run is resumed.
     #[arg(long, short)]
     out: PathBuf,
-    /// Train as another run was: its config.toml, with what other flags say instead.
+    /// Take the settings of another run, from its config.toml. Other flags override them.
     #[arg(long)]
     config: Option<PathBuf>,
-    /// Questions for validation; without it some lines are kept for it (see --hold-out).
+    /// Validation questions. By default, held-out lines of the question files (see --hold-out).
     #[arg(long, conflicts_with = "hold_out")]
     valid: Option<PathBuf>,
-    /// Keep one line in so many of each question file out of the training; 0 keeps none [default: 10, fewer where there are few lines, 0 with --valid]
+    /// Hold out one line in N of each question file for validation; 0 holds out none [default: 10, fewer if there are few lines, or 0 with --valid].
     #[arg(long)]
     hold_out: Option<usize>,
-    /// Name each question that is left out because its fact is not in the graph, or because several facts answer it.
+    /// List the questions that are left out because no fact of the graph, or more than one, answers them.
     #[arg(long)]
     list_left_out: bool,
-    /// Validation questions decoded at each validation, evenly spread [default: 500]
+    /// Number of validation questions to decode at each validation, evenly spread [default: 500]
     #[arg(long)]
     validate_on: Option<usize>,
-    /// Start from the weights of another run, such as one of `kexue mlm train`, with the same vocabulary and shape.
+    /// Start from the weights of another run with the same vocabulary and shape, such as one of `kexue mlm train`.
     #[arg(long)]
     start: Option<PathBuf>,
     #[command(flatten)]
@@ -92,23 +93,23 @@ struct TrainArgs {
 #[derive(Args)]
 #[command(next_help_heading = "Training questions")]
 struct QaFlags {
-    /// What the softmax of the loss is taken over: the whole vocabulary at every token, what the index allows, or what it allows with
-    /// subjects among those in the question [default: mentioned]
+    /// What the softmax of the loss is taken over: the whole vocabulary, the tokens that the index allows, or those with the subject among the
+    /// ones that the question mentions [default: mentioned]
     #[arg(long, value_parser = named::<LossOver>(&["vocabulary", "allowed", "mentioned"]))]
     loss: Option<LossOver>,
-    /// Probability that a training question gets another subject (and relation, where it names it) [default: 0.5]
+    /// Probability that a training question is asked of another subject (and of another relation, if it names its relation) [default: 0.5]
     #[arg(long)]
     swap: Option<f32>,
-    /// Relations from elsewhere added to a subject's facts as wrong choices [default: 8]
+    /// Number of relations from elsewhere added to a subject's facts as wrong choices [default: 8]
     #[arg(long)]
     negatives: Option<usize>,
-    /// Added to a choice's logit for each token of look-ahead gain, in training and decoding; 0 for the article's look-ahead [default: 0]
+    /// Weight added to a choice's logit for each token of look-ahead gain, in training and decoding; 0 for the article's look-ahead [default: 0]
     #[arg(long)]
     lexical_prior: Option<f32>,
 }
 
 impl QaFlags {
-    /// `base` with the settings of the flags.
+    /// Overrides settings of `base` with the flags that were given.
     fn over(&self, base: QaSettings) -> QaSettings {
         QaSettings {
             loss_over: self.loss.unwrap_or(base.loss_over),
@@ -119,9 +120,9 @@ impl QaFlags {
     }
 }
 
-/// What a training is made of, whether flags said it or the configuration of another run.
+/// The data and settings of a training: from flags, or from the configuration of another run.
 struct Sources {
-    base: Option<RunConfig>,
+    base: Option<QaConfig>,
     kg: PathBuf,
     questions: Vec<PathBuf>,
     valid: Option<PathBuf>,
@@ -129,7 +130,7 @@ struct Sources {
     start: Option<PathBuf>,
 }
 
-/// One line in so many is held out of so many: ten, or fewer where rescoring could not be learned from those.
+/// The default of --hold-out for this number of questions: 10, or less if rescoring could not be learned from a tenth of them.
 fn usual_hold_out(questions: usize) -> usize {
     match questions / (LEAST_QUESTIONS + LEAST_QUESTIONS / 10) {
         // Too few for it, even if half of them were held out.
@@ -140,8 +141,8 @@ fn usual_hold_out(questions: usize) -> usize {
 
 impl Sources {
     fn new(args: &TrainArgs) -> Result<Self> {
-        let base: Option<RunConfig> = args.config.as_deref().map(read_config).transpose()?;
-        let of_base = |paths: fn(&RunConfig) -> Vec<String>| -> Vec<PathBuf> {
+        let base: Option<QaConfig> = args.config.as_deref().map(read_config).transpose()?;
+        let of_base = |paths: fn(&QaConfig) -> Vec<String>| -> Vec<PathBuf> {
             base.iter().flat_map(paths).map(PathBuf::from).collect()
         };
         let kg = args.kg.clone().or_else(|| of_base(|base| vec![base.kg.clone()]).pop());
@@ -172,7 +173,7 @@ impl Sources {
         })
     }
 
-    /// The configuration of a run on so many questions.
+    /// The configuration of a run on this number of questions.
     fn config(
         &self,
         args: &TrainArgs,
@@ -180,18 +181,21 @@ impl Sources {
         questions: usize,
         hold_out: usize,
         start: Option<&SavedModel>,
-    ) -> Result<RunConfig> {
+    ) -> Result<QaConfig> {
         let base = self.base.as_ref();
         let size = match start {
             None => Size::of_questions(questions),
-            // Its shape is that of what it starts from, and not so small as few questions would have it.
+            // The model has the shape of its start, however few the questions.
             Some(_) => Size::Full,
         };
         let qa = args
             .qa
             .over(base.map_or_else(QaSettings::default, |base| base.qa.clone()));
+        if qa.lexical_prior != 0.0 && qa.loss_over != LossOver::Mentioned {
+            return Err(Usage("--lexical-prior needs --loss mentioned".to_owned()).into());
+        }
         let search = match base {
-            // What is trained otherwise is decoded otherwise.
+            // A model that is trained differently is decoded differently.
             Some(base) if args.qa.loss.is_none() && args.qa.lexical_prior.is_none() => base.search.clone(),
             _ => SearchOptions {
                 look_ahead: match qa.loss_over {
@@ -215,7 +219,7 @@ impl Sources {
             _ => model,
         };
         let validate_on = args.validate_on.or(base.map(|base| base.validate_on));
-        Ok(RunConfig {
+        Ok(QaConfig {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             kg: self.kg.display().to_string(),
             questions: self.questions.iter().map(|path| path.display().to_string()).collect(),
@@ -244,14 +248,7 @@ pub fn run(args: QaArgs) -> Result<ExitCode> {
     }
 }
 
-/// Reads questions that are to be asked of a graph.
-fn read(graph: &KnowledgeGraph, path: &Path, plain: bool) -> kexue_qa::Result<Vec<Question>> {
-    let questions = read_questions(path, plain)?;
-    check_lengths(path, &questions, graph.vocabulary())?;
-    Ok(questions)
-}
-
-/// Names the questions that cannot be tied to one fact.
+/// Lists the questions that are not linked to exactly one fact.
 fn list_left_out(graph: &KnowledgeGraph, path: &Path, questions: &[Question]) -> Result<()> {
     for Untied { line, text, facts } in untied(graph, questions)? {
         let why = match facts {
@@ -271,7 +268,7 @@ fn run_train(args: &TrainArgs) -> Result<ExitCode> {
     let graph = KnowledgeGraph::open(&sources.kg)?;
     let (mut training, mut validation) = (Vec::new(), Vec::new());
     let files: Vec<Vec<Question>> = (sources.questions.iter())
-        .map(|path| read(&graph, path, false))
+        .map(|path| questions_for(&graph, path, false))
         .collect::<kexue_qa::Result<_>>()?;
     let lines = files.iter().map(Vec::len).sum();
     let every = sources.hold_out.unwrap_or_else(|| usual_hold_out(lines));
@@ -284,15 +281,15 @@ fn run_train(args: &TrainArgs) -> Result<ExitCode> {
         validation.extend(held_out);
     }
     if let Some(path) = &sources.valid {
-        validation = read(&graph, path, false)?;
+        validation = questions_for(&graph, path, false)?;
     }
     let (examples, tied) = tie(&graph, &training)?;
     note!(
-        "{} questions to train on ({} whose fact is not in the graph and {} that several facts answer are left out), {} to validate on",
+        "{} questions to train on, {} to validate on; left out: {} whose fact is not in the graph, {} that several facts answer",
         tied.used,
+        validation.len(),
         tied.missing,
         tied.ambiguous,
-        validation.len()
     );
     if training.is_empty() {
         return Err(Usage("--hold-out 1 holds out every line".to_owned()).into());
@@ -300,7 +297,7 @@ fn run_train(args: &TrainArgs) -> Result<ExitCode> {
     if examples.is_empty() {
         return Err(kexue_qa::Error::File {
             path: sources.questions[0].clone(),
-            problem: "none of its questions has its fact in the graph; check that graph and questions belong together"
+            problem: "none of its questions has its fact in the graph; check that the graph belongs to the questions"
                 .to_owned(),
         }
         .into());
@@ -337,7 +334,7 @@ fn run_train(args: &TrainArgs) -> Result<ExitCode> {
     )?;
     if outcome.interrupted {
         note!(
-            "interrupted after {} steps and saved; the same command goes on from there",
+            "interrupted after {} steps and saved; run the same command to continue",
             outcome.steps
         );
         return Ok(ExitCode::from(130));
@@ -348,12 +345,14 @@ fn run_train(args: &TrainArgs) -> Result<ExitCode> {
     match outcome.best {
         Some((score, step)) => note!("best validation {score:.2} at step {step}"),
         None => note!(
-            "there was nothing to validate on: the weights of step {} are kept",
+            "no validation questions: the weights of step {} are kept",
             outcome.steps
         ),
     }
     if outcome.resumed == outcome.steps && args.out.join(RERANKER_FILE).exists() {
-        note!("nothing was left to train, and its rescoring is kept; `kexue qa fit` learns it anew");
+        note!(
+            "the training was already complete, and its rescoring is kept; `kexue qa fit` learns the rescoring again"
+        );
         print(&format!("{}\n", args.out.display()))?;
         return Ok(ExitCode::SUCCESS);
     }
@@ -365,53 +364,36 @@ fn run_train(args: &TrainArgs) -> Result<ExitCode> {
         cases: &held_out,
         unanswerable: &[],
     };
-    match learn_rescoring(&graph, &trained, &args.out, questions, &interrupt) {
-        Ok(Some(fitted)) => note!("{}", told(&fitted).trim_end()),
+    match fit_and_store(&graph, &trained, &args.out, questions, interrupt.flag()) {
+        Ok(Some(fitted)) => {
+            note_discarded(&fitted);
+            note!("{}", fit_table(&fitted).trim_end());
+        }
         Ok(None) => return Ok(fit_interrupted()),
-        // The model is good without it.
-        Err(error @ kexue_qa::Error::TooFew { .. }) => note!("rescoring is not learned: {error}"),
+        // The model can be used without it.
+        Err(error @ kexue_qa::Error::TooFew { .. }) => note!("rescoring was not learned: {error}"),
         Err(error) => return Err(error.into()),
     }
     print(&format!("{}\n", args.out.display()))?;
     Ok(ExitCode::SUCCESS)
 }
 
-/// Fits the weights of rescoring and puts them into the run's folder; `None` when interrupted.
-fn learn_rescoring(
-    graph: &KnowledgeGraph,
-    trained: &Trained,
-    folder: &Path,
-    questions: FitQuestions<'_>,
-    interrupt: &Interrupt,
-) -> kexue_qa::Result<Option<Fit>> {
-    let search = &trained.config.search;
-    let fitted = fit(graph, &trained.model, search, questions, interrupt.flag())?;
-    let path = folder.join(RERANKER_FILE);
-    match &fitted {
-        Some(fitted) if fitted.is_better() => {
-            write_file(&path, fitted.reranker.to_toml().as_bytes()).map_err(TrainError::from)?;
-        }
-        // Weights of an earlier fit are not kept either: nothing says that they are better.
-        Some(_) => match std::fs::remove_file(&path) {
-            Err(source) if source.kind() != std::io::ErrorKind::NotFound => {
-                return Err(kexue_qa::Error::Io { path, source });
-            }
-            _ => note!(
-                "the learned weights predict held-out questions no better than the model alone: there is now no {RERANKER_FILE}"
-            ),
-        },
-        None => {}
+/// Says so if the fitted weights were not stored.
+fn note_discarded(fit: &Fit) {
+    if !fit.is_better() {
+        note!(
+            "the learned weights predict held-out questions no better than the model alone: {RERANKER_FILE} is not written, and an earlier one is deleted"
+        );
     }
-    Ok(fitted)
 }
 
 fn fit_interrupted() -> ExitCode {
-    note!("interrupted before its rescoring was learned; `kexue qa fit` learns it");
+    note!("interrupted before the rescoring was learned; run `kexue qa fit` to learn it");
     ExitCode::from(130)
 }
 
-/// What a fit found, for people.
-fn told(fit: &Fit) -> String {
+/// A fit's calibration as a table.
+fn fit_table(fit: &Fit) -> String {
     let line = |name: &str, right: &str, f: kexue_qa::Calibration| {
         format!(
             "{name:<34} {right:>8} {:>11.2} {:>31.4}\n",
@@ -448,20 +430,20 @@ struct FitArgs {
     /// The model's folder.
     #[arg(long)]
     model: PathBuf,
-    /// Questions with their right answers: the training's question files, of which the lines that were held out are taken, or others.
+    /// Questions with their right answers: the question files of the training, of which only the held-out lines are used, or other files.
     #[arg(long, required = true, num_args = 1..)]
     questions: Vec<PathBuf>,
-    /// Take one line in so many of each file, 0 all. The default is what the training held out; where that is none, the questions must be others
-    /// than it had, and this must be given.
+    /// Use one line in N of each question file; 0 uses all [default: the lines that the training held out]. Required if the training held out
+    /// none; the questions must then be new to the model.
     #[arg(long)]
     hold_out: Option<usize>,
-    /// The questions that the model was trained on, whose words are counted. The default is the lines of --questions that are not taken.
+    /// Questions that the model was trained on, whose words are counted [default: the other lines of --questions].
     #[arg(long, num_args = 1..)]
     known: Vec<PathBuf>,
-    /// Questions that the graph cannot answer, one a line, those of a kind one after another: doubt is fitted on them too.
+    /// Questions that the graph cannot answer, one a line, grouped by kind. They help to learn when to withhold an answer.
     #[arg(long, num_args = 1..)]
     unanswerable: Vec<PathBuf>,
-    /// Questions that the graph cannot answer, of other kinds than --unanswerable, whose words are counted.
+    /// Questions of other kinds that the graph cannot answer, whose words are counted.
     #[arg(long, num_args = 1..)]
     known_unanswerable: Vec<PathBuf>,
 }
@@ -469,54 +451,20 @@ struct FitArgs {
 fn run_fit(args: &FitArgs) -> Result<ExitCode> {
     let graph = KnowledgeGraph::open(&args.kg)?;
     let trained = open_model(&args.model, &graph)?;
-    let lines = match (args.hold_out, trained.config.hold_out) {
-        (Some(lines), _) => lines,
-        (None, 0) => {
-            let problem = "the training held no lines out: give questions that it did not have, and --hold-out 0 to take all of them";
-            return Err(Usage(problem.to_owned()).into());
-        }
-        (None, lines) => lines,
+    let files = FitFiles {
+        questions: &args.questions,
+        hold_out: args.hold_out,
+        known: &args.known,
+        unanswerable: &args.unanswerable,
+        known_unanswerable: &args.known_unanswerable,
     };
-    let (mut questions, mut known) = (Vec::new(), Vec::new());
-    for path in &args.questions {
-        let all = read(&graph, path, false)?;
-        let (others, taken) = if lines > 0 {
-            hold_out(all, lines)
-        } else {
-            (Vec::new(), all)
-        };
-        questions.extend(taken);
-        known.extend(others);
-    }
-    if !args.known.is_empty() {
-        known.clear();
-        for path in &args.known {
-            known.extend(read(&graph, path, false)?);
-        }
-    }
-    if known.is_empty() {
-        let problem = "all lines are taken: give the questions that the model was trained on with --known";
-        return Err(Usage(problem.to_owned()).into());
-    }
-    let (known, cases) = (Case::prepare(&graph, known)?, Case::prepare(&graph, questions)?);
-    let read_all = |paths: &[PathBuf]| -> kexue_qa::Result<Vec<Question>> {
-        let mut all = Vec::new();
-        for path in paths {
-            let questions = read_unanswerable(path)?.0;
-            check_lengths(path, &questions, graph.vocabulary())?;
-            all.extend(questions);
-        }
-        Ok(all)
-    };
-    let questions = FitQuestions {
-        known: &known,
-        known_unanswerable: &read_all(&args.known_unanswerable)?,
-        cases: &cases,
-        unanswerable: &read_all(&args.unanswerable)?,
-    };
+    let data = files.read(&graph, &trained.config)?;
     let interrupt = Interrupt::install();
-    match learn_rescoring(&graph, &trained, &args.model, questions, &interrupt)? {
-        Some(fitted) => print(&told(&fitted))?,
+    match fit_and_store(&graph, &trained, &args.model, data.questions(), interrupt.flag())? {
+        Some(fitted) => {
+            note_discarded(&fitted);
+            print(&fit_table(&fitted))?;
+        }
         None => return Ok(fit_interrupted()),
     }
     Ok(ExitCode::SUCCESS)
@@ -534,17 +482,17 @@ struct EvalArgs {
     /// Questions with their right answers.
     #[arg(long)]
     questions: PathBuf,
-    /// Questions that the graph cannot answer, one a line, with their kind after a tab: adds how many are answered, at several confidences and
-    /// of each kind.
+    /// Questions that the graph cannot answer, one a line, each with a tab and its kind. Reports how many are answered, at several
+    /// confidences and for each kind.
     #[arg(long, num_args = 1..)]
     unanswerable: Vec<PathBuf>,
-    /// Score only the lines that training held out: one in so many.
+    /// Score only the lines that the training held out: one in N; 0 scores all.
     #[arg(long, default_value_t = 0)]
     hold_out: usize,
-    /// Name each question whose fact is not in the graph, or that several facts answer.
+    /// List the questions that no fact of the graph, or more than one, answers.
     #[arg(long)]
     list_left_out: bool,
-    /// Score several ways of decoding, one row each.
+    /// Compare several ways of decoding, one row each.
     #[arg(long)]
     ablation: bool,
     #[command(flatten)]
@@ -562,17 +510,22 @@ fn open(kg: &Path, model: &Path) -> Result<(KnowledgeGraph, Trained)> {
 
 fn run_eval(args: &EvalArgs) -> Result<ExitCode> {
     let (graph, trained) = open(&args.kg, &args.model)?;
-    let mut questions = read(&graph, &args.questions, false)?;
+    let mut questions = questions_for(&graph, &args.questions, false)?;
     if args.hold_out > 0 {
         questions = hold_out(questions, args.hold_out).1;
     }
     if questions.is_empty() {
-        return Err(Usage(format!("--hold-out {}: no line of so few is held out", args.hold_out)).into());
+        return Err(Usage(format!(
+            "--hold-out {}: the file has too few lines, none is held out",
+            args.hold_out
+        ))
+        .into());
     }
     if questions.iter().any(|question| question.gold == Gold::Unknown) {
         return Err(kexue_qa::Error::File {
             path: args.questions.clone(),
-            problem: "has questions without their answers; `kexue qa predict` answers such".to_owned(),
+            problem: "has questions without answers, which cannot be scored; `kexue qa predict` answers them"
+                .to_owned(),
         }
         .into());
     }
@@ -591,10 +544,9 @@ fn run_eval(args: &EvalArgs) -> Result<ExitCode> {
     }
     let (mut unanswerable, mut kinds) = (Vec::new(), Vec::new());
     for path in &args.unanswerable {
-        let read = read_unanswerable(path)?;
-        check_lengths(path, &read.0, graph.vocabulary())?;
-        unanswerable.extend(read.0);
-        kinds.extend(read.1);
+        let (questions, their_kinds) = read_unanswerable(&graph, path)?;
+        unanswerable.extend(questions);
+        kinds.extend(their_kinds);
     }
     for (name, options) in ways {
         let start = std::time::Instant::now();
@@ -607,12 +559,12 @@ fn run_eval(args: &EvalArgs) -> Result<ExitCode> {
         if args.json {
             print_json(&json!({
                 "decoding": name, "options": options, "scores": scores, "questions_per_second": speed, "coverage": curve,
-                "unanswerable_answered_by_kind": of_kinds.iter().map(|(kind, share, _)| (*kind, *share)).collect::<BTreeMap<_, _>>(),
+                "unanswerable_answered_by_kind": of_kinds.iter().map(|of| (of.kind, of.answered)).collect::<BTreeMap<_, _>>(),
             }))?;
         } else {
             match args.ablation {
                 true => print_row(name, &scores, speed)?,
-                false => print(&told_scores(&scores, speed))?,
+                false => print(&explained_scores(&scores, speed))?,
             }
             if !others.is_empty() {
                 print_coverage(&curve, &of_kinds)?;
@@ -625,28 +577,10 @@ fn run_eval(args: &EvalArgs) -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// Confidences at which the risk–coverage curve is told.
+/// Confidences at which the risk–coverage curve is printed.
 const CONFIDENCES: [f64; 9] = [0.0, 0.1, 0.25, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95];
 
-/// The share of the questions of each kind that are answered although they have no answer, in percent, and their number; the worst kind first.
-fn answered_by_kind<'k>(
-    options: &SearchOptions,
-    kinds: &'k [String],
-    results: &[SearchResult],
-) -> Vec<(&'k str, f64, usize)> {
-    let mut counts: BTreeMap<&str, (usize, usize)> = BTreeMap::new();
-    for (kind, result) in kinds.iter().zip(results) {
-        let (answered, all) = counts.entry(kind).or_default();
-        *answered += usize::from(result.confidence(options).is_some_and(|confidence| confidence >= 0.5));
-        *all += 1;
-    }
-    let share = |(kind, (answered, all))| (kind, 100.0 * answered as f64 / all as f64, all);
-    let mut shares: Vec<(&str, f64, usize)> = counts.into_iter().map(share).collect();
-    shares.sort_by(|a, b| b.1.total_cmp(&a.1));
-    shares
-}
-
-fn print_coverage(curve: &[Coverage], kinds: &[(&str, f64, usize)]) -> Result<()> {
+fn print_coverage(curve: &[Coverage], kinds: &[AnsweredKind<'_>]) -> Result<()> {
     let mut text =
         "confidence   answered, %   right of these, %   lost to doubt, %   answered without an answer, %\n".to_owned();
     for point in curve {
@@ -656,14 +590,14 @@ fn print_coverage(curve: &[Coverage], kinds: &[(&str, f64, usize)]) -> Result<()
         );
     }
     text += "answered without an answer by kind, %:";
-    for (kind, share, all) in kinds {
-        text += &format!(" {kind} {share:.1} (of {all});");
+    for of in kinds {
+        text += &format!(" {} {:.1} (of {});", of.kind, of.answered, of.questions);
     }
     print(&(text + "\n"))
 }
 
-/// The scores, each with what it is.
-fn told_scores(s: &Scores, speed: f64) -> String {
+/// The scores, each with its explanation.
+fn explained_scores(s: &Scores, speed: f64) -> String {
     let mut text = format!("{} questions\n", s.questions);
     for (name, value, what) in [
         ("EM", s.exact_match, "% answered with exactly the right object"),
@@ -698,7 +632,13 @@ fn told_scores(s: &Scores, speed: f64) -> String {
     text + &format!("  {:<9} {speed:>6.0}  questions a second\n", "speed")
 }
 
-/// The head of the table of several ways of decoding.
+/// Explains the columns of that table.
+const ROW_NOTE: &str = "\
+EM, F1, Hits@1: % of the questions with the right answer, with credit for shared characters, with one of the right answers.
+wrong: questions answered with another subject, relation, sense. q/s: questions per second. Each row adds one thing to the one above.
+";
+
+/// The header of the table that compares ways of decoding.
 const ROW_HEAD: &str = "\
 decoding                          EM     F1  Score Hits@1  wrong S / P / M  q/s
 ";
@@ -709,56 +649,6 @@ fn print_row(name: &str, s: &Scores, speed: f64) -> Result<()> {
         "{name:<29} {:>6.2} {:>6.2} {:>6.2} {:>6.2} {wrong:>16} {speed:>4.0}\n",
         s.exact_match, s.f1, s.score, s.hits_at_1
     ))
-}
-
-/// What the columns are.
-const ROW_NOTE: &str = "\
-EM, F1, Hits@1: % of the questions whose answer is right, right by characters, one of the right ones. wrong: questions with
-another subject, relation, sense. q/s: questions a second. Each row adds one thing to the one above.
-";
-
-/// The ways of decoding, each adding one thing to the one before.
-fn ablation(chosen: &SearchOptions) -> Vec<(&'static str, SearchOptions)> {
-    let plain = SearchOptions {
-        look_ahead: LookAhead::Off,
-        rescore: false,
-        reranker: None,
-        mentions: MentionUse::Off,
-        ..chosen.clone()
-    };
-    let look_ahead = match chosen.look_ahead {
-        LookAhead::Off => LookAhead::Allowed,
-        chosen => chosen,
-    };
-    let looking = SearchOptions {
-        look_ahead,
-        ..plain.clone()
-    };
-    let rescored = SearchOptions {
-        rescore: true,
-        ..looking.clone()
-    };
-    let mentioned = SearchOptions {
-        mentions: MentionUse::Only,
-        ..rescored.clone()
-    };
-    let without_look_ahead = SearchOptions {
-        look_ahead: LookAhead::Off,
-        ..mentioned.clone()
-    };
-    let learned = chosen.reranker.is_some().then(|| SearchOptions {
-        rescore: true,
-        ..chosen.clone()
-    });
-    let rows = [
-        ("beam", plain),
-        ("+ look-ahead", looking),
-        ("+ exact rescoring", rescored),
-        ("+ mentions", mentioned),
-        ("the last without look-ahead", without_look_ahead),
-    ];
-    let learned = learned.map(|options| ("learned rescoring", options));
-    rows.into_iter().chain(learned).collect()
 }
 
 #[derive(Args)]
@@ -772,10 +662,10 @@ struct PredictArgs {
     /// The model's folder.
     #[arg(long)]
     model: PathBuf,
-    /// Questions: any form that training reads, JSON Lines without answers, or one question a line.
+    /// Questions: any format that training reads, JSON Lines without answers, or one question a line.
     #[arg(long)]
     questions: PathBuf,
-    /// The file to write, one JSON object a line; standard output by default.
+    /// The file to write, one JSON object a line [default: standard output].
     #[arg(long, short)]
     out: Option<PathBuf>,
     #[command(flatten)]
@@ -787,7 +677,7 @@ fn run_predict(args: &PredictArgs) -> Result<ExitCode> {
     if let Some(out) = &args.out {
         check_output(out, [&args.questions])?;
     }
-    let questions = read(&graph, &args.questions, true)?;
+    let questions = questions_for(&graph, &args.questions, true)?;
     let texts: Vec<&str> = questions.iter().map(|question| question.text.as_str()).collect();
     let results = search(
         &graph,
@@ -796,12 +686,7 @@ fn run_predict(args: &PredictArgs) -> Result<ExitCode> {
         &texts,
         false,
     )?;
-    let mut lines = String::new();
-    for (question, result) in questions.iter().zip(results) {
-        let Some(best) = result.found.first() else { continue };
-        lines += &kgclue_line(question.id, &graph.fact(best.key)?);
-        lines.push('\n');
-    }
+    let lines = kgclue_predictions(&graph, &questions, &results)?;
     match &args.out {
         Some(path) => write_file(path, lines.as_bytes())?,
         None => print(&lines)?,
@@ -822,26 +707,26 @@ struct ExpandArgs {
     /// The graph.
     #[arg(long)]
     kg: PathBuf,
-    /// Files of templates, which share their rules: `relation<tab>template`, or `kind<tab>relation<tab>template` for questions without an
-    /// answer. In a template `{S}` is the subject, `(a|b)` a choice, `[a]` may be missing, `<name>` and `<name:a>` are rules.
+    /// Files of templates with shared rules: `relation<tab>template`, or `kind<tab>relation<tab>template` for questions without an answer.
+    /// In a template, `{S}` is the subject, `(a|b)` a choice, `[a]` optional; `<name>` and `<name:a>` are rules.
     #[arg(long, num_args = 1..)]
     templates: Vec<PathBuf>,
-    /// With --unanswerable: questions with their answers, whose subject is replaced by one that lacks what is asked for.
+    /// With --unanswerable: questions with their answers; each subject is replaced with one that lacks the relation asked for.
     #[arg(long, num_args = 1.., requires = "unanswerable")]
     questions: Vec<PathBuf>,
-    /// Make questions that the graph cannot answer, `question<tab>kind`.
+    /// Generate questions that the graph cannot answer, as `question<tab>kind`.
     #[arg(long)]
     unanswerable: bool,
-    /// Subjects put into each template.
+    /// Number of subjects to fill each template with.
     #[arg(long, default_value_t = 10)]
     each: usize,
     /// Probability of a typing error in each English word of four letters or more.
     #[arg(long, default_value_t = 0.0)]
     typos: f64,
-    /// Files of wordings, the last field of each line, with {S}: no question with one of them is made (case, blanks and punctuation aside).
+    /// Files of wordings with {S}, each in the last field of a line. No question gets one of them (ignoring case, spaces and punctuation).
     #[arg(long, num_args = 1..)]
     except: Vec<PathBuf>,
-    /// Seed of the draw.
+    /// Seed of the random draws.
     #[arg(long, default_value_t = 0)]
     seed: u64,
     /// The file to write.

@@ -1,9 +1,10 @@
-//! `kexue rank`: leaderboards averaged over equal columns, and claimed averages checked.
+//! `kexue rank`: averages of leaderboards over equal columns, and a check of printed averages.
 
 use crate::output::{self, Usage, check_page};
 use anyhow::Result;
 use clap::{Args, Subcommand, ValueEnum};
 use kexue_output::{check_output, write_file};
+use kexue_rank::advice::Setting;
 use kexue_rank::check::{self, check};
 use kexue_rank::flips::flips;
 use kexue_rank::join::Prefer;
@@ -19,7 +20,7 @@ use std::io::{IsTerminal as _, Write as _};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-/// Leaderboards: means over equal columns, rank flips, votes, and a check of claimed averages.
+/// Leaderboards: means over equal columns, rank flips, votes, and a check of printed averages.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
@@ -28,7 +29,7 @@ Examples:
   kexue rank vote results.md --rule borda,copeland
   kexue rank check paper.tex --report review.md      how were the printed averages made?
 
-Exit codes: 0 done; 1 averages that do not compare like with like (check); 2 wrong usage; 3 bad input.")]
+Exit codes: 0 done; 1 the averages are not comparable (check); 2 wrong usage; 3 bad input.")]
 pub struct RankArgs {
     #[command(subcommand)]
     verb: Verb,
@@ -36,28 +37,28 @@ pub struct RankArgs {
 
 #[derive(Debug, Subcommand)]
 enum Verb {
-    /// Average and rank by several means, over columns that every system has.
+    /// Average and rank by several means, over the same columns for every system.
     Show(Show),
-    /// Say which systems change places when the mean or the tasks change, and which never do.
+    /// Show which systems change places when the mean or the tasks change, and which never do.
     Flips(Flips),
     /// Let the tasks vote: plurality, Borda, Dowdall, Copeland, minimax, Condorcet, threshold, Baldwin.
     Vote(Vote),
-    /// Find the mean, the columns and the weights behind averages printed in the table; exit code 1 if they are not alike.
+    /// Find the mean, the columns and the weights behind the averages printed in a table; exit code 1 if they differ between systems.
     Check(Check),
 }
 
-/// What is in the files.
+/// How to read the files.
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Reading")]
 struct Reading {
-    /// Tables: CSV, TSV, Markdown, LaTeX, JSON (Papers with Code, HELM, lm-evaluation-harness, records), metrics.jsonl;
-    /// several are joined by system and task. `-` is standard input.
+    /// Tables: CSV, TSV, Markdown, LaTeX, JSON (Papers with Code, HELM, lm-evaluation-harness, records), metrics.jsonl.
+    /// Several files are joined by system and task. `-` is standard input.
     #[arg(required = true, value_name = "FILE")]
     files: Vec<PathBuf>,
-    /// The format of the files; without it, told from each file's name and content.
+    /// The format of the files [default: determined from each file's name and content].
     #[arg(long, value_enum)]
     input_format: Option<FormatName>,
-    /// Which table of a file that has several, counted from 1.
+    /// Which table of a file with several, counted from 1.
     #[arg(long, value_name = "N")]
     table: Option<usize>,
     /// The separator of CSV, such as `;` or `tab`.
@@ -66,7 +67,7 @@ struct Reading {
     /// The columns that name the systems.
     #[arg(long, value_delimiter = ',', value_name = "NAME")]
     system: Vec<String>,
-    /// The columns to rank by, or `common` for those that every system has.
+    /// The columns to rank by, or `common` for the columns that every system has.
     #[arg(long, value_delimiter = ',', value_name = "common|NAME")]
     columns: Vec<String>,
     /// Columns to leave out.
@@ -75,25 +76,25 @@ struct Reading {
     /// Columns that are averages.
     #[arg(long, value_delimiter = ',', value_name = "NAME")]
     claims: Vec<String>,
-    /// Columns of which a lower score is better.
+    /// Columns in which lower scores are better.
     #[arg(long, value_delimiter = ',', value_name = "NAME")]
     lower: Vec<String>,
-    /// Columns of which a higher score is better, though the name suggests otherwise.
+    /// Columns in which higher scores are better, although their names suggest otherwise.
     #[arg(long, value_delimiter = ',', value_name = "NAME")]
     higher: Vec<String>,
-    /// The decimal mark of numbers such as 1,234 that can be read in two ways.
+    /// The decimal mark of ambiguous numbers such as 1,234.
     #[arg(long, value_enum)]
     decimal: Option<DecimalName>,
-    /// What a number in parentheses behind a score is.
+    /// How to treat a number in parentheses after a score.
     #[arg(long, value_enum, default_value_t)]
     parentheses: ParenthesesName,
-    /// For JSON with several metrics of a task: the first of these that a task has is its score.
+    /// For JSON with several metrics for a task: its score is the first of these that it has.
     #[arg(long, value_delimiter = ',', value_name = "NAME")]
     metric: Vec<String>,
-    /// For metrics.jsonl: every step is a system, or the run is one at its last step [default: steps for one file].
+    /// For metrics.jsonl: every step is a system, or the run is one, scored at its last step [default: steps for one file].
     #[arg(long, value_enum)]
     runs: Option<RunsName>,
-    /// Which file to believe where two differ about a cell.
+    /// Which file to trust if two differ about a cell.
     #[arg(long, value_enum)]
     prefer: Option<PreferName>,
     /// Only these systems.
@@ -102,19 +103,19 @@ struct Reading {
     /// Only the first N rows.
     #[arg(long, value_name = "N")]
     head: Option<usize>,
-    /// Rows that the table gives no rank.
+    /// Whether to keep rows without a rank in a table with ranks.
     #[arg(long, value_enum, default_value_t)]
     unranked: UnrankedName,
 }
 
-/// What is averaged.
+/// What to average.
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Averaging")]
 struct Averages {
     /// Leave out the systems that lack a score.
     #[arg(long)]
     drop_rows: bool,
-    /// What cells such as 93.9/91.8 count.
+    /// How to use cells such as 93.9/91.8.
     #[arg(long, value_enum, default_value_t)]
     metrics: MetricsName,
     /// Average columns into one task first: `MNLI=MNLI-m,MNLI-mm`.
@@ -123,36 +124,36 @@ struct Averages {
     /// A group of columns, for --average macro and --weight.
     #[arg(long, value_parser = named_list, value_name = "NAME=COLUMN,…")]
     group: Vec<(String, Vec<String>)>,
-    /// The weight of a column or a group, 1 without it.
+    /// The weight of a column or a group [default: 1].
     #[arg(long, value_parser = named_number, value_name = "NAME=WEIGHT")]
     weight: Vec<(String, f64)>,
-    /// Whether every column counts once, or every group.
+    /// Whether columns or groups have equal weights.
     #[arg(long, value_enum, default_value_t)]
     average: AverageName,
-    /// How scores of which lower is better are turned where others are not: 100 − score, TOTAL − score, or 1 / score.
+    /// How to convert scores for which lower is better if higher is better for others: 100 − score, TOTAL − score, or 1 / score.
     #[arg(long, value_parser = flip, value_name = "complement|complement:TOTAL|reciprocal")]
     lower_as: Option<Flip>,
 }
 
-/// How it is written.
+/// How to print the result.
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Output")]
 struct Output {
-    /// One JSON object.
+    /// Print one JSON object.
     #[arg(long, conflicts_with = "markdown")]
     json: bool,
-    /// Markdown instead of plain text.
+    /// Print Markdown instead of plain text.
     #[arg(long)]
     markdown: bool,
-    /// Rows of each printed table, 0 for all; pages and reports are not cut.
+    /// Maximum number of rows of each printed table, 0 for all. Pages and reports always have all rows.
     #[arg(long, default_value_t = 50, value_name = "N")]
     limit: usize,
-    /// Say nothing about how the files were read.
+    /// Do not print notes about how the files were read.
     #[arg(short, long)]
     quiet: bool,
 }
 
-/// A page with pictures.
+/// A page with charts.
 #[derive(Debug, Args)]
 struct Picture {
     /// Also write a page with a heat map, ranks against the exponent, and their intervals.
@@ -166,8 +167,8 @@ struct Show {
     reading: Reading,
     #[command(flatten)]
     averages: Averages,
-    /// The means: am, gm, hm, median, min, max, or an exponent such as 0.5; systems are in the order of the first
-    /// [default: am, and gm and hm where they are defined].
+    /// The means: am, gm, hm, median, min, max, or an exponent such as 0.5. Systems are sorted by the first one
+    /// [default: am, and gm and hm if they are defined].
     #[arg(long, value_delimiter = ',', value_parser = mean, allow_hyphen_values = true, value_name = "MEAN")]
     mean: Vec<Mean>,
     #[command(flatten)]
@@ -182,19 +183,19 @@ struct Flips {
     reading: Reading,
     #[command(flatten)]
     averages: Averages,
-    /// The two means between which to list the pairs that change places; the first is also that of the bootstrap.
+    /// The two means to compare: lists the pairs that change places between them. The bootstrap uses the first one.
     #[arg(long, num_args = 2, value_parser = mean, allow_hyphen_values = true, value_names = ["MEAN", "MEAN"])]
     between: Vec<Mean>,
-    /// Bootstrap resamples of the tasks.
+    /// Number of bootstrap resamples of the tasks.
     #[arg(long, default_value_t = 1000, value_name = "N")]
     resamples: usize,
     /// Seed of the bootstrap.
     #[arg(long, default_value_t = 0)]
     seed: u64,
-    /// Share of the resamples that an interval holds.
+    /// Share of the resamples that an interval covers.
     #[arg(long, default_value_t = 0.95)]
     level: f64,
-    /// In the bootstrap, also move scores by the errors (±) that the table prints.
+    /// In the bootstrap, also perturb scores by the errors (±) that the table prints.
     #[arg(long)]
     noise: bool,
     #[command(flatten)]
@@ -212,10 +213,10 @@ struct Vote {
     /// The rules.
     #[arg(long, value_enum, value_delimiter = ',', value_name = "RULE")]
     rule: Vec<RuleName>,
-    /// Which places systems take that tie on a task.
+    /// The places of systems that tie on a task.
     #[arg(long, value_enum, default_value_t)]
     ties: TiesName,
-    /// What a missing score says.
+    /// How to treat a missing score.
     #[arg(long, value_enum, default_value_t)]
     missing: MissingName,
     /// How the minimax rule measures a defeat.
@@ -239,13 +240,13 @@ struct Check {
         value_name = "MEAN"
     )]
     mean: Vec<Mean>,
-    /// The most columns that an explanation may leave out.
+    /// Maximum number of columns that an explanation may leave out.
     #[arg(long, value_name = "N")]
     most_left_out: Option<usize>,
-    /// Digits behind the decimal mark of the claims, if not those of the column.
+    /// Number of decimals of the claims [default: the maximum in the column].
     #[arg(long, value_name = "N")]
     digits: Option<u8>,
-    /// The weight of a column or a group to try, such as its number of questions; 1 for the others.
+    /// A weight to try for a column or a group, such as its number of questions; 1 for the others.
     #[arg(long, value_parser = named_number, value_name = "NAME=WEIGHT")]
     weight: Vec<(String, f64)>,
     /// A group of columns, for --weight; the mean of the groups' means is tried too.
@@ -268,7 +269,7 @@ pub fn run(args: RankArgs) -> Result<ExitCode> {
     }
 }
 
-/// Checks, before the work, that what is to be written can be, and takes the place of no table that is read.
+/// Checks, before the work starts, that an output can be written and does not overwrite an input.
 fn check_place(out: Option<&PathBuf>, reading: &Reading) -> Result<()> {
     out.map_or(Ok(()), |out| Ok(check_output(out, &reading.files)?))
 }
@@ -284,7 +285,7 @@ fn show(args: &Show) -> Result<ExitCode> {
     let first = ranking.columns.first().map_or(Mean::ARITHMETIC, |column| column.mean);
     if args.picture.html.is_some() {
         let options = BootstrapOptions::default();
-        // Of very many systems, so many resamples as memory holds.
+        // For very many systems, as many resamples as fit into memory.
         let most = resample::MOST_RANKS / scores.systems.len().max(1);
         let resamples = options.resamples.min(most.max(1));
         let bootstrap = resample::bootstrap(&scores, first, BootstrapOptions { resamples, ..options })?;
@@ -304,14 +305,14 @@ fn find_flips(args: &Flips) -> Result<ExitCode> {
         _ => [Mean::ARITHMETIC, Mean::HARMONIC],
     };
     if args.resamples == 0 || !(args.level > 0.0 && args.level < 1.0) {
-        return Err(Usage("give --resamples above 0 and --level between 0 and 1".to_owned()).into());
+        return Err(Usage("--resamples must be above 0, and --level between 0 and 1".to_owned()).into());
     }
     check_place(args.picture.html.as_ref(), &args.reading)?;
     let (table, scores) = scores(&args.reading, &args.averages, &args.output)?;
     let most = resample::MOST_RANKS / scores.systems.len().max(1);
     if args.resamples > most {
         return Err(Usage(format!(
-            "--resamples {} is more than {most}, the most with {} systems: give fewer, or choose systems with --head or --systems",
+            "--resamples {} is more than {most}, the maximum for {} systems: give fewer, or choose systems with --head or --systems",
             args.resamples,
             scores.systems.len()
         ))
@@ -400,7 +401,7 @@ fn check_claims(args: &Check) -> Result<ExitCode> {
 
 fn scores(reading: &Reading, averages: &Averages, output: &Output) -> Result<(Table, Scores)> {
     let table = read_table(reading, &averages.merge)?;
-    // What was read is of use above all where it is then refused.
+    // Notes are printed even if the selection fails, since they help to find the cause.
     let scores = table.select(&selection(&table, reading, averages));
     let notes = scores.as_ref().map(|scores| scores.notes.clone()).unwrap_or_default();
     say(output, table.notes.iter().chain(&notes));
@@ -453,7 +454,7 @@ fn selection(table: &Table, reading: &Reading, averages: &Averages) -> Selection
     let is_merged = |name: &String| averages.merge.iter().any(|(merged, _)| merged == name);
     Selection {
         columns: columns(reading),
-        // The others were not read at all.
+        // Other columns were not read at all.
         without: reading
             .without
             .iter()
@@ -473,10 +474,10 @@ fn selection(table: &Table, reading: &Reading, averages: &Averages) -> Selection
     }
 }
 
-/// Says on standard error how the files were read.
+/// Prints notes on standard error.
 fn say<'a>(output: &Output, notes: impl Iterator<Item = &'a String>) {
     if !output.quiet {
-        // Nobody listening is no reason to stop.
+        // A closed standard error is ignored.
         let mut stderr = std::io::stderr().lock();
         notes.for_each(|note| drop(writeln!(stderr, "{note}")));
     }
@@ -520,6 +521,23 @@ fn title(table: &Table) -> String {
     table.sources.iter().map(name).collect::<Vec<_>>().join(", ")
 }
 
+/// A setting of the library as a flag.
+pub fn flag(setting: &Setting) -> String {
+    let name = match setting.name.as_str() {
+        "tasks" => "columns",
+        "ignore" => "without",
+        "format" => "input-format",
+        "means" => "mean",
+        "groups" => "group",
+        "flip" => "lower-as",
+        name => &name.replace('_', "-"),
+    };
+    match &setting.value {
+        Some(value) => format!("--{name} {value}"),
+        None => format!("--{name}"),
+    }
+}
+
 fn mean(text: &str) -> Result<Mean, String> {
     text.parse().map_err(|error: kexue_rank::Error| error.to_string())
 }
@@ -552,7 +570,7 @@ fn named_number(text: &str) -> Result<(String, f64), String> {
     let (name, number) = text.rsplit_once('=').ok_or("give NAME=WEIGHT")?;
     match number.trim().parse::<f64>() {
         Ok(weight) if weight.is_finite() && weight >= 0.0 => Ok((name.trim().to_owned(), weight)),
-        _ => Err("the weight is not a number from 0 up".to_owned()),
+        _ => Err("the weight must be a number, 0 or more".to_owned()),
     }
 }
 
@@ -568,7 +586,7 @@ fn flip(text: &str) -> Result<Flip, String> {
     }
 }
 
-/// A flag's values, and what they stand for.
+/// The values of a flag, and the settings that they stand for.
 macro_rules! names {
     ($(#[$doc:meta])* $name:ident => $target:ty { $($(#[$variant_doc:meta])* $variant:ident = $value:expr),+ $(,)? }) => {
         $(#[$doc])*
@@ -583,7 +601,7 @@ macro_rules! names {
     };
 }
 
-/// As [`names!`], the first value being the default.
+/// As [`names!`]; the first value is the default.
 macro_rules! names_with_default {
     ($name:ident => $target:ty { $(#[$first_doc:meta])* $first:ident = $first_value:expr, $($rest:tt)* }) => {
         names!($name => $target { $(#[$first_doc])* $first = $first_value, $($rest)* });
@@ -624,18 +642,18 @@ names!(RuleName => Rule {
     Baldwin = Rule::Baldwin,
 });
 names_with_default!(ParenthesesName => Parentheses {
-    /// Not clear: refuse the cell.
+    /// Refuse the cell.
     Refuse = Parentheses::Refuse,
-    /// Nothing: drop it.
+    /// Ignore the number.
     Drop = Parentheses::Drop,
-    /// The error of the score.
+    /// Read it as the error of the score.
     Error = Parentheses::Error,
 });
 names_with_default!(UnrankedName => Unranked { Keep = Unranked::Keep, Drop = Unranked::Drop, });
 names_with_default!(MetricsName => Metrics {
     /// The mean of their metrics.
     Average = Metrics::Average,
-    /// Every metric is a task, together of the weight of one.
+    /// Every metric is a task; together they have the weight of one.
     Split = Metrics::Split,
     /// The first metric.
     First = Metrics::First,
@@ -649,17 +667,17 @@ names_with_default!(AverageName => Averaging {
     Macro = Averaging::Macro,
 });
 names_with_default!(TiesName => vote::Ties {
-    /// They share the points of their places.
+    /// Tied systems share the points of their places.
     Share = vote::Ties::Share,
-    /// All take the best of their places.
+    /// All get the best of their places.
     Best = vote::Ties::Best,
-    /// All take the worst of their places.
+    /// All get the worst of their places.
     Worst = vote::Ties::Worst,
     /// As the Python package votenrank: worst, but best for Dowdall.
     Votenrank = vote::Ties::Votenrank,
 });
 names_with_default!(MissingName => vote::Missing {
-    /// Nothing may be missing.
+    /// Refuse tables with missing scores.
     Refuse = vote::Missing::Refuse,
     /// No vote in the system's duels on that task; only for Copeland, minimax and Condorcet.
     Pairwise = vote::Missing::Pairwise,
@@ -669,8 +687,8 @@ names_with_default!(MissingName => vote::Missing {
 names_with_default!(DefeatName => vote::Defeat {
     /// The votes of the winner.
     WinningVotes = vote::Defeat::WinningVotes,
-    /// The votes of the winner less those of the loser.
+    /// The votes of the winner minus those of the loser.
     Margins = vote::Defeat::Margins,
-    /// The votes against, in defeats and victories.
+    /// The votes against the system, in defeats and victories.
     Opposition = vote::Defeat::Opposition,
 });

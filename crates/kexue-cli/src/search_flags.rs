@@ -1,30 +1,32 @@
 //! The flags of a search, shared by all commands that answer.
 
 use crate::output::Usage;
+use crate::setting_flags::refused;
 use clap::{Args, ValueEnum};
 use kexue_qa::{LookAhead, MentionUse, SearchOptions};
+use kexue_train::TrainError;
 
-/// How to decode; what is not given is the model's own setting.
+/// How to decode. The model's own settings are the defaults.
 #[derive(Args, Clone)]
 #[command(next_help_heading = "Decoding")]
 pub struct SearchFlags {
-    /// Hypotheses kept.
+    /// Number of hypotheses to keep.
     #[arg(long)]
     beam: Option<usize>,
     /// The look-ahead of article 8802.
     #[arg(long, value_enum)]
     look_ahead: Option<LookAheadFlag>,
-    /// Use of subjects that occur in the question.
+    /// How to use the subjects that the question mentions.
     #[arg(long, value_enum)]
     mentions: Option<MentionsFlag>,
-    /// Logit added to mentioned subjects with `--mentions prior`; 3 by default.
+    /// Weight added to the logits of mentioned subjects with `--mentions prior` [default: 3].
     #[arg(long)]
     prior: Option<f32>,
-    /// What each token of gain adds to a logit with `--look-ahead added`; 1 by default.
+    /// Weight added to a logit for each token of gain with `--look-ahead added` [default: 1].
     #[arg(long)]
     gain_weight: Option<f32>,
-    /// Once the subjects are found: go on with the beam, score all their facts exactly, or also weigh those scores with spelling as learned
-    /// (the default of models that have a reranker.toml, unless --look-ahead is given).
+    /// After the subjects are found: continue the beam search, score all their facts exactly, or also weigh these scores with spelling as
+    /// learned (the default for models with a reranker.toml, unless --look-ahead is given).
     #[arg(long, value_enum)]
     rescore: Option<RescoreFlag>,
 }
@@ -55,10 +57,10 @@ enum RescoreFlag {
 }
 
 impl SearchFlags {
-    /// The options with the given flags in place of theirs.
+    /// Overrides options with the flags that were given.
     ///
     /// # Errors
-    /// When learned rescoring is asked of a model without it, or a flag needs another.
+    /// If learned rescoring is requested but the model has none, or a flag is given without the one that it needs.
     pub fn apply(&self, mut options: SearchOptions) -> Result<SearchOptions, Usage> {
         for (given, needed, flags) in [
             (
@@ -74,7 +76,7 @@ impl SearchFlags {
         ] {
             if given.is_some() && !needed {
                 let [flag, other] = flags;
-                return Err(Usage(format!("--{flag} does nothing without --{other}")));
+                return Err(Usage(format!("--{flag} needs --{other}")));
             }
         }
         if let Some(beam) = self.beam {
@@ -108,7 +110,10 @@ impl SearchFlags {
             None if self.look_ahead.is_some() => options.reranker = None,
             None => {}
         }
-        options.validate().map_err(Usage)?;
-        Ok(options)
+        match options.validate() {
+            Ok(()) => Ok(options),
+            Err(TrainError::Setting { field, problem }) => Err(refused(field, &problem)),
+            Err(error) => Err(Usage(error.to_string())),
+        }
     }
 }

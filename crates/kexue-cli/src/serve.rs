@@ -69,7 +69,7 @@ struct LimitFlags {
     #[arg(long)]
     workers: Option<usize>,
     /// Questions that one thread decodes together at most.
-    #[arg(long, default_value_t = 16)]
+    #[arg(long, default_value_t = 4)]
     batch: usize,
     /// Questions that may wait; beyond, requests are refused with 503.
     #[arg(long, default_value_t = 256)]

@@ -1,10 +1,10 @@
-//! Settings, as the libraries name them, and the flags that set them.
+//! The flags for the settings of the libraries.
 
 use crate::output::Usage;
-use clap::CommandFactory;
+use std::sync::OnceLock;
 
-/// Settings whose flags have names of their own.
-const NAMED: [(&str, &str); 8] = [
+/// Settings whose flags have different names.
+const NAMED: [(&str, &str); 9] = [
     ("attention_scale", "attention-scale"),
     ("attention_scale.base", "attention-base"),
     ("attention_scale.kappa", "attention-base"),
@@ -13,9 +13,19 @@ const NAMED: [(&str, &str); 8] = [
     ("initializer.branches", "init"),
     ("norm_placement", "norm"),
     ("look_ahead", "gain-weight"),
+    ("mentions", "prior"),
 ];
 
-/// What is wrong with a setting, for people who set it by a flag.
+/// Builds the command whose flags set the settings.
+static COMMAND: OnceLock<fn() -> clap::Command> = OnceLock::new();
+
+/// Sets the command whose flags set the settings. It is built only when an error needs it.
+pub fn set_command(command: fn() -> clap::Command) {
+    // A second call would set the same command.
+    let _ = COMMAND.set(command);
+}
+
+/// The error for an invalid setting, naming its flag.
 pub fn refused(setting: &str, problem: &str) -> Usage {
     Usage(format!("{}: {problem}", flag_of(setting)))
 }
@@ -27,7 +37,7 @@ fn flag_of(setting: &str) -> String {
         Some((_, flag)) => (*flag).to_owned(),
         None => setting.rsplit('.').next().unwrap_or(setting).replace('_', "-"),
     };
-    match has_flag(&crate::Cli::command(), &flag) {
+    match COMMAND.get().is_some_and(|command| has_flag(&command(), &flag)) {
         true => format!("--{flag}"),
         false => setting.to_owned(),
     }
@@ -47,6 +57,7 @@ mod tests {
 
     #[test]
     fn settings_are_named_by_their_flags() {
+        set_command(<crate::Cli as clap::CommandFactory>::command);
         for (setting, flag) in [
             ("learning_rate", "--learning-rate"),
             ("heads", "--heads"),

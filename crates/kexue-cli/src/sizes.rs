@@ -1,4 +1,4 @@
-//! How large a model is, and how long it is trained, where nothing is said: by what there is to learn from.
+//! Default sizes of model and training, by the amount of data.
 
 use kexue_nn::{Head, TransformerConfig};
 use kexue_train::TrainSettings;
@@ -6,14 +6,14 @@ use kexue_train::TrainSettings;
 /// A size of model and training.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Size {
-    /// A minute or so on two cores.
+    /// About a minute on two cores.
     Small,
-    /// The libraries' own defaults: hours on two cores.
+    /// The defaults of the libraries: hours on two cores.
     Full,
 }
 
 impl Size {
-    /// The size for so many questions.
+    /// The size for this number of questions.
     pub fn of_questions(questions: usize) -> Self {
         match questions {
             ..3_000 => Self::Small,
@@ -21,7 +21,7 @@ impl Size {
         }
     }
 
-    /// The size for a text of so many tokens.
+    /// The size for a text of this many tokens.
     pub fn of_text(tokens: usize) -> Self {
         match tokens {
             ..300_000 => Self::Small,
@@ -50,7 +50,7 @@ impl Size {
         }
     }
 
-    /// The training. Nothing in it depends on the steps that are asked for, so that a finished run can go on with more of them.
+    /// The training. It does not depend on the number of steps, so that a finished run can be continued with more steps.
     pub fn training(self) -> TrainSettings {
         match self {
             Self::Small => TrainSettings {

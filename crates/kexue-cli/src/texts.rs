@@ -1,4 +1,4 @@
-//! Reading the texts of training and evaluation.
+//! Reads the texts of training and evaluation.
 
 use anyhow::Result;
 use kexue_kg::{open_text, unreadable};
@@ -8,8 +8,8 @@ use kexue_train::TrainError;
 use std::io::BufRead;
 use std::path::{Path, PathBuf};
 
-/// The documents of text files (plain, `.gz` or `.zst`) as tokens: those to train on, and the held-out ones. One document in `hold_out` of each
-/// file is held out, so the choice does not depend on the other files.
+/// Reads text files (plain, `.gz` or `.zst`) as documents of tokens: those to train on, and the held-out ones. One document in `hold_out` of each
+/// file is held out, so that the choice does not depend on the other files.
 pub fn read_corpus(paths: &[PathBuf], encoder: &dyn TextEncoder, hold_out: usize) -> Result<(Corpus, Corpus)> {
     let (mut kept, mut held_out) = (Corpus::default(), Corpus::default());
     for path in paths {

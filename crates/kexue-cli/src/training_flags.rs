@@ -11,55 +11,55 @@ use std::path::PathBuf;
 #[derive(Args)]
 #[command(next_help_heading = "Training")]
 pub struct TrainingFlags {
-    /// Seed of every random choice [default: 0]
+    /// Seed of all random choices [default: 0]
     #[arg(long)]
     seed: Option<u64>,
-    /// Optimiser steps [default: by the size of the data]
+    /// Number of optimiser steps [default: by the size of the data]
     #[arg(long)]
     steps: Option<u64>,
-    /// Examples a step [default: by the size of the data]
+    /// Examples per step [default: by the size of the data]
     #[arg(long)]
     batch_size: Option<usize>,
     /// Highest learning rate [default: by the size of the model]
     #[arg(long)]
     learning_rate: Option<f32>,
-    /// Steps of warm-up [default: by the size of the data]
+    /// Number of warm-up steps [default: by the size of the data]
     #[arg(long)]
     warmup: Option<u64>,
-    /// How the rate falls [default: cosine]
+    /// How the learning rate decays [default: cosine]
     #[arg(long, value_parser = named::<Decay>(&["constant", "linear", "cosine"]))]
     decay: Option<Decay>,
-    /// Decoupled weight decay of the matrices [default: 0.01]
+    /// Decoupled weight decay, for matrices only [default: 0.01]
     #[arg(long)]
     weight_decay: Option<f32>,
-    /// Largest norm of a gradient [default: 1]
+    /// Clip gradients to this norm [default: 1]
     #[arg(long)]
     max_gradient_norm: Option<f32>,
-    /// Parts of a batch that are computed in parallel [default: 4]. Their gradients are summed in order, so the result depends on their number, not
-    /// on that of the processes or threads.
+    /// Number of parts of a batch that are computed in parallel [default: 4]. Their gradients are summed in order, so the result depends on this number,
+    /// but not on the number of processes or threads.
     #[arg(long)]
     shards: Option<usize>,
-    /// The optimiser as TOML: [[optimizer]] tables, each a transformation of the gradient, in the order in which they are applied.
+    /// The optimiser as a TOML file: [[optimizer]] tables, each a transformation of the gradient, in the order in which to apply them.
     #[arg(long, conflicts_with_all = ["learning_rate", "warmup", "decay", "weight_decay", "max_gradient_norm"])]
     optimizer: Option<PathBuf>,
-    /// Leave the parameters whose names match this pattern as they are; `*` stands for any characters: 'embeddings.*'.
+    /// Do not train the parameters whose names match this pattern; `*` stands for any characters: 'embeddings.*'.
     #[arg(long, value_name = "PATTERN")]
     freeze: Vec<Pattern>,
-    /// Multiply the learning rate of the parameters whose names match: 'encoder.layer.0.*=0.5'. Of several that match, the first counts.
+    /// Multiply the learning rate of the parameters whose names match: 'encoder.layer.0.*=0.5'. The first matching pattern counts.
     #[arg(long, value_name = "PATTERN=FACTOR", value_parser = rate_factor)]
     lr_factor: Vec<SlotGroup>,
     /// Perturb embeddings (fgm, pgd) or parameters (sam), or penalise the squared norm of their gradient (input-gradient, parameter-gradient), as KIND:NUMBER:
-    /// fgm:0.5, sam:0.05, parameter-gradient:0.1. The number is the radius or the weight. A step costs one to three gradients more.
+    /// fgm:0.5, sam:0.05, parameter-gradient:0.1. The number is the radius or the weight. Each step computes one to three additional gradients.
     #[arg(long, value_name = "KIND:NUMBER")]
     regularizer: Option<Regularizer>,
-    /// Weight of the past in the moving average of the weights; 0 for none [default: by the size of the data]. Of several (0.999,0.9999) the one that validates best
+    /// Decay of the moving average of the weights; 0 for none [default: by the size of the data]. Of several (0.999,0.9999), the one that validates best
     /// is saved.
     #[arg(long, value_delimiter = ',')]
     average: Vec<f32>,
     /// Steps between validations and checkpoints [default: by the size of the data]
     #[arg(long)]
     validate_every: Option<u64>,
-    /// Stop after so many validations without a better result; 0 for never [default: 0]
+    /// Stop after this many validations without improvement; 0 for never [default: 0]
     #[arg(long)]
     patience: Option<u64>,
 }
@@ -72,12 +72,12 @@ pub fn rate_factor(text: &str) -> std::result::Result<SlotGroup, String> {
     let number: f32 = factor.parse().map_err(|_| format!("`{factor}` is not a number"))?;
     match number >= 0.0 && number.is_finite() {
         true => Ok(SlotGroup::with_rate(pattern.parse()?, number)),
-        false => Err(format!("{number} must be a number, 0 or more")),
+        false => Err(format!("the factor must be 0 or more, not {number}")),
     }
 }
 
 impl TrainingFlags {
-    /// `base` with the settings of the flags.
+    /// Overrides settings of `base` with the flags that were given.
     pub fn over(&self, base: TrainSettings) -> Result<TrainSettings> {
         let (links, mut groups) = match &self.optimizer {
             None => (base.optimizer, base.groups),

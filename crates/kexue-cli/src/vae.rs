@@ -2,6 +2,7 @@
 
 use crate::model_flags::named;
 use crate::output::{Interrupt, Usage, check_page, note, print};
+use crate::run_config::{overridden, read_config};
 use anyhow::{Context, Result};
 use clap::{Args, Subcommand};
 use indicatif::{ProgressBar, ProgressStyle};
@@ -108,8 +109,11 @@ enum LikelihoodFlag {
 struct TrainArgs {
     /// What to train on: idx files (MNIST), .bits files of 28×28 binary pixels, packs of JPEG files, folders of .png or .jpg files, or tables of numbers (.csv,
     /// .tsv). Files may be packed (.gz, .zst).
-    #[arg(long, required = true, num_args = 1..)]
+    #[arg(long, required_unless_present = "config", num_args = 1..)]
     data: Vec<PathBuf>,
+    /// Take the settings of another run, from its config.toml. Other flags override them.
+    #[arg(long)]
+    config: Option<PathBuf>,
     /// The folder of the run. An interrupted run in it is resumed.
     #[arg(long, short)]
     out: PathBuf,
@@ -386,11 +390,26 @@ fn read(paths: &[PathBuf], limit: Option<usize>) -> Result<Dataset> {
     })
 }
 
-fn run_train(args: &TrainArgs) -> Result<ExitCode> {
-    let data = read(&args.data, args.limit)?;
-    let config = args.model(&data)?;
-    let likelihood = config.likelihood;
-    let settings = VaeSettings {
+/// Flags with another name than their settings.
+const SETTINGS: &[(&str, &str)] = &[
+    ("preset", "layers"),
+    ("preset", "convolutions"),
+    ("preset", "activation"),
+    ("layer", "layers"),
+    ("likelihood", "likelihood"),
+    ("deviation", "likelihood"),
+    ("dequantize", "likelihood"),
+    ("classes", "likelihood"),
+    ("binarize", "preparation"),
+    ("likelihood", "preparation"),
+    ("epochs", "steps"),
+    ("adam_epsilon", "epsilon"),
+];
+
+/// The configuration of the flags.
+fn config_of_flags(args: &TrainArgs, paths: &[PathBuf], data: &Dataset) -> Result<VaeRunConfig> {
+    let model = args.model(data)?;
+    let vae = VaeSettings {
         objective: Objective {
             bound: args.bound,
             draws: args.draws,
@@ -398,20 +417,39 @@ fn run_train(args: &TrainArgs) -> Result<ExitCode> {
             beta: args.beta,
             kl_warmup: args.kl_warmup,
         },
-        preparation: Preparation::of(&data, likelihood, args.binarize)?,
+        preparation: Preparation::of(data, model.likelihood, args.binarize)?,
         hold_out: args.hold_out,
         validate_on: args.validate_on,
     };
     let held_out = data.len().checked_div(args.hold_out).unwrap_or(0);
-    let run = VaeRunConfig {
+    Ok(VaeRunConfig {
         version: env!("CARGO_PKG_VERSION").to_owned(),
-        data: args.data.iter().map(|path| path.display().to_string()).collect(),
-        model: config.clone(),
+        data: paths.iter().map(|path| path.display().to_string()).collect(),
+        model,
         train: args.training(data.len() - held_out)?,
-        vae: settings.clone(),
+        vae,
+    })
+}
+
+fn run_train(args: &TrainArgs) -> Result<ExitCode> {
+    let base: Option<VaeRunConfig> = args.config.as_deref().map(read_config).transpose()?;
+    let paths = match (&base, args.data.is_empty()) {
+        (Some(base), true) => base.data.iter().map(PathBuf::from).collect(),
+        _ => args.data.clone(),
     };
-    let task = VaeTask::new(&data, settings.clone(), likelihood, args.seed)?;
-    let mut model = Vae::new(config, &mut generator(args.seed, streams::WEIGHTS, 0))?;
+    let data = read(&paths, args.limit)?;
+    let run = config_of_flags(args, &paths, &data)?;
+    let run = match base {
+        Some(base) => overridden(&base, &run, SETTINGS, &["version", "data", "dimensions", "image"])?,
+        None => run,
+    };
+    run.model.validate()?;
+    run.train.validate()?;
+    let (config, settings, seed) = (run.model.clone(), run.vae.clone(), run.train.seed);
+    let likelihood = config.likelihood;
+    let held_out = data.len().checked_div(settings.hold_out).unwrap_or(0);
+    let task = VaeTask::new(&data, settings.clone(), likelihood, seed)?;
+    let mut model = Vae::new(config, &mut generator(seed, streams::WEIGHTS, 0))?;
     model.start_at_mean(&settings.preparation.mean(&data, likelihood));
     let built = run.train.chain().build(model.slots(), run.train.steps);
     built.map_err(|error| match &args.optimizer {
@@ -440,7 +478,7 @@ fn run_train(args: &TrainArgs) -> Result<ExitCode> {
         return Ok(ExitCode::SUCCESS);
     }
     let shown = shown(&data, &settings);
-    let mut random = generator(args.seed, PIXELS, 0);
+    let mut random = generator(seed, PIXELS, 0);
     let units = active_units(&outcome.model, &data, &settings.preparation, &shown, &mut random);
     finish_report(&args.out, &description, &outcome, &data, &settings, &shown, &units)?;
     let best = match outcome.best {

@@ -1,4 +1,4 @@
-//! `kexue vocab`: count a vocabulary from texts.
+//! `kexue vocab`: make a vocabulary of the characters of texts.
 
 use crate::output::note;
 use anyhow::Result;
@@ -10,7 +10,7 @@ use std::io::BufRead;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-/// Count a vocabulary from texts: triples and questions, so that the characters of both have a token.
+/// Make a vocabulary of the characters of texts. Give both triples and questions, so that the characters of both have tokens.
 #[derive(Args)]
 #[command(after_help = "Example:\n  kexue vocab facts.tsv questions.tsv -o vocab.txt")]
 pub struct VocabArgs {
@@ -20,16 +20,16 @@ pub struct VocabArgs {
     /// The file to write, for `kexue kg build --vocab`.
     #[arg(long, short)]
     out: PathBuf,
-    /// Tell capital ASCII letters from small ones. By default they are folded, so that questions need not match the case.
+    /// Distinguish upper and lower case of ASCII letters. By default case is ignored, so that questions need not match it.
     #[arg(long)]
     keep_case: bool,
-    /// What is the default now.
+    /// The default.
     #[arg(long, hide = true, conflicts_with = "keep_case")]
     fold_case: bool,
-    /// The most characters; the others are spelt in bytes.
+    /// Maximum number of characters. The others are encoded as bytes.
     #[arg(long, default_value_t = 20_000)]
     max_characters: usize,
-    /// The fewest times that a character must have been seen.
+    /// Minimum number of occurrences of a character.
     #[arg(long, default_value_t = 1)]
     min_count: u64,
 }

@@ -1,4 +1,4 @@
-//! The commands that this build leaves out: they need Burn, which takes longer to build than all the rest.
+//! Commands that this build does not include: they need Burn, which takes longer to build than everything else.
 
 use crate::output::Usage;
 use anyhow::Result;
@@ -6,7 +6,7 @@ use clap::Args;
 use std::ffi::OsString;
 use std::process::ExitCode;
 
-/// Whatever such a command is called with.
+/// Any arguments of such a command.
 #[derive(Args)]
 #[command(disable_help_flag = true)]
 pub struct Anything {
@@ -14,11 +14,11 @@ pub struct Anything {
     _arguments: Vec<OsString>,
 }
 
-/// Says how to get a command.
+/// Tells how to get a command.
 pub fn refuse(command: &str) -> Result<ExitCode> {
     let problem = format!(
         "`kexue {command}` needs the Cargo feature `burn`, which this build does not have; build it with `cargo install --path crates/kexue-cli \
-         --features burn` (some minutes more than without)"
+         --features burn` (takes a few minutes longer)"
     );
     Err(Usage(problem).into())
 }

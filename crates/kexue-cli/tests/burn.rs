@@ -38,6 +38,10 @@ mod with_burn {
         let (code, _, error) = run(&format!("{train} --seed 1"));
         assert_eq!(code, 3);
         assert!(error.contains("train.seed is 0 there and 1 here"), "{error}");
+        let (code, _, error) = run("gan train --config runs/ring --normalizer clip --steps 1 --out runs/clip");
+        assert_eq!(code, 0, "{error}");
+        let changed = common::changed_lines(&folder.path().join("runs/ring"), &folder.path().join("runs/clip"));
+        assert_eq!(changed, ["bound = 0.05", "kind = \"clip\"", "steps = 1"]);
 
         assert_eq!(run("gan sample --model runs/ring --out a.csv --count 5").0, 0);
         assert_eq!(run("gan sample --model runs/ring --out b.csv --count 5 --seed 0").0, 0);

@@ -188,6 +188,24 @@ fn a_run_of_masked_language_models_is_a_start() {
 }
 
 #[test]
+fn the_settings_of_a_run_are_given_back() {
+    let folder = folder();
+    let run = |command: &str| {
+        let (code, _, errors) = kexue(folder.path(), command);
+        assert_eq!(code, 0, "{errors}");
+    };
+    run(&format!(
+        "{TRAIN} {SHORT} --out first --compare child-f:0.25 --weight-decay 0.5"
+    ));
+    run("finetune train --config first/config.toml --out same");
+    let read = |run: &str| fs::read(folder.path().join(run).join("model.safetensors")).unwrap();
+    assert!(read("first") == read("same"));
+    run("finetune train --config first --out other --learning-rate 0.125");
+    let changed = common::changed_lines(&folder.path().join("first"), &folder.path().join("other"));
+    assert_eq!(changed, ["learning_rate = 0.125"]);
+}
+
+#[test]
 fn bad_input_is_named_by_file_line_and_column() {
     let folder = folder();
     let write = |name: &str, text: &str| fs::write(folder.path().join(name), text).unwrap();

@@ -54,7 +54,7 @@ fn build_look_change_and_compact() {
     assert_eq!(run(&["kg", "complete", "火", "--kg", "my.idx"]).1, "火\t颜色\t红\n");
     assert_eq!(
         changed(&["replace", "my.idx", "火", "颜色", "橙", "黄"]),
-        "my.idx.log: replaced by 火\t颜色\t橙 | 黄\n"
+        "my.idx.log: replaced with 火\t颜色\t橙 | 黄\n"
     );
     assert_eq!(
         changed(&["remove", "my.idx", "水（歌曲）"]),
@@ -84,11 +84,11 @@ fn build_look_change_and_compact() {
         info.ends_with("\nmy.idx.log\nchanges     6, of 2 subjects\nwith them\nkeys        2\npins        1\n"),
         "{info}"
     );
-    // What was never finished is said.
+    // An unfinished change is reported.
     let log = folder.path().join("my.idx.log");
     let whole = std::fs::read(&log).unwrap();
     std::fs::write(&log, [&whole[..], b"half a change"].concat()).unwrap();
-    let left_out = "my.idx.log: 13 bytes at the end are ignored: a change that was never finished\n";
+    let left_out = "my.idx.log: the last 13 bytes are ignored, since they are an incomplete change\n";
     for verb in ["verify", "info"] {
         assert!(run(&["kg", verb, "my.idx"]).1.ends_with(left_out), "{verb}");
     }
@@ -105,11 +105,11 @@ fn build_look_change_and_compact() {
     assert_eq!(code, 3);
     assert_eq!(
         error,
-        "kexue: my.idx: there is no fact `水（歌曲）` `演唱` to pin the question to; add it first with `kexue kg add`\n"
+        "kexue: my.idx: the graph has no fact `水（歌曲）` `演唱` to pin the question to; add it first with `kexue kg add`\n"
     );
     assert_eq!(
         run(&["kg", "compact", "my.idx"]).1,
-        "my.idx: 2 keys, no changes left beside it\n"
+        "my.idx: 2 keys; all changes are merged\n"
     );
     assert_eq!(
         run(&["kg", "complete", "", "--kg", "my.idx"]).1,
@@ -157,7 +157,7 @@ fn what_complete_prints_it_takes_back() {
         let (code, out, error) = run(&["kg", "complete", "水（歌曲）", "--kg", "my.idx", "--limit", "1"]);
         assert_eq!(
             (code, out.lines().count(), error.as_str()),
-            (0, 1, "1 of 3 facts; more with --limit\n")
+            (0, 1, "1 of 3 facts; --limit shows more\n")
         );
         assert_eq!(run(&["kg", "complete", "水（歌）", "--kg", "my.idx"]).0, 1);
         assert_eq!(run(&["kg", "complete", "水（歌曲）\t演唱\t丙", "--kg", "my.idx"]).0, 1);
@@ -229,7 +229,7 @@ fn inputs_without_facts_are_named() {
     assert_eq!(code, 3);
     assert!(
         error.starts_with("kexue: bad.tsv: no facts found")
-            && error.contains("2 lines were left out, the first: bad.tsv:1: "),
+            && error.contains("2 lines were skipped, the first: bad.tsv:1: "),
         "{error}"
     );
     std::fs::write(
@@ -260,7 +260,7 @@ fn a_file_with_backslashes_is_told_how_to_be_read() {
     let (code, _, error) = run(&["kg", "build", "b.csv", "-o", "b.idx"]);
     assert_eq!(code, 3);
     assert!(
-        error.ends_with("; if \\\" stands for a quote in this file, use --csv-escape backslash; correct the line, or leave such lines out with --skip-bad\n"),
+        error.ends_with("; if \\\" stands for a quote in this file, use --csv-escape backslash; correct the line, or skip such lines with --skip-bad\n"),
         "{error}"
     );
     assert_eq!(
@@ -340,14 +340,14 @@ fn bad_input_is_exit_code_3_and_leaves_nothing() {
     assert_eq!((code, out.as_str()), (3, ""));
     assert_eq!(
         error,
-        "kexue: bad.tsv:2: expected subject, relation and object with tabs between them, found 1 field; correct the line, or leave such lines out with --skip-bad\n"
+        "kexue: bad.tsv:2: expected subject, relation and object with tabs between them, found 1 field; correct the line, or skip such lines with --skip-bad\n"
     );
     assert!(!folder.path().join("bad.idx").exists());
     let (code, out, error) = run(&["kg", "build", "bad.tsv", "-o", "bad.idx", "--skip-bad"]);
     assert_eq!(code, 0);
     assert!(out.starts_with("read 1 triples, skipped 1 lines"), "{out}");
     assert!(
-        error.starts_with("left out 1 lines, the first: bad.tsv:2: expected"),
+        error.starts_with("skipped 1 lines, the first: bad.tsv:2: expected"),
         "{error}"
     );
 

@@ -93,7 +93,7 @@ fn probes_a_trained_model_as_it_is() {
     );
     let (code, _, errors) = kexue(folder.path(), &[&probe[..], &["--layers", "3"]].concat());
     assert_eq!(code, 2);
-    assert!(errors.contains("a saved model is as it is"), "{errors}");
+    assert!(errors.contains("a saved model cannot be changed"), "{errors}");
 }
 
 #[test]
@@ -181,7 +181,7 @@ fn what_cannot_be_read_or_built_is_named() {
             3,
             "few.toml: holds neither config.toml nor config.json: give the folder",
         ),
-        (&["--compare", "pre"], 2, "--compare trains with other placements"),
+        (&["--compare", "pre"], 2, "--compare needs --steps"),
         (&["--attention-base", "64"], 2, "--attention-scale"),
         (
             &["--branch-variance", "1e300"],
@@ -270,7 +270,7 @@ fn ctrl_c_ends_it_with_what_was_measured() {
     let process = child.id().to_string();
     let mut errors = BufReader::new(child.stderr.take().unwrap()).lines();
     let begun = errors.next().unwrap().unwrap();
-    assert!(begun.contains("Ctrl-C ends it"), "{begun}");
+    assert!(begun.contains("Ctrl-C stops it"), "{begun}");
     let killed = std::process::Command::new("kill").args(["-INT", &process]).status();
     assert!(killed.unwrap().success());
     let mut out = String::new();
@@ -300,14 +300,14 @@ fn a_learning_rate_that_breaks_everything_is_named() {
     let (code, out, errors) = kexue(folder.path(), &[&probe[..], &SMALL].concat());
     assert_eq!(code, 0, "{errors}");
     for expected in [
-        "(1.00e10) leaves a last hidden state that is not finite; the first of the warm-up",
+        "(1.00e10) makes the last hidden state non-finite; the first of the warm-up",
         "1 of 1 diverged, at step 1",
-        "all runs diverge, with it and without",
+        "all runs diverge, with and without it",
     ] {
         assert!(out.contains(expected), "{expected}: {out}");
     }
     assert!(
-        out.contains(". Take a lower learning rate.\n") && !out.contains("Nothing has to be changed"),
+        out.contains(". Use a lower learning rate.\n") && !out.contains("needs no changes"),
         "{out}"
     );
 }

@@ -86,7 +86,7 @@ fn train_evaluate_predict_ask() {
     );
     assert_eq!(code, 3);
     assert!(
-        errors.contains("plain.jsonl: has questions without their answers"),
+        errors.contains("plain.jsonl: has questions without answers"),
         "{errors}"
     );
     // What is pinned is answered by every command.
@@ -129,7 +129,7 @@ fn rescoring_is_learned_kept_and_explained() {
     let (code, _, errors) = kexue(folder, &train);
     assert_eq!(code, 0);
     assert!(
-        errors.contains("rescoring is not learned: only 2 held-out questions"),
+        errors.contains("rescoring was not learned: only 2 held-out questions"),
         "{errors}"
     );
     let model = ["--kg", "kg.idx", "--model", "run"];
@@ -247,10 +247,7 @@ fn ctrl_c_saves_and_the_same_command_ends_with_the_same_bytes() {
     let rest: Vec<String> = errors.map(Result::unwrap).collect();
     assert_eq!(child.wait().unwrap().code(), Some(130), "{rest:?}");
     let said = rest.last().unwrap();
-    assert!(
-        said.contains("and saved; the same command goes on from there"),
-        "{said}"
-    );
+    assert!(said.contains("and saved; run the same command to continue"), "{said}");
     assert_ne!(read()[1], whole[1], "it was cut short");
 
     assert_eq!(kexue(folder, &train).0, 0);

@@ -276,18 +276,18 @@ fn advice_names_flags_that_there_are() {
     fs::write(folder.path().join("zero.csv"), "Model,A,B\nx,90,0\ny,60,70\n").unwrap();
     let (code, _, errors) = kexue(folder.path(), &["show", "zero.csv", "-q", "--mean", "hm"]);
     assert!(
-        code == 3 && errors.contains("or ask for --mean am, median or min"),
+        code == 3 && errors.contains("or use the arithmetic mean, the median or the minimum (--mean am)"),
         "{errors}"
     );
     let (code, _, errors) = kexue(folder.path(), &["flips", "zero.csv", "-q"]);
     assert!(
-        code == 3 && errors.contains("kexue rank show --mean am") && !errors.contains("ask for"),
+        code == 3 && errors.contains("or rank by a single mean") && !errors.contains("--mean"),
         "{errors}"
     );
     let most = ["flips", "t.csv", "-q", "--columns", "A,B", "--resamples", "99999999999"];
     let (_, _, errors) = kexue(folder.path(), &most);
     assert!(
-        errors.contains("--resamples 99999999999 is more than 44739242, the most with 3 systems"),
+        errors.contains("--resamples 99999999999 is more than 44739242, the maximum for 3 systems"),
         "{errors}"
     );
 }
@@ -314,7 +314,7 @@ fn files_that_disagree_are_an_error_until_one_is_believed() {
         ],
     );
     assert_eq!(code, 0, "{errors}");
-    assert!(errors.contains("the last is believed: B of x"), "{errors}");
+    assert!(errors.contains("the last one is used: B of x"), "{errors}");
     assert!(out.contains("70.50"), "{out}");
 }
 

@@ -17,8 +17,13 @@ struct Service {
 
 impl Service {
     fn start(folder: &Path, arguments: &[&str]) -> Self {
+        Self::start_with(folder, arguments, &[])
+    }
+
+    fn start_with(folder: &Path, arguments: &[&str], variables: &[(&str, &str)]) -> Self {
         let mut process = Command::new(env!("CARGO_BIN_EXE_kexue"))
             .current_dir(folder)
+            .envs(variables.iter().copied())
             .args(["serve", "--listen", "127.0.0.1:0"])
             .args(arguments)
             .stderr(Stdio::piped())
@@ -161,6 +166,36 @@ fn a_hangup_loads_files_anew() {
     }
 }
 
+/// Deadlines and limits are kept by a clock that nobody sets.
+#[test]
+fn a_clock_that_jumps_disturbs_nobody() {
+    let library = "/usr/lib/x86_64-linux-gnu/faketime/libfaketimeMT.so.1";
+    if !Path::new(library).exists() {
+        eprintln!("skipped: the library of faketime is not installed");
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let clock = folder.path().join("clock");
+    fs::write(&clock, "+0\n").unwrap();
+    let variables = [
+        ("LD_PRELOAD", library),
+        ("FAKETIME_TIMESTAMP_FILE", clock.to_str().unwrap()),
+        ("FAKETIME_NO_CACHE", "1"),
+        ("DONT_FAKE_MONOTONIC", "1"),
+    ];
+    let service = Service::start_with(folder.path(), &["--rate-limit", "1000"], &variables);
+    for offset in ["+0", "+3650d", "-3650d", "+1h"] {
+        fs::write(&clock, format!("{offset}\n")).unwrap();
+        for _ in 0..10 {
+            assert!(
+                service.ask("法国的首都是哪里？").contains(r#""known":true"#),
+                "{offset}"
+            );
+        }
+    }
+    assert_eq!(service.end("-TERM"), Some(0));
+}
+
 #[test]
 fn what_cannot_be_served_is_said() {
     let folder = tempfile::tempdir().unwrap();
@@ -182,7 +217,7 @@ fn what_cannot_be_served_is_said() {
         (&["--token-file", "tokens"], 2, "--kg"),
         (&["--kg", "none.idx"], 3, "none.idx"),
         (&["--kg", "my.idx", "--token-file", "my.idx"], 3, "my.idx"),
-        (&["--prior", "3"], 2, "--prior does nothing without"),
+        (&["--prior", "3"], 2, "--prior needs --mentions prior"),
     ] {
         let (found, _, errors) = kexue(
             folder.path(),

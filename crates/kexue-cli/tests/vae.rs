@@ -181,6 +181,15 @@ fn an_interrupted_training_is_the_same_as_one_without_interruption() {
     assert_eq!(read("whole", "model.safetensors"), read("parts", "model.safetensors"));
     let (code, _, errors) = kexue(folder.path(), &train("whole", "--seed 3"));
     assert!(code == 3 && errors.contains("train.seed"), "{errors}");
+    // The settings of a run are given back, and overridden by flags.
+    done(folder.path(), "vae train --config whole --out again");
+    assert_eq!(read("whole", "model.safetensors"), read("again", "model.safetensors"));
+    done(
+        folder.path(),
+        "vae train --config whole --steps 2 --adam-epsilon 0.125 --out other",
+    );
+    let other = common::changed_lines(&folder.path().join("whole"), &folder.path().join("other"));
+    assert_eq!(other, ["epsilon = 0.125", "steps = 2"]);
 }
 
 #[test]

@@ -5,7 +5,7 @@ use crate::network::{Critic, Generator, score};
 use crate::normalizer::Normalizer;
 use burn::module::Module;
 use burn::tensor::Tensor;
-use kexue_grad::{ForwardDual, norm_per_sample, scores_and_grad_norms, scores_and_input_gradient};
+use kexue_grad::{ForwardDual, jvp, norm_per_sample, scores_and_grad_norms, scores_and_input_gradient};
 
 /// The normalised scores D̂ of samples, `[batch]`, and the norms of the gradients of D where the normaliser needs them. `critic` has the weights of
 /// [`Normalizer::weights`]. Differentiable in the parameters, and in the samples if they require gradients, without any approximation.
@@ -17,7 +17,11 @@ pub fn normalized_scores(
     if !normalizer.needs_gradient() {
         return (critic.scores(samples), None);
     }
-    let (scores, norms) = scores_and_grad_norms(critic, samples, score);
+    let (mut scores, norms) = scores_and_grad_norms(critic, samples.clone(), score);
+    if normalizer.projects() {
+        // The derivative along x itself.
+        scores = score(jvp(critic, samples.clone(), samples)).tangent_or_zeros();
+    }
     (normalizer.normalize(scores, norms.clone()), Some(norms))
 }
 
@@ -84,7 +88,11 @@ pub fn generator_step(
         let loss = loss.generator(normalized_scores(normalizer, &critic, samples).0);
         return (loss.clone().detach(), loss);
     }
-    let (scores, gradients) = scores_and_input_gradient(&critic, samples.clone().detach(), score);
+    let (mut scores, gradients) = scores_and_input_gradient(&critic, samples.clone().detach(), score);
+    if normalizer.projects() {
+        let batch = scores.dims();
+        scores = (gradients.clone() * samples.clone().detach()).sum_dim(1).reshape(batch);
+    }
     let norms = norm_per_sample(gradients.clone());
     // ∂L/∂D of each sample, its norm held constant.
     let scores = scores.require_grad();

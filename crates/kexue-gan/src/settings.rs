@@ -43,7 +43,7 @@ pub struct GanSettings {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Preset {
-    /// Points: MLPs with three hidden layers of 128, hinge loss.
+    /// Points: MLPs with three hidden layers of 128, hinge loss, two latents, Adam(0.5, 0.9), both learning rates 1e-3.
     Mlp,
     /// Images: the CNN of article 8757's experiments: BCE, both learning rates 2e-4, one critic step, weights from N(0, 0.02²), LeakyReLU 0.1.
     Cnn,
@@ -57,7 +57,7 @@ impl Preset {
     pub fn model(self) -> ModelSettings {
         let mlp = ModelSettings {
             architecture: Architecture::Mlp,
-            latent: 16,
+            latent: 2,
             width: 128,
             layers: 3,
             critic_activation: Activation::LeakyRelu,
@@ -97,10 +97,10 @@ impl Preset {
             critic_batch: 128,
             generator_batch: 128,
             critic_learning_rate: 1e-3,
-            generator_learning_rate: 5e-4,
+            generator_learning_rate: 1e-3,
             decay: Decay::Linear,
             adam: AdamConfig {
-                beta1: 0.0,
+                beta1: 0.5,
                 beta2: 0.9,
                 epsilon: 1e-8,
             },
@@ -131,10 +131,19 @@ impl Preset {
                 critic_batch: 64,
                 critic_learning_rate: 4e-4,
                 generator_learning_rate: 2e-4,
+                adam: AdamConfig { beta1: 0.0, ..mlp.adam },
                 average: 0.9999,
                 samples: 256,
                 ..mlp
             },
+        }
+    }
+
+    /// Weight of a gradient penalty. Points take 0.1, as the authors of WGAN-GP do in their toy examples.
+    pub fn penalty_weight(self) -> f64 {
+        match self {
+            Self::Mlp => 0.1,
+            Self::Cnn | Self::Resnet => 10.0,
         }
     }
 

@@ -15,13 +15,14 @@ use kexue_nn::Distribution;
 use kexue_optim::Parameters;
 use kexue_train::generator;
 
-const RATIOS: [NormalizerSettings; 3] = [
+const RATIOS: [NormalizerSettings; 4] = [
     NormalizerSettings::Gradient {},
     NormalizerSettings::Gran { epsilon: 0.1 },
     NormalizerSettings::Scaled { epsilon: 0.1 },
+    NormalizerSettings::Direction {},
 ];
 
-const ALL: [NormalizerSettings; 8] = [
+const ALL: [NormalizerSettings; 9] = [
     NormalizerSettings::None {},
     NormalizerSettings::Clip { bound: 0.1 },
     NormalizerSettings::GradientPenalty {
@@ -36,6 +37,7 @@ const ALL: [NormalizerSettings; 8] = [
     NormalizerSettings::Gradient {},
     NormalizerSettings::Gran { epsilon: 0.1 },
     NormalizerSettings::Scaled { epsilon: 0.1 },
+    NormalizerSettings::Direction {},
 ];
 
 const LOSSES: [AdversarialLoss; 3] = [

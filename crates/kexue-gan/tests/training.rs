@@ -36,6 +36,29 @@ fn train(config: &GanConfig, folder: &Path, interrupted: bool) -> bool {
     trainer.run(&AtomicBool::new(interrupted)).unwrap().interrupted
 }
 
+/// The default settings lead the samples to the modes; with sixteen latents and a penalty of 10 they stay between them.
+#[test]
+#[ignore = "takes a minute"]
+fn the_generator_reaches_the_modes_of_a_ring() {
+    let mut gan = Preset::Mlp.gan();
+    gan.normalizer = NormalizerSettings::GradientPenalty {
+        weight: Preset::Mlp.penalty_weight(),
+        one_sided: false,
+    };
+    let config = GanConfig {
+        version: "test".to_owned(),
+        train: gan.train(0, 2000, 2000),
+        model: Preset::Mlp.model(),
+        gan,
+    };
+    let folder = tempfile::tempdir().unwrap();
+    assert!(!train(&config, folder.path(), false));
+    let trained = TrainedGan::open(folder.path(), None).unwrap();
+    let measured = kexue_gan::evaluate::evaluate(&trained, 2048, 0, None).unwrap();
+    let (covered, modes) = measured.modes.unwrap();
+    assert!(covered >= 6 && modes == 8, "{measured:?}");
+}
+
 #[test]
 fn an_interrupted_training_ends_like_an_uninterrupted_one() {
     for normalizer in [

@@ -32,7 +32,9 @@ pub(crate) fn images(folder: &Path) -> Result<Images, ImageError> {
         let bytes = read_bytes(path)?;
         decode(&bytes).map_err(|problem| ImageError::content(path, problem))
     });
-    let decoded: Vec<_> = decoded.collect::<Result<_, _>>()?;
+    // The first problem in the order of the images, whichever thread finds one first.
+    let decoded: Vec<_> = decoded.collect();
+    let decoded: Vec<_> = decoded.into_iter().collect::<Result<_, _>>()?;
     let shape = decoded[0].0;
     if let Some(number) = decoded.iter().position(|(other, _)| *other != shape) {
         let problem = format!(

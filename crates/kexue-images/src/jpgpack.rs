@@ -32,7 +32,9 @@ pub(crate) fn images(path: &Path, mut bytes: &[u8]) -> Result<Images, ImageError
     let decoded = files.into_par_iter().enumerate().map(|(number, file)| {
         decode(file).map_err(|problem| ImageError::content(path, format!("record {}: {problem}", number + 1)))
     });
-    let decoded: Vec<_> = decoded.collect::<Result<_, _>>()?;
+    // The first problem in the order of the images, whichever thread finds one first.
+    let decoded: Vec<_> = decoded.collect();
+    let decoded: Vec<_> = decoded.into_iter().collect::<Result<_, _>>()?;
     let shape = decoded[0].0;
     if let Some(number) = decoded.iter().position(|(other, _)| *other != shape) {
         let problem = format!(

@@ -1,7 +1,7 @@
-//! Sets of images of one size: read from the formats in which they are published, written as a grid.
+//! Sets of images of one size: reads the formats in which they are published, and writes grids of them.
 //!
-//! [`read_images`] looks at the content, not at the name: MNIST's idx files, packs of JPEG files with labels, and folders of PNG and JPEG
-//! files. Files may be compressed with gzip or Zstandard. [`Images`] is what they all become.
+//! Read `images.rs` first ([`Images`], the common representation), then `read.rs`. [`read_images`] recognises a format by its content, not by the file
+//! name: MNIST's idx files, packs of JPEG files with labels, and folders of PNG and JPEG files. Files may be compressed with gzip or Zstandard.
 //!
 //! ```
 //! use kexue_images::{Images, grid_png, read_images};

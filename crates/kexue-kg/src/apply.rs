@@ -1,4 +1,4 @@
-//! Applying the changes of a log, one after the other.
+//! Applies the changes of a log one by one.
 
 use crate::changes::{Base, Changes, Target, Undo};
 use crate::error::KgError;
@@ -6,8 +6,8 @@ use crate::inverse::inverse_relation;
 use crate::log::{Change, Logged, Removal};
 
 impl Changes {
-    /// Applies a change. What was done stands in `undo`, also where an error follows; nothing where the change changes nothing. Returns what it
-    /// amounts to where it removes much.
+    /// Applies a change and records its steps in `undo`, even if it fails; no steps mean that nothing changed. Returns the outcome of a large
+    /// removal.
     pub fn apply(
         &mut self,
         base: &Base<'_>,
@@ -62,7 +62,7 @@ impl Changes {
         }
     }
 
-    /// Gives a fact other objects. Of the facts that lead back, those of objects that stay are not touched.
+    /// Replaces the objects of a fact. The inverse facts of objects that stay are not touched.
     fn replace(
         &mut self,
         base: &Base<'_>,

@@ -1,18 +1,18 @@
-//! Triples found in a block of input.
+//! Triples parsed from a block of input.
 
 use crate::interner::hash;
 use crate::limits::misfit_of;
 use crate::remedy::Remedy;
 use crate::sense::split_sense;
 
-/// Something that is not in the format.
+/// A malformed line.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Problem {
     /// Line number in the file, from 1.
     pub line: u64,
     /// The field, what was found, what was expected.
     pub problem: String,
-    /// What helps, apart from correcting the line or leaving it out.
+    /// Remedies other than correcting or skipping the line.
     pub remedy: Option<Remedy>,
 }
 
@@ -27,7 +27,7 @@ pub(crate) struct Piece {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Entry {
     pub subject: Piece,
-    /// Whether the subject is that of the entry before.
+    /// Whether the subject is that of the previous entry.
     pub same_subject: bool,
     pub subject_hash: u64,
     pub sense: Option<(Piece, u64)>,
@@ -36,16 +36,16 @@ pub(crate) struct Entry {
     pub object: Piece,
 }
 
-/// The triples found in a block of input, in their order, and what was not in the format.
+/// The triples parsed from a block of input, in order, and the malformed lines.
 #[derive(Debug, Default)]
 pub struct Batch {
     pub(crate) text: Vec<u8>,
     pub(crate) entries: Vec<Entry>,
     /// The subject of the last entry, with its sense.
     name: Piece,
-    /// What was not in the format.
+    /// Malformed lines.
     pub problems: Vec<Problem>,
-    /// The first line of the file, where it was taken for a triple and reads like a header.
+    /// The first line of the file, if it was read as a triple but looks like a header.
     pub(crate) likely_header: Option<String>,
 }
 
@@ -60,7 +60,7 @@ impl Batch {
         self.entries.is_empty()
     }
 
-    /// Empties the batch and gives its text away, to be used again.
+    /// Empties the batch and returns its text for reuse.
     pub(crate) fn take_text(&mut self) -> Vec<u8> {
         self.entries.clear();
         self.problems.clear();
@@ -81,13 +81,13 @@ impl Batch {
         });
     }
 
-    /// Whether it holds as much as `size` bytes of input do.
+    /// Whether it holds the content of about `size` bytes of input.
     pub(crate) fn is_full(&self, size: usize) -> bool {
-        // What is not copied again adds entries and little text.
+        // Repeated names add entries but little text.
         self.text.len() >= size || self.entries.len() >= size / 16
     }
 
-    /// Adds a triple of strings that are copied; a subject and a relation that are those of the triple before stand in the text once.
+    /// Adds a triple and copies its strings. A subject or relation that equals that of the previous triple is stored only once.
     pub(crate) fn add(&mut self, line: u64, triple: [&str; 3]) {
         if let Some(problem) = misfit_of(triple) {
             return self.problem(line, problem);
@@ -118,14 +118,14 @@ impl Batch {
         Some(Piece { start, end })
     }
 
-    /// Adds a triple whose strings stand in the text already, at these bytes; `same` where its subject is that of the triple added before.
+    /// Adds a triple whose strings are already in the text, at these bytes. `same` says that its subject is that of the previous triple.
     pub(crate) fn add_at(&mut self, line: u64, triple: [&str; 3], starts: [usize; 3], same: bool) {
         if let Some(problem) = misfit_of(triple) {
             return self.problem(line, problem);
         }
         let mut pieces = [Piece { start: 0, end: 0 }; 3];
         for ((piece, text), start) in pieces.iter_mut().zip(triple).zip(starts) {
-            // A block has no more than half of the bytes that can be numbered.
+            // A block has at most half of the bytes that the numbers can address.
             *piece = Piece {
                 start: start as u32,
                 end: (start + text.len()) as u32,
@@ -136,7 +136,7 @@ impl Batch {
 
     fn add_pieces(&mut self, triple: [&str; 3], [name, relation, object]: [Piece; 3], same: bool) {
         self.name = name;
-        // Triples of a subject mostly follow each other: its name is split and hashed once.
+        // Triples of a subject mostly follow each other, so its name is split and hashed only once.
         if let Some(&before) = self.entries.last().filter(|_| same) {
             self.entries.push(Entry {
                 same_subject: true,

@@ -1,4 +1,4 @@
-//! Collecting triples for an index.
+//! Collects triples and builds an index.
 
 use crate::batch::Batch;
 use crate::collected::{Collected, NameTable};
@@ -8,7 +8,7 @@ use crate::error::KgError;
 use crate::interner::hash;
 use crate::inverse::inverse_relation;
 use crate::limits::{misfit, misfit_of};
-use crate::log::{lock, log_path};
+use crate::log::{PATIENCE, lock, log_path};
 use crate::options::{BuildOptions, BuildReport};
 use crate::output::check_output;
 use crate::parts::Parts;
@@ -20,12 +20,13 @@ use kexue_output::real_path;
 use kexue_trie::ContainerWriter;
 use std::io::{BufWriter, Cursor, Seek, Write};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 /// Collects triples and writes them as an index.
 #[derive(Debug)]
 pub struct GraphBuilder {
     options: BuildOptions,
-    /// Whether names that differ in their case alone can be the same.
+    /// Whether names that differ only in case can be the same.
     folds: bool,
     collected: Collected,
     /// Sections beside those of the facts.
@@ -33,7 +34,7 @@ pub struct GraphBuilder {
 }
 
 impl GraphBuilder {
-    /// No triples yet.
+    /// A builder without triples.
     pub fn new(options: BuildOptions) -> Self {
         let folds = match &options.vocabulary {
             Some(vocabulary) => vocabulary.folds_case(),
@@ -54,7 +55,7 @@ impl GraphBuilder {
         }
     }
 
-    /// Adds a triple; the sense in full-width brackets at the end of the subject is split off.
+    /// Adds a triple. A sense in full-width brackets at the end of the subject is split off.
     ///
     /// # Errors
     /// If a name is empty or has more than 2²⁰ bytes or the graph is larger than the format holds, or a temporary file cannot be written.
@@ -73,7 +74,7 @@ impl GraphBuilder {
         Ok(())
     }
 
-    /// Adds a triple whose sense is known, as it is.
+    /// Adds a triple with its sense given separately.
     pub(crate) fn add_fact(
         &mut self,
         subject: &str,
@@ -91,10 +92,10 @@ impl GraphBuilder {
         )
     }
 
-    /// Adds another name of a subject, by which questions mention it. It may come before the subject's triples; where none come, it leads nowhere.
+    /// Adds another name of a subject, which questions may use. It may come before the subject's triples. Without such triples it has no effect.
     ///
     /// # Errors
-    /// When a name is empty or has more than 2²⁰ bytes.
+    /// If a name is empty or has more than 2²⁰ bytes.
     pub fn alias(&mut self, subject: &str, alias: &str) -> Result<(), KgError> {
         for (field, text) in [("subject", subject), ("alias", alias)] {
             if let Some(problem) = misfit(field, text) {
@@ -108,7 +109,7 @@ impl GraphBuilder {
         Ok(())
     }
 
-    /// Puts a section beside those of the facts.
+    /// Adds a section beside those of the facts.
     pub(crate) fn attach(&mut self, name: &'static str, bytes: Vec<u8>) {
         self.attached.push((name, bytes));
     }
@@ -146,7 +147,7 @@ impl GraphBuilder {
         Ok(())
     }
 
-    /// Adds a triple of names with their hashes; `same` where the subject is that of the triple added before.
+    /// Adds a triple of names with their hashes. `same` says that the subject is that of the previous triple.
     fn add_parts(
         &mut self,
         (subject, subject_hash): (&[u8], u64),
@@ -161,7 +162,7 @@ impl GraphBuilder {
         if relation.max(sense) >= u32::MAX - 1 {
             return Err(KgError::TooLarge("4,294,967,294 distinct relations or senses"));
         }
-        // Subjects that may become the same must come to the same part.
+        // Subjects that may become equal must go to the same part.
         let subject_hash = match self.folds {
             true => hash(&subject.to_ascii_lowercase()),
             false => subject_hash,
@@ -181,7 +182,7 @@ impl GraphBuilder {
         Ok(())
     }
 
-    /// The number of triples so far, inverse ones counted.
+    /// The number of triples so far, including inverse ones.
     pub fn len(&self) -> u64 {
         self.collected.count
     }
@@ -191,14 +192,24 @@ impl GraphBuilder {
         self.collected.count == 0
     }
 
-    /// Writes the index to a file, which appears when it is complete. Symbolic links are followed.
+    /// Writes the index to a file, which appears when it is complete. Symbolic links are followed. Waits up to half a second for another program
+    /// that changes the index to be replaced.
     ///
     /// # Errors
-    /// If there are no triples, or the file cannot be written, or changes stand beside it that would be lost, or another program is making some.
+    /// If there are no triples; if the file cannot be written; if the log beside it has changes that would be lost; [`KgError::Busy`] if another
+    /// program is changing the index.
     pub fn finish(self, path: &Path) -> Result<BuildReport, KgError> {
+        self.finish_within(path, PATIENCE)
+    }
+
+    /// As [`GraphBuilder::finish`], waiting up to `patience` for another program.
+    ///
+    /// # Errors
+    /// As [`GraphBuilder::finish`].
+    pub fn finish_within(self, path: &Path, patience: Duration) -> Result<BuildReport, KgError> {
         let path = &real_path(path);
-        // Whoever would change the index that is replaced must wait.
-        let _lock = path.is_file().then(|| lock(path)).transpose()?;
+        // Keeps others from changing the index that is replaced.
+        let _lock = path.is_file().then(|| lock(path, patience)).transpose()?;
         check_output(path, &[])?;
         if let LogState::Folded = log_state(path)? {
             let log = log_path(path);

@@ -1,4 +1,4 @@
-//! What the changes of a log amount to, and the steps that they are made of.
+//! The accumulated changes of a log, and the steps of a change.
 
 use crate::error::KgError;
 use crate::objects::{LastBlock, Objects, Record};
@@ -12,10 +12,10 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::ops::ControlFlow;
 use std::sync::Arc;
 
-/// The facts of a subject: what follows its separator in a key, and the record.
+/// The facts of a subject: the part of the key after the subject's separator, and the record.
 pub(crate) type Facts = BTreeMap<Vec<Token>, Stored>;
 
-/// A record of a fact that has changed, or where it stands in the file.
+/// The record of a changed fact, or its place in the file.
 #[derive(Clone, Debug)]
 pub(crate) enum Stored {
     Base(Key),
@@ -23,7 +23,7 @@ pub(crate) enum Stored {
 }
 
 impl Stored {
-    /// Where it stands in the file, if it has not changed.
+    /// Its place in the file, if it has not changed.
     pub fn base(&self) -> Option<Key> {
         match self {
             Self::Base(key) => Some(*key),
@@ -35,7 +35,7 @@ impl Stored {
 /// The record of a fact that has changed.
 #[derive(Clone, Debug)]
 pub(crate) struct ChangedRecord {
-    /// Subject, relation and sense as they are written, where the tokens do not say.
+    /// Subject, relation and sense as written, if the tokens do not determine the spelling.
     pub spelling: Option<[String; 3]>,
     pub objects: OrderedSet,
 }
@@ -49,36 +49,36 @@ impl ChangedRecord {
     }
 }
 
-/// The changes of a graph. Each is made by itself, so that many cost so many times one.
+/// The changes of a graph. Each is applied by itself, so the cost grows with their number.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Changes {
     pub subjects: BTreeMap<Vec<Token>, Facts>,
-    /// Keys of the file that are gone, though their subjects have not changed otherwise.
+    /// Removed keys of the file whose subjects have not changed otherwise.
     pub pruned: PrunedKeys,
-    /// Of facts of the file that have not changed otherwise, the objects that they have lost.
+    /// The removed objects of facts of the file that have not changed otherwise.
     pub lost: HashMap<Key, Vec<Arc<str>>>,
-    /// The facts that questions are pinned to, by normalised question: subject with its sense, and relation.
+    /// Pinned facts by normalised question: subject with its sense, and relation.
     pub pins: BTreeMap<String, (String, String)>,
-    /// Aliases as they are compared, with their subjects: whether they were added, or are there no more.
+    /// Normalised aliases with their subjects: whether they were added or removed.
     pub aliases: BTreeMap<(Vec<Token>, Vec<Token>), bool>,
-    /// How many were read from the log, and bytes of one behind them that was never finished.
+    /// The number of changes read from the log, and the bytes of an unfinished one after them.
     pub count: u64,
     pub unfinished: u64,
 }
 
-/// What the changes are applied to.
+/// The graph that the changes are applied to.
 pub(crate) struct Base<'a> {
     pub facts: &'a FactIndex,
     pub objects: &'a Objects,
     pub vocabulary: &'a Vocabulary,
     pub spellings: Option<&'a Spellings>,
-    /// Many changes ask for records that stand beside each other.
+    /// Many changes read neighbouring records.
     pub last_block: RefCell<LastBlock>,
-    /// Whether facts stand in both directions, and change in both.
+    /// Whether the graph has facts in both directions, and changes both.
     pub inverse: bool,
-    /// How many subjects may change.
+    /// The maximum number of changed subjects.
     pub most_subjects: usize,
-    /// From how many facts and objects on a removal is written to the log with what it amounts to.
+    /// From this number of facts and objects on, the log stores the outcome of a removal.
     pub many: usize,
 }
 
@@ -96,13 +96,13 @@ impl<'a> Base<'a> {
         }
     }
 
-    /// With what the index holds of other spellings.
+    /// The sections of other spellings in the index.
     pub fn with(self, spellings: Option<&'a Spellings>) -> Self {
         Self { spellings, ..self }
     }
 }
 
-/// A removal of fewer facts and objects is made again as quickly as it is read.
+/// A removal of fewer facts and objects is repeated as quickly as its outcome is read.
 const MANY: usize = 256;
 
 impl Base<'_> {
@@ -110,7 +110,7 @@ impl Base<'_> {
         self.last_block.borrow_mut().record(self.objects, key)
     }
 
-    /// Whether two names are the same object of a way back.
+    /// Whether two names are the same object of an inverse fact.
     pub fn same(&self, one: &str, other: &str) -> bool {
         match self.folds() {
             true => one.eq_ignore_ascii_case(other),
@@ -118,12 +118,12 @@ impl Base<'_> {
         }
     }
 
-    /// Whether texts that differ in the case of ASCII letters have the same key.
+    /// Whether texts that differ only in the case of ASCII letters have the same key.
     pub fn folds(&self) -> bool {
         self.vocabulary.folds_case()
     }
 
-    /// Relation and sense, of what follows the subject's separator in a key.
+    /// Relation and sense, from the part of a key after the subject's separator.
     pub fn relation_and_sense<'k>(&self, key: &'k [Token]) -> (&'k [Token], &'k [Token]) {
         let mut parts = key.split(|&token| token == SEP);
         let (first, second) = (parts.next().unwrap_or_default(), parts.next().unwrap_or_default());
@@ -177,12 +177,12 @@ impl<'n> Target<'n> {
     }
 }
 
-/// How a change is taken back.
+/// How to undo a change.
 #[derive(Debug)]
 pub(crate) enum Undo {
     /// The subject was read from the index.
     Loaded { subject: Vec<Token> },
-    /// The fact was this before, or was not there.
+    /// The fact was this before, or did not exist.
     Fact {
         subject: Vec<Token>,
         key: Vec<Token>,
@@ -197,7 +197,7 @@ pub(crate) enum Undo {
         place: usize,
         object: String,
     },
-    /// These keys of the file were gone before, and these facts have lost one object more.
+    /// The removed keys of the file before, and the facts that have lost one more object.
     Pruned { before: PrunedKeys, lost: Vec<Key> },
     /// The alias was added or removed before, or neither.
     Alias {
@@ -212,7 +212,7 @@ pub(crate) enum Undo {
 }
 
 impl Changes {
-    /// Takes back what was done.
+    /// Undoes the steps.
     pub fn take_back(&mut self, undo: Vec<Undo>) {
         for step in undo.into_iter().rev() {
             match step {
@@ -260,8 +260,8 @@ impl Changes {
         }
     }
 
-    /// Names as they are compared that a reader of the index would miss: aliases that were added, and subjects whose names are not compared letter
-    /// by letter. With their subjects.
+    /// Normalised names that are not in the index, with their subjects: aliases that were added, and subjects whose names are not compared letter by
+    /// letter.
     pub fn names(&self, vocabulary: &Vocabulary) -> BTreeSet<(Vec<Token>, Vec<Token>)> {
         let aliases = self.aliases.iter().filter(|(_, added)| **added);
         let mut names: BTreeSet<_> = aliases.map(|(key, _)| key.clone()).collect();
@@ -274,7 +274,7 @@ impl Changes {
         names
     }
 
-    /// The index with the changes over it.
+    /// The index merged with the changes.
     pub fn merge(&self, base: &FactIndex) -> Result<MergedIndex, Error> {
         let changed = self
             .subjects
@@ -287,7 +287,7 @@ impl Changes {
         MergedIndex::with_pruned(base.clone(), self.pruned.clone(), changed)
     }
 
-    /// Takes from the record of a fact of the file the objects that it has lost.
+    /// Removes the objects from a record that the fact of the file has lost.
     pub fn without_lost(&self, key: Key, mut record: Record, fold_case: bool) -> Record {
         for lost in self.lost.get(&key).into_iter().flatten() {
             record.objects.retain(|object| match fold_case {
@@ -310,7 +310,7 @@ impl Changes {
         }
     }
 
-    /// Where a fact stands: with what was changed, in the file, or nowhere.
+    /// The place of a fact: among the changes, in the file, or nowhere.
     pub fn find(&self, base: &Base<'_>, target: &Target<'_>) -> Result<Option<Result<&ChangedRecord, Key>>, KgError> {
         match self.subjects.get(&target.subject) {
             Some(facts) => Ok(facts.get(&target.key).map(|stored| match stored {
@@ -350,7 +350,7 @@ impl Changes {
         Ok(self.subjects.entry(subject.to_vec()).or_default())
     }
 
-    /// Makes a fact what is given, or takes it away.
+    /// Sets a fact, or removes it.
     pub fn set(
         &mut self,
         base: &Base<'_>,
@@ -372,7 +372,7 @@ impl Changes {
         Ok(())
     }
 
-    /// Makes the record of a fact of the file one that can be changed; false where there is no such fact.
+    /// Makes the record of a fact of the file changeable. Returns false if there is no such fact.
     fn prepare(&mut self, base: &Base<'_>, target: &Target<'_>, undo: &mut Vec<Undo>) -> Result<bool, KgError> {
         match self.find(base, target)? {
             None => Ok(false),
@@ -385,7 +385,7 @@ impl Changes {
         }
     }
 
-    /// Whether a fact has an object, or with `fold_case` one that differs from it in the case of ASCII letters.
+    /// Whether a fact has an object; with `fold_case`, ignoring the case of ASCII letters.
     pub fn has(&self, base: &Base<'_>, target: &Target<'_>, object: &str, fold_case: bool) -> Result<bool, KgError> {
         Ok(match self.find(base, target)? {
             None => false,
@@ -397,7 +397,7 @@ impl Changes {
         })
     }
 
-    /// Adds an object; with `fold_case`, unless one is there that differs in the case of ASCII letters only: a subject that is found as this one.
+    /// Adds an object. With `fold_case`, not if one exists that differs only in the case of ASCII letters, since it is found as the same subject.
     pub fn add(
         &mut self,
         base: &Base<'_>,
@@ -423,8 +423,8 @@ impl Changes {
         Ok(())
     }
 
-    /// Removes an object, or with `fold_case` all that differ from it in the case of ASCII letters, and the fact with its last one; false where
-    /// there is none.
+    /// Removes an object; with `fold_case`, ignoring the case of ASCII letters. Removes the fact with its last object. Returns false if there is no
+    /// such object.
     pub fn take(
         &mut self,
         base: &Base<'_>,
@@ -463,7 +463,7 @@ impl Changes {
         })
     }
 
-    /// Adds an alias, or takes it away.
+    /// Adds or removes an alias.
     pub fn alias(
         &mut self,
         base: &Base<'_>,
@@ -492,7 +492,7 @@ impl Changes {
                 "the alias `{alias}` has nothing but punctuation; expected words"
             )));
         }
-        // It is the same name in another spelling.
+        // The alias is only another spelling of the name.
         if name == compared(base.vocabulary, subject) {
             return Ok(());
         }
@@ -529,7 +529,7 @@ fn changed_record(record: Record) -> ChangedRecord {
     }
 }
 
-/// A question as pins compare it: half-width, lower case, single spaces, without punctuation at the end.
+/// Normalises a question for pins: half-width, lower case, single spaces, no punctuation at the end.
 pub(crate) fn normalise(question: &str) -> String {
     let folded: String = question
         .chars()

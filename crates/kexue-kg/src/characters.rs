@@ -6,17 +6,17 @@
 //!      | 255 c c c  the code point
 //! ```
 //!
-//! Zstandard works on bytes; where most characters have one or two it does better than on the three that UTF-8 gives a Chinese one.
+//! Zstandard works on bytes. It compresses codes of one or two bytes better than UTF-8, which needs three bytes for a Chinese character.
 
 use std::collections::HashMap;
 
 const SINGLES: usize = 192;
 const TABLE: usize = SINGLES + (255 - SINGLES) * 256;
 const WHOLE: u8 = 255;
-/// For a character without a place in the table.
+/// The code of a character that is not in the table.
 const NONE: u16 = u16::MAX;
 
-/// Turns text into codes.
+/// Encodes text.
 pub(crate) struct CharacterEncoder {
     characters: Vec<char>,
     basic: Vec<u16>,
@@ -24,7 +24,7 @@ pub(crate) struct CharacterEncoder {
 }
 
 impl CharacterEncoder {
-    /// With a table of the most frequent characters of `sample`.
+    /// Creates an encoder with a table of the most frequent characters of `sample`.
     pub fn new(sample: &str) -> Self {
         let mut counts: HashMap<char, u64> = HashMap::new();
         for character in sample.chars() {
@@ -54,7 +54,7 @@ impl CharacterEncoder {
         self.characters.iter().collect()
     }
 
-    /// Appends the codes of a text, given as its UTF-8; returns how many bytes they take.
+    /// Appends the codes of a text, given as UTF-8, and returns their number of bytes.
     pub fn encode(&self, text: &[u8], codes: &mut Vec<u8>) -> usize {
         let before = codes.len();
         codes.reserve(4 * text.len());
@@ -79,7 +79,7 @@ impl CharacterEncoder {
     }
 }
 
-/// The code points of UTF-8 that is known to be some: it has been checked where it was read.
+/// The code points of valid UTF-8, which was checked when it was read.
 struct Characters<'a>(&'a [u8]);
 
 impl Iterator for Characters<'_> {
@@ -106,7 +106,7 @@ impl Iterator for Characters<'_> {
     }
 }
 
-/// Turns codes back into text.
+/// Decodes text.
 #[derive(Debug)]
 pub(crate) struct CharacterDecoder {
     characters: Vec<char>,
@@ -119,7 +119,7 @@ impl CharacterDecoder {
         }
     }
 
-    /// The text of codes; none where they are not any text's.
+    /// The text of codes; `None` if they are invalid.
     pub fn decode(&self, codes: &[u8]) -> Option<String> {
         let mut text = String::with_capacity(codes.len() * 2);
         let mut codes = codes.iter().copied();

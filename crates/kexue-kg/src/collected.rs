@@ -1,4 +1,4 @@
-//! What a builder has collected: names, triples by their subjects, and a sample of the objects.
+//! The data that a builder collects: names, triples by subject, and a sample of the objects.
 
 use crate::interner::Interner;
 use crate::parts::Parts;
@@ -8,7 +8,7 @@ use crate::sample::Sample;
 #[derive(Debug, Default)]
 pub(crate) struct NameTable {
     pub names: Interner,
-    /// How many triples have each.
+    /// The number of triples with each name.
     pub counts: Vec<u64>,
 }
 

@@ -9,10 +9,10 @@ use kexue_trie::{FactOrder, Key};
 use std::ops::{ControlFlow, Range};
 
 impl KnowledgeGraph {
-    /// Finds the facts that begin with `prefix`: the keys of the first `limit`, and how many there are. Tabs separate the parts of the prefix;
-    /// the last one may be incomplete. It is read as the beginning of a key (subject, relation, sense in the index's own order), and as a fact is
-    /// written: subject with its sense in full-width brackets, relation, and objects with ` | ` between them. Tabs, line breaks and
-    /// backslashes of a name are [escaped](crate::escape_name). Facts of the key come first.
+    /// Finds the facts that begin with `prefix`: the keys of the first `limit`, and the total number. Tabs separate the parts of the prefix; the last
+    /// part may be incomplete. The prefix is read in two ways: as the beginning of a key (subject, relation, sense in the order of the index), and
+    /// as the beginning of a written fact (subject with its sense in full-width brackets, relation, and objects separated by ` | `). Tabs, line
+    /// breaks and backslashes in names are [escaped](crate::escape_name). Facts found by key come first.
     ///
     /// # Errors
     /// If the index is damaged.
@@ -52,7 +52,7 @@ impl KnowledgeGraph {
         Ok((keys, total))
     }
 
-    /// Visits the facts, but for those of these keys, that are written as `prefix` is, where that is not how keys begin.
+    /// Visits the facts that begin with `prefix` when written, except those with the given keys.
     fn written_so(&self, prefix: &str, but: &Range<Key>, visit: &mut dyn FnMut(Key)) -> Result<(), KgError> {
         let mut parts = prefix.splitn(3, '\t');
         let subject = unescape_name(parts.next().unwrap_or_default());

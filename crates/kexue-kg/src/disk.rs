@@ -1,11 +1,11 @@
-//! Everything that changes files that last, one call each: a test ends the program at every one of them.
+//! All operations that change permanent files, one function each. A test ends the program at each of them.
 
 use kexue_output::OutputError;
 use std::fs::File;
 use std::io::{Result, Seek, SeekFrom, Write};
 use std::path::Path;
 
-/// [`kexue_output::NewFile`] with points at which tests end the program.
+/// [`kexue_output::NewFile`] with points where tests end the program.
 #[derive(Debug)]
 pub(crate) struct NewFile(kexue_output::NewFile);
 
@@ -15,7 +15,7 @@ impl NewFile {
         kexue_output::NewFile::create(path).map(Self)
     }
 
-    /// Gives the finished file its name.
+    /// Renames the finished file to its final name.
     pub fn commit(self) -> std::result::Result<(), OutputError> {
         self.0.commit_in_steps(point)
     }
@@ -38,7 +38,7 @@ impl Seek for NewFile {
     }
 }
 
-/// Writes at the file's place, and waits until it is on disk.
+/// Writes at the current position of the file, and waits until the data is on disk.
 pub(crate) fn write_synced(file: &mut File, bytes: &[u8]) -> Result<()> {
     torn(file, bytes);
     file.write_all(bytes)?;

@@ -1,4 +1,4 @@
-//! Writing what was collected as an index: names to tokens, triples in the order of their keys.
+//! Writes the collected data as an index: names become tokens, and triples are sorted by their keys.
 
 use crate::collected::{Collected, NameTable};
 use crate::interner::Interner;
@@ -17,26 +17,26 @@ use std::ops::Range;
 use std::path::Path;
 use std::sync::{Mutex, PoisonError};
 
-/// Subjects that are written at a time, or as many as have so many triples. Blocks of objects end with them, so that they can be packed in
-/// parallel and still be the same in any number of threads.
+/// Maximum number of subjects, and of triples, of a chunk. Blocks of objects end with a chunk, so that they can be packed in parallel and do not
+/// depend on the number of threads.
 const SUBJECTS: usize = 8192;
 const TRIPLES: u64 = 1 << 16;
-/// Chunks that are packed in parallel.
+/// Number of chunks that are packed in parallel.
 const WINDOW: usize = 16;
 
 /// The dictionaries that triples refer to.
 struct Dictionaries {
     relations: Dictionary,
     senses: Dictionary,
-    /// Whether the spelling of names is kept where the tokens do not say it.
+    /// Whether the spelling of a name is stored if its tokens do not determine it.
     spelt: bool,
     order: FactOrder,
 }
 
 struct Dictionary {
-    /// The names, where their spelling is kept.
+    /// The names, if their spelling is stored.
     names: Interner,
-    /// Of each name its rank in the order of the tokens, and its number in the dictionary.
+    /// For each name, its rank in the order of the tokens and its number in the dictionary.
     codes: Vec<(u32, u32)>,
 }
 
@@ -60,7 +60,7 @@ impl Entries {
 impl Dictionary {
     fn new(table: NameTable, vocabulary: &Vocabulary) -> (Self, Entries) {
         let mut sorted = Sorted::encode(&table.names, vocabulary);
-        // What the tokens do not say must be kept; what they say need not.
+        // Only spellings that the tokens do not determine must be stored.
         let names = if vocabulary.folds_case() {
             table.names
         } else {
@@ -80,7 +80,7 @@ impl Dictionary {
     }
 }
 
-/// The vocabulary of the names, each distinct one counted once.
+/// The vocabulary of the names. Each distinct name counts once.
 fn count_vocabulary(
     options: &BuildOptions,
     names: [&NameTable; 2],
@@ -107,7 +107,7 @@ fn count_vocabulary(
     Ok(counts.build())
 }
 
-/// Writes everything; returns what it is.
+/// Writes the index and returns its counts.
 pub(crate) fn emit<W: Write + Seek + Send>(
     options: &BuildOptions,
     collected: Collected,
@@ -125,7 +125,7 @@ pub(crate) fn emit<W: Write + Seek + Send>(
     );
     let vocabulary = vocabulary?;
     out.section("vocabulary", vocabulary.to_text().as_bytes())?;
-    // One after the other, for the sake of memory.
+    // One after the other, to save memory.
     let (relations, relation_entries) = Dictionary::new(relations, &vocabulary);
     let (senses, sense_entries) = Dictionary::new(senses, &vocabulary);
     let dictionaries = Dictionaries {
@@ -177,7 +177,7 @@ pub(crate) fn emit<W: Write + Seek + Send>(
     let (mut window, mut packed) = (Vec::new(), Vec::new());
     fill(&mut window)?;
     while !window.is_empty() {
-        // While some chunks are packed, those before are written and those behind are read.
+        // While some chunks are packed, earlier ones are written and later ones are read.
         let (now, others) = rayon::join(
             || {
                 (window.par_iter_mut()).try_for_each_init(
@@ -202,7 +202,7 @@ pub(crate) fn emit<W: Write + Seek + Send>(
     output.finish()
 }
 
-/// Makes a run of each part, in a file where the parts are in one.
+/// Makes a run of each part; in a file if the parts are in a file.
 fn sort_parts(
     parts: Vec<Part>,
     spill: Option<Spill>,
@@ -232,19 +232,19 @@ fn sort_parts(
     Ok((runs?, sorted))
 }
 
-/// A chunk, and what becomes of it.
+/// A chunk and its packed form.
 #[derive(Default)]
 struct Packed {
     chunk: Chunk,
     rows: Vec<u8>,
-    /// Of each subject where its row ends, and the number of its keys.
+    /// For each subject, the end of its row and the number of its keys.
     subjects: Vec<(usize, u64)>,
     blocks: Blocks,
     duplicates: u64,
     merged: u64,
 }
 
-/// A triple of the subject at hand, its names in the order of their tokens.
+/// A triple of the current subject, with its names by rank.
 #[derive(Clone, Copy)]
 struct Named<'a> {
     /// Rank of the relation, then rank of the sense + 1 or 0, then place in the input.
@@ -294,7 +294,7 @@ impl<'a> Packer<'a> {
         self.blocks.finish(&mut packed.blocks)
     }
 
-    /// The triples of a subject in the order of their keys, and where spellings are kept the names of each by its place in the input.
+    /// The triples of a subject in the order of their keys. If spellings are stored, also the names of each triple by its place in the input.
     fn read<'t>(&self, bytes: &'t [u8], triples: &mut Vec<Named<'t>>, spellings: &mut Vec<Spelling<'t>>) -> Option<()> {
         let Dictionaries { relations, senses, .. } = self.dictionaries;
         triples.clear();
@@ -379,11 +379,11 @@ impl<'a> Packer<'a> {
     }
 }
 
-/// The names of a triple as they were written: the subject, the number of the relation, that of the sense + 1 or 0.
+/// The names of a triple as written: the subject, the number of the relation, and the number of the sense + 1 or 0.
 type Spelling<'a> = (&'a [u8], u32, u32);
 
 impl Dictionaries {
-    /// The names, where folding their case changed them.
+    /// The names, if folding their case changed them.
     fn spelling<'s>(&'s self, &(subject, relation, sense): &Spelling<'s>) -> Option<[&'s [u8]; 3]> {
         let sense = sense.checked_sub(1).map_or("", |sense| self.senses.names.get(sense));
         let names = [subject, self.relations.names.get(relation).as_bytes(), sense.as_bytes()];

@@ -12,7 +12,7 @@ pub enum KgError {
     Io {
         /// The file, or `<stdin>`.
         path: PathBuf,
-        /// What the system said.
+        /// The operating system's error.
         source: std::io::Error,
     },
     /// An output cannot be written.
@@ -62,25 +62,25 @@ pub enum KgError {
         /// The index.
         path: PathBuf,
     },
-    /// More subjects would have changed than can be laid over an index.
+    /// More subjects would be changed than can be merged with an index.
     #[error("more than {most} subjects would have changed")]
     TooManyChanges {
-        /// How many may.
+        /// The maximum.
         most: usize,
     },
-    /// The index could not answer.
+    /// An error of the index.
     #[error(transparent)]
     Index(#[from] kexue_trie::Error),
     /// There are no triples to build an index from.
     #[error("the input holds no facts; expected lines of subject, relation and object")]
     Empty,
-    /// The graph is larger than the format holds.
+    /// The graph is too large for the format.
     #[error("the graph has more than {0}")]
     TooLarge(&'static str),
 }
 
 impl KgError {
-    /// What helps against this error. The message does not name it.
+    /// Remedies for this error. The message does not name them.
     pub fn remedies(&self) -> Vec<Remedy> {
         match self {
             Self::Line { remedies, .. } => remedies.clone(),

@@ -1,11 +1,11 @@
-//! Names on one line, with tabs between them.
+//! Names on one line, separated by tabs.
 
 use std::borrow::Cow;
 
-/// The characters that are escaped, and what stands for them behind a backslash.
+/// The escaped characters, and the character that represents each after a backslash.
 const ESCAPES: [(char, char); 4] = [('\\', '\\'), ('\t', 't'), ('\n', 'n'), ('\r', 'r')];
 
-/// A name as it is printed on a line of names with tabs between them: tabs, line breaks and backslashes as `\t`, `\n`, `\r` and `\\`.
+/// Escapes a name for a line of names separated by tabs: tabs, line breaks and backslashes become `\t`, `\n`, `\r` and `\\`.
 ///
 /// ```
 /// assert_eq!(kexue_kg::escape_name("two\nlines"), "two\\nlines");
@@ -25,7 +25,7 @@ pub fn escape_name(name: &str) -> Cow<'_, str> {
     escaped.into()
 }
 
-/// What [`escape_name`] was given. A backslash in front of any other character stands for itself.
+/// Reverses [`escape_name`]. A backslash before any other character is kept.
 pub fn unescape_name(escaped: &str) -> Cow<'_, str> {
     if !escaped.contains('\\') {
         return escaped.into();

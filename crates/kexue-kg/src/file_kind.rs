@@ -1,14 +1,14 @@
-//! What a file is that is no index.
+//! Recognises files that are not indexes.
 
 use crate::error::KgError;
 use crate::remedy::Remedy;
 use kexue_output::git_lfs_problem;
 use std::path::Path;
 
-/// Bytes at the start of a file that are looked at.
+/// The number of bytes at the start of a file that are examined.
 const BEGINNING: usize = 4096;
 
-/// Names what a file is instead of an index.
+/// An error that says what a file is instead of an index.
 pub(crate) fn not_an_index(path: &Path, bytes: &[u8]) -> KgError {
     let beginning = &bytes[..bytes.len().min(BEGINNING)];
     let file = path.display().to_string();

@@ -1,4 +1,4 @@
-//! A graph in memory, of triples in memory.
+//! Builds a graph in memory from triples in memory.
 
 use crate::build::GraphBuilder;
 use crate::error::KgError;
@@ -6,7 +6,7 @@ use crate::graph::KnowledgeGraph;
 use crate::options::BuildOptions;
 
 impl KnowledgeGraph {
-    /// An index in memory of triples, for small graphs.
+    /// Builds an index in memory, for small graphs.
     ///
     /// # Errors
     /// If there are no triples.

@@ -18,18 +18,18 @@ use std::io::Read;
 use std::ops::{ControlFlow, Range};
 use std::path::{Path, PathBuf};
 
-/// How often a file is opened that another takes the place of meanwhile.
+/// How often opening is retried if the file is replaced meanwhile.
 const ATTEMPTS: usize = 10;
 
-/// Bytes of a file that tell it from another.
+/// The number of bytes that identify a file.
 const HEADER: u64 = 64;
 
-/// A fact of the graph: what a key stands for.
+/// A fact of the graph.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Fact {
     /// The subject, without its sense.
     pub subject: String,
-    /// The sense of the subject, where it has one.
+    /// The sense of the subject, if it has one.
     pub sense: Option<String>,
     /// The relation.
     pub relation: String,
@@ -50,12 +50,12 @@ pub struct KnowledgeGraph {
     changes: Changes,
     is_changed: bool,
     spellings: Option<Spellings>,
-    /// Compared names that are not in the file, with their subjects: aliases, and subjects that were added.
+    /// Normalised names that are not in the file, with their subjects: aliases, and subjects that were added.
     names: BTreeSet<(Vec<Token>, Vec<Token>)>,
     path: Option<PathBuf>,
 }
 
-/// Whether the file of this name still begins with these bytes: the header has a checksum of the whole table of sections.
+/// Whether the file of this name still begins with these bytes. The header has a checksum of the whole table of sections.
 fn is_still(path: &Path, bytes: &[u8]) -> Result<bool, KgError> {
     let mut header = Vec::new();
     let file = File::open(path).map_err(KgError::io(path))?;
@@ -64,19 +64,19 @@ fn is_still(path: &Path, bytes: &[u8]) -> Result<bool, KgError> {
 }
 
 impl KnowledgeGraph {
-    /// Opens an index file, mapped into memory, with the changes of the log beside it. The time does not depend on the size of the index, but
-    /// grows with the log. A symbolic link stands for the file that it leads to, and the log beside that file.
+    /// Opens an index file by mapping it into memory, with the changes of the log beside it. The time does not depend on the size of the index,
+    /// but grows with the log. A symbolic link is followed to the file, and the log is beside that file.
     ///
     /// # Errors
-    /// If the file cannot be read, is not an index, or its header is damaged, or it is replaced again and again.
+    /// If the file cannot be read, is not an index, has a damaged header, or is replaced repeatedly while it is opened.
     pub fn open(path: &Path) -> Result<Self, KgError> {
         Self::open_slowly(path, &mut || {})
     }
 
-    /// Opens an index file; `between` is called when the file is mapped and its log not yet read.
+    /// Opens an index file. Calls `between` after the file is mapped and before its log is read.
     fn open_slowly(path: &Path, between: &mut dyn FnMut()) -> Result<Self, KgError> {
         let real = real_path(path);
-        // A compaction may put a new index here, and take the log away, between the reading of the one and the other.
+        // A compaction may replace the index and remove the log between these two reads.
         for _ in 0..ATTEMPTS {
             let file = File::open(&real).map_err(KgError::io(&real))?;
             let bytes = Bytes::map(&file).map_err(KgError::io(&real))?;
@@ -88,7 +88,7 @@ impl KnowledgeGraph {
                     KgError::Index(source) => KgError::File { path: real, source },
                     other => other,
                 })?;
-                // The link may lead elsewhere when the graph is refreshed.
+                // A link may point elsewhere when the graph is refreshed.
                 graph.path = Some(path.to_path_buf());
                 return Ok(graph);
             }
@@ -98,7 +98,7 @@ impl KnowledgeGraph {
         })
     }
 
-    /// Opens an index in memory: owned bytes, or bytes that are part of the program.
+    /// Opens an index in memory: owned bytes, or static bytes of the program.
     ///
     /// # Errors
     /// If the bytes are not an index, or its header is damaged.
@@ -130,7 +130,7 @@ impl KnowledgeGraph {
         })
     }
 
-    /// The vocabulary of the keys; it is part of the index.
+    /// The vocabulary of the keys, which is part of the index.
     pub fn vocabulary(&self) -> &Vocabulary {
         &self.vocabulary
     }
@@ -145,22 +145,22 @@ impl KnowledgeGraph {
         &self.index
     }
 
-    /// The packed index of the file, without the changes since it was built.
+    /// The packed index in the file, without the changes since it was built.
     pub fn facts(&self) -> &FactIndex {
         self.index.base()
     }
 
-    /// The number of changes in the log beside the file, and of the subjects whose facts they have changed.
+    /// The number of changes in the log, and of subjects whose facts they have changed.
     pub fn changes(&self) -> (u64, u64) {
         (self.changes.count, self.changes.subjects.len() as u64)
     }
 
-    /// The number of keys of the file that large removals took away. Their subjects do not count as [changed](Self::changes).
+    /// The number of keys that large removals have removed from the file. Their subjects do not count as [changed](Self::changes).
     pub fn pruned(&self) -> u64 {
         self.changes.pruned.len()
     }
 
-    /// How many bytes at the end of the log were left out: a last change that was never finished.
+    /// The number of bytes at the end of the log that were ignored, since they are an unfinished change.
     pub fn unfinished(&self) -> u64 {
         self.changes.unfinished
     }
@@ -179,13 +179,13 @@ impl KnowledgeGraph {
         serde_json::from_slice(&bytes).map_err(|error| Error::Damaged(format!("section `report`: {error}")).into())
     }
 
-    /// Whether the graph holds the inverse of each fact, with its [inverse relation](crate::inverse_relation), and changes both together: the
-    /// index was built with [`BuildOptions::inverse`](crate::BuildOptions::inverse).
+    /// Whether the graph has the inverse of each fact, with its [inverse relation](crate::inverse_relation), and changes both together. It does if
+    /// the index was built with [`BuildOptions::inverse`](crate::BuildOptions::inverse).
     pub fn has_inverse(&self) -> bool {
         self.container.find(INVERSE).is_some()
     }
 
-    /// The fact that a key stands for.
+    /// The fact of a key.
     ///
     /// # Errors
     /// If there is no such key or the index is damaged.
@@ -193,7 +193,7 @@ impl KnowledgeGraph {
         self.fact_by(key, &mut |key| self.objects.record(key))
     }
 
-    /// Visits the facts that keys stand for. If the keys rise, each block of objects is unpacked only once.
+    /// Visits the facts of keys. If the keys ascend, each block of objects is unpacked only once.
     ///
     /// # Errors
     /// If there is no such key or the index is damaged.
@@ -207,7 +207,7 @@ impl KnowledgeGraph {
         Ok(())
     }
 
-    /// The fact that a key stands for; `read` reads the record of a key of the file.
+    /// The fact of a key; `read` reads the record of a key of the file.
     fn fact_by(&self, key: Key, read: &mut dyn FnMut(Key) -> Result<Record, Error>) -> Result<Fact, KgError> {
         match self.index.origin(key) {
             Origin::Base(key) => {
@@ -219,12 +219,12 @@ impl KnowledgeGraph {
         }
     }
 
-    /// The record of a fact of the file without the objects that it has lost since.
+    /// The record of a fact of the file, without objects that were removed since.
     fn kept(&self, key: Key, record: Record) -> Record {
         self.changes.without_lost(key, record, self.vocabulary.folds_case())
     }
 
-    /// The record of a fact of a changed subject, by what follows the subject's separator in its key.
+    /// The record of a fact of a changed subject, given the part of its key after the subject's separator.
     fn changed(
         &self,
         subject: &[Token],
@@ -238,8 +238,8 @@ impl KnowledgeGraph {
         }
     }
 
-    /// Visits every fact in the order of the keys, with its key. Each block of objects is unpacked once, so that this is much faster than
-    /// calling [`fact`](Self::fact) for each key.
+    /// Visits every fact with its key, in the order of the keys. Each block of objects is unpacked once, so this is much faster than calling
+    /// [`fact`](Self::fact) for each key.
     ///
     /// # Errors
     /// If the index is damaged.
@@ -264,7 +264,7 @@ impl KnowledgeGraph {
         failed.map_or(Ok(()), |error| Err(error.into()))
     }
 
-    /// The fact of a subject and what follows its separator in the key.
+    /// The fact of a subject, given the part of its key after the subject's separator.
     fn spell(&self, subject: &[Token], rest: &[Token], record: Record) -> Fact {
         let mut parts = rest.split(|&token| token == SEP).map(<[Token]>::to_vec);
         let (first, second) = (parts.next().unwrap_or_default(), parts.next().unwrap_or_default());
@@ -295,12 +295,12 @@ impl KnowledgeGraph {
         self.spellings.as_ref()
     }
 
-    /// The index with its changes, where there are any.
+    /// The index with its changes, if there are any.
     pub(crate) fn changed_index(&self) -> Option<&MergedIndex> {
         self.is_changed.then_some(&self.index)
     }
 
-    /// Compared names that are not in the file, with their subjects.
+    /// Normalised names that are not in the file, with their subjects.
     pub(crate) fn names_beside(&self) -> &BTreeSet<(Vec<Token>, Vec<Token>)> {
         &self.names
     }
@@ -311,10 +311,10 @@ impl KnowledgeGraph {
         aliases.is_empty() || aliases.get(&(compared.to_vec(), subject.to_vec())) != Some(&false)
     }
 
-    /// Visits every alias, as it is compared, with its subject.
+    /// Visits every alias, in normalised form, with its subject.
     ///
     /// # Errors
-    /// When the index is damaged.
+    /// If the index is damaged.
     pub(crate) fn visit_aliases(
         &self,
         visit: &mut dyn FnMut(&str, &str) -> Result<(), KgError>,
@@ -338,16 +338,16 @@ impl KnowledgeGraph {
         Ok(())
     }
 
-    /// The changes, which the graph is then without.
+    /// Takes the changes out of the graph.
     pub(crate) fn take_changes(&mut self) -> Changes {
         std::mem::take(&mut self.changes)
     }
 
-    /// Reads what others have changed since the graph was opened, or a new index that replaced the old one. Handles and keys from before are
-    /// no longer valid.
+    /// Reads the changes that others have made since the graph was opened, or a new index that replaced the old one. Earlier handles and keys
+    /// become invalid.
     ///
     /// # Errors
-    /// As [`open`](Self::open); the graph is then as before.
+    /// As [`open`](Self::open). The graph is then unchanged.
     pub fn refresh(&mut self) -> Result<(), KgError> {
         if let Some(path) = self.path.clone() {
             *self = Self::open(&path)?;
@@ -355,8 +355,8 @@ impl KnowledgeGraph {
         Ok(())
     }
 
-    /// The key and the fact that a question is pinned to, if it is and the fact is still there. Width, case, spaces, and punctuation at
-    /// the end make no difference.
+    /// The key and the fact that a question is pinned to, if it is pinned and the fact still exists. Width, case, spaces, and punctuation at the
+    /// end make no difference.
     ///
     /// # Errors
     /// If the index is damaged.
@@ -370,7 +370,7 @@ impl KnowledgeGraph {
         }
     }
 
-    /// The questions that are pinned, as they are compared, with subject and relation.
+    /// The pinned questions, in normalised form, with subject and relation.
     pub fn pins(&self) -> impl Iterator<Item = (&str, &str, &str)> {
         self.changes
             .pins
@@ -407,11 +407,11 @@ impl KnowledgeGraph {
         Ok(self.index.get(&tokens)?)
     }
 
-    /// Checks everything: the checksums, that the keys rise and are numbered without gaps, and that each has its record of objects. Returns the
-    /// number of keys.
+    /// Checks the checksums, that the keys ascend and are numbered without gaps, and that each has a record of objects. Returns the number of
+    /// keys.
     ///
     /// # Errors
-    /// Names the first thing that is wrong.
+    /// Names the first defect.
     pub fn verify(&self, progress: &dyn Fn(u64)) -> Result<u64, KgError> {
         self.container.verify()?;
         let damaged = |what: &str| Error::Damaged(what.into());
@@ -446,7 +446,7 @@ impl KnowledgeGraph {
         Ok(expected)
     }
 
-    /// Visits every subject, in the order of the tokens: its tokens without the separator, and the handle after the separator.
+    /// Visits every subject in the order of the tokens, with its tokens without the separator and the handle after the separator.
     ///
     /// # Errors
     /// If the index is damaged.
@@ -454,8 +454,8 @@ impl KnowledgeGraph {
         Ok(self.index.visit_subjects(visit)?)
     }
 
-    /// Visits every place of a text where the tokens of a subject stand, also inside a word: where, and the handle after its separator. By rising
-    /// start, then by rising end. What a question [mentions](Self::mentions) is less.
+    /// Visits every occurrence of a subject's tokens in a text, also inside words, with its range and the handle after its separator. The order is
+    /// by start, then by end. Not all occurrences are [mentions](Self::mentions).
     ///
     /// # Errors
     /// If the index is damaged.

@@ -1,6 +1,6 @@
 //! Knowledge graphs: import triples, build an index of facts, read and change it.
 //!
-//! A graph is a set of facts: a subject, a relation and its objects, and if several things share a name, the sense of the subject
+//! A graph is a set of facts. A fact has a subject, a relation and objects; if several things share a name, the subject also has a sense
 //! (`牛郎织女（2015年东方出版社出版的图书）`). Read [`KnowledgeGraph`] first:
 //!
 //! ```
@@ -12,9 +12,9 @@
 //! # Ok::<(), kexue_kg::KgError>(())
 //! ```
 //!
-//! [`import`] reads files of triples into a [`GraphBuilder`], which writes the index file; [`KnowledgeGraph::open`] maps it. Its
-//! [prefix index](KnowledgeGraph::index) is what a decoder walks, [`fact`](KnowledgeGraph::fact) is what a key stands for. [`GraphWriter`]
-//! changes a graph without building it again: changes go to a log beside the index, which readers merge.
+//! [`import`] reads files of triples into a [`GraphBuilder`], which writes the index file. [`KnowledgeGraph::open`] maps that file. A decoder
+//! walks its [prefix index](KnowledgeGraph::index); [`fact`](KnowledgeGraph::fact) returns the fact of a key. [`GraphWriter`] changes a graph
+//! without rebuilding it: changes go to a log beside the index, which readers merge.
 //!
 //! ```
 //! use kexue_kg::{BuildOptions, Change, Format, GraphBuilder, GraphWriter, ImportOptions, KnowledgeGraph, import_reader};

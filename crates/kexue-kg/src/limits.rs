@@ -1,9 +1,9 @@
-//! What names may be.
+//! Limits on names.
 
-/// Longest subject, relation or object, in bytes.
+/// Maximum length of a subject, relation or object, in bytes.
 pub(crate) const LONGEST: usize = 1 << 20;
 
-/// What is wrong with the length of a field, if anything is.
+/// The problem with the length of a field, if there is one.
 pub(crate) fn misfit(field: &str, text: &str) -> Option<String> {
     match text.len() {
         0 => Some(format!("the {field} is empty")),
@@ -12,7 +12,7 @@ pub(crate) fn misfit(field: &str, text: &str) -> Option<String> {
     }
 }
 
-/// What is wrong with the lengths of a triple's fields, if anything is.
+/// The problem with the lengths of a triple's fields, if there is one.
 pub(crate) fn misfit_of(triple: [&str; 3]) -> Option<String> {
     (["subject", "relation", "object"].into_iter().zip(triple)).find_map(|(field, text)| misfit(field, text))
 }

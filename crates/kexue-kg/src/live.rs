@@ -1,4 +1,4 @@
-//! Changing a graph without building its index again.
+//! Changing a graph without rebuilding its index.
 
 use crate::build::GraphBuilder;
 use crate::changes::{Base, Changes, normalise};
@@ -7,7 +7,7 @@ use crate::error::KgError;
 use crate::file_kind::not_an_index;
 use crate::graph::KnowledgeGraph;
 use crate::limits::misfit;
-use crate::log::{Change, LogWriter, lock, log_path};
+use crate::log::{Change, LogWriter, PATIENCE, lock, log_path};
 use crate::options::{BuildOptions, BuildReport};
 use crate::sections::{FOLDED, PINS};
 use kexue_output::{folder_of, real_path};
@@ -15,8 +15,9 @@ use kexue_trie::{Bytes, Container, Error};
 use std::fs::File;
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
-/// The one writer of a graph: changes it while others read.
+/// The single writer of a graph, which changes it while others read.
 ///
 /// Readers see a change when they open the graph or [refresh](KnowledgeGraph::refresh) it.
 #[derive(Debug)]
@@ -30,20 +31,29 @@ pub struct GraphWriter {
 }
 
 impl GraphWriter {
-    /// Opens an index for changes. Symbolic links are followed: an index has one writer, whatever its name.
+    /// Opens an index for changes, waiting up to half a second for another writer. Symbolic links are followed: an index has one writer, whatever
+    /// its name.
     ///
     /// # Errors
-    /// If another writer has it open, or as [`KnowledgeGraph::open`].
+    /// [`KgError::Busy`] if another writer has it open; otherwise as [`KnowledgeGraph::open`].
     pub fn open(path: &Path) -> Result<Self, KgError> {
+        Self::open_within(path, PATIENCE)
+    }
+
+    /// As [`GraphWriter::open`], waiting up to `patience` for another writer.
+    ///
+    /// # Errors
+    /// As [`GraphWriter::open`].
+    pub fn open_within(path: &Path, patience: Duration) -> Result<Self, KgError> {
         let path = real_path(path);
-        // What is no index gets no lock beside it.
+        // A file that is not an index gets no lock beside it.
         let bytes = File::open(&path).and_then(|file| Bytes::map(&file));
         let bytes = bytes.map_err(KgError::io(&path))?;
         Container::open(bytes.clone()).map_err(|error| match error {
             Error::NotAnIndex => not_an_index(&path, &bytes),
             error => in_file(&path)(error),
         })?;
-        let lock = lock(&path)?;
+        let lock = lock(&path, patience)?;
         let mut graph = KnowledgeGraph::open(&path)?;
         let Base {
             most_subjects, many, ..
@@ -85,14 +95,14 @@ impl GraphWriter {
         made.map(|()| true)
     }
 
-    /// Folds the changes into the index, which appears by rename with the same vocabulary, and empties the log. `memory` is that of
-    /// [`BuildOptions`].
+    /// Merges the changes into the index, which is replaced by rename and keeps its vocabulary, and empties the log. `memory` is
+    /// [`BuildOptions::memory`].
     ///
     /// # Errors
     /// If the index is damaged, the graph would be left without facts, or a file cannot be written. Index and log are then as before.
     pub fn compact(self, memory: Option<u64>) -> Result<BuildReport, KgError> {
         let graph = KnowledgeGraph::open(&self.path)?;
-        // What is damaged would get checksums that fit.
+        // Damaged data would get valid checksums.
         graph.container().verify().map_err(in_file(&self.path))?;
         let mut builder = GraphBuilder::new(BuildOptions {
             order: graph.order(),
@@ -123,7 +133,7 @@ impl GraphWriter {
         builder.attach(PINS, pins);
         builder.attach(FOLDED, old.to_le_bytes().to_vec());
         let report = builder.publish(&self.path)?;
-        // Killed here, the log is known by its identity as folded in.
+        // If the program is killed here, the identity of the log shows that it is merged already.
         let log = log_path(&self.path);
         disk::remove(&log).map_err(KgError::io(&log))?;
         Ok(report)

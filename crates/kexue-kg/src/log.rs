@@ -2,12 +2,11 @@
 //!
 //! ```text
 //! header = magic "kexuelg2" · identity of the index u64
-//! record = length u32 · XXH3 of the payload u64 · XXH3 of these 12 bytes u64 · payload: a change as JSON, and behind that of a large removal what
-//!          it amounts to
+//! record = length u32 · XXH3 of the payload u64 · XXH3 of these 12 bytes u64 · payload: a change as JSON; after a large removal, its outcome
 //! ```
 //!
-//! A change is written and synced before it is acknowledged. A record that is cut off at the end was never acknowledged, and is not there; one that
-//! is damaged before the end is an error. The head of a record has a checksum of its own, so that a damaged length is not taken for the end.
+//! A change is written and synced before it is acknowledged. A record that is cut off at the end was never acknowledged and is ignored; a damaged
+//! record before the end is an error. The head of a record has its own checksum, so that a damaged length is not mistaken for the end.
 
 use crate::disk::{self, NewFile};
 use crate::error::KgError;
@@ -22,7 +21,7 @@ use std::time::{Duration, Instant};
 use xxhash_rust::xxh3::xxh3_64;
 
 const MAGIC: &[u8; 8] = b"kexuelg2";
-/// What a log began with whose heads had no checksum.
+/// The beginning of logs of an older format, whose heads had no checksum.
 const FIRST_MAGIC: &[u8; 8] = b"kexuelog";
 const HEADER: usize = 16;
 const RECORD: usize = 20;
@@ -58,21 +57,21 @@ pub enum Change {
         /// The object.
         object: Option<String>,
     },
-    /// Another name of a subject, by which questions mention it.
+    /// Adds another name of a subject, which questions may use.
     Alias {
         /// The subject, without its sense.
         subject: String,
         /// The other name.
         alias: String,
     },
-    /// The name is none of the subject any more.
+    /// Removes a name that was added to a subject.
     Unalias {
         /// The subject, without its sense.
         subject: String,
         /// The other name.
         alias: String,
     },
-    /// Answers a question with this fact, whatever a model says.
+    /// Answers a question with this fact, regardless of the model.
     Pin {
         /// The question.
         question: String,
@@ -88,15 +87,14 @@ pub enum Change {
     },
 }
 
-/// What a removal amounts to, so that it can be made again without reading what it removes. Numbers that rise stand as the distances between
-/// them.
+/// The outcome of a removal, so that it can be repeated without reading the removed facts. Ascending numbers are stored as differences.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Removal {
-    /// Of each range of keys of the file that go, the distance from the end of the one before, and the length.
+    /// The removed ranges of keys of the file: for each, the distance from the end of the previous range, and the length.
     keys: Vec<u64>,
     /// The keys of the file whose facts lose the subject as an object.
     lessened: Vec<u64>,
-    /// Relations and objects, where the way back starts at a subject that has changed.
+    /// Relations and objects of inverse facts whose subject has changed.
     back: Vec<(String, String)>,
 }
 
@@ -123,7 +121,7 @@ impl Removal {
         removal
     }
 
-    /// The keys of the file that go, as rising ranges.
+    /// The removed keys of the file, as ascending ranges.
     pub fn keys(&self) -> impl Iterator<Item = Range<Key>> {
         let mut end: Key = 0;
         self.keys.chunks_exact(2).map(move |pair| {
@@ -146,7 +144,7 @@ impl Removal {
     }
 }
 
-/// A change as it stands in the log.
+/// A change as stored in the log.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Logged {
     pub change: Change,
@@ -169,7 +167,7 @@ impl Logged {
     }
 }
 
-/// The file of the log of an index: beside the file that its name leads to through symbolic links.
+/// The log file of an index. It is beside the file that the name refers to, after following symbolic links.
 pub fn log_path(index: &Path) -> PathBuf {
     with_extension(index, "log")
 }
@@ -190,11 +188,11 @@ pub(crate) struct LogContents {
     pub identity: u64,
     pub changes: Vec<Logged>,
     pub length: u64,
-    /// Bytes behind them, of a change that was never finished.
+    /// Bytes after them, of an unfinished change.
     pub unfinished: u64,
 }
 
-/// Reads the log of an index; none where there is no file.
+/// Reads the log of an index; `None` if there is no file.
 pub(crate) fn read_log(index: &Path) -> Result<Option<LogContents>, KgError> {
     let path = log_path(index);
     let mut bytes = Vec::new();
@@ -210,7 +208,7 @@ pub(crate) fn read_log(index: &Path) -> Result<Option<LogContents>, KgError> {
     Ok(Some(contents))
 }
 
-/// Reads the bytes of a log. The beginning of a header is the log of no index: of it nothing was acknowledged.
+/// Reads the bytes of a log. An incomplete header belongs to no index, since nothing was acknowledged yet.
 fn parse_log(bytes: &[u8]) -> Result<LogContents, String> {
     let Some(header) = bytes.get(..HEADER) else {
         return Ok(LogContents {
@@ -269,7 +267,7 @@ fn parse_log(bytes: &[u8]) -> Result<LogContents, String> {
     Ok(contents)
 }
 
-/// Length and checksum of the payload, as the head of a record says; none where the head is damaged.
+/// Length and checksum of the payload, from the head of a record; `None` if the head is damaged.
 fn parse_head(record: &[u8]) -> Option<(usize, u64)> {
     let (head, checksum) = (record.get(..12)?, record.get(12..RECORD)?);
     (xxh3_64(head) == number(checksum)).then(|| (number(&head[..4]) as usize, number(&head[4..])))
@@ -287,18 +285,19 @@ fn number(bytes: &[u8]) -> u64 {
 pub(crate) struct LogWriter {
     file: File,
     path: PathBuf,
-    /// Bytes of what was acknowledged, and whether more may stand behind it, of a change that could not be written.
+    /// The number of acknowledged bytes, and whether a change that could not be written may have left more bytes after them.
     length: u64,
     failed: bool,
-    /// Held as long as the writer lives.
+    /// Held during the lifetime of the writer.
     _lock: File,
 }
 
-/// How long another writer is waited for: one change takes a moment, and so does a program that is started meanwhile to close what it inherits.
-const PATIENCE: Duration = Duration::from_millis(500);
+/// How long to wait for another writer by default: long enough for a single change, and for a program that is being started to close inherited
+/// files.
+pub(crate) const PATIENCE: Duration = Duration::from_millis(500);
 
-/// Takes the lock of an index.
-pub(crate) fn lock(index: &Path) -> Result<File, KgError> {
+/// Takes the lock of an index, waiting up to `patience` for another writer.
+pub(crate) fn lock(index: &Path, patience: Duration) -> Result<File, KgError> {
     let path = lock_path(index);
     let lock = OpenOptions::new()
         .create(true)
@@ -310,7 +309,7 @@ pub(crate) fn lock(index: &Path) -> Result<File, KgError> {
     loop {
         match lock.try_lock() {
             Ok(()) => return Ok(lock),
-            Err(TryLockError::WouldBlock) if start.elapsed() < PATIENCE => std::thread::sleep(PATIENCE / 50),
+            Err(TryLockError::WouldBlock) if start.elapsed() < patience => std::thread::sleep(patience / 50),
             Err(TryLockError::WouldBlock) => {
                 return Err(KgError::Busy {
                     path: index.to_path_buf(),
@@ -322,7 +321,7 @@ pub(crate) fn lock(index: &Path) -> Result<File, KgError> {
 }
 
 impl LogWriter {
-    /// Opens the log of the index with this identity for writing, with the lock already taken; what is cut off at its end is removed.
+    /// Opens the log of the index with this identity for writing. The lock must already be taken. An unfinished change at the end is removed.
     pub fn open(index: &Path, identity: u64, lock: File) -> Result<Self, KgError> {
         let path = log_path(index);
         let length = match read_log(index)? {
@@ -348,7 +347,7 @@ impl LogWriter {
         })
     }
 
-    /// Writes a change; when this returns, it is on disk.
+    /// Writes a change. It is on disk when this returns.
     pub fn append(&mut self, change: &Change, removal: Option<&Removal>) -> Result<(), KgError> {
         let mut payload = Vec::new();
         let written = serde_json::to_writer(&mut payload, change)

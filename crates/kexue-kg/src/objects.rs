@@ -1,13 +1,13 @@
-//! What the keys stand for: a record of objects for each key, in compressed blocks.
+//! The objects of the keys: a record for each key, in compressed blocks.
 //!
 //! ```text
 //! block, unpacked = varint(bytes of heads) · heads · texts
 //! head of a key   = varint(objects << 1 | respelt) · varint(bytes) of each text
-//! texts of a key  = where respelt: subject, relation, sense as they are written; then the objects; in the code of `characters`
-//! block, packed   = varint(bytes unpacked) · a Zstandard frame, with the file's dictionary where it has one
+//! texts of a key  = if respelt: subject, relation, sense as written; then the objects; in the code of `characters`
+//! block, packed   = varint(bytes unpacked) · a Zstandard frame, with the file's dictionary if it has one
 //! ```
 //!
-//! A key is respelt where its tokens do not decode to the spelling of its first triple: in a vocabulary that folds case.
+//! A key is respelt if its tokens do not decode to the spelling of its first triple, which happens in a vocabulary that folds case.
 
 use crate::characters::{CharacterDecoder, CharacterEncoder};
 use kexue_trie::elias_fano::{EliasFano, EliasFanoBuilder};
@@ -18,27 +18,27 @@ use std::sync::OnceLock;
 use zstd::bulk::Compressor;
 use zstd::dict::EncoderDictionary;
 
-/// Bytes of text after which a block is closed.
+/// The number of bytes of text after which a block is closed.
 const BLOCK: usize = 16 << 10;
 const LEVEL: i32 = 3;
-/// Largest dictionary, in bytes, and the least text that is worth one.
+/// Maximum size of the dictionary, and minimum size of the text that is worth one, in bytes.
 const DICTIONARY: usize = 64 << 10;
 const WORTH_A_DICTIONARY: usize = 1 << 20;
-/// Blocks up to this size are unpacked in one go, into memory that is asked for at once.
+/// Blocks up to this size are decompressed in one call, into memory that is allocated at once.
 const ONE_GO: u64 = 1 << 20;
 
 /// The record of a key.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Record {
-    /// Subject, relation and sense as they are written, where the tokens do not say.
+    /// Subject, relation and sense as written, if the tokens do not determine the spelling.
     pub spelling: Option<[String; 3]>,
     pub objects: Vec<String>,
 }
 
-/// The code of the characters and the dictionary of the compression, both made of a sample of the objects.
+/// The character code and the compression dictionary, both made from a sample of the objects.
 pub(crate) struct Coding {
     characters: CharacterEncoder,
-    /// Empty where there is too little text to be worth one.
+    /// Empty if there is too little text to be worth one.
     dictionary: Vec<u8>,
     prepared: EncoderDictionary<'static>,
 }
@@ -62,11 +62,11 @@ impl Coding {
     }
 }
 
-/// The packed blocks of some keys that follow each other.
+/// The packed blocks of some consecutive keys.
 #[derive(Debug, Default)]
 pub(crate) struct Blocks {
     packed: Vec<u8>,
-    /// Of each block the number of its keys and its length.
+    /// For each block, the number of its keys and its length.
     sizes: Vec<(u64, u64)>,
 }
 
@@ -135,7 +135,7 @@ impl<'a> BlockCoder<'a> {
         Ok(())
     }
 
-    /// Closes the last block and exchanges all for the memory of `blocks`.
+    /// Closes the last block and swaps all blocks with `blocks`, whose memory is reused.
     pub fn finish(&mut self, blocks: &mut Blocks) -> std::io::Result<()> {
         self.close()?;
         std::mem::swap(&mut self.blocks, blocks);
@@ -154,7 +154,7 @@ pub(crate) struct ObjectWriter {
 }
 
 impl ObjectWriter {
-    /// Writes the dictionary and starts the blocks; until [`finish`](Self::finish), `out` takes nothing else.
+    /// Writes the dictionary and starts the blocks. Until [`finish`](Self::finish), nothing else may be written to `out`.
     pub fn new<W: Write + Seek>(coding: &Coding, out: &mut ContainerWriter<W>) -> std::io::Result<Self> {
         out.section("objects.characters", coding.characters.table().as_bytes())?;
         out.section("objects.dictionary", &coding.dictionary)?;
@@ -255,7 +255,7 @@ impl Objects {
         checked
     }
 
-    /// What turns codes into text; made when it is first asked for, so that an index opens at once.
+    /// The decoder, created at its first use so that opening an index is fast.
     fn characters(&self) -> &CharacterDecoder {
         self.characters
             .get_or_init(|| CharacterDecoder::new(&String::from_utf8_lossy(&self.table)))
@@ -300,12 +300,12 @@ impl Objects {
     }
 }
 
-/// The block that was unpacked last: of keys beside each other, in whatever order they are asked for, it is unpacked once.
+/// The block that was decompressed last, so that reading neighbouring keys in any order decompresses it once.
 #[derive(Debug, Default)]
 pub(crate) struct LastBlock(Option<(u64, Vec<u8>)>);
 
 impl LastBlock {
-    /// The record of a key of these objects, which are the same at every call.
+    /// The record of a key. The objects must be the same at every call.
     pub fn record(&mut self, objects: &Objects, key: Key) -> Result<Record, Error> {
         let missing = || damaged("there are no objects for a key");
         let block = objects.first_keys.last_at_most(key)?.ok_or_else(missing)?;
@@ -327,10 +327,10 @@ impl LastBlock {
     }
 }
 
-/// Reads records in the order of their keys: a block is unpacked once. Any other order, and a key for a second time, only cost more.
+/// Reads records in the order of their keys, so that each block is decompressed once. Any other order also works, but is slower.
 pub(crate) struct Records<'a> {
     objects: &'a Objects,
-    /// The records of the block at hand, and the key of the first.
+    /// The records of the current block, and the key of the first one.
     records: Vec<Option<Record>>,
     first: Key,
 }
@@ -366,7 +366,7 @@ impl<'a> Records<'a> {
     }
 }
 
-/// Calls `visit` with the number of each record of a block and a function that reads it, until it returns false.
+/// Calls `visit` with the number of each record of a block and a function that reads it, until `visit` returns false.
 fn each_record(
     block: &[u8],
     characters: &CharacterDecoder,
@@ -385,7 +385,7 @@ fn each_record(
         let count = usize::try_from(count).ok()?.checked_add(if respelt { 3 } else { 0 })?;
         let sizes = at;
         let mut length = 0usize;
-        // Every text takes a byte of the heads at least: what is not there is not counted.
+        // Every text takes at least one byte of the heads, which bounds the count in a damaged block.
         for _ in 0..count {
             length = length.checked_add(usize::try_from(read_varint(heads, &mut at)?).ok()?)?;
         }

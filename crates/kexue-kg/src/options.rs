@@ -1,4 +1,4 @@
-//! How an index is built, and what it was built of.
+//! Options and report of a build.
 
 use kexue_text::Vocabulary;
 use kexue_trie::FactOrder;
@@ -10,18 +10,18 @@ use std::path::PathBuf;
 pub struct BuildOptions {
     /// Order of the parts of a key.
     pub order: FactOrder,
-    /// Whether to add for each triple the inverse one, from the object by the [inverse relation](crate::inverse_relation) to the subject.
+    /// Whether to add the inverse of each triple: object, [inverse relation](crate::inverse_relation), subject.
     pub inverse: bool,
-    /// The vocabulary; without one it is counted from the names of subjects, relations and senses, each distinct name once.
+    /// The vocabulary. By default, the characters of the distinct names of subjects, relations and senses are counted.
     pub vocabulary: Option<Vocabulary>,
     /// Whether a counted vocabulary folds ASCII letters to lower case.
     pub fold_case: bool,
-    /// The most characters of a counted vocabulary.
+    /// Maximum number of characters in a counted vocabulary.
     pub max_characters: usize,
-    /// A limit on memory, in bytes: beyond it, triples go to temporary files. A quarter of a gigabyte, and some 70 bytes for each distinct
-    /// relation and sense, are always needed. The index does not depend on the limit.
+    /// A limit on memory, in bytes. Triples beyond it go to temporary files. A quarter of a gigabyte, plus about 70 bytes for each distinct relation
+    /// and sense, is always needed. The index does not depend on the limit.
     pub memory: Option<u64>,
-    /// Folder of the temporary files; without one, the system's.
+    /// The folder for temporary files; by default the system's.
     pub temporary: Option<PathBuf>,
 }
 
@@ -42,9 +42,9 @@ impl Default for BuildOptions {
 /// The counts of a build.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct BuildReport {
-    /// Triples, inverse ones counted.
+    /// Triples, including inverse ones.
     pub triples: u64,
-    /// Repeated triples, left out.
+    /// Repeated triples that were left out.
     pub duplicates: u64,
     /// Triples whose object was added to an existing key.
     pub merged: u64,

@@ -1,13 +1,13 @@
-//! Distinct texts in an order, quick to find among many: the objects of a fact that changes.
+//! An ordered set of texts with fast lookup: the objects of a changed fact.
 
 use crate::interner::hash;
 use hashbrown::HashTable;
 
-/// Distinct texts in the order in which they came. What is taken out leaves its place empty, and can be put back there.
+/// Distinct texts in insertion order. A removed text leaves its place empty and can be put back there.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct OrderedSet {
     texts: Vec<Option<String>>,
-    /// The places of the texts, by their hashes in lower case.
+    /// The places of the texts, by the hash of the text in lower case.
     places: HashTable<usize>,
 }
 
@@ -24,7 +24,7 @@ impl OrderedSet {
         self.texts.iter().flatten().map(String::as_str)
     }
 
-    /// Where a text stands, or with `fold_case` one that differs from it in the case of ASCII letters.
+    /// The place of a text; with `fold_case`, ignoring the case of ASCII letters.
     pub fn place(&self, text: &str, fold_case: bool) -> Option<usize> {
         let same = |&place: &usize| {
             self.texts[place].as_ref().is_some_and(|other| match fold_case {
@@ -35,7 +35,7 @@ impl OrderedSet {
         self.places.find(folded(text), same).copied()
     }
 
-    /// Puts a text at the end; false where it is there.
+    /// Adds a text at the end. Returns false if it exists already.
     pub fn push(&mut self, text: &str) -> bool {
         let new = self.place(text, false).is_none();
         if new {
@@ -45,7 +45,7 @@ impl OrderedSet {
         new
     }
 
-    /// Takes out the text at a place.
+    /// Removes the text at a place.
     pub fn take(&mut self, place: usize) -> Option<String> {
         let text = self.texts.get_mut(place)?.take()?;
         if let Ok(entry) = self.places.find_entry(folded(&text), |&other| other == place) {
@@ -54,7 +54,7 @@ impl OrderedSet {
         Some(text)
     }
 
-    /// Puts back what was taken from a place.
+    /// Puts a removed text back at its place.
     pub fn put_back(&mut self, place: usize, text: String) {
         let hash = folded(&text);
         self.texts[place] = Some(text);
@@ -63,7 +63,7 @@ impl OrderedSet {
             .insert_unique(hash, place, |&other| texts[other].as_deref().map_or(0, folded));
     }
 
-    /// Takes out the last text, as if it had never been there.
+    /// Removes the last text and its place.
     pub fn pop(&mut self) {
         if let Some(last) = self.texts.len().checked_sub(1) {
             self.take(last);

@@ -1,12 +1,12 @@
-//! Where an index may be written.
+//! Checks of the output path of an index.
 
 use crate::error::KgError;
 use crate::log::log_path;
 use crate::replay::{LogState, log_state};
 use std::path::{Path, PathBuf};
 
-/// Checks that an index can be written to a path: that it is a file, none of the inputs, and has no changes beside it that would be lost.
-/// [`GraphBuilder::finish`](crate::GraphBuilder::finish) does so too; this is for asking before the inputs are read.
+/// Checks that an index can be written to a path: it must be a file, must not be an input, and must not have a log with changes that would be
+/// lost. [`GraphBuilder::finish`](crate::GraphBuilder::finish) checks this too; call this function before the inputs are read.
 ///
 /// # Errors
 /// If not; the message says why, and what to do.
@@ -21,7 +21,7 @@ pub fn check_output(output: &Path, inputs: &[PathBuf]) -> Result<(), KgError> {
         return refused("an index is not written to standard output; name a file");
     }
     kexue_output::check_output(output, inputs)?;
-    // Other outputs go through pipes and devices; an index is written out of order, and then mapped.
+    // Unlike other outputs, an index cannot be a pipe or device: it is written out of order, and mapped later.
     if std::fs::metadata(output).is_ok_and(|found| !found.is_file()) {
         return refused("this is a pipe or a device; name a file to write the index to");
     }

@@ -1,12 +1,12 @@
-//! Triples waiting to be sorted, dealt out by the hashes of their subjects.
+//! Triples before sorting, distributed by the hashes of their subjects.
 //!
 //! ```text
 //! triple = head · varint(relation) · varint(sense) · varint(bytes) · object
-//! head   = 0 where the subject is that of the triple before, else varint(bytes) · subject
+//! head   = 0 if the subject is that of the previous triple, otherwise varint(bytes) · subject
 //! ```
 //!
-//! All triples of a subject are in one part, in the order of the input; a part is small enough to be sorted in a core's own cache, or in a
-//! bounded memory. Segments of a part are kept in memory, or beyond a limit in one temporary file.
+//! All triples of a subject are in one part, in the order of the input. A part is small enough to be sorted in a core's cache, or in bounded memory.
+//! Segments of parts are kept in memory, and beyond a limit in one temporary file.
 
 use kexue_trie::{read_varint, write_varint};
 use std::borrow::Cow;
@@ -15,9 +15,9 @@ use std::io::{Read, Result, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-/// Parts that triples are dealt out to.
+/// The number of parts.
 pub(crate) const PARTS: usize = 256;
-/// Bytes of a segment, where nothing in it needs more.
+/// The usual size of a segment, in bytes.
 const SEGMENT: usize = 64 << 10;
 
 /// Bytes in memory or in a temporary file.
@@ -27,7 +27,7 @@ pub(crate) enum Piece {
     File { start: u64, length: usize },
 }
 
-/// A temporary file without a name, written from its start to its end and read anywhere.
+/// A temporary file without a name, which is written sequentially and read at any place.
 #[derive(Debug)]
 pub(crate) struct Spill {
     file: Mutex<File>,
@@ -42,7 +42,7 @@ impl Spill {
         })
     }
 
-    /// Puts bytes at the end.
+    /// Appends bytes.
     pub fn append(&mut self, bytes: &[u8]) -> Result<Piece> {
         let start = self.length;
         let mut file = lock(&self.file);
@@ -56,7 +56,7 @@ impl Spill {
         })
     }
 
-    /// Fills `bytes` from what stands at `start`.
+    /// Reads `bytes` at `start`.
     pub fn read(&self, start: u64, bytes: &mut [u8]) -> Result<()> {
         let mut file = lock(&self.file);
         file.seek(SeekFrom::Start(start))?;
@@ -64,7 +64,7 @@ impl Spill {
     }
 }
 
-/// What a part is filled with.
+/// The segments of a part.
 #[derive(Debug, Default)]
 pub(crate) struct Part {
     full: Vec<Piece>,
@@ -75,19 +75,19 @@ pub(crate) struct Part {
 #[derive(Debug)]
 pub(crate) struct Parts {
     parts: Vec<Part>,
-    /// Part of the triple before, none where its segment has been closed since.
+    /// The part of the previous triple; `None` if its segment has been closed since.
     last: Option<usize>,
-    /// Bytes of segments in memory, and how many are kept there at most.
+    /// The number of bytes of segments in memory, and its maximum.
     bytes: u64,
     limit: u64,
     folder: PathBuf,
     spill: Option<Spill>,
 }
 
-/// A triple as it stands in a part.
+/// A triple as stored in a part.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Triple<'a> {
-    /// None where it is that of the triple before.
+    /// `None` if it is that of the previous triple.
     pub subject: Option<&'a [u8]>,
     pub relation: u32,
     /// 0 for no sense, else the sense's number + 1.
@@ -96,7 +96,7 @@ pub(crate) struct Triple<'a> {
 }
 
 impl Parts {
-    /// None yet; beyond `limit` bytes (and two segments of each part), segments go to a temporary file in `folder`.
+    /// Parts without triples. Beyond `limit` bytes (and two segments per part), segments go to a temporary file in `folder`.
     pub fn new(limit: Option<u64>, folder: PathBuf) -> Self {
         Self {
             parts: (0..PARTS).map(|_| Part::default()).collect(),
@@ -108,7 +108,7 @@ impl Parts {
         }
     }
 
-    /// Adds a triple of the subject with this hash; `same` where the subject is that of the triple added before.
+    /// Adds a triple of the subject with this hash. `same` says that the subject is that of the previous triple.
     pub fn push(
         &mut self,
         hash: u64,
@@ -119,7 +119,7 @@ impl Parts {
     ) -> Result<()> {
         let number = (hash % PARTS as u64) as usize;
         let part = &mut self.parts[number];
-        // Five varints at most, of at most five bytes each.
+        // At most five varints of at most five bytes each.
         let most = subject.len() + object.len() + 25;
         let mut same = same && self.last == Some(number);
         if part.open.len() + most > part.open.capacity() {
@@ -169,14 +169,14 @@ impl Parts {
         Ok(())
     }
 
-    /// The parts, and the file that some of their segments are in.
+    /// The parts, and the file with some of their segments.
     pub fn finish(self) -> (Vec<Part>, Option<Spill>) {
         (self.parts, self.spill)
     }
 }
 
 impl Part {
-    /// The segments; those in the file are read.
+    /// The segments. Those in the file are read.
     pub fn segments<'a>(&'a self, spill: Option<&Spill>) -> Result<Vec<Cow<'a, [u8]>>> {
         let mut segments = Vec::with_capacity(self.full.len() + 1);
         for piece in &self.full {
@@ -189,7 +189,7 @@ impl Part {
         Ok(segments)
     }
 
-    /// Gives the memory of the segments up to be used again.
+    /// Releases the memory of the segments for reuse.
     pub fn give_up(self, pool: &Pool) {
         for piece in self.full {
             if let Piece::Memory(bytes) = piece {
@@ -201,7 +201,7 @@ impl Part {
 }
 
 impl Piece {
-    /// The bytes; those in the file are read into `memory`.
+    /// The bytes. Those in the file are read into `memory`.
     pub fn read(&self, spill: Option<&Spill>, mut memory: Vec<u8>) -> Result<Vec<u8>> {
         match (self, spill) {
             (&Self::File { start, length }, Some(spill)) => {
@@ -214,7 +214,7 @@ impl Piece {
     }
 }
 
-/// Memory for segments that has been used before: to touch it again costs nothing, to ask the system for more does.
+/// Used memory of segments for reuse, which is cheaper than allocating new memory.
 #[derive(Debug, Default)]
 pub(crate) struct Pool(Mutex<Vec<Vec<u8>>>);
 
@@ -235,12 +235,12 @@ impl Pool {
     }
 }
 
-/// What is locked here has no state that a panic elsewhere could have left half changed.
+/// Locks a mutex. A panic elsewhere cannot leave the data half changed, so poisoning is ignored.
 pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Reads the next triple at `*at`, which moves behind it; none at the end.
+/// Reads the next triple at `*at` and moves `*at` after it; `None` at the end.
 #[inline]
 pub(crate) fn read_triple<'a>(bytes: &'a [u8], at: &mut usize) -> Option<Triple<'a>> {
     fn text<'a>(bytes: &'a [u8], at: &mut usize) -> Option<&'a [u8]> {

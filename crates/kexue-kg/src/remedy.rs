@@ -1,6 +1,6 @@
-//! What helps against an error.
+//! Remedies for errors.
 
-/// A setting or an operation that helps against an error. Messages do not name it: a program adds what it is called there (a field of
+/// A setting or an operation that helps against an error. Messages do not name it; a program adds its own name for it (a field of
 /// [`ImportOptions`](crate::ImportOptions), a flag, a button).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
@@ -11,12 +11,12 @@ pub enum Remedy {
     Columns,
     /// Do not name columns; skip the first line with [`ImportOptions::header`](crate::ImportOptions::header).
     NoColumns,
-    /// Leave out such lines: [`ImportOptions::skip_bad`](crate::ImportOptions::skip_bad).
+    /// Skip such lines: [`ImportOptions::skip_bad`](crate::ImportOptions::skip_bad).
     SkipBad,
     /// Read `\"` as a quote: [`ImportOptions::csv_escape`](crate::ImportOptions::csv_escape).
     CsvEscape,
     /// Build an index from triples: [`GraphBuilder`](crate::GraphBuilder).
     Build,
-    /// Fold the changes into the index: [`GraphWriter::compact`](crate::GraphWriter::compact).
+    /// Merge the changes into the index: [`GraphWriter::compact`](crate::GraphWriter::compact).
     Compact,
 }

@@ -1,7 +1,7 @@
-//! Removing facts, and what leads back to them.
+//! Removes facts and their inverse facts.
 //!
-//! A subject that many others lead to does not go without a fact of each of them. What that amounts to is found once, when it is removed, and
-//! written to the log with the change: which keys of the file go, and which lose an object. To make the change again, no fact is read.
+//! Removing a subject with many inverse facts changes a fact of each of their subjects. The outcome is computed once, when the subject is removed,
+//! and stored in the log with the change: the removed keys of the file, and the keys that lose an object. Replaying the change reads no facts.
 
 use crate::changes::{Base, Changes, Target, Undo};
 use crate::error::KgError;
@@ -15,11 +15,11 @@ use std::collections::BTreeSet;
 use std::ops::ControlFlow;
 use std::sync::Arc;
 
-/// A fact of a subject: what follows the subject's separator in its key, and its place in the file where it has not changed.
+/// A fact of a subject: the part of its key after the subject's separator, and its place in the file if it has not changed.
 type OwnFact = (Vec<Token>, Option<Key>);
 
 impl Changes {
-    /// Removes a triple, in both directions where the graph has both.
+    /// Removes a triple, in both directions if the graph has both.
     pub fn remove(
         &mut self,
         base: &Base<'_>,
@@ -28,14 +28,14 @@ impl Changes {
     ) -> Result<(), KgError> {
         let target = Target::new(base, subject, relation);
         let taken = self.take(base, &target, object, false, undo)?;
-        // One way leads back from all spellings of an object.
+        // All spellings of an object share one inverse fact.
         if taken && base.inverse && !self.has(base, &target, object, base.folds())? {
             self.remove_back(base, [subject, relation, object], undo)?;
         }
         Ok(())
     }
 
-    /// Removes what leads back from the object of a triple that is gone, in whatever case.
+    /// Removes the inverse of a removed triple, ignoring case.
     pub fn remove_back(
         &mut self,
         base: &Base<'_>,
@@ -47,7 +47,7 @@ impl Changes {
         Ok(())
     }
 
-    /// Does so for many triples of a subject: relations with their objects.
+    /// Removes the inverses of many triples of a subject, given as relations with their objects.
     pub fn remove_all_back(
         &mut self,
         base: &Base<'_>,
@@ -62,7 +62,7 @@ impl Changes {
         Ok(())
     }
 
-    /// Removes all facts of a subject in its sense, or the one of a relation. Returns what it amounts to where that is much.
+    /// Removes all facts of a subject in its sense, or the one of a relation. Returns the outcome if it is large.
     pub fn remove_facts(
         &mut self,
         base: &Base<'_>,
@@ -73,7 +73,7 @@ impl Changes {
         let facts = self.facts_of(base, subject, relation)?;
         let tokens = base.vocabulary.encode(split_sense(subject).0);
         let mut gone = Vec::new();
-        // Nothing but the ways back needs the objects.
+        // Only the inverse facts need the objects.
         if base.inverse {
             let mut records = Records::new(base.objects);
             for (key, place) in &facts {
@@ -102,7 +102,7 @@ impl Changes {
         Ok(Some(removal))
     }
 
-    /// The facts of a subject in its sense, or the one of a relation, by rising keys.
+    /// The facts of a subject in its sense, or the one of a relation, in ascending order of the keys.
     fn facts_of(&self, base: &Base<'_>, subject: &str, relation: Option<&str>) -> Result<Vec<OwnFact>, KgError> {
         let target = Target::new(base, subject, relation.unwrap_or_default());
         if relation.is_some() {
@@ -128,7 +128,7 @@ impl Changes {
         Ok(found)
     }
 
-    /// What it amounts to that these facts of a subject go, and these relations with their objects.
+    /// The outcome of removing these facts of a subject, which are also given as relations with their objects.
     fn plan(
         &self,
         base: &Base<'_>,
@@ -137,7 +137,7 @@ impl Changes {
         mut gone: Vec<(String, String)>,
     ) -> Result<Removal, KgError> {
         let (mut keys, mut lessened, mut back) = (BTreeSet::new(), BTreeSet::new(), Vec::new());
-        // The facts of a subject that has changed are none of the file any more.
+        // The facts of a changed subject are no longer in the file.
         if !self
             .subjects
             .contains_key(&base.vocabulary.encode(split_sense(subject).0))
@@ -152,7 +152,7 @@ impl Changes {
                 back.push((relation, object));
                 continue;
             }
-            // What is among the keys already has lost this subject in whatever case.
+            // Removed keys cannot lose an object.
             if let Some(Err(key)) = self.find(base, &target)?
                 && !keys.contains(&key)
                 && !lessened.contains(&key)
@@ -169,7 +169,7 @@ impl Changes {
         Ok(Removal::new(keys.ranges(), lessened, back))
     }
 
-    /// Makes a removal whose outcome is known.
+    /// Repeats a removal with a known outcome.
     pub fn remove_again(
         &mut self,
         base: &Base<'_>,
@@ -202,7 +202,7 @@ impl Changes {
     }
 }
 
-/// What stands beside each other in the file is read with one another.
+/// Reads neighbouring records of the file together.
 fn sort_by_object(base: &Base<'_>, facts: &mut [(String, String)]) {
     facts.sort_by_cached_key(|(_, object)| base.vocabulary.encode(split_sense(object).0));
 }

@@ -1,4 +1,4 @@
-//! What the log beside an index is to it.
+//! Replaying the log of an index, and its state.
 
 use crate::changes::{Base, Changes};
 use crate::error::KgError;
@@ -8,7 +8,7 @@ use kexue_trie::{Bytes, Container, Error};
 use std::fs::File;
 use std::path::Path;
 
-/// Reads the changes that belong to an index file, those folded in and those of its log.
+/// Reads the changes of an index file: those merged into it, and those in its log.
 pub(crate) fn changes_of(path: Option<&Path>, container: &Container, base: &Base<'_>) -> Result<Changes, KgError> {
     let mut changes = Changes::default();
     if let Some(pins) = container.find(PINS) {
@@ -39,17 +39,17 @@ pub(crate) fn changes_of(path: Option<&Path>, container: &Container, base: &Base
     Ok(changes)
 }
 
-/// What a log beside an index is worth.
+/// The state of the log beside an index.
 pub(crate) enum LogState {
-    /// There is none, or no change in it.
+    /// There is no log, or it has no changes.
     None,
-    /// All its changes are in the index.
+    /// All its changes are merged into the index.
     Folded,
-    /// So many changes are nowhere else.
+    /// It has this number of changes that are nowhere else.
     Pending(usize),
 }
 
-/// What the log beside an index, which need not be there or sound, is worth.
+/// The state of the log beside an index. The index may be missing or damaged.
 pub(crate) fn log_state(index: &Path) -> Result<LogState, KgError> {
     let Some(log) = read_log(index)?.filter(|log| !log.changes.is_empty()) else {
         return Ok(LogState::None);

@@ -1,10 +1,10 @@
-//! Parts sorted by the tokens of their subjects, and read together in that order.
+//! Parts sorted by the tokens of their subjects, and merged in that order.
 //!
 //! ```text
 //! run     = piece…
 //! piece   = subject…, ascending by tokens
 //! subject = varint(tokens) · varint(token)… · varint(triples) · varint(bytes) · triple…, in the order of the input
-//! triple  = as in a part, its head 0 but where the subject's spelling is kept and changes
+//! triple  = as in a part; its head is 0 unless the subject's spelling is stored and changes
 //! ```
 
 use crate::interner::{Interner, hash};
@@ -19,16 +19,16 @@ fn cut_off() -> std::io::Error {
     std::io::Error::other("a temporary file does not hold what was written to it")
 }
 
-/// Triples of one subject that follow each other in a segment.
+/// Consecutive triples of one subject in a segment.
 struct Group {
     subject: u32,
     segment: u32,
-    /// Their bytes, without the head of the first.
+    /// Their bytes, without the head of the first one.
     bytes: Range<usize>,
     triples: u32,
 }
 
-/// The distinct subjects of segments, and what belongs to each.
+/// The distinct subjects of segments, with their triples.
 fn groups(segments: &[impl AsRef<[u8]>]) -> Option<(Interner, Vec<Group>)> {
     let (mut subjects, mut groups) = (Interner::default(), Vec::new());
     for (number, segment) in (0..).zip(segments) {
@@ -62,7 +62,7 @@ pub(crate) fn count_subjects(part: &Part, spill: Option<&Spill>, counts: &mut Vo
     Ok(())
 }
 
-/// The run of a part, piece by piece given to `give`. Spellings are kept where the tokens do not say them.
+/// Makes the run of a part and passes it to `give` piece by piece. Spellings are stored if the tokens do not determine them.
 pub(crate) fn sort(
     part: Part,
     spill: Option<&Spill>,
@@ -131,19 +131,19 @@ pub(crate) fn sort(
     Ok(())
 }
 
-/// The first three tokens as a number, in the order of the tokens; a missing one counts as 0, which is no token of text.
+/// The first three tokens as a number with the order of the tokens. A missing token counts as 0, which is not a token of text.
 fn head(tokens: &[Token]) -> u64 {
     (0..3).fold(0, |head, place| {
         head << 21 | u64::from(tokens.get(place).copied().unwrap_or(0))
     })
 }
 
-/// Subjects that follow each other in the order of their tokens, with their triples.
+/// Consecutive subjects in the order of their tokens, with their triples.
 #[derive(Debug, Default)]
 pub(crate) struct Chunk {
     tokens: Vec<Token>,
     triples: Vec<u8>,
-    /// Where the tokens and the triples of each end.
+    /// The ends of each subject's tokens and triples.
     ends: Vec<(usize, usize)>,
 }
 
@@ -172,10 +172,10 @@ impl Chunk {
 /// Reads one run.
 struct Cursor {
     pieces: std::vec::IntoIter<Piece>,
-    /// The piece at hand, and where in it the next triples stand.
+    /// The current piece, and the place of the next triples in it.
     bytes: Vec<u8>,
     at: usize,
-    /// The subject that is next, the first tokens of it as a number, the number of its triples and their bytes.
+    /// The next subject, its first tokens as a number, the number of its triples and their bytes.
     tokens: Vec<Token>,
     head: u64,
     triples: u64,
@@ -183,7 +183,7 @@ struct Cursor {
 }
 
 impl Cursor {
-    /// Moves on to the next subject, false at the end.
+    /// Advances to the next subject. Returns false at the end.
     fn next(&mut self, spill: Option<&Spill>) -> Result<bool> {
         while self.at == self.bytes.len() {
             self.at = 0;
@@ -227,7 +227,7 @@ impl Cursor {
     }
 }
 
-/// Runs, read together in the order of the tokens: a heap of their next subjects.
+/// Merges runs in the order of the tokens, with a heap of their next subjects.
 pub(crate) struct Merge<'a> {
     cursors: Vec<Cursor>,
     heap: Vec<usize>,
@@ -279,7 +279,7 @@ impl<'a> Merge<'a> {
         }
     }
 
-    /// Puts the next subjects into an empty chunk: so many of them, or as many as have so many triples together. False at the end.
+    /// Fills an empty chunk with the next subjects, up to a number of subjects or of triples. Returns false at the end.
     pub fn fill(&mut self, chunk: &mut Chunk, subjects: usize, triples: u64) -> Result<bool> {
         let mut taken = 0;
         while let Some(&first) = self.heap.first()

@@ -1,12 +1,12 @@
-//! A sample of the objects, to train the compression dictionary on.
+//! A sample of the objects, for training the compression dictionary.
 
-/// Text that is kept at most; at least half of it, where there is as much.
+/// Maximum size of the sample. If there is enough text, at least half of it is filled.
 const TARGET: usize = 4 << 20;
 
-/// Objects spread evenly over a stream whose length is not known.
+/// Objects spread evenly over a stream of unknown length.
 ///
-/// An object is kept where the hash of its triple's number is below a bound, which is halved when there is too much: what is kept depends on the
-/// stream alone.
+/// An object is kept if the hash of its triple's number is below a bound, which is halved when the sample is too large. The sample depends only on
+/// the stream.
 #[derive(Debug)]
 pub(crate) struct Sample {
     kept: Vec<(u64, u32)>,
@@ -33,7 +33,7 @@ fn mix(number: u64) -> u64 {
 }
 
 impl Sample {
-    /// Takes or leaves the object of triple `number`.
+    /// Considers the object of triple `number`.
     pub fn offer(&mut self, number: u64, object: &[u8]) {
         let hash = mix(number);
         if hash >= self.bound || object.len() > TARGET / 64 {
@@ -58,7 +58,7 @@ impl Sample {
         }
     }
 
-    /// The text of the objects kept, in their order.
+    /// The text of the sampled objects, in order.
     pub fn text(&self) -> &[u8] {
         &self.text
     }

@@ -1,8 +1,8 @@
-//! Names of the sections of an index that say something of the graph as a whole.
+//! Names of sections that concern the whole graph.
 
-/// Is there where facts stand in both directions.
+/// Present if the graph has facts in both directions.
 pub(crate) const INVERSE: &str = "inverse";
-/// The pins that [`GraphWriter::compact`](crate::GraphWriter::compact) folded in.
+/// The pins that [`GraphWriter::compact`](crate::GraphWriter::compact) merged.
 pub(crate) const PINS: &str = "pins";
-/// The identity of the index whose log was folded in.
+/// The identity of the index whose log was merged.
 pub(crate) const FOLDED: &str = "folded";

@@ -2,8 +2,8 @@
 
 /// Splits a name into the subject and the sense in full-width brackets at its end, if there is one.
 ///
-/// The sense is what stands between the closing bracket at the end and the opening one that matches it: `A（B）（C）` is `A（B）` with sense `C`,
-/// `A（B（C））` is `A` with sense `B（C）`. A name that would be left empty, or a sense that is, is not split.
+/// The sense is the text between the closing bracket at the end and its matching opening bracket: `A（B）（C）` is `A（B）` with sense `C`, and
+/// `A（B（C））` is `A` with sense `B（C）`. A name is not split if the subject or the sense would be empty.
 ///
 /// ```
 /// assert_eq!(kexue_kg::split_sense("牛郎织女（2015年的图书）"), ("牛郎织女", Some("2015年的图书")));

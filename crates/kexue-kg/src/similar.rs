@@ -1,4 +1,4 @@
-//! Names that are spelt much like words of a question, and names that begin with a text: for "did you mean" and for completion.
+//! Names similar to words of a question, and names that begin with a text, for "did you mean" and for completion.
 
 use crate::error::KgError;
 use crate::graph::KnowledgeGraph;
@@ -7,14 +7,14 @@ use kexue_text::{Boundaries, SEP, Token, fold};
 use kexue_trie::Key;
 use std::ops::ControlFlow;
 
-/// The most facts that are looked at for one beginning: a large graph must not make a suggestion slow.
+/// Maximum number of facts to examine for one beginning, so that suggestions are fast in a large graph.
 const MOST_FACTS: usize = 20_000;
 
-/// The most words (or Chinese characters) of a name that is looked for.
+/// Maximum number of words (or Chinese characters) of a name.
 const MOST_WORDS: usize = 5;
 
 impl KnowledgeGraph {
-    /// The first subjects whose names begin with a text, as they are written, in the order of the index.
+    /// The first subjects whose names begin with a text, as written, in the order of the index.
     ///
     /// ```
     /// use kexue_kg::{BuildOptions, KnowledgeGraph};
@@ -36,8 +36,8 @@ impl KnowledgeGraph {
         names.into_iter().map(|(_, key)| Ok(self.fact(key)?.subject)).collect()
     }
 
-    /// Names of subjects that are spelt much like words of a question, the most similar first. They begin with the same letters and differ in one
-    /// letter, or two where they have six or more, three from nine on; or they go on with another word after what the question has.
+    /// Names of subjects similar to words of a question, the most similar first. They begin with the same letters and differ in one letter, in two
+    /// from six letters on, and in three from nine letters on; or they continue with another word after the words of the question.
     ///
     /// # Errors
     /// If the index is damaged.
@@ -104,16 +104,16 @@ impl KnowledgeGraph {
     }
 }
 
-/// A name as it is compared: case, width, diacritics and the set of Chinese characters make no difference.
+/// A normalised name: case, width, diacritics and the set of Chinese characters make no difference.
 fn compared(name: &str) -> String {
     fold(name).iter().map(|folded| folded.character).collect()
 }
 
-/// How a name may begin that is written so: with its first letters, which are also tried with another case.
+/// Possible beginnings of a name that is written like this: its first letters, also with different case.
 fn beginnings(text: &str) -> Vec<String> {
     let first: Vec<char> = text.chars().take(2).collect();
     let letters = match first.first() {
-        // A Chinese character tells more than a letter does.
+        // A Chinese character is more informative than a letter.
         Some(character) if !is_alphabetic_script(*character) => 1,
         _ => 2,
     };
@@ -131,7 +131,7 @@ fn is_alphabetic_script(character: char) -> bool {
     character < '\u{2e80}'
 }
 
-/// How many letters of a text may be wrong; none of short ones, which are like too many others.
+/// The number of letters that may be wrong; none in short texts, which are similar to too many others.
 fn allowed_slips(text: &str) -> usize {
     let letters = text.chars().count();
     match text.chars().all(is_alphabetic_script) {
@@ -145,7 +145,7 @@ fn allowed_slips(text: &str) -> usize {
     }
 }
 
-/// How many slips lie between what a question has and a name; nothing where they are too many.
+/// The number of typing errors between words of a question and a name; `None` if there are too many.
 fn slips_between(phrase: &str, name: &str) -> Option<usize> {
     if name.strip_prefix(phrase).is_some_and(|rest| rest.starts_with(' ')) {
         return Some(1);

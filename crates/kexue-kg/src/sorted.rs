@@ -1,4 +1,4 @@
-//! Strings in the order of their tokens.
+//! Strings sorted by their tokens.
 
 use crate::interner::Interner;
 use kexue_text::{Token, Vocabulary};
@@ -6,15 +6,15 @@ use rayon::prelude::*;
 
 /// The distinct token sequences of a set of strings, ascending, and the rank of each string among them.
 ///
-/// Strings whose tokens agree (a vocabulary that folds case) share a rank.
+/// Strings with the same tokens (in a vocabulary that folds case) share a rank.
 #[derive(Debug)]
 pub(crate) struct Sorted {
-    /// The tokens, each as UTF-8 would write its number: bytes are in the order of the tokens, and take half the memory.
+    /// The tokens, each encoded like a code point in UTF-8, so that bytes have the order of the tokens and take half the memory.
     codes: Vec<u8>,
     ends: Vec<u64>,
     /// Rank of each string.
     pub rank: Vec<u32>,
-    /// For each rank the first string that has it.
+    /// For each rank, the first string with it.
     first: Vec<u32>,
 }
 
@@ -25,7 +25,7 @@ impl Sorted {
         sorted
     }
 
-    /// The tokens alone, so that the strings can be given up before they are sorted.
+    /// The tokens alone, so that the strings can be dropped before sorting.
     pub fn encode(strings: &Interner, vocabulary: &Vocabulary) -> Self {
         let mut sorted = Self {
             codes: Vec::new(),
@@ -50,7 +50,7 @@ impl Sorted {
     }
 
     pub fn sort(&mut self) {
-        // Most comparisons are decided by the first bytes, kept beside the number; a missing one counts as 0, which no text begins with.
+        // The first bytes, stored beside the number, decide most comparisons. A missing byte counts as 0, which no text begins with.
         let head = |string| {
             let codes = self.of_string(string);
             (0..8).fold(0, |head, place| {
@@ -85,7 +85,7 @@ impl Sorted {
         self.first.len()
     }
 
-    /// Puts the tokens of a rank into `tokens`.
+    /// Writes the tokens of a rank to `tokens`.
     pub fn tokens(&self, rank: u32, tokens: &mut Vec<Token>) {
         tokens.clear();
         let mut codes = self.of_string(self.first[rank as usize]);
@@ -96,7 +96,7 @@ impl Sorted {
     }
 }
 
-/// Tokens are below 2²¹: a vocabulary has a token for each character at most, and a few.
+/// Tokens are below 2²¹, since a vocabulary has at most one token for each character, and a few more.
 fn write_ordered(token: Token, codes: &mut Vec<u8>) {
     let tail = |shift: u32| 0x80 | (token >> shift) as u8 & 0x3f;
     match token {
@@ -122,7 +122,7 @@ fn read_ordered(codes: &[u8]) -> Option<(Token, &[u8])> {
     Some((token, rest))
 }
 
-/// Numbers ranks by falling count, then by rank: `(number of each rank, rank of each number)`.
+/// Numbers ranks by descending count, then by rank: `(number of each rank, rank of each number)`.
 pub(crate) fn by_count(counts: &[u64]) -> (Vec<u32>, Vec<u32>) {
     let mut ranks: Vec<u32> = (0..counts.len() as u32).collect();
     ranks.sort_unstable_by_key(|&rank| (std::cmp::Reverse(counts[rank as usize]), rank));

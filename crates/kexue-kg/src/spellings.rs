@@ -1,12 +1,12 @@
-//! What an index holds so that names are found in other spellings, and by their aliases.
+//! The sections of an index for finding names in other spellings and by aliases.
 //!
 //! ```text
-//! spellings.letters = for each character of the vocabulary that is compared as another: that other << 32 | its token, u64 each, ascending
-//! spellings.…       = a trie of compared name · [SEP] · tokens of the subject, for aliases, and for names that are not compared letter by letter:
+//! spellings.letters = for each character of the vocabulary that is normalised to another one: that other << 32 | its token, u64 each, ascending
+//! spellings.…       = a trie of normalised name · [SEP] · tokens of the subject, for aliases, and for names that are not compared letter by letter:
 //!                     with apostrophes, full stops, combining marks
 //! ```
 //!
-//! All other names are found in the index of the facts itself, by letters that are compared as one.
+//! All other names are found in the index of facts, by trying letters that are normalised to the same one.
 
 use kexue_text::{BYTES, FIRST_CHARACTER, SEP, Token, Vocabulary, fold, fold_alone};
 use kexue_trie::{Bytes, Container, ContainerWriter, Error, Handle, PrefixIndex, Trie, TrieBuilder};
@@ -16,16 +16,16 @@ use std::ops::ControlFlow;
 const LETTERS: &str = "spellings.letters";
 const NAMES: &str = "spellings.";
 
-/// The tokens of a name as it is compared.
+/// The tokens of a normalised name.
 pub(crate) fn compared(vocabulary: &Vocabulary, name: &str) -> Vec<Token> {
     let folded: String = fold(name).iter().map(|folded| folded.character).collect();
     vocabulary.encode(&folded)
 }
 
-/// Collects what the names of an index need.
+/// Collects these sections for the names of an index.
 pub(crate) struct SpellingsBuilder<'v> {
     vocabulary: &'v Vocabulary,
-    /// Of each token whether it is a blank, or none where it is not compared by itself.
+    /// For each token, whether it is a space; `None` if it is not compared by itself.
     tokens: Vec<Option<bool>>,
     names: Vec<Vec<Token>>,
 }
@@ -40,7 +40,7 @@ impl<'v> SpellingsBuilder<'v> {
         }
     }
 
-    /// Takes in a subject.
+    /// Adds a subject.
     pub fn subject(&mut self, subject: &[Token]) {
         let blank = |token: Token| self.tokens.get(token as usize).copied().flatten();
         let mut after_blank = true;
@@ -58,7 +58,7 @@ impl<'v> SpellingsBuilder<'v> {
         }
     }
 
-    /// Takes in an alias of a subject.
+    /// Adds an alias of a subject.
     pub fn alias(&mut self, subject: &str, alias: &str) {
         self.push(compared(self.vocabulary, alias), &self.vocabulary.encode(subject));
     }
@@ -109,7 +109,7 @@ pub(crate) struct Spellings {
 }
 
 impl Spellings {
-    /// None of an index from before there were such sections.
+    /// `None` for an index that was built before there were such sections.
     pub fn open(container: &Container) -> Result<Option<Self>, Error> {
         let Some(letters) = container.find(LETTERS) else {
             return Ok(None);
@@ -121,7 +121,7 @@ impl Spellings {
         Ok(Some(Self { letters, names }))
     }
 
-    /// Appends the tokens, other than its own, of the letters that are compared as a character.
+    /// Appends the tokens of the other letters that are normalised to a character.
     pub fn letters(&self, compared: char, tokens: &mut Vec<Token>) {
         let letter = |place: usize| {
             let bytes = self.letters.get(8 * place..)?.first_chunk()?;
@@ -142,7 +142,7 @@ impl Spellings {
         }
     }
 
-    /// Visits the names and aliases at the start of a compared text: the number of its tokens, and the tokens of the subject.
+    /// Visits the names and aliases at the start of a normalised text, with their number of tokens and the tokens of the subject.
     pub fn names(&self, text: &[Token], visit: &mut dyn FnMut(usize, &[Token])) -> Result<(), Error> {
         let Some(names) = &self.names else { return Ok(()) };
         let mut at = names.root();
@@ -158,7 +158,7 @@ impl Spellings {
         Ok(())
     }
 
-    /// Whether a compared name leads to a subject.
+    /// Whether a normalised name leads to a subject.
     pub fn has(&self, compared: &[Token], subject: &[Token]) -> Result<bool, Error> {
         match &self.names {
             Some(names) => Ok(names.get(&[compared, &[SEP], subject].concat())?.is_some()),
@@ -166,7 +166,7 @@ impl Spellings {
         }
     }
 
-    /// Visits all compared names with the subjects that they lead to.
+    /// Visits all normalised names with their subjects.
     pub fn visit(&self, visit: &mut dyn FnMut(&[Token], &[Token])) -> Result<(), Error> {
         let Some(names) = &self.names else { return Ok(()) };
         names.completions(names.root(), &mut |tokens, _| {
@@ -178,7 +178,7 @@ impl Spellings {
     }
 }
 
-/// The most subjects that one name leads to.
+/// Maximum number of subjects of a name.
 const MOST_SUBJECTS: usize = 64;
 
 fn subjects(names: &Trie, at: Handle, visit: &mut dyn FnMut(&[Token])) -> Result<(), Error> {
@@ -193,7 +193,7 @@ fn subjects(names: &Trie, at: Handle, visit: &mut dyn FnMut(&[Token])) -> Result
     })
 }
 
-/// Whether a token is a byte of a character that has no token of its own.
+/// Whether a token is a byte of a character without its own token.
 pub(crate) fn is_byte(token: Token) -> bool {
     (BYTES..FIRST_CHARACTER).contains(&token)
 }

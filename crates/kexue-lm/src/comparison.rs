@@ -1,4 +1,4 @@
-//! Runs side by side: seeds of one row, rows named by what differs, differences paired by seed.
+//! Comparison of runs: one row for the seeds of a setting, named by the settings that differ, with differences paired by seed.
 
 use crate::{LengthScore, MlmConfig};
 use kexue_nn::AttentionScale;
@@ -9,16 +9,16 @@ use serde_json::{Value, json};
 /// Runs measured at several lengths.
 #[derive(Clone, Debug)]
 pub struct Comparison {
-    /// Tokens of a sequence, at each measurement.
+    /// Tokens per sequence, for each measurement.
     pub lengths: Vec<usize>,
-    /// Runs that differ in nothing but the seed are one row.
+    /// The rows. Runs that differ only in their seed share a row.
     pub rows: Vec<Row>,
 }
 
-/// Runs that differ in their seed alone, at every length.
+/// Runs that differ only in their seed, at every length.
 #[derive(Clone, Debug)]
 pub struct Row {
-    /// The scale, and where several rows have it, the settings in which they differ.
+    /// The scale, and if several rows have the same scale, the settings in which they differ.
     pub name: String,
     /// The attention scale, in training or at inference.
     pub scale: String,
@@ -35,18 +35,18 @@ pub struct MeasuredRun {
     pub seed: u64,
     /// Its folder, as given.
     pub folder: String,
-    /// One for each length.
+    /// The scores at each length.
     pub scores: Vec<LengthScore>,
 }
 
-/// A table: a title, and rows whose first cell is a name; the others belong to the lengths.
+/// A table: a title, and rows with a name and a cell for each length.
 pub type Table = (&'static str, Vec<Vec<String>>);
 
-/// The most settings that a name lists.
+/// Maximum number of settings in a name.
 const NAMED: usize = 4;
 
 impl Comparison {
-    /// A comparison without runs.
+    /// Creates a comparison without runs.
     pub fn new(lengths: Vec<usize>) -> Self {
         Self {
             lengths,
@@ -57,7 +57,7 @@ impl Comparison {
     /// Adds a run measured with an attention scale, which may differ from that of its training.
     ///
     /// # Errors
-    /// When the configuration cannot be written as TOML.
+    /// If the configuration cannot be written as TOML.
     pub fn add(
         &mut self,
         config: &MlmConfig,
@@ -65,7 +65,7 @@ impl Comparison {
         scale: AttentionScale,
         scores: Vec<LengthScore>,
     ) -> Result<(), TrainError> {
-        // Neither the seed nor the version of the program makes another row.
+        // Runs that differ only in seed or program version share a row.
         let kind: Vec<(String, String)> = settings(config)?
             .into_iter()
             .filter(|(name, _)| name != "train.seed" && name != "version")
@@ -93,7 +93,7 @@ impl Comparison {
         Ok(())
     }
 
-    /// Names each row by its scale, and where others have the same one, by the settings in which they differ.
+    /// Names each row by its scale, and if other rows have the same scale, by the settings in which they differ.
     fn name_rows(&mut self) {
         let rows = &self.rows;
         let names: Vec<String> = rows
@@ -122,8 +122,8 @@ impl Comparison {
         self.rows.iter_mut().zip(names).for_each(|(row, name)| row.name = name);
     }
 
-    /// Accuracy with the baseline, attention entropy, and the difference of each row to the first one that differs from it in the attention
-    /// scale alone, paired by seed.
+    /// Accuracy with the baseline, attention entropy, and the difference of each row to the first one that differs from it only in the attention
+    /// scale, paired by seed.
     pub fn tables(&self) -> Vec<Table> {
         let rows = &self.rows;
         let cells = |row: &Row, name: String, value: fn(&LengthScore) -> f64| {
@@ -136,11 +136,11 @@ impl Comparison {
             rows.iter().map(|row| cells(row, name(row), value)).collect()
         };
         let mut accuracies = lines(LengthScore::accuracy_percent);
-        // Rows of other texts or vocabularies have a baseline of their own.
+        // Rows of other texts or vocabularies have a different baseline.
         let baselines: Vec<Vec<String>> = rows
             .iter()
             .map(|row| {
-                // The text decides, not the seed: most have no error.
+                // The baseline depends on the text, not the seed, so most have no error.
                 let statistics = row.statistics(LengthScore::baseline_percent).into_iter();
                 let cell = |(mean, error): (f64, Option<f64>)| with_error(mean, error.filter(|&e| e > 0.0), two_digits);
                 std::iter::once(String::new()).chain(statistics.map(cell)).collect()
@@ -168,7 +168,7 @@ impl Comparison {
         tables
     }
 
-    /// The differences of a row to the first one before it that differs from it in the attention scale alone.
+    /// The differences of a row to the first earlier one that differs from it only in the attention scale.
     fn difference(&self, at: usize) -> Option<Vec<String>> {
         let row = &self.rows[at];
         let first = self.rows[..at].iter().find(|first| first.differs_in_scale_alone(row))?;
@@ -270,7 +270,7 @@ fn two_digits(value: f64) -> String {
     format!("{value:.2}")
 }
 
-/// How a scale is called in tables.
+/// The name of a scale in tables.
 fn scale_name(scale: AttentionScale) -> String {
     match scale {
         AttentionScale::Ordinary => "ordinary".to_owned(),

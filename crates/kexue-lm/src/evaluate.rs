@@ -11,7 +11,7 @@ use std::collections::HashMap;
 /// The scores of a model at one length.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct LengthScore {
-    /// Tokens of a sequence.
+    /// Tokens per sequence.
     pub length: usize,
     /// Share of the predictions that are correct.
     pub accuracy: f64,
@@ -19,7 +19,7 @@ pub struct LengthScore {
     pub baseline: f64,
     /// Mean cross-entropy of a prediction, in nats.
     pub loss: f64,
-    /// Predictions made.
+    /// Number of predictions.
     pub predictions: usize,
     /// Mean entropy of the attention rows, in nats, `[layers][heads]`.
     pub entropy: Vec<Vec<f64>>,
@@ -46,10 +46,10 @@ impl LengthScore {
 /// Tokens computed at once.
 const BATCH_TOKENS: usize = 4096;
 
-/// Measures a model, without dropout, on parts of `length - 2` tokens of each stretch, put between `[CLS]` and `[SEP]`.
+/// Measures a model, without dropout, on parts of `length - 2` tokens of each stretch, enclosed in `[CLS]` and `[SEP]`.
 ///
-/// The masks of a stretch depend on `seed` and its place in `stretches` alone. Given the same stretches, every length predicts the same tokens,
-/// except those left over at the end of a stretch. `mask` says which keys a token sees: the whole sequence ([`Mask::BIDIRECTIONAL`]) or a
+/// The masks of a stretch depend only on `seed` and its place in `stretches`. Given the same stretches, every length predicts the same tokens,
+/// except those left over at the end of a stretch. `mask` determines which keys a token sees: the whole sequence ([`Mask::BIDIRECTIONAL`]) or a
 /// window.
 pub fn evaluate(
     model: &Model,
@@ -104,7 +104,7 @@ pub fn evaluate(
     }
 }
 
-/// The most frequent token; of several the smallest.
+/// The most frequent token; the smallest of several.
 fn most_frequent_token(stretches: &[Window<'_>]) -> Option<Token> {
     let mut counts: HashMap<Token, usize> = HashMap::new();
     for &token in stretches.iter().flat_map(|stretch| stretch.tokens) {
@@ -119,7 +119,7 @@ fn most_frequent_token(stretches: &[Window<'_>]) -> Option<Token> {
 struct Masked {
     /// `[tokens]`, corrupted.
     tokens: Vec<Token>,
-    /// Places in `tokens`, rising, and the original tokens there.
+    /// Places in `tokens`, ascending, and the original tokens there.
     predictions: Vec<(usize, Token)>,
 }
 
@@ -128,7 +128,7 @@ struct Part<'a> {
     tokens: &'a [Token],
     /// Place of its first token in the stretch.
     start: usize,
-    /// Those of the stretch that lie in this part; places count from the start of the stretch.
+    /// The masks of the stretch that are in this part. Places count from the start of the stretch.
     predictions: &'a [(usize, Token)],
 }
 
@@ -216,7 +216,7 @@ impl Memory {
             loss,
             predictions: predictions.len(),
             tokens,
-            // Means to sums, so that batches of different sizes add up.
+            // Converts means to sums, so that batches of different sizes can be added.
             entropy: entropy
                 .into_iter()
                 .map(|heads| heads.into_iter().map(|mean| mean * tokens as f64).collect())

@@ -1,6 +1,8 @@
-//! Masked language models: training on long documents, and evaluation at lengths other than that of the training.
+//! Masked language models: training on long documents, and evaluation at lengths other than the training length.
 //!
-//! - [`MlmTask`]: training, by [`kexue_train::train`], with masks drawn anew at every step
+//! Read `task.rs` first ([`MlmTask`]), then `evaluate.rs`.
+//!
+//! - [`MlmTask`]: training with [`kexue_train::train`], with fresh masks at every step
 //! - [`evaluate`]: accuracy and attention entropy at a length, on the same text for every length (article 8823)
 //! - [`TrainedMlm`]: a model on disk
 #![forbid(unsafe_code)]

@@ -34,7 +34,7 @@ impl Comparison {
         page
     }
 
-    /// How the accuracy changes from the shortest to the longest sequences.
+    /// The change of the accuracy from the shortest to the longest sequences.
     fn verdict(&self) -> Option<String> {
         let (shortest, longest) = (self.lengths.first()?, self.lengths.last()?);
         let of_row = |row: &Row| -> Option<String> {
@@ -44,7 +44,7 @@ impl Comparison {
         };
         let rows: Vec<String> = self.rows.iter().filter_map(of_row).collect();
         Some(format!(
-            "From {shortest} to {longest} tokens the accuracy goes: {}.",
+            "Accuracy from {shortest} to {longest} tokens: {}.",
             rows.join("; ")
         ))
         .filter(|_| !rows.is_empty())

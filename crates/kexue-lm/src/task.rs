@@ -15,13 +15,13 @@ use std::collections::HashMap;
 pub struct MlmSettings {
     /// Tokens of a sequence, `[CLS]` and `[SEP]` among them.
     pub length: usize,
-    /// The most tokens left out of the middle of a training sequence; the number is drawn for each sequence. The others keep their positions, so
-    /// distances up to `length + gap − 1` are trained while no token sees more than `length` keys.
+    /// Maximum number of tokens left out of the middle of a training sequence; the number is drawn for each sequence. The others keep their positions,
+    /// so distances up to `length + gap − 1` are trained, while no token sees more than `length` keys.
     #[serde(skip_serializing_if = "is_zero")]
     pub gap: usize,
     /// The masking of tokens to predict.
     pub masking: Masking,
-    /// One document in `hold_out` is kept out of the training, for evaluation; 0 for none.
+    /// One document in `hold_out` is held out for evaluation; 0 for none.
     pub hold_out: usize,
     /// Tokens of the held-out documents read at each validation.
     pub validate_on: usize,
@@ -104,7 +104,7 @@ impl<'a> MlmTask<'a> {
     }
 }
 
-/// `stretch` without the `gap` tokens from `at` on. The token after the gap begins a word.
+/// `stretch` without the `gap` tokens from `at` on. The token after the gap starts a word.
 fn without_middle<'a>(
     stretch: Window<'a>,
     at: usize,
@@ -158,7 +158,7 @@ impl Task for MlmTask<'_> {
 
     const UNIT: &'static str = "tokens";
 
-    /// The number of sequences that fill the corpus. The window of each example is drawn anew at every step.
+    /// The number of sequences that fill the corpus. The window of each example is redrawn at every step.
     fn examples(&self) -> usize {
         self.training.len().div_ceil(self.settings.length)
     }

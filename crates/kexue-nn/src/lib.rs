@@ -1,8 +1,10 @@
-//! Transformer parts: attention with a choice of scale, norm placement, weights in and out, fast training and decoding on CPUs.
+//! Transformers on CPUs: attention with a choice of scale, norm placements, initialisers, import and export of weights, fast training and decoding.
 //!
-//! [`TransformerConfig`] says what a [`Model`] looks like, [`Pretrained`] loads BERT and RoFormer from Hugging Face's folders. [`Tape`] is what a
-//! training step keeps between forward and backward, [`Encoder`] only computes, [`Decoder`] grows trees of tokens from a cache. [`Classifier`] is a model with
-//! the head of a task.
+//! Read `config.rs` first, then `training.rs` and `decoding.rs`; `pretrained/` has the Hugging Face formats.
+//!
+//! [`TransformerConfig`] describes a [`Model`]; [`Pretrained`] loads BERT and RoFormer from Hugging Face folders. [`Tape`] keeps the values of a training
+//! step between forward and backward pass. [`Encoder`] only computes forward passes, and [`Decoder`] extends trees of tokens from a cache.
+//! [`Classifier`] is a model with the head of a classification or regression task.
 //!
 //! ```
 //! use kexue_nn::{AttentionScale, Head, HeadTape, Mask, Model, PackedBatch, Prediction, Tape, TransformerConfig};
@@ -35,6 +37,7 @@ mod attention_scale;
 mod batch;
 mod choices;
 mod classifier;
+mod classifier_weights;
 mod config;
 mod config_error;
 mod decoding;

@@ -1,9 +1,8 @@
 //! Weights in and out: safetensors files with the names of [`Layout`]'s slots, which are Hugging Face's.
 
-use crate::pretrained::implied_tensors;
 use crate::tensors::{SafetensorsFile, Tensors};
 use crate::weights_error::WeightsError;
-use crate::{Classifier, Layout, Model, TransformerConfig};
+use crate::{Layout, Model, TransformerConfig};
 use kexue_optim::{Parameters, Slots};
 use kexue_output::{NewFile, git_lfs_problem};
 use safetensors::View;
@@ -24,7 +23,7 @@ pub enum Precision {
 }
 
 /// Numbers on their way into a file: one tensor at a time is turned into bytes.
-struct Stored<'a> {
+pub(crate) struct Stored<'a> {
     shape: Vec<usize>,
     values: Cow<'a, [f32]>,
     precision: Precision,
@@ -60,7 +59,10 @@ impl View for Stored<'_> {
 /// A name, a shape and numbers.
 pub(crate) type NamedTensor<'a> = (String, Vec<usize>, Cow<'a, [f32]>);
 
-fn stored(tensors: Vec<NamedTensor<'_>>, precision: Precision) -> impl Iterator<Item = (String, Stored<'_>)> {
+pub(crate) fn stored(
+    tensors: Vec<NamedTensor<'_>>,
+    precision: Precision,
+) -> impl Iterator<Item = (String, Stored<'_>)> {
     tensors.into_iter().map(move |(name, shape, values)| {
         let stored = Stored {
             shape,
@@ -155,35 +157,6 @@ impl Parameters for Model {
     fn load(&mut self, bytes: &[u8]) -> Result<(), kexue_optim::WeightsError> {
         let read = Self::from_safetensors(self.config().clone(), bytes);
         *self = read.map_err(|error| kexue_optim::WeightsError(error.to_string()))?;
-        Ok(())
-    }
-}
-
-impl Classifier {
-    /// The parameters under the names that `transformers` gives them.
-    pub(crate) fn to_safetensors(&self, metadata: HashMap<String, String>) -> Result<Vec<u8>, WeightsError> {
-        let mut tensors = self.model().tensors();
-        tensors.extend(implied_tensors(self.model().config(), self.positions()));
-        for (name, ..) in &mut tensors {
-            *name = self.saved_name(name);
-        }
-        safetensors::serialize(stored(tensors, Precision::Single), Some(metadata))
-            .map_err(|error| WeightsError::Write(error.to_string()))
-    }
-
-    /// Reads the parameters by those names. They are unchanged if it fails.
-    pub(crate) fn load_safetensors(&mut self, bytes: &[u8]) -> Result<(), WeightsError> {
-        if let Some(problem) = git_lfs_problem(bytes) {
-            return Err(WeightsError::Format(problem.to_owned()));
-        }
-        let mut file = SafetensorsFile::open(Cursor::new(bytes))?;
-        let saved = self.saved_slots();
-        let mut values = vec![0.0; saved.size()];
-        for slot in &saved {
-            check_shape(&file, &slot.name, &slot.shape)?;
-            file.read(&slot.name, &mut values[slot.range.clone()])?;
-        }
-        self.values_mut().copy_from_slice(&values);
         Ok(())
     }
 }

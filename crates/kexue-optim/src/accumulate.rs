@@ -2,8 +2,8 @@
 
 use crate::{Chain, Transformation};
 
-/// Collects the gradients of several steps and then applies a chain to their mean; in between, the update is 0. As optax's `MultiSteps`: batches
-/// larger than memory. The chain counts its own steps.
+/// Collects the gradients of several steps and then applies a chain to their mean; in between, the update is 0. Like optax's `MultiSteps`, it allows
+/// batches larger than memory. The chain counts its own steps.
 pub struct Accumulate {
     steps: u64,
     chain: Chain,
@@ -11,7 +11,7 @@ pub struct Accumulate {
 }
 
 impl Accumulate {
-    /// `steps` gradients of `parameters` numbers make one step of `chain`.
+    /// Makes one step of `chain` from `steps` gradients of `parameters` numbers.
     pub fn new(steps: u64, chain: Chain, parameters: usize) -> Self {
         Self {
             steps: steps.max(1),

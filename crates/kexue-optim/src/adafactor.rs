@@ -13,7 +13,7 @@ pub struct AdafactorConfig {
     pub decay: f32,
     /// Smallest root of a second moment.
     pub epsilon: f32,
-    /// Smallest size of a parameter that its updates are scaled to.
+    /// Lower bound on the parameter size that updates are scaled to.
     pub smallest_scale: f32,
     /// Largest root mean square of an update, before it is scaled.
     pub clip: f32,
@@ -92,12 +92,12 @@ fn mean_square(values: impl Iterator<Item = f32>, count: usize) -> f64 {
     values.map(|value| f64::from(value) * f64::from(value)).sum::<f64>() / count.max(1) as f64
 }
 
-/// Moves a moment towards `new`.
+/// Updates a moment towards `new`.
 fn blend(moment: &mut f32, new: f32, weight: f32) {
     *moment += weight * (new - *moment);
 }
 
-/// What is computed for one parameter.
+/// The values computed for one parameter.
 struct Work<'a> {
     update: &'a mut [f32],
     parameters: &'a [f32],

@@ -1,9 +1,9 @@
-//! Averaging weights over the steps.
+//! Averages weights over the steps.
 
-use crate::CHUNK;
+use crate::chunk::CHUNK;
 use rayon::prelude::*;
 
-/// An exponential moving average of the parameters: often a better model than the last one (Polyak & Juditsky, 1992).
+/// An exponential moving average of the parameters. It is often a better model than the last one (Polyak & Juditsky, 1992).
 ///
 /// Early on it averages all steps so far, so that the initial parameters are soon forgotten.
 #[derive(Clone, Debug)]
@@ -13,7 +13,7 @@ pub struct MovingAverage {
 }
 
 impl MovingAverage {
-    /// Starts at the parameters; `decay` is the weight of the past at each step.
+    /// Starts with the given parameters; `decay` is the weight of the past at each step.
     pub fn new(decay: f32, parameters: &[f32]) -> Self {
         Self {
             decay,
@@ -21,7 +21,7 @@ impl MovingAverage {
         }
     }
 
-    /// Takes in the parameters after a step, counted from 0.
+    /// Adds the parameters after a step, counted from 0.
     pub fn update(&mut self, parameters: &[f32], step: u64) {
         let decay = self.decay.min((step + 1) as f32 / (step + 10) as f32);
         self.values

@@ -41,12 +41,12 @@ impl BitMask {
         }
     }
 
-    /// Of the parameters of those slots for which `competes` holds, the share `p` with the largest scores, rounded to a whole number of parameters; all
-    /// parameters of the other slots. Of equal scores the earlier one is kept. A score that is not a number counts as the smallest.
+    /// Keeps the share `p` with the largest scores (rounded to a whole number) of the parameters in slots for which `competes` holds, and all parameters
+    /// of the other slots. Of equal scores the earlier one is kept. A score that is not a number counts as the smallest.
     ///
-    /// The choice is exact. Beside the scores it needs one bit a parameter, and 512 KiB.
+    /// The choice is exact. It needs one bit per parameter and 512 KiB besides the scores.
     pub fn largest(scores: &[f32], p: f32, slots: &Slots, competes: impl Fn(&Slot) -> bool) -> Self {
-        // Of numbers that are not negative, the order is that of their bits.
+        // Non-negative numbers have the order of their bits.
         let rank = |score: f32| if score > 0.0 { score.to_bits() } else { 0 };
         let competing: Vec<&Slot> = slots.iter().filter(|slot| competes(slot)).collect();
         let each = || competing.iter().flat_map(|slot| &scores[slot.range.clone()]);
@@ -131,7 +131,7 @@ impl BitMask {
         }
     }
 
-    /// The content of a mask file: a safetensors file with a tensor of bytes for each slot, 8 parameters a byte, the first in the lowest bit.
+    /// The content of a mask file: a safetensors file with a tensor of bytes for each slot, 8 parameters per byte, the first in the lowest bit.
     ///
     /// # Errors
     /// If the file cannot be written.
@@ -158,10 +158,10 @@ impl BitMask {
         safetensors::serialize(tensors, Some(metadata)).map_err(problem)
     }
 
-    /// The mask of these parameters from the content of a mask file, which may hold more.
+    /// Reads the mask of these parameters from the content of a mask file, which may contain more.
     ///
     /// # Errors
-    /// If the file is damaged or no mask, or a parameter is missing or of another size; names the parameter.
+    /// If the file is damaged or not a mask, or if a parameter is missing or has another size; names the parameter.
     pub fn load(bytes: &[u8], slots: &Slots) -> Result<Self, WeightsError> {
         let problem = |error: safetensors::SafeTensorError| WeightsError(format!("not a readable mask: {error}"));
         let (_, header) = SafeTensors::read_metadata(bytes).map_err(problem)?;
@@ -190,10 +190,10 @@ impl BitMask {
     }
 }
 
-/// Tells a mask file from other safetensors files.
+/// Marks a safetensors file as a mask file.
 const FORMAT: &str = "kexue child mask";
 
-/// Where a descending count reaches `wanted`: the index, and the number at higher indices.
+/// The index where a descending count reaches `wanted`, and the number at higher indices.
 fn last_kept(counts: &[usize], wanted: usize) -> (u32, usize) {
     let mut above = 0;
     for (index, count) in counts.iter().enumerate().rev() {

@@ -1,18 +1,18 @@
 //! Transformations, one after another.
 
-use crate::CHUNK;
+use crate::chunk::CHUNK;
 use rayon::prelude::*;
 use std::fmt;
 
-/// What an elementwise transformation does to one piece of the update, given the parameters of the piece.
+/// The effect of an elementwise transformation on a piece of the update, given the parameters of the piece.
 pub type Piece<'a> = Box<dyn FnOnce(&mut [f32], &[f32]) + Send + 'a>;
 
-/// Turns a gradient into something better to subtract: the extension point of this crate.
+/// Transforms a gradient into an update. This is the extension point of the crate.
 ///
 /// ```
 /// use kexue_optim::{Chain, LearningRate, Schedule, Transformation};
 ///
-/// /// Replaces every number by its sign.
+/// /// Replaces every number with its sign.
 /// struct Sign;
 ///
 /// impl Transformation for Sign {
@@ -49,7 +49,7 @@ pub trait Transformation: Send {
         Vec::new()
     }
 
-    /// What it remembers from step to step, by name; nothing by default.
+    /// Its state between steps, by name; none by default.
     fn state(&mut self) -> Vec<(String, &mut Vec<f32>)> {
         Vec::new()
     }
@@ -75,10 +75,10 @@ pub(crate) fn apply_pieces(transformation: &mut dyn Transformation, update: &mut
         .for_each(|((update, parameters), piece)| piece(update, parameters));
 }
 
-/// Numbers of a piece: with the moments they fit the second-level cache, so that a pass reads and writes memory once.
+/// The size of a piece. A piece and its moments fit the second-level cache, so that a pass reads and writes memory once.
 const PIECE: usize = 1 << 14;
 
-/// A list of transformations, applied in order. It is a transformation itself.
+/// A list of transformations that are applied in order. A chain is itself a transformation.
 #[derive(Default)]
 pub struct Chain {
     links: Vec<Box<dyn Transformation>>,
@@ -141,7 +141,7 @@ fn pieces(links: &mut [Box<dyn Transformation>], length: usize, step: u64) -> Ve
         .collect()
 }
 
-/// What each piece goes through, in the order of the transformations.
+/// The functions to apply to each piece, in the order of the transformations.
 fn transpose<'a>(passes: &mut [std::vec::IntoIter<Piece<'a>>], length: usize) -> Vec<Vec<Piece<'a>>> {
     (0..length.div_ceil(PIECE))
         .map(|_| passes.iter_mut().filter_map(Iterator::next).collect())
@@ -171,7 +171,7 @@ impl Transformation for Chain {
         in_one_pass(&mut self.links[fused..], update, parameters, step);
     }
 
-    /// `adam.first`; the second transformation of a name has its number: `adam.2.first`.
+    /// `adam.first`. The second transformation of the same name gets a number: `adam.2.first`.
     fn state(&mut self) -> Vec<(String, &mut Vec<f32>)> {
         let names: Vec<&'static str> = self.links.iter().map(|link| link.name()).collect();
         let mut all = Vec::new();

@@ -1,12 +1,13 @@
-//! ChildTuning: a step follows the gradient of some parameters only.
+//! ChildTuning: each step uses the gradient of some parameters only.
 
 use crate::chain::{Piece, apply_pieces};
 use crate::{BitMask, Mask, Transformation};
 
-/// Masks the gradient, `g ← g·M/p` (Xu et al., arXiv 2109.05687; article 8764). In the chain it stands between clipping and moments.
+/// Masks the gradient, `g ← g·M/p` (Xu et al., arXiv 2109.05687; article 8764). Put it between clipping and moments in the chain.
 ///
-/// With Adam after it, the task-free form amounts to a learning rate smaller by `√p`: see `tests/child_tuning.rs`. A gradient of 0 is no update of 0: momentum
-/// and decoupled weight decay move masked parameters too. [`WeightDecay::masked`](crate::WeightDecay::masked) masks the decay.
+/// With Adam after it, the task-free form is equivalent to a learning rate smaller by `√p`: see `tests/child_tuning.rs`. A gradient of 0 does not mean
+/// an update of 0, since momentum and decoupled weight decay also move masked parameters. [`WeightDecay::masked`](crate::WeightDecay::masked) masks
+/// the decay.
 ///
 /// ```
 /// use kexue_optim::{Adam, AdamConfig, Chain, ChildTuning, ClipGlobalNorm, LearningRate, Schedule};
@@ -27,7 +28,7 @@ impl ChildTuning {
         Self(Masking { mask, factor })
     }
 
-    /// ChildTuning-F: every step keeps each gradient with probability `p`, whatever the other steps keep.
+    /// ChildTuning-F: every step keeps each gradient with probability `p`, independently of other steps.
     pub fn task_free(p: f32, seed: u64) -> Self {
         Self(Masking::new(Mask::random(p, seed)))
     }
@@ -48,9 +49,9 @@ impl ChildTuning {
     }
 }
 
-/// Masks the update, `Δθ ← Δθ·M/p`, with a fresh mask at every step (article 8764). In the chain it stands after the moments.
+/// Masks the update, `Δθ ← Δθ·M/p`, with a fresh mask at every step (article 8764). Put it after the moments in the chain.
 ///
-/// Where weight decay stands before it in the chain, it is masked too.
+/// Weight decay before it in the chain is masked too.
 #[derive(Clone, Debug)]
 pub struct UpdateDropout(Masking);
 
@@ -71,7 +72,7 @@ impl UpdateDropout {
     }
 }
 
-/// A mask, and what is kept is multiplied by.
+/// A mask, and the factor of what it keeps.
 #[derive(Clone, Debug)]
 struct Masking {
     mask: Mask,
@@ -81,7 +82,7 @@ struct Masking {
 impl Masking {
     fn new(mask: Mask) -> Self {
         let factor = match mask.share() {
-            // Nothing is kept: nothing is divided.
+            // Nothing is kept, so there is nothing to divide.
             0.0 => 1.0,
             share => 1.0 / share,
         };

@@ -1,7 +1,8 @@
 //! Clipping: by the norm of the whole gradient, by the norm of each parameter's, by value.
 
 use crate::chain::{Piece, apply_pieces};
-use crate::{CHUNK, Slots, Transformation};
+use crate::chunk::CHUNK;
+use crate::{Slots, Transformation};
 use rayon::prelude::*;
 use std::ops::Range;
 
@@ -54,7 +55,7 @@ impl Transformation for ClipGlobalNorm {
     }
 }
 
-/// Scales the gradient of each parameter down to a norm of its own.
+/// Scales the gradient of each parameter down to a norm separately.
 #[derive(Clone, Debug)]
 pub struct ClipEachNorm {
     max_norm: f32,

@@ -1,4 +1,4 @@
-//! Factors on some parameters: decoupled weight decay, and scaled updates.
+//! Factors for some parameters: decoupled weight decay, and scaled updates.
 
 use crate::chain::{Piece, apply_pieces};
 use crate::{Mask, Transformation};
@@ -51,13 +51,13 @@ pub struct WeightDecay {
 }
 
 impl WeightDecay {
-    /// `rate` is the fraction of a parameter that a step of learning rate 1 removes; `ranges` are the parameters that decay.
+    /// Decays the parameters in `ranges`. `rate` is the fraction of a parameter that a step with learning rate 1 removes.
     pub fn new(rate: f32, ranges: Vec<Range<usize>>) -> Self {
         let factors = ranges.into_iter().map(|range| (range, rate)).collect();
         Self::with_rates(factors, format!("decay {rate}"))
     }
 
-    /// A rate for each range, and what the chain's line says of it.
+    /// A rate for each range, and its description in the chain's line.
     pub(crate) fn with_rates(factors: Vec<(Range<usize>, f32)>, words: String) -> Self {
         Self {
             factors: Factors::new(factors),
@@ -66,8 +66,8 @@ impl WeightDecay {
         }
     }
 
-    /// The same on the parameters alone that a mask keeps: those that [`ChildTuning`](crate::ChildTuning) with the same mask moves. The rate is not divided by
-    /// p.
+    /// The same, only for parameters that a mask keeps, which are those that [`ChildTuning`](crate::ChildTuning) with the same mask moves. The rate is
+    /// not divided by p.
     pub fn masked(self, mask: Mask) -> Self {
         let words = format!("{}, masked", self.words);
         Self {
@@ -119,7 +119,7 @@ impl Transformation for WeightDecay {
     }
 }
 
-/// Multiplies the update of some parameters by a factor: a learning rate of their own.
+/// Multiplies the update of some parameters by a factor, which gives them their own learning rate.
 #[derive(Clone, Debug)]
 pub struct Scale {
     factors: Factors,

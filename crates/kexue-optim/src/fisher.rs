@@ -4,7 +4,7 @@ use crate::{BitMask, Slot, Slots};
 use rayon::prelude::*;
 use std::ops::Range;
 
-/// Numbers that one thread adds at a time.
+/// The number of values that one thread adds at a time.
 const CHUNK: usize = 1 << 14;
 
 /// The mean of squared gradients: with a gradient of `log p(y|x)` for each sample, the diagonal of the empirical Fisher information.
@@ -27,7 +27,7 @@ pub struct Fisher {
 }
 
 impl Fisher {
-    /// No gradients yet, of so many parameters.
+    /// Starts without gradients, for `parameters` parameters.
     pub fn new(parameters: usize) -> Self {
         Self {
             sums: vec![0.0; parameters],
@@ -51,7 +51,7 @@ impl Fisher {
         }
     }
 
-    /// The gradients of both.
+    /// Adds the gradients of another.
     pub fn merge(mut self, other: Self) -> Self {
         self.gradients += other.gradients;
         let sums = self.sums.par_chunks_mut(CHUNK).zip(other.sums.par_chunks(CHUNK));

@@ -1,10 +1,10 @@
 //! Gradient transformations, chained in a stated order, over one flat vector with named slots.
 //!
-//! A model is its [`Parameters`]: one flat vector of values and the [`Slots`] that name its parts. An optimiser is a [`Chain`] of
-//! [`Transformation`]s of the gradient; what the last one leaves is subtracted from the parameters. The order of the list is the order of
-//! application: clip → mask → moments → weight decay → learning rate. [`ChainSettings`] builds one from a configuration file.
+//! A model is its [`Parameters`]: one flat vector of values, and the [`Slots`] that name its parts. An optimiser is a [`Chain`] of
+//! [`Transformation`]s of the gradient; the output of the last one is subtracted from the parameters. Transformations are applied in the order of the
+//! list: clip → mask → moments → weight decay → learning rate. [`ChainSettings`] builds a chain from a configuration file.
 //!
-//! Read `chain.rs` first: it has the trait and an example of a transformation of your own. Then `settings.rs` for what can be written in a file, and
+//! Read `chain.rs` first: it has the trait, and an example of a custom transformation. Then read `settings.rs` for configuration files, and
 //! `child_tuning.rs` for masked steps.
 //!
 //! ```
@@ -43,6 +43,7 @@ mod average;
 mod bit_mask;
 mod chain;
 mod child_tuning;
+mod chunk;
 mod clip;
 mod decay;
 mod fisher;
@@ -79,6 +80,3 @@ pub use settings::{ChainError, ChainSettings, Link, PartitionGroup, SlotGroup};
 pub use slots::{Branch, Place, Role, Slot, Slots, Subset};
 pub use trust_ratio::TrustRatio;
 pub use weights::WeightsError;
-
-/// Elements that one thread works on at a time: large enough to be worth it, small enough to stay in a cache.
-const CHUNK: usize = 1 << 16;

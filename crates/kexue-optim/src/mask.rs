@@ -1,11 +1,11 @@
-//! Masks of parameters: drawn anew at every step, or fixed.
+//! Masks of parameters: redrawn at every step, or fixed.
 
 use crate::bit_mask::BitMask;
 
-/// Probabilities are multiples of `1/STEPS`, so that 16 random bits decide about one parameter.
+/// Probabilities are multiples of `1/STEPS`, so that 16 random bits decide for one parameter.
 const STEPS: f32 = 65536.0;
 
-/// Parameters that a mask is looked up for at a time.
+/// The number of parameters whose mask is computed at a time.
 const BLOCK: usize = 1024;
 
 /// The increment of SplitMix64.
@@ -18,17 +18,17 @@ fn mix(counter: u64) -> u64 {
     z ^ (z >> 31)
 }
 
-/// A key that depends on every part and on their order.
+/// A key that depends on all parts and their order.
 pub(crate) fn key(parts: &[u64]) -> u64 {
     parts
         .iter()
         .fold(0, |key, &part| mix((key ^ part).wrapping_add(GOLDEN)))
 }
 
-/// Which parameters a step moves.
+/// Determines which parameters a step moves.
 ///
-/// A random mask is a function of seed, step and position in the flat vector. It takes no memory, and is the same for any number of threads, shards and
-/// processes, and in a resumed run.
+/// A random mask is a function of seed, step and position in the flat vector. It takes no memory, does not depend on the number of threads, shards and
+/// processes, and is the same in a resumed run.
 #[derive(Clone, Debug)]
 pub struct Mask(Source);
 
@@ -80,7 +80,7 @@ impl Mask {
         }
     }
 
-    /// What a checkpoint keeps of it.
+    /// Its state in a checkpoint.
     pub(crate) fn state(&mut self) -> Vec<(String, &mut Vec<f32>)> {
         match &mut self.0 {
             Source::Random { .. } => Vec::new(),
@@ -88,7 +88,7 @@ impl Mask {
         }
     }
 
-    /// A few words.
+    /// A short description.
     pub(crate) fn describe(&self) -> &'static str {
         match &self.0 {
             Source::Random { .. } => "random",
@@ -133,7 +133,7 @@ impl StepMask<'_> {
         }
     }
 
-    /// Multiplies the values from position `start` on by `factor` where they are kept; the others become 0, whatever they were.
+    /// Multiplies the kept values from position `start` on by `factor`. The others become 0, even if they are not finite.
     pub fn apply(self, start: usize, values: &mut [f32], factor: f32) {
         let mut kept = [0; BLOCK];
         for (values, start) in values.chunks_mut(BLOCK).zip((start..).step_by(BLOCK)) {
@@ -145,7 +145,7 @@ impl StepMask<'_> {
         }
     }
 
-    /// Adds `factor · source` to the values from position `start` on where they are kept.
+    /// Adds `factor · source` to the kept values from position `start` on.
     pub fn add(self, start: usize, values: &mut [f32], source: &[f32], factor: f32) {
         let mut kept = [0; BLOCK];
         let blocks = values.chunks_mut(BLOCK).zip(source.chunks(BLOCK));

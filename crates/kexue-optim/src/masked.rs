@@ -2,11 +2,11 @@
 
 use crate::{Chain, Subset, Transformation};
 
-/// Applies a chain to some parameters, as if they were all there are; the updates of the others pass unchanged, as optax's `masked`.
+/// Applies a chain to some parameters as if there were no others; their updates pass unchanged, as in optax's `masked`.
 pub struct Masked {
     subset: Subset,
     chain: Chain,
-    /// Copies of parameters that do not lie side by side.
+    /// Copies of parameters that are not contiguous.
     update: Vec<f32>,
     parameters: Vec<f32>,
 }
@@ -22,7 +22,7 @@ impl Masked {
         }
     }
 
-    /// The parameters that it acts on.
+    /// The parameters that the chain is applied to.
     pub fn subset(&self) -> &Subset {
         &self.subset
     }
@@ -32,7 +32,7 @@ impl Masked {
         &mut self.chain
     }
 
-    /// One step of these parameters; the others, and their gradient, are left alone.
+    /// Makes one step for these parameters. The others and their gradient do not change.
     pub fn step(&mut self, parameters: &mut [f32], gradient: &mut [f32], step: u64) {
         match self.subset.ranges() {
             [] => {}
@@ -91,15 +91,15 @@ impl Transformation for Masked {
 
 /// A group of a [`Partition`].
 pub struct Group {
-    /// What the chain's line calls it.
+    /// Its name in the chain's line.
     pub name: String,
     /// Its parameters.
     pub subset: Subset,
-    /// Its chain; a group without one is frozen.
+    /// Its chain; a group without a chain is frozen.
     pub chain: Option<Chain>,
 }
 
-/// Applies to each group of parameters a chain of its own, as optax's `partition`. The update of a group without a chain is 0.
+/// Applies a separate chain to each group of parameters, as in optax's `partition`. The update of a group without a chain is 0.
 pub struct Partition {
     groups: Vec<(String, Masked)>,
     frozen: Vec<std::ops::Range<usize>>,

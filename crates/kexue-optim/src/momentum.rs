@@ -8,9 +8,9 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct MomentumConfig {
-    /// How much of the momentum a step keeps.
+    /// The share of the momentum that a step keeps.
     pub momentum: f32,
-    /// Whether the gradient is taken after the momentum's next step (Nesterov).
+    /// Whether to use Nesterov's momentum.
     pub nesterov: bool,
 }
 

@@ -1,8 +1,8 @@
-//! Parameters that are nothing but named values.
+//! Named values without a model.
 
 use crate::{Parameters, Slots};
 
-/// Vectors by name, one after another: what goes into a weights file and is no model.
+/// Vectors by name, one after another: content of a weights file that is not a model.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct NamedVectors {
     /// The name, shape and range of each.

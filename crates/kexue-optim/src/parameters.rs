@@ -1,4 +1,4 @@
-//! What can be trained: values in one flat vector, with names.
+//! Trainable models: values in one flat vector, with names.
 
 use crate::Slots;
 use crate::weights::{self, WeightsError};
@@ -6,7 +6,7 @@ use std::collections::HashMap;
 
 /// The parameters of a model: one flat vector, its named slots, and how they are saved.
 ///
-/// Optimisers, averages, checkpoints and the sum over machines see nothing else of a model.
+/// Optimisers, averages, checkpoints and sums over machines use a model only through this trait.
 pub trait Parameters {
     /// The name, shape and range of every parameter.
     fn slots(&self) -> &Slots;
@@ -17,7 +17,7 @@ pub trait Parameters {
     /// The values, to be changed. Call [`changed`](Self::changed) after the last change and before computing.
     fn values_mut(&mut self) -> &mut [f32];
 
-    /// Called after the values were changed: a model that keeps them elsewhere too, as on a device, copies them there. Nothing by default.
+    /// Called after the values were changed. A model that also keeps them elsewhere, such as on a device, copies them there. Does nothing by default.
     fn changed(&mut self) {}
 
     /// The content of a weights file; `metadata` goes into its header. By default a safetensors file in single precision.
@@ -28,7 +28,7 @@ pub trait Parameters {
         weights::to_safetensors(self.slots(), self.values(), metadata)
     }
 
-    /// Takes the values from the content of a weights file. They are unchanged if it fails.
+    /// Reads the values from the content of a weights file. They are unchanged if it fails.
     ///
     /// # Errors
     /// If the file is damaged, or a parameter is missing or has another shape; names the parameter.

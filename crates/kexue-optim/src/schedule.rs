@@ -4,7 +4,7 @@ use crate::Transformation;
 use crate::chain::{Piece, apply_pieces};
 use serde::{Deserialize, Serialize};
 
-/// How the learning rate falls after the warm-up.
+/// How the learning rate decays after the warm-up.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Decay {
@@ -17,8 +17,8 @@ pub enum Decay {
     Cosine,
     /// Never above `1/√t` at step t, from 1: Adafactor's relative step size (arXiv 1804.04235, section 8).
     InverseRoot,
-    /// In eight phases, each three times as long as the one before, at rates that fall evenly on a logarithmic scale to a tenth of the peak: phase i of
-    /// `3^i` epochs at `10^(−i/7)` (Burda, Grosse & Salakhutdinov, arXiv 1509.00519, section 5).
+    /// In eight phases, each three times as long as the previous one, at rates that fall evenly on a logarithmic scale to a tenth of the peak: phase i
+    /// has `3^i` epochs at `10^(−i/7)` (Burda, Grosse & Salakhutdinov, arXiv 1509.00519, section 5).
     Phases,
 }
 
@@ -37,7 +37,7 @@ impl Decay {
     }
 }
 
-/// A learning rate that rises in a straight line from 0 and then falls.
+/// A learning rate with linear warm-up from 0, followed by decay.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Schedule {
     /// The highest rate.
@@ -72,7 +72,7 @@ impl Schedule {
             Decay::InverseRoot => return self.peak.min(((step + 1) as f64).sqrt().recip() as f32),
             Decay::Linear => 1.0 - done,
             Decay::Phases => {
-                // Before phase i lie (3^i − 1)/2 parts of the (3^8 − 1)/2.
+                // (3^i − 1)/2 of the (3^8 − 1)/2 parts are before phase i.
                 let parts = |phase: u32| (3f64.powi(phase as i32) - 1.0) / 2.0;
                 let phase = (1..PHASES)
                     .take_while(|&phase| done * parts(PHASES) >= parts(phase))

@@ -1,4 +1,4 @@
-//! Chains as settings: the tables of a configuration file, in the order in which they are applied.
+//! Chains as settings: the tables of a configuration file, in order of application.
 
 use crate::mask::key;
 use crate::{
@@ -40,7 +40,7 @@ pub enum ChainError {
     /// A group sets a weight decay, but the chain has none to replace.
     #[error("the group `{0}` has a weight decay of its own, but the chain has no `decay`")]
     NoDecay(Pattern),
-    /// A weight decay is to be masked, and nothing before it has a mask.
+    /// A weight decay is to be masked, but no link before it has a mask.
     #[error("decay: masked needs a `child_tuning` before it, whose mask it takes")]
     NoMask,
     /// A mask file cannot be used.
@@ -101,7 +101,7 @@ pub enum Link {
     Adafactor(AdafactorConfig),
     /// [`ChildTuning`]: after clipping, before the moments. Task-free if there is no mask file.
     ChildTuning {
-        /// The share of the gradient that a step keeps. Of a mask file, what is kept is divided by it.
+        /// The share of the gradient that a step keeps. With a mask file, the kept gradient is divided by it.
         p: f32,
         /// The mask of the task-driven form: a file that [`BitMask::save`] wrote.
         #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -109,7 +109,7 @@ pub enum Link {
         /// Whether what is kept is divided by `p`.
         #[serde(default = "yes", skip_serializing_if = "is_yes")]
         divide: bool,
-        /// Tells the masks of several links apart; all depend on the seed of the run too.
+        /// Distinguishes the masks of several links. All masks also depend on the seed of the run.
         #[serde(default, skip_serializing_if = "is_zero")]
         seed: u64,
     },
@@ -120,7 +120,7 @@ pub enum Link {
         /// Whether what is kept is divided by `p`.
         #[serde(default = "yes", skip_serializing_if = "is_yes")]
         divide: bool,
-        /// Tells the masks of several links apart; all depend on the seed of the run too.
+        /// Distinguishes the masks of several links. All masks also depend on the seed of the run.
         #[serde(default, skip_serializing_if = "is_zero")]
         seed: u64,
     },
@@ -128,10 +128,10 @@ pub enum Link {
     Decay {
         /// The rate.
         rate: f32,
-        /// The parameters that decay; matrices if it is not given.
+        /// The parameters that decay; matrices by default.
         #[serde(default, skip_serializing_if = "Vec::is_empty")]
         on: Vec<Pattern>,
-        /// Whether only those decay that the last `child_tuning` before it lets through.
+        /// Whether only the parameters decay that the last `child_tuning` before it keeps.
         #[serde(default, skip_serializing_if = "std::ops::Not::not")]
         masked: bool,
     },
@@ -139,9 +139,9 @@ pub enum Link {
     TrustRatio {},
     /// [`Scale`].
     Scale {
-        /// What the updates are multiplied by.
+        /// The factor of the updates.
         factor: f32,
-        /// Of which parameters.
+        /// The parameters whose updates are scaled.
         on: Vec<Pattern>,
     },
     /// [`LearningRate`].
@@ -151,7 +151,7 @@ pub enum Link {
         /// Steps of warm-up.
         #[serde(default)]
         warmup: u64,
-        /// How the rate falls after it, until the end of the run.
+        /// How the rate decays after the warm-up, until the end of the run.
         #[serde(default)]
         decay: Decay,
     },
@@ -162,14 +162,14 @@ pub enum Link {
         /// Their chain.
         chain: Vec<Link>,
     },
-    /// [`Partition`]: for each parameter the chain of the first group that it matches.
+    /// [`Partition`]: each parameter gets the chain of the first group that it matches.
     Partition {
         /// The groups; a parameter that matches none is frozen.
         groups: Vec<PartitionGroup>,
     },
-    /// [`Accumulate`]: the transformations after it are applied to the mean of so many gradients.
+    /// [`Accumulate`]: the transformations after it are applied to the mean of several gradients.
     Accumulate {
-        /// How many.
+        /// The number of gradients.
         steps: u64,
     },
 }
@@ -185,25 +185,25 @@ pub struct PartitionGroup {
     pub chain: Vec<Link>,
 }
 
-/// Parameters that are trained in a way of their own. Of several groups that a parameter matches, the first counts.
+/// Parameters with their own training settings. If a parameter matches several groups, the first one counts.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct SlotGroup {
     /// The parameters.
     pub on: Pattern,
-    /// Whether they stay as they are. They count in no norm and have no moments.
+    /// Whether they are frozen. Frozen parameters are not part of norms and have no moments.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub frozen: bool,
-    /// What their learning rate is multiplied by.
+    /// The factor of their learning rate.
     #[serde(default = "one", skip_serializing_if = "is_one")]
     pub rate: f32,
-    /// Their weight decay, in place of the chain's.
+    /// Their weight decay, which replaces the chain's.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub decay: Option<f32>,
 }
 
 impl SlotGroup {
-    /// Parameters that stay as they are.
+    /// Frozen parameters.
     pub fn frozen(on: Pattern) -> Self {
         Self {
             frozen: true,
@@ -249,7 +249,7 @@ pub struct ChainSettings {
     /// The transformations, in order.
     #[serde(rename = "optimizer")]
     pub links: Vec<Link>,
-    /// Parameters that are trained in a way of their own.
+    /// Parameters with their own training settings.
     #[serde(rename = "group", skip_serializing_if = "Vec::is_empty")]
     pub groups: Vec<SlotGroup>,
     /// Seed of random masks: that of the run, which is not part of the file.
@@ -258,7 +258,7 @@ pub struct ChainSettings {
 }
 
 impl Link {
-    /// Whether it computes something else in a run of another length.
+    /// Whether its result depends on the length of the run.
     fn depends_on_steps(&self) -> bool {
         match self {
             Self::Rate { decay, .. } => matches!(decay, Decay::Linear | Decay::Cosine | Decay::Phases),
@@ -270,7 +270,7 @@ impl Link {
 }
 
 impl ChainSettings {
-    /// Whether the chain computes something else in a run of another length: a learning rate falls towards the end.
+    /// Whether the chain depends on the length of the run, because a learning rate decays towards the end.
     pub fn depends_on_steps(&self) -> bool {
         self.links.iter().any(Link::depends_on_steps)
     }
@@ -320,7 +320,7 @@ impl ChainSettings {
         self.groups.iter().find(|group| group.on.matches(name))
     }
 
-    /// A chain for some slots; `whole` for that of the groups, which sets their learning rates at its end.
+    /// A chain for some slots. `whole` marks the chain of the groups, which sets their learning rates at its end.
     fn of(&self, links: &[Link], slots: &Slots, steps: u64, whole: bool) -> Result<Chain, ChainError> {
         let (mut chain, mut mask) = (Chain::new(), None);
         for (at, link) in links.iter().enumerate() {
@@ -349,7 +349,7 @@ impl ChainSettings {
                         (true, None) => return Err(ChainError::NoMask),
                     }
                 }
-                // The place in the list tells the masks of several parts apart.
+                // The place in the list distinguishes the masks of several parts.
                 _ => self.add(chain, link, slots, steps, at as u64)?,
             };
         }
@@ -470,7 +470,7 @@ impl ChainSettings {
         })
     }
 
-    /// The settings of a part of the parameters, with random masks of its own.
+    /// The settings of a part of the parameters, with its own random masks.
     fn part(&self, at: u64) -> Self {
         Self {
             seed: key(&[self.seed, PARTS, at]),

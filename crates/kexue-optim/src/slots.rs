@@ -4,10 +4,10 @@ use crate::Pattern;
 use serde::Serialize;
 use std::ops::{Deref, Range};
 
-/// What a parameter is for.
+/// The role of a parameter.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Role {
-    /// A table that is looked up by token, position or class.
+    /// A lookup table for tokens, positions or classes.
     Embedding,
     /// The query projection of attention.
     Query,
@@ -59,7 +59,7 @@ pub enum Place {
     Output,
     /// In the head.
     Head,
-    /// The model does not say.
+    /// Not specified by the model.
     #[default]
     Unspecified,
 }
@@ -69,9 +69,9 @@ pub enum Place {
 pub struct Slot {
     /// Its name, unique in the model; dots separate the parts, as in PyTorch.
     pub name: String,
-    /// What it is for.
+    /// Its role.
     pub role: Role,
-    /// Where in the model it is.
+    /// Its place in the model.
     pub place: Place,
     /// Its shape; matrices are `[out, in]`.
     pub shape: Vec<usize>,
@@ -185,7 +185,7 @@ impl Subset {
         &self.ranges
     }
 
-    /// Copies their values out of the whole vector.
+    /// Copies their values from the whole vector.
     pub fn gather(&self, whole: &[f32], into: &mut Vec<f32>) {
         into.clear();
         into.reserve(self.slots.size());
@@ -194,7 +194,7 @@ impl Subset {
         }
     }
 
-    /// Copies their values back.
+    /// Copies their values back into the whole vector.
     pub fn scatter(&self, values: &[f32], whole: &mut [f32]) {
         let mut rest = values;
         for range in &self.ranges {

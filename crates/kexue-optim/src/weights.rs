@@ -1,4 +1,4 @@
-//! Flat vectors as safetensors files, one tensor a slot.
+//! Flat vectors as safetensors files, one tensor per slot.
 
 use crate::Slots;
 use safetensors::SafeTensors;
@@ -51,7 +51,7 @@ pub(crate) fn to_safetensors(
     safetensors::serialize(tensors, Some(metadata)).map_err(|error| WeightsError(format!("cannot be written: {error}")))
 }
 
-/// The values of a safetensors file in single precision; tensors that are no slots are ignored.
+/// The values of a safetensors file in single precision. Tensors without a slot are ignored.
 pub(crate) fn from_safetensors(slots: &Slots, bytes: &[u8]) -> Result<Vec<f32>, WeightsError> {
     let file = SafeTensors::deserialize(bytes)
         .map_err(|error| WeightsError(format!("not a readable file of weights: {error}")))?;

@@ -70,8 +70,7 @@ pub fn escape_html(text: &str) -> String {
     out
 }
 
-/// A page that is being put together: its title says what run it is, then comes the verdict, then what matters; the rest is folded. Where there are
-/// several sections, a table of contents leads to them.
+/// A page under construction: a title, the verdict, the important sections, and folded sections for the rest. Several sections get a table of contents.
 ///
 /// ```
 /// use kexue_output::Page;
@@ -89,7 +88,7 @@ pub struct Page {
     sections: Vec<Section>,
 }
 
-/// What stands under a heading; the first has none.
+/// A section. The first has no heading.
 #[derive(Clone, Debug, Default)]
 struct Section {
     title: String,
@@ -113,12 +112,12 @@ impl Page {
         self.style.push_str(rules);
     }
 
-    /// What the page is called.
+    /// The title.
     pub fn title(&self) -> &str {
         &self.title
     }
 
-    /// Adds what came out, in a sentence or two.
+    /// Adds the result, in a sentence or two.
     pub fn verdict(&mut self, text: &str) {
         let _ = writeln!(self.body(), "<p class=\"verdict\">{}</p>", escape_html(text));
     }
@@ -128,7 +127,7 @@ impl Page {
         self.section(text, false);
     }
 
-    /// Begins a section that is shown when its heading is clicked: what few readers want.
+    /// Begins a section that is folded until its heading is clicked, for details.
     pub fn fold(&mut self, text: &str) {
         self.section(text, true);
     }
@@ -141,7 +140,7 @@ impl Page {
         });
     }
 
-    /// Where what comes next is added.
+    /// The HTML of the current section.
     fn body(&mut self) -> &mut String {
         // There is always a section: the first has no heading.
         let last = self.sections.len() - 1;
@@ -201,7 +200,7 @@ impl Page {
     fn to_body(&self) -> String {
         let mut contents = String::new();
         let mut sections = String::new();
-        // What is folded comes last, whenever it was added.
+        // Folded sections come last.
         let mut ordered: Vec<&Section> = self.sections.iter().collect();
         ordered.sort_by_key(|section| section.is_folded);
         for (number, section) in ordered.into_iter().enumerate() {
@@ -209,7 +208,7 @@ impl Page {
             let _ = match (number, section.is_folded) {
                 (0, _) => Ok(()),
                 (_, false) => writeln!(sections, "<h2 id=\"s{number}\">{title}</h2>\n{body}"),
-                // A link to what is inside opens it.
+                // A link to an element inside opens the section.
                 (_, true) => writeln!(
                     sections,
                     "<details><summary><h2>{title}</h2></summary>\n<div id=\"s{number}\">\n{body}</div></details>"
@@ -226,10 +225,10 @@ impl Page {
         }
     }
 
-    /// The title of the page in a file, if it is one of these.
+    /// The title of the page in a file, if the file is such a page.
     ///
     /// # Errors
-    /// If the file is there and cannot be read.
+    /// If the file exists and cannot be read.
     pub fn title_in(path: &Path) -> std::io::Result<Option<String>> {
         let bytes = match std::fs::read(path) {
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),

@@ -1,4 +1,4 @@
-//! From the numbers to the verdict, in words.
+//! Derives the verdict, in words, from the measurements.
 
 use crate::alternatives::{Alternative, KEPT, placement_name};
 use crate::ending::{Ending, Quarters, TOLERANCE};
@@ -14,9 +14,9 @@ use std::fmt::Write as _;
 
 /// An identity-path weight below this has vanished.
 const VANISHED: f64 = 0.1;
-/// A gradient that shrinks to less than this on its way vanishes; one that grows by more than its inverse explodes.
+/// A gradient that shrinks below this ratio vanishes; one that grows beyond its inverse explodes.
 const EVEN: f64 = 0.25;
-/// Tokens that share more than this of their stream's square can hardly be told apart.
+/// Tokens are hardly distinguishable if more than this share of their stream's square is common to all.
 const ALIKE: f64 = 0.9;
 
 impl Verdict {
@@ -29,8 +29,8 @@ impl Verdict {
                 "before the first step"
             };
             verdict.sentences.push(format!(
-                "The numbers are not finite {when} (loss {}, norm of the gradient {}): the weights are not, or are too large, or \
-                 all 0. Nothing else can be said.",
+                "The numbers are not finite {when} (loss {}, norm of the gradient {}): the weights are not finite, too large, or \
+                 all 0. No other conclusions are possible.",
                 short(probe.mean.loss),
                 short(probe.mean.gradient)
             ));
@@ -63,7 +63,7 @@ impl Verdict {
             true if probe.saved => ("The input vanishes", ""),
             true => (
                 "The input vanishes",
-                " The upper layers start from what untrained branches made of it.",
+                " The upper layers start from the output of untrained branches.",
             ),
             false => ("The input reaches the top", ""),
         };
@@ -90,17 +90,17 @@ impl Verdict {
             (GradientFlow::Even, _) => ("Gradients reach the input", ""),
             (GradientFlow::Vanishes, true) => (
                 "Gradients vanish toward the input",
-                " The optimiser moves all layers alike (see Δθ/θ): the lower ones move without being told which token wants what, and the upper \
+                " The optimiser changes all layers by similar amounts (see Δθ/θ): the lower ones hardly learn from single tokens, and the upper \
                  ones learn first, from bad inputs.",
             ),
             (GradientFlow::Vanishes, false) => (
                 "Gradients vanish toward the input",
-                " The lower layers hardly learn which token wants what.",
+                " The lower layers hardly learn from single tokens.",
             ),
             (GradientFlow::Explodes, _) => ("Gradients explode toward the input", ""),
         };
         self.sentences.push(format!(
-            "{start}: what tells one token from another is {} times as large after the first sub-layer as after the last (of the parameters: {} times in \
+            "{start}: the part that differs between tokens is {} times as large after the first sub-layer as after the last (of the parameters: {} times in \
              the first layer what it is in the last).{end}",
             short(ratio),
             short(probe.mean.gradient_ratio()),
@@ -108,7 +108,7 @@ impl Verdict {
         let common = probe.mean.last().map_or(f64::NAN, |last| last.common);
         if common > ALIKE {
             self.sentences.push(format!(
-                "Tokens become alike: {} of the last stream's square is common to all tokens of a sequence.",
+                "Tokens become similar: {} of the last stream's square is common to all tokens of a sequence.",
                 short(common)
             ));
         }
@@ -117,7 +117,7 @@ impl Verdict {
     fn warmup(&mut self, probe: &Probe) {
         if let Some(first) = probe.initial.first() {
             let rate = |update: &FirstUpdate| short(update.learning_rate.into());
-            // No number where the update leaves none.
+            // Not a number if the update makes the hidden state non-finite.
             let change = |update: fn(&Initial) -> &FirstUpdate| {
                 let changes: Vec<f64> = probe
                     .initial
@@ -128,7 +128,7 @@ impl Verdict {
                     change if change.mean.is_finite() => {
                         format!("changes the last hidden state by {} of its norm", with_error(change))
                     }
-                    _ => "leaves a last hidden state that is not finite".to_owned(),
+                    _ => "makes the last hidden state non-finite".to_owned(),
                 }
             };
             let mut sentence = format!(
@@ -147,7 +147,7 @@ impl Verdict {
             let finite = |initial: &Initial| initial.full_rate.output_change.is_finite();
             self.sentences.push(match probe.initial.iter().all(finite) {
                 true => sentence + ".",
-                false => sentence + ". Take a lower learning rate.",
+                false => sentence + ". Use a lower learning rate.",
             });
         }
         for runs in &probe.runs {
@@ -159,11 +159,11 @@ impl Verdict {
         };
         let cut = probe.runs.iter().flat_map(|runs| &runs.runs).any(|run| run.interrupted);
         let sentence = match (own(true), own(false)) {
-            _ if cut => "Whether it needs warm-up cannot be said: the runs were cut short.".to_owned(),
+            _ if cut => "Whether it needs warm-up is unknown: the runs were cut short.".to_owned(),
             (Some(with), Some(without)) => self.compare(probe, with, without),
-            (None, Some(_)) => "Whether it needs warm-up was not tried: give --warmup.".to_owned(),
-            _ if probe.text => "Whether it needs warm-up was not tried: give --steps.".to_owned(),
-            _ => "Whether it needs warm-up was not tried: give --texts and --steps.".to_owned(),
+            (None, Some(_)) => "Whether it needs warm-up was not tested: no run had warm-up.".to_owned(),
+            _ if probe.text => "Whether it needs warm-up was not tested: there were no training steps.".to_owned(),
+            _ => "Whether it needs warm-up was not tested: this takes texts and training steps.".to_owned(),
         };
         self.sentences.push(sentence);
     }
@@ -177,7 +177,11 @@ impl Verdict {
             self.needs_warmup = Some(needs);
             return format!(
                 "{}: {with_diverged} of {} runs diverge with it, {without_diverged} without.",
-                if needs { "It needs warm-up" } else { "Warm-up does harm" },
+                if needs {
+                    "It needs warm-up"
+                } else {
+                    "Warm-up is harmful"
+                },
                 with.runs.len(),
             );
         }
@@ -185,25 +189,25 @@ impl Verdict {
         else {
             self.needs_warmup = Some(false);
             return format!(
-                "Warm-up does not help: all runs diverge, with it and without. Take a learning rate lower than {}.",
+                "Warm-up does not help: all runs diverge, with and without it. Use a learning rate lower than {}.",
                 short(probe.architecture.optimizer.learning_rate.into())
             );
         };
         if !probe.text {
-            return "Whether it needs warm-up cannot be seen: nothing can be learned from random tokens. Give --texts."
+            return "Whether it needs warm-up is unknown: nothing can be learned from random tokens. Use texts."
                 .to_owned();
         }
         let ended = || with_ended.iter().chain(&without_ended);
         if ended().all(|ending| *ending == Ending::Inconclusive) {
             return format!(
-                "Whether it needs warm-up cannot be said of {} steps: give more --steps.",
+                "Whether it needs warm-up is unknown: {} steps are too few.",
                 probe.settings.steps
             );
         }
         if ended().all(|ending| matches!(ending, Ending::Falling | Ending::Level)) {
             return format!(
-                "Whether it needs warm-up cannot be said yet: with it and without, the loss has not come below the plateau of {} in {} steps. \
-                 Give more --steps, or a higher --learning-rate.",
+                "Whether it needs warm-up is not yet clear: with and without it, the loss is not below the plateau of {} after {} steps. \
+                 Use more steps, or a higher learning rate.",
                 short(probe.plateau),
                 probe.settings.steps
             );
@@ -212,7 +216,7 @@ impl Verdict {
         let (warm_stalled, cold_stalled) = (stalled(&with_ended), stalled(&without_ended));
         let gain = cold.mean - warm.mean;
         let error = (warm.standard_error.powi(2) + cold.standard_error.powi(2)).sqrt();
-        // A single seed has no error of its own.
+        // A single seed has no standard error.
         let noise = if with.runs.len() > 1 { 2.0 * error } else { TOLERANCE };
         let difference = with_error(Mean {
             mean: gain.abs(),
@@ -221,7 +225,7 @@ impl Verdict {
         self.needs_warmup = Some(gain > noise);
         if warm_stalled && cold_stalled {
             self.needs_warmup = Some(false);
-            return "Warm-up does not help: with it and without, nothing is learned but the frequencies of tokens."
+            return "Warm-up does not help: with and without it, only the frequencies of tokens are learned."
                 .to_owned();
         }
         if gain > noise {
@@ -234,7 +238,9 @@ impl Verdict {
         } else if gain < -noise {
             format!("Warm-up is not needed: the loss ends {difference} higher with it.")
         } else {
-            format!("Warm-up is not needed: with it and without, the loss ends within the noise ({difference} apart).")
+            format!(
+                "Warm-up is not needed: with and without it, the final losses differ by less than the noise ({difference})."
+            )
         }
     }
 
@@ -250,19 +256,18 @@ impl Verdict {
             let trouble = |ending: &Ending| matches!(ending, Ending::Diverged | Ending::Rose | Ending::Stalled);
             let own = probe.runs.iter().zip(&self.endings);
             let mut own = own.filter(|(runs, _)| runs.placement.is_none());
-            // With what the runs came to, or an update that leaves no numbers, this would be no comfort.
+            // Not if runs failed, or if the first update makes the hidden state non-finite.
             let calm = probe
                 .initial
                 .iter()
                 .all(|initial| initial.full_rate.output_change.is_finite())
                 && !own.any(|(_, endings)| endings.iter().any(trouble));
             if self.suggestions.is_empty() && !alike && calm {
-                self.sentences
-                    .push("Nothing has to be changed for the first step.".to_owned());
+                self.sentences.push("The first step needs no changes.".to_owned());
             }
             return;
         }
-        // What keeps the input and lets gradients through, the most even first.
+        // The alternatives that keep the input and let gradients through, those with the most even gradients first.
         let even = |alternative: &Alternative| alternative.token_gradient_ratio.ln().abs();
         let mut better: Vec<&Alternative> = probe
             .alternatives
@@ -289,7 +294,8 @@ impl Verdict {
         }
     }
 
-    /// The warm-up, and what was trained without it and learned; where nothing else was trained, what changes least with the first update.
+    /// Suggests warm-up, and the placements that learned without it; if none was trained, the alternative that changes least with the first
+    /// update.
     fn suggest_runs(&mut self, probe: &Probe) {
         self.suggestions
             .push(format!("--warmup {}", probe.architecture.optimizer.warmup));
@@ -334,7 +340,7 @@ fn diverged(endings: &[Ending]) -> usize {
     endings.iter().filter(|ending| **ending == Ending::Diverged).count()
 }
 
-/// How runs ended, with the numbers that say so.
+/// How the runs ended, with the numbers that show it.
 fn describe(runs: &Trials, probe: &Probe) -> String {
     let count = runs.runs.len();
     let mut parts = Vec::new();
@@ -354,7 +360,7 @@ fn describe(runs: &Trials, probe: &Probe) -> String {
         let each: Vec<String> = runs.iter().map(|run| what(run)).collect();
         each.join(", ")
     };
-    // What the quarters of each run's steps say.
+    // The mean losses of the quarters of each run.
     let quarters = |runs: &[&Trial], what: &dyn Fn(Quarters) -> Mean| {
         list(runs, &|run| {
             run.quarters()
@@ -408,7 +414,7 @@ fn describe(runs: &Trials, probe: &Probe) -> String {
                     "level above the plateau of {plateau}: it fell by {} from the third quarter of the steps to the last",
                     quarters(&whole, &|quarters| quarters.drop())
                 ),
-                _ => format!("stalled at the plateau of {plateau}, having learned the frequencies of tokens alone"),
+                _ => format!("stalled at the plateau of {plateau}, having learned only the frequencies of tokens"),
             }
         ));
     }
@@ -474,7 +480,7 @@ mod tests {
                 Some(true),
                 "Warm-up helps: the loss ends 1.000 ± 0.0707 lower",
             ),
-            (low, low, Some(false), "Warm-up is not needed: with it and without"),
+            (low, low, Some(false), "Warm-up is not needed: with and without it"),
             (
                 low,
                 high,
@@ -485,7 +491,7 @@ mod tests {
                 stalled,
                 stalled,
                 Some(false),
-                "Warm-up does not help: with it and without, nothing is learned",
+                "Warm-up does not help: with and without it, only the frequencies",
             ),
             (
                 [None; 2],
@@ -497,7 +503,7 @@ mod tests {
                 low,
                 [None, Some(3.0)],
                 Some(false),
-                "Warm-up does harm: 1 of 2 runs diverge with it, 0 without",
+                "Warm-up is harmful: 1 of 2 runs diverge with it, 0 without",
             ),
             (
                 [None; 2],
@@ -539,7 +545,7 @@ mod tests {
         for words in [
             "1 of 1 level above the plateau of 5.000: it fell by 0 from",
             "1 of 1 not below the plateau of 5.000 yet, but still falling: by 0.2000 ± 0.0271 from",
-            "Whether it needs warm-up cannot be said yet",
+            "Whether it needs warm-up is not yet clear",
         ] {
             assert!(said.contains(words), "{words}: {said}");
         }

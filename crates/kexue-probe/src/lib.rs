@@ -1,10 +1,10 @@
-//! What a Transformer's initialisation, norms and optimiser will do to its training: measurements and a verdict in words (article 8747).
+//! Predicts how a Transformer's initialisation, norms and optimiser affect its training: measurements, and a verdict in words (article 8747).
 //!
 //! [`probe`] measures a model before its first step and during some steps of training, with and without warm-up, sub-layer by sub-layer: the size of the
 //! stream, how much each branch adds to it, how much of the input is left on the identity path ([`Identity`]), the size of gradients and updates, and
-//! the norms' gains. [`Verdict`] says what follows.
+//! the norms' gains. [`Verdict`] states the conclusions.
 //!
-//! Read `snapshot.rs` first: what is measured on a batch. Then `training.rs` (the probe's [`Task`](kexue_train::Task)) and `judge.rs` (the rules of the verdict).
+//! Read `snapshot.rs` first (the measurements on a batch), then `training.rs` (the probe's [`Task`](kexue_train::Task)) and `judge.rs` (the rules of the verdict).
 //!
 //! ```
 //! use kexue_probe::{Data, Preset, ProbeSettings, Source, probe};
@@ -55,6 +55,6 @@ pub use probe::probe;
 pub use probe_settings::ProbeSettings;
 pub use result::Probe;
 pub use snapshot::{Identity, Matrix, NormGain, Snapshot, SubLayer};
-pub use training::{Trial, Trials, train};
+pub use training::{Trial, Trials, run_trial};
 pub use verdict::{GradientFlow, Verdict};
 pub use weights::{WeightStd, weight_stds};

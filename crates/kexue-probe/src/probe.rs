@@ -5,7 +5,7 @@ use crate::initial::{calibrate, fresh, initial};
 use crate::probe_settings::ProbeSettings;
 use crate::result::Probe;
 use crate::snapshot::{Snapshot, mean};
-use crate::training::{Trial, Trials, train};
+use crate::training::{Trial, Trials, run_trial};
 use crate::verdict::Verdict;
 use crate::weights::weight_stds;
 use crate::{Architecture, Data, ProbeError};
@@ -116,7 +116,7 @@ pub fn probe(
                 );
                 let model = model_of(&other, seed)?;
                 let steps = (settings.steps, settings.snapshots);
-                Ok(train(model, &other, data, warmup, steps, seed, interrupt)?.0)
+                Ok(run_trial(model, &other, data, warmup, steps, seed, interrupt)?.0)
             })
             .collect::<Result<Vec<Trial>, ProbeError>>()?;
         probe.runs = variants

@@ -147,12 +147,13 @@ impl Task for Steps<'_> {
     }
 }
 
-/// Trains a model for some steps and takes about `snapshots` snapshots of it. Batches depend on the seed alone, so that runs of one seed see the same ones.
-/// A loss or gradient that is not finite ends it; so does `interrupt`.
+/// Runs a trial: trains a model for some steps and takes about `snapshots` snapshots of it. Batches depend only on the seed, so trials with the same seed
+/// see the same batches.
+/// A non-finite loss or gradient ends the trial, and so does `interrupt`.
 ///
 /// # Errors
 /// If the architecture's optimiser is invalid.
-pub fn train(
+pub fn run_trial(
     model: Model,
     architecture: &Architecture,
     data: &Data<'_>,

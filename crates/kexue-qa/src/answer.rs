@@ -1,4 +1,4 @@
-//! Answers for people and programs.
+//! Answers to questions.
 
 use crate::Result;
 use crate::composite::{Composite, Joined, is_chain, joined, relations_in};
@@ -14,7 +14,7 @@ use kexue_text::{SEP, Token, Vocabulary};
 use serde::Serialize;
 use std::ops::{ControlFlow, Range};
 
-/// A fact and how probable it is.
+/// A fact and its probability.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Candidate {
     /// The subject, without its sense.
@@ -25,9 +25,9 @@ pub struct Candidate {
     pub relation: String,
     /// All objects, in the file's order.
     pub objects: Vec<String>,
-    /// Its probability among all that could be answered, if one of them is the answer.
+    /// Its probability, given that the graph has the answer.
     pub probability: f64,
-    /// What learned rescoring adds to the fact's logit and why, when asked for.
+    /// The contributions of learned rescoring to the fact's logit, if requested.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub evidence: Vec<Reason>,
 }
@@ -80,57 +80,56 @@ impl Candidate {
     }
 }
 
-/// What is answered to a question.
+/// The answer to a question.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Answer {
     /// The question.
     pub question: String,
-    /// Whether the best candidate is probable enough to be given as the answer.
+    /// Whether the best candidate is probable enough to be the answer.
     pub known: bool,
-    /// Whether the answer was pinned by decree.
+    /// Whether the answer was pinned to the question.
     pub pinned: bool,
-    /// How probable it is, by learned rescoring, that the graph lacks what is asked for.
+    /// The probability that the graph lacks the answer, estimated by learned rescoring; 0 without it.
     pub lacking: f64,
-    /// How words of the question were read that do not spell a name of the graph.
+    /// Words of the question that were recognised as a subject although they are not its exact name.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub readings: Vec<Reading>,
-    /// How probable it is that the best fact answers the question: its probability, times that of the graph not lacking the answer.
+    /// The probability that the best fact answers the question: its own probability times that of the graph having the answer.
     pub confidence: f64,
-    /// Why one fact may not answer the question, where its words say so.
+    /// Why one fact may not answer the question, if its wording suggests that.
     pub composite: Option<Composite>,
-    /// Where the same is asked of several subjects, or several relations of one: what is answered for each alone. Nothing is then `known` as a
-    /// whole.
+    /// One answer for each subject, or for each relation, if the question asks for several. The question as a whole is then not `known`.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub parts: Vec<Answer>,
     /// The best fact and its runners-up.
     pub candidates: Vec<Candidate>,
-    /// The choices on the way, when asked for.
+    /// The choices made during decoding, if requested.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub choices: Vec<ExplainedChoice>,
 }
 
 impl Answer {
-    /// Whether the question is answered: by one fact, or in all its parts.
+    /// Whether the question is answered, by one fact or in all its parts.
     pub fn is_answered(&self) -> bool {
         self.known || !self.parts.is_empty() && self.parts.iter().all(Self::is_answered)
     }
 }
 
-/// How to answer.
+/// Options of [`ask`].
 #[derive(Clone, Debug, PartialEq)]
 pub struct AskOptions {
-    /// The search.
+    /// Options of the search.
     pub search: SearchOptions,
-    /// The least probability of an answer that is given: that of the fact, times that of the graph not lacking the answer.
+    /// The lowest [`Answer::confidence`] of an answer that is `known`.
     pub min_confidence: f64,
-    /// Candidates shown, the best one included.
+    /// Number of candidates to return, including the best one.
     pub top: usize,
-    /// Whether to tell the choices.
+    /// Whether to return the choices made during decoding.
     pub explain: bool,
 }
 
 impl AskOptions {
-    /// The usual: answers from a confidence of 0.5 on, three candidates, no choices told.
+    /// The default options: a confidence of at least 0.5, three candidates, no choices.
     pub fn new(search: SearchOptions) -> Self {
         Self {
             search,
@@ -141,10 +140,10 @@ impl AskOptions {
     }
 }
 
-/// Answers questions. Where the same is asked of several subjects, or several relations of one, `parts` has an answer for each.
+/// Answers questions. A question about several subjects, or several relations of one, gets an answer for each in [`Answer::parts`].
 ///
 /// # Errors
-/// When a question cannot be asked, or the graph is damaged.
+/// If a question cannot be asked, or the graph is damaged.
 pub fn ask(graph: &KnowledgeGraph, model: &Model, options: &AskOptions, questions: &[&str]) -> Result<Vec<Answer>> {
     let results = search(graph, model, &options.search, questions, options.explain)?;
     let answer = |(&question, result)| {
@@ -161,7 +160,7 @@ pub fn ask(graph: &KnowledgeGraph, model: &Model, options: &AskOptions, question
             .collect();
         let rest = without(vocabulary, &tokens, &mentions);
         let words = Composite::of_words(&rest);
-        // A relation such as "highest mountain" holds what the words ask for.
+        // A relation such as "highest mountain" answers a superlative itself.
         let relation = answer.candidates.first().map_or("", |best| best.relation.as_str());
         answer.composite = words.filter(|_| Composite::of_words(relation) != words);
         let ask_each = |joined: Joined| -> Result<Vec<Answer>> {
@@ -219,7 +218,7 @@ fn relations_of(graph: &KnowledgeGraph, answer: &Answer) -> Result<Vec<Vec<Token
     Ok(relations)
 }
 
-/// A question without the names in it.
+/// The text of a question without the names that it mentions.
 fn without(vocabulary: &Vocabulary, question: &[Token], mentions: &[Range<usize>]) -> String {
     let named = |at: &usize| mentions.iter().any(|range| range.len() > 1 && range.contains(at));
     let rest: Vec<Token> = (0..question.len())
@@ -244,7 +243,7 @@ fn single(graph: &KnowledgeGraph, options: &AskOptions, question: &str, result: 
         .collect::<Result<_>>()?;
     let mut readings = result.readings;
     for reading in &mut readings {
-        // A vocabulary that folds case does not say how a name is written; a fact does.
+        // A vocabulary that folds case loses the spelling of a name; the fact has it.
         let same = |candidate: &&Candidate| candidate.subject.eq_ignore_ascii_case(&reading.subject);
         if let Some(candidate) = candidates.iter().find(same) {
             reading.subject.clone_from(&candidate.subject);

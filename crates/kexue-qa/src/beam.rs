@@ -1,8 +1,8 @@
-//! One step of the beam along the index: only facts of the graph can come out.
+//! Beam search along the index, so that only facts of the graph are found.
 //!
-//! Hypotheses advance token by token, and at each token the best `beam` of them stay, as in the plain algorithm. But a chain of tokens
-//! that leaves no choice has probability 1, so it costs no model call until the next choice, and none at all when no choice follows; and a
-//! choice needs the logits of its allowed tokens only. Both are exact.
+//! Hypotheses advance token by token, and the best `beam` of them are kept, as in ordinary beam search. Two exact shortcuts save work. Tokens
+//! that the index forces have probability 1, so they need no model call until the next choice. A choice needs the logits of its allowed tokens
+//! only.
 
 use crate::distribution::{Context, distribution};
 use crate::explanation::explain;
@@ -15,22 +15,22 @@ use kexue_text::SEP;
 use kexue_trie::{Allowed, Key, Token};
 use std::sync::Arc;
 
-/// Lists of allowed tokens beyond this length get their logits from one matrix product for all questions.
+/// If more tokens than this are allowed, the logits come from one matrix product for all questions.
 const LONG: usize = 1024;
 
-/// A choice to be made at this token.
+/// A choice to make at the current token.
 #[derive(Default)]
 struct PendingChoice {
     /// Which hypothesis of the beam makes it.
     hypothesis: usize,
     allowed: Allowed,
     mentioned: Vec<Token>,
-    /// Its row among the logits that are computed together.
+    /// Its row in the logits that are computed together.
     row: Option<usize>,
 }
 
 impl Search<'_> {
-    /// One token further for every question that is not done, computing what the choices at this token need in one call.
+    /// Advances all unfinished questions by one token. One model call serves all choices at this token.
     pub fn advance(self, decoder: &mut Decoder<'_>, states: &mut [State]) -> Result<bool> {
         let rescore = self.options.rescore;
         let mut steps = decoder.steps();
@@ -75,7 +75,7 @@ impl Search<'_> {
         Ok(true)
     }
 
-    /// Makes the choices that stand at this number of tokens and keeps the best hypotheses.
+    /// Makes the choices at this token and keeps the best hypotheses.
     fn choose(self, decoder: &Decoder<'_>, state: &mut State, choices: &[PendingChoice], logits: &[f32]) -> Result<()> {
         enum Candidate {
             Stays,
@@ -139,7 +139,7 @@ impl Search<'_> {
         Ok(())
     }
 
-    /// What may follow a hypothesis, and which of it spells a mentioned subject.
+    /// Finds the tokens that may follow a hypothesis, and those of them that continue a mentioned subject.
     fn allowed(
         self,
         prompt: &Prompt,
@@ -166,7 +166,7 @@ impl Search<'_> {
         Ok(())
     }
 
-    /// Follows the tokens that leave no choice, up to the next choice, the end, or the end of the subject where rescoring takes over.
+    /// Follows forced tokens up to the next choice or the end; with rescoring, up to the end of the subject.
     pub fn follow(self, prompt: &Prompt, hypothesis: &mut Hypothesis) -> Result<()> {
         let (mut allowed, mut mentioned) = (Allowed::default(), Vec::new());
         while !hypothesis.done(self.options.rescore) {
@@ -185,7 +185,7 @@ impl Search<'_> {
         Ok(())
     }
 
-    /// Without skipping: the end where nothing but the terminal is left.
+    /// Without skipping: ends the hypothesis if nothing but the terminal is left.
     fn end_if_over(self, hypothesis: &mut Hypothesis) -> Result<()> {
         hypothesis.ready_at = hypothesis.tokens.len();
         let mut allowed = Allowed::default();
@@ -215,7 +215,7 @@ impl Search<'_> {
         Ok(())
     }
 
-    /// How much each token could add to the longest common subsequence, where the look-ahead applies.
+    /// The gain of each token in the longest common subsequence, if the look-ahead applies.
     fn gains(self, prompt: &mut Prompt, hypothesis: &Hypothesis, tokens: &[Token]) -> Result<Option<Vec<u32>>> {
         match &hypothesis.subject {
             Some(subject) if self.options.looks_ahead() => {

@@ -1,4 +1,4 @@
-//! All facts of a graph by subject and by relation, for making training questions.
+//! All facts of a graph by subject and by relation, for generating training questions.
 
 use crate::Result;
 use kexue_kg::{FactOrder, KnowledgeGraph};
@@ -8,7 +8,7 @@ use rand::Rng;
 use std::collections::HashMap;
 use std::ops::ControlFlow;
 
-/// A fact as its parts.
+/// A fact, by the numbers of its parts.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct FactParts {
     pub subject: u32,
@@ -45,7 +45,7 @@ pub(crate) struct Catalog {
     facts: Vec<FactParts>,
     /// Facts by relation.
     by_relation: Vec<Vec<u32>>,
-    /// Relations by a token they hold.
+    /// Relations by each token that they contain.
     by_token: HashMap<Token, Vec<u32>>,
 }
 
@@ -129,17 +129,17 @@ impl Catalog {
         path
     }
 
-    /// Any fact.
+    /// Draws a fact.
     pub fn any_fact(&self, generator: &mut impl Rng) -> Option<FactParts> {
         pick(&self.facts, generator).copied()
     }
 
-    /// Any fact of a relation.
+    /// Draws a fact of a relation.
     pub fn fact_of_relation(&self, relation: u32, generator: &mut impl Rng) -> Option<FactParts> {
         pick(self.by_relation.get(relation as usize)?, generator).map(|&fact| self.facts[fact as usize])
     }
 
-    /// Any relation, or one that holds a token.
+    /// Draws a relation; with `holding`, one that contains this token.
     pub fn any_relation(&self, holding: Option<Token>, generator: &mut impl Rng) -> Option<u32> {
         match holding {
             None => (!self.by_relation.is_empty()).then(|| generator.random_range(0..self.by_relation.len() as u32)),

@@ -1,8 +1,8 @@
 //! Questions that one fact cannot answer: several names or relations at once, chains, comparisons, superlatives, counts.
 //!
-//! Names, or relations of one subject, that are joined by "and" or the like are asked one by one. Where one relation is asked of what another one
-//! leads to, nothing is answered. Comparisons, superlatives and counts are recognised by closed lists of words; an answer to such a question is
-//! marked, not withheld.
+//! If names, or relations of one subject, are joined by "and" or a similar word, each is asked alone. A chain, which asks for a relation of
+//! another relation's object, is not answered. Comparisons, superlatives and counts are recognised by word lists; answers to them are marked,
+//! not withheld.
 
 use kexue_text::{Token, Vocabulary};
 use serde::Serialize;
@@ -16,7 +16,7 @@ pub enum Composite {
     SeveralSubjects,
     /// It asks for several relations of one subject.
     SeveralRelations,
-    /// It asks for a relation of what another relation leads to.
+    /// It asks for a relation of another relation's object.
     Chain,
     /// It compares.
     Comparison,
@@ -27,7 +27,7 @@ pub enum Composite {
 }
 
 impl Composite {
-    /// What the question does, to be read after "the question".
+    /// The reason as the end of a sentence that begins with "the question".
     pub fn reason(self) -> &'static str {
         match self {
             Self::SeveralSubjects => "names several subjects",
@@ -39,7 +39,7 @@ impl Composite {
         }
     }
 
-    /// What the words of a question without its names say.
+    /// Classifies the words of a question without its names.
     pub(crate) fn of_words(rest: &str) -> Option<Self> {
         let rest = rest.to_lowercase();
         let words: Vec<&str> = rest
@@ -107,29 +107,28 @@ impl Composite {
     }
 }
 
-/// What joins names of which the same is asked.
+/// Words that join names or relations.
 const JOINING: [&str; 18] = [
     "和", "与", "及", "以及", "跟", "同", "、", "，", "还有", "或", "and", "&", ",", "and of", "and the", "or",
     "and also", ", and",
 ];
 
-/// What leads from a relation to that of which it is asked.
+/// Words that lead from a relation to the thing it is asked of.
 const LEADING: [&str; 6] = ["of", "of the", "for the", "in the", "的", "'s"];
 
-/// The parts of a question that are joined: from the first to the last, and each.
+/// Joined parts of a question: the range from the first to the last, and each part.
 #[derive(Debug, PartialEq)]
 pub(crate) struct Joined {
     pub whole: Range<usize>,
     pub each: Vec<Range<usize>>,
 }
 
-/// The first parts of a question, names or relations, that are joined by a word such as "and"; of parts inside or across each other the longer
-/// counts.
+/// The first parts of a question (names or relations) that are joined by a word such as "and". Of overlapping parts the longer one counts.
 pub(crate) fn joined(vocabulary: &Vocabulary, question: &[Token], parts: &[Range<usize>]) -> Option<Joined> {
     linked(vocabulary, question, parts, &JOINING)
 }
 
-/// Whether a relation is asked of what another one leads to.
+/// Whether a question asks for a relation of another relation's object.
 pub(crate) fn is_chain(vocabulary: &Vocabulary, question: &[Token], relations: &[Range<usize>]) -> bool {
     linked(vocabulary, question, relations, &LEADING).is_some()
 }
@@ -158,7 +157,7 @@ fn linked(vocabulary: &Vocabulary, question: &[Token], parts: &[Range<usize>], l
     })
 }
 
-/// Where relations stand in a question, as whole words, outside of names. Relations of one letter stand anywhere by chance.
+/// The places of relations in a question, as whole words outside names. Relations of one letter are ignored: they occur by chance.
 pub(crate) fn relations_in(
     vocabulary: &Vocabulary,
     question: &[Token],

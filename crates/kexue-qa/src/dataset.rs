@@ -1,7 +1,7 @@
-//! Questions tied to the keys of a graph.
+//! Linking questions to the facts of a graph.
 
 use crate::Result;
-use crate::questions::{Gold, Question};
+use crate::question::{Gold, Question};
 use kexue_kg::{KnowledgeGraph, split_sense};
 use kexue_text::SEP;
 use kexue_trie::{Key, Token};
@@ -17,22 +17,22 @@ pub struct Example {
     pub path: Vec<Token>,
 }
 
-/// How many questions could be tied to a fact, and why the others could not.
+/// How many questions were linked to a fact, and why the others were not.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Tied {
-    /// Tied to one fact.
+    /// Linked to exactly one fact.
     pub used: usize,
     /// No fact of the graph has this subject, relation and object.
     pub missing: usize,
-    /// Several facts answer alike.
+    /// Several facts have the same answer.
     pub ambiguous: usize,
 }
 
-/// The facts that a question's gold answer can mean, as key and path. Where only answers are given, the relation is inferred: the fact of the
-/// entity whose objects are most nearly the answers (their intersection at least half of their union).
+/// The facts that match a question's gold answer, as key and path. If only answers are given, the relation is inferred: it is that of the
+/// entity's fact whose objects are closest to the answers (their intersection is at least half of their union).
 ///
 /// # Errors
-/// When the graph is damaged.
+/// If the graph is damaged.
 pub fn gold_facts(graph: &KnowledgeGraph, gold: &Gold) -> Result<Vec<(Key, Vec<Token>)>> {
     let (name, wanted): (&str, Option<&str>) = match gold {
         Gold::Fact { subject, relation, .. } => (subject, Some(relation)),
@@ -42,25 +42,25 @@ pub fn gold_facts(graph: &KnowledgeGraph, gold: &Gold) -> Result<Vec<(Key, Vec<T
     let (base, sense) = split_sense(name);
     let mut facts = facts_of(graph, base)?;
     if facts.is_empty() && sense.is_some() {
-        // Names whose brackets are not a sense.
+        // The brackets are part of the name.
         facts = facts_of(graph, name)?;
     }
     if let Some(relation) = wanted {
         facts.retain(|(_, fact, _)| fact.relation == relation);
     }
-    // The sense decides where it is named; of a fact whose name has none, those without one do.
+    // A given sense decides. If a gold fact has none, the facts without a sense are meant.
     let is_named = |fact: &kexue_kg::Fact| fact.sense.as_deref() == sense;
     let sense_decides = (sense.is_some() || wanted.is_some()) && facts.iter().any(|(_, fact, _)| is_named(fact));
     if sense_decides {
         facts.retain(|(_, fact, _)| is_named(fact));
     }
     match gold {
-        // Else the object does.
+        // Otherwise the object decides.
         Gold::Fact {
             object: Some(object), ..
         } if !sense_decides => facts.retain(|(_, fact, _)| fact.objects.contains(object)),
         Gold::Answers { answers, .. } => {
-            // The relation whose objects are the answers; published answer lists miss a few, so the nearest one serves.
+            // Published answer lists miss a few answers, so the closest relation is taken.
             let wanted: BTreeSet<&str> = answers.iter().map(String::as_str).collect();
             let nearness = |fact: &kexue_kg::Fact| {
                 let objects: BTreeSet<&str> = fact.objects.iter().map(String::as_str).collect();
@@ -93,7 +93,7 @@ fn facts_of(graph: &KnowledgeGraph, subject: &str) -> Result<Vec<KeyedFact>> {
         .collect()
 }
 
-/// Ties questions to facts, for training.
+/// Links questions to facts, for training. Questions that are not linked to exactly one fact are left out.
 ///
 /// # Errors
 /// When the graph is damaged.
@@ -116,14 +116,14 @@ pub fn tie(graph: &KnowledgeGraph, questions: &[Question]) -> Result<(Vec<Exampl
     Ok((examples, tied))
 }
 
-/// A question that cannot be tied to one fact.
+/// A question that is not linked to exactly one fact.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Untied {
     /// The line of the question in its file, from 1.
     pub line: usize,
     /// The question.
     pub text: String,
-    /// How many facts answer it: none, or several.
+    /// How many facts answer it: none or several.
     pub facts: usize,
 }
 

@@ -1,24 +1,24 @@
-//! The probabilities of a choice: the model's, with what spelling adds to them.
+//! The probabilities of a choice: those of the model, adjusted by spelling.
 
 use crate::options::{LookAhead, MentionUse, SearchOptions};
 use kexue_nn::{Decoder, Node};
 use kexue_text::SEP;
 use kexue_trie::{Allowed, Token};
 
-/// Logarithms of the probabilities of the allowed tokens (the terminal, if it is one of several choices, last), and their gains.
+/// The log-probabilities and gains of the allowed tokens. The terminal comes last, if it is allowed.
 pub(crate) struct Distribution {
     pub log_probabilities: Vec<f64>,
     pub gains: Vec<u32>,
 }
 
-/// What a choice's probabilities depend on beside the model.
+/// What the probabilities of a choice depend on besides the model.
 pub(crate) struct Context<'a> {
     pub allowed: &'a Allowed,
-    /// Tokens that spell a mentioned subject, ascending.
+    /// Tokens that continue a mentioned subject, ascending.
     pub mentioned: &'a [Token],
-    /// The gain of each allowed token, where the look-ahead applies.
+    /// The gain of each allowed token, if the look-ahead applies.
     pub gains: Option<Vec<u32>>,
-    /// The logits of the whole vocabulary, where they were computed together.
+    /// The logits of the whole vocabulary, if they were computed together.
     pub row: Option<&'a [f32]>,
 }
 
@@ -30,7 +30,7 @@ pub(crate) fn distribution(
     context: &Context<'_>,
 ) -> Distribution {
     let tokens = &context.allowed.tokens;
-    // A terminal among tokens is read as the separator that would come: the model has no token for "nothing more".
+    // The model has no token for the end, so the terminal uses the logit of the separator.
     let terminal = context.allowed.terminal.map(|_| SEP);
     let choices = || tokens.iter().copied().chain(terminal);
     let gains = context.gains.as_ref().filter(|_| context.allowed.len() > 1);

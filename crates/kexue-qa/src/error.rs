@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use thiserror::Error;
 
-/// Why a question could not be answered or a model not be trained.
+/// Why a question could not be answered, or a model could not be trained.
 #[derive(Debug, Error)]
 pub enum Error {
     /// A file cannot be read or written.
@@ -11,10 +11,10 @@ pub enum Error {
     Io {
         /// The file.
         path: PathBuf,
-        /// What the system said.
+        /// The operating system's error.
         source: std::io::Error,
     },
-    /// Something in an input file is not as expected.
+    /// A line of an input file is invalid.
     #[error("{path}:{line}: {problem}")]
     Line {
         /// The file.
@@ -24,7 +24,7 @@ pub enum Error {
         /// What was found, what was expected, what to do.
         problem: String,
     },
-    /// A file or folder as a whole is not as expected.
+    /// A file or folder is invalid.
     #[error("{path}: {problem}")]
     File {
         /// The file.
@@ -32,41 +32,42 @@ pub enum Error {
         /// What was found, what was expected, what to do.
         problem: String,
     },
-    /// There are not enough questions to learn from.
+    /// There are too few questions to fit a rescoring on.
     #[error(
-        "only {found} held-out questions have their fact among the candidates; {needed} are needed to fit the rescoring; give more questions"
+        "only {found} held-out questions have their fact among the candidates, and {needed} are needed to fit the rescoring; give more questions"
     )]
     TooFew {
-        /// What there is.
+        /// Usable questions.
         found: usize,
-        /// What is needed.
+        /// Questions needed.
         needed: usize,
     },
     /// A question that cannot be asked.
     #[error("the question {0}")]
     Question(String),
-    /// Model and graph do not go together.
+    /// Model and graph have different vocabularies.
     #[error(
-        "the model was trained with another vocabulary than the graph's; build the graph with `kexue kg build --vocab` and the model's \
-         vocab.txt, or train a model on this graph"
+        "model and graph have different vocabularies; build the graph with the model's vocab.txt, or train a model on this graph"
     )]
     Vocabulary,
-    /// The model's positions have an end.
-    #[error("the model has learned positions, which end at a length; answering needs `positions = \"rotary\"`")]
+    /// The model reads sequences up to a fixed length only.
+    #[error(
+        "the model has learned positions, which limit the length of a sequence; answering needs `positions = \"rotary\"`"
+    )]
     Positions,
-    /// The index led nowhere, which it never should.
-    #[error("the index has a dead end after {0:?}: this is a defect of the index; `kexue kg verify` tells more")]
+    /// A prefix in the index has no continuation.
+    #[error("the index has no continuation of {0:?}: it is damaged")]
     DeadEnd(String),
-    /// The graph.
+    /// An error of the graph.
     #[error(transparent)]
     Graph(#[from] kexue_kg::KgError),
-    /// The index.
+    /// An error of the index.
     #[error(transparent)]
     Index(#[from] kexue_trie::Error),
-    /// Training.
+    /// An error of training.
     #[error(transparent)]
     Train(#[from] kexue_train::TrainError),
 }
 
-/// What this crate returns.
+/// The result of this crate's functions.
 pub type Result<T> = std::result::Result<T, Error>;

@@ -4,20 +4,21 @@ use crate::Result;
 use crate::dataset::gold_facts;
 use crate::lcs::lcs_of_texts;
 use crate::options::SearchOptions;
-use crate::questions::{Gold, Question};
+use crate::question::{Gold, Question};
 use crate::search::search;
 use crate::state::SearchResult;
 use kexue_kg::{Fact, KnowledgeGraph};
 use kexue_nn::Model;
 use kexue_trie::Key;
 use serde::Serialize;
+use std::collections::BTreeMap;
 
-/// A question to be scored.
+/// A question to score.
 #[derive(Clone, Debug)]
 pub struct Case {
     /// The question and its gold answer.
     pub question: Question,
-    /// The keys of the facts that the gold answer can mean.
+    /// The keys of the facts that match the gold answer.
     pub gold_keys: Vec<Key>,
     gold_objects: Vec<String>,
 }
@@ -57,23 +58,23 @@ impl Case {
     }
 }
 
-/// Sums over questions.
+/// Scores over a set of questions.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
 pub struct Scores {
     /// Questions scored.
     pub questions: usize,
-    /// First object equals the gold object, in percent.
+    /// Questions whose first object equals the gold object, in percent.
     pub exact_match: f64,
     /// `2·LCS/(len+len)` over characters of the two, in percent.
     pub f1: f64,
     /// `(EM+F1)/2`.
     pub score: f64,
-    /// First object is one of the gold answers, in percent.
+    /// Questions whose first object is one of the gold answers, in percent.
     pub hits_at_1: f64,
-    /// The fact is the gold fact, in percent.
+    /// Questions whose fact is the gold fact, in percent.
     pub fact: f64,
-    /// Expected calibration error, in percent: between stated probability and share of right answers (Hits@1), over ten groups of as many
-    /// questions each, by probability.
+    /// Expected calibration error, in percent: the distance between stated probability and share of right answers (Hits@1), over ten groups of
+    /// equal size, formed by probability.
     pub calibration_error: f64,
     /// Questions whose subject is wrong.
     pub wrong_subject: usize,
@@ -81,12 +82,12 @@ pub struct Scores {
     pub wrong_relation: usize,
     /// Right subject and relation, wrong sense.
     pub wrong_sense: usize,
-    /// Questions whose gold fact is not in the graph: their fact counts as wrong, their object as right where another fact has it.
+    /// Questions whose gold fact is not in the graph. Their fact counts as wrong; their object counts as right if another fact has it.
     pub not_in_graph: usize,
 }
 
 impl Scores {
-    /// The numbers by name, the one to maximise first.
+    /// The scores by name. The first is the one to maximise.
     pub fn as_named(&self) -> Vec<(String, f64)> {
         [
             ("score", self.score),
@@ -175,8 +176,8 @@ pub fn score(graph: &KnowledgeGraph, cases: &[Case], results: &[SearchResult]) -
     Ok(scores)
 }
 
-/// The mean distance between stated probability and share of right answers, over ten groups of as many answers each (Guo et al. 2017, with
-/// groups of equal size).
+/// The mean distance between stated probability and share of right answers over ten groups of equal size (after Guo et al. 2017, whose groups
+/// have equal width).
 fn calibration_error(mut stated: Vec<(f64, bool)>) -> f64 {
     stated.sort_by(|a, b| a.0.total_cmp(&b.0));
     let groups = stated.chunks(stated.len().div_ceil(10).max(1));
@@ -197,19 +198,52 @@ fn wrong_part<'s>(scores: &'s mut Scores, fact: &Fact, gold: &Fact) -> &'s mut u
     }
 }
 
-/// One point of the risk–coverage curve: what happens if answers below a confidence are withheld.
+/// A point of the risk–coverage curve: the answers that remain if those below a confidence are withheld.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
 pub struct Coverage {
-    /// The least confidence of an answer that is given.
+    /// The lowest confidence of an answer that is given.
     pub min_confidence: f64,
     /// Questions with an answer in the graph that are answered, in percent.
     pub answered: f64,
-    /// How many of these answers are right (Hits@1), in percent.
+    /// The right ones among these answers (Hits@1), in percent.
     pub right: f64,
-    /// Questions whose right answer is withheld only because it is doubted that the graph has one, in percent.
+    /// Questions whose right answer is withheld only because the graph is estimated to lack the answer, in percent.
     pub lost: f64,
     /// Questions without an answer in the graph that are answered, in percent.
     pub unanswerable_answered: f64,
+}
+
+/// Unanswerable questions of one kind.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct AnsweredKind<'k> {
+    /// The kind.
+    pub kind: &'k str,
+    /// Questions that are answered with a confidence of at least one half, in percent.
+    pub answered: f64,
+    /// Number of questions.
+    pub questions: usize,
+}
+
+/// How many unanswerable questions of each kind are answered; the worst kind first. `kinds` and `results` are those of the questions.
+pub fn answered_by_kind<'k>(
+    options: &SearchOptions,
+    kinds: &'k [String],
+    results: &[SearchResult],
+) -> Vec<AnsweredKind<'k>> {
+    let mut counts: BTreeMap<&str, (usize, usize)> = BTreeMap::new();
+    for (kind, result) in kinds.iter().zip(results) {
+        let (answered, all) = counts.entry(kind).or_default();
+        *answered += usize::from(result.confidence(options).is_some_and(|confidence| confidence >= 0.5));
+        *all += 1;
+    }
+    let share = |(kind, (answered, questions))| AnsweredKind {
+        kind,
+        answered: 100.0 * answered as f64 / questions as f64,
+        questions,
+    };
+    let mut shares: Vec<AnsweredKind<'_>> = counts.into_iter().map(share).collect();
+    shares.sort_by(|a, b| b.answered.total_cmp(&a.answered));
+    shares
 }
 
 /// The risk–coverage curve, at the given confidences (El-Yaniv and Wiener 2010).

@@ -1,4 +1,4 @@
-//! Exact rescoring: once the subject is closed there are few facts left, so all of them are scored, in one call for all questions.
+//! Exact rescoring. After the subject only few facts are left, so all of them are scored, in one call for all questions.
 
 use crate::Result;
 use crate::distribution::{Context, distribution, log_softmax};
@@ -11,7 +11,7 @@ use kexue_trie::{Allowed, Token};
 use std::ops::Range;
 use std::sync::Arc;
 
-/// A place in the tree of a subject's facts where there is more than one way to go on.
+/// A node of the tree of a subject's facts with more than one continuation.
 struct Branch {
     range: Range<usize>,
     depth: usize,
@@ -26,7 +26,7 @@ struct Tree {
     branches: Vec<Branch>,
 }
 
-/// Replaces the hypotheses of every question by all facts of their subjects, each with the product of its choices' probabilities.
+/// Replaces the hypotheses of each question with all facts of their subjects. The probability of a fact is the product of its choices'.
 pub(crate) fn rescore(search: Search<'_>, decoder: &mut Decoder<'_>, states: &mut [State]) -> Result<()> {
     let mut steps = decoder.steps();
     let mut trees = Vec::new();
@@ -69,7 +69,7 @@ pub(crate) fn rescore(search: Search<'_>, decoder: &mut Decoder<'_>, states: &mu
     Ok(())
 }
 
-/// Replaces probabilities by those of learned rescoring.
+/// Replaces probabilities with those of learned rescoring.
 fn weigh(reranker: &Reranker, state: &mut State, evidence: Vec<Evidence>, keep: bool) {
     let mut logits: Vec<f64> = evidence.iter().map(|evidence| reranker.logit(evidence)).collect();
     log_softmax(&mut logits);
@@ -105,7 +105,7 @@ impl Tree {
         }
     }
 
-    /// The facts of a range by their token at `depth`; `None` for one that ends there.
+    /// Groups the facts of a range by their token at `depth`; the token is `None` for a fact that ends there.
     fn groups(&self, range: Range<usize>, depth: usize) -> Vec<(Option<Token>, Range<usize>)> {
         let mut groups: Vec<(Option<Token>, Range<usize>)> = Vec::new();
         for fact in range {
@@ -118,7 +118,7 @@ impl Tree {
         groups
     }
 
-    /// What is known of each fact.
+    /// The evidence for each fact.
     fn evidence(&self, search: Search<'_>, reranker: &Reranker, state: &State, found: &[Found]) -> Vec<Evidence> {
         let hypothesis = &state.beam[self.hypothesis];
         let subject = hypothesis

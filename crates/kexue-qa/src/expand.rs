@@ -1,4 +1,4 @@
-//! Questions out of templates and subjects: those that the graph answers, and those that it cannot.
+//! Generating questions from templates and subjects: questions that the graph answers, and questions that it cannot answer.
 
 use crate::templates::{SUBJECT, Template, Templates};
 use crate::{Error, Gold, Question, Result, Wordings};
@@ -10,28 +10,28 @@ use rand::seq::IndexedRandom;
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::ops::ControlFlow;
 
-/// In place of a relation in a template of a kind: any subject.
+/// Stands for a relation in a template of a kind: any subject fits.
 const ANY: &str = "*";
-/// Subjects have similar relations if one has this share of those that most of the others have.
+/// A subject has similar relations if it has this share of the relations that most of the others have.
 const ALIKE: f64 = 0.5;
 
-/// How many questions to make, and how.
+/// How many questions to generate, and how.
 #[derive(Clone, Debug)]
 pub struct ExpandOptions {
-    /// Questions for each line of templates.
+    /// Questions for each template.
     pub each: usize,
-    /// Probability that a word of a question, not of its subject, has a typing error.
+    /// Probability of a typing error in each word outside the subject.
     pub typos: f64,
-    /// Seed of the draws.
+    /// Seed of the random draws.
     pub seed: u64,
-    /// Questions with one of these wordings are dropped.
+    /// Wordings that no question may have.
     pub except: Wordings,
 }
 
 /// The subjects of a graph by relation.
 struct Subjects {
     keys: BTreeMap<String, Vec<Key>>,
-    /// Subjects without their sense, and their relations.
+    /// Subjects, without their senses, and their relations.
     relations: BTreeMap<String, BTreeSet<String>>,
 }
 
@@ -67,7 +67,7 @@ impl Subjects {
         lacks.map(|(name, _)| name.as_str()).collect()
     }
 
-    /// Of the subjects without a relation, those whose other relations are like those of the subjects that have it.
+    /// The subjects that lack a relation but otherwise have relations similar to those of the subjects that have it.
     fn similar_without(&self, relation: &str) -> Vec<&str> {
         let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
         let mut having = 0;
@@ -93,10 +93,10 @@ impl Subjects {
     }
 }
 
-/// Lines `question ⇥ S ⇥ P ⇥ O`: each template of a relation, filled with subjects of the graph that have it.
+/// Generates lines `question ⇥ S ⇥ P ⇥ O`: fills each template with subjects of the graph that have its relation.
 ///
 /// # Errors
-/// When the graph is damaged, or has no fact of a relation that has templates.
+/// If the graph is damaged, or has no fact of a relation that has templates.
 pub fn expand(graph: &KnowledgeGraph, templates: &Templates, options: &ExpandOptions) -> Result<Vec<String>> {
     let subjects = Subjects::of(graph)?;
     let (mut lines, mut seen) = (Vec::new(), HashSet::new());
@@ -128,12 +128,12 @@ pub fn expand(graph: &KnowledgeGraph, templates: &Templates, options: &ExpandOpt
     Ok(lines)
 }
 
-/// Lines `question ⇥ kind` that the graph has no answer to. A template of a kind is filled with subjects that have its relation (`*`: with any
-/// subject); a template of a relation, with subjects that lack it, half of them subjects whose other relations are like those of the subjects
-/// that have it.
+/// Generates lines `question ⇥ kind` that the graph has no answer to. A template of a kind is filled with subjects that have its relation (`*`:
+/// with any subject). A template of a relation is filled with subjects that lack it; half of them have relations similar to those of the
+/// subjects that have it.
 ///
 /// # Errors
-/// When the graph is damaged, or has no fact of a relation that has templates.
+/// If the graph is damaged, or has no fact of a relation that has templates.
 pub fn expand_unanswerable(
     graph: &KnowledgeGraph,
     templates: &Templates,
@@ -182,11 +182,11 @@ pub fn expand_unanswerable(
     Ok(lines)
 }
 
-/// Lines `question ⇥ kind` that the graph has no answer to, out of questions that it answers: the subject is replaced by one that lacks the
-/// relation, half of the time one whose other relations are like the subject's. Questions that do not spell their subject are passed over.
+/// Generates lines `question ⇥ kind` that the graph has no answer to, from questions that it answers: replaces the subject with one that lacks
+/// the relation, half of the time one whose other relations are similar. Questions that do not contain their subject's name are skipped.
 ///
 /// # Errors
-/// When the graph is damaged.
+/// If the graph is damaged.
 pub fn swap_subjects(graph: &KnowledgeGraph, questions: &[Question], options: &ExpandOptions) -> Result<Vec<String>> {
     let subjects = Subjects::of(graph)?;
     let mut lacking: BTreeMap<&str, [Vec<&str>; 2]> = BTreeMap::new();
@@ -238,7 +238,7 @@ fn no_fact(relation: &str) -> Error {
     }
 }
 
-/// Items drawn at random: all different where there are enough.
+/// Draws items at random, without repetition if there are enough.
 fn draw<'a, T>(items: &'a [T], count: usize, random: &mut impl Rng) -> Vec<&'a T> {
     let mut drawn: Vec<&T> = items.choose_multiple(random, count).collect();
     while drawn.len() < count
@@ -249,7 +249,7 @@ fn draw<'a, T>(items: &'a [T], count: usize, random: &mut impl Rng) -> Vec<&'a T
     drawn
 }
 
-/// A question with a drawn wording; `None` if the wording is one of the exceptions.
+/// Draws the wording of a question; `None` if it is one of the exceptions.
 fn wording(
     templates: &Templates,
     template: &Template,

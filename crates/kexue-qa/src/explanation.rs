@@ -1,22 +1,22 @@
-//! Choices in words.
+//! Explanations of the choices made during decoding.
 
 use crate::distribution::Distribution;
 use kexue_kg::KnowledgeGraph;
 use kexue_trie::{Allowed, Token};
 use serde::Serialize;
 
-/// A choice that was made on the way.
+/// A choice made during decoding.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct ExplainedChoice {
-    /// What stood before it.
+    /// The text before it.
     pub prefix: String,
     /// Probability of the prefix.
     pub prefix_probability: f64,
-    /// The tokens (or rests of facts) allowed, the most probable first: text, probability, look-ahead gain.
+    /// The allowed tokens, the most probable first: text, probability, look-ahead gain.
     pub allowed: Vec<(String, f64, u32)>,
 }
 
-/// A choice in words.
+/// Explains a choice.
 pub(crate) fn explain(
     graph: &KnowledgeGraph,
     prefix: &[Token],

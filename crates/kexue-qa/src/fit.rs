@@ -1,8 +1,8 @@
-//! Fitting the weights of learned rescoring by Newton's method: a conditional logit that ranks facts, and a logistic regression that doubts the
-//! best of them.
+//! Fits the weights of learned rescoring by Newton's method: a conditional logit that ranks facts, and a logistic regression that estimates
+//! how probable it is that the graph lacks the answer.
 //!
-//! The questions to fit on have their fact in the graph. What the graph lacks is learned from the same questions, asked again with their fact
-//! hidden: once as it is, and once as if no training question had asked for that relation, so that its words are new.
+//! The graph has the facts of the questions to fit on. The same questions with their fact hidden serve as examples of missing answers: once as
+//! they are, and once as if no training question had asked for their relation, so that its words are new.
 
 use crate::distribution::log_softmax;
 use crate::evaluate::Case;
@@ -19,19 +19,19 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-/// Weight of the squared distance to the weights of nothing learned, for each question.
+/// Weight of the squared distance to the initial weights, for each question.
 const SHRINKAGE: f64 = 1e-3;
-/// Share of the questions that are taken to ask for what the graph lacks, where such questions are only imitated by hiding facts.
+/// Assumed share of questions that the graph cannot answer if the only examples are hidden facts.
 const LACKING: f64 = 0.1;
-/// The same where there are real ones.
+/// The same if there are real examples.
 const UNANSWERABLE: f64 = 0.3;
-/// Newton steps at most; ten are usual.
+/// Maximum number of Newton steps; about ten are usual.
 const STEPS: usize = 50;
-/// Parts of cross-validation.
+/// Number of folds of cross-validation.
 const FOLDS: usize = 5;
-/// Fewer questions than these say too little about so many weights.
+/// The fewest questions that determine the weights well enough.
 pub const LEAST_QUESTIONS: usize = 200;
-/// Questions searched between two looks at the interrupt.
+/// Questions searched between two checks of the interrupt flag.
 const AT_ONCE: usize = 256;
 
 /// How well the probabilities of candidates predict the right one.
@@ -41,28 +41,29 @@ pub struct Calibration {
     pub right: f64,
     /// Mean negative logarithm of the probability of the right candidates, in nats.
     pub negative_log_likelihood: f64,
-    /// The same without doubts, of the questions that have a right candidate.
+    /// The same for questions with a right candidate, given that the graph has the answer.
     pub ranking_loss: f64,
-    /// Questions that are answered, in percent: their most probable fact has a probability of at least one half, doubts included.
+    /// Questions that are answered, in percent: the probability that the graph has the answer, times that of the most probable fact, is at
+    /// least one half.
     pub answered: f64,
 }
 
-/// What a fit found.
+/// The result of a fit.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Fit {
     /// The weights, fitted on all questions.
     pub reranker: Reranker,
-    /// Questions that could be used: the right fact is among the candidates.
+    /// Number of questions fitted on: those with the right fact among the candidates.
     pub questions: usize,
-    /// Questions whose right fact is not among them.
+    /// Number of questions without the right fact among the candidates.
     pub out_of_reach: usize,
     /// The model's own probabilities.
     pub before: Calibration,
-    /// Learned ones, each part of the questions weighed by a fit on the others (5-fold cross-validation).
+    /// The fitted probabilities (5-fold cross-validation).
     pub after: Calibration,
-    /// The same of the questions with their fact hidden.
+    /// The same for the questions with their fact hidden.
     pub hidden: Calibration,
-    /// The same of questions that the graph cannot answer, where there are any.
+    /// The same for questions that the graph cannot answer, if there are any.
     pub unanswerable: Option<Calibration>,
 }
 
@@ -73,7 +74,7 @@ impl Fit {
     }
 }
 
-/// A question's candidates; right ones first.
+/// The candidates of a question, the right ones first.
 struct Choice<const N: usize> {
     candidates: Vec<[f64; N]>,
     right: usize,
@@ -91,21 +92,21 @@ struct Variants {
 /// The questions of a fit.
 #[derive(Clone, Copy, Debug)]
 pub struct FitQuestions<'a> {
-    /// Those that the model was trained on: their words are counted.
+    /// Questions that the model was trained on. Their words are counted.
     pub known: &'a [Case],
-    /// Questions that the graph cannot answer, whose words are counted too.
+    /// Questions that the graph cannot answer. Their words are counted too.
     pub known_unanswerable: &'a [Question],
-    /// Those to fit on, which the model was not trained on.
+    /// Questions to fit on. The model must not have been trained on them.
     pub cases: &'a [Case],
-    /// Questions to fit on that the graph cannot answer, of other kinds than the known ones; those of a kind one after another, so that
-    /// cross-validation keeps most kinds together.
+    /// Questions to fit on that the graph cannot answer, of other kinds than the known ones. They must be grouped by kind, so that
+    /// cross-validation keeps most kinds in one fold.
     pub unanswerable: &'a [Question],
 }
 
-/// Fits weights; `None` where `interrupt` was set meanwhile.
+/// Fits the weights of rescoring. Returns `None` if `interrupt` was set.
 ///
 /// # Errors
-/// When there are fewer than [`LEAST_QUESTIONS`] to fit on, a question cannot be asked, or the graph is damaged.
+/// If there are fewer than [`LEAST_QUESTIONS`] questions to fit on, a question cannot be asked, or the graph is damaged.
 pub fn fit(
     graph: &KnowledgeGraph,
     model: &Model,
@@ -203,7 +204,7 @@ pub fn fit(
         .collect();
     let (mut after, mut without, mut never) = <(Calibration, Calibration, Calibration)>::default();
     for fold in 0..FOLDS {
-        // Neighbours in a file are alike, and stay together.
+        // Neighbours in a file are similar, so they stay in one fold.
         let is_inside = |index: usize| index * FOLDS / variants.len() == fold;
         let (never_inside, never_outside): (Vec<_>, Vec<_>) =
             (0..lacking.len()).partition(|index| index * FOLDS / lacking.len() == fold);
@@ -260,12 +261,12 @@ pub fn fit(
     }))
 }
 
-/// The largest share of candidates whose relation no known question asks for, with which the words of relations are still counted.
+/// Words are counted by relation only if no more than this share of the candidates has a relation that no known question asks for.
 const MOST_UNKNOWN: f64 = 0.05;
 
-/// Whether the known questions ask for the relations of nearly all candidates. Where they do not, what the words of a relation's questions tell is no use:
-/// all held-out questions ask for relations that are known, so it would be learned that facts of other relations are never meant. On KgCLUE, whose
-/// questions of train and dev ask for different relations, that costs 22 points.
+/// Whether the known questions ask for the relations of nearly all candidates. If they do not, the words of a relation's questions mislead: all
+/// held-out questions ask for known relations, so the fit would learn that facts of other relations are never meant. On KgCLUE, whose train and
+/// dev questions ask for different relations, that costs 22 points.
 fn are_relations_known(choices: &[Facts]) -> bool {
     let candidates = || choices.iter().flat_map(|choice| &choice.candidates);
     let unknown = candidates()
@@ -288,7 +289,7 @@ fn hidden(case: &Case) -> Asked<'_> {
     }
 }
 
-/// The weights that rank facts, and with them those that doubt the best one.
+/// Learns the weights that rank facts, then those that estimate whether the graph lacks the answer.
 fn learn(variants: &[&Variants], unanswerable: &[&Vec<Evidence>]) -> (Evidence, Doubt) {
     let choices: Vec<&Facts> = variants.iter().map(|variants| &variants.plain).collect();
     let ranking = Reranker {
@@ -297,7 +298,7 @@ fn learn(variants: &[&Variants], unanswerable: &[&Vec<Evidence>]) -> (Evidence, 
     };
     let nothing = [0.0; DOUBTS];
     let mut doubts: Vec<Choice<DOUBTS>> = Vec::new();
-    // Each source of unanswerable questions has the same weight.
+    // Each source of unanswerable questions gets the same weight.
     let (share, sources) = if unanswerable.is_empty() {
         (LACKING, 2.0)
     } else {
@@ -305,7 +306,7 @@ fn learn(variants: &[&Variants], unanswerable: &[&Vec<Evidence>]) -> (Evidence, 
     };
     let weight = share / (1.0 - share) / sources;
     let mut add = |candidates: &[Evidence], weight: f64| {
-        // A subject without any fact is none that could be asked for.
+        // A subject without any fact cannot be asked about.
         if let Some((best, log_probability)) = best(&ranking, candidates) {
             doubts.push(Choice {
                 candidates: vec![doubt(&candidates[best], log_probability), nothing],
@@ -335,14 +336,14 @@ fn learn(variants: &[&Variants], unanswerable: &[&Vec<Evidence>]) -> (Evidence, 
     (ranking.weights, lacking)
 }
 
-/// The place of the best candidate and the logarithm of its probability among them.
+/// The index of the best candidate, and the logarithm of its probability.
 fn best(ranking: &Reranker, candidates: &[Evidence]) -> Option<(usize, f64)> {
     let mut logits: Vec<f64> = candidates.iter().map(|evidence| ranking.logit(evidence)).collect();
     log_softmax(&mut logits);
     logits.into_iter().enumerate().rev().max_by(|a, b| a.1.total_cmp(&b.1))
 }
 
-/// Counts the words of questions, each for the relation that it asks for where `by_relation`.
+/// Counts the words of questions; with `by_relation` also for each relation that they ask for.
 fn count_words<'c>(
     graph: &KnowledgeGraph,
     cases: impl IntoIterator<Item = &'c Case>,
@@ -395,7 +396,7 @@ impl Calibration {
     }
 }
 
-/// Of questions by their candidates, the right ones first, and how many those are.
+/// Measures weights on questions, each given by its candidates (the right ones first) and the number of right ones.
 fn measure<'c>(learned: &Reranker, questions: impl Iterator<Item = (&'c Vec<Evidence>, usize)>) -> Calibration {
     let (mut sum, mut count) = (Calibration::default(), 0.0);
     for (candidates, right) in questions {
@@ -424,18 +425,18 @@ fn measure<'c>(learned: &Reranker, questions: impl Iterator<Item = (&'c Vec<Evid
     }
 }
 
-/// The probability of each candidate, and of the right ones, the first, together.
+/// The probability of each candidate, and the total of the first `right` ones.
 fn choose<const N: usize>(weights: &[f64; N], candidates: &[[f64; N]], right: usize) -> (Vec<f64>, f64) {
     let mut probabilities: Vec<f64> = candidates.iter().map(|evidence| dot(weights, evidence)).collect();
     log_softmax(&mut probabilities);
     probabilities.iter_mut().for_each(|p| *p = p.exp());
-    // A right candidate beyond the range of floating point is still only so improbable.
+    // Keeps the logarithm finite where the probability underflows.
     let right = probabilities[..right].iter().sum::<f64>().max(1e-300);
     (probabilities, right)
 }
 
-/// The objective, its gradient and its Hessian matrix, where the Hessian is taken as if each question had one right candidate (for several,
-/// their own spread is left out, which keeps it positive definite). Weights are drawn to `centre`.
+/// The objective with shrinkage towards `centre`, its gradient, and an approximation of its Hessian matrix: it treats each question as if it had
+/// one right candidate, which keeps the matrix positive definite.
 fn derivatives<const N: usize>(
     weights: &[f64; N],
     choices: &[&Choice<N>],
@@ -472,7 +473,7 @@ fn derivatives<const N: usize>(
     (value, gradient, hessian)
 }
 
-/// Minimises the negative log-likelihood with the shrinkage to `centre`, halving steps that do not lower it.
+/// Minimises the negative log-likelihood with shrinkage towards `centre`. Steps that do not lower it are halved.
 fn newton<const N: usize>(choices: &[&Choice<N>], centre: [f64; N]) -> [f64; N] {
     let mut weights = centre;
     let (mut value, mut gradient, mut hessian) = derivatives(&weights, choices, &centre);
@@ -504,7 +505,7 @@ fn newton<const N: usize>(choices: &[&Choice<N>], centre: [f64; N]) -> [f64; N] 
     weights
 }
 
-/// Solves `matrix · x = right` by Cholesky's decomposition; of the symmetric positive definite matrix the lower triangle is read.
+/// Solves `matrix · x = right` by Cholesky decomposition. Reads the lower triangle of the symmetric positive definite matrix.
 fn solve<const N: usize>(mut matrix: [[f64; N]; N], mut right: [f64; N]) -> [f64; N] {
     for i in 0..N {
         for j in 0..=i {
@@ -534,7 +535,7 @@ mod tests {
     use rand::{Rng, SeedableRng};
     use rand_chacha::ChaCha8Rng;
 
-    /// Questions whose right candidate is drawn from the probabilities that some weights give.
+    /// Questions whose right candidate is drawn with the probabilities that the given weights imply.
     fn drawn(truth: &Evidence, questions: usize) -> Vec<Facts> {
         let mut generator = ChaCha8Rng::seed_from_u64(7);
         (0..questions)

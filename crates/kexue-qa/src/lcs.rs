@@ -2,20 +2,20 @@
 
 use kexue_trie::Token;
 
-/// Where each token stands in a question, as bit masks.
+/// The positions of each token in a question, as bit masks.
 ///
-/// Bit-parallel (Hyyrö, 2004): taking in one token costs a few word operations for every 64 tokens of the question.
+/// The algorithm is bit-parallel (Hyyrö, 2004): a token costs a few word operations for every 64 tokens of the question.
 #[derive(Clone, Debug)]
 pub struct QuestionLcs {
     words: usize,
     length: usize,
-    /// The question's tokens, ascending, each once.
+    /// The distinct tokens of the question, ascending.
     tokens: Vec<Token>,
     /// `words` masks for each of them.
     masks: Vec<u64>,
 }
 
-/// How far the subsequence of some prefix has got.
+/// The state of the longest common subsequence with a prefix.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LcsState(Vec<u64>);
 
@@ -45,7 +45,7 @@ impl QuestionLcs {
         LcsState(vec![u64::MAX; self.words])
     }
 
-    /// Takes in one more token.
+    /// Appends a token to the prefix.
     pub fn advance(&self, state: &mut LcsState, token: Token) {
         let Ok(index) = self.tokens.binary_search(&token) else {
             return;
@@ -60,7 +60,7 @@ impl QuestionLcs {
         }
     }
 
-    /// The length of the longest common subsequence of the question and what was taken in.
+    /// The length of the longest common subsequence of the question and the prefix.
     pub fn length(&self, state: &LcsState) -> usize {
         let unmatched: usize = state
             .0

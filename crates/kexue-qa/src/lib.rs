@@ -1,10 +1,9 @@
-//! Question answering over a knowledge graph that can only answer with its facts (article 8802).
+//! Question answering over a knowledge graph. Every answer is a fact of the graph, or "I don't know" (article 8802).
 //!
-//! A model reads a question and spells an answer `S [SEP] P [SEP] M [SEP]` along a prefix index of the graph: subject, relation, sense.
-//! Every answer is a fact of the graph, or "I don't know".
+//! A model reads a question and generates an answer `S [SEP] P [SEP] M [SEP]` along a prefix index of the graph: subject, relation, sense.
 //!
-//! Read `answer.rs` first ([`ask`]), then `search.rs` (how facts are found), `rerank.rs` (how they are weighed and doubted) and `task.rs`
-//! (how models are trained).
+//! Read `answer.rs` first ([`ask`]), then `search.rs` (how facts are found), `rerank.rs` (how they are rescored, and when the answer is
+//! withheld) and `task.rs` (how models are trained).
 //!
 //! ```
 //! use kexue_qa::{AskOptions, ask, embedded};
@@ -13,19 +12,21 @@
 //! let options = AskOptions::new(trained.config.search.clone());
 //! let answers = ask(&graph, &trained.model, &options, &["法国的首都是哪里？", "capital of France and Germany"])?;
 //! assert_eq!(answers[0].candidates[0].objects, ["巴黎"]);
-//! assert_eq!(answers[1].parts.len(), 2); // asked one by one
+//! assert_eq!(answers[1].parts.len(), 2); // one for France, one for Germany
 //! # Ok::<(), kexue_qa::Error>(())
 //! ```
 //!
-//! - [`read_questions`], [`tie`]: questions, and the facts they mean
-//! - [`Templates`], [`expand`], [`expand_unanswerable`], [`swap_subjects`]: making questions, with and without an answer
-//! - [`QaTask`]: training, by [`kexue_train::train`]
+//! - [`read_questions`], [`Split`], [`tie`]: questions, held-out questions, and the facts that questions ask for
+//! - [`Templates`], [`expand`], [`expand_unanswerable`], [`swap_subjects`]: generating questions, with and without an answer
+//! - [`QaTask`]: training with [`kexue_train::train`]
 //! - [`search`], [`ask`]: answering
-//! - [`fit`]: weighing the model against spelling, and doubting what the graph may lack
-//! - [`evaluate`], [`coverage`]: EM, F1, Score, Hits@1; the risk–coverage curve
+//! - [`fit`], [`fit_and_store`]: learning how to weigh the model's probabilities and spelling, and when the graph lacks the answer
+//! - [`evaluate`], [`coverage`], [`ablation`]: EM, F1, Score, Hits@1; the risk–coverage curve; ways of decoding compared
+//! - [`kgclue_predictions`]: KgCLUE's submission format
 //! - [`Trained`]: a model on disk
 #![forbid(unsafe_code)]
 
+mod ablation;
 mod answer;
 mod beam;
 mod catalog;
@@ -39,37 +40,44 @@ mod exact;
 mod expand;
 mod explanation;
 mod fit;
-mod hold_out;
+mod fit_run;
+mod kgclue;
 mod lcs;
 mod options;
 mod prompt;
+mod question;
 mod questions;
 mod rerank;
 mod run;
 mod search;
+mod split;
 mod state;
 mod task;
 mod templates;
 mod wordings;
 mod words;
 
+pub use ablation::ablation;
 pub use answer::{Answer, AskOptions, Candidate, Reason, ask};
 pub use composite::Composite;
 pub use dataset::{Example, Tied, Untied, gold_facts, tie, untied};
 pub use embedded::embedded;
 pub use error::{Error, Result};
-pub use evaluate::{Case, Coverage, Scores, coverage, evaluate, f1, score};
+pub use evaluate::{AnsweredKind, Case, Coverage, Scores, answered_by_kind, coverage, evaluate, f1, score};
 pub use expand::{ExpandOptions, expand, expand_unanswerable, swap_subjects};
 pub use explanation::ExplainedChoice;
 pub use fit::{Calibration, Fit, FitQuestions, LEAST_QUESTIONS, fit};
-pub use hold_out::{hold_out, spread};
+pub use fit_run::{FitData, FitFiles, fit_and_store};
+pub use kgclue::kgclue_predictions;
 pub use lcs::{LcsState, QuestionLcs, lcs_of_texts};
 pub use options::{LookAhead, MentionUse, SearchOptions};
 pub use prompt::{MAX_QUESTION_TOKENS, Reading};
-pub use questions::{Gold, Question, check_lengths, kgclue_line, read_questions, read_unanswerable};
+pub use question::{Gold, Question};
+pub use questions::{questions_for, read_questions, read_unanswerable};
 pub use rerank::{Doubt, EVIDENCE, Evidence, RERANKER_FILE, Reranker};
-pub use run::{RunConfig, Trained, open_model, open_run};
+pub use run::{QaConfig, Trained, open_model, open_run};
 pub use search::search;
+pub use split::{Split, hold_out, spread};
 pub use state::{Found, SearchResult};
 pub use task::{LossOver, QaSettings, QaTask};
 pub use templates::Templates;

@@ -1,60 +1,61 @@
-//! How to search.
+//! Options of the search.
 
 use crate::rerank::{Reranker, SUBJECTS};
+use kexue_train::TrainError;
 use serde::{Deserialize, Serialize};
 use std::borrow::Cow;
 use std::sync::Arc;
 
-/// How the gain Δ in the longest common subsequence with the question is used: article 8802 raises a probability to the power `1/(Δ+1)`.
+/// How decoding uses Δ, the gain in the longest common subsequence with the question. Article 8802 raises a probability to the power `1/(Δ+1)`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum LookAhead {
-    /// Nothing: no look-ahead.
+    /// Not at all.
     Off,
-    /// The power of the probability among the allowed tokens: for models trained on that choice.
+    /// The power of the probability among the allowed tokens. For models trained with [`LossOver::Allowed`](crate::LossOver::Allowed).
     #[default]
     Allowed,
-    /// The power of the probability in the whole vocabulary, as in the article: for models trained with the ordinary cross-entropy.
+    /// The power of the probability in the whole vocabulary, as in the article. For models trained with the ordinary cross-entropy.
     Vocabulary,
-    /// Not a power: this much for each token of gain is added to the logit, for subjects too, whose gain is the length of the longest
-    /// mention. For models that were trained so (`QaSettings::lexical_prior`).
+    /// No power: this weight is added to the logit for each token of gain. It applies to subjects too; their gain is the length of the longest
+    /// mention. For models trained the same way ([`QaSettings::lexical_prior`](crate::QaSettings::lexical_prior)).
     Added(f32),
 }
 
-/// What subjects that occur in the question mean for the choice of the subject.
+/// How decoding uses the subjects that the question mentions when it chooses a subject.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum MentionUse {
-    /// Nothing.
+    /// Not at all.
     Off,
-    /// Tokens that spell one get this much more logit.
+    /// This weight is added to the logit of each token that continues a mentioned subject.
     Prior(f32),
-    /// Only they may be chosen, where there are any.
+    /// Only mentioned subjects are allowed, if there are any.
     #[default]
     Only,
 }
 
-/// How to search.
+/// Options of the search.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct SearchOptions {
-    /// Hypotheses kept.
+    /// Number of hypotheses kept.
     pub beam: usize,
     /// The look-ahead.
     pub look_ahead: LookAhead,
     /// The use of mentions.
     pub mentions: MentionUse,
-    /// Beam search for the subject only; then all facts of the subjects in the beam are scored exactly.
+    /// Search only the subject with the beam, then score all facts of the subjects in the beam exactly.
     pub rescore: bool,
-    /// Weighs what rescoring found with what spelling says. The model's probabilities then enter without the look-ahead's power, and at least
-    /// 24 subjects are kept. It is no setting but learned, so it is not written among them.
+    /// Learned rescoring: weighs the exact probabilities together with evidence from spelling. The model's probabilities are then used without
+    /// the power of the look-ahead, and at least 24 subjects are kept. The weights are learned, not a setting, so they are not serialised.
     #[serde(skip)]
     pub reranker: Option<Arc<Reranker>>,
-    /// Chains without a choice cost no model calls.
+    /// Skip model calls where the index allows only one token.
     pub skip_forced: bool,
-    /// Only the logits of allowed tokens are computed.
+    /// Compute the logits of allowed tokens only.
     pub allowed_logits_only: bool,
-    /// Questions decoded together in one batch.
+    /// Number of questions decoded in one batch.
     pub batch: usize,
 }
 
@@ -74,28 +75,29 @@ impl Default for SearchOptions {
 }
 
 impl SearchOptions {
-    /// Checks the numbers; the problem begins with the field's name.
+    /// Checks the options.
     ///
     /// # Errors
-    /// Names the one that cannot stand.
-    pub fn validate(&self) -> std::result::Result<(), String> {
+    /// Names the invalid option.
+    pub fn validate(&self) -> std::result::Result<(), TrainError> {
+        let problem = |field, problem: String| Err(TrainError::Setting { field, problem });
         if let LookAhead::Added(weight) = self.look_ahead
             && !weight.is_finite()
         {
-            return Err(format!("look_ahead: a weight of {weight} is no finite number"));
+            return problem("look_ahead", format!("the weight {weight} is not a finite number"));
         }
         if let MentionUse::Prior(weight) = self.mentions
             && !weight.is_finite()
         {
-            return Err(format!("mentions: a weight of {weight} is no finite number"));
+            return problem("mentions", format!("the weight {weight} is not a finite number"));
         }
         if self.beam == 0 {
-            return Err("beam: there must be at least one hypothesis".to_owned());
+            return problem("beam", "must be at least 1".to_owned());
         }
         Ok(())
     }
 
-    /// The options that hold when facts are weighed by learning.
+    /// The options that apply with learned rescoring.
     pub(crate) fn effective(&self) -> Cow<'_, Self> {
         if !self.rescore || self.reranker.is_none() {
             return Cow::Borrowed(self);

@@ -1,4 +1,4 @@
-//! A question as the search sees it.
+//! A question as the search uses it.
 
 use crate::lcs::{LcsState, QuestionLcs};
 use crate::words::WordCounts;
@@ -11,18 +11,18 @@ use std::collections::HashMap;
 use std::ops::{ControlFlow, Range};
 use std::sync::Arc;
 
-/// The longest question, in tokens: far beyond what people ask, short enough for the square of it.
+/// The maximum length of a question, in tokens. Far longer than people ask, and short enough for attention's quadratic cost.
 pub const MAX_QUESTION_TOKENS: usize = 512;
 
-/// A question's tokens, `[CLS] Q [SEP]`, and what is looked up for it once.
+/// A question's tokens, `[CLS] Q [SEP]`, and what is computed once for it.
 #[derive(Debug)]
 pub(crate) struct Prompt {
     pub tokens: Vec<Token>,
     pub lcs: QuestionLcs,
     pub mentions: Mentions,
-    /// Facts that are passed over where those of a subject are listed, as if the graph lacked them.
+    /// Facts that are treated as missing from the graph.
     pub hidden: Vec<Key>,
-    /// Questions that rescoring is not to have counted.
+    /// Word counts that learned rescoring subtracts from its own.
     pub less: Option<Arc<WordCounts>>,
     facts: HashMap<Handle, Arc<Facts>>,
 }
@@ -36,7 +36,7 @@ impl Prompt {
         let mut tokens = vec![CLS];
         graph.vocabulary().encode_into(question, &mut tokens);
         if tokens.len() - 1 > MAX_QUESTION_TOKENS {
-            let problem = format!("has {} tokens; {MAX_QUESTION_TOKENS} is the most", tokens.len() - 1);
+            let problem = format!("has {} tokens; the limit is {MAX_QUESTION_TOKENS}", tokens.len() - 1);
             return Err(Error::Question(problem));
         }
         let mentions = Mentions::find(graph, question)?;
@@ -51,7 +51,7 @@ impl Prompt {
         })
     }
 
-    /// The question without what stands about it.
+    /// The tokens of the question, without `[CLS]` and `[SEP]`.
     pub fn question(&self) -> &[Token] {
         &self.tokens[1..self.tokens.len() - 1]
     }
@@ -67,42 +67,42 @@ impl Prompt {
     }
 }
 
-/// A closed subject: its tokens with the separator, and where they lead.
+/// A complete subject: its tokens with the separator, and its node in the index.
 #[derive(Clone, Debug)]
 pub(crate) struct Subject {
     pub at: Handle,
     pub tokens: Arc<[Token]>,
 }
 
-/// How words of a question were read that do not spell a name of the graph.
+/// Words of a question that were recognised as a subject although they are not its exact name.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Reading {
     /// The words.
     pub words: String,
-    /// The subject that they were taken for.
+    /// The subject.
     pub subject: String,
-    /// Why: they are an alias, or a slip away from the name.
+    /// Whether they are an alias of the subject, or a misspelt name.
     pub recognition: Recognition,
 }
 
 /// A subject that a question mentions.
 #[derive(Clone, Debug)]
 struct Mentioned {
-    /// Tokens with the closing separator.
+    /// Its tokens, with the separator at the end.
     subject: Vec<Token>,
-    /// Where it first stands among the question's tokens.
+    /// Its first place among the question's tokens.
     span: Range<usize>,
     recognition: Recognition,
     /// The words of the question.
     words: String,
 }
 
-/// The subjects that a question mentions, each once, in the order of their tokens.
+/// The subjects that a question mentions, each once, sorted by their tokens.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Mentions(Vec<Mentioned>);
 
 impl Mentions {
-    /// The subjects that a question mentions.
+    /// Finds the subjects that a question mentions.
     pub fn find(graph: &KnowledgeGraph, question: &str) -> Result<Self> {
         let mut mentions: Vec<Mentioned> = (graph.mentions(question)?.into_iter())
             .map(|mention| {
@@ -122,7 +122,7 @@ impl Mentions {
         Ok(Self(mentions))
     }
 
-    /// The mentions that are neither as in the graph nor the same name in another spelling.
+    /// The mentions that are neither a name of the graph nor a variant spelling of one.
     pub fn readings(&self, graph: &KnowledgeGraph) -> Vec<Reading> {
         let far = |mention: &&Mentioned| mention.recognition > Recognition::Spelling;
         (self.0.iter().filter(far))
@@ -134,7 +134,7 @@ impl Mentions {
             .collect()
     }
 
-    /// Where the question first mentions a subject, by its tokens with the separator.
+    /// The place where the question first mentions a subject, which is given by its tokens with the separator.
     pub fn span(&self, subject: &[Token]) -> Option<Range<usize>> {
         let place = (self.0).binary_search_by(|mention| mention.subject.as_slice().cmp(subject));
         place.ok().map(|place| self.0[place].span.clone())
@@ -145,14 +145,14 @@ impl Mentions {
         0..self.0.len()
     }
 
-    /// The tokens that continue the subjects of a range, all alike in their first `depth` tokens; ascending.
+    /// The tokens that continue the subjects of a range, ascending. The subjects must agree in their first `depth` tokens.
     pub fn allowed(&self, range: Range<usize>, depth: usize, tokens: &mut Vec<Token>) {
         tokens.clear();
         tokens.extend((self.0[range].iter()).filter_map(|mention| mention.subject.get(depth)));
         tokens.dedup();
     }
 
-    /// How much longer than `depth` the longest mention of a subject of the range through each token is.
+    /// For each token, by how much the longest mention of a subject of the range that continues with it is longer than `depth`.
     pub fn gains(&self, range: Range<usize>, depth: usize, tokens: &[Token]) -> Vec<u32> {
         let gain = |&token: &Token| {
             let through = &self.0[self.narrow(range.clone(), depth, token)];
@@ -162,7 +162,7 @@ impl Mentions {
         tokens.iter().map(gain).collect()
     }
 
-    /// Those of the range whose token at `depth` is this one.
+    /// The part of the range whose token at `depth` is this one.
     pub fn narrow(&self, range: Range<usize>, depth: usize, token: Token) -> Range<usize> {
         let here = &self.0[range.clone()];
         let start = here.partition_point(|mention| mention.subject.get(depth) < Some(&token));
@@ -171,7 +171,7 @@ impl Mentions {
     }
 }
 
-/// Everything that may follow a closed subject, in the order of the tokens.
+/// The facts of a subject, sorted by their tokens.
 #[derive(Debug)]
 pub(crate) struct Facts {
     tokens: Vec<Token>,
@@ -179,12 +179,12 @@ pub(crate) struct Facts {
     pub keys: Vec<Key>,
     /// Longest common subsequence of the question and `S [SEP] P [SEP] M`, for each fact.
     lcs: Vec<u32>,
-    /// The states after `S [SEP]` and each token of the last fact: its successor shares a prefix with it.
+    /// The states after `S [SEP]` and each token of the last fact. The next fact reuses those of their common prefix.
     states: Vec<LcsState>,
 }
 
 impl Facts {
-    /// No facts yet of a subject, given by its tokens with the separator.
+    /// An empty list for a subject, which is given by its tokens with the separator.
     pub fn new(lcs: &QuestionLcs, subject: &[Token]) -> Self {
         let mut after_subject = lcs.start();
         for &token in subject {
@@ -210,7 +210,7 @@ impl Facts {
         Ok(facts)
     }
 
-    /// Adds a fact: its tokens after the subject, not before those of the facts that are there.
+    /// Adds a fact, given by its tokens after the subject. Facts must be added in order.
     pub fn push(&mut self, lcs: &QuestionLcs, suffix: &[Token], key: Key) {
         let before = self.len().checked_sub(1).map_or(&[][..], |last| self.suffix(last));
         let shared = before.iter().zip(suffix).take_while(|(a, b)| a == b).count();
@@ -220,7 +220,7 @@ impl Facts {
             lcs.advance(&mut state, token);
             self.states.push(state);
         }
-        // The closing separator does not count.
+        // The last separator does not count.
         self.lcs
             .push(lcs.length(&self.states[suffix.len().saturating_sub(1)]) as u32);
         self.tokens.extend_from_slice(suffix);
@@ -238,7 +238,7 @@ impl Facts {
         &self.tokens[start..self.ends[fact]]
     }
 
-    /// The facts of a range whose token at `depth` is this one; all are alike before it.
+    /// The facts of a range whose token at `depth` is this one. The facts must agree before it.
     pub fn narrow(&self, range: Range<usize>, depth: usize, token: Token) -> Range<usize> {
         let at = |fact: usize| self.suffix(fact).get(depth).copied();
         let start = partition(range.clone(), |fact| at(fact) < Some(token));
@@ -246,7 +246,7 @@ impl Facts {
         start..end
     }
 
-    /// The facts that begin so after their subject.
+    /// The facts whose tokens after the subject begin with a prefix.
     pub fn with_prefix(&self, prefix: &[Token]) -> Range<usize> {
         prefix
             .iter()
@@ -254,7 +254,8 @@ impl Facts {
             .fold(0..self.len(), |range, (depth, &token)| self.narrow(range, depth, token))
     }
 
-    /// How much the best fact through each token would add to the longest common subsequence of question and prefix: article 8802's Δ.
+    /// The Δ of article 8802: for each token, how much the best fact that continues with it adds to the longest common subsequence of question
+    /// and prefix.
     pub fn gains(&self, lcs: &QuestionLcs, prefix: &[Token], range: Range<usize>, allowed: &[Token]) -> Vec<u32> {
         let mut state = self.states[0].clone();
         for &token in prefix {
@@ -272,7 +273,7 @@ impl Facts {
     }
 }
 
-/// The first of a range for which `before` no longer holds.
+/// The first number of a range for which `before` does not hold.
 fn partition(range: Range<usize>, before: impl Fn(usize) -> bool) -> usize {
     let (mut low, mut high) = (range.start, range.end);
     while low < high {

@@ -1,55 +1,20 @@
 //! Reading questions.
 //!
-//! Three forms, told apart by their first line:
+//! A file has one of three formats, which its first line tells:
 //! - tab-separated `question ⇥ S ⇥ P [⇥ O …]`,
 //! - KgCLUE's JSON Lines, `{"question": …, "answer": "S ||| P ||| O"}`,
-//! - MetaQA's `question with [entity] ⇥ answer|answer`, where the relation is to be inferred.
+//! - MetaQA's `question with [entity] ⇥ answer|answer`; the relation is inferred.
 //!
-//! Files ending in `.gz` or `.zst` are read through.
+//! Files whose names end in `.gz` or `.zst` are decompressed.
 
+use crate::kgclue;
 use crate::prompt::MAX_QUESTION_TOKENS;
+use crate::question::{Gold, Question};
 use crate::{Error, Result};
-use kexue_kg::Fact;
+use kexue_kg::KnowledgeGraph;
 use kexue_text::Vocabulary;
-use serde::Deserialize;
 use std::io::BufRead;
 use std::path::Path;
-
-/// What the right answer is said to be.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Gold {
-    /// A fact.
-    Fact {
-        /// The subject, perhaps with its sense in brackets.
-        subject: String,
-        /// The relation.
-        relation: String,
-        /// The object, where the file has one.
-        object: Option<String>,
-    },
-    /// The objects of a fact whose relation is not said.
-    Answers {
-        /// The entity that the question is about.
-        entity: String,
-        /// All answers.
-        answers: Vec<String>,
-    },
-    /// Nothing: a question to be answered only.
-    Unknown,
-}
-
-/// A question of a file.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Question {
-    /// The line it stands in, from 1.
-    pub line: usize,
-    /// The number the file gives it, or that of its line, from 0.
-    pub id: u64,
-    /// The text.
-    pub text: String,
-    /// The right answer.
-    pub gold: Gold,
-}
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Form {
@@ -59,17 +24,20 @@ enum Form {
     Plain,
 }
 
-#[derive(Deserialize)]
-struct JsonLine {
-    id: Option<u64>,
-    question: String,
-    answer: Option<String>,
-}
-
-/// Reads a file of questions. With `plain`, lines of nothing but a question are a fourth form.
+/// Reads the questions of a file that are to be asked of a graph. See [`read_questions`] for `plain`.
 ///
 /// # Errors
-/// When the file cannot be read; or names the line, what was expected and what was found.
+/// As [`read_questions`]; also if a question is too long, with its line.
+pub fn questions_for(graph: &KnowledgeGraph, path: &Path, plain: bool) -> Result<Vec<Question>> {
+    let questions = read_questions(path, plain)?;
+    check_lengths(path, &questions, graph.vocabulary())?;
+    Ok(questions)
+}
+
+/// Reads a file of questions. With `plain`, the file may also have one question a line and nothing else.
+///
+/// # Errors
+/// If the file cannot be read, has no questions, or a line is invalid; the message names the line, what was expected and what was found.
 pub fn read_questions(path: &Path, plain: bool) -> Result<Vec<Question>> {
     let reader = kexue_kg::open_text(path)?;
     let mut form = None;
@@ -112,11 +80,11 @@ pub fn read_questions(path: &Path, plain: bool) -> Result<Vec<Question>> {
     Ok(questions)
 }
 
-/// Reads questions that a graph cannot answer: one a line, and after a tab its kind, which may be missing. Returns the questions and their kinds.
+/// Reads questions that a graph cannot answer, one a line. A tab and the question's kind may follow. Returns the questions and their kinds.
 ///
 /// # Errors
-/// When the file cannot be read, or has no questions.
-pub fn read_unanswerable(path: &Path) -> Result<(Vec<Question>, Vec<String>)> {
+/// If the file cannot be read, has no questions, or a question is too long for the graph's vocabulary.
+pub fn read_unanswerable(graph: &KnowledgeGraph, path: &Path) -> Result<(Vec<Question>, Vec<String>)> {
     let (mut questions, mut kinds) = (Vec::new(), Vec::new());
     for (index, line) in kexue_kg::open_text(path)?.lines().enumerate() {
         let line = line.map_err(|error| Error::Line {
@@ -142,25 +110,12 @@ pub fn read_unanswerable(path: &Path) -> Result<(Vec<Question>, Vec<String>)> {
             problem: "holds no questions".to_owned(),
         });
     }
+    check_lengths(path, &questions, graph.vocabulary())?;
     Ok((questions, kinds))
 }
 
-/// A line of KgCLUE's submission format, without its end: `{"id": …, "answer": "S ||| P ||| O"}`.
-pub fn kgclue_line(id: u64, fact: &Fact) -> String {
-    let subject = match &fact.sense {
-        Some(sense) => format!("{}（{sense}）", fact.subject),
-        None => fact.subject.clone(),
-    };
-    let object = fact.objects.first().map_or("", String::as_str);
-    let answer = serde_json::Value::from(format!("{subject} ||| {} ||| {object}", fact.relation));
-    format!("{{\"id\":{id},\"answer\":{answer}}}")
-}
-
-/// Checks that all questions of a file can be asked of a graph.
-///
-/// # Errors
-/// Names the line of the first that is too long.
-pub fn check_lengths(path: &Path, questions: &[Question], vocabulary: &Vocabulary) -> Result<()> {
+/// Checks that no question of a file is too long; the error names the line of the first that is.
+fn check_lengths(path: &Path, questions: &[Question], vocabulary: &Vocabulary) -> Result<()> {
     for question in questions {
         let tokens = vocabulary.encode(question.text.trim()).len();
         if tokens > MAX_QUESTION_TOKENS {
@@ -168,7 +123,7 @@ pub fn check_lengths(path: &Path, questions: &[Question], vocabulary: &Vocabular
                 path: path.to_path_buf(),
                 line: question.line,
                 problem: format!(
-                    "the question has {tokens} tokens; {MAX_QUESTION_TOKENS} is the most: shorten it or leave it out"
+                    "the question has {tokens} tokens; the limit is {MAX_QUESTION_TOKENS}: shorten it or remove it"
                 ),
             });
         }
@@ -225,31 +180,11 @@ fn parse(line: &str, form: Form) -> std::result::Result<Question, String> {
             })
         }
         Form::JsonLines => {
-            let line: JsonLine = serde_json::from_str(line)
-                .map_err(|error| format!("expected a JSON object with `question` and `answer`: {error}"))?;
-            let gold = match &line.answer {
-                None => Gold::Unknown,
-                Some(answer) => {
-                    let fields: Vec<&str> = answer.splitn(3, "|||").map(str::trim).collect();
-                    let [subject, relation, object] = fields[..] else {
-                        return Err(format!("field `answer`: expected `S ||| P ||| O`, found `{answer}`"));
-                    };
-                    for (name, value) in [("subject", subject), ("relation", relation)] {
-                        if value.is_empty() {
-                            return Err(format!("field `answer`: the {name} is empty in `{answer}`"));
-                        }
-                    }
-                    Gold::Fact {
-                        subject: subject.to_owned(),
-                        relation: relation.to_owned(),
-                        object: Some(object.to_owned()),
-                    }
-                }
-            };
+            let (id, text, gold) = kgclue::parse(line)?;
             Ok(Question {
                 line: 0,
-                id: line.id.unwrap_or(u64::MAX),
-                text: line.question,
+                id: id.unwrap_or(u64::MAX),
+                text,
                 gold,
             })
         }
@@ -283,8 +218,8 @@ fn parse(line: &str, form: Form) -> std::result::Result<Question, String> {
     }
 }
 
-/// Splits a question at the first opening bracket and the closing one that matches it, which titles such as `[REC]` need; at the last
-/// closing one where none does.
+/// Splits a question at the first opening bracket and its matching closing bracket, as titles such as `[REC]` need. If no bracket matches,
+/// splits at the last closing one.
 fn entity_in_brackets(text: &str) -> Option<(&str, &str, &str)> {
     let (before, rest) = text.split_once('[')?;
     let mut depth = 1;

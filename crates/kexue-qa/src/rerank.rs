@@ -1,9 +1,9 @@
-//! Learned rescoring: what the model says of a fact, and what spelling says of it, weighed by a conditional logit.
+//! Learned rescoring: a conditional logit weighs the model's probability of a fact together with evidence from spelling.
 //!
-//! After exact rescoring all facts of the subjects in the beam have a probability by the model. A question's facts then get the logit
-//! `w · evidence`, and their softmax. That is how probable each is if one of them is the answer; how probable it is that the graph lacks what is
-//! asked for tells a logistic regression on what is known of the best one. The weights of both are fitted on questions that the model was not
-//! trained on, so that they say how much it can be trusted on such; [`crate::fit`] does it.
+//! After exact rescoring, all facts of the subjects in the beam have a probability by the model. Learned rescoring gives each fact the logit
+//! `w · evidence`; the softmax of the logits is the probability of a fact, given that the graph has the answer. A logistic regression on the
+//! evidence of the best fact estimates the probability that the graph lacks the answer. [`crate::fit`] fits the weights of both on questions
+//! that the model was not trained on, so that they show how far it can be trusted there.
 
 use crate::lcs::QuestionLcs;
 use crate::prompt::Prompt;
@@ -17,40 +17,40 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::path::Path;
 
-/// What is known of a candidate, by name. Lengths are in tokens, without blanks; "the rest" is the question without the subject's mention.
+/// The names of the evidence for a candidate. Lengths are in tokens, without spaces; "the rest" is the question without the subject's mention.
 pub const EVIDENCE: [&str; 22] = [
     // The model's log-probability of the subject, and of relation and sense after it.
     "subject_log_probability",
     "fact_log_probability",
-    // The mention's length, its square over 10, and where in the question it begins (0 to 1).
+    // The mention's length, its square divided by 10, and its start in the question (0 to 1).
     "mention_length",
     "mention_length_squared",
     "mention_position",
-    // The relation's length, and what it shares with the rest: longest common subsequence, longest common substring, share of its tokens,
-    // and how much the shared words tell: the sum of −ln of the share of training questions that have each.
+    // The relation's length, and what it has in common with the rest: longest common subsequence, longest common substring, share of its tokens,
+    // and the information of the common words: the sum of −ln of the share of training questions that have each.
     "relation_length",
     "common_subsequence",
     "common_substring",
     "shared_tokens",
     "shared_information",
-    // Whether the relation's first and last token stand in the rest.
+    // Whether the rest contains the relation's first and last token.
     "first_token_shared",
     "last_token_shared",
     // Whether the fact has a sense, and the logarithm of the number of the subject's facts.
     "sense",
     "log_facts",
-    // What the relation leaves unexplained of the rest: the words that no training question has, by number, and how much the most telling word
-    // tells.
+    // What the relation does not explain in the rest: the number of words that no training question has, and the information of the most
+    // informative word.
     "new_words",
     "unexplained_information",
-    // What the rest's words have to do with the relation in the training questions: the sum over the words of how much more often they are in
-    // questions for it than in others (pointwise mutual information, so that the sum is that of naive Bayes), the least of them, the number of
-    // words that no question for it has, and the logarithm of the number of such questions. All 0 of a relation that no question asks for.
+    // The association of the rest's words with the relation in the training questions: the sum of their pointwise mutual information with it
+    // (as in naive Bayes), the lowest one, the number of words that no question for it has, and the logarithm of the number of questions for
+    // it. All are 0 for a relation that no question asks for.
     "word_association",
     "least_association",
     "strange_words",
     "log_questions",
-    // The same of questions that the graph cannot answer, where such were counted: the sum over the words, and the most of them.
+    // The same for questions that the graph cannot answer, if any were counted: the sum over the words, and the highest one.
     "unanswerable_association",
     "most_unanswerable_association",
 ];
@@ -58,8 +58,8 @@ pub const EVIDENCE: [&str; 22] = [
 /// Values of [`EVIDENCE`], in its order.
 pub type Evidence = [f64; EVIDENCE.len()];
 
-/// What tells whether the graph lacks what is asked for, before the evidence of the best fact: a constant, and the logarithm of its probability
-/// among the facts.
+/// The first inputs of the regression that estimates whether the graph lacks the answer: a constant, and the logarithm of the best fact's
+/// probability. The evidence of the best fact follows.
 const LACKING: [&str; 2] = ["constant", "best_log_probability"];
 
 pub(crate) const DOUBTS: usize = LACKING.len() + EVIDENCE.len();
@@ -67,7 +67,7 @@ pub(crate) const DOUBTS: usize = LACKING.len() + EVIDENCE.len();
 /// Values of [`LACKING`] and [`EVIDENCE`], in this order.
 pub type Doubt = [f64; DOUBTS];
 
-/// Of the best fact.
+/// The inputs of that regression for the best fact.
 pub(crate) fn doubt(evidence: &Evidence, log_probability: f64) -> Doubt {
     let mut doubt = [1.0; DOUBTS];
     doubt[1] = log_probability;
@@ -75,28 +75,28 @@ pub(crate) fn doubt(evidence: &Evidence, log_probability: f64) -> Doubt {
     doubt
 }
 
-/// The subjects whose facts are all scored before they are weighed.
+/// The number of subjects whose facts are scored before learned rescoring.
 pub(crate) const SUBJECTS: usize = 24;
 
-/// The file of a run's folder that holds the weights.
+/// The file with the weights, in a run's folder.
 pub const RERANKER_FILE: &str = "reranker.toml";
 
-/// Where the evidence of a relation's questions stands in [`EVIDENCE`], and how many such questions there are.
+/// The places in [`EVIDENCE`] of what comes from a relation's questions, and of the number of these questions.
 pub(crate) const OF_RELATION: std::ops::Range<usize> = 16..20;
 pub(crate) const QUESTIONS_OF_RELATION: usize = 19;
 
-/// The weights of the evidence, and what the words' information is counted from.
+/// The weights of the evidence, and the word counts that it is computed from.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Reranker {
     /// In the order of [`EVIDENCE`].
     pub weights: Evidence,
-    /// For the logit of the graph lacking what is asked for; all 0 where that is not known.
+    /// The weights of the logit that the graph lacks the answer; all 0 if they were not fitted.
     pub lacking: Doubt,
-    /// The training questions that have each word.
+    /// How many training questions have each word.
     pub counts: WordCounts,
 }
 
-/// The file: the same by name.
+/// The contents of the file: weights by name.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct File {
@@ -106,7 +106,7 @@ struct File {
 }
 
 impl Default for Reranker {
-    /// The model's own probability and nothing else.
+    /// Weights that keep the model's own probabilities.
     fn default() -> Self {
         let mut weights = [0.0; EVIDENCE.len()];
         weights[..2].fill(1.0);
@@ -119,10 +119,10 @@ impl Default for Reranker {
 }
 
 impl Reranker {
-    /// The weights in a run's folder, where it has any.
+    /// Reads the weights in a run's folder; `None` if it has none.
     ///
     /// # Errors
-    /// Names the field that is missing, unknown or no finite number.
+    /// If the file cannot be read; if a field is missing, unknown or not a finite number.
     pub fn open(folder: &Path) -> Result<Option<Self>> {
         let path = folder.join(RERANKER_FILE);
         match std::fs::read_to_string(&path) {
@@ -139,7 +139,7 @@ impl Reranker {
     pub fn from_toml(text: &str, path: &Path) -> Result<Self> {
         let problem = |problem: String| Error::File {
             path: path.to_path_buf(),
-            problem: format!("{problem}; `kexue qa fit` writes the file anew"),
+            problem: format!("{problem}; `kexue qa fit` rewrites the file"),
         };
         let file: File = toml::from_str(text).map_err(|error| problem(error.to_string().trim_end().to_owned()))?;
         let mut reranker = Self {
@@ -155,7 +155,7 @@ impl Reranker {
 
     /// The text of `reranker.toml`.
     pub fn to_toml(&self) -> String {
-        // A literal text is read much faster than a table of so many words.
+        // A literal string is parsed much faster than a table of so many words.
         let mut text = format!(
             "# How many questions have each word: of all that were trained on, and of those for each relation.\nwords = '''\n{}'''\n\n\
              # How `--rescore learned` weighs what it knows of a fact: its logit is the sum of weight times evidence.\n[weights]\n",
@@ -178,8 +178,7 @@ impl Reranker {
         dot(&self.weights, evidence)
     }
 
-    /// The probability that the graph lacks what is asked for, by the evidence of the best fact and the logarithm of its probability among the
-    /// facts.
+    /// The probability that the graph lacks the answer, given the evidence of the best fact and the logarithm of its probability.
     pub fn lacking(&self, best: &Evidence, log_probability: f64) -> f64 {
         if self.lacking.iter().all(|&weight| weight == 0.0) {
             return 0.0;
@@ -188,7 +187,7 @@ impl Reranker {
     }
 }
 
-/// Takes numbers by name to their places.
+/// Copies weights by name to their places.
 fn take<'w>(
     table: &str,
     mut named: BTreeMap<String, f64>,
@@ -213,7 +212,7 @@ pub(crate) fn dot<const N: usize>(weights: &[f64; N], evidence: &[f64; N]) -> f6
     weights.iter().zip(evidence).map(|(w, x)| w * x).sum()
 }
 
-/// A word of what the subject leaves of a question.
+/// A word of the rest of a question.
 struct Word {
     tokens: Vec<Token>,
     text: String,
@@ -222,7 +221,7 @@ struct Word {
     is_new: bool,
 }
 
-/// What the spelling of a question says of the facts of one subject.
+/// Evidence from the spelling of a question, for the facts of one subject.
 pub(crate) struct Spelling<'a> {
     graph: &'a KnowledgeGraph,
     counts: &'a WordCounts,
@@ -231,12 +230,12 @@ pub(crate) struct Spelling<'a> {
     words: Vec<Word>,
     lcs: QuestionLcs,
     blank: Vec<Token>,
-    /// Evidence that all facts of the subject have in common.
+    /// The evidence that is the same for all facts of the subject.
     common: Evidence,
 }
 
 impl<'a> Spelling<'a> {
-    /// Of a question and a subject's tokens with their separator, chosen with this log-probability.
+    /// Prepares the evidence for a question and a subject, which is given by its tokens with the separator and its log-probability.
     pub fn new(
         reranker: &'a Reranker,
         graph: &'a KnowledgeGraph,
@@ -250,7 +249,7 @@ impl<'a> Spelling<'a> {
         common[0] = log_probability;
         common[13] = (facts as f64).ln();
         let vocabulary = graph.vocabulary();
-        // A blank that has no token of its own is spelt in bytes, which other characters have too.
+        // A space without its own token is encoded as bytes, which other characters share.
         let blanks = [" ", "\u{3000}"].map(|blank| vocabulary.encode(blank));
         let blank: Vec<Token> = blanks
             .into_iter()
@@ -263,7 +262,7 @@ impl<'a> Spelling<'a> {
             common[2] = length;
             common[3] = length * length / 10.0;
             common[4] = span.start as f64 / question.len() as f64;
-            // The separator keeps a substring from running over the gap.
+            // The separator keeps substrings from spanning the gap.
             rest.splice(span, [SEP]);
         }
         let less = prompt.less.as_deref();
@@ -298,7 +297,7 @@ impl<'a> Spelling<'a> {
         }
     }
 
-    /// Of one fact, by its tokens after the subject, with its log-probability given the subject.
+    /// The evidence for a fact, given its tokens after the subject and its log-probability given the subject.
     pub fn evidence(&self, suffix: &[Token], log_probability: f64) -> Evidence {
         let mut parts = suffix.split(|&token| token == SEP);
         let (second, third) = (parts.next().unwrap_or(&[]), parts.next().unwrap_or(&[]));
@@ -350,7 +349,7 @@ impl<'a> Spelling<'a> {
     }
 }
 
-/// The length of the longest run of tokens that two sequences have in common.
+/// The length of the longest common substring of two token sequences.
 fn common_substring(a: &[Token], b: &[Token]) -> usize {
     let (mut longest, mut row) = (0, vec![0; a.len() + 1]);
     for y in b {
@@ -402,7 +401,7 @@ mod tests {
         };
         assert_eq!(
             refused(good.replacen("sense = 0.0\n", "", 1)),
-            "run/reranker.toml: [weights] has no weight of `sense`; `kexue qa fit` writes the file anew"
+            "run/reranker.toml: [weights] has no weight of `sense`; `kexue qa fit` rewrites the file"
         );
         let more = good.replace("[lacking]\n", "[lacking]\nsens = 1.0\n");
         assert!(refused(more).contains("[lacking] `sens` is not the name of any evidence"));

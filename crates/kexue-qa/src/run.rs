@@ -1,4 +1,4 @@
-//! What a run of question answering is made of.
+//! The configuration of a question-answering run, and trained models on disk.
 
 use crate::options::SearchOptions;
 use crate::rerank::Reranker;
@@ -10,39 +10,39 @@ use kexue_train::{Run, TrainSettings};
 use serde::{Deserialize, Serialize};
 use std::path::Path;
 
-/// Everything that makes a run what it is.
+/// The configuration of a run: together with the input files it determines the result.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct RunConfig {
-    /// The version of Kexue that wrote it.
+pub struct QaConfig {
+    /// The version of Kexue that wrote the file.
     pub version: String,
-    /// Name of the graph's file.
+    /// The graph's file.
     #[serde(default)]
     pub kg: String,
-    /// Names of the question files.
+    /// The question files.
     pub questions: Vec<String>,
-    /// Name of the file of validation questions, where it was another.
+    /// The file of validation questions, if it is a separate one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub valid: Option<String>,
-    /// One line in so many was kept for validation; 0 for none.
+    /// One line in so many of each question file is held out for validation; 0 for none.
     pub hold_out: usize,
-    /// Validation questions decoded at each validation.
+    /// How many questions are decoded at each validation.
     #[serde(default)]
     pub validate_on: usize,
-    /// The folder of the run whose weights it started from.
+    /// The folder of the run whose weights the training starts from.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub start: Option<String>,
     /// The model.
     pub model: TransformerConfig,
     /// The training.
     pub train: TrainSettings,
-    /// How training questions were made.
+    /// How training questions are made.
     pub qa: QaSettings,
-    /// How questions are answered unless said otherwise.
+    /// How questions are answered by default.
     pub search: SearchOptions,
 }
 
-impl kexue_train::RunConfig for RunConfig {
+impl kexue_train::RunConfig for QaConfig {
     const KIND: &'static str = "qa";
 
     fn can_be_extended(&self) -> bool {
@@ -50,30 +50,30 @@ impl kexue_train::RunConfig for RunConfig {
     }
 }
 
-impl kexue_train::TransformerRunConfig for RunConfig {
+impl kexue_train::TransformerRunConfig for QaConfig {
     fn model(&self) -> &TransformerConfig {
         &self.model
     }
 }
 
 /// A trained model with its vocabulary.
-pub type Trained = Run<RunConfig>;
+pub type Trained = Run<QaConfig>;
 
-/// Opens the folder of a run that is to answer from a graph, with the weights of its learned rescoring where it has them.
+/// Opens the folder of a run to answer questions from a graph. Includes the weights of learned rescoring if the run has them.
 ///
 /// # Errors
-/// Names the file that is missing, damaged, or does not fit the others; or graph and model do not speak of the same tokens.
+/// If a file is missing, damaged, or does not fit the others; if model and graph have different vocabularies.
 pub fn open_run(folder: &Path, graph: &KnowledgeGraph) -> Result<Trained> {
     let mut trained = open_model(folder, graph)?;
     trained.config.search.reranker = Reranker::open(folder)?.map(Into::into);
-    trained.config.search.validate().map_err(|problem| Error::File {
+    trained.config.search.validate().map_err(|error| Error::File {
         path: folder.join("config.toml"),
-        problem: format!("search.{problem}"),
+        problem: format!("search.{error}"),
     })?;
     Ok(trained)
 }
 
-/// The same without its learned rescoring, which may be missing or damaged.
+/// As [`open_run`], but without learned rescoring: its file may be missing or damaged.
 ///
 /// # Errors
 /// As [`open_run`].
@@ -83,7 +83,7 @@ pub fn open_model(folder: &Path, graph: &KnowledgeGraph) -> Result<Trained> {
     Ok(trained)
 }
 
-/// Checks that a model can read questions of any length, and that it and the graph speak of the same tokens.
+/// Checks that a model reads questions of any length, and that it has the graph's vocabulary.
 pub(crate) fn check_vocabulary(trained: &Trained, graph: &KnowledgeGraph) -> Result<()> {
     if trained.config.model.longest_sequence().is_some() {
         return Err(Error::Positions);

@@ -1,4 +1,4 @@
-//! Searching facts for questions: the beam, then exact rescoring.
+//! Search for the facts that answer questions: beam search, then exact rescoring.
 
 use crate::exact::rescore;
 use crate::options::{MentionUse, SearchOptions};
@@ -12,10 +12,10 @@ use kexue_trie::Key;
 use rayon::prelude::*;
 use std::sync::Arc;
 
-/// Searches facts for questions, on all cores. A fact that is pinned to a question comes first.
+/// Searches for the facts that answer questions, on all cores. A fact that is pinned to a question comes first.
 ///
 /// # Errors
-/// When a question cannot be asked, or the index is damaged.
+/// If a question cannot be asked, or the index is damaged.
 pub fn search(
     graph: &KnowledgeGraph,
     model: &Model,
@@ -32,13 +32,13 @@ pub fn search(
     Ok(results)
 }
 
-/// A question, and what is to be thought away when its facts are weighed.
+/// A question, and what the search ignores for it.
 #[derive(Clone, Default)]
 pub(crate) struct Asked<'q> {
     pub text: &'q str,
-    /// Facts that the graph is to lack; with exact rescoring only.
+    /// Facts that are treated as missing from the graph (exact rescoring only).
     pub hidden: Vec<Key>,
-    /// Questions that learned rescoring is not to have counted.
+    /// Word counts that learned rescoring subtracts from its own.
     pub less: Option<Arc<WordCounts>>,
 }
 
@@ -50,7 +50,7 @@ fn asked<'q>(questions: &[&'q str]) -> Vec<Asked<'q>> {
     questions.iter().map(of).collect()
 }
 
-/// As [`search`], with the evidence for all facts found, without the choices, and whatever is pinned.
+/// As [`search`], with the evidence for all facts found, and without choices and pinned facts.
 pub(crate) fn candidates(
     graph: &KnowledgeGraph,
     model: &Model,
@@ -72,7 +72,7 @@ fn run(
     if graph.index().is_empty() {
         return Err(Error::Question("cannot be answered: the graph has no facts".to_owned()));
     }
-    // Smaller batches when there are few questions, so that every core has one.
+    // Batches are smaller if there are few questions, so that every core gets one.
     let batch = questions
         .len()
         .div_ceil(rayon::current_num_threads())

@@ -1,4 +1,4 @@
-//! How far a search has got, and what it found.
+//! The state and the result of a search.
 
 use crate::explanation::ExplainedChoice;
 use crate::options::{MentionUse, SearchOptions};
@@ -9,7 +9,7 @@ use kexue_nn::Node;
 use kexue_trie::{Handle, Key, Token};
 use std::ops::Range;
 
-/// A fact that was found, and how probable it is.
+/// A fact that was found, with its probability.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Found {
     /// The fact's key.
@@ -18,28 +18,28 @@ pub struct Found {
     pub log_probability: f64,
 }
 
-/// What the search found for a question: the best first.
+/// The result of the search for one question.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct SearchResult {
-    /// At most `beam` facts (with exact rescoring: the best of all that were scored).
+    /// The facts found, the most probable first; at most `beam`.
     pub found: Vec<Found>,
-    /// The choices, when asked for.
+    /// The choices made, if requested.
     pub choices: Vec<ExplainedChoice>,
-    /// How many subjects of the graph occur in the question; 0 where mentions are not looked for.
+    /// How many subjects of the graph the question mentions; 0 if mentions are not used.
     pub mentioned: usize,
-    /// Words of the question that were read as a subject by an alias, or in spite of a slip.
+    /// Words of the question that were recognised as a subject by an alias or in spite of a typing error.
     pub readings: Vec<Reading>,
-    /// What is known of each fact found, when asked for and weighed by learning.
+    /// The evidence for each fact found, if requested and learned rescoring is used.
     pub evidence: Vec<Evidence>,
-    /// How probable it is, by learned rescoring, that the graph lacks what is asked for; 0 without.
+    /// The probability that the graph lacks the answer, estimated by learned rescoring; 0 without it.
     pub lacking: f64,
-    /// Whether the first fact was pinned to the question by decree: its probability is then 1.
+    /// Whether the first fact was pinned to the question. Its probability is then 1.
     pub pinned: bool,
 }
 
 impl SearchResult {
-    /// How probable it is that the first fact answers the question: its probability, times that of the graph not lacking the answer; 1 where it
-    /// is pinned. `None` where nothing was found, or subjects are to be chosen among the mentioned ones and there is none.
+    /// The probability that the first fact answers the question: its own probability times that of the graph having the answer, or 1 if it is
+    /// pinned. `None` if nothing was found, or if only mentioned subjects are allowed and the question mentions none.
     pub fn confidence(&self, options: &SearchOptions) -> Option<f64> {
         let best = self.found.first()?;
         if self.pinned {
@@ -49,7 +49,7 @@ impl SearchResult {
         (!lost).then(|| best.log_probability.exp() * (1.0 - self.lacking))
     }
 
-    /// Puts a fact first, by decree.
+    /// Puts a pinned fact first.
     pub(crate) fn pin(&mut self, key: Key) {
         let place = self.found.iter().position(|found| found.key == key);
         if let Some(place) = place {
@@ -66,7 +66,7 @@ impl SearchResult {
             if let Some(place) = place {
                 self.evidence.remove(place);
             }
-            // Nothing but the decree speaks for it.
+            // A pinned fact needs no evidence.
             self.evidence.insert(0, [0.0; EVIDENCE.len()]);
         }
         self.pinned = true;
@@ -81,20 +81,20 @@ pub(crate) struct Search<'a> {
     pub keep_evidence: bool,
 }
 
-/// A prefix on its way.
+/// A partial answer.
 #[derive(Clone, Debug)]
 pub(crate) struct Hypothesis {
     pub at: Handle,
     /// Everything chosen or forced so far.
     pub tokens: Vec<Token>,
-    /// Subjects of the question that begin so; only while the subject is open.
+    /// The mentioned subjects that begin with these tokens, while the subject is not complete.
     pub mentions: Range<usize>,
     pub subject: Option<Subject>,
-    /// The last token whose hidden state is known, and how many of `tokens` it covers.
+    /// The last token whose hidden state was computed, and how many of `tokens` it covers.
     pub node: Node,
     pub computed: usize,
     pub log_probability: f64,
-    /// Number of tokens at which the next choice stands (or the end).
+    /// The number of tokens before the next choice, or before the end.
     pub ready_at: usize,
     pub end: Option<Key>,
 }
@@ -104,7 +104,7 @@ impl Hypothesis {
         self.end.is_some() || (rescore && self.subject.is_some())
     }
 
-    /// Adds the tokens that are not computed yet to a list of steps; the last one's node is the hypothesis's.
+    /// Adds the tokens that are not computed yet to a list of steps, and returns the node of the last one.
     pub fn compute(&mut self, steps: &mut kexue_nn::Steps) -> Node {
         for &token in &self.tokens[self.computed..] {
             self.node = steps.push(self.node, token);
@@ -121,7 +121,7 @@ pub(crate) struct State {
     pub result: SearchResult,
 }
 
-/// The order of what is found.
+/// Orders facts by descending probability, then by key.
 pub(crate) fn best_first(a: &Found, b: &Found) -> std::cmp::Ordering {
     b.log_probability.total_cmp(&a.log_probability).then(a.key.cmp(&b.key))
 }

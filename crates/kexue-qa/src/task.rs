@@ -1,4 +1,4 @@
-//! What a training step of question answering is.
+//! Question answering as a training task.
 
 use crate::catalog::Catalog;
 use crate::dataset::Example;
@@ -24,11 +24,11 @@ use std::sync::Arc;
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum LossOver {
-    /// The whole vocabulary, at every token of the answer: the ordinary cross-entropy.
+    /// The whole vocabulary, at every token of the answer (the ordinary cross-entropy).
     Vocabulary,
-    /// The tokens that the index allows: constrained training.
+    /// The tokens that the index allows (constrained training).
     Allowed,
-    /// As `Allowed`, but subjects are chosen among those that occur in the question.
+    /// As `Allowed`, but among the subjects that the question mentions.
     #[default]
     Mentioned,
 }
@@ -39,12 +39,12 @@ pub enum LossOver {
 pub struct QaSettings {
     /// What the softmax of the loss is taken over.
     pub loss_over: LossOver,
-    /// Probability that a question gets another subject, and where it names its relation, another relation.
+    /// Probability that a question is asked of another subject, and, if it names its relation, of another relation.
     pub swap: f32,
-    /// Relations from elsewhere in the graph that are added to a subject's facts as wrong choices.
+    /// Number of relations from elsewhere in the graph that are added to a subject's facts as wrong choices.
     pub negatives: usize,
-    /// Added to the logit of a choice for each token by which it could lengthen the longest common subsequence with the question, in
-    /// training as in decoding ([`LookAhead::Added`](crate::LookAhead::Added)): what spelling alone tells, the model need not learn.
+    /// Added to the logit of a choice for each token by which it could lengthen the longest common subsequence with the question, both in
+    /// training and in decoding ([`LookAhead::Added`](crate::LookAhead::Added)). The model then need not learn what spelling alone shows.
     pub lexical_prior: f32,
 }
 
@@ -63,49 +63,46 @@ impl QaSettings {
     /// Checks the settings.
     ///
     /// # Errors
-    /// Names the one that cannot stand.
+    /// Names the invalid setting.
     pub fn validate(&self) -> std::result::Result<(), TrainError> {
         let problem = |field, problem: String| Err(TrainError::Setting { field, problem });
         if !(0.0..=1.0).contains(&self.swap) {
-            return problem("swap", format!("{} is not a probability, within 0 and 1", self.swap));
+            return problem("swap", format!("must be a probability from 0 to 1, not {}", self.swap));
         }
         if self.negatives > 1000 {
-            return problem(
-                "negatives",
-                format!("{} for each question; 1000 is the most", self.negatives),
-            );
+            return problem("negatives", format!("must be at most 1000, not {}", self.negatives));
         }
         if self.lexical_prior != 0.0 && self.loss_over != LossOver::Mentioned {
-            return problem(
-                "lexical_prior",
-                "needs the loss over mentioned subjects: --loss mentioned".to_owned(),
-            );
+            return problem("lexical_prior", "needs the loss over mentioned subjects".to_owned());
         }
         if !(self.lexical_prior >= 0.0 && self.lexical_prior.is_finite()) {
-            return problem("lexical_prior", format!("{} is not 0 or more", self.lexical_prior));
+            return problem(
+                "lexical_prior",
+                format!("must be 0 or more, not {}", self.lexical_prior),
+            );
         }
         Ok(())
     }
 }
 
-/// Question answering over a graph as a task to train.
+/// Question answering over a graph as a training task.
 pub struct QaTask<'a> {
     graph: &'a KnowledgeGraph,
     settings: QaSettings,
     examples: Vec<Example>,
     catalog: Option<Catalog>,
     vocabulary: Arc<[Token]>,
-    /// What may begin an answer: one list for all examples.
+    /// The first tokens of all answers, shared by all examples.
     root: Arc<[Token]>,
     validation: Vec<Case>,
     search: SearchOptions,
 }
 
 impl<'a> QaTask<'a> {
-    /// A task; `validation` is decoded with `search`.
+    /// Creates a task. Validation decodes the questions `validation` with the options `search`.
     ///
     /// # Errors
-    /// When a setting cannot stand, or the graph is damaged.
+    /// If a setting is invalid, or the graph is damaged.
     pub fn new(
         graph: &'a KnowledgeGraph,
         settings: QaSettings,
@@ -158,7 +155,7 @@ impl<'a> QaTask<'a> {
             example.question[..mention.start].to_vec(),
             example.question[mention.end..].to_vec(),
         ];
-        // A relation of one token may stand there by chance.
+        // A relation of one token may occur there by chance.
         let literal = (relation.len() > 1)
             .then(|| (0..2).find_map(|side| Some((side, find(&question[side], relation)?))))
             .flatten()
@@ -185,7 +182,7 @@ impl<'a> QaTask<'a> {
         Mentions::find(self.graph, &self.graph.vocabulary().decode(&example.question))
     }
 
-    /// The choices along an example's path; a choice's row is its position in the path.
+    /// The choices along an example's path. The row of a choice is its position in the path.
     fn choices(&self, example: &Example, generator: &mut ChaCha8Rng) -> Result<Vec<Choice>> {
         if self.settings.loss_over == LossOver::Vocabulary {
             let choice = |(row, &token): (usize, &Token)| Choice {
@@ -226,7 +223,7 @@ impl<'a> QaTask<'a> {
             LossOver::Mentioned => self.mentions(example)?,
             _ => Mentions::default(),
         };
-        // The subject among the mentioned ones, if it is one of them; else among all.
+        // The subject: among the mentioned ones if it is mentioned, else among all.
         let mut range = mentions.all();
         let through = subject
             .iter()
@@ -280,7 +277,7 @@ impl<'a> QaTask<'a> {
         Ok(choices)
     }
 
-    /// Adds relations that the subject does not have, most of them sharing a token with the question or the right relation.
+    /// Adds relations that the subject does not have. Most of them share a token with the question or the right relation.
     fn add_negatives(
         &self,
         example: &Example,
@@ -327,7 +324,7 @@ impl<'a> QaTask<'a> {
             sequence.push(SEP);
             let prefix = sequence.len();
             let here = self.choices(&example, generator)?;
-            // What comes after the last choice decides nothing.
+            // The tokens after the last choice affect no loss.
             let last = here.last().map_or(0, |choice| choice.row);
             sequence.extend_from_slice(&example.path[..last]);
             let start = batch.packed.push(&sequence, Mask::unilm(prefix));
@@ -340,7 +337,7 @@ impl<'a> QaTask<'a> {
     }
 }
 
-/// Packed questions with their answers, and the choices along those.
+/// A batch: packed questions with their answers, and the choices along the answers.
 #[derive(Default)]
 pub struct QaBatch {
     examples: usize,

@@ -1,17 +1,17 @@
-//! Training questions out of templates.
+//! Templates of training questions.
 //!
 //! A line is `relation ⇥ template`, or `kind ⇥ relation ⇥ template` for questions that the graph cannot answer. A template is a small
-//! grammar, so that one line stands for many wordings:
+//! grammar, so that one line produces many wordings:
 //!
 //! | in a template | stands for |
 //! | --- | --- |
 //! | `{S}` | the subject's name |
-//! | `(a\|b\|c)` | one of them, each as likely |
+//! | `(a\|b\|c)` | one of them, with equal probability |
 //! | `[a]` | `a` or nothing |
 //! | `<name>` | a rule, given by a line `<name> ⇥ template` |
 //! | `<name:a>` | the rule with `a` in place of its `{}` |
 //!
-//! A backslash makes the next character an ordinary one. Lines that begin with `#` are comments.
+//! A backslash escapes the next character. Lines that begin with `#` are comments.
 
 use crate::{Error, Result};
 use rand::Rng;
@@ -20,11 +20,11 @@ use std::collections::BTreeMap;
 use std::io::BufRead;
 use std::path::{Path, PathBuf};
 
-/// Stands for the subject while a question is made.
+/// Stands for the subject while a question is generated.
 pub(crate) const SUBJECT: char = '\u{fffc}';
-/// Rules inside rules, at most: a rule that calls itself would never end.
+/// The maximum depth of rules inside rules, since a rule that calls itself would never end.
 const DEEPEST: usize = 16;
-/// Brackets of a template at most, so that reading nested ones never exhausts the stack.
+/// The maximum number of brackets in a template, so that nested ones do not exhaust the stack.
 const MOST_BRACKETS: usize = 256;
 
 #[derive(Clone, Debug, PartialEq)]
@@ -35,14 +35,14 @@ enum Piece {
     Call(String, Option<Pattern>),
 }
 
-/// A template as it is read.
+/// A parsed template.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(crate) struct Pattern(Vec<Piece>);
 
 /// A line of a template file.
 #[derive(Clone, Debug)]
 pub(crate) struct Template {
-    /// What is asked for, where the graph lacks it.
+    /// The kind of question, if the graph cannot answer it.
     pub kind: Option<String>,
     pub relation: String,
     pub pattern: Pattern,
@@ -59,7 +59,7 @@ impl Templates {
     /// Reads files of templates.
     ///
     /// # Errors
-    /// Names the line that is no template, or calls a rule that no file has.
+    /// If a line is not a valid template, or calls a rule that no file defines; the message names the line.
     pub fn read<P: AsRef<Path>>(paths: &[P]) -> Result<Self> {
         let mut templates = Self::default();
         let mut places: Vec<(PathBuf, usize)> = Vec::new();
@@ -88,9 +88,8 @@ impl Templates {
                 path: paths
                     .first()
                     .map_or_else(PathBuf::new, |path| path.as_ref().to_path_buf()),
-                problem:
-                    "holds no templates; expected lines `relation<tab>template`, with {S} where the subject stands"
-                        .to_owned(),
+                problem: "holds no templates; expected lines `relation<tab>template`, with {S} for the subject"
+                    .to_owned(),
             });
         }
         for (template, (path, line)) in templates.lines.iter().zip(places) {
@@ -102,7 +101,7 @@ impl Templates {
             templates.check(&template.pattern, 0).map_err(problem)?;
             if template.kind.is_none() && !templates.names_subject(&template.pattern, false) {
                 return Err(problem(
-                    "the template has no {S}, where the subject stands, or not in each of its wordings".to_owned(),
+                    "each wording of the template must contain {S}, which stands for the subject".to_owned(),
                 ));
             }
         }
@@ -148,7 +147,7 @@ impl Templates {
         Ok(())
     }
 
-    /// Whether all rules that a pattern calls exist and end.
+    /// Checks that all rules that a pattern calls exist and end.
     fn check(&self, pattern: &Pattern, depth: usize) -> std::result::Result<(), String> {
         if depth > DEEPEST {
             return Err(format!(
@@ -171,7 +170,7 @@ impl Templates {
         Ok(())
     }
 
-    /// Whether all wordings of a pattern name the subject, in a rule or outside; `argument` says whether all of the rule's argument do.
+    /// Whether all wordings of a pattern contain the subject. `argument` says whether all wordings of the rule's argument do.
     fn names_subject(&self, pattern: &Pattern, argument: bool) -> bool {
         pattern.0.iter().any(|piece| match piece {
             Piece::Text(text) => text.contains(SUBJECT),
@@ -184,11 +183,11 @@ impl Templates {
         })
     }
 
-    /// One wording, drawn at random; [`SUBJECT`] stands for the subject.
+    /// Draws a wording at random, with [`SUBJECT`] for the subject.
     pub(crate) fn draw(&self, pattern: &Pattern, generator: &mut impl Rng) -> String {
         let mut text = String::new();
         self.write(pattern, "", generator, &mut text);
-        // Parts that may be missing leave their blanks behind.
+        // Optional parts leave their spaces behind.
         let text = text.trim().replace("  ", " ");
         [" ?", " ,", " .", " !"]
             .iter()
@@ -347,12 +346,12 @@ mod tests {
     fn bad_templates_are_refused_by_line() {
         assert_eq!(
             read("a\tno subject\n").unwrap_err(),
-            ":1: the template has no {S}, where the subject stands, or not in each of its wordings"
+            ":1: each wording of the template must contain {S}, which stands for the subject"
         );
         assert!(
             read("a\tb[ of {S}]\n")
                 .unwrap_err()
-                .starts_with(":1: the template has no {S}")
+                .starts_with(":1: each wording of the template")
         );
         assert!(read("<of>\t{} of {S}\na\t<of:b>\n").is_ok() && read("<q>\t{}?\na\t<q:{S} b>\n").is_ok());
         assert_eq!(

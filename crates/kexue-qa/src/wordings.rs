@@ -1,4 +1,4 @@
-//! Wordings that no question is to have, such as those that a model is tested on.
+//! Wordings to exclude from generated questions, such as those that a model is tested on.
 
 use crate::templates::SUBJECT;
 use crate::{Error, Result};
@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use std::io::BufRead;
 use std::path::Path;
 
-/// A set of wordings, compared without case, blanks and punctuation.
+/// A set of wordings. Comparison ignores case, spaces and punctuation.
 #[derive(Clone, Debug, Default)]
 pub struct Wordings(BTreeSet<String>);
 
@@ -16,7 +16,7 @@ impl Wordings {
         Self(BTreeSet::new())
     }
 
-    /// Adds the wordings of a file: the last field of each line, with `{S}` where the subject stands. Lines that begin with `#` are comments.
+    /// Adds the wordings of a file: the last field of each line, with `{S}` for the subject. Lines that begin with `#` are comments.
     ///
     /// # Errors
     /// If the file cannot be read, or a wording has no `{S}`.
@@ -34,7 +34,7 @@ impl Wordings {
             let wording = line.rsplit('\t').next().unwrap_or(&line);
             if !wording.contains("{S}") {
                 return Err(problem(
-                    "the wording, the line's last field, has no {S}, where the subject stands".to_owned(),
+                    "the wording (the last field of the line) has no {S}, which stands for the subject".to_owned(),
                 ));
             }
             self.0.insert(normal(&wording.replace("{S}", &SUBJECT.to_string())));
@@ -48,7 +48,7 @@ impl Wordings {
     }
 }
 
-/// A text without case, blanks and punctuation.
+/// A text in lower case, without spaces and punctuation.
 fn normal(text: &str) -> String {
     let kept = text.chars().filter(|c| c.is_alphanumeric() || *c == SUBJECT);
     kept.flat_map(char::to_lowercase).collect()

@@ -1,16 +1,16 @@
-//! The words of questions, how much each tells, and what each has to do with a relation.
+//! The words of questions: how informative each is, and how strongly it is associated with a relation.
 
 use kexue_text::{BYTES, FIRST_CHARACTER, Token, Vocabulary};
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 
-/// Where the words of a text are: runs of letters and digits, and by itself each character of the scripts that write no spaces.
+/// The words of a text: runs of letters and digits. Each character of a script without spaces is a word.
 pub(crate) fn words(vocabulary: &Vocabulary, tokens: &[Token]) -> Vec<Range<usize>> {
     let mut words: Vec<Range<usize>> = Vec::new();
     let mut open = false;
     for (at, &token) in tokens.iter().enumerate() {
         let (is_word, joins) = match token {
-            // Bytes of a character that the vocabulary has not: one in ASCII, or of several bytes.
+            // A byte of a character that is not in the vocabulary.
             BYTES..FIRST_CHARACTER => {
                 let byte = (token - BYTES) as u8;
                 (byte.is_ascii_alphanumeric() || !byte.is_ascii(), true)
@@ -29,29 +29,29 @@ pub(crate) fn words(vocabulary: &Vocabulary, tokens: &[Token]) -> Vec<Range<usiz
     words
 }
 
-/// In how many questions each word stands.
+/// How many questions contain each word.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct WordCounts {
-    /// Questions that were counted.
+    /// Number of questions counted.
     pub questions: u32,
-    /// How many of them have each word; words that none has are left out.
+    /// How many of them contain each word. Words that occur in none are left out.
     pub words: BTreeMap<String, u32>,
-    /// The same of the questions that ask for each relation.
+    /// The same for the questions that ask for each relation.
     pub relations: BTreeMap<String, RelationWords>,
-    /// The same of questions that the graph cannot answer, which are not among those counted.
+    /// The same for questions that the graph cannot answer. They are not included in the counts above.
     pub unanswerable: RelationWords,
 }
 
-/// In how many of the questions that ask for a relation each word stands.
+/// How many questions for a relation contain each word.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct RelationWords {
-    /// Questions that ask for it.
+    /// Number of questions for the relation.
     pub questions: u32,
-    /// How many of them have each word; words that none has are left out.
+    /// How many of them contain each word. Words that occur in none are left out.
     pub words: BTreeMap<String, u32>,
 }
 
-/// Questions of a relation that are thought to be like all questions, beside those that were counted.
+/// Strength of the prior: each relation gets this many pseudo-questions with the words of an average question.
 const PRIOR_QUESTIONS: f64 = 5.0;
 
 impl RelationWords {
@@ -62,19 +62,19 @@ impl RelationWords {
         }
     }
 
-    /// Questions with a word.
+    /// Number of questions that contain a word.
     pub fn count(&self, word: &str) -> u32 {
         self.words.get(word).copied().unwrap_or(0)
     }
 
-    /// How much more often the word is in questions for the relation than in others: the logarithm of the ratio (pointwise mutual information),
-    /// where the word is taken to be in this share of all questions.
+    /// The pointwise mutual information of word and relation: the logarithm of how many times more often the word occurs in questions for the
+    /// relation than in all questions, where its share is `share`.
     pub fn association(&self, word: &str, share: f64) -> f64 {
         let expected = PRIOR_QUESTIONS * share;
         ((f64::from(self.count(word)) + expected) / (f64::from(self.questions) + PRIOR_QUESTIONS) / share).ln()
     }
 
-    /// The text of a file's line: the number of questions, and each word with its own.
+    /// The counts as text: the number of questions, then each word with its count.
     fn to_text(&self) -> String {
         let words = self.words.iter().map(|(word, count)| format!(" {word}:{count}"));
         self.questions.to_string() + &words.collect::<String>()
@@ -92,7 +92,7 @@ impl RelationWords {
     }
 }
 
-/// What begins the line of all questions, and of those without an answer; other lines begin with a relation in quotation marks.
+/// The first field of the line for all questions, and for those without an answer. Other lines begin with a relation in quotation marks.
 const ALL: &str = "all";
 const UNANSWERABLE: &str = "unanswerable";
 
@@ -103,7 +103,7 @@ fn distinct_words(vocabulary: &Vocabulary, question: &str) -> BTreeSet<String> {
 }
 
 impl WordCounts {
-    /// Counts a question, and the relation that it asks for.
+    /// Counts a question, and counts it for the relation that it asks for.
     pub fn add(&mut self, vocabulary: &Vocabulary, question: &str, relation: Option<&str>) {
         let found = distinct_words(vocabulary, question);
         if let Some(relation) = relation {
@@ -115,7 +115,7 @@ impl WordCounts {
         }
     }
 
-    /// The counts as lines, which hold no apostrophe: `all ⇥ 7 the:3 of:2`, the same for questions without an answer and for each relation.
+    /// The counts as lines without apostrophes: `all ⇥ 7 the:3 of:2`, then the same for questions without an answer and for each relation.
     pub(crate) fn to_text(&self) -> String {
         let all = RelationWords {
             questions: self.questions,
@@ -133,10 +133,10 @@ impl WordCounts {
         text
     }
 
-    /// Reads what [`WordCounts::to_text`] wrote.
+    /// Reads the text of [`WordCounts::to_text`].
     ///
     /// # Errors
-    /// With the line that is not of this form.
+    /// If a line is malformed; the message quotes it.
     pub(crate) fn from_text(text: &str) -> std::result::Result<Self, String> {
         let mut counts = Self::default();
         for line in text.lines().filter(|line| !line.is_empty()) {
@@ -165,19 +165,20 @@ impl WordCounts {
         self.unanswerable.add(&distinct_words(vocabulary, question));
     }
 
-    /// The share of questions that have a word, as if there were one question more, which has it half; without those that `less` counts.
+    /// The smoothed share of questions that contain a word: half a question is added to the count, and one to the total. The questions in `less`
+    /// are subtracted.
     pub fn share(&self, word: &str, less: Option<&Self>) -> f64 {
         let questions = self.questions.saturating_sub(less.map_or(0, |less| less.questions));
         (f64::from(self.count(word, less).min(questions)) + 0.5) / (f64::from(questions) + 1.0)
     }
 
-    /// Questions with a word, but for those that `less` counts.
+    /// Number of questions that contain a word, minus those in `less`.
     pub fn count(&self, word: &str, less: Option<&Self>) -> u32 {
         let of = |counts: &Self| counts.words.get(word).copied().unwrap_or(0);
         of(self).saturating_sub(less.map_or(0, of))
     }
 
-    /// `−ln` of the share of questions that have a word, as if there were one question more, which has it; without those that `less` counts.
+    /// `−ln` of the smoothed share of questions that contain a word: one question with the word is added. The questions in `less` are subtracted.
     pub fn information(&self, word: &str, less: Option<&Self>) -> f64 {
         let questions = self.questions.saturating_sub(less.map_or(0, |less| less.questions));
         let count = self.count(word, less).min(questions);
@@ -200,7 +201,7 @@ mod tests {
                 .collect()
         };
         assert_eq!(of("Capital of 铁铁的, 3?"), ["capital", "of", "铁", "铁", "的", "3"]);
-        // What the vocabulary has not is a word of its bytes.
+        // A character outside the vocabulary is a word of its bytes.
         assert_eq!(of("的铜it"), ["的", "铜it"]);
         assert_eq!(of("?, "), Vec::<String>::new());
     }

@@ -562,7 +562,7 @@ fn a_question_that_cannot_be_asked_is_an_error() {
     assert_eq!(message("  "), "the question is empty");
     assert_eq!(
         message(&"a".repeat(600)),
-        "the question has 600 tokens; 512 is the most"
+        "the question has 600 tokens; the limit is 512"
     );
 }
 

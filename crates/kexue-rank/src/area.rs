@@ -1,4 +1,4 @@
-//! Integrals of exponentials over intervals: what a close pair of systems is compared by, see [`crate::swap`].
+//! Integrals of exponentials over intervals, which compare systems with close scores; see [`crate::swap`].
 
 use crate::power_sum::{LogConvex, LogSum};
 
@@ -11,18 +11,18 @@ struct Interval {
     log_area: f64,
 }
 
-/// Weighted intervals of logarithms, falling. Stands for `∫ F(u) exp(pu) du`, whose logarithm is convex in p.
+/// Weighted intervals of logarithms in descending order. Represents `∫ F(u) exp(pu) du`, whose logarithm is convex in p.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Area {
     intervals: Vec<Interval>,
 }
 
-/// Running sums smaller than this are rounding.
+/// Running sums smaller than this are rounding errors.
 const NOTHING: f64 = 1e-13;
 
 impl Area {
-    /// Splits the running sum F of coefficients at falling logarithms, `(logarithm, coefficient)`, where it is positive and where it is
-    /// negative.
+    /// Splits the running sum F of coefficients into its positive and its negative part. The terms are `(logarithm, coefficient)`, in
+    /// descending order of the logarithm.
     pub fn of_running_sums(terms: &[(f64, f64)]) -> (Self, Self) {
         let (mut positive, mut negative) = (Self::default(), Self::default());
         let mut sum = 0.0f64;
@@ -42,7 +42,7 @@ impl Area {
         (positive, negative)
     }
 
-    /// The highest and the lowest logarithm; `None` if there is nothing.
+    /// The highest and the lowest logarithm; `None` if there are no intervals.
     pub fn ends(&self) -> Option<(f64, f64)> {
         let (first, last) = (self.intervals.first()?, self.intervals.last()?);
         Some((first.middle + first.half_width, last.middle - last.half_width))

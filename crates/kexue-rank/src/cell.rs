@@ -1,4 +1,4 @@
-//! The grammar of a cell: metrics separated by `/`, each a number with an error (`±`) and what stands in parentheses behind it.
+//! The grammar of a cell: metrics separated by `/`, each a number with an optional error (`±`) and optional parentheses after it.
 //!
 //! `93.4` · `93.9/91.8` · `93.4 ± 0.2` · `60.0 (59.0) / 90.0 (89.0)` · `83.93(f1) 87.5(acc)` · `-`
 
@@ -7,13 +7,13 @@ use crate::markup::clean;
 use crate::missing::is_missing;
 use crate::number::{DecimalMark, Number, parse_number};
 
-/// What to do with a number in parentheses behind a score, which may be a deviation, a rank or a difference.
+/// How to treat a number in parentheses after a score, which may be a deviation, a rank or a difference.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Parentheses {
     /// Refuse the cell.
     #[default]
     Refuse,
-    /// Drop it.
+    /// Ignore it.
     Drop,
     /// Read it as the error of the score, like `±`.
     Error,
@@ -26,7 +26,7 @@ pub(crate) enum Cell {
     Missing,
     /// The metrics of the cell in order; a metric of a pair may be missing: `93.9/-`.
     Metrics(Vec<Metric>),
-    /// Not a score, or one that can be read in several ways.
+    /// Not a score, or an ambiguous one.
     Doubtful(Doubt),
 }
 
@@ -35,12 +35,12 @@ pub(crate) enum Cell {
 pub(crate) struct Metric {
     /// `None` if it is missing.
     pub number: Option<Number>,
-    /// What it is called in parentheses: `f1` of `83.93(f1)`.
+    /// Its name in parentheses: `f1` of `83.93(f1)`.
     pub label: Option<String>,
 }
 
-/// Reads a cell. `mark` is what the unclear commas of its column are; `None` refuses them.
-/// With `strict`, `mark` was set by the user, and a number that contradicts it is refused.
+/// Reads a cell. `mark` says how to read the ambiguous commas of its column; `None` refuses them.
+/// With `strict`, the user has set `mark`, and a number that contradicts it is refused.
 pub(crate) fn parse(text: &str, mark: Option<DecimalMark>, strict: bool, parentheses: Parentheses) -> Cell {
     if is_missing(text) {
         return Cell::Missing;
@@ -76,7 +76,7 @@ pub(crate) fn parse(text: &str, mark: Option<DecimalMark>, strict: bool, parenth
     Cell::Metrics(metrics)
 }
 
-/// A number and what stands in parentheses behind it.
+/// A number and the parentheses after it.
 struct Group<'a> {
     body: &'a str,
     parentheses: Vec<&'a str>,
@@ -126,7 +126,7 @@ impl Group<'_> {
     }
 }
 
-/// The groups of a part between slashes: one, or several that parentheses hold apart.
+/// The groups of a part between slashes: one, or several that parentheses separate.
 fn groups(part: &str) -> Result<Vec<Group<'_>>, Doubt> {
     let mut groups: Vec<Group<'_>> = Vec::new();
     let mut rest = part.trim();
@@ -161,7 +161,7 @@ fn groups(part: &str) -> Result<Vec<Group<'_>>, Doubt> {
     }
 }
 
-/// Where the parenthesis at `open` is closed.
+/// The end of the parenthesis that opens at `open`.
 fn closing(text: &str, open: usize) -> Result<usize, Doubt> {
     let mut depth = 0usize;
     for (index, byte) in text.bytes().enumerate().skip(open) {
@@ -197,8 +197,7 @@ fn split_outside_parentheses(text: &str) -> Vec<&str> {
     parts
 }
 
-/// Whether a cell that cannot be read looks as if scores were in it: a number with decimals, with no more words than
-/// parentheses hold.
+/// Whether an unreadable cell looks as if it contains scores: a number with decimals, and few words.
 pub(crate) fn looks_like_score(text: &str) -> bool {
     let cleaned = clean(text).text;
     let digits = cleaned.trim_start_matches(['+', '-', '(', '[', '<', '>', '≈', '=', ' ']);

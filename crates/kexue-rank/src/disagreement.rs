@@ -1,4 +1,4 @@
-//! What two files say about one cell.
+//! A cell about which two files differ.
 
 use std::fmt;
 

@@ -1,17 +1,18 @@
-//! What can be wrong with a table or a question about it.
+//! What can be wrong with a table, or with a question about it.
 
+use crate::advice::{Advice, Setting};
 use std::fmt;
 
-/// A place in a file: its name, and the line and column where they are known.
+/// A place in a file: its name, and line and column if they are known.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Place {
     /// Name of the file, or `-` for standard input.
     pub file: String,
-    /// Line, counted from 1; 0 where the format has no lines (JSON values).
+    /// Line, counted from 1; 0 if the format has no lines (JSON values).
     pub line: u64,
-    /// Row of the table, counted from 1, where there are no lines; else 0.
+    /// Row of the table, counted from 1, if the format has no lines; otherwise 0.
     pub row: u64,
-    /// Name of the column, or a path inside a JSON value; empty where the whole line is meant.
+    /// Name of the column, or a path inside a JSON value; empty for the whole line.
     pub column: String,
 }
 
@@ -62,7 +63,7 @@ impl fmt::Display for Place {
 /// A cell named by its system and its task.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CellName {
-    /// The file and the line of the row; empty for scores that are from no file.
+    /// The file and the line of the row; empty if the scores are not from a file.
     pub place: Place,
     /// The row.
     pub system: String,
@@ -70,32 +71,29 @@ pub struct CellName {
     pub task: String,
 }
 
-/// Why a question about a table cannot be answered. Every variant is bad input, never a bug.
-#[derive(Debug, thiserror::Error)]
+/// Why a question about a table cannot be answered. Every variant is bad input, not a bug.
+#[derive(Debug)]
 #[non_exhaustive]
 pub enum Error {
     /// A file could not be read.
-    #[error("{path}: {source}; {}", io_hint(source))]
     Io {
         /// The file.
         path: String,
-        /// The reason the system gives.
+        /// The operating system's error.
         source: std::io::Error,
     },
 
-    /// A file is not what it should be; the hint says what to do.
-    #[error("{place}: {problem}; {hint}")]
+    /// A file is invalid.
     Malformed {
-        /// Where.
+        /// The place.
         place: Place,
         /// What was found, and what was expected.
         problem: String,
         /// What to do.
-        hint: String,
+        advice: Advice,
     },
 
     /// A name given by the user is not in the table.
-    #[error("{}no {what} is called `{name}`; there are: {known}", list_files(files))]
     Unknown {
         /// The files of the table, if it is from files.
         files: Vec<String>,
@@ -103,99 +101,165 @@ pub enum Error {
         what: &'static str,
         /// The name asked for.
         name: String,
-        /// The names there are.
+        /// The names in the table.
         known: String,
     },
 
-    /// Means over different columns were asked for.
-    #[error(
-        "{} missing: a mean would compare unequal columns.\n{}\nTake the columns that every system has with --columns common, \
-         name the columns with --columns or --without, or leave the systems out with --drop-rows",
-        counted(cells.len(), "cell"), list_cells(cells)
-    )]
+    /// Means over different columns were requested.
     UnequalColumns {
-        /// The cells that are missing.
+        /// The missing cells.
         cells: Vec<CellName>,
     },
 
-    /// A mean with an exponent of 0 or below of scores that are not positive.
-    #[error(
-        "the {mean} is not defined: {reason}.\n{}\nLeave the columns out with --without, choose the systems with --systems or --head, or {hint}",
-        list_cells(cells)
-    )]
+    /// A mean that is not defined for zero or negative scores.
     NotPositive {
-        /// The mean that was asked for.
+        /// The requested mean.
         mean: String,
         /// Why it is not defined.
         reason: String,
-        /// The cells that are zero or negative.
+        /// The cells for which it is not defined.
         cells: Vec<CellName>,
-        /// What else could be asked for.
-        hint: &'static str,
+        /// Which other mean to use.
+        advice: Advice,
     },
 
-    /// A vote in which a missing score says nothing.
-    #[error(
-        "{} missing: a task cannot place a system without its score.\n{}\nSay what a missing score means with --missing last or \
-         --missing pairwise, take the columns that every system has with --columns common, or leave the systems out with --drop-rows",
-        counted(cells.len(), "cell"), list_cells(cells)
-    )]
+    /// A vote with missing scores, and no setting for how to treat them.
     MissingVotes {
-        /// The cells that are missing.
+        /// The missing cells.
         cells: Vec<CellName>,
     },
 
-    /// Two files say different things about one cell.
-    #[error(
-        "the files disagree about {}:\n{}\nSay which file to believe with --prefer first or --prefer last",
-        counted(disagreements.len(), "cell"), list(disagreements, 20)
-    )]
+    /// Two files have different scores for a cell.
     Disagreement {
         /// The cells, with the value and the place in each file.
         disagreements: Vec<crate::disagreement::Disagreement>,
     },
 
     /// The question does not fit the table.
-    #[error("{}{problem}; {hint}", list_files(files))]
     Refused {
         /// The files of the table, if it is from files.
         files: Vec<String>,
         /// What is wrong.
         problem: String,
         /// What to do.
-        hint: String,
+        advice: Advice,
     },
 }
 
-/// The result of everything in this crate that can fail.
+impl Error {
+    /// The message. `name` names the settings that its advice mentions; `Display` names them by their fields.
+    pub fn message(&self, name: impl Fn(&Setting) -> String) -> String {
+        match self {
+            Self::Io { path, source } => format!("{path}: {source}; {}", io_advice(source)),
+            Self::Malformed { place, problem, advice } => format!("{place}: {problem}; {}", advice.naming(name)),
+            Self::Unknown {
+                files,
+                what,
+                name,
+                known,
+            } => {
+                format!("{}no {what} is called `{name}`; there are: {known}", list_files(files))
+            }
+            Self::UnequalColumns { cells } => {
+                let advice = Advice::from(
+                    "Use the columns that every system has with <columns common>, name the columns with <columns> or <without>, \
+                     or leave the systems out with <drop_rows>",
+                );
+                format!(
+                    "{} missing: a mean would compare unequal columns.\n{}\n{}",
+                    counted(cells.len(), "cell"),
+                    list_cells(cells),
+                    advice.naming(name)
+                )
+            }
+            Self::NotPositive {
+                mean,
+                reason,
+                cells,
+                advice,
+            } => {
+                let rows = Advice::from(
+                    "Leave the columns out with <without>, choose the systems with <systems> or <head>, or ",
+                );
+                format!(
+                    "the {mean} is not defined: {reason}.\n{}\n{}{}",
+                    list_cells(cells),
+                    rows.naming(&name),
+                    advice.naming(&name)
+                )
+            }
+            Self::MissingVotes { cells } => {
+                let advice = Advice::from(
+                    "Say how to treat a missing score with <missing last> or <missing pairwise>, use the columns that every system has \
+                     with <columns common>, or leave the systems out with <drop_rows>",
+                );
+                format!(
+                    "{} missing: a task cannot rank a system without its score.\n{}\n{}",
+                    counted(cells.len(), "cell"),
+                    list_cells(cells),
+                    advice.naming(name)
+                )
+            }
+            Self::Disagreement { disagreements } => {
+                let advice = Advice::from("Say which file to trust with <prefer first> or <prefer last>");
+                format!(
+                    "the files disagree about {}:\n{}\n{}",
+                    counted(disagreements.len(), "cell"),
+                    list(disagreements, 20),
+                    advice.naming(name)
+                )
+            }
+            Self::Refused { files, problem, advice } => {
+                format!("{}{problem}; {}", list_files(files), advice.naming(name))
+            }
+        }
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(&self.message(Setting::to_string))
+    }
+}
+
+impl std::error::Error for Error {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            Self::Io { source, .. } => Some(source),
+            _ => None,
+        }
+    }
+}
+
+/// The result of this crate's functions.
 pub type Result<T> = std::result::Result<T, Error>;
 
 impl Error {
-    pub(crate) fn malformed(place: Place, problem: impl Into<String>, hint: impl Into<String>) -> Self {
+    pub(crate) fn malformed(place: Place, problem: impl Into<String>, advice: impl Into<Advice>) -> Self {
         Self::Malformed {
             place,
             problem: problem.into(),
-            hint: hint.into(),
+            advice: advice.into(),
         }
     }
 
-    pub(crate) fn refused(problem: impl Into<String>, hint: impl Into<String>) -> Self {
+    pub(crate) fn refused(problem: impl Into<String>, advice: impl Into<Advice>) -> Self {
         Self::Refused {
             files: Vec::new(),
             problem: problem.into(),
-            hint: hint.into(),
+            advice: advice.into(),
         }
     }
 
-    /// The error where no mean can be chosen, because all exponents are looked at.
+    /// The error if the means of all exponents are needed, so that another mean is no remedy.
     pub(crate) fn of_all_exponents(mut self) -> Self {
-        if let Self::NotPositive { hint, .. } = &mut self {
-            *hint = "rank by one mean that is defined: kexue rank show --mean am";
+        if let Self::NotPositive { advice, .. } = &mut self {
+            *advice = Advice::from("rank by a single mean that is defined, such as the arithmetic mean");
         }
         self
     }
 
-    /// The error with the files of the table that it is about.
+    /// Adds the files of the table that the error is about.
     pub(crate) fn in_files(mut self, sources: &[String]) -> Self {
         if let Self::Unknown { files, .. } | Self::Refused { files, .. } = &mut self {
             *files = sources.to_vec();
@@ -220,7 +284,7 @@ impl Error {
     }
 }
 
-fn io_hint(error: &std::io::Error) -> &'static str {
+fn io_advice(error: &std::io::Error) -> &'static str {
     match error.kind() {
         std::io::ErrorKind::NotFound => {
             "give the path of a table, a folder with a metrics.jsonl, or - for standard input"
@@ -243,7 +307,7 @@ pub(crate) fn counted(count: usize, noun: &str) -> String {
     format!("{count} {noun}{}", if count == 1 { "" } else { "s" })
 }
 
-/// Items in one line, of many the first.
+/// Items on one line; of many, only the first ones.
 pub(crate) fn listed(items: impl Iterator<Item = String>) -> String {
     let items: Vec<String> = items.collect();
     let more = items.len().saturating_sub(30);

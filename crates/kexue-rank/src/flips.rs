@@ -4,13 +4,14 @@ use std::cmp::Ordering;
 
 use rayon::prelude::*;
 
+use crate::advice::Advice;
 use crate::error::{Error, Result};
 use crate::mean::Mean;
 use crate::scores::{Scores, tied};
 use crate::swap::{Comparison, Profile, compare};
 use crate::table::Direction;
 
-/// Pairs grow with the square of the systems; more than this are not for anyone to read.
+/// The maximum number of systems: pairs grow with its square, and nobody reads more.
 pub const MOST_SYSTEMS: usize = 5000;
 
 /// Two systems whose order differs between two means.
@@ -28,7 +29,7 @@ pub struct Flip {
     pub swaps: Vec<f64>,
 }
 
-/// An exchange of two systems at an exponent.
+/// A swap of two systems at an exponent.
 #[derive(Clone, Copy, Debug, PartialEq, serde::Serialize)]
 pub struct Swap {
     /// The exponent.
@@ -39,12 +40,12 @@ pub struct Swap {
     pub after: usize,
 }
 
-/// How the pairs of systems behave over all finite exponents.
+/// Counts of pairs of systems by their behaviour over all finite exponents.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize)]
 pub struct Stability {
     /// All pairs.
     pub pairs: usize,
-    /// Pairs that never swap because one dominates: it leads under every rising function of the scores.
+    /// Pairs that never swap because one system dominates: it leads under every increasing function of the scores.
     pub dominated: usize,
     /// Other pairs that never swap under a power mean.
     pub never: usize,
@@ -55,7 +56,7 @@ pub struct Stability {
 }
 
 impl Stability {
-    /// Counts one more pair.
+    /// Counts a pair.
     fn count(&mut self, pair: &Comparison) {
         self.pairs += 1;
         *if pair.below == Ordering::Equal {
@@ -93,7 +94,7 @@ pub struct RankRange {
     pub top: usize,
 }
 
-/// Everything that changes with the exponent. `A` before `B` means better in the direction of the scores.
+/// Everything that changes with the exponent. "Ahead" means better in the direction of the scores.
 #[derive(Clone, Debug, PartialEq, serde::Serialize)]
 pub struct Flips {
     /// The two means between which [`Flips::flips`] lists the pairs.
@@ -104,7 +105,7 @@ pub struct Flips {
     pub stability: Stability,
     /// The range of every system.
     pub ranges: Vec<RankRange>,
-    /// All exchanges of two systems, by rising exponent.
+    /// All swaps of two systems, by increasing exponent.
     pub swaps: Vec<Swap>,
 }
 
@@ -120,7 +121,7 @@ impl Flips {
     }
 }
 
-/// Finds what changes between two means, and over all exponents.
+/// Finds the pairs that change their order between two means, and the swaps over all exponents.
 ///
 /// # Errors
 ///
@@ -131,7 +132,7 @@ pub fn flips(scores: &Scores, between: [Mean; 2]) -> Result<Flips> {
     if count > MOST_SYSTEMS {
         return Err(Error::refused(
             format!("{count} systems make {} pairs", count * (count - 1) / 2),
-            format!("choose at most {MOST_SYSTEMS} with --head or --systems"),
+            Advice::about("choose at most {} with <head> or <systems>", &MOST_SYSTEMS.to_string()),
         ));
     }
     for mean in between.into_iter().chain([Mean::GEOMETRIC]) {
@@ -151,7 +152,10 @@ pub fn flips(scores: &Scores, between: [Mean; 2]) -> Result<Flips> {
         }),
         direction: scores.direction,
     };
-    let parts: Vec<Part> = (0..count).into_par_iter().map(|system| pairs.behind(system)).collect();
+    let parts: Vec<Part> = (0..count)
+        .into_par_iter()
+        .map(|system| pairs.compare_with_later(system))
+        .collect();
 
     let mut stability = Stability::default();
     let mut bottom = vec![1usize; count];
@@ -193,29 +197,29 @@ pub fn flips(scores: &Scores, between: [Mean; 2]) -> Result<Flips> {
     })
 }
 
-/// What the comparison of two systems needs.
+/// Precomputed values for the comparison of two systems.
 struct Pairs {
     profiles: Vec<Profile>,
-    /// Of every system by each of the two means.
+    /// The averages of all systems by each of the two means.
     averages: [Vec<f64>; 2],
-    /// Of the two means, where they have one.
+    /// The exponents of the two means, if they have one.
     exponents: [Option<f64>; 2],
     direction: Direction,
 }
 
-/// What one system finds out about those behind it in the table.
+/// The comparisons of one system with those after it in the table.
 #[derive(Default)]
 struct Part {
     stability: Stability,
     swaps: Vec<Swap>,
     flips: Vec<Flip>,
-    /// For each later system how it stands far below zero.
+    /// The order with each later system far below zero.
     below: Vec<Ordering>,
 }
 
 impl Pairs {
-    /// Compares a system with all those behind it in the table.
-    fn behind(&self, system: usize) -> Part {
+    /// Compares a system with all those after it in the table.
+    fn compare_with_later(&self, system: usize) -> Part {
         let mut part = Part::default();
         for other in system + 1..self.profiles.len() {
             let found = compare(&self.profiles[system], &self.profiles[other]);
@@ -266,7 +270,7 @@ impl Pairs {
         })
     }
 
-    /// The order of two systems by one of the two means. Averages that rounding makes equal have none.
+    /// The order of two systems by one of the two means. Averages that differ by rounding errors only are equal.
     fn order(&self, side: usize, system: usize, other: usize) -> Ordering {
         let (a, b) = (self.averages[side][system], self.averages[side][other]);
         if tied(a, b) {
@@ -276,7 +280,7 @@ impl Pairs {
         }
     }
 
-    /// A larger mean is better, or worse.
+    /// Turns an order of means into an order by quality.
     fn better(&self, order: Ordering) -> Ordering {
         match self.direction {
             Direction::Lower => order.reverse(),
@@ -285,7 +289,7 @@ impl Pairs {
     }
 }
 
-/// Follows the ranks from exchange to exchange. Exchanges at one exponent count together: nobody ranks between them.
+/// Follows the ranks from swap to swap. Swaps at the same exponent count as one step.
 fn ranges(bottom: &[usize], swaps: &[Swap]) -> Vec<RankRange> {
     let mut now = bottom.to_vec();
     let mut ranges: Vec<RankRange> = bottom

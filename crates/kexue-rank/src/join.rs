@@ -1,4 +1,4 @@
-//! Joining tables of one leaderboard, or of several, by system and task.
+//! Joins tables by system and task.
 
 use std::collections::HashMap;
 
@@ -6,7 +6,7 @@ pub use crate::disagreement::Disagreement;
 use crate::error::{Error, Place, Result, counted};
 use crate::table::{Claim, System, Table, Task, normalise};
 
-/// Which file to believe where two differ about a cell.
+/// Which file to trust if two differ about a cell.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Prefer {
     /// The file given first.
@@ -15,8 +15,8 @@ pub enum Prefer {
     Last,
 }
 
-/// Joins tables: rows of one name are one system, columns of one name one task. Systems are also matched by team and name
-/// together, and a task with several metrics by the columns that hold them one by one (`MRPC` with `MRPC-a` and `MRPC-b`).
+/// Joins tables: rows of the same name become one system, columns of the same name one task. Systems are also matched by team and name
+/// together. A task with several metrics is matched with columns of single metrics (`MRPC` with `MRPC-a` and `MRPC-b`).
 ///
 /// # Errors
 ///
@@ -49,14 +49,14 @@ pub fn join(tables: Vec<Table>, prefer: Option<Prefer>) -> Result<Table> {
             joined.notes.extend(
                 disagreements
                     .iter()
-                    .map(|disagreement| format!("the files disagree, the {which} is believed: {disagreement}")),
+                    .map(|disagreement| format!("the files disagree, the {which} one is used: {disagreement}")),
             );
             Ok(joined)
         }
     }
 }
 
-/// Where a column of the second table goes in the first: a task, or one metric of it.
+/// The target of a column of the second table in the first one: a task, or one metric of a task.
 #[derive(Clone, Copy)]
 enum Target {
     Whole(usize),
@@ -72,11 +72,11 @@ enum Column {
     Claim(usize),
 }
 
-/// The tables joined so far, and what was found out about them.
+/// The tables joined so far.
 struct Joiner {
     joined: Table,
     prefer: Option<Prefer>,
-    /// Where cells are from that are not from the file that had their row first.
+    /// The origin of cells that are not from the first file with their row.
     origins: HashMap<(Column, usize), Origin>,
     disagreements: Vec<Disagreement>,
 }
@@ -88,21 +88,21 @@ struct Row {
     target: usize,
     /// Whether an earlier table had it.
     known: bool,
-    /// Where it is in the new file.
+    /// Its place in the new file.
     origin: Origin,
 }
 
-/// What the joined table and the new one say of one cell.
+/// A cell in the joined table and in the new one.
 struct Cell {
     column: Column,
-    /// The name of the column, for people.
+    /// The name of the column, for messages.
     name: String,
     old: Vec<f64>,
     new: Vec<f64>,
 }
 
 impl Joiner {
-    /// Adds a table, and says in a line what was matched.
+    /// Adds a table, and returns a line about what was matched.
     fn add(&mut self, table: Table) -> String {
         let sources_before = self.joined.sources.len();
         let columns_before = self.joined.tasks.len();
@@ -127,7 +127,7 @@ impl Joiner {
         )
     }
 
-    /// Appends the systems that no earlier table had, and makes every column as long as there are systems.
+    /// Appends the systems that no earlier table had, and extends every column to the number of systems.
     fn add_systems(&mut self, table: &Table, sources_before: usize) -> Vec<Row> {
         let joined = &mut self.joined;
         let systems_before = joined.systems.len();
@@ -239,7 +239,7 @@ impl Joiner {
         }
     }
 
-    /// The values to write into a cell, `None` if what is there stays. A disagreement is recorded.
+    /// The values to write into a cell; `None` to keep the present ones. Records a disagreement.
     fn settle(&mut self, cell: Cell, row: &Row) -> Option<Vec<f64>> {
         let Cell { column, name, old, new } = cell;
         let system = &self.joined.systems[row.target];
@@ -270,7 +270,7 @@ impl Joiner {
     }
 }
 
-/// For every row of the second table the row of the first with one of its names, if exactly one has it and only it.
+/// For every row of the second table, the row of the first one with one of its names, if the match is unique in both directions.
 fn match_systems(first: &Table, second: &Table) -> Vec<Option<usize>> {
     fn index(table: &Table) -> HashMap<String, Option<usize>> {
         let mut names: HashMap<String, Option<usize>> = HashMap::new();
@@ -296,7 +296,7 @@ fn match_systems(first: &Table, second: &Table) -> Vec<Option<usize>> {
         .iter()
         .enumerate()
         .map(|(row, system)| {
-            // The longer name says more: team and name before the name alone.
+            // The longer name identifies better: team and name before the name alone.
             let mut names: Vec<String> = system.aliases.iter().map(|name| normalise(name)).collect();
             names.push(normalise(&system.name));
             let found = names
@@ -347,14 +347,14 @@ fn match_tasks(first: &Table, second: &Table) -> Vec<Option<Target>> {
     targets
 }
 
-/// `MRPC` of `MRPC-a`, `MRPC_1`, `MNLI-mm`: what stands before a short suffix.
+/// The part of a name before a short suffix: `MRPC` of `MRPC-a` or `MRPC_1`, `MNLI` of `MNLI-mm`.
 pub(crate) fn stem(name: &str) -> Option<&str> {
     let (stem, suffix) = name.trim().rsplit_once(['-', '_', '.', ' '])?;
     let short = (1..=2).contains(&suffix.chars().count()) && suffix.chars().all(char::is_alphanumeric);
     (short && !stem.is_empty()).then_some(stem)
 }
 
-/// Says which columns look like the metrics of one task, such as `CB-a` and `CB-b`, each of which counts as a task.
+/// A note about columns that look like metrics of one task, such as `CB-a` and `CB-b`, but count as separate tasks.
 pub(crate) fn metrics_apart(tasks: &[Task]) -> Option<String> {
     let mut groups: Vec<(&str, Vec<&str>)> = Vec::new();
     for name in tasks.iter().map(|task| task.name.as_str()) {
@@ -375,10 +375,10 @@ pub(crate) fn metrics_apart(tasks: &[Task]) -> Option<String> {
     }
     let merges: Vec<String> = groups
         .iter()
-        .map(|(stem, members)| format!("--merge '{stem}={}'", members.join(",")))
+        .map(|(stem, members)| format!("{stem}={}", members.join(",")))
         .collect();
     Some(format!(
-        "columns that may be metrics of one task, each counted as a task unless they are averaged first: {}",
+        "columns that may be metrics of one task, but count as separate tasks unless you merge them: {}",
         merges.join(" ")
     ))
 }

@@ -1,9 +1,7 @@
-//! Averages of benchmark tables over equal columns (article 8783): ranks by every mean, rank flips, votes, and a check of printed
-//! averages.
+//! Averages of benchmark tables over equal columns (article 8783): ranks by any mean, rank flips, votes, and a check of printed averages.
 //!
-//! Start with [`read::read_paths`], which makes a [`Table`] of files, or with [`Table::from_scores`]. [`Table::select`] turns a table
-//! into [`Scores`], which have no missing cell, so that no mean is ever taken over unequal columns. Everything that ranks takes
-//! [`Scores`].
+//! Start with [`read::read_paths`], which reads files into a [`Table`], or with [`Table::from_scores`]. [`Table::select`] turns a table into
+//! [`Scores`], which have no missing cells. Everything that ranks takes [`Scores`], so no mean is ever taken over unequal columns.
 //!
 //! ```
 //! use kexue_rank::check::{Formula, Options, check};
@@ -23,19 +21,21 @@
 //! # Ok::<(), kexue_rank::Error>(())
 //! ```
 //!
-//! - [`read`], [`join`]: files of any common form become a [`Table`], missing cells and all; guesses are noted
-//! - [`scores`]: which rows and columns are ranked by, and how they weigh
+//! - [`read`], [`join`]: reading files of common formats into a [`Table`], with missing cells; guesses are noted
+//! - [`scores`]: choosing and weighting rows and columns
 //! - [`Mean`], [`ranking`]: power means, the median, and ranks
 //! - [`flips`], [`swap`]: which systems change places when the exponent changes, at which exponents, and which never do
-//! - [`resample`]: the bootstrap over tasks, and leaving one out
+//! - [`resample`]: the bootstrap over tasks, and leaving out one task
 //! - [`vote`]: the voting rules of *Vote'n'Rank*
 //! - [`check`](mod@check): which rule reproduces a printed average
 //! - [`present`], [`report`], [`picture`]: results as text, Markdown, JSON and a page with charts
+//! - [`Error::message`], [`advice`]: messages whose advice names settings, by their fields or as the caller likes
 //!
-//! Nothing is random but the bootstrap, which is a function of its seed.
+//! Only the bootstrap is random, and it is a function of its seed.
 
 #![forbid(unsafe_code)]
 
+pub mod advice;
 mod area;
 mod cell;
 pub mod check;

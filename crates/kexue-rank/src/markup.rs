@@ -1,7 +1,7 @@
-//! Takes Markdown, HTML and LaTeX markup off cells and names.
+//! Removes Markdown, HTML and LaTeX markup from cells and names.
 //!
-//! A subscript behind a number, `93.4_{0.2}` or `93.4<sub>0.2</sub>`, becomes a parenthesis, `93.4 (0.2)`: it says as little
-//! about what it is. Markup between two numbers never joins them into one.
+//! A subscript after a number, `93.4_{0.2}` or `93.4<sub>0.2</sub>`, becomes a parenthesis, `93.4 (0.2)`, since its meaning is just as unclear.
+//! Removing markup never joins two numbers into one.
 
 use std::iter::Peekable;
 use std::str::Chars;
@@ -9,7 +9,7 @@ use std::str::Chars;
 /// A cell without its markup.
 pub(crate) struct Cleaned {
     pub text: String,
-    /// Footnote marks that were taken off.
+    /// Number of footnote marks that were removed.
     pub footnotes: usize,
 }
 
@@ -24,11 +24,11 @@ pub(crate) fn clean(text: &str) -> Cleaned {
         let next_is_digit = chars.peek().is_some_and(char::is_ascii_digit);
         match c {
             '−' | '–' | '‒' | '—' => out.push('-'),
-            // `2*3` is no number; elsewhere an asterisk is emphasis or a footnote.
+            // `2*3` is not a number; elsewhere an asterisk is emphasis or a footnote.
             '*' if before.is_some_and(|c| c.is_ascii_digit()) && next_is_digit => out.push('×'),
             '*' | '`' | '$' | '}' => {}
             '†' | '‡' | '§' | '¶' | '⋆' | '★' | '☆' | '↑' | '↓' => footnotes += 1,
-            // `1{,}234` is a number of LaTeX; any other group is apart from the digits before it.
+            // `1{,}234` is a number in LaTeX; any other group is separate from the digits before it.
             '{' if chars.clone().take(2).eq([',', '}']) => {}
             '{' | '~' => space(&mut out),
             '_' if chars.peek() == Some(&'{') => subscript(&mut out, &group(&mut chars)),
@@ -66,7 +66,7 @@ pub(crate) fn clean(text: &str) -> Cleaned {
     }
 }
 
-/// Reads a LaTeX command behind its backslash.
+/// Reads a LaTeX command after its backslash.
 fn command(chars: &mut Peekable<Chars<'_>>, out: &mut String, footnotes: &mut usize) {
     let mut name = String::new();
     while let Some(&next) = chars.peek().filter(|next| next.is_ascii_alphabetic()) {
@@ -114,7 +114,7 @@ fn subscript(out: &mut String, inner: &str) {
     }
 }
 
-/// Takes `{…}`, at whose opening brace the text is, and returns what is inside.
+/// Reads `{…}`, which the text begins with, and returns its content.
 fn group(chars: &mut Peekable<Chars<'_>>) -> String {
     let mut depth = 0;
     let mut inside = String::new();
@@ -200,7 +200,7 @@ fn strip_links(text: &str) -> String {
     out
 }
 
-/// Where the first link's words end, where they start, and where its address ends.
+/// The end and the start of the first link's words, and the end of its address.
 fn link(text: &str) -> Option<(usize, usize, usize)> {
     let mut from = 0;
     loop {
@@ -216,7 +216,7 @@ fn link(text: &str) -> Option<(usize, usize, usize)> {
     }
 }
 
-/// Where the bracket at `open` is closed.
+/// The end of the bracket that opens at `open`.
 fn closing(text: &str, open: usize, opening: u8, closing: u8) -> Option<usize> {
     let mut depth = 0usize;
     for (index, byte) in text.bytes().enumerate().skip(open) {
@@ -232,8 +232,8 @@ fn closing(text: &str, open: usize, opening: u8, closing: u8) -> Option<usize> {
     None
 }
 
-/// The text of a name without emphasis, links, tags, comments and repeated white space. Control characters, which could speak to
-/// a terminal, are replaced.
+/// The text of a name without emphasis, links, tags, comments and repeated white space. Control characters are replaced, since they could
+/// control a terminal.
 pub(crate) fn clean_name(text: &str) -> String {
     let mut footnotes = 0;
     let text = strip_tags(&strip_links(text), &mut footnotes);
@@ -256,7 +256,7 @@ pub(crate) fn clean_name(text: &str) -> String {
     out
 }
 
-/// A character that does nothing to a terminal but be seen.
+/// Replaces a character that could control a terminal.
 pub(crate) fn visible(c: char) -> char {
     if c.is_control() { '\u{fffd}' } else { c }
 }

@@ -1,4 +1,4 @@
-//! Power means: the arithmetic, geometric and harmonic mean and every mean between and beyond.
+//! Power means (arithmetic, geometric, harmonic and all others) and the median.
 
 use std::fmt;
 use std::str::FromStr;
@@ -11,7 +11,7 @@ pub enum Mean {
     /// The power mean `(Σ wᵢ xᵢᵖ)^(1/p)` with exponent p; 1 is the arithmetic, 0 the geometric, −1 the harmonic mean,
     /// ±∞ the maximum and the minimum.
     Power(f64),
-    /// The weighted median: with equal weights and an even number of scores the middle of the two in the middle.
+    /// The weighted median. With equal weights and an even number of scores, the mean of the two middle ones.
     Median,
 }
 
@@ -27,7 +27,7 @@ impl Mean {
     /// The maximum.
     pub const MAXIMUM: Self = Self::Power(f64::INFINITY);
 
-    /// The mean of scores with weights that sum to 1. NaN where the mean is not defined, see [`Mean::undefined`].
+    /// The mean of scores with weights that sum to 1; NaN if it is not defined, see [`Mean::undefined`].
     ///
     /// ```
     /// use kexue_rank::Mean;
@@ -58,7 +58,7 @@ impl Mean {
         }
     }
 
-    /// A short name for the head of a column.
+    /// A short name for a column heading.
     pub fn label(self) -> String {
         match self {
             Self::Power(1.0) => "AM".to_owned(),
@@ -132,7 +132,7 @@ fn power_mean(exponent: f64, scores: &[f64], weights: &[f64]) -> f64 {
         return 1.0 / pairs().map(|(score, weight)| weight / score).sum::<f64>();
     }
     if exponent > 0.0 && pairs().any(|(score, _)| *score == 0.0) {
-        // A zero contributes nothing; the others are scaled by the largest, so that no power overflows.
+        // A zero contributes nothing. The others are scaled by the largest, so that no power overflows.
         let largest = pairs().map(|(score, _)| *score).fold(0.0, f64::max);
         if largest == 0.0 {
             return 0.0;
@@ -156,7 +156,7 @@ pub(crate) fn log_power_mean(exponent: f64, logs: impl Iterator<Item = (f64, f64
         .map(|(log, _)| (exponent * (log - centre)).abs())
         .fold(0.0, f64::max);
     if spread < 1.0 {
-        // Around the geometric mean the first-order term is zero, and what is left is small and exact.
+        // Around the geometric mean the first-order term is zero, and the rest is small and exact.
         let sum: f64 = logs
             .map(|(log, weight)| weight * (exponent * (log - centre)).exp_m1())
             .sum();

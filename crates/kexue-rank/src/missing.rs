@@ -1,6 +1,6 @@
 //! The marks of missing scores.
 
-/// Whether a cell says that there is no score.
+/// Whether a cell marks a missing score.
 pub(crate) fn is_missing(text: &str) -> bool {
     let text = text.trim();
     if text.is_empty() {

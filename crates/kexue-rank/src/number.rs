@@ -1,7 +1,7 @@
 //! The grammar of a printed number: `93.9`, `93,9`, `1,234.5`, `12 345`, `93.4%`.
 //!
-//! A comma with three digits behind it (`1,234`) may be a decimal comma or a thousands separator. The reader of a column
-//! decides from the column's other cells ([`Evidence`]) or from a setting, and otherwise refuses.
+//! A comma before three digits (`1,234`) may be a decimal comma or a thousands separator. The reader of a column decides from the column's
+//! other cells ([`Evidence`]) or from a setting; otherwise it refuses the cell.
 
 use crate::doubt::Doubt;
 use crate::markup::clean;
@@ -20,9 +20,9 @@ pub enum DecimalMark {
 /// One number as printed.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Number {
-    /// Its value; a percent sign leaves the value as it stands.
+    /// Its value. A percent sign does not change it.
     pub value: f64,
-    /// Digits behind the decimal mark.
+    /// Number of decimals.
     pub decimals: u8,
     /// Whether a percent sign followed.
     pub percent: bool,
@@ -30,10 +30,10 @@ pub struct Number {
     pub error: Option<f64>,
 }
 
-/// What the certain cells of a column say about its decimal mark.
+/// Evidence from the unambiguous cells of a column about its decimal mark.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Evidence {
-    /// Cells whose point is certainly a decimal mark by being one with other than three digits behind it.
+    /// Cells whose point is certainly a decimal mark, since it does not precede three digits.
     pub decimal_points: usize,
     /// Cells whose comma is certainly a decimal mark.
     pub decimal_commas: usize,
@@ -41,25 +41,25 @@ pub struct Evidence {
     pub thousands_commas: usize,
     /// Cells with certain thousands separators that are points.
     pub thousands_points: usize,
-    /// Cells with a comma and three digits behind it.
+    /// Cells with a comma before three digits.
     pub unclear_commas: usize,
-    /// Cells with a point and three digits behind it.
+    /// Cells with a point before three digits.
     pub three_decimals: usize,
     /// Cells with a percent sign.
     pub percents: usize,
-    /// Footnote marks that were taken off.
+    /// Number of footnote marks that were removed.
     pub footnotes: usize,
 }
 
 impl Evidence {
-    /// The mark of the unclear cells, or why it cannot be told.
+    /// The decimal mark of the ambiguous cells, or why it is unclear.
     pub fn mark(&self) -> Result<DecimalMark, Doubt> {
         let comma = self.decimal_commas > 0 || self.thousands_points > 0;
         let point = self.decimal_points > 0 || self.thousands_commas > 0;
         match (comma, point) {
             (true, false) if self.three_decimals > 0 => Err(Doubt::PointAmongCommas),
             (true, false) => Ok(DecimalMark::Comma),
-            // Certain cells only: each says itself what it is.
+            // All cells are unambiguous.
             (true, true) if self.unclear_commas == 0 && self.three_decimals == 0 => Ok(DecimalMark::Point),
             (true, true) => Err(Doubt::BothMarks),
             (false, _) if self.unclear_commas == 0 => Ok(DecimalMark::Point),
@@ -69,7 +69,7 @@ impl Evidence {
     }
 }
 
-/// Reads the form that almost every cell has: `-?digits[.digits]`, to be tried before [`parse`].
+/// Reads the form that almost every cell has, `-?digits[.digits]`. Try it before [`parse`].
 #[inline]
 pub fn parse_plain(text: &str) -> Option<(f64, u8)> {
     let bytes = text.as_bytes();
@@ -109,7 +109,7 @@ pub fn parse_plain(text: &str) -> Option<(f64, u8)> {
     Some((if digits.len() == bytes.len() { value } else { -value }, decimals))
 }
 
-/// Collects what a cell says about its column, see [`Evidence`].
+/// Collects the evidence of a cell.
 pub fn observe(text: &str, evidence: &mut Evidence) {
     let cleaned = clean(text);
     if cleaned.footnotes > 0 {
@@ -160,7 +160,7 @@ pub fn observe(text: &str, evidence: &mut Evidence) {
     }
 }
 
-/// Reads a number. `mark` is what an unclear comma is; `None` refuses it. With `strict`, another mark is refused.
+/// Reads a number. `mark` says how to read an ambiguous comma; `None` refuses it. With `strict`, a different mark is refused.
 pub fn parse_number(text: &str, mark: Option<DecimalMark>, strict: bool) -> Result<Number, Doubt> {
     let (body, percent) = match text.strip_suffix('%') {
         Some(body) => (body.trim_end(), true),
@@ -178,7 +178,7 @@ pub fn parse_number(text: &str, mark: Option<DecimalMark>, strict: bool) -> Resu
         error: None,
     };
 
-    // An exponent leaves no doubt about the mark: programs wrote it.
+    // Programs write exponents, so the mark is a point.
     if body.starts_with(|c: char| c.is_ascii_digit() || c == '.') && body.contains(['e', 'E']) {
         let valid = body
             .chars()
@@ -269,7 +269,7 @@ fn join_groups(text: &str) -> Result<String, Doubt> {
     })
 }
 
-/// How the separators of a number are set.
+/// The separators of a number.
 enum Shape {
     /// Digits only.
     Plain,
@@ -278,7 +278,7 @@ enum Shape {
         mark: DecimalMark,
         decimals: u8,
     },
-    /// Groups of three, and decimals behind the other mark.
+    /// Groups of three, and decimals after the other mark.
     Grouped {
         mark: DecimalMark,
         decimals: u8,

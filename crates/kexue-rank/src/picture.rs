@@ -12,11 +12,11 @@ use crate::resample::Bootstrap;
 use crate::scores::Scores;
 use crate::table::Direction;
 
-/// Systems that a page shows; more cannot be told apart.
+/// The maximum number of systems on a page; more are not distinguishable.
 pub const MOST_SYSTEMS: usize = 40;
 
-/// The page for the best systems by the mean of a bootstrap, at most [`MOST_SYSTEMS`] of them. Their ranks and intervals are those
-/// among all systems; only the chart of ranks against the exponent is drawn among those shown.
+/// The page for the best systems by the mean of a bootstrap, at most [`MOST_SYSTEMS`] of them. Their ranks and intervals are among all
+/// systems; only the chart of ranks against the exponent is drawn among the systems shown.
 ///
 /// # Errors
 ///
@@ -60,7 +60,7 @@ pub fn page(scores: &Scores, bootstrap: &Bootstrap, title: &str) -> Result<Strin
     match flips(&shown, [Mean::ARITHMETIC, Mean::HARMONIC]) {
         Ok(found) => {
             page.paragraph(&format!(
-                "From the smallest score alone (−∞) over the harmonic, geometric and arithmetic mean to the largest alone (∞){}. \
+                "From the smallest score alone (−∞) through the harmonic, geometric and arithmetic mean to the largest alone (∞){}. \
                  {} of {} pairs never change places.",
                 if order.len() < all { ", among the systems shown" } else { "" },
                 found.stability.pairs - found.stability.swapping,
@@ -91,11 +91,11 @@ const STYLE: &str = "
 .halo{fill:none;stroke:transparent;stroke-width:12}g.system:hover .series{stroke-width:5}g.system:hover text{font-weight:700}
 ";
 
-/// Systems that are told apart by colour, as many as a reader follows.
+/// The maximum number of systems with a colour: as many as a reader can follow.
 const COLOURED: usize = 10;
 
 const ROW: f64 = 26.0;
-/// Characters of a name, beside a chart and beside one on a narrow screen.
+/// The maximum length of a name beside a chart, on a wide and on a narrow screen.
 const NAME: usize = 34;
 const SHORT_NAME: usize = 14;
 
@@ -171,7 +171,7 @@ fn heat_map(scores: &Scores, averages: &[f64], mean: Mean) -> String {
     close(svg)
 }
 
-/// The worst score that is no outlier by Tukey's fences, and the best.
+/// The worst score that is not an outlier by Tukey's fences, and the best score.
 fn scale(mut values: Vec<f64>, direction: Direction) -> (f64, f64) {
     if direction == Direction::Lower {
         values.iter_mut().for_each(|value| *value = -*value);
@@ -219,7 +219,7 @@ fn bump_chart(scores: &Scores, found: &Flips) -> String {
     let height = top + ROW * count as f64 + bottom;
     let y_of = |rank: f64| top + ROW * (rank - 0.5);
 
-    // Every system's ranks from exchange to exchange; those of one exponent are one step.
+    // The ranks of every system from swap to swap; swaps at the same exponent are one step.
     let mut ranks = found.ranks_above(f64::NEG_INFINITY);
     let start = ranks.clone();
     let mut steps: Vec<Vec<(f64, f64)>> = vec![Vec::new(); count];
@@ -238,7 +238,7 @@ fn bump_chart(scores: &Scores, found: &Flips) -> String {
             steps[system].push((left + plot * along(group[0].exponent), ranks[system] as f64));
         }
     }
-    // Systems that tie at an end share a rank; there they are set side by side in the order of the other end.
+    // Systems that tie at an end share a rank; they are drawn side by side there, in the order of the other end.
     let order = |ranks: &[usize]| {
         let mut order: Vec<usize> = (0..count).collect();
         order.sort_by_key(|&system| ranks[system]);
@@ -320,7 +320,7 @@ fn bump_chart(scores: &Scores, found: &Flips) -> String {
     close(svg)
 }
 
-/// `order` are the systems shown, by their numbers in the bootstrap.
+/// Draws the intervals of the systems in `order`, which are numbers of systems in the bootstrap.
 fn intervals(names: &[String], order: &[usize], found: &Bootstrap) -> String {
     let count = names.len();
     // The last rank that any of them takes.
@@ -376,7 +376,7 @@ fn intervals(names: &[String], order: &[usize], found: &Bootstrap) -> String {
     close(svg)
 }
 
-/// Opens a chart: the names of its rows, which stay where they are, and the drawing, which scrolls on a narrow screen.
+/// Opens a chart: the names of its rows, which stay in place, and the drawing, which scrolls on a narrow screen.
 fn open(names: &[String], order: &[usize], top: f64, width: f64, height: f64, label: &str) -> String {
     let mut out = format!(
         "<div class=\"chart\"><svg class=\"names\" style=\"--names:{:.0}px\" height=\"{height:.0}\" aria-hidden=\"true\">",
@@ -405,7 +405,7 @@ fn close(mut chart: String) -> String {
     chart
 }
 
-/// Room for the longest name, in pixels.
+/// The width of the longest name, in pixels.
 fn name_width(names: &[String]) -> f64 {
     use unicode_width::UnicodeWidthStr as _;
     let longest = names.iter().map(|name| name.width()).max().unwrap_or(0).min(NAME + 1);

@@ -1,19 +1,19 @@
-//! Sums of powers, written so that a compiler can work on several terms at once.
+//! Sums of powers, written so that the compiler can vectorise them.
 
-/// `ln Σ w exp(p u)` and its derivative by p.
+/// `ln Σ w exp(p u)` and its derivative with respect to p.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct LogSum {
     pub value: f64,
     pub slope: f64,
 }
 
-/// A sum of which the logarithm is a convex function of the exponent.
+/// A sum whose logarithm is a convex function of the exponent.
 pub(crate) trait LogConvex {
     /// The logarithm of the sum, and its slope.
     fn log_sum(&self, exponent: f64) -> LogSum;
 }
 
-/// Logarithms, falling, and their weights, which sum to 1.
+/// Logarithms in descending order, and their weights, which sum to 1.
 #[derive(Clone, Copy)]
 pub(crate) struct Terms<'a> {
     pub logs: &'a [f64],
@@ -31,10 +31,10 @@ impl LogConvex for Terms<'_> {
             };
         };
         if exponent.abs() * (top - bottom) < 1.0 {
-            // Around the middle the powers are near 1, and what they differ by is small and exact.
+            // Around the middle the powers are near 1, and their difference from 1 is small and exact.
             let middle = 0.5 * (top + bottom);
             let (less_one, moment) = self.sums(middle, |u| exp_m1_small(exponent * u));
-            // The moment of what the powers differ from 1 by, and of the 1.
+            // The moment of the differences from 1, and that of the 1.
             let (_, first) = self.sums(middle, |_| 1.0);
             return LogSum {
                 value: exponent * middle + less_one.ln_1p(),
@@ -81,7 +81,7 @@ impl Terms<'_> {
 /// `exp(x)` for x from −∞ to a little above 0, to one unit in the last place or so; 0 below −700.
 #[inline(always)]
 fn exp_of_negative(x: f64) -> f64 {
-    // Adding and taking away 1.5·2⁵² rounds to a whole number, whose bits are then those of the exponent to be added.
+    // Adding and subtracting 1.5·2⁵² rounds to an integer, whose bits are then added to the exponent.
     const ROUND: f64 = 6_755_399_441_055_744.0;
     const LN2_HIGH: f64 = 0.693_147_180_369_123_8;
     const LN2_LOW: f64 = 1.908_214_929_270_587_7e-10;
@@ -111,7 +111,7 @@ const INVERSE_FACTORIALS: [f64; 16] = {
     inverse
 };
 
-/// The polynomial with so many coefficients, the highest first.
+/// The polynomial with the last `COUNT` coefficients, the highest degree first.
 #[inline(always)]
 fn polynomial<const COUNT: usize>(coefficients: &[f64], x: f64) -> f64 {
     let mut sum = coefficients[0];

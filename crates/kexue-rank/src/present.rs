@@ -1,4 +1,4 @@
-//! Results in words and as JSON: what the command prints.
+//! Results as reports and as JSON.
 
 use serde_json::{Value, json};
 
@@ -14,7 +14,7 @@ use crate::vote::Outcome;
 
 use Align::{Left, Right};
 
-/// Digits that averages are printed with: one more than scores have, and two at least.
+/// The number of decimals of printed averages: one more than scores have, and at least two.
 fn digits(scores: &Scores) -> usize {
     usize::from(scores.decimals.saturating_add(1).clamp(2, 8))
 }
@@ -47,7 +47,7 @@ fn weights_in_words(scores: &Scores) -> String {
 }
 
 fn more_rows(shown: usize, all: usize) -> Option<String> {
-    (shown < all).then(|| format!("{} of {all} rows; --limit 0 shows all", shown))
+    (shown < all).then(|| format!("{shown} of {all} rows (limit {shown}; 0 for all)"))
 }
 
 fn cut(limit: usize, all: usize) -> usize {
@@ -99,9 +99,8 @@ pub fn ranking_report(scores: &Scores, ranking: &Ranking, limit: usize) -> Repor
         let first = reason.lines().next().unwrap_or_default();
         report.paragraph(Text::new(
             format!(
-                "{} left out: {first} Ask for it with --mean {} to see the cells.",
-                mean.label(),
-                mean.label().to_lowercase()
+                "{} left out: {first} Request this mean alone to see the cells.",
+                mean.label()
             ),
             Tone::Bad,
         ));
@@ -228,7 +227,7 @@ fn report_exponents(report: &mut Report, scores: &Scores, flips: &Flips, order: 
     let stability = &flips.stability;
     report.heading(2, "Over all exponents");
     report.paragraph(format!(
-        "{} of {} never swap: in {} one system leads under every rising function of the scores, in {} under every power mean{}.",
+        "{} of {} never swap: in {} one system leads under every increasing function of the scores, in {} under every power mean{}.",
         stability.pairs - stability.swapping,
         counted(stability.pairs, "pair"),
         stability.dominated,
@@ -312,7 +311,7 @@ fn report_bootstrap(report: &mut Report, scores: &Scores, bootstrap: &Bootstrap,
     ));
 }
 
-/// What the ranks are without each task.
+/// The ranks without each task.
 fn report_left_out(report: &mut Report, scores: &Scores, left_out: &[LeftOut]) {
     let name = |system: usize| scores.systems[system].as_str();
     report.heading(2, "Without one task");
@@ -395,7 +394,7 @@ pub fn votes_report(scores: &Scores, outcomes: &[Outcome], limit: usize) -> Repo
     for outcome in outcomes {
         let winner = match (&outcome.refused, &outcome.circle) {
             (Some(reason), _) => Text::new(format!("not used: {reason}"), Tone::Dim),
-            (None, Some(circle)) => Text::from(format!("none: {} win every duel with the others", names(circle))),
+            (None, Some(circle)) => Text::from(format!("none; {} win every duel against the others", names(circle))),
             (None, None) => Text::new(names(&outcome.winners), Tone::Strong),
         };
         grid.rows.push(vec![outcome.rule.name().into(), winner]);
@@ -490,11 +489,11 @@ pub fn check_report(table: &Table, check: &Check, limit: usize) -> Report {
             Tone::Good,
         ));
     } else {
-        report.paragraph("Nothing is found that does not compare like with like. Not every average is explained:");
+        report.paragraph("No unequal comparison was found, but not every average is explained:");
     }
     if !check.notes.is_empty() {
         if !check.is_consistent() {
-            report.paragraph("Not explained, which may be right or wrong:");
+            report.paragraph("Not explained (these averages may be right or wrong):");
         }
         report.list(items(&check.notes));
     }
@@ -503,9 +502,9 @@ pub fn check_report(table: &Table, check: &Check, limit: usize) -> Report {
         claim_report(&mut report, table, claim, limit);
     }
     report.paragraph(Text::new(
-        "A claim is reproduced if the mean of the printed scores, rounded to the claim's digits, is the claim; “before rounding” if \
-         scores that round to the printed ones have it. “By chance” is how many rules that are no less simple would reproduce as \
-         many claims by accident.",
+        "A claim is reproduced if the mean of the printed scores, rounded to the claim's digits, equals it. “Before rounding”: scores that \
+         round to the printed ones reproduce it. “By chance”: the number of equally simple rules that would reproduce as many claims by \
+         accident.",
         Tone::Dim,
     ));
     report
@@ -635,7 +634,7 @@ fn claim_report(report: &mut Report, table: &Table, claim: &ClaimReport, limit: 
                 Text::new(
                     match &row.by_accident {
                         Some(rule) => format!(
-                            "not explained but by accident ({rule}); all columns give {}",
+                            "explained only by accident ({rule}); all columns give {}",
                             means.join(", ")
                         ),
                         None => format!("not explained; all columns give {}", means.join(", ")),

@@ -20,13 +20,13 @@ pub struct Column {
 pub struct Ranking {
     /// One column for each mean that is defined for the scores.
     pub columns: Vec<Column>,
-    /// The means that are not, and why.
+    /// The means that are not defined, and why.
     pub refused: Vec<(Mean, String)>,
     /// The systems in the order of the first column.
     pub order: Vec<usize>,
 }
 
-/// Ranks by means of which each must be defined.
+/// Ranks by means, all of which must be defined for the scores.
 ///
 /// # Errors
 ///
@@ -54,7 +54,7 @@ pub fn rank_by(scores: &Scores, means: &[Mean]) -> Result<Ranking> {
 ///
 /// # Errors
 ///
-/// None but for scores that are not numbers.
+/// Only if scores are not numbers.
 pub fn rank_by_three(scores: &Scores) -> Result<Ranking> {
     let mut ranking = rank_by(scores, &[Mean::ARITHMETIC])?;
     for mean in [Mean::GEOMETRIC, Mean::HARMONIC] {

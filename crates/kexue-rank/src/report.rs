@@ -4,19 +4,19 @@ use unicode_width::UnicodeWidthStr as _;
 
 use crate::markup::visible;
 
-/// How a cell or a sentence is meant.
+/// The emphasis of a cell or a sentence.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Tone {
-    /// Nothing special.
+    /// No emphasis.
     #[default]
     Plain,
-    /// Of less interest.
+    /// Less important.
     Dim,
     /// The best, or a gain.
     Good,
     /// A loss, or something wrong.
     Bad,
-    /// What the eye should find first.
+    /// Most important.
     Strong,
 }
 
@@ -32,7 +32,7 @@ impl Tone {
     }
 }
 
-/// The side on which a column is even.
+/// The alignment of a column.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Align {
     /// Words.
@@ -46,7 +46,7 @@ pub enum Align {
 pub struct Text {
     /// The words.
     pub text: String,
-    /// How they are meant.
+    /// Their emphasis.
     pub tone: Tone,
 }
 
@@ -81,7 +81,7 @@ impl From<&str> for Text {
 /// A table of texts.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Grid {
-    /// Headings and sides of the columns.
+    /// Headings and alignments of the columns.
     pub columns: Vec<(String, Align)>,
     /// The cells of every row.
     pub rows: Vec<Vec<Text>>,
@@ -143,7 +143,7 @@ impl Report {
         self.blocks.push(Block::Table(grid));
     }
 
-    /// The report for a terminal; with escape sequences for colour if `colour`.
+    /// The report as plain text, with escape sequences for colour if `colour`.
     pub fn to_text(&self, colour: bool) -> String {
         let mut out = String::new();
         for (index, block) in self.blocks.iter().enumerate() {
@@ -268,7 +268,7 @@ fn emphasised(text: &Text) -> String {
     }
 }
 
-/// Keeps names of files from being read as markup.
+/// Escapes characters of names that would be markup.
 fn escape(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for c in text.chars() {
@@ -284,7 +284,7 @@ fn escape(text: &str) -> String {
     out
 }
 
-/// A number with so many digits, and a real minus sign.
+/// Formats a number with `digits` decimals and a real minus sign.
 pub(crate) fn number(value: f64, digits: usize) -> String {
     if value.is_nan() {
         return "–".to_owned();
@@ -292,7 +292,7 @@ pub(crate) fn number(value: f64, digits: usize) -> String {
     if value.is_infinite() {
         return if value > 0.0 { "∞" } else { "−∞" }.to_owned();
     }
-    // Nobody counts thirteen digits.
+    // Long numbers are easier to read with an exponent.
     let text = if value.abs() < 1e12 {
         format!("{value:.digits$}")
     } else {

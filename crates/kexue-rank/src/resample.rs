@@ -1,27 +1,28 @@
-//! What the ranking would be with other tasks: the bootstrap, and leaving one task out.
+//! How the ranking depends on the choice of tasks: the bootstrap, and leaving out one task.
 
 use rand::{Rng as _, SeedableRng as _};
 use rand_chacha::ChaCha8Rng;
 use rayon::prelude::*;
 
+use crate::advice::Advice;
 use crate::error::{Error, Result};
 use crate::mean::Mean;
 use crate::scores::{Scores, tied};
 use crate::table::Direction;
 
-/// Ranks kept by a bootstrap, of all systems and resamples: half a gibibyte.
+/// The maximum number of ranks that a bootstrap stores (systems × resamples): half a gibibyte.
 pub const MOST_RANKS: usize = 1 << 27;
 
-/// How to resample.
+/// Options of the bootstrap.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct BootstrapOptions {
     /// Number of resamples.
     pub resamples: usize,
-    /// The same seed gives the same numbers.
+    /// Seed of the random draws.
     pub seed: u64,
-    /// Share of the resamples that an interval holds.
+    /// Share of the resamples that an interval covers.
     pub level: f64,
-    /// Also move every score by a normal error of the size that the table prints (`± error`).
+    /// Also perturb every score by a normal error of the size that the table prints (`± error`).
     pub noise: bool,
 }
 
@@ -47,12 +48,12 @@ pub struct RankInterval {
     pub high: usize,
 }
 
-/// A ranking by one mean under resampled tasks: as many tasks as there are, drawn with repetition.
+/// A ranking by one mean over resampled tasks: each resample draws as many tasks as there are, with repetition.
 #[derive(Clone, Debug)]
 pub struct Bootstrap {
     /// The mean.
     pub mean: Mean,
-    /// How it was resampled.
+    /// The options.
     pub options: BootstrapOptions,
     /// The interval of every system.
     pub intervals: Vec<RankInterval>,
@@ -82,34 +83,34 @@ impl Bootstrap {
 ///
 /// # Errors
 ///
-/// [`Error::NotPositive`] if the mean is not defined, [`Error::Refused`] for options without sense.
+/// [`Error::NotPositive`] if the mean is not defined, [`Error::Refused`] if an option is invalid.
 pub fn bootstrap(scores: &Scores, mean: Mean, options: BootstrapOptions) -> Result<Bootstrap> {
     let (count, width) = (scores.systems.len(), scores.tasks.len());
     if options.resamples == 0 || !(options.level > 0.0 && options.level < 1.0) {
         return Err(Error::refused(
-            "a bootstrap without resamples or with a level outside 0–1",
-            "give --resamples 1000 --level 0.95",
+            "a bootstrap needs at least one resample, and a level between 0 and 1",
+            "give for example <resamples 1000> and <level 0.95>",
         ));
     }
     if count.saturating_mul(options.resamples) > MOST_RANKS {
         return Err(Error::refused(
             format!("{count} systems × {} resamples", options.resamples),
-            format!(
-                "choose systems with --head or --systems, or at most {} resamples",
-                MOST_RANKS / count.max(1)
+            Advice::about(
+                "choose systems with <head> or <systems>, or at most {} resamples",
+                &(MOST_RANKS / count.max(1)).to_string(),
             ),
         ));
     }
     if options.noise && scores.errors.is_none() {
         return Err(Error::refused(
             "the table has no errors (±) to move scores by",
-            "leave --noise out",
+            "do not set <noise>",
         ));
     }
     let full = scores.ranks(&scores.means(mean)?);
     let powers = Powers::new(scores, mean);
 
-    // Each resample has its own stream of random numbers, so threads change nothing.
+    // Each resample has its own random stream, so the result does not depend on the number of threads.
     let mut by_resample = vec![0u32; count * options.resamples];
     by_resample
         .par_chunks_mut(count)
@@ -166,9 +167,9 @@ pub fn bootstrap(scores: &Scores, mean: Mean, options: BootstrapOptions) -> Resu
     })
 }
 
-/// Scores made ready so that a resample is a weighted sum.
+/// Transformed scores, so that a resample is a weighted sum.
 enum Powers {
-    /// `Σ w f(x)` orders like the mean, or against it if `falling`.
+    /// `Σ w f(x)` has the order of the mean, or the reverse order if `falling`.
     Sum { transformed: Vec<f64>, falling: bool },
     /// Minimum, maximum, median: no sum.
     Direct(Mean),
@@ -231,7 +232,7 @@ fn noisy_averages(scores: &Scores, mean: Mean, weights: &[f64], random: &mut Cha
                 } else {
                     value
                 };
-                // A score that noise makes impossible stays where it was.
+                // A score for which noise makes the mean undefined is kept.
                 if mean.undefined(*moved).is_some() {
                     *moved = value;
                 }
@@ -254,13 +255,13 @@ pub struct LeftOut {
     pub task: usize,
     /// The ranks without it.
     pub ranks: Vec<usize>,
-    /// Pairs whose order turns around.
+    /// Pairs whose order reverses.
     pub reversed: usize,
     /// The system whose rank changes most, and its ranks with and without the task; `None` if no rank changes.
     pub largest: Option<(usize, usize, usize)>,
 }
 
-/// Leaves out every task in turn; empty if there is only one.
+/// Leaves out each task in turn. Empty if there is only one task.
 ///
 /// # Errors
 ///

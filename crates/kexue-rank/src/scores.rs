@@ -1,10 +1,11 @@
-//! Complete scores: what is left of a table once missing cells, columns and weights are decided. Everything that ranks takes
-//! [`Scores`], so nothing can rank unequal columns.
+//! Complete scores: a table after missing cells are resolved and columns and weights are chosen. Everything that ranks takes [`Scores`], so
+//! unequal columns are never ranked.
 
 use std::borrow::Cow;
 
 use rayon::prelude::*;
 
+use crate::advice::Advice;
 use crate::error::{CellName, Error, Place, Result, counted};
 use crate::mean::Mean;
 use crate::table::{Claim, Direction, Table, Task, find_name};
@@ -15,19 +16,19 @@ pub enum Columns {
     /// All tasks.
     #[default]
     All,
-    /// The tasks of which no chosen system lacks a score.
+    /// The tasks for which every chosen system has a score.
     Common,
-    /// These.
+    /// The named tasks.
     Named(Vec<String>),
 }
 
-/// What becomes of cells with several metrics.
+/// How to use cells with several metrics.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Metrics {
     /// Their arithmetic mean is the score of the task.
     #[default]
     Average,
-    /// Each metric is a task; together they weigh what one task weighs.
+    /// Each metric is a task; together they have the weight of one task.
     Split,
     /// The first metric is the score.
     First,
@@ -35,7 +36,7 @@ pub enum Metrics {
     Last,
 }
 
-/// How scores of which lower is better become scores of which higher is better.
+/// How to convert scores for which lower is better into scores for which higher is better.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Flip {
     /// `total − score`: an error rate of 7 in 100 is an accuracy of 93.
@@ -47,14 +48,14 @@ pub enum Flip {
 /// How groups of tasks count.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Averaging {
-    /// Every task counts once.
+    /// Every task has the same weight.
     #[default]
     Micro,
-    /// Every group counts once, and its tasks share that; a task without a group is a group.
+    /// Every group has the same weight, which its tasks share. A task without a group counts as a group.
     Macro,
 }
 
-/// What to do with a row that the table gives no rank.
+/// How to treat a row without a rank in a table with ranks.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Unranked {
     /// Treat it like the others.
@@ -64,7 +65,7 @@ pub enum Unranked {
     Drop,
 }
 
-/// Which rows and columns of a table to rank by, and how they weigh.
+/// The rows and columns of a table to rank by, and their weights.
 #[derive(Clone, Debug, Default)]
 pub struct Selection {
     /// The columns.
@@ -73,7 +74,7 @@ pub struct Selection {
     pub without: Vec<String>,
     /// The systems; all if empty.
     pub systems: Vec<String>,
-    /// Only the first rows.
+    /// Keep only this many rows, the first ones.
     pub head: Option<usize>,
     /// Rows without a rank.
     pub unranked: Unranked,
@@ -81,15 +82,15 @@ pub struct Selection {
     pub drop_rows: bool,
     /// Cells with several metrics.
     pub metrics: Metrics,
-    /// Columns to average into one task before all else: `("MNLI", ["MNLI-m", "MNLI-mm"])`.
+    /// Columns to average into one task before anything else: `("MNLI", ["MNLI-m", "MNLI-mm"])`.
     pub merge: Vec<(String, Vec<String>)>,
     /// Groups of tasks, in addition to those of the table's headings.
     pub groups: Vec<(String, Vec<String>)>,
-    /// Weights of tasks or groups, 1 where none is given.
+    /// Weights of tasks or groups; 1 if none is given.
     pub weights: Vec<(String, f64)>,
     /// How groups count.
     pub averaging: Averaging,
-    /// How scores of which lower is better are turned, needed where a table has both kinds.
+    /// How to convert scores for which lower is better. Required if a table has both kinds.
     pub flip: Option<Flip>,
 }
 
@@ -102,47 +103,47 @@ pub struct Scores {
     pub tasks: Vec<String>,
     /// `weights[task]`, positive, summing to 1.
     pub weights: Vec<f64>,
-    /// Which scores are better; all columns agree.
+    /// Whether higher or lower scores are better, in all columns.
     pub direction: Direction,
-    /// Digits behind the decimal mark with which scores are printed: those of the column that has most.
+    /// Number of decimals of the printed scores: the maximum over the columns.
     pub decimals: u8,
-    /// `errors[system · tasks + task]`: the `± error` of the cells, NaN where there is none.
+    /// `errors[system · tasks + task]`: the `± error` of the cells; NaN if there is none.
     pub errors: Option<Vec<f64>>,
-    /// What was left out and turned, for the user to see.
+    /// Notes for the user: what was left out or converted.
     pub notes: Vec<String>,
     /// `values[system · tasks + task]`
     values: Vec<f64>,
-    /// The tasks whose scores are computed from what is printed, and so rounded.
+    /// The tasks whose scores are computed from printed numbers, and therefore rounded.
     computed: Vec<bool>,
-    /// The files, and for each system which of them and the line in it; nothing for scores that are from no file.
+    /// The files, and for each system its file and line; empty if the scores are not from a file.
     sources: Vec<String>,
     origins: Vec<(usize, u64)>,
 }
 
-/// Scores in which cells may be missing, for questions that can be asked of pairs of systems.
+/// Scores that may have missing cells, for methods that compare pairs of systems.
 #[derive(Clone, Debug, PartialEq)]
 pub struct PartialScores {
     /// The rows and columns; the values of missing cells are NaN.
     pub scores: Scores,
-    /// The cells that are missing.
+    /// The missing cells.
     pub missing: Vec<CellName>,
 }
 
 /// A column after merging, before weighing.
 struct Column<'a> {
     name: String,
-    /// The task of which it is a metric, or its own name.
+    /// The task that it is a metric of, or its own name.
     task: String,
     group: Option<String>,
     direction: Direction,
     values: Cow<'a, [f64]>,
     errors: Option<&'a [f64]>,
-    /// What it weighs among its task's metrics.
+    /// Its weight among its task's metrics.
     share: f64,
 }
 
 impl Table {
-    /// The scores to rank by.
+    /// Selects the scores to rank by.
     ///
     /// # Errors
     ///
@@ -160,7 +161,7 @@ impl Table {
     ///
     /// # Errors
     ///
-    /// As [`Table::select`], but for [`Error::UnequalColumns`].
+    /// As [`Table::select`], except [`Error::UnequalColumns`].
     pub fn select_partial(&self, selection: &Selection) -> Result<PartialScores> {
         self.complete(selection).map_err(|error| error.in_files(&self.sources))
     }
@@ -183,18 +184,18 @@ impl Table {
             if columns.is_empty() {
                 return Err(Error::refused(
                     format!("none of {before} tasks has a score of every system"),
-                    "name columns with --columns, or leave systems out with --drop-rows or --systems",
+                    "name columns with <columns>, or leave systems out with <drop_rows> or <systems>",
                 ));
             }
             if !left_out.is_empty() {
                 notes.push(format!(
-                    "columns that some system lacks, left out: {}",
+                    "columns without a score of every system, left out: {}",
                     left_out.join(", ")
                 ));
             }
         }
         if columns.is_empty() {
-            return Err(Error::refused("no task is left", "name columns that hold scores"));
+            return Err(Error::refused("no task is left", "name columns that contain scores"));
         }
         if selection.drop_rows {
             let mut left_out = Vec::new();
@@ -214,7 +215,7 @@ impl Table {
                     String::new()
                 };
                 notes.push(format!(
-                    "{} that lack a score, left out: {shown}{more}",
+                    "{} without a score, left out: {shown}{more}",
                     counted(left_out.len(), "system")
                 ));
             }
@@ -222,10 +223,10 @@ impl Table {
         if rows.is_empty() {
             return Err(Error::refused("no system is left", "choose other rows or columns"));
         }
-        let direction = turn(&mut columns, selection.flip, &mut notes)?;
+        let direction = align(&mut columns, selection.flip, &mut notes)?;
         let weights = weights(&columns, selection)?;
 
-        // Weight 0 is the same as leaving the column out.
+        // A weight of 0 leaves the column out.
         let kept: Vec<usize> = (0..columns.len()).filter(|&column| weights[column] > 0.0).collect();
         let total: f64 = kept.iter().map(|&column| weights[column]).sum();
         let width = kept.len();
@@ -326,7 +327,7 @@ impl Table {
         Ok(rows)
     }
 
-    /// The chosen columns, merged and with their metrics decided.
+    /// The chosen columns, after merging and choosing metrics.
     fn columns<'a>(&'a self, selection: &Selection) -> Result<Vec<Column<'a>>> {
         let unknown = |name: &str| Error::unknown("column", name, self.tasks.iter().map(|task| task.name.clone()));
         let task = |name: &str| self.task(name).ok_or_else(|| unknown(name));
@@ -342,7 +343,7 @@ impl Table {
                 if merged_into[member].replace(merges.len()).is_some() {
                     return Err(Error::refused(
                         format!("column `{}` is merged twice", self.tasks[member].name),
-                        "put it in one --merge",
+                        "put it in one <merge> only",
                     ));
                 }
                 if self.tasks[member].direction != self.tasks[members[0]].direction {
@@ -355,7 +356,7 @@ impl Table {
             if members.is_empty() {
                 return Err(Error::refused(
                     format!("`{name}` merges no column"),
-                    "give --merge NAME=COLUMN,COLUMN",
+                    "give <merge NAME=COLUMN,COLUMN>",
                 ));
             }
             merges.push((name.clone(), members));
@@ -446,7 +447,7 @@ impl Table {
     }
 }
 
-/// The columns that a name stands for: one, or all metrics of a task.
+/// The columns that a name refers to: one, or all metrics of a task.
 fn columns_named(columns: &[Column<'_>], name: &str) -> Vec<usize> {
     let by = |key: &dyn Fn(&Column<'_>) -> bool| {
         (0..columns.len())
@@ -465,8 +466,8 @@ fn columns_named(columns: &[Column<'_>], name: &str) -> Vec<usize> {
     .unwrap_or_default()
 }
 
-/// Makes all columns agree on which scores are better.
-fn turn(columns: &mut [Column<'_>], flip: Option<Flip>, notes: &mut Vec<String>) -> Result<Direction> {
+/// Converts columns so that all agree on which scores are better.
+fn align(columns: &mut [Column<'_>], flip: Option<Flip>, notes: &mut Vec<String>) -> Result<Direction> {
     let lower: Vec<usize> = (0..columns.len())
         .filter(|&index| columns[index].direction == Direction::Lower)
         .collect();
@@ -480,10 +481,10 @@ fn turn(columns: &mut [Column<'_>], flip: Option<Flip>, notes: &mut Vec<String>)
         let names: Vec<&str> = lower.iter().map(|&index| columns[index].name.as_str()).collect();
         return Err(Error::refused(
             format!(
-                "lower is better for {} and higher for the others: their mean says nothing",
+                "lower is better for {} and higher for the others, so their mean is meaningless",
                 names.join(", ")
             ),
-            "turn them with --lower-as complement (100 − x) or --lower-as reciprocal, or leave them out with --without",
+            "convert them with <flip complement> (100 − x) or <flip reciprocal>, or leave them out with <without>",
         ));
     };
     for &index in &lower {
@@ -498,7 +499,7 @@ fn turn(columns: &mut [Column<'_>], flip: Option<Flip>, notes: &mut Vec<String>)
                 if column.values.contains(&0.0) {
                     return Err(Error::refused(
                         format!("column `{}` has a score of 0, which has no reciprocal", column.name),
-                        "turn it with --lower-as complement",
+                        "convert it with <flip complement>",
                     ));
                 }
                 column
@@ -539,7 +540,7 @@ fn weights(columns: &[Column<'_>], selection: &Selection) -> Result<Vec<f64>> {
         if !groups.contains(&group.as_str()) {
             return Err(Error::refused(
                 format!("group `{group}` has none of the columns ({})", members.join(", ")),
-                "give --group NAME=COLUMN,COLUMN with columns that are ranked by",
+                "give <groups NAME=COLUMN,COLUMN> with columns that are ranked by",
             ));
         }
     }
@@ -626,7 +627,7 @@ impl Scores {
         self.values[system * self.tasks.len() + task]
     }
 
-    /// Whether the scores of a task are computed from what is printed, such as a mean of metrics, and so rounded.
+    /// Whether the scores of a task are computed from printed numbers, such as a mean of metrics, and therefore rounded.
     pub(crate) fn is_computed(&self, task: usize) -> bool {
         self.computed[task]
     }
@@ -653,7 +654,7 @@ impl Scores {
     ///
     /// [`Error::NotPositive`] with the cells for which it is not.
     pub fn check_defined(&self, mean: Mean) -> Result<()> {
-        // What is not defined for a score is not defined for a lower one.
+        // A mean that is not defined for a score is not defined for lower ones either.
         let smallest = self
             .values
             .par_chunks(1 << 16)
@@ -670,11 +671,11 @@ impl Scores {
             mean: mean.to_string(),
             reason: reason.to_owned(),
             cells: self.cells_where(|value| mean.undefined(value).is_some()),
-            hint: "ask for --mean am, median or min",
+            advice: Advice::from("use the arithmetic mean, the median or the minimum (<means am>)"),
         })
     }
 
-    /// The ranks of numbers, one for each system, 1 the best in the direction of these scores; equal numbers share a rank.
+    /// The ranks of averages, one for each system, in the direction of these scores. Rank 1 is the best; equal averages share a rank.
     pub fn ranks(&self, averages: &[f64]) -> Vec<usize> {
         ranks(averages, self.direction)
     }
@@ -762,13 +763,13 @@ pub(crate) fn from_rows(rows: &[Vec<f64>]) -> Scores {
     Scores::new(systems, tasks, rows.concat()).unwrap()
 }
 
-/// Averages that differ by less than rounding are equal.
+/// Whether two averages differ by rounding errors only.
 pub(crate) fn tied(a: f64, b: f64) -> bool {
     let difference = (a - b).abs();
     a == b || difference.is_finite() && difference <= 1e-12 * a.abs().max(b.abs())
 }
 
-/// The ranks of numbers, 1 the best; equal numbers share the better rank, and the next rank is skipped.
+/// The ranks of averages. Rank 1 is the best; equal averages share the better rank, and the next rank is skipped.
 pub fn ranks(averages: &[f64], direction: Direction) -> Vec<usize> {
     let mut order: Vec<u32> = (0..averages.len() as u32).collect();
     let key = |index: u32| averages[index as usize];

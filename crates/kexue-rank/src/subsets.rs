@@ -1,9 +1,9 @@
-//! Subsets of numbers with a given size and a sum in a given range, by meeting in the middle.
+//! Finds subsets of numbers with a given size and a sum in a given range, by meeting in the middle.
 
-/// The most numbers that can be searched: a mask of 32 on either side.
+/// The maximum number of values: a mask of 32 bits for each half.
 pub(crate) const MOST: usize = 64;
 
-/// The sums of the subsets of one half with at most so many members, by size, rising.
+/// The sums of the subsets of one half, by size, in ascending order.
 struct Half {
     by_size: Vec<Vec<(f64, u32)>>,
 }
@@ -12,7 +12,7 @@ impl Half {
     fn new(values: &[f64], largest: usize) -> Self {
         let mut by_size: Vec<Vec<(f64, u32)>> = vec![vec![(0.0, 0)]];
         for size in 1..=largest.min(values.len()) {
-            // Each set of this size comes once: a smaller set and a member behind all of its own.
+            // Each set of this size arises once: from a smaller set and a member after all of its members.
             let mut sums = Vec::new();
             for &(sum, mask) in &by_size[size - 1] {
                 let next = (u32::BITS - mask.leading_zeros()) as usize;
@@ -27,7 +27,7 @@ impl Half {
     }
 }
 
-/// The subsets of some numbers, ready for many questions.
+/// The subsets of some numbers, prepared for many searches.
 pub(crate) struct Subsets {
     split: usize,
     count: usize,
@@ -36,7 +36,7 @@ pub(crate) struct Subsets {
 }
 
 impl Subsets {
-    /// The subsets of at most `largest` members of at most [`MOST`] numbers.
+    /// Prepares the subsets of up to `largest` members of up to [`MOST`] numbers.
     pub fn new(values: &[f64], largest: usize) -> Self {
         debug_assert!(values.len() <= MOST);
         let split = values.len() / 2;
@@ -76,7 +76,7 @@ impl Subsets {
             let (Some(left), Some(right)) = (self.left.by_size.get(part), self.right.by_size.get(size - part)) else {
                 continue;
             };
-            // As sums of the left half rise, the window in the right half moves down.
+            // As the sums of the left half increase, the window in the right half moves down.
             let (mut start, mut end) = (right.len(), right.len());
             for &(sum, mask) in left {
                 while start > 0 && right[start - 1].0 >= low - sum {

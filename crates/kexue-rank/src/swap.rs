@@ -1,21 +1,21 @@
 //! The exponents at which two systems swap under the power mean.
 //!
-//! Write the scores of two systems as a list of logarithms u with coefficients c, positive for the weight of the first and
-//! negative for the second; what both have cancels. The difference of their p-th power sums is `E(p) = Σ cᵢ exp(p uᵢ)`, and the
-//! first has the larger power mean where `H(p) = E(p)/p` is positive, with `H(0) = Σ cᵢ uᵢ` for the geometric mean.
+//! Write the scores of two systems as a list of logarithms u with coefficients c: positive weights for the first system, negative ones for the
+//! second; common scores cancel. The difference of their p-th power sums is `E(p) = Σ cᵢ exp(p uᵢ)`, and the first system has the larger power
+//! mean if `H(p) = E(p)/p` is positive, with `H(0) = Σ cᵢ uᵢ` for the geometric mean.
 //!
 //! - **Dominance.** With `F(u)` the sum of the coefficients at u and above, `H(p) = ∫ F(u) exp(pu) du`, so H has at most as many
 //!   zeros as F has changes of sign (the variation-diminishing property of the exponential kernel). If F has none, one system
-//!   leads under *every* rising function of the scores, powers or not.
+//!   leads under *every* increasing function of the scores, powers or not.
 //! - **One change** gives exactly one swap.
-//! - **More changes** are decided by interval arithmetic: `E > 0` where `D(p) = ln P(p) − ln N(p) > 0`, P and N being the sums of
-//!   the positive and the negative terms. ln P and ln N are convex, so their slopes at the ends of an interval enclose the slope of
-//!   D inside. An interval is closed when D cannot reach zero, or has opposite signs at its ends and a slope that cannot change
-//!   sign: then it holds one zero, which is refined. Otherwise it is halved. Beyond the exponents at which the largest or the
-//!   smallest score outweighs all others together there are no zeros.
-//! - **Close systems**, for which P and N differ by little and the above would halve for long, are decided in the same way with
-//!   the integrals of F where it is positive and where it is negative ([`crate::area`]) in the place of P and N: these do not
-//!   overlap, however close the scores are. This is slower by the evaluation, and always right; the sums of powers are the fast path.
+//! - **More changes** are decided by interval arithmetic. Let P and N be the sums of the positive and the negative terms; `E > 0` if and only if
+//!   `D(p) = ln P(p) − ln N(p) > 0`. ln P and ln N are convex, so their slopes at the ends of an interval enclose the slope of D inside it. An
+//!   interval is done if D cannot reach zero in it, or if D has opposite signs at its ends and a slope that cannot change sign; then it has one
+//!   zero, which is refined. Otherwise the interval is halved. There are no zeros beyond the exponents at which the largest or the smallest
+//!   score outweighs all others together.
+//! - **Close systems**: if P and N differ little, the above would halve for long. The integrals of the positive and of the negative part of F
+//!   ([`crate::area`]) then replace P and N; they do not overlap, however close the scores are. This always works, but each evaluation is slower,
+//!   so the sums of powers are tried first.
 
 use std::cmp::Ordering;
 
@@ -25,11 +25,11 @@ use crate::power_sum::{LogConvex, LogSum, Terms};
 /// How two systems compare under the power means of all exponents.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Comparison {
-    /// The order of the first system's mean to the second's for exponents far below zero; `Equal` if their scores are the same.
+    /// The order of the two means for exponents far below zero; `Equal` if the scores are the same.
     pub below: Ordering,
-    /// The finite exponents at which the order swaps, rising.
+    /// The finite exponents at which the order swaps, ascending.
     pub swaps: Vec<f64>,
-    /// Whether the order holds for every rising function of the scores; implies that there are no swaps.
+    /// Whether the order holds for every increasing function of the scores. There are then no swaps.
     pub dominance: bool,
 }
 
@@ -57,12 +57,12 @@ impl Comparison {
     }
 }
 
-/// Exponents known on either side of zero: from 1/8 to 1024 in steps of a third of an octave.
+/// The number of grid exponents on either side of zero: from 1/8 to 1024 in steps of a third of an octave.
 const SIDE: usize = 40;
-/// Where zero is among all.
+/// The index of the exponent zero in the grid.
 const ZERO: usize = SIDE;
 
-/// Exponents at which every system's power sum is known beforehand, rising. Close enough for most pairs to be decided by them.
+/// The grid of exponents at which the power sum of every system is computed in advance, ascending. It is dense enough to decide most pairs.
 const GRID: [f64; 2 * SIDE + 1] = {
     let mut grid = [0.0; 2 * SIDE + 1];
     let mut exponent = 0.125;
@@ -80,24 +80,23 @@ const GRID: [f64; 2 * SIDE + 1] = {
     grid
 };
 
-/// The scores of one system, made ready to be compared.
+/// The scores of one system, prepared for comparison.
 #[derive(Clone, Debug)]
 pub struct Profile {
-    /// Logarithms of the scores, falling.
+    /// Logarithms of the scores, descending.
     logs: Vec<f64>,
     /// Their weights.
     weights: Vec<f64>,
     /// The power sums at the exponents of [`GRID`].
     grid: [LogSum; GRID.len()],
-    /// Logarithms of the means at −∞, at the exponents of [`GRID`], and at ∞, rising.
+    /// Logarithms of the means at −∞, at the exponents of [`GRID`], and at ∞; ascending.
     means: [f64; GRID.len() + 2],
     /// Whether all weights are the same.
     equal_weights: bool,
 }
 
 impl Profile {
-    /// A system's positive scores, with weights that sum to 1. Scores that are not positive have no logarithm and must have been
-    /// refused before.
+    /// Prepares the scores of a system, with weights that sum to 1. All scores must be positive.
     pub fn new(scores: &[f64], weights: &[f64]) -> Self {
         let mut terms: Vec<(f64, f64)> = scores
             .iter()
@@ -141,8 +140,8 @@ impl Profile {
         }
     }
 
-    /// Whether this system's mean is above the other's even at the next exponent known, and so, as means rise with the exponent,
-    /// at every exponent.
+    /// Whether this system's mean at each grid exponent is above the other's at the next one. Since means increase with the exponent, this
+    /// system then leads at every exponent.
     fn clearly_above(&self, other: &Self) -> bool {
         self.means
             .iter()
@@ -201,7 +200,7 @@ pub fn compare(first: &Profile, second: &Profile) -> Comparison {
     compare_areas(first, second)
 }
 
-/// Compares by the areas of F: any two systems, whatever their weights and however close.
+/// Compares two systems by the areas of F. Works for any weights, however close the scores are.
 fn compare_areas(first: &Profile, second: &Profile) -> Comparison {
     let (positive, negative) = Area::of_running_sums(&merge(first.terms(), second.terms()));
     let (ahead, behind) = match (positive.ends(), negative.ends()) {
@@ -220,7 +219,7 @@ fn compare_areas(first: &Profile, second: &Profile) -> Comparison {
     close_interval(&pair, left, right, &mut swaps, u32::MAX);
     for (mut inner, side) in [(left, -1.0), (right, 1.0)] {
         let reach = |(top, bottom): (f64, f64)| if side > 0.0 { top } else { -bottom };
-        // Far out the system that reaches farther leads, and its slope is beyond all that the other's can ever be.
+        // Far out, the system with the more extreme score leads, and its slope exceeds any slope of the other's.
         let settled = |value: &Value| {
             if reach(ahead) > reach(behind) {
                 value.difference > 0.0 && side * value.positive_slope >= reach(behind)
@@ -236,14 +235,14 @@ fn compare_areas(first: &Profile, second: &Profile) -> Comparison {
         }
     }
     Comparison {
-        // The lowest score decides far below zero: it is the other's where F is positive down to it.
+        // The lowest score decides far below zero. It belongs to the other system if F is positive down to it.
         below: behind.1.total_cmp(&ahead.1),
         swaps: rounded(swaps),
         dominance: false,
     }
 }
 
-/// Exponents in rising order, without what rounding adds to 0 or 1.
+/// Exponents in ascending order, with those near 0 and 1 freed from rounding errors.
 fn rounded(mut exponents: Vec<f64>) -> Vec<f64> {
     exponents
         .iter_mut()
@@ -252,7 +251,7 @@ fn rounded(mut exponents: Vec<f64>) -> Vec<f64> {
     exponents
 }
 
-/// The order of two logarithms, equal if they differ by no more than the rounding of a score.
+/// The order of two logarithms; equal if they differ by no more than the rounding error of a score.
 fn order(first: f64, second: f64) -> Ordering {
     const ROUNDING: f64 = 4e-15;
     if (first - second).abs() <= ROUNDING {
@@ -262,7 +261,7 @@ fn order(first: f64, second: f64) -> Ordering {
     }
 }
 
-/// Both systems' terms in falling order of the logarithm; equal logarithms are one term.
+/// The terms of both systems in descending order of the logarithm. Equal logarithms become one term.
 fn merge(first: Terms<'_>, second: Terms<'_>) -> Vec<(f64, f64)> {
     let mut out: Vec<(f64, f64)> = Vec::with_capacity(first.logs.len() + second.logs.len());
     let (mut i, mut j) = (0, 0);
@@ -290,7 +289,7 @@ fn merge(first: Terms<'_>, second: Terms<'_>) -> Vec<(f64, f64)> {
     }
 }
 
-/// Two sums of which the logarithms are convex.
+/// Two sums with convex logarithms.
 struct Pair<S> {
     positive: S,
     negative: S,
@@ -300,14 +299,14 @@ struct Pair<S> {
 #[derive(Clone, Copy)]
 struct Value {
     exponent: f64,
-    /// D: the logarithm of the positive sum less that of the negative.
+    /// D: the logarithm of the positive sum minus that of the negative one.
     difference: f64,
     /// Slopes of the two logarithms.
     positive_slope: f64,
     negative_slope: f64,
 }
 
-/// A value and a slope of a function whose zero is sought.
+/// The value and the slope of a function whose zero is sought.
 #[derive(Clone, Copy)]
 struct Point {
     at: f64,
@@ -330,7 +329,7 @@ impl Value {
         }
     }
 
-    /// The order of the means, for sums of powers; `None` if rounding may have made it.
+    /// The order of the means, for sums of powers; `None` if it may be due to rounding.
     fn order(&self) -> Option<Ordering> {
         const NOISE: f64 = 1e-11;
         let size = self.positive_slope.abs() + self.negative_slope.abs();
@@ -358,7 +357,7 @@ impl Value {
         Point {
             at: self.exponent,
             value: lead,
-            // Not known at 0, where nothing is lost by not knowing it.
+            // Unknown at 0, where it is not needed.
             slope: (self.slope() - lead) / self.exponent,
         }
     }
@@ -376,11 +375,10 @@ impl<S: LogConvex> Pair<S> {
     }
 }
 
-/// Exponents beyond this are not looked at.
+/// The largest exponent that is searched.
 const FARTHEST: f64 = 1e15;
 
-/// The zero of the lead of sums of powers if there is exactly one, above which the order is `above`; `None` if the systems are too
-/// close for it.
+/// The only zero of the lead of sums of powers; above it the order is `above`. `None` if the systems are too close.
 fn only_zero(pair: &Pair<Terms<'_>>, known: &[Value; GRID.len()], above: Ordering) -> Option<f64> {
     let refined = |low: Value, high: Value| {
         if low.exponent < 0.0 && high.exponent > 0.0 || low.exponent == 0.0 || high.exponent == 0.0 {
@@ -389,7 +387,7 @@ fn only_zero(pair: &Pair<Terms<'_>>, known: &[Value; GRID.len()], above: Orderin
             refine(low.point(), high.point(), |p| pair.at(p).point())
         }
     };
-    // The order changes between two neighbours of which both are certain.
+    // The order changes between two neighbours with certain orders.
     let turned = known.iter().position(|value| value.order() == Some(above));
     match turned {
         Some(index) if index > 0 => {
@@ -398,7 +396,7 @@ fn only_zero(pair: &Pair<Terms<'_>>, known: &[Value; GRID.len()], above: Orderin
         }
         Some(_) | None => {}
     }
-    // Or beyond them, where the highest or the lowest score decides at last.
+    // Or beyond the grid, where the highest or the lowest score decides.
     let (mut inner, target) = match turned {
         Some(_) => (known[0], above.reverse()),
         None => (known[GRID.len() - 1], above),
@@ -421,9 +419,9 @@ fn only_zero(pair: &Pair<Terms<'_>>, known: &[Value; GRID.len()], above: Orderin
     }
 }
 
-/// All zeros of the lead of sums of powers; `None` if the systems are too close for it.
+/// All zeros of the lead of sums of powers; `None` if the systems are too close.
 fn zeros(pair: &Pair<Terms<'_>>, known: &[Value; GRID.len()]) -> Option<Vec<f64>> {
-    /// Halvings of an interval before the systems count as close.
+    /// The number of halvings of an interval after which the systems count as close.
     const HALVINGS: u32 = 10;
     if known.iter().any(|value| value.order().is_none()) {
         return None;
@@ -443,7 +441,7 @@ fn zeros(pair: &Pair<Terms<'_>>, known: &[Value; GRID.len()]) -> Option<Vec<f64>
         close(known[GRID.len() - 1], pair.at(highest))?;
     }
 
-    // D has a zero at p = 0 that is no swap, so there the lead D/p is enclosed: it is the mean slope of D from 0 to p.
+    // D has a zero at p = 0 that is not a swap. There the lead D/p is enclosed instead, which is the mean slope of D from 0 to p.
     let zero = known[ZERO];
     for mut outer in [known[ZERO - 1], known[ZERO + 1]] {
         let ordered = |a: Value, b: Value| if a.exponent < b.exponent { (a, b) } else { (b, a) };
@@ -467,9 +465,9 @@ fn zeros(pair: &Pair<Terms<'_>>, known: &[Value; GRID.len()]) -> Option<Vec<f64>
 }
 
 impl Pair<Terms<'_>> {
-    /// Exponents below and above which there are no zeros; `None` if both have the same score at an end, or none.
+    /// The exponents below and above which there are no zeros; `None` if both systems have the same score at an end, or none.
     fn reach(&self) -> Option<(f64, f64)> {
-        // The extreme term alone outweighs all of the other's, whose weights sum to 1, from an exponent on.
+        // From some exponent on, the extreme term alone outweighs all terms of the other system, whose weights sum to 1.
         let bound = |a: (f64, f64), b: (f64, f64), leader: Ordering| {
             let order = order(a.0, b.0);
             let weight = if order == leader { a.1 } else { b.1 };
@@ -484,7 +482,7 @@ impl Pair<Terms<'_>> {
     }
 }
 
-/// What the slope of D lies between, from one exponent to a higher one: the slopes of both logarithms rise.
+/// Bounds of the slope of D between two exponents, since the slopes of both logarithms increase.
 fn slopes(low: Value, high: Value) -> (f64, f64) {
     (
         low.positive_slope - high.negative_slope,
@@ -492,8 +490,7 @@ fn slopes(low: Value, high: Value) -> (f64, f64) {
     )
 }
 
-/// Finds the zeros of D inside an interval, for sums of powers one that does not hold p = 0; `false` if so many halvings are not
-/// enough.
+/// Finds the zeros of D inside an interval. For sums of powers, the interval must not contain p = 0. `false` if `halvings` are not enough.
 fn close_interval<S: LogConvex>(pair: &Pair<S>, low: Value, high: Value, found: &mut Vec<f64>, halvings: u32) -> bool {
     let width = high.exponent - low.exponent;
     let (least, most) = slopes(low, high);
@@ -505,7 +502,7 @@ fn close_interval<S: LogConvex>(pair: &Pair<S>, low: Value, high: Value, found: 
             return true;
         }
     } else {
-        // The two lines that D cannot cross meet at the nearest that it can come to zero.
+        // D cannot cross two lines; their intersection is the closest that D can come to zero.
         let (left, right, least, most) = if left > 0.0 {
             (left, right, least, most)
         } else {
@@ -517,7 +514,7 @@ fn close_interval<S: LogConvex>(pair: &Pair<S>, low: Value, high: Value, found: 
             let at = ((right - most * width - left) / (least - most)).clamp(0.0, width);
             left + least * at
         };
-        // Two zeros closer than this swap nothing that anyone could see.
+        // Two zeros closer than this make no visible difference.
         if nearest > 0.0 || narrow {
             return true;
         }
@@ -529,7 +526,7 @@ fn close_interval<S: LogConvex>(pair: &Pair<S>, low: Value, high: Value, found: 
     close_interval(pair, low, middle, found, halvings - 1) && close_interval(pair, middle, high, found, halvings - 1)
 }
 
-/// The zero of a function between two points at which it has opposite signs: Newton's method, kept inside by halving.
+/// Finds the zero of a function between two points with opposite signs, by Newton's method safeguarded by bisection.
 fn refine(low: Point, high: Point, function: impl Fn(f64) -> Point) -> f64 {
     let (mut low, mut high) = (low, high);
     let sign = low.value > 0.0;
@@ -537,7 +534,7 @@ fn refine(low: Point, high: Point, function: impl Fn(f64) -> Point) -> f64 {
     let mut last_width = f64::INFINITY;
     for round in 0..200 {
         let width = high.at - low.at;
-        // Newton's steps come from one side; if they do not shrink the bracket, halve it now and then.
+        // Newton's steps approach from one side. If they do not shrink the bracket, it is halved now and then.
         let inside = at > low.at && at < high.at;
         if !inside || round % 8 == 7 && width > 0.25 * last_width {
             at = 0.5 * (low.at + high.at);
@@ -555,7 +552,7 @@ fn refine(low: Point, high: Point, function: impl Fn(f64) -> Point) -> f64 {
         } else {
             high = point;
         }
-        // The error after a step is of the order of its square.
+        // The error after a step is of the order of the step's square.
         let (close, closest) = (1e-8 * (1.0 + at.abs()), 1e-13 * (1.0 + at.abs()));
         if step.abs() <= close {
             return (at - step).clamp(low.at, high.at);

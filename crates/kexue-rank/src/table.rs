@@ -1,4 +1,4 @@
-//! A results table: systems, tasks, scores, and the averages that were printed beside them.
+//! A results table: systems, tasks, scores, and the averages printed beside them.
 
 use std::borrow::Cow;
 
@@ -15,18 +15,18 @@ pub enum Direction {
     Lower,
 }
 
-/// A row: who was scored.
+/// A row: a system that was scored.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct System {
     /// Its name, unique in the table.
     pub name: String,
-    /// Other names by which another file may know it, such as the team and the name together.
+    /// Other names that another file may use for it, such as team and name together.
     pub aliases: Vec<String>,
-    /// Its file, among [`Table::sources`].
+    /// The index of its file in [`Table::sources`].
     pub source: usize,
-    /// Line of its file, counted from 1; 0 where the format has no lines.
+    /// Its line in the file, counted from 1; 0 if the format has no lines.
     pub line: u64,
-    /// `false` if the table has ranks and gives none to this row.
+    /// `false` if the table has ranks, but none for this row.
     pub ranked: bool,
 }
 
@@ -35,20 +35,20 @@ pub struct System {
 pub struct Task {
     /// Its name, unique in the table.
     pub name: String,
-    /// The heading above several columns, where the table has one.
+    /// The heading above several columns, if the table has one.
     pub group: Option<String>,
-    /// Which scores are better.
+    /// Whether higher or lower scores are better.
     pub direction: Direction,
-    /// `metrics[metric][row]`: one metric, or several of cells such as `93.9/91.8`. NaN is a missing cell, in every metric.
+    /// `metrics[metric][row]`: one metric, or several if cells are such as `93.9/91.8`. A missing cell is NaN in every metric.
     pub metrics: Vec<Vec<f64>>,
-    /// `errors[row]`: the `± error` of the cells, NaN where there is none.
+    /// `errors[row]`: the `± error` of the cells; NaN if there is none.
     pub errors: Option<Vec<f64>>,
-    /// Digits behind the decimal mark of the cell that has most.
+    /// The maximum number of decimals in a cell.
     pub decimals: u8,
 }
 
 impl Task {
-    /// The score of a row: the arithmetic mean of its metrics; NaN if missing.
+    /// The score of a row, which is the arithmetic mean of its metrics; NaN if missing.
     pub fn score(&self, row: usize) -> f64 {
         let sum: f64 = self.metrics.iter().map(|metric| metric[row]).sum();
         sum / self.metrics.len() as f64
@@ -72,18 +72,18 @@ impl Task {
     }
 }
 
-/// A column of averages that somebody printed.
+/// A column of printed averages.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Claim {
     /// The heading.
     pub name: String,
-    /// `values[row]`; NaN where none is printed.
+    /// `values[row]`; NaN if none is printed.
     pub values: Vec<f64>,
-    /// Digits behind the decimal mark of the cell that has most.
+    /// The maximum number of decimals in a cell.
     pub decimals: u8,
 }
 
-/// A results table as it was read, missing cells and all.
+/// A results table as it was read, including missing cells.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Table {
     /// The files it was read from.
@@ -96,7 +96,7 @@ pub struct Table {
     pub claims: Vec<Claim>,
     /// All column headings of the files, used or not.
     pub headings: Vec<String>,
-    /// What was guessed and what is unusual, for the user to see.
+    /// Notes for the user: guesses, and anything unusual.
     pub notes: Vec<String>,
 }
 
@@ -142,7 +142,7 @@ impl Table {
         }
     }
 
-    /// The index of a task by its name; letter case, spaces and punctuation may differ where that is unique.
+    /// The index of a task by its name. Case, spaces and punctuation may differ if the match is unique.
     pub fn task(&self, name: &str) -> Option<usize> {
         find_name(self.tasks.iter().map(|task| task.name.as_str()), name)
     }
@@ -170,7 +170,7 @@ impl Table {
     }
 }
 
-/// Letters and digits in lower case: what two spellings of one name have in common.
+/// The letters and digits of a name in lower case, which are the same for all its spellings.
 pub(crate) fn normalise(name: &str) -> String {
     name.chars()
         .filter(|c| c.is_alphanumeric())
@@ -178,7 +178,7 @@ pub(crate) fn normalise(name: &str) -> String {
         .collect()
 }
 
-/// Finds a name exactly, else by its letters and digits if only one has them.
+/// Finds a name exactly, or otherwise by its letters and digits if the match is unique.
 pub(crate) fn find_name<'a>(names: impl Iterator<Item = &'a str> + Clone, wanted: &str) -> Option<usize> {
     if let Some(found) = names.clone().position(|name| name == wanted) {
         return Some(found);

@@ -256,7 +256,11 @@ fn columns_that_may_be_metrics_of_one_task_are_said() {
     std::fs::write(&path, "Model,CB-a,CB-b,MNLI-m,AX-b\nx,1,2,3,4\n").unwrap();
     let table = read::read_paths(&[&path], &Options::default(), None).unwrap();
     assert!(
-        table.notes.last().unwrap().ends_with(": --merge 'CB=CB-a,CB-b'"),
+        table
+            .notes
+            .last()
+            .unwrap()
+            .ends_with("unless you merge them: CB=CB-a,CB-b"),
         "{:?}",
         table.notes
     );
@@ -266,7 +270,7 @@ fn columns_that_may_be_metrics_of_one_task_are_said() {
 fn several_tables_of_a_file_are_chosen_by_number() {
     let text = "| M | A |\n|---|---|\n| x | 1 |\n\n| M | B |\n|---|---|\n| x | 2 |\n";
     let message = refusal("t.md", text);
-    assert!(message.contains("2 tables") && message.contains("--table"), "{message}");
+    assert!(message.contains("2 tables") && message.contains("`table`"), "{message}");
     let second = Options {
         table: Some(2),
         ..Options::default()
@@ -294,7 +298,7 @@ const HARNESS: &str = r#"{
 fn lm_evaluation_harness() {
     let message = refusal("t.json", HARNESS);
     assert!(
-        message.contains("`hellaswag`") && message.contains("acc, acc_norm") && message.contains("--metric"),
+        message.contains("`hellaswag`") && message.contains("acc, acc_norm") && message.contains("`metric`"),
         "{message}"
     );
     let options = Options {
@@ -477,7 +481,7 @@ fn the_printed_table_of_lm_evaluation_harness_is_one_system() {
     );
     let message = refusal("gpt2.md", text);
     assert!(
-        message.contains("which metric is the score is not clear: acc, acc_norm"),
+        message.contains("it is not clear which metric is the score: acc, acc_norm"),
         "{message}"
     );
 }

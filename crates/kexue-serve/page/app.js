@@ -83,7 +83,7 @@ function problemCard(error, retry) {
   say(title);
   return h("section", { class: "card problem" },
     h("h1", {}, title), h("p", {}, isKnown ? error.detail : words.offlineDetail),
-    h("div", { class: "row" }, h("button", { class: "primary", onclick: retry }, words.again), h("a", { href: "#" }, words.home)));
+    h("div", { class: "row" }, !(isKnown && error.status < 429 && error.status !== 408) && h("button", { class: "primary", id: "again", onclick: retry }, words.again), h("a", { href: "#" }, words.home)));
 }
 
 // ---- Views
@@ -199,7 +199,7 @@ function answerCard(answer, isWhole) {
     !isJoined && !answer.known && best && h("p", { class: "small reason" }, words.best, ": ", factLine(best)),
     answer.readings?.filter(reading => reading.subject === best?.subject).map(reading => h("p", { class: "small reason" }, words.took(reading.words, reading.subject))),
     composite && h("p", { class: "notice" }, composite),
-    !isJoined && best && h("div", { class: "sure" }, h("b", {}, `${words.confidence}: ${sureness(answer.confidence)}`), track(answer.confidence), h("span", { class: "number" }, percent(answer.confidence))),
+    !isJoined && best && h("div", { class: "sure" }, h("b", {}, h("span", { class: "unseen" }, words.confidence, ": "), sureness(answer.confidence)), track(answer.confidence), h("span", { class: "number" }, percent(answer.confidence))),
     isWhole ? answerTools(answer, best) : h("div", { class: "row" }, h("a", { href: to({ q: answer.question, view: "decoding" }) }, words.decoding)));
 }
 
@@ -208,7 +208,7 @@ function answerTools(answer, best) {
   const mayEdit = about.writable && session.token;
   return h("div", { class: "row" },
     !answer.parts && h("button", { id: "decoding", "aria-expanded": String(shown), onclick: () => go(shown ? { q: answer.question } : { q: answer.question, view: "decoding" }) }, shown ? words.hideDecoding : words.decoding),
-    best && !answer.parts && h("a", { class: "button-like", href: toEntity(fullSubject(best)) }, h("button", { tabindex: "-1", type: "button" }, words.browse(best.subject))),
+    best && !answer.parts && h("a", { class: "button", href: toEntity(fullSubject(best)) }, words.browse(best.subject)),
     h("button", { onclick: copyLink }, words.link),
     mayEdit && h("button", { id: "correct", onclick: () => correct(answer) }, words.correct),
     mayEdit && answer.pinned && h("button", { id: "unpin", onclick: () => edit("unpin", { question: answer.question }) }, words.unpin));
@@ -224,7 +224,7 @@ async function copyLink() {
 function runnersUp(answer) {
   const others = answer.parts ? [] : answer.candidates.slice(1);
   return others.length > 0 && h("section", { class: "card" }, h("h2", {}, words.runners),
-    h("ol", { class: "others" }, others.map(fact => h("li", {}, factLine(fact), h("span", { class: "number small" }, percent(fact.probability)), track(fact.probability)))));
+    h("ol", { class: "others" }, others.map(fact => h("li", {}, factLine(fact), h("span", { class: "number small" }, percent(fact.probability)), fact.probability >= 0.005 && track(fact.probability)))));
 }
 
 function decodingCard(answer) {
@@ -241,7 +241,7 @@ async function drawEntity(name) {
   const rows = facts => facts.map(fact => h("tr", {},
     h("th", { scope: "row" }, fact.relation, fact.sense && h("div", { class: "small" }, fact.sense)),
     h("td", {}, fact.objects.map((object, at) => [at > 0 && "; ", fact.entities.includes(object) ? h("a", { href: toEntity(object) }, object) : object])),
-    mayEdit && h("td", {}, h("button", { class: "plain", "aria-label": `${words.edit}: ${fact.relation}`, onclick: () => editFact(fact) }, words.edit))));
+    mayEdit && h("td", { class: "do" }, h("button", { class: "plain", "aria-label": `${words.edit}: ${fact.relation}`, onclick: () => editFact(fact) }, words.edit))));
   const body = h("tbody", {}, rows(entity.facts));
   let shown = entity.facts.length;
   const more = h("button", { onclick: async () => {

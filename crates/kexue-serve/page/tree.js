@@ -6,7 +6,8 @@ import { evidenceName } from "./texts.js";
 // Tokens of a choice that are shown, and how probable what stands before a choice must be to be told.
 const SHOWN = 6, TOLD = 0.01;
 
-const SEP = "[SEP]", END = "(end)";
+// Compared in lower case: a vocabulary that folds case does not say how a name is written.
+const SEP = "[sep]", END = "(end)";
 
 /** How a fact is spelt along the index, in both orders of relation and sense. */
 function spellings(fact) {
@@ -15,7 +16,7 @@ function spellings(fact) {
 }
 
 function spaced(text) {
-  return text.replaceAll(SEP, " · ").replace(/( · )+$/, " ·");
+  return text.replaceAll(/(\[SEP\])+/gi, " · ").replace(/^ · $/, "·").trimEnd();
 }
 
 /** The choices as a tree: each with the tokens that were allowed, and under each token the choice (or the facts) it led to. */

@@ -8,7 +8,7 @@ use axum::http::header::CONTENT_TYPE;
 use axum::http::request::Parts;
 use http_body_util::{BodyExt as _, LengthLimitError, Limited};
 use hyper::body::Body as _;
-use serde::de::DeserializeOwned;
+use serde::de::{Deserialize, DeserializeOwned, Deserializer};
 use std::sync::Arc;
 
 /// Reads a value from the bytes of a body.
@@ -17,6 +17,23 @@ use std::sync::Arc;
 /// [`Fault::BadBody`] says what is wrong and where.
 pub fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Fault> {
     serde_json::from_slice(bytes).map_err(|error| Fault::BadBody(error.to_string()))
+}
+
+/// A field that may be left out, but is no `null`: for `#[serde(default, deserialize_with = …)]`.
+pub(crate) fn present<'de, T: Deserialize<'de>, D: Deserializer<'de>>(deserializer: D) -> Result<Option<T>, D::Error> {
+    T::deserialize(deserializer).map(Some)
+}
+
+/// The same for a whole number from 0 on, which may be written as `3.0`: to JSON that is the same number.
+pub(crate) fn whole<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<u64>, D::Error> {
+    let number = f64::deserialize(deserializer)?;
+    // As far as every whole number has a float of its own.
+    match number.fract() == 0.0 && (0.0..=9e15).contains(&number) {
+        true => Ok(Some(number as u64)),
+        false => Err(serde::de::Error::custom(format!(
+            "{number} is not a whole number from 0 on"
+        ))),
+    }
 }
 
 /// A body of JSON.

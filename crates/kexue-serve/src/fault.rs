@@ -195,7 +195,7 @@ impl Fault {
 
     /// One sentence about this very case, and what to do.
     fn detail(&self, language: Language) -> String {
-        let say = |english: &str, chinese: &str| language.choose(english, chinese).to_owned();
+        let say = |english: &str, chinese: &str| language.pick(english, chinese).to_owned();
         match self {
             Self::NoSuchPath => say(
                 "The addresses are listed at /openapi.json.",
@@ -288,7 +288,7 @@ impl Fault {
         let kind = self.kind();
         let mut document = json!({
             "type": format!("urn:kexue:problem:{}", kind.name),
-            "title": language.choose(kind.title[0], kind.title[1]),
+            "title": language.pick(kind.title[0], kind.title[1]),
             "status": kind.status.as_u16(),
             "detail": self.detail(language),
         });

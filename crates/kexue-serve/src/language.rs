@@ -46,8 +46,8 @@ impl Language {
         }
     }
 
-    /// The text in this language.
-    pub(crate) fn choose<'t>(self, english: &'t str, chinese: &'t str) -> &'t str {
+    /// One of two texts that say the same.
+    pub fn pick<T>(self, english: T, chinese: T) -> T {
         match self {
             Self::English => english,
             Self::Chinese => chinese,

@@ -89,7 +89,7 @@ impl Default for Settings {
             read_tokens: Tokens::default(),
             min_confidence: 0.5,
             workers: std::thread::available_parallelism().map_or(1, usize::from),
-            batch: 16,
+            batch: 4,
             queue: 256,
             questions: 64,
             body: 256 << 10,

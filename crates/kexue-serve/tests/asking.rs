@@ -81,6 +81,9 @@ fn what_cannot_be_asked_is_refused() {
         (r#"{"question":"a","questions":["b"]}"#, 400, "bad-body"),
         (r#"{"question":"a","colour":"red"}"#, 400, "bad-body"),
         (r#"{"question":"\ud800"}"#, 400, "bad-body"),
+        (r#"{"question":"a","top":null}"#, 400, "bad-body"),
+        (r#"{"question":"a","top":1.5}"#, 400, "bad-body"),
+        (r#"{"question":"a","top":-1}"#, 400, "bad-body"),
         (r#"{"question":"  "}"#, 422, "invalid"),
         (r#"{"questions":[]}"#, 422, "invalid"),
         (r#"{"questions":["a","b","c","d"]}"#, 422, "invalid"),
@@ -106,6 +109,8 @@ fn what_cannot_be_asked_is_refused() {
     let get = service.get("/v1/ask");
     assert_eq!((get.status, get.problem().as_str()), (405, "no-such-method"));
     assert!(get.head.contains("allow: post"), "{}", get.head);
+    // To JSON this is a whole number.
+    assert_eq!(ask(r#"{"question":"a","top":1.0}"#).status, 200);
     // Nothing of it hurt the service.
     assert_eq!(ask(r#"{"question":"法国的首都是哪里？"}"#).json()["known"], true);
 }
@@ -186,7 +191,8 @@ fn a_full_queue_refuses_at_once_and_late_questions_are_dropped() {
         assert_eq!((response.status, response.problem().as_str()), (503, "busy"));
         assert!(response.head.contains("retry-after: 1"), "{}", response.head);
     }
-    let late = json!({ "questions": vec![QUESTIONS[2]; 32], "deadline_ms": 1 }).to_string();
+    // Decoding them takes much longer than that.
+    let late = json!({ "questions": vec!["长".repeat(512); 32], "deadline_ms": 50 }).to_string();
     let late = service.post("/v1/ask", &late);
     assert_eq!((late.status, late.problem().as_str()), (504, "late"));
     assert_eq!(service.post("/v1/ask", r#"{"question":"x"}"#).status, 200);

@@ -93,7 +93,7 @@ fn changes_are_served_and_undone() {
         (
             "POST",
             "/v1/facts",
-            json!({ "subject": "s".repeat(70_000), "relation": "r", "object": "o" }),
+            json!({ "subject": "s", "relation": "", "object": "o" }),
         ),
         (
             "PUT",

@@ -1,7 +1,8 @@
 //! Lossless vocabularies and tokenizers.
 //!
-//! A [`Vocabulary`] turns text into token ids and back: one token for each frequent character, and the UTF-8 bytes of every other
-//! character, so that no string is unreachable (article 8802: an `[UNK]` would make an entity unanswerable).
+//! Read `vocabulary.rs` first. A [`Vocabulary`] converts text to token ids and back: one token for each frequent character, and the UTF-8 bytes of every
+//! other character, so that every string can be encoded (article 8802: an `[UNK]` would make an entity unanswerable). `pretrained.rs` has the tokenizers
+//! of pretrained models, `corpus.rs` documents for training, and `spelling.rs` the normalisation of names.
 //!
 //! ```
 //! use kexue_text::VocabularyBuilder;

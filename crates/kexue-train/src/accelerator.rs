@@ -1,4 +1,4 @@
-//! Steps that are computed elsewhere than on the processor.
+//! Training steps that are computed on another device.
 
 use crate::{Loss, Task, TrainError};
 use kexue_nn::{Choice, PackedBatch, Prediction};
@@ -7,22 +7,22 @@ use rand_chacha::ChaCha8Rng;
 /// A named vector of an optimiser's state.
 pub type NamedState<'a> = (String, &'a mut Vec<f32>);
 
-/// Computes whole steps of a task in the processor's place, such as a GPU. It holds the parameters and the optimiser's state; the learner's own are those
+/// Computes whole steps of a task on another device, such as a GPU. It holds the parameters and the optimiser's state; the learner's copies are those
 /// of the last [`store`](Self::store).
 pub trait Accelerator<T: Task>: Send {
-    /// Takes over the parameters, and the optimiser's state by the names that a checkpoint has.
+    /// Receives the parameters, and the optimiser's state by the names in a checkpoint.
     ///
     /// # Errors
     /// If the device fails.
     fn load(&mut self, values: &[f32], state: Vec<NamedState<'_>>) -> Result<(), TrainError>;
 
-    /// The loss of a step's batch, with its gradient kept: shard by shard a batch and the generator that made it, as for [`Task::loss`].
+    /// Computes the loss of a step's batch and keeps its gradient. Each shard is a batch and the generator that made it, as for [`Task::loss`].
     ///
     /// # Errors
     /// If the device fails or cannot compute the batch.
     fn gradient(&mut self, task: &T, shards: &[(T::Batch, ChaCha8Rng)], step: u64) -> Result<Loss, TrainError>;
 
-    /// Moves the parameters by the gradient of the mean.
+    /// Updates the parameters with the gradient of the mean.
     ///
     /// # Errors
     /// If the device fails.
@@ -35,23 +35,23 @@ pub trait Accelerator<T: Task>: Send {
     fn store(&mut self, values: &mut [f32], state: Vec<NamedState<'_>>) -> Result<(), TrainError>;
 }
 
-/// What the loss of a Transformer's batch is of.
+/// The loss of a Transformer's batch.
 #[derive(Clone, Copy, Debug)]
 pub enum Objective<'a> {
-    /// Tokens, over the vocabulary: [`Model::prediction_loss`](kexue_nn::Model::prediction_loss).
+    /// Of tokens, over the vocabulary: [`Model::prediction_loss`](kexue_nn::Model::prediction_loss).
     Predictions(&'a [Prediction]),
-    /// Tokens, among those allowed: [`Model::choice_loss`](kexue_nn::Model::choice_loss).
+    /// Of tokens, among the allowed ones: [`Model::choice_loss`](kexue_nn::Model::choice_loss).
     Choices(&'a [Choice]),
 }
 
-/// A batch of a Transformer, as whole passes on a device need it.
+/// A batch of a Transformer, with what whole passes on a device need.
 pub trait TransformerBatch {
     /// The sequences.
     fn packed(&self) -> &PackedBatch;
 
-    /// What the loss is of.
+    /// The loss to compute.
     fn objective(&self) -> Objective<'_>;
 
-    /// The loss of the batch, given its sum: terms, items, and what else is recorded.
+    /// The loss of the batch, given its sum: adds terms, items, and other recorded means.
     fn loss(&self, sum: f64) -> Loss;
 }

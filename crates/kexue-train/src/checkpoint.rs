@@ -1,4 +1,4 @@
-//! A run's state in a file: what is needed to go on exactly as if it had never stopped.
+//! A run's state in a file, for resuming exactly as if the run had never stopped.
 //!
 //! Magic; length of the header (u64); the header in JSON: the run's fingerprint, its progress, name and length of each vector; the vectors' numbers
 //! (f32); a checksum (XXH3, 64 bits) of everything before. Little-endian.
@@ -12,13 +12,13 @@ use std::path::Path;
 use xxhash_rust::xxh3::xxh3_64;
 
 const MAGIC: &[u8; 8] = b"KXCKPT02";
-/// The magic of every version begins like this.
+/// The beginning of the magic of all versions.
 const FAMILY: &[u8] = b"KXCKPT";
 
 /// The scalars of a run's state.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Progress {
-    /// Steps done.
+    /// Number of completed steps.
     pub step: u64,
     /// Best validation result so far.
     pub best: Option<f64>,
@@ -39,7 +39,7 @@ struct Header {
     vectors: Vec<(String, usize)>,
 }
 
-/// Tells a run from others: a hash of its settings.
+/// Identifies a run: a hash of its settings.
 pub(crate) fn fingerprint(description: &str) -> String {
     format!("{:016x}", xxh3_64(description.as_bytes()))
 }

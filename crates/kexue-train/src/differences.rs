@@ -1,26 +1,18 @@
-//! Settings by name, and those in which two runs differ.
+//! Settings by name, and the settings in which two runs differ.
 
-use crate::{RunConfig, TrainError};
 use toml::Value;
 
-/// The settings of a run by their path, such as `train.seed`, each as it is written.
-///
-/// # Errors
-/// If a value cannot be written in TOML.
-pub fn settings(config: &impl RunConfig) -> Result<Vec<(String, String)>, TrainError> {
-    Ok(values(&config.to_toml()?))
-}
-
-fn values(text: &str) -> Vec<(String, String)> {
+/// The settings of a `config.toml` by their path, each as it is written.
+pub(crate) fn values(text: &str) -> Vec<(String, String)> {
     let mut values = Vec::new();
     flatten("", &Value::Table(text.parse().unwrap_or_default()), &mut values);
     values
 }
 
-/// The most differences that are listed.
+/// Maximum number of differences to list.
 const LISTED: usize = 5;
 
-/// Which settings two configurations differ in, and how: `: train.seed is 0 there and 1 here`. Nothing where they cannot be read, or do not differ.
+/// The settings in which two configurations differ: `: train.seed is 0 there and 1 here`. Empty if they cannot be read or do not differ.
 pub(crate) fn differences(there: &str, here: &str) -> String {
     let (there, here) = (values(there), values(here));
     let of = |values: &[(String, String)], name: &str| {
@@ -44,7 +36,7 @@ pub(crate) fn differences(there: &str, here: &str) -> String {
     }
 }
 
-/// The numbers and texts of a TOML value, by their path.
+/// Collects the numbers and texts of a TOML value by their path.
 fn flatten(path: &str, value: &Value, all: &mut Vec<(String, String)>) {
     match value {
         Value::Table(table) => {
@@ -53,7 +45,7 @@ fn flatten(path: &str, value: &Value, all: &mut Vec<(String, String)>) {
                 flatten(&format!("{path}{dot}{name}"), value, all);
             }
         }
-        // Most are of single precision: in as many digits as those have.
+        // Most numbers have single precision; they are printed with as many digits as that has.
         Value::Float(number) if f64::from(*number as f32) == *number => {
             all.push((path.to_owned(), (*number as f32).to_string()));
         }

@@ -1,9 +1,9 @@
-//! Which example comes when.
+//! The order of the examples.
 
 use crate::streams::{ORDER, generator};
 use rand::seq::SliceRandom;
 
-/// Endless epochs over `length` examples, each in an order of its own that depends only on the seed and the epoch.
+/// Endless epochs over `length` examples. Each epoch has its own order, which depends only on the seed and the epoch.
 #[derive(Clone, Debug)]
 pub(crate) struct Epochs {
     seed: u64,
@@ -12,7 +12,7 @@ pub(crate) struct Epochs {
 }
 
 impl Epochs {
-    /// Epochs over this many examples.
+    /// Creates epochs over `length` examples.
     pub fn new(seed: u64, length: usize) -> Self {
         Self {
             seed,
@@ -21,7 +21,7 @@ impl Epochs {
         }
     }
 
-    /// The example at a place of the endless sequence, `None` when there are no examples.
+    /// The example at a place of the endless sequence; `None` if there are no examples.
     pub fn example(&mut self, place: u64) -> Option<usize> {
         let length = self.permutation.len() as u64;
         let epoch = place.checked_div(length)?;

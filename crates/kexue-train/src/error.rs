@@ -3,21 +3,21 @@
 use std::path::PathBuf;
 use thiserror::Error;
 
-/// Why a run cannot start or go on.
+/// Why a run cannot start or continue.
 #[derive(Debug, Error)]
 pub enum TrainError {
-    /// A file of the run cannot be read, or appended to.
+    /// A file of the run cannot be read or appended to.
     #[error("{path}: {source}")]
     Io {
         /// The file.
         path: PathBuf,
-        /// What the system said.
+        /// The operating system's error.
         source: std::io::Error,
     },
     /// An output cannot be written.
     #[error(transparent)]
     Output(#[from] kexue_output::OutputError),
-    /// A file of the run that does not belong to it, or is damaged.
+    /// A file that does not belong to the run, or is damaged.
     #[error("{path}: {problem}")]
     File {
         /// The file.
@@ -51,21 +51,21 @@ pub enum TrainError {
     Process {
         /// Its number.
         rank: usize,
-        /// What it said.
+        /// Its error.
         problem: String,
     },
-    /// The task's own failure.
+    /// A failure of the task.
     #[error(transparent)]
     Task(Box<dyn std::error::Error + Send + Sync>),
 }
 
 impl TrainError {
-    /// A task's failure.
+    /// The error for a failure of the task.
     pub fn task(error: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
         Self::Task(error.into())
     }
 
-    /// What is wrong with a file, and what to do.
+    /// The error for an invalid file. `problem` says what is wrong with it, and what to do.
     pub fn file(path: impl Into<PathBuf>, problem: impl ToString) -> Self {
         Self::File {
             path: path.into(),
@@ -73,7 +73,7 @@ impl TrainError {
         }
     }
 
-    /// A file that cannot be read or written.
+    /// The error for a file that cannot be read or written.
     pub fn io(path: impl Into<PathBuf>) -> impl FnOnce(std::io::Error) -> Self {
         let path = path.into();
         move |source| Self::Io { path, source }

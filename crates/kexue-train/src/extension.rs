@@ -1,9 +1,9 @@
-//! Runs that go on after their end: more steps than they were started with.
+//! Extending a finished run by more steps.
 
 use crate::TrainSettings;
 use toml::{Table, Value};
 
-/// The description of a run without its number of steps, if no learning rate depends on it: what a run and its extension have in common.
+/// The description of a run without its number of steps, which is the same for a run and its extension; only if no learning rate depends on that number.
 pub(crate) fn identity(description: &str) -> String {
     match without_steps(description) {
         Some((rest, _, settings)) if settings.can_be_extended() => rest,
@@ -11,7 +11,7 @@ pub(crate) fn identity(description: &str) -> String {
     }
 }
 
-/// The numbers of steps there and here, if they are the only difference and the run is to become longer.
+/// The numbers of steps there and here, if they are the only difference and the run becomes longer.
 pub(crate) fn more_steps(there: &str, here: &str) -> Option<(u64, u64)> {
     let (rest_there, steps_there, _) = without_steps(there)?;
     let (rest_here, steps_here, _) = without_steps(here)?;

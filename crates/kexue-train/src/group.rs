@@ -1,20 +1,20 @@
-//! Groups of parameters: each with its own optimiser, its own turn and its own averages.
+//! Groups of parameters, each with its own optimiser, steps and averages.
 
 use crate::TrainError;
 use kexue_optim::{Chain, ChainSettings, Masked, MovingAverage, Pattern, Slots, Transformation};
 use serde::{Deserialize, Serialize};
 
-/// The steps at which a group is trained: those whose remainder by `cycle` is at least `from` and less than `until`.
+/// The steps at which a group is trained: those whose remainder modulo `cycle` is at least `from` and less than `until`.
 ///
-/// A group whose turn it is not is left alone entirely: Adam's momentum moves parameters at a gradient of 0 too.
+/// At other steps the group does not change at all, whereas Adam's momentum would move its parameters even at a gradient of 0.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Turn {
-    /// After so many steps it begins anew.
+    /// Length of a cycle, in steps.
     pub cycle: u64,
     /// The first step of the group in a cycle, from 0.
     pub from: u64,
-    /// The step after its last.
+    /// The step after its last one in a cycle.
     pub until: u64,
 }
 
@@ -26,12 +26,12 @@ impl Turn {
         until: 1,
     };
 
-    /// Whether it is the group's turn at a step.
+    /// Whether the group is trained at a step.
     pub fn has(&self, step: u64) -> bool {
         (self.from..self.until).contains(&(step % self.cycle))
     }
 
-    /// The group's own steps before a step.
+    /// The number of the group's steps before a step.
     pub fn before(&self, step: u64) -> u64 {
         let within = |steps: u64| steps.min(self.until).saturating_sub(self.from);
         step / self.cycle * within(self.cycle) + within(step % self.cycle)
@@ -43,13 +43,13 @@ impl Turn {
 pub struct GroupSettings {
     /// Its name, in metrics and checkpoints; empty for a group that is the whole model.
     pub name: String,
-    /// Its parameters; all if there is no pattern.
+    /// Patterns of its parameters' names; no patterns mean all parameters.
     pub on: Vec<Pattern>,
     /// Its optimiser.
     pub chain: ChainSettings,
-    /// Its steps.
+    /// The steps at which it is trained.
     pub turn: Turn,
-    /// Weights of the past in its moving averages. Each is validated; the best is saved.
+    /// Decays of its moving averages. Each average is validated, and the best one is saved.
     pub averages: Vec<f32>,
 }
 
@@ -74,7 +74,7 @@ impl ParameterGroup {
         }
     }
 
-    /// A group as its settings say, of a model with these values, over a run of `steps` steps.
+    /// Creates a group from its settings, for a model with these values and a run of `steps` steps.
     ///
     /// # Errors
     /// If a setting is invalid or a pattern matches no parameter.
@@ -140,7 +140,7 @@ impl ParameterGroup {
         }
     }
 
-    /// Moves its parameters, if it is its turn.
+    /// Updates its parameters, if it is trained at this step.
     pub(crate) fn apply(&mut self, values: &mut [f32], gradient: &mut [f32], step: u64) {
         if !self.turn.has(step) {
             return;
@@ -162,19 +162,19 @@ impl ParameterGroup {
         }
     }
 
-    /// Weights of the past in its averages.
+    /// The decays of its averages.
     pub(crate) fn averages(&self) -> Vec<f32> {
         self.averages.iter().map(|(decay, _)| *decay).collect()
     }
 
-    /// Puts an average in the place of its parameters: the last if there are fewer, nothing if there is none.
+    /// Replaces its parameters with an average: the last one if there are fewer. Does nothing if there is none.
     pub(crate) fn use_average(&self, index: usize, values: &mut [f32]) {
         if let Some((_, average)) = self.averages.get(index).or(self.averages.last()) {
             self.chain.subset().scatter(average.values(), values);
         }
     }
 
-    /// What it remembers from step to step, by name.
+    /// Its state between steps, by name.
     pub(crate) fn state(&mut self) -> Vec<(String, &mut Vec<f32>)> {
         let prefix = match self.name.is_empty() {
             true => String::new(),

@@ -1,4 +1,4 @@
-//! A model and its optimisers: gradients of batches, and steps. Without files.
+//! A model and its optimisers: gradients of batches, and steps. Does not use files.
 
 use crate::epochs::Epochs;
 use crate::ranks::{Alone, CHUNK, Ranks};
@@ -10,12 +10,12 @@ use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 use std::ops::Range;
 
-/// How a step's batch is put together.
+/// How a step's batch is composed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct BatchSettings {
-    /// Seed of every random choice.
+    /// Seed of all random choices.
     pub seed: u64,
-    /// Examples a step.
+    /// Examples per step.
     pub size: usize,
     /// Parts that are computed in parallel; their gradients are summed in order.
     pub shards: usize,
@@ -26,30 +26,30 @@ type Made<B> = Result<(B, ChaCha8Rng), TrainError>;
 
 /// A model in training: [`gradient`](Self::gradient), then [`apply`](Self::apply), step by step.
 ///
-/// [`Trainer`](crate::Trainer) adds what a run needs besides; use a learner alone to look at a training from within.
+/// [`Trainer`](crate::Trainer) adds everything else that a run needs. Use a learner alone to observe a training step by step.
 pub struct Learner<'a, T: Task> {
     task: &'a T,
     model: T::Model,
     groups: Vec<ParameterGroup>,
     batches: BatchSettings,
     epochs: Epochs,
-    /// What the gradient is turned into, and where the parameters are that it perturbs.
+    /// The regulariser, and the ranges of the parameters that it perturbs.
     regularizer: Option<(Regularizer, Vec<Range<usize>>)>,
     ranks: Box<dyn Ranks>,
-    /// What computes in the place of this process.
+    /// The accelerator that computes instead of this process.
     accelerator: Option<Box<dyn Accelerator<T> + 'a>>,
     /// The shards that this process computes.
     own: Range<usize>,
     /// One for each of them.
     workspaces: Vec<T::Workspace>,
-    /// One for each of them; the first is that of the whole batch in the end.
+    /// One for each of them. In the end, the first one is that of the whole batch.
     gradients: Vec<Vec<f32>>,
     /// The batches of the next step.
     ahead: Option<(u64, Vec<Made<T::Batch>>)>,
 }
 
 impl<'a, T: Task> Learner<'a, T> {
-    /// A model to be trained; the groups must not overlap. Parameters in no group stay as they are.
+    /// Creates a learner. The groups must not overlap. Parameters outside all groups do not change.
     pub fn new(task: &'a T, model: T::Model, groups: Vec<ParameterGroup>, batches: BatchSettings) -> Self {
         let size = model.slots().size();
         Self {
@@ -68,7 +68,7 @@ impl<'a, T: Task> Learner<'a, T> {
         }
     }
 
-    /// Adds a regulariser. Inputs are the parameters that are embeddings; of several tables, that of the words.
+    /// Adds a regulariser. Its inputs are the embeddings; if there are several tables, that of the words.
     ///
     /// # Errors
     /// If inputs are to be perturbed and the model has no embeddings.
@@ -95,7 +95,7 @@ impl<'a, T: Task> Learner<'a, T> {
         Ok(self)
     }
 
-    /// Shares the shards with other processes. All must be given the same model, and all take the same steps.
+    /// Shares the shards with other processes. All processes must have the same model and take the same steps.
     ///
     /// # Errors
     /// If there are more processes than shards.
@@ -117,7 +117,7 @@ impl<'a, T: Task> Learner<'a, T> {
         Ok(self)
     }
 
-    /// Computes the steps elsewhere. Call [`take_over`](Self::take_over) before the first.
+    /// Computes the steps with an accelerator. Call [`take_over`](Self::take_over) before the first step.
     ///
     /// # Errors
     /// If several processes train together, or there is a regulariser.
@@ -156,7 +156,7 @@ impl<'a, T: Task> Learner<'a, T> {
         }
     }
 
-    /// Takes parameters and state from the accelerator, if there is one: before they are looked at.
+    /// Copies parameters and state from the accelerator, if there is one. Call it before reading them.
     ///
     /// # Errors
     /// If the device fails.
@@ -180,12 +180,12 @@ impl<'a, T: Task> Learner<'a, T> {
         &self.model
     }
 
-    /// The model, to be changed.
+    /// The model, mutably.
     pub fn model_mut(&mut self) -> &mut T::Model {
         &mut self.model
     }
 
-    /// The model, at the end.
+    /// Returns the model.
     pub fn into_model(self) -> T::Model {
         self.model
     }
@@ -195,7 +195,7 @@ impl<'a, T: Task> Learner<'a, T> {
         &self.groups
     }
 
-    /// The groups, to be changed.
+    /// The groups, mutably.
     pub fn groups_mut(&mut self) -> &mut [ParameterGroup] {
         &mut self.groups
     }
@@ -231,7 +231,7 @@ impl<'a, T: Task> Learner<'a, T> {
         self.own.clone().map(shard).collect()
     }
 
-    /// Computes the loss of a step's batch and the gradient of its mean. Meanwhile the batch of the next step is made, unless this is the last.
+    /// Computes the loss of a step's batch and the gradient of its mean. Meanwhile makes the batch of the next step, unless this is the last one.
     ///
     /// # Errors
     /// If the task fails.
@@ -287,7 +287,7 @@ impl<'a, T: Task> Learner<'a, T> {
         Ok(loss)
     }
 
-    /// Turns the gradient into that of the regularised loss: the same batch, with the same dropout, at other parameters.
+    /// Turns the gradient into that of the regularised loss, by evaluating the same batch with the same dropout at other parameters.
     fn regularize(
         &mut self,
         regularizer: Regularizer,
@@ -331,7 +331,7 @@ impl<'a, T: Task> Learner<'a, T> {
         Ok(all)
     }
 
-    /// Moves the parameters of the groups whose turn it is. Afterwards the gradient is what was subtracted.
+    /// Updates the parameters of the groups that are trained at this step. Afterwards the gradient is the update that was subtracted.
     ///
     /// # Errors
     /// If an accelerator fails.
@@ -364,7 +364,7 @@ fn pass<T: Task>(
     losses.collect()
 }
 
-/// A loss on its way to another process: numbers by their bits, so that those that are not finite arrive too.
+/// A loss as sent to another process: numbers as bits, so that non-finite ones are preserved.
 #[derive(Serialize, Deserialize)]
 struct Bits {
     sum: u64,

@@ -1,13 +1,13 @@
-//! The one training loop, around any learner: steps, metrics, checkpoints, exact resume, reports.
+//! The training loop for any learner: steps, metrics, checkpoints, exact resume, reports.
 //!
-//! A [`Task`] says how a batch is made and what it costs; its model is anything with [`Parameters`](kexue_optim::Parameters), that is, one flat vector of
-//! named values. [`train`] does the rest. Every random choice is a function of the seed and the step, so that a resumed run continues exactly as if it had
-//! never stopped.
+//! A [`Task`] defines how to make a batch and how to compute its loss. Its model is any type with [`Parameters`](kexue_optim::Parameters), which is one
+//! flat vector of named values. [`train`] does the rest. Every random choice is a function of the seed and the step, so a resumed run continues exactly
+//! as if it had never stopped.
 //!
-//! Read `task.rs` first, then `trainer.rs` (the steps of a run) and `learner.rs` (gradient and update, without files). `group.rs` has parameter groups that
-//! take turns; `transformer.rs` what only Transformers need.
+//! Read `task.rs` first, then `trainer.rs` (the steps of a run) and `learner.rs` (gradients and updates, without files). `group.rs` has parameter groups
+//! that take turns, and `transformer.rs` has what only Transformers need.
 //!
-//! # A learner of your own: linear regression
+//! # A custom learner: linear regression
 //!
 //! ```
 //! use kexue_optim::{Parameters, Place, Role, Slots};
@@ -145,6 +145,7 @@ mod metrics;
 #[cfg(feature = "mpi")]
 pub mod mpi;
 mod page;
+mod processes;
 mod ranks;
 mod regularizer;
 mod report;
@@ -158,17 +159,17 @@ mod trainer;
 mod transformer;
 
 pub use accelerator::{Accelerator, NamedState, Objective, TransformerBatch};
-pub use differences::settings;
 pub use error::TrainError;
 pub use group::{GroupSettings, ParameterGroup, Turn};
 pub use learner::{BatchSettings, Learner};
 pub use memory::machine_memory;
 pub use metrics::Record;
 pub use page::{Chart, Page, Series};
-pub use ranks::{Alone, Ranks, is_first, ranks};
+pub use processes::{is_first, ranks};
+pub use ranks::{Alone, Ranks};
 pub use regularizer::Regularizer;
 pub use report::{report_page, write_report};
-pub use run::{RunConfig, RunFile, check_free, prepare};
+pub use run::{RunConfig, RunFile, check_free, prepare, settings};
 pub use saved_model::SavedModel;
 pub use settings::{TrainSettings, read_optimizer};
 pub use streams::generator;

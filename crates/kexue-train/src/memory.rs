@@ -1,6 +1,6 @@
-//! How much memory the machine has.
+//! The machine's memory.
 
-/// Bytes of memory that the machine has; `None` where the system does not say so in `/proc/meminfo`.
+/// The machine's memory in bytes; `None` on systems without `/proc/meminfo`.
 pub fn machine_memory() -> Option<f64> {
     total(&std::fs::read_to_string("/proc/meminfo").ok()?)
 }

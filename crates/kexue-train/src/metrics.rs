@@ -1,4 +1,4 @@
-//! `metrics.jsonl`: one line a record.
+//! `metrics.jsonl`: one record per line.
 
 use crate::TrainError;
 use serde::{Deserialize, Serialize};
@@ -7,18 +7,18 @@ use std::fs::{self, OpenOptions};
 use std::io::Write;
 use std::path::Path;
 
-/// What was recorded at a step.
+/// A record of a step.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Record {
-    /// Steps done.
+    /// Number of completed steps.
     pub step: u64,
     /// The numbers, by name.
     #[serde(flatten)]
     pub values: BTreeMap<String, f64>,
 }
 
-/// Reads the records of a run up to a step and removes the later ones from the file, so that the same run has the same file however often it was
-/// interrupted. A last line that was cut off is removed too.
+/// Reads the records of a run up to a step and removes later ones from the file, so that the file does not depend on how often the run was
+/// interrupted. Also removes an incomplete last line.
 pub(crate) fn resume(path: &Path, last_step: u64) -> Result<Vec<Record>, TrainError> {
     let text = match fs::read_to_string(path) {
         Ok(text) => text,
@@ -37,9 +37,9 @@ pub(crate) fn resume(path: &Path, last_step: u64) -> Result<Vec<Record>, TrainEr
     Ok(records)
 }
 
-/// A line as a record; `None` for a line that is cut off.
+/// Parses a record; `None` if the line is incomplete.
 fn parse(line: &str) -> Option<Record> {
-    /// JSON has no infinities and no NaN: they are written as null.
+    /// Non-finite numbers are written as null, since JSON lacks them.
     #[derive(Deserialize)]
     struct Line {
         step: u64,
@@ -58,7 +58,7 @@ fn line(record: &Record) -> String {
     serde_json::to_string(record).unwrap_or_default() + "\n"
 }
 
-/// Adds one record.
+/// Appends a record.
 pub(crate) fn append(path: &Path, record: &Record) -> Result<(), TrainError> {
     let write = || {
         OpenOptions::new()

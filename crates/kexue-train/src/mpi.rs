@@ -7,13 +7,13 @@ use mpi::topology::SimpleCommunicator;
 use mpi::traits::{Communicator, CommunicatorCollectives, Destination, Root, Source};
 use mpi::{Count, Threading};
 
-/// Holds MPI open; when it is dropped, MPI ends.
+/// An MPI session. Dropping it finalises MPI.
 pub struct Session {
     _universe: Universe,
 }
 
 impl Session {
-    /// Starts MPI, if `mpirun` started this process: to be called once, on the main thread, before anything else.
+    /// Initialises MPI if `mpirun` started this process. Call it once, on the main thread, before anything else.
     pub fn start() -> Option<Self> {
         // Open MPI, and the process managers of MPICH and Slurm.
         let started = ["OMPI_COMM_WORLD_SIZE", "PMI_SIZE", "PMIX_RANK"];
@@ -24,7 +24,7 @@ impl Session {
         Some(Self { _universe: universe })
     }
 
-    /// Ends all processes of the run with this exit code; for errors, which the others would wait for for ever.
+    /// Ends all processes of the run with this exit code. Used after an error, since the other processes would wait forever.
     pub fn abort(&self, code: i32) -> ! {
         SimpleCommunicator::world().abort(code)
     }
@@ -46,7 +46,7 @@ impl World {
     }
 }
 
-/// Numbers of a message: a chain of processes is busy at every link while a vector of many messages is summed.
+/// The size of a message. A vector is summed in many messages, so that all links of the chain of processes work at the same time.
 const MESSAGE: usize = 1 << 16;
 
 impl Ranks for World {
@@ -78,8 +78,8 @@ impl Ranks for World {
         self.world.process_at_rank(0).broadcast_into(values);
     }
 
-    /// Message by message from each process to the next, which adds its own; then from the last to all. Each link carries the vector twice, whatever the
-    /// number of processes, as in a ring.
+    /// Each process sends message by message to the next one, which adds its own values; the last one sends the sum to all. As in a ring, each link
+    /// transfers the vector twice, regardless of the number of processes.
     fn sum(&self, own: &mut [Vec<f32>]) {
         let (rank, last) = (self.world.rank(), self.world.size() - 1);
         let Some((first, others)) = own.split_first_mut() else {

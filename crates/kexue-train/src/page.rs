@@ -1,4 +1,4 @@
-//! Line charts, drawn as SVG, and the HTML page that they stand on.
+//! Line charts as SVG, and the HTML page that contains them.
 
 use crate::TrainError;
 use kexue_output::{escape_html, series_colour};
@@ -9,7 +9,7 @@ use std::path::Path;
 /// A line of a [`Chart`].
 #[derive(Clone, Debug, Default)]
 pub struct Series {
-    /// What the legend calls it; nothing for none.
+    /// Its name in the legend; empty for none.
     pub name: String,
     /// (x, y), in the order in which they are joined.
     pub points: Vec<(f64, f64)>,
@@ -20,11 +20,11 @@ pub struct Series {
 /// A line chart.
 #[derive(Clone, Debug, Default)]
 pub struct Chart {
-    /// What stands above.
+    /// The title.
     pub title: String,
-    /// What the horizontal axis is.
+    /// The label of the horizontal axis.
     pub x: String,
-    /// What the vertical axis is.
+    /// The label of the vertical axis.
     pub y: String,
     /// Whether the horizontal axis is logarithmic.
     pub log_x: bool,
@@ -32,22 +32,22 @@ pub struct Chart {
     pub log_y: bool,
     /// The lines; points that are not finite are left out.
     pub series: Vec<Series>,
-    /// What stands below.
+    /// The caption.
     pub caption: String,
 }
 
-/// As wide as a telephone: there nothing is scaled down, so that ticks stay 12 pixels high.
+/// As wide as a phone, so that charts are not scaled down there and ticks stay 12 pixels high.
 const SIZE: (u32, u32) = (358, 250);
-/// Beyond this, sums and differences of numbers might not be finite.
+/// Sums and differences of larger numbers might not be finite.
 const LARGEST: f64 = 1e300;
 
-/// What a series is drawn in. Plotters knows fixed colours only: the page's own takes the place of this one in the finished drawing.
+/// The placeholder colour of a series. Plotters supports only fixed colours, so this one is replaced with the page's colour in the finished drawing.
 fn mark(index: usize) -> RGBColor {
     let [high, low] = (index as u16).to_be_bytes();
     RGBColor(1, high, low)
 }
 
-/// Puts the page's colours, which follow light and dark mode, into a drawing of so many series.
+/// Inserts the page's colours, which follow light and dark mode, into a drawing of `count` series.
 fn coloured(svg: String, series: usize) -> String {
     (0..series).fold(svg.replace("#000000", "var(--ink)"), |svg, index| {
         let RGBColor(red, green, blue) = mark(index);
@@ -55,7 +55,7 @@ fn coloured(svg: String, series: usize) -> String {
     })
 }
 
-/// How the values of an axis are laid out.
+/// The scale of an axis.
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Scale {
     Linear,
@@ -76,10 +76,10 @@ struct Axis {
 }
 
 impl Axis {
-    /// The most ticks.
+    /// The maximum number of ticks.
     const TICKS: usize = 8;
 
-    /// An axis over some values, all of which have a place on it. Whole numbers that are `counted` have no ticks between them.
+    /// An axis that covers the given values. Between whole numbers that are `counted` there are no ticks.
     fn over(scale: Scale, counted: bool, values: impl Iterator<Item = f64> + Clone) -> Self {
         let extremes = |(low, high): (f64, f64), value: f64| (low.min(value), high.max(value));
         let (least, most) = values.clone().fold((f64::INFINITY, f64::NEG_INFINITY), extremes);
@@ -93,7 +93,7 @@ impl Axis {
         let margin = ((high - low) * 0.05).max(small);
         let (low, high) = (low - margin, high + margin);
         if least == most {
-            // A tick anywhere else would stand for nothing.
+            // Ticks elsewhere would be meaningless.
             return Self {
                 scale,
                 low,
@@ -106,7 +106,7 @@ impl Axis {
             let inside = |tick: &f64| (low..=high).contains(&scale.place(*tick));
             ticks.into_iter().filter(inside).collect()
         };
-        // Every tick of the scale, then fewer and fewer; where there is hardly one, those of a linear axis.
+        // All ticks of the scale, then fewer and fewer; those of a linear axis if there is hardly one.
         let ticks = scale
             .ticks(low, high)
             .into_iter()
@@ -138,12 +138,12 @@ impl Axis {
         axis
     }
 
-    /// How far along the axis a value is, from 0 to 1.
+    /// The position of a value along the axis, from 0 to 1.
     fn share(&self, value: f64) -> f64 {
         (self.scale.place(value) - self.low) / (self.high - self.low)
     }
 
-    /// A tick in as many digits as tell it from the next.
+    /// A tick label with enough digits to distinguish it from the next.
     fn label(&self, tick: f64) -> String {
         let Some(step) = self.step else { return number(tick) };
         let exponent = |value: f64| value.abs().log10().floor() as i32;
@@ -223,7 +223,7 @@ struct Point {
     bar: (f64, f64),
 }
 
-/// The later lines that hide a line: each of its points is less than 2 pixels from theirs.
+/// The later lines that hide a line, because each of its points is less than 2 pixels from theirs.
 fn covers(lines: &[Vec<(f64, f64)>], index: usize) -> Vec<usize> {
     let near = |((x, y), (other_x, other_y)): (&(f64, f64), &(f64, f64))| {
         let pixels = |from: f64, to: f64, size: u32| (from - to).abs() * f64::from(size);
@@ -248,7 +248,7 @@ impl Chart {
                 let errors = series.errors.iter().copied().chain(std::iter::repeat(0.0));
                 let placed = series.points.iter().zip(errors).map(|(&(x, y), error)| Point {
                     at: (x, y),
-                    // A bar without an end on a logarithmic axis ends at the point.
+                    // An error bar that would leave a logarithmic axis ends at the point.
                     bar: (
                         if y_scale.place(y - error).is_finite() {
                             y - error
@@ -325,7 +325,7 @@ impl Chart {
         ))
     }
 
-    /// Which colour is which series, and which are hidden by others.
+    /// The legend: the colour of each series, and which ones are hidden by others.
     fn legend(&self, covers: &[Vec<usize>]) -> String {
         let named = self
             .series
@@ -360,18 +360,18 @@ pub(crate) fn number(value: f64) -> String {
 pub struct Page(kexue_output::Page);
 
 impl Page {
-    /// A page with nothing but its title.
+    /// Creates a page with a title.
     pub fn new(title: &str) -> Self {
         Self(kexue_output::Page::new(title))
     }
 
-    /// Adds charts, side by side where there is room. A chart without points is left out.
+    /// Adds charts, side by side if there is room. Charts without points are left out.
     pub fn charts(&mut self, charts: &[Chart]) {
         let figures: String = charts.iter().filter_map(Chart::figure).collect();
         self.0.html(&format!("<div class=\"charts\">\n{figures}</div>"));
     }
 
-    /// Writes the page; a reader never sees a part of it.
+    /// Writes the page atomically.
     ///
     /// # Errors
     /// If the file cannot be written.

@@ -1,7 +1,7 @@
 //! Processes that train one run together, on one machine or several.
 //!
-//! Each computes some of a step's shards; the shards' gradients are summed in the order of the shards, so that the result depends on their number and not on
-//! that of the processes.
+//! Each process computes some of a step's shards. The shards' gradients are summed in the order of the shards, so the result depends on the number of
+//! shards, but not on the number of processes.
 
 /// The processes that train a run together. All must call the same methods in the same order.
 pub trait Ranks {
@@ -14,14 +14,14 @@ pub trait Ranks {
     /// The bytes of every process, in order, on every process.
     fn gather(&self, own: &[u8]) -> Vec<Vec<u8>>;
 
-    /// Replaces the numbers by those of process 0.
+    /// Replaces the numbers with those of process 0.
     fn broadcast(&self, values: &mut [f32]);
 
     /// Sums the vectors of all processes, in order: first those of process 0. Afterwards the first of `own` is the sum, on every process.
     fn sum(&self, own: &mut [Vec<f32>]);
 }
 
-/// A process on its own.
+/// A single process.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Alone;
 
@@ -45,7 +45,7 @@ impl Ranks for Alone {
     }
 }
 
-/// Numbers that are added at a time.
+/// Numbers that one thread adds at a time.
 pub(crate) const CHUNK: usize = 1 << 14;
 
 /// Adds the vectors to the first, in order; `before` is the sum of those before the first.
@@ -67,18 +67,4 @@ pub(crate) fn add_in_order(own: &mut [Vec<f32>], before: Option<&[f32]>) {
             }
         }
     });
-}
-
-/// Whether this process is the first of the run's.
-pub fn is_first() -> bool {
-    ranks().rank() == 0
-}
-
-/// The processes of this run: those that `mpirun` started, where the feature `mpi` is on, otherwise this one alone.
-pub fn ranks() -> Box<dyn Ranks> {
-    #[cfg(feature = "mpi")]
-    if let Some(world) = crate::mpi::World::current() {
-        return Box::new(world);
-    }
-    Box::new(Alone)
 }

@@ -1,49 +1,49 @@
-//! Regularisers that need nothing but more gradients: perturbed inputs, perturbed parameters, and penalties of gradients by differences.
+//! Regularisers that need only additional gradients: perturbed inputs, perturbed parameters, and gradient penalties by finite differences.
 //!
-//! By symmetry `∂/∂θ (d/dε L(x + εv)) = d/dε ∇_θL(x + εv)`: the derivative of a penalty of a gradient is a difference of two gradients. So
-//! whatever can compute a gradient can be regularised, the Transformers among it that are differentiated by hand (article 8796).
+//! By symmetry, `∂/∂θ (d/dε L(x + εv)) = d/dε ∇_θL(x + εv)`: the derivative of a gradient penalty is a difference of two gradients. So any model that
+//! can compute a gradient can be regularised, including the Transformers with hand-written backward passes (article 8796).
 
 use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::ops::Range;
 use std::str::FromStr;
 
-/// What is perturbed or penalised. Inputs of a Transformer are its embeddings: as in article 7234 the whole table is perturbed, which is each token's
-/// input perturbed in the same way wherever it stands.
+/// The perturbation or penalty. The inputs of a Transformer are its embeddings. As in article 7234 the whole table is perturbed, so that each token's
+/// input is perturbed in the same way at all positions.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub enum Regularizer {
     /// Adds `weight·‖∇ₓL‖²` to the loss, by central differences.
     InputGradient {
-        /// What the penalty is multiplied by.
+        /// The factor of the penalty.
         weight: f32,
     },
     /// Adds `weight·‖∇_θL‖²` to the loss, by central differences.
     ParameterGradient {
-        /// What the penalty is multiplied by.
+        /// The factor of the penalty.
         weight: f32,
     },
     /// Adds the loss at inputs that are moved by `radius` along their gradient (FGM, arXiv 1605.07725).
     Fgm {
-        /// How far.
+        /// The distance.
         radius: f32,
     },
     /// Adds the loss at inputs that are moved in three steps within `radius` along their gradient (PGD, arXiv 1706.06083).
     Pgd {
-        /// How far.
+        /// The distance.
         radius: f32,
     },
     /// Takes the gradient at parameters that are moved by `radius` along it (SAM, arXiv 2010.01412).
     Sam {
-        /// How far.
+        /// The distance.
         radius: f32,
     },
 }
 
-/// Steps of [`Regularizer::Pgd`].
+/// Number of steps of [`Regularizer::Pgd`].
 const PGD_STEPS: u32 = 3;
-/// How far apart the gradients of a difference are taken: on both sides, along a direction of length 1. Rounding costs about `1e-7/STEP` of the
-/// gradient, curvature `STEP²` of its third derivative.
+/// The step of central differences, along a direction of length 1. The rounding error is about `1e-7/STEP` of the gradient, and the truncation error
+/// `STEP²` of its third derivative.
 const STEP: f32 = 1e-2;
 
 impl Regularizer {
@@ -52,7 +52,7 @@ impl Regularizer {
         matches!(self, Self::InputGradient { .. } | Self::Fgm { .. } | Self::Pgd { .. })
     }
 
-    /// Gradients that a step needs beside the ordinary one.
+    /// The number of gradients that a step needs besides the ordinary one.
     pub fn more_gradients(self) -> u32 {
         match self {
             Self::InputGradient { .. } | Self::ParameterGradient { .. } => 2,
@@ -61,8 +61,8 @@ impl Regularizer {
         }
     }
 
-    /// Turns the gradient of a loss at `values` into that of the regularised loss. What is perturbed lies in `ranges` of `values`;
-    /// `gradient_at` computes the gradient at other values. They are as before in the end.
+    /// Turns the gradient of a loss at `values` into that of the regularised loss. `ranges` are the parts of `values` to perturb; `gradient_at`
+    /// computes the gradient at other values. The values are restored at the end.
     ///
     /// # Errors
     /// Those of `gradient_at`.
@@ -146,7 +146,7 @@ fn unit(mut vector: Vec<f32>) -> (Vec<f32>, f32) {
 /// A kind with its number.
 type Make = fn(f32) -> Regularizer;
 
-/// The kinds by name, and what their number is.
+/// The kinds by name, and the meaning of their number.
 const NAMES: [(&str, Make); 5] = [
     ("input-gradient", |weight| Regularizer::InputGradient { weight }),
     ("parameter-gradient", |weight| Regularizer::ParameterGradient { weight }),

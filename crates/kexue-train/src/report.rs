@@ -7,8 +7,8 @@ use crate::{Chart, Page, Series, TrainError};
 use std::collections::BTreeMap;
 use std::path::Path;
 
-/// Writes the page: what came out, the curves of what has a goal and of the losses, what `illustrate` adds; folded, all numbers, the other curves, and what
-/// the run was.
+/// Writes the page: the result; the curves of the losses and of every number with a goal; the content that `illustrate` adds; and, folded, all numbers, the
+/// other curves, and the settings of the run.
 ///
 /// # Errors
 /// If the file cannot be written.
@@ -49,7 +49,7 @@ pub fn report_page(
     let mut page = Page::new(&format!("{title}{}", what_of(description)));
     let best: Vec<String> = verdicts(&curves);
     match best.is_empty() {
-        true => page.verdict(&format!("{steps} steps; nothing was validated.")),
+        true => page.verdict(&format!("{steps} steps; no validation.")),
         false => page.verdict(&format!("After {steps} steps: {}.", best.join("; "))),
     }
     let is_first = |curve: &&Curve<'_>| curve.goal.is_some() || curve.name.contains("loss");
@@ -62,7 +62,7 @@ pub fn report_page(
         page.charts(&others);
     }
     page.fold("All numbers");
-    page.paragraph("Each number at the last step that has it, and at its best where more or less of it is better.");
+    page.paragraph("Each number at the last step that has it and, if it has a goal, its best value.");
     let rows: Vec<Vec<String>> = curves.iter().map(Curve::row).collect();
     page.table(&["", "last", "best", "at step"], &rows);
     page.fold("Configuration");
@@ -70,10 +70,10 @@ pub fn report_page(
     page
 }
 
-/// Numbers that the verdict names at most.
+/// Maximum number of results in the verdict.
 const TOLD: usize = 3;
 
-/// The best of what has a goal; of the loss only where nothing else was validated.
+/// The best values of the numbers with a goal. The loss is named only if nothing else was validated.
 fn verdicts(curves: &[Curve<'_>]) -> Vec<String> {
     let best = |is_loss: bool| -> Vec<String> {
         let of_kind = curves.iter().filter(|curve| curve.name.contains("loss") == is_loss);
@@ -86,7 +86,7 @@ fn verdicts(curves: &[Curve<'_>]) -> Vec<String> {
     }
 }
 
-/// A chart for each group of curves that can share one: those with the same goal, and values of the same size. Constants are left out.
+/// Charts of the curves. Curves with the same goal and similar values share one. Constants are left out.
 fn charts(curves: &[&Curve<'_>]) -> Vec<Chart> {
     let mut groups: Vec<Vec<&Curve<'_>>> = Vec::new();
     for curve in curves.iter().copied().filter(|curve| curve.varies()) {
@@ -124,7 +124,7 @@ fn chart(curves: &[&Curve<'_>]) -> Chart {
     }
 }
 
-/// What a run learned from, as its configuration says, to be read after a title.
+/// The data of a run, from its configuration, for the title.
 fn what_of(description: &str) -> String {
     let Ok(settings) = description.parse::<toml::Table>() else {
         return String::new();
@@ -148,7 +148,7 @@ fn what_of(description: &str) -> String {
     }
 }
 
-/// A number over the steps.
+/// The values of a number over the steps.
 struct Curve<'r> {
     name: &'r str,
     goal: Option<Goal>,
@@ -156,12 +156,12 @@ struct Curve<'r> {
 }
 
 impl Curve<'_> {
-    /// The name as people write it.
+    /// The name in words.
     fn title(&self) -> String {
         self.name.replace('_', " ")
     }
 
-    /// A constant is a number, not a picture.
+    /// Whether it is worth a picture: a constant is not.
     fn varies(&self) -> bool {
         self.points.iter().any(|point| point.1 != self.points[0].1)
     }
@@ -205,7 +205,7 @@ impl Curve<'_> {
     }
 }
 
-/// Four digits after the point, or an exponent for what they do not show.
+/// Formats a number with four decimals, or with an exponent if these do not suffice.
 fn short(value: f64) -> String {
     match value.abs() {
         size if value == 0.0 || (1e-3..1e6).contains(&size) => format!("{value:.4}"),

@@ -1,7 +1,7 @@
-//! The folder of a run: its `config.toml`, the files that it starts from, and what training writes.
+//! The folder of a run: its `config.toml`, the files that it starts from, and the files that training writes.
 
 use crate::TrainError;
-use crate::differences::differences;
+use crate::differences::{differences, values};
 use crate::extension::more_steps;
 use kexue_output::{Lock, write_file};
 use serde::Serialize;
@@ -9,12 +9,12 @@ use serde::de::DeserializeOwned;
 use std::path::Path;
 use toml::{Table, Value};
 
-/// Everything that makes a run what it is: the content of `config.toml`.
+/// The configuration of a run: the content of `config.toml`. Together with the input files it determines the result.
 pub trait RunConfig: Serialize + DeserializeOwned {
-    /// The table of `config.toml` that only runs of this kind have: `name` if `kexue name train` makes them. Empty if runs of every kind will do.
+    /// The table of `config.toml` that only runs of this kind have: `name` if `kexue name train` makes them. Empty to accept runs of any kind.
     const KIND: &'static str = "";
 
-    /// Checks what only runs of this kind have.
+    /// Checks the settings that only runs of this kind have.
     ///
     /// # Errors
     /// Names the invalid setting.
@@ -22,7 +22,7 @@ pub trait RunConfig: Serialize + DeserializeOwned {
         Ok(())
     }
 
-    /// Whether a finished run can go on with more steps: `train.steps` is the number of steps, and nothing else depends on it (see
+    /// Whether a finished run can be continued with more steps: `train.steps` is the number of steps, and nothing else depends on it (see
     /// [`TrainSettings::can_be_extended`](crate::TrainSettings::can_be_extended)).
     fn can_be_extended(&self) -> bool {
         false
@@ -39,7 +39,7 @@ pub trait RunConfig: Serialize + DeserializeOwned {
     /// Reads the text of `config.toml`; `path` is for messages.
     ///
     /// # Errors
-    /// Names the field that is missing or not as expected.
+    /// Names the missing or invalid field.
     fn from_toml(text: &str, path: &Path) -> Result<Self, TrainError> {
         toml::from_str(text).map_err(|error| {
             let table: Table = text.parse().unwrap_or_default();
@@ -60,21 +60,29 @@ pub trait RunConfig: Serialize + DeserializeOwned {
     }
 }
 
-/// What training writes into the folder of a run.
+/// The settings of a run by their path, such as `train.seed`, each as it is written.
+///
+/// # Errors
+/// If a value cannot be written in TOML.
+pub fn settings(config: &impl RunConfig) -> Result<Vec<(String, String)>, TrainError> {
+    Ok(values(&config.to_toml()?))
+}
+
+/// The files that training writes into the folder of a run.
 const WRITTEN: [&str; 4] = ["metrics.jsonl", "model.safetensors", "checkpoint.bin", "report.html"];
 
-/// A file that a run starts from, such as its vocabulary: its name, its content, and what messages call what it holds.
+/// A file that a run starts from, such as its vocabulary.
 #[derive(Clone, Debug)]
 pub struct RunFile {
     /// Its name in the folder.
     pub name: &'static str,
     /// Its content.
     pub text: String,
-    /// What it holds, for messages: "tokens".
+    /// The name of its content in messages, such as "tokens".
     pub what: &'static str,
 }
 
-/// Checks, before inputs are read, that no other process is training in a folder. Nothing is made or changed.
+/// Checks that no other process is training in a folder. Call it before inputs are read. Creates and changes nothing.
 ///
 /// # Errors
 /// If another process holds the folder.
@@ -85,23 +93,23 @@ pub fn check_free(folder: &Path) -> Result<(), TrainError> {
     Ok(())
 }
 
-/// Makes the folder of a run that is to start, to be resumed, or to go on with more steps; returns the text of its `config.toml`. Nothing is written over
-/// files of anything else.
+/// Prepares the folder of a run that starts, is resumed, or continues with more steps. Returns the text of its `config.toml`. Never overwrites other
+/// files.
 ///
 /// # Errors
-/// If the folder holds a run with other settings, or files that training would overwrite and no run, or cannot be written, or if another process
-/// is training there.
+/// If the folder has a run with other settings, or files of no run that training would overwrite; if it cannot be written; if another process is
+/// training there.
 pub fn prepare(folder: &Path, config: &impl RunConfig, files: &[RunFile]) -> Result<String, TrainError> {
     let description = config.to_toml()?;
     if !crate::is_first() {
-        // The first process has the folder.
+        // Only the first process uses the folder.
         return Ok(description);
     }
     if folder.exists() && !folder.is_dir() {
         let problem = "is a file, and a run needs a folder, which is made if there is none; name another";
         return Err(TrainError::file(folder, problem));
     }
-    // The content of a file; `None` if it is not there.
+    // The content of a file; `None` if it does not exist.
     let standing = |name: &str| {
         let path = folder.join(name);
         match std::fs::read(&path) {

@@ -1,4 +1,4 @@
-//! A model on disk, whoever made it: the folder of a run, or of a Hugging Face model.
+//! A model on disk: the folder of a run of any kind, or of a Hugging Face model.
 
 use crate::transformer::pretrained_tokenizer;
 use crate::{Run, RunConfig, RunTokens as _, TrainError, TransformerRunConfig};
@@ -13,7 +13,7 @@ pub struct SavedModel {
     /// The model.
     pub model: Model,
     folder: PathBuf,
-    /// That of a run; a Hugging Face model's is read when it is asked for.
+    /// The tokens of a run. Those of a Hugging Face model are read on demand.
     tokenizer: Option<Tokenizer>,
 }
 
@@ -35,7 +35,7 @@ impl SavedModel {
     /// Opens the folder of any run, or of a Hugging Face model of BERT or RoFormer.
     ///
     /// # Errors
-    /// Names the file that is missing or damaged, and says what the folder is if it is of something else.
+    /// Names the missing or damaged file; says what the folder is if it is something else.
     pub fn open(folder: &Path) -> Result<Self, TrainError> {
         let has = |name: &str| folder.join(name).exists();
         if folder.exists() && !has("config.toml") && !has("config.json") {
@@ -59,7 +59,7 @@ impl SavedModel {
         })
     }
 
-    /// Whether its tokens are those of a pretrained tokenizer, and not of a vocabulary of ours.
+    /// Whether its tokens are those of a pretrained tokenizer, not of a Kexue vocabulary.
     pub fn has_pretrained_tokens(&self) -> bool {
         !matches!(self.tokenizer, Some(Tokenizer::Vocabulary(_)))
     }
@@ -72,7 +72,7 @@ impl SavedModel {
     /// Its tokens.
     ///
     /// # Errors
-    /// If a Hugging Face model has no tokenizer that can be read, or one with more tokens than the model.
+    /// If a Hugging Face model has no readable tokenizer, or one with more tokens than the model.
     pub fn tokenizer(&self) -> Result<Tokenizer, TrainError> {
         if let Some(tokenizer) = &self.tokenizer {
             return Ok(tokenizer.clone());

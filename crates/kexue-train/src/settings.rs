@@ -1,27 +1,27 @@
-//! How to train.
+//! Training settings.
 
 use crate::{Regularizer, TrainError};
 use kexue_optim::{AdamConfig, ChainSettings, Decay, Link, SlotGroup};
 use serde::{Deserialize, Serialize};
 use std::path::Path;
 
-/// Everything about a run but the task and the model.
+/// All settings of a run except those of the task and the model.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct TrainSettings {
-    /// Seed of every random choice.
+    /// Seed of all random choices.
     pub seed: u64,
-    /// Optimiser steps.
+    /// Number of optimiser steps.
     pub steps: u64,
-    /// Examples a step.
+    /// Examples per step.
     pub batch_size: usize,
-    /// Parts of a batch that are computed in parallel. It decides how gradients are summed, so it belongs to what makes a run reproducible.
+    /// Number of parts of a batch that are computed in parallel. It determines how gradients are summed, so the result depends on it.
     pub shards: usize,
     /// The optimiser, transformation by transformation. If there is none: clip to `max_gradient_norm`, `adam`, `weight_decay` of the matrices, and a
     /// learning rate that rises to `learning_rate` in `warmup` steps and falls as `decay` says.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub optimizer: Vec<Link>,
-    /// Parameters that are frozen, or have a learning rate or weight decay of their own.
+    /// Parameters that are frozen, or have their own learning rate or weight decay.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub groups: Vec<SlotGroup>,
     /// Perturbation of inputs or parameters, or a penalty of their gradients.
@@ -29,24 +29,24 @@ pub struct TrainSettings {
     pub regularizer: Option<Regularizer>,
     /// Highest learning rate.
     pub learning_rate: f32,
-    /// Steps of warm-up.
+    /// Number of warm-up steps.
     pub warmup: u64,
-    /// How the rate falls after it.
+    /// How the learning rate decays after the warm-up.
     pub decay: Decay,
-    /// Decoupled weight decay of the matrices.
+    /// Decoupled weight decay, for matrices only.
     pub weight_decay: f32,
-    /// Largest norm of a gradient; infinite for no bound.
+    /// The norm that gradients are clipped to; infinite for no clipping.
     pub max_gradient_norm: f32,
     /// Adam's constants.
     pub adam: AdamConfig,
-    /// Weight of the past in the moving average of the weights that is validated and saved; 0 for none.
+    /// Decay of the moving average of the weights that is validated and saved; 0 for none.
     pub average: f32,
-    /// Further moving averages; each is validated, and the best is saved.
+    /// Decays of further moving averages. Each is validated, and the best one is saved.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub more_averages: Vec<f32>,
-    /// Steps between validations (and checkpoints).
+    /// Number of steps between validations and checkpoints.
     pub validate_every: u64,
-    /// Stop after so many validations without a better result; 0 for never.
+    /// Stop after this many validations without improvement; 0 for never.
     pub patience: u64,
 }
 
@@ -78,10 +78,10 @@ impl Default for TrainSettings {
     }
 }
 
-/// Reads an optimiser from a TOML file: `[[optimizer]]` tables and, for parameters that are trained in a way of their own, `[[group]]` tables.
+/// Reads an optimiser from a TOML file: `[[optimizer]]` tables, and `[[group]]` tables for parameters with their own settings.
 ///
 /// # Errors
-/// If the file cannot be read, a table is not as expected (named with its line), or there is none.
+/// If the file cannot be read, a table is invalid (the error names its line), or there is none.
 pub fn read_optimizer(path: &Path) -> Result<ChainSettings, TrainError> {
     let text = std::fs::read_to_string(path).map_err(TrainError::io(path))?;
     let read: ChainSettings =
@@ -95,14 +95,14 @@ pub fn read_optimizer(path: &Path) -> Result<ChainSettings, TrainError> {
     }
 }
 
-/// Larger rates leave no number finite, and times the steps of a warm-up might not be finite themselves.
+/// Larger rates make all numbers overflow, and might overflow themselves when multiplied by the warm-up steps.
 const LARGEST_RATE: f32 = 1e6;
 
 impl TrainSettings {
     /// Checks the settings.
     ///
     /// # Errors
-    /// Names the first invalid one.
+    /// Names the first invalid setting.
     pub fn validate(&self) -> Result<(), TrainError> {
         let problem = |field, problem: &str| {
             Err(TrainError::Setting {
@@ -152,7 +152,7 @@ impl TrainSettings {
         Ok(())
     }
 
-    /// Whether a finished run can go on with more steps: no learning rate depends on the number of steps.
+    /// Whether a finished run can be continued with more steps, because no learning rate depends on the number of steps.
     pub fn can_be_extended(&self) -> bool {
         !self.chain().depends_on_steps()
     }

@@ -1,10 +1,10 @@
-//! What a run says while it is running: a progress bar on a terminal, lines elsewhere.
+//! The progress of a run: a progress bar on a terminal, lines elsewhere.
 
 use indicatif::{ProgressBar, ProgressStyle};
 use std::io::Write;
 use std::time::{Duration, Instant};
 
-/// Without a progress bar, as in a log file, a line comes this often.
+/// The interval between lines without a progress bar, for example in a log file.
 const SILENCE: Duration = Duration::from_secs(30);
 
 /// After so long it is said how long the run will take.
@@ -22,7 +22,7 @@ fn duration(seconds: f64) -> String {
 /// The progress of a run on standard error.
 pub(crate) struct Status {
     bar: ProgressBar,
-    /// Whether it says nothing at all.
+    /// Whether it prints nothing.
     silent: bool,
     steps: u64,
     unit: &'static str,
@@ -30,7 +30,7 @@ pub(crate) struct Status {
     first: u64,
     started: Instant,
     now: u64,
-    /// What was computed since when, for the throughput.
+    /// The number of items since a time, for the throughput.
     items: usize,
     since: Instant,
     said: Instant,
@@ -39,7 +39,7 @@ pub(crate) struct Status {
 }
 
 impl Status {
-    /// The status of a run of `steps` steps; of several processes only one is not silent.
+    /// The status of a run of `steps` steps. Of several processes, all but one are silent.
     pub fn new(steps: u64, unit: &'static str, silent: bool) -> Self {
         let bar = if silent {
             ProgressBar::hidden()
@@ -75,7 +75,7 @@ impl Status {
         self.bar.reset_eta();
     }
 
-    /// A step was done.
+    /// Reports a completed step.
     pub fn advance(&mut self, step: u64, items: usize) {
         self.now = step;
         self.items += items;
@@ -91,7 +91,7 @@ impl Status {
         }
     }
 
-    /// Forgets how fast it was, as after a pause.
+    /// Restarts the measurement of the throughput, for example after a pause.
     pub fn restart(&mut self) {
         (self.items, self.since) = (0, Instant::now());
     }
@@ -122,12 +122,12 @@ impl Status {
 
     fn print(&self, line: &str) {
         if !self.silent {
-            // Nobody may be reading any more.
+            // A closed standard error is ignored.
             let _ = writeln!(std::io::stderr(), "{line}");
         }
     }
 
-    /// Leaves the bar as it is.
+    /// Keeps the bar on the screen.
     pub fn abandon(&self) {
         self.bar.abandon();
     }

@@ -1,4 +1,4 @@
-//! What is trained: the extension point of this crate.
+//! Tasks: the extension point of this crate.
 
 use crate::{Page, TrainError};
 use kexue_optim::Parameters;
@@ -6,14 +6,14 @@ use rand_chacha::ChaCha8Rng;
 use serde::{Deserialize, Serialize};
 use std::collections::HashMap;
 
-/// What the examples of a shard cost.
+/// The loss of a shard.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Loss {
     /// Sum of the terms.
     pub sum: f64,
-    /// Number of terms. The loss that is recorded, and the gradient that is followed, are of the mean over the whole batch.
+    /// Number of terms. The recorded loss and the gradient are those of the mean over the whole batch.
     pub terms: f64,
-    /// What was computed, in [`Task::UNIT`]s, for the throughput.
+    /// Number of computed [`Task::UNIT`]s, for the throughput.
     pub items: usize,
     /// Other means to record, by name: sum and number of terms.
     pub also: Vec<(String, f64, f64)>,
@@ -39,19 +39,19 @@ impl Goal {
     }
 }
 
-/// A number that a validation measured.
+/// A number measured by a validation.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Metric {
     /// Its name.
     pub name: String,
     /// Its value.
     pub value: f64,
-    /// Which values are better; `None` if that cannot be said.
+    /// Which values are better; `None` if neither.
     pub goal: Option<Goal>,
 }
 
 impl Metric {
-    /// A number of which larger values are better.
+    /// A metric whose larger values are better.
     pub fn maximized(name: impl Into<String>, value: f64) -> Self {
         Self {
             goal: Some(Goal::Maximize),
@@ -59,7 +59,7 @@ impl Metric {
         }
     }
 
-    /// A number of which smaller values are better.
+    /// A metric whose smaller values are better.
     pub fn minimized(name: impl Into<String>, value: f64) -> Self {
         Self {
             goal: Some(Goal::Minimize),
@@ -67,7 +67,7 @@ impl Metric {
         }
     }
 
-    /// A number that is neither good nor bad.
+    /// A metric without better or worse values.
     pub fn observed(name: impl Into<String>, value: f64) -> Self {
         Self {
             name: name.into(),
@@ -77,19 +77,19 @@ impl Metric {
     }
 }
 
-/// Something to train: how its batches are made, and what they cost.
+/// A training task: how to make batches, and how to compute their losses.
 ///
-/// Batches are made ahead of time, while the one before is computed. Both draw from a generator that depends on the seed, the shard and the step alone; it
-/// goes on with the batch from [`batch`](Self::batch) to [`loss`](Self::loss). See the [crate's documentation](crate) for an example.
+/// Each batch is made while the previous one is computed. Both steps draw from a generator that depends only on the seed, the shard and the step; it is
+/// passed from [`batch`](Self::batch) to [`loss`](Self::loss) with the batch. See the [crate's documentation](crate) for an example.
 pub trait Task: Sync {
-    /// What has the parameters.
+    /// The model to train.
     type Model: Parameters + Sync;
-    /// What a shard of a step computes.
+    /// A shard of a step's batch.
     type Batch: Send + Sync;
     /// Memory that a shard reuses from step to step.
     type Workspace: Send;
 
-    /// What [`Loss::items`] counts.
+    /// The unit that [`Loss::items`] counts.
     const UNIT: &'static str = "examples";
 
     /// Number of training examples.
@@ -98,13 +98,13 @@ pub trait Task: Sync {
     /// A workspace for one shard.
     fn workspace(&self, model: &Self::Model) -> Self::Workspace;
 
-    /// Makes a shard of a step's batch from some examples. If several parameter groups take turns, the step says whose turn it is.
+    /// Makes a shard of a step's batch from some examples. If parameter groups take turns, the step determines which group is trained.
     ///
     /// # Errors
     /// If an example cannot be made.
     fn batch(&self, examples: &[usize], step: u64, generator: &mut ChaCha8Rng) -> Result<Self::Batch, TrainError>;
 
-    /// Computes the loss of a shard, and adds the gradient of the *sum* of its terms to `gradient`, which is 0 when the task is called.
+    /// Computes the loss of a shard, and adds the gradient of the *sum* of its terms to `gradient`, which is 0 at the call.
     ///
     /// # Errors
     /// If the loss cannot be computed.
@@ -117,16 +117,16 @@ pub trait Task: Sync {
         gradient: &mut [f32],
     ) -> Result<Loss, TrainError>;
 
-    /// Measures a model. The first metric with a goal decides which model is the best; without one, the latest is kept.
+    /// Measures a model. The first metric with a goal decides which model is the best; without such a metric, the latest is kept.
     ///
     /// # Errors
     /// If validation fails.
     fn validate(&self, model: &Self::Model) -> Result<Vec<Metric>, TrainError>;
 
-    /// Adds what the report shows before its curves: pictures of the last validation.
+    /// Adds content to the report before its curves, such as pictures of the last validation.
     fn illustrate(&self, _page: &mut Page) {}
 
-    /// What goes into the header of the saved weights.
+    /// Entries of the header of the saved weights.
     fn metadata(&self) -> HashMap<String, String> {
         HashMap::new()
     }

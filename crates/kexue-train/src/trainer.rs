@@ -21,11 +21,11 @@ use xxhash_rust::xxh3::Xxh3;
 pub struct Outcome<M> {
     /// The best model.
     pub model: M,
-    /// Steps done.
+    /// Number of completed steps.
     pub steps: u64,
-    /// Those of them that were done before this call.
+    /// The number of these steps that were completed before this call.
     pub resumed: u64,
-    /// Best validation result and its step; `None` if there was nothing to validate on.
+    /// The best validation result and its step; `None` without validation.
     pub best: Option<(f64, u64)>,
     /// Whether it was interrupted, and can be resumed.
     pub interrupted: bool,
@@ -33,10 +33,10 @@ pub struct Outcome<M> {
     pub records: Vec<Record>,
 }
 
-/// The mean loss is recorded this often, and at every validation.
+/// The number of steps between records of the mean loss. It is also recorded at every validation.
 const RECORD_EVERY: u64 = 50;
 
-/// Trains in a folder, or resumes the run in it: a [`Trainer`] with a single group of parameters, as the settings say.
+/// Trains in a folder, or resumes the run in it: a [`Trainer`] with a single group of parameters, configured by the settings.
 ///
 /// # Errors
 /// As [`Trainer::run`].
@@ -88,16 +88,16 @@ pub struct Trainer<'a, T: Task> {
     folder: PathBuf,
     description: &'a str,
     progress: Progress,
-    /// Steps done before this call.
+    /// Number of steps completed before this call.
     resumed: u64,
     records: Vec<Record>,
     status: Status,
 }
 
 impl<'a, T: Task> Trainer<'a, T> {
-    /// A run of a model whose parameters are trained in groups. `description` (such as the text of `config.toml`) tells this run from others; a run
-    /// [that can be extended](TrainSettings::can_be_extended) is the same with more steps. The
-    /// optimiser and the averages of `settings` are those of [`train`]; here the groups have their own.
+    /// Creates a run of a model whose parameters are trained in groups. `description` (such as the text of `config.toml`) identifies the run; a run
+    /// [that can be extended](TrainSettings::can_be_extended) stays the same with more steps. The optimiser and averages in `settings` are for
+    /// [`train`] only; here each group has its own.
     ///
     /// # Errors
     /// If a setting is invalid; names it.
@@ -132,7 +132,7 @@ impl<'a, T: Task> Trainer<'a, T> {
         trainer.shared(ranks())
     }
 
-    /// Shares the run with other processes; by default with those that `mpirun` started. Only the first has the folder.
+    /// Shares the run with other processes; by default with those that `mpirun` started. Only the first process uses the folder.
     ///
     /// # Errors
     /// If there are more processes than shards.
@@ -143,7 +143,7 @@ impl<'a, T: Task> Trainer<'a, T> {
         Ok(self)
     }
 
-    /// Computes the steps elsewhere.
+    /// Computes the steps with an accelerator.
     ///
     /// # Errors
     /// If several processes train together.
@@ -152,18 +152,19 @@ impl<'a, T: Task> Trainer<'a, T> {
         Ok(self)
     }
 
-    /// The optimisers, a line for each group.
+    /// The optimisers, one line for each group.
     pub fn describe(&mut self) -> String {
         let groups = self.learner.groups_mut().iter_mut();
         groups.map(ParameterGroup::describe).collect::<Vec<_>>().join("\n")
     }
 
-    /// Trains to the end, or until interrupted: then the same call goes on where this one stopped, and the result is that of a run that never stopped.
+    /// Trains to the end, or until interrupted. After an interruption, the same call continues where this one stopped, and the result is that of an
+    /// uninterrupted run.
     ///
     /// # Errors
     /// If a file cannot be written, another process is training in the folder, the folder holds another run, the loss diverges, or the task fails.
     pub fn run(mut self, interrupt: &AtomicBool) -> Result<Outcome<T::Model>, TrainError> {
-        // Two runs would mix their metrics. The processes of one run share its folder: the first holds the lock for all.
+        // Two runs in a folder would mix their metrics. The processes of one run share its folder; the first one holds the lock for all.
         let lock = self.is_first.then(|| Lock::of_folder(&self.folder)).transpose();
         let (_lock, locked) = match lock {
             Ok(lock) => (lock, Ok(())),
@@ -213,13 +214,13 @@ impl<'a, T: Task> Trainer<'a, T> {
         step.is_multiple_of(self.settings.validate_every) || step == self.settings.steps
     }
 
-    /// What only the first process does: it has the folder.
+    /// Runs an action only in the first process, which uses the folder.
     fn only_first(&mut self, act: fn(&mut Self) -> Result<(), TrainError>) -> Result<(), TrainError> {
         let done = if self.is_first { act(self) } else { Ok(()) };
         self.share(done)
     }
 
-    /// Makes the first process's success or failure, and its progress, those of all.
+    /// Broadcasts the first process's success or failure, and its progress, to all.
     fn share(&mut self, done: Result<(), TrainError>) -> Result<(), TrainError> {
         if self.learner.ranks().size() == 1 {
             return done;
@@ -265,7 +266,7 @@ impl<'a, T: Task> Trainer<'a, T> {
         }
     }
 
-    /// Takes up the state of the run in the folder, if there is one.
+    /// Loads the state of the run in the folder, if there is one.
     fn resume(&mut self) -> Result<(), TrainError> {
         self.only_first(Self::read)?;
         let (model, groups, ranks) = self.learner.parts();
@@ -291,7 +292,7 @@ impl<'a, T: Task> Trainer<'a, T> {
         if let Some(saved) = checkpoint::load(&path, &run, vectors)? {
             self.progress = saved;
             if self.progress.best.is_some() {
-                // A damaged file is reported before more steps rather than after the last one.
+                // A damaged file is reported before the next step instead of after the last one.
                 self.load_best()?;
             }
             self.set_values(&values);
@@ -328,7 +329,7 @@ impl<'a, T: Task> Trainer<'a, T> {
         Ok(())
     }
 
-    /// Adds the losses of a step to the means; those of groups that take turns go by the groups' names.
+    /// Adds the losses of a step to the means. Losses of groups that take turns are named after the groups.
     fn add(&mut self, step: u64, loss: &Loss) {
         let turns = self.learner.groups().iter().filter(|group| group.turn().has(step));
         let prefixes: Vec<String> = turns
@@ -357,7 +358,7 @@ impl<'a, T: Task> Trainer<'a, T> {
         }
     }
 
-    /// What was saved before is good: it is not replaced by what is not.
+    /// Checks that the run has not diverged, so that good saved files are not overwritten.
     fn check_weights(&self) -> Result<(), TrainError> {
         match self.learner.model().values().iter().all(|value| value.is_finite()) {
             true => Ok(()),
@@ -365,7 +366,7 @@ impl<'a, T: Task> Trainer<'a, T> {
         }
     }
 
-    /// Records the mean losses since the last record and the learning rates. Time is left out of the file: the same run has the same metrics.
+    /// Records the mean losses since the last record, and the learning rates. Times are not recorded, so that the same run has the same metrics.
     fn record(&mut self, interrupted: bool) -> Result<(), TrainError> {
         let means = std::mem::take(&mut self.progress.means);
         let named = means.into_iter().filter(|(_, (_, terms))| *terms > 0.0);
@@ -440,7 +441,7 @@ impl<'a, T: Task> Trainer<'a, T> {
         Ok(())
     }
 
-    /// Compares a candidate with the best so far and saves it if it is as good; returns whether anything can be compared.
+    /// Compares a candidate with the best one so far, and saves it if it is at least as good. Returns whether there is a metric to compare.
     fn judge(&mut self, measured: &[Metric], suffix: &str, better: &mut bool) -> Result<bool, TrainError> {
         let Some((name, value, goal)) = measured
             .iter()

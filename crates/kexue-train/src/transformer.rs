@@ -1,4 +1,4 @@
-//! What only runs of Transformers have: their workspace, their folder's contents, their memory.
+//! Runs of Transformers: workspace, contents of the folder, memory.
 
 use crate::TrainError;
 use crate::run::{RunConfig, RunFile};
@@ -50,7 +50,7 @@ pub fn tokenizer_file(tokenizer: &Tokenizer) -> RunFile {
     }
 }
 
-/// What a run keeps of how its texts became tokens.
+/// The tokens of a run, as stored in its folder.
 pub trait RunTokens: Sized {
     /// Reads the file in the folder of a run.
     ///
@@ -58,7 +58,7 @@ pub trait RunTokens: Sized {
     /// Names the file that is missing or damaged.
     fn open(folder: &Path) -> Result<Self, TrainError>;
 
-    /// Whether a model with so many tokens goes with it, and if not, what is wrong.
+    /// Checks that a model with this number of tokens fits; otherwise says what is wrong.
     fn problem(&self, vocab_size: usize) -> Option<String>;
 }
 
@@ -90,7 +90,7 @@ impl RunTokens for Tokenizer {
     fn problem(&self, vocab_size: usize) -> Option<String> {
         match self {
             Self::Vocabulary(vocabulary) => vocabulary.problem(vocab_size),
-            // Pretrained models may have rows to spare.
+            // Pretrained models may have extra rows.
             Self::Pretrained(_) => {
                 let tokens = self.len();
                 (tokens > vocab_size).then(|| format!("has {tokens} tokens, and the model {vocab_size}"))
@@ -112,10 +112,10 @@ fn read_text(path: &Path) -> Result<String, TrainError> {
     String::from_utf8(bytes).map_err(|_| TrainError::file(path, "is not UTF-8 text"))
 }
 
-/// A trained model with its tokens and how it was made.
+/// A trained model with its tokens and its configuration.
 #[derive(Clone, Debug)]
 pub struct Run<C, T = Vocabulary> {
-    /// How it was made.
+    /// Its configuration.
     pub config: C,
     /// Its tokens.
     pub vocabulary: T,
@@ -127,7 +127,7 @@ impl<C: TransformerRunConfig, T: RunTokens> Run<C, T> {
     /// Opens a run's folder.
     ///
     /// # Errors
-    /// Names the file that is missing or damaged or does not fit the others, and says what the folder is if it is of something else.
+    /// Names the file that is missing, damaged, or does not fit the others; says what the folder is if it is something else.
     pub fn open(folder: &Path) -> Result<Self, TrainError> {
         if folder.exists() && !folder.join("config.toml").exists() {
             let what = match () {
@@ -151,7 +151,7 @@ impl<C: TransformerRunConfig, T: RunTokens> Run<C, T> {
         Self::of(&config, vocabulary, &weights, folder)
     }
 
-    /// A model from its tokens and the contents of the two other files.
+    /// Creates a model from its tokens and the contents of the two other files.
     fn of(config: &str, vocabulary: T, weights: &[u8], folder: &Path) -> Result<Self, TrainError> {
         let at = folder.join("config.toml");
         let config = C::from_toml(config, &at)?;
@@ -176,7 +176,7 @@ impl<C: TransformerRunConfig, T: RunTokens> Run<C, T> {
 }
 
 impl<C: TransformerRunConfig> Run<C> {
-    /// A model from the contents of its three files; `folder` is for messages.
+    /// Creates a model from the contents of its three files. `folder` is for messages.
     ///
     /// # Errors
     /// As [`Run::open`].
@@ -187,8 +187,8 @@ impl<C: TransformerRunConfig> Run<C> {
     }
 }
 
-/// Bytes without which a model of a valid configuration cannot be trained on `sequences` sequences of `length` tokens a step: weights, gradient and Adam's two
-/// moments; the activations that the backward pass needs; the probabilities of the attention. What is needed in the end is more, but of the same size.
+/// A lower bound on the memory, in bytes, for training a model on `sequences` sequences of `length` tokens per step: weights, gradient and Adam's two
+/// moments; the activations for the backward pass; the attention probabilities. The actual memory is of the same order.
 pub fn least_memory(config: &TransformerConfig, sequences: usize, length: usize) -> f64 {
     let [layers, heads, d_model, d_ffn] =
         [config.layers, config.heads, config.d_model, config.d_ffn].map(|size| size as f64);

@@ -12,6 +12,17 @@ pub type BeamState = [i64; 3];
 /// The state of a beam that no sequence begins like, or that has ended: it stays so whatever token follows.
 pub const DEAD: BeamState = [-1; 3];
 
+/// Beams whose memory is asked for side by side.
+const AHEAD: usize = 64;
+
+/// What is known of a step.
+#[derive(Clone, Copy)]
+enum Step {
+    Known(BeamState),
+    /// It leads to this node, whose place is still to be read.
+    To(u64),
+}
+
 /// Steps and masks for a batch of beams.
 ///
 /// With an *end token*, a sequence that is complete may be followed by it: it is allowed at the ends of sequences, after it a beam is [`DEAD`],
@@ -67,16 +78,82 @@ impl<'a> Batch<'a> {
     /// # Errors
     /// If there are not as many tokens as states, a state is foreign, or the trie is damaged.
     pub fn step(&self, states: &mut [BeamState], tokens: &[i64]) -> Result<()> {
-        let count = states.len();
-        same("tokens", tokens.len(), "states", count)?;
-        for (state, &token) in states.iter_mut().zip(tokens) {
-            let next = match (self.place(state)?, Token::try_from(token)) {
-                (Some(place), Ok(token)) => self.trie.advance(&place, token)?,
-                _ => None,
-            };
-            *state = next.as_ref().map_or(DEAD, pack);
+        same("tokens", tokens.len(), "states", states.len())?;
+        // A beam waits for memory four times, one time after another. Beams wait side by side: each part is begun for all before the next.
+        let mut steps = [Step::Known(DEAD); AHEAD];
+        for (states, tokens) in states.chunks_mut(AHEAD).zip(tokens.chunks(AHEAD)) {
+            self.expect(states)?;
+            for ((state, &token), step) in states.iter().zip(tokens).zip(&mut steps) {
+                *step = match (self.place(state)?, Token::try_from(token)) {
+                    (Some(place), Ok(token)) => self.begin(&place, token)?,
+                    _ => Step::Known(DEAD),
+                };
+            }
+            for expect in [Trie::expect_family, Trie::expect_children] {
+                for step in &steps[..states.len()] {
+                    if let Step::To(node) = *step {
+                        expect(self.trie, node);
+                    }
+                }
+            }
+            for (state, step) in states.iter_mut().zip(&steps) {
+                *state = match *step {
+                    Step::Known(state) => state,
+                    Step::To(node) => {
+                        let place = self.trie.read_place(node)?;
+                        self.trie.expect_following(&place);
+                        pack(&place)
+                    }
+                };
+            }
         }
         Ok(())
+    }
+
+    #[inline]
+    fn begin(&self, place: &Place, token: Token) -> Result<Step> {
+        if place.tail_left > 0 || place.node == 0 {
+            let next = self.trie.advance(place, token)?;
+            return Ok(Step::Known(next.as_ref().map_or(DEAD, pack)));
+        }
+        let Some(node) = self.trie.child(place, token)? else {
+            return Ok(Step::Known(DEAD));
+        };
+        self.trie.expect_node(node);
+        Ok(Step::To(node))
+    }
+
+    /// Asks for the memory that says what may follow each state.
+    #[inline]
+    fn expect(&self, states: &[BeamState]) -> Result<()> {
+        for state in states {
+            if let Some(place) = self.place(state)? {
+                self.trie.expect_following(&place);
+            }
+        }
+        Ok(())
+    }
+
+    /// The state after all these tokens, from the root on.
+    ///
+    /// # Errors
+    /// If the trie is damaged.
+    pub fn walk(&self, tokens: &[i64]) -> Result<BeamState> {
+        if self.trie.is_empty() {
+            return Ok(DEAD);
+        }
+        let mut place = self.trie.root_place();
+        for &token in tokens {
+            let next = match Token::try_from(token) {
+                Ok(token) => self.trie.advance(&place, token)?,
+                Err(_) => None,
+            };
+            match next {
+                Some(next) => place = next,
+                None => return Ok(DEAD),
+            }
+        }
+        Ok(pack(&place))
     }
 
     /// Calls `visit` with each token that is allowed, in order.
@@ -116,6 +193,7 @@ impl<'a> Batch<'a> {
         if words == 0 {
             return Ok(());
         }
+        self.expect(states)?;
         for (state, row) in states.iter().zip(masks.chunks_exact_mut(words)) {
             let place = self.place(state)?;
             if let Some(mask) = place.as_ref().and_then(|place| self.dense(place)) {
@@ -143,6 +221,7 @@ impl<'a> Batch<'a> {
         if vocabulary == 0 {
             return Ok(());
         }
+        self.expect(states)?;
         for (state, row) in states.iter().zip(masks.chunks_exact_mut(vocabulary)) {
             let place = self.place(state)?;
             if let Some(mask) = place.as_ref().and_then(|place| self.dense(place)) {
@@ -201,6 +280,7 @@ impl<'a> Batch<'a> {
         same("offsets", offsets.len(), "states and one", states.len() + 1)?;
         let (mut count, mut missing) = (0, false);
         offsets[0] = 0;
+        self.expect(states)?;
         for (state, offset) in states.iter().zip(&mut offsets[1..]) {
             self.each_allowed(self.place(state)?.as_ref(), |token| match tokens.get_mut(count) {
                 Some(slot) => {

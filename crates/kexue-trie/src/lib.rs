@@ -16,7 +16,8 @@
 //! ```
 //!
 //! [`Trie::build`] writes one to a file and [`Trie::open`] maps it. [`SequenceSorter`] takes sequences in any order, [`TrieBuilder`] sequences
-//! that come in order, both in bounded memory. [`Batch`] steps and masks many beams in one call.
+//! that come in order, both in bounded memory. [`Batch`] steps and masks many beams in one call;
+//! [`Trie::flatten`] is for devices that do so.
 //!
 //! [`FactIndex`] is the index for the keys `subject SEP relation SEP sense SEP` of a knowledge graph, many times smaller than a trie of them;
 //! [`MergedIndex`] is one with changes since it was built. The crate `kexue-kg` builds and changes them. [`container`] is the file format.
@@ -29,6 +30,7 @@ pub mod elias_fano;
 mod fact_order;
 mod facts;
 mod facts_builder;
+mod flat;
 mod index;
 mod layout;
 mod masks;
@@ -49,6 +51,7 @@ pub use container::{Container, ContainerWriter};
 pub use fact_order::FactOrder;
 pub use facts::FactIndex;
 pub use facts_builder::FactIndexBuilder;
+pub use flat::FlatTrie;
 pub use index::{Allowed, Error, Handle, Key, MAX_PART, PrefixIndex, Result, Token};
 pub use merged::{ChangedSubject, MergedIndex, Origin};
 pub use pruned::PrunedKeys;

@@ -9,7 +9,7 @@
 //!         Elias–Fano, or where they are asked for often eight bytes of ones and an array of numbers of three bytes
 //! ```
 
-use crate::bytes::{Bytes, word};
+use crate::bytes::{Bytes, prefetch, word};
 use crate::container::{Container, ContainerWriter};
 use crate::elias_fano::{EliasFano, EliasFanoBuilder};
 use crate::index::{Error, Result, Token};
@@ -204,6 +204,12 @@ impl Codes {
     /// The word at a byte of the codes.
     pub fn word(&self, at: u64) -> Option<u64> {
         word(&self.codes, usize::try_from(at).ok()?)
+    }
+
+    /// Asks for the memory of the code at a byte.
+    #[inline]
+    pub fn expect(&self, at: u64) {
+        prefetch(&self.codes, usize::try_from(at).unwrap_or(usize::MAX));
     }
 
     /// The token whose code stands at `*at`, which moves behind it.

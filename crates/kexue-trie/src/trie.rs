@@ -239,14 +239,7 @@ impl Trie {
     #[inline]
     fn children(&self, nodes: &[u8], block: u64, skipped: u32) -> Option<Range<u64>> {
         let families = self.families.as_slice();
-        let mut number = usize::try_from(block).ok()?;
-        let mut skipped = skipped;
-        let mut inside = u32::from(*families.get(number)?);
-        while skipped >= inside {
-            skipped -= inside;
-            number += 1;
-            inside = u32::from(*families.get(number)?);
-        }
+        let (number, skipped, inside) = self.family(block, skipped)?;
         // Where the next family begins is known before the bits are: they can be read side by side.
         let next = match skipped + 1 < inside {
             true => Some(number),
@@ -271,18 +264,51 @@ impl Trie {
         Some((number * BLOCK_NODES + place as usize) as u64..end as u64)
     }
 
+    /// The block of that first child, how many stand before it in that block, and how many are in there.
+    #[inline]
+    fn family(&self, block: u64, mut skipped: u32) -> Option<(usize, u32, u32)> {
+        let families = self.families.as_slice();
+        let mut number = usize::try_from(block).ok()?;
+        let mut inside = u32::from(*families.get(number)?);
+        while skipped >= inside {
+            skipped -= inside;
+            number += 1;
+            inside = u32::from(*families.get(number)?);
+        }
+        Some((number, skipped, inside))
+    }
+
+    /// Where the search for the first child of a node begins, as [`children`](Self::children) takes it; none where it has no children.
+    #[inline]
+    fn family_of(&self, block: &[u8], bit: u32) -> Option<(u64, u32)> {
+        let (parents, first) = (word(block, 0)?, word(block, 32)?);
+        let before = (parents & ((1u64 << bit) - 1)).count_ones();
+        let start = (first & ((1 << FAMILIES) - 1)) / BLOCK_NODES as u64;
+        (parents >> bit & 1 == 1).then_some((start, (first >> FAMILIES) as u32 + before))
+    }
+
     /// Asks for the memory of the block that a node is in, about.
     #[inline]
     fn expect(&self, nodes: &[u8], node: u64) {
-        let block = ((node / BLOCK_NODES as u64) as usize).saturating_mul(self.block);
+        let block = self.block_start(node);
         for line in (0..self.block).step_by(64) {
             prefetch(nodes, block.saturating_add(line));
         }
     }
 
-    /// The place after the label of `node`.
+    /// The place after the label of `node`, whose children are asked for.
     #[inline]
     pub(crate) fn place(&self, node: u64) -> Result<Place> {
+        let place = self.read_place(node)?;
+        if place.degree > 0 {
+            self.expect(&self.nodes, place.first_child);
+        }
+        Ok(place)
+    }
+
+    /// The place after the label of `node`.
+    #[inline]
+    pub(crate) fn read_place(&self, node: u64) -> Result<Place> {
         let nodes = self.nodes.as_slice();
         let block = self
             .block(nodes, node)
@@ -296,20 +322,12 @@ impl Trie {
             terminal: field(1)? >> bit & 1 == 1,
             ..Place::default()
         };
-        let parents = field(0)?;
-        if parents >> bit & 1 == 1 {
-            let (first, skipped) = (field(4)?, (parents & below).count_ones());
-            let before = (first >> FAMILIES) as u32;
+        if let Some((start, skipped)) = self.family_of(block, bit) {
             let children = self
-                .children(
-                    nodes,
-                    (first & ((1 << FAMILIES) - 1)) / BLOCK_NODES as u64,
-                    before + skipped,
-                )
+                .children(nodes, start, skipped)
                 .ok_or_else(|| damaged("a node's children are out of order"))?;
             place.first_child = children.start;
             place.degree = children.end.saturating_sub(children.start);
-            self.expect(nodes, children.start);
             if children.start <= node || children.end > self.node_count || !(1..=SMALL).contains(&place.degree) {
                 return Err(damaged("a node's children are out of order"));
             }
@@ -558,6 +576,68 @@ impl Trie {
         self.tails.next(&mut { place.tail })
     }
 
+    /// Appends the tokens that must follow.
+    pub(crate) fn append_tail(&self, place: &Place, tokens: &mut Vec<Token>) -> Result<()> {
+        self.tails.append(place.tail..place.tail + place.tail_left, tokens)
+    }
+
+    /// The label that leads into a node.
+    pub(crate) fn label_of(&self, node: u64) -> Result<Token> {
+        self.label(&self.nodes, node).ok_or_else(outside)
+    }
+
+    /// Asks for the memory that says what may follow a place: the next code of its tail, or the labels of its first children.
+    #[inline]
+    pub(crate) fn expect_following(&self, place: &Place) {
+        if place.tail_left > 0 {
+            self.tails.expect(place.tail);
+        } else if place.degree > 0 && self.masks.find(place.node).is_none() {
+            let node = place.first_child;
+            let label = self.layout.label((node % BLOCK_NODES as u64) as usize);
+            prefetch(&self.nodes, self.block_start(node).saturating_add(label));
+        }
+    }
+
+    /// Asks for the memory that says what a node is: the words of its block, and the lengths of its tails.
+    #[inline]
+    pub(crate) fn expect_node(&self, node: u64) {
+        let block = self.block_start(node);
+        prefetch(&self.nodes, block);
+        prefetch(&self.nodes, block.saturating_add(self.layout.tail_length(0)));
+    }
+
+    /// Asks for the memory by which the block of a node's first child is found; what says what the node is, is there.
+    #[inline]
+    pub(crate) fn expect_family(&self, node: u64) {
+        let bit = (node % BLOCK_NODES as u64) as u32;
+        if let Some((start, _)) = self
+            .block(&self.nodes, node)
+            .and_then(|block| self.family_of(block, bit))
+        {
+            prefetch(&self.families, start as usize);
+        }
+    }
+
+    /// Asks for the block of a node's first child, and the next, where the last may end; what finds it is there.
+    #[inline]
+    pub(crate) fn expect_children(&self, node: u64) {
+        let bit = (node % BLOCK_NODES as u64) as u32;
+        let family = self
+            .block(&self.nodes, node)
+            .and_then(|block| self.family_of(block, bit));
+        if let Some((number, ..)) = family.and_then(|(start, skipped)| self.family(start, skipped)) {
+            for block in [number, number + 1] {
+                prefetch(&self.nodes, block.saturating_mul(self.block));
+            }
+        }
+    }
+
+    /// The byte at which the block of a node begins.
+    #[inline]
+    fn block_start(&self, node: u64) -> usize {
+        ((node / BLOCK_NODES as u64) as usize).saturating_mul(self.block)
+    }
+
     /// How many keys begin as a place does.
     pub(crate) fn count_at(&self, place: &Place) -> Result<u64> {
         if self.keys == 0 {
@@ -638,7 +718,7 @@ impl Trie {
         }
         let mut place = self.root;
         loop {
-            self.tails.append(place.tail..place.tail + place.tail_left, tokens)?;
+            self.append_tail(&place, tokens)?;
             // The last child whose first key is not above.
             let (mut low, mut high) = (place.first_child, place.first_child + place.degree);
             let mut found = None;
@@ -658,7 +738,7 @@ impl Trie {
             }
             match found {
                 Some(child) => {
-                    tokens.push(self.label(&self.nodes, child.node).ok_or_else(outside)?);
+                    tokens.push(self.label_of(child.node)?);
                     place = child;
                 }
                 None if place.terminal => {
@@ -685,7 +765,7 @@ impl Trie {
         let mut budget = self.nodes();
         let mut pending = Vec::new();
         let base = prefix.len();
-        self.tails.append(place.tail..place.tail + place.tail_left, prefix)?;
+        self.append_tail(place, prefix)?;
         if place.terminal && visit(prefix, place.node)?.is_break() {
             return Ok(ControlFlow::Break(()));
         }
@@ -699,9 +779,9 @@ impl Trie {
                 .checked_sub(1)
                 .ok_or_else(|| damaged("the trie runs in a circle"))?;
             prefix.truncate(length);
-            prefix.push(self.label(&self.nodes, node).ok_or_else(outside)?);
+            prefix.push(self.label_of(node)?);
             let place = self.place(node)?;
-            self.tails.append(place.tail..place.tail + place.tail_left, prefix)?;
+            self.append_tail(&place, prefix)?;
             if place.terminal && visit(prefix, node)?.is_break() {
                 return Ok(ControlFlow::Break(()));
             }

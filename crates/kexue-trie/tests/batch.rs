@@ -116,6 +116,10 @@ fn check(trie: &Trie, set: &BTreeSet<Vec<Token>>, end: Option<Token>, picks: &[u
         }
         for (prefix, &state) in prefixes.iter().zip(&states) {
             prop_assert_eq!(prefix.is_none(), state == DEAD);
+            if let Some(prefix) = prefix {
+                let tokens: Vec<i64> = prefix.iter().map(|&token| i64::from(token)).collect();
+                prop_assert_eq!(batch.walk(&tokens).unwrap(), state);
+            }
         }
     }
     Ok(())
@@ -138,6 +142,26 @@ proptest! {
         let bytes: Bytes = out.finish().unwrap().into_inner().into();
         prop_assert!(Container::open(bytes.clone()).unwrap().find("trie.masks").is_none());
         check(&Trie::from_bytes(bytes).unwrap(), &set, Some(3), &picks)?;
+    }
+
+    #[test]
+    fn flat_arrays_hold_the_set(set in sets()) {
+        let flat = Trie::from_bytes(file(&set)).unwrap().flatten().unwrap();
+        let mut found = BTreeSet::new();
+        let mut pending = vec![(0usize, Vec::new())];
+        while let Some((node, mut path)) = pending.pop() {
+            let tail = &flat.tail_tokens[flat.tails[node] as usize..flat.tails[node + 1] as usize];
+            path.extend(tail.iter().map(|&token| token as Token));
+            if flat.ends[node] {
+                prop_assert!(found.insert(path.clone()));
+            }
+            for child in flat.children[node]..flat.children[node + 1] {
+                let mut path = path.clone();
+                path.push(flat.labels[child as usize] as Token);
+                pending.push((child as usize, path));
+            }
+        }
+        prop_assert_eq!(found, set);
     }
 
     #[test]
@@ -175,6 +199,7 @@ proptest! {
                 let _ = batch.fill_bytes(&states, 150, &mut vec![0; 150 * states.len()]);
                 let _ = batch.keys(&states, &mut vec![0; states.len()]);
                 let _ = batch.counts(&states, &mut vec![0; states.len()]);
+                let _ = trie.flatten();
                 for (at, state) in states.iter_mut().enumerate() {
                     let _ = batch.step(std::slice::from_mut(state), &[at as i64]);
                 }

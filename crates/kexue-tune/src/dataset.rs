@@ -155,11 +155,9 @@ impl Dataset {
             };
             Ok((encoded, is_cut))
         };
-        let encoded = examples
-            .examples
-            .par_iter()
-            .map(encode)
-            .collect::<Result<Vec<_>, TrainError>>()?;
+        // The first problem of the file, whichever thread finds one first.
+        let encoded: Vec<_> = examples.examples.par_iter().map(encode).collect();
+        let encoded = encoded.into_iter().collect::<Result<Vec<_>, TrainError>>()?;
         Ok(Self {
             cut: encoded.iter().filter(|(_, is_cut)| *is_cut).count(),
             examples: encoded.into_iter().map(|(encoded, _)| encoded).collect(),

@@ -18,6 +18,8 @@ pub enum GradientRatio {
         /// ε.
         epsilon: f64,
     },
+    /// `⟨g/‖g‖, x⟩`. A piecewise-linear critic without biases has `D = ⟨g, x⟩`, so there this is `D/‖g‖`.
+    Direction,
 }
 
 /// Where score and norm are both 0 the ratio has no value; the critic of a fresh network with biases of 0 is such at the origin.
@@ -32,11 +34,16 @@ impl Normalizer for GradientNormalizer {
         true
     }
 
+    fn projects(&self) -> bool {
+        self.0 == GradientRatio::Direction
+    }
+
     fn normalize(&self, scores: Tensor<1>, norms: Tensor<1>) -> Tensor<1> {
         match self.0 {
             GradientRatio::Gn => scores.clone() / (norms + scores.abs() + SMALLEST),
             GradientRatio::Gran { epsilon } => scores * norms.clone() / (norms.square() + epsilon),
             GradientRatio::Scaled { epsilon } => scores / (norms + epsilon),
+            GradientRatio::Direction => scores / (norms + SMALLEST),
         }
     }
 }

@@ -1,4 +1,4 @@
-//! What keeps a critic's slope bounded: one trait, seven ways.
+//! What keeps a critic's slope bounded: one trait, eight ways.
 //!
 //! | settings | D̂ | slope |
 //! | --- | --- | --- |
@@ -9,8 +9,9 @@
 //! | `gradient` (GN) | `D/(‖g‖ + \|D\|)`, `g = ∇ₓD` | at most 1 off the kinks |
 //! | `gran` | `D·‖g‖/(‖g‖² + ε)` | at most 1 off the kinks |
 //! | `scaled` | `D/(‖g‖ + ε)` | at most 1 off the kinks |
+//! | `direction` | `⟨g/‖g‖, x⟩` | 1 off the kinks |
 //!
-//! The last three (article 8757) say nothing of what happens *at* the kinks: there `‖g‖` jumps, and D̂ with it.
+//! The last four (article 8757) say nothing of what happens *at* the kinks: there `‖g‖` jumps, and D̂ with it.
 
 mod gradient;
 mod penalty;
@@ -33,6 +34,11 @@ pub trait Normalizer: Send + Sync {
 
     /// Whether [`normalize`](Self::normalize) needs the norm of the gradient.
     fn needs_gradient(&self) -> bool {
+        false
+    }
+
+    /// Whether [`normalize`](Self::normalize) takes `⟨∇ₓD, x⟩` for the scores, not D.
+    fn projects(&self) -> bool {
         false
     }
 
@@ -103,6 +109,8 @@ pub enum NormalizerSettings {
         /// ε.
         epsilon: f64,
     },
+    /// [`GradientRatio::Direction`].
+    Direction {},
 }
 
 impl NormalizerSettings {
@@ -116,6 +124,7 @@ impl NormalizerSettings {
             Self::Gradient {} => Box::new(GradientNormalizer(GradientRatio::Gn)),
             Self::Gran { epsilon } => Box::new(GradientNormalizer(GradientRatio::Gran { epsilon })),
             Self::Scaled { epsilon } => Box::new(GradientNormalizer(GradientRatio::Scaled { epsilon })),
+            Self::Direction {} => Box::new(GradientNormalizer(GradientRatio::Direction)),
         }
     }
 
@@ -132,11 +141,15 @@ impl NormalizerSettings {
             Self::Clip { bound } => positive("clip", f64::from(bound))?,
             Self::GradientPenalty { weight, .. } => positive("penalty_weight", weight)?,
             Self::Gran { epsilon } | Self::Scaled { epsilon } => positive("epsilon", epsilon)?,
-            Self::None {} | Self::Spectral {} | Self::Gradient {} => {}
+            Self::None {} | Self::Spectral {} | Self::Gradient {} | Self::Direction {} => {}
         }
         let per_sample = matches!(
             self,
-            Self::GradientPenalty { .. } | Self::Gradient {} | Self::Gran { .. } | Self::Scaled { .. }
+            Self::GradientPenalty { .. }
+                | Self::Gradient {}
+                | Self::Gran { .. }
+                | Self::Scaled { .. }
+                | Self::Direction {}
         );
         if per_sample && model.critic_norm == NormKind::Batch {
             let problem = "batch norm makes a sample's score depend on the other samples of its batch, so that the gradient of one score with respect to \

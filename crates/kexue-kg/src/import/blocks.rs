@@ -1,17 +1,17 @@
-//! An input, cut into blocks of whole lines.
+//! Splits an input into blocks of whole lines.
 
 use std::io::{BufRead, Read};
 
-/// Bytes of a block of lines.
+/// The size of a block of lines, in bytes.
 pub(super) const BLOCK: usize = 1 << 20;
 
-/// The mark that some programs put in front of UTF-8.
+/// The byte order mark that some programs write before UTF-8.
 pub(super) const MARK: &[u8] = b"\xef\xbb\xbf";
 
-/// Passes over the first line that is not empty; returns the number of the next.
+/// Skips the first line that is not empty, and returns the number of the next one.
 pub(super) fn skip_header(mut source: &mut dyn BufRead) -> std::io::Result<u64> {
     for line in 1.. {
-        // So many bytes tell whether the line is empty: the mark, and the end of a Windows line.
+        // This many bytes show whether the line is empty: a byte order mark and a Windows line end.
         let mut start = Vec::new();
         (&mut source)
             .take(MARK.len() as u64 + 2)
@@ -31,7 +31,7 @@ pub(super) fn skip_header(mut source: &mut dyn BufRead) -> std::io::Result<u64> 
     Ok(1)
 }
 
-/// An input, cut into blocks of whole lines.
+/// An input that is split into blocks of whole lines.
 pub(super) struct Blocks<'a> {
     pub source: Box<dyn BufRead + Send + 'a>,
     /// Number of the next block, and of its first line.
@@ -41,7 +41,7 @@ pub(super) struct Blocks<'a> {
 }
 
 impl Blocks<'_> {
-    /// Puts the next block into `block`; returns its number and that of its first line, none at the end.
+    /// Reads the next block into `block`. Returns its number and that of its first line; `None` at the end.
     pub fn next(&mut self, block: &mut Vec<u8>) -> std::io::Result<Option<(u64, u64)>> {
         block.clear();
         block.reserve(BLOCK + BLOCK / 8);
@@ -70,7 +70,7 @@ impl Blocks<'_> {
                 break;
             }
         }
-        // It is no part of the first name.
+        // It is not part of the first name.
         if self.number == 0 && self.line == 1 && block.starts_with(MARK) {
             block.drain(..MARK.len());
         }

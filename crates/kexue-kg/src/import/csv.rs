@@ -1,8 +1,8 @@
-//! Comma-separated values (RFC 4180): fields in double quotes may hold commas, quotes (doubled) and line breaks. A line ends with `\n` or `\r\n`;
-//! empty lines are passed over.
+//! Comma-separated values (RFC 4180): fields in double quotes may contain commas, doubled quotes and line breaks. A line ends with `\n` or `\r\n`;
+//! empty lines are skipped.
 //!
-//! Nothing else is taken for a record: a library that reads what it can would join two records where a quote is missing. Of a record that is
-//! not in the format, the line where it begins is left out, and reading goes on with the next.
+//! The parser is strict, since a lenient library would join two records if a quote is missing. If a record is malformed, the line where it begins
+//! is skipped, and reading continues with the next line.
 
 use super::blocks::MARK;
 use super::format::CsvEscape;
@@ -13,12 +13,12 @@ use crate::batch::{Batch, Problem};
 use crate::remedy::Remedy;
 use std::io::{BufRead, ErrorKind, Result as IoResult};
 
-/// Most bytes of a record. One that has more is taken for an open quote before it fills the memory.
+/// Maximum size of a record, in bytes. A larger one is treated as an unclosed quote before it fills the memory.
 const LONGEST_RECORD: usize = 64 << 20;
-/// Bytes that have been parsed and are kept at most.
+/// Maximum number of parsed bytes to keep.
 const PARSED: usize = 1 << 20;
 
-/// Reads to the end, giving out batches of about `size` bytes of text, until `give` returns false.
+/// Reads to the end and passes batches of about `size` bytes of text to `give`, until it returns false.
 pub(super) fn read(
     source: &mut dyn BufRead,
     options: &ImportOptions,
@@ -115,15 +115,15 @@ impl Record {
     }
 }
 
-/// Why a record is none.
+/// Why a record is malformed.
 enum Fault {
-    /// A quote is not closed; where it opens.
+    /// A quote is not closed; the place where it opens.
     Open(usize),
-    /// Text follows a closing quote, which stands here.
+    /// Text follows a closing quote; the place of the quote.
     TextBehind(usize),
-    /// A quote stands in a field that does not begin with one.
+    /// A quote in a field that does not begin with one.
     QuoteInside,
-    /// A carriage return stands in a field without quotes.
+    /// A carriage return in a field without quotes.
     ReturnInside,
     TooLong,
 }
@@ -131,7 +131,7 @@ enum Fault {
 struct Reader<'a> {
     source: &'a mut dyn BufRead,
     escape: CsvEscape,
-    /// What was read; from `start` on it is not parsed yet.
+    /// The bytes read; those from `start` on are not parsed yet.
     buffer: Vec<u8>,
     start: usize,
     ended: bool,
@@ -158,7 +158,7 @@ impl<'a> Reader<'a> {
         Ok(reader)
     }
 
-    /// Reads on; false at the end.
+    /// Reads more; returns false at the end.
     fn more(&mut self) -> IoResult<bool> {
         while !self.ended {
             match self.source.fill_buf() {
@@ -176,7 +176,7 @@ impl<'a> Reader<'a> {
         Ok(false)
     }
 
-    /// The byte at a place at or before the end of what was read, none behind the end of the input.
+    /// The byte at a place, which must not be beyond the bytes read; `None` at the end of the input.
     fn byte(&mut self, at: usize) -> IoResult<Option<u8>> {
         while at >= self.buffer.len() {
             if !self.more()? {
@@ -186,7 +186,7 @@ impl<'a> Reader<'a> {
         Ok(Some(self.buffer[at]))
     }
 
-    /// Whether a line ends at `at`, and how many bytes its end has.
+    /// If a line ends at `at`, the number of bytes of its end.
     fn line_end(&mut self, at: usize) -> IoResult<Option<usize>> {
         Ok(match self.byte(at)? {
             None => Some(0),
@@ -200,7 +200,7 @@ impl<'a> Reader<'a> {
         })
     }
 
-    /// Puts the next record into `record`, or says what is wrong with it; none at the end.
+    /// Reads the next record into `record`, or returns its fault; `None` at the end.
     fn next(&mut self) -> IoResult<Option<Result<(), Problem>>> {
         if self.start > PARSED {
             self.buffer.drain(..self.start);
@@ -248,7 +248,7 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// Puts the fields of the record at `start` into `record`; returns where the next line begins.
+    /// Reads the fields of the record at `start` into `record`. Returns the start of the next line.
     fn parse(&mut self) -> IoResult<Result<usize, Fault>> {
         let mut at = self.start;
         loop {
@@ -263,13 +263,13 @@ impl<'a> Reader<'a> {
             self.record.ends.push(self.record.text.len());
             match self.line_end(at)? {
                 Some(length) => return Ok(Ok(at + length)),
-                // What is no end of a line is a comma.
+                // If it is not a line end, it is a comma.
                 None => at += 1,
             }
         }
     }
 
-    /// Takes the field behind the quote at `start`; returns where it ends: at a comma or the end of the line.
+    /// Reads the field after the quote at `start`. Returns its end, which is a comma or the end of the line.
     fn quoted(&mut self, start: usize) -> IoResult<Result<usize, Fault>> {
         let mut at = start + 1;
         loop {
@@ -310,7 +310,7 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// Takes a field without quotes; returns where it ends: at a comma or the end of the line.
+    /// Reads a field without quotes. Returns its end, which is a comma or the end of the line.
     fn plain(&mut self, start: usize) -> IoResult<Result<usize, Fault>> {
         let mut seen = start;
         let end = loop {
@@ -338,7 +338,7 @@ impl<'a> Reader<'a> {
         Ok(Ok(start + text.len()))
     }
 
-    /// What is said of a fault of the record at `start`.
+    /// The message for a fault of the record at `start`.
     fn problem(&self, fault: &Fault) -> Problem {
         let field = self.record.len() + 1;
         let line_of = |at: usize| self.line + self.breaks(at);

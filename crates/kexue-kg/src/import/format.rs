@@ -3,23 +3,24 @@
 use std::path::Path;
 use std::str::FromStr;
 
-/// How the triples are written.
+/// The format of triples.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Format {
-    /// `subject ⇥ relation ⇥ object`, nothing escaped.
+    /// `subject ⇥ relation ⇥ object`, without escapes.
     Tsv,
     /// Comma-separated, quoted where needed; three columns, or a header and [`ImportOptions::columns`](crate::ImportOptions::columns).
     Csv,
-    /// One JSON object a line with the fields of [`ImportOptions::columns`](crate::ImportOptions::columns), or one array of three strings; the object may be an array.
+    /// One JSON object a line with the fields of [`ImportOptions::columns`](crate::ImportOptions::columns), or one array of three strings. The object
+    /// may be an array.
     JsonLines,
-    /// W3C N-Triples: IRIs and blank nodes by their text, literals by their value.
+    /// W3C N-Triples. IRIs and blank nodes are named by their text, literals by their value.
     NTriples,
     /// Apache Parquet: the columns of [`ImportOptions::columns`](crate::ImportOptions::columns). Needs the feature `parquet`.
     Parquet,
 }
 
 impl Format {
-    /// The format of a file by its name, what it is packed with aside.
+    /// The format of a file, from its name without the extension of a compression format.
     pub fn of(path: &Path) -> Option<Self> {
         let name = path.file_name()?.to_str()?.to_ascii_lowercase();
         let name = name
@@ -54,13 +55,13 @@ impl FromStr for Format {
     }
 }
 
-/// How a quote inside a quoted field of CSV is written.
+/// How CSV escapes a quote inside a quoted field.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum CsvEscape {
-    /// As two quotes, as RFC 4180 says.
+    /// As two quotes (RFC 4180).
     #[default]
     Quote,
-    /// As two quotes or as `\"`; a backslash as `\\` or, in front of any other character, as it is. This is how PostgreSQL's `ESCAPE` works.
+    /// As two quotes or as `\"`. A backslash is `\\`, or a plain backslash before any other character. This is how PostgreSQL's `ESCAPE` works.
     Backslash,
 }
 

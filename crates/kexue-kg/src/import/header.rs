@@ -1,8 +1,8 @@
-//! First lines that name the columns.
+//! Recognises first lines that name the columns.
 
 use crate::batch::Batch;
 
-/// What the columns of subject, relation and object are called, in lower case.
+/// Common names of the columns of subject, relation and object, in lower case.
 const NAMES: [&[&str]; 3] = [
     &[
         "subject",
@@ -52,7 +52,7 @@ const NAMES: [&[&str]; 3] = [
     ],
 ];
 
-/// Whether a triple reads like the names of its columns.
+/// Whether a triple looks like the names of its columns.
 fn is_likely(triple: [&str; 3]) -> bool {
     triple
         .iter()

@@ -1,6 +1,6 @@
 //! Lines of text.
 
-/// The lines of a block that are not empty, with their numbers; the end of a Windows line is not part of it.
+/// The non-empty lines of a block with their numbers, without their line ends.
 pub(super) fn lines(block: &[u8], first: u64) -> impl Iterator<Item = (u64, Result<&str, String>)> {
     block
         .split(|&byte| byte == b'\n')

@@ -1,7 +1,7 @@
 //! Reading triples from files.
 //!
-//! Several threads take turns at reading (and unpacking) a block of whole lines, and each parses its own; the caller's thread takes what they
-//! find in the order of the file. Formats whose records may span lines (CSV) are parsed by one thread as they are read.
+//! Several threads take turns reading (and decompressing) blocks of whole lines, and each parses its own block. The caller's thread collects the
+//! results in the order of the file. Formats whose records may span lines (CSV) are read and parsed by one thread.
 
 mod blocks;
 mod csv;
@@ -33,10 +33,10 @@ use std::sync::Mutex;
 use std::sync::mpsc::{SyncSender, sync_channel};
 use take::{Stop, broken_off, take_batches};
 
-/// Reads the triples of files into a builder, in their order; `-` is standard input.
+/// Reads the triples of files into a builder, in order. `-` is standard input.
 ///
 /// # Errors
-/// If a file cannot be read, or names the first line that is not in the format.
+/// If a file cannot be read, or a line is malformed; the error names the first such line.
 pub fn import(
     paths: &[PathBuf],
     options: &ImportOptions,
@@ -96,7 +96,7 @@ fn import_parquet(path: &Path, _: &ImportOptions, _: &mut GraphBuilder, _: &mut 
     })
 }
 
-/// Reads the triples of one input that is open already into a builder; `file` is what errors call it.
+/// Reads the triples of an open input into a builder. Errors call it `file`.
 ///
 /// # Errors
 /// As [`import`].
@@ -141,7 +141,7 @@ fn import_one<'a>(
         None => std::thread::available_parallelism().map_or(1, |cores| cores.get().min(8)),
     };
     let (batch_in, batch_out) = sync_channel::<(u64, Result<Batch, Stop>)>(workers + 1);
-    // Memory of batches that have been taken, to be used again.
+    // Memory of collected batches, for reuse.
     let used = Mutex::new(Vec::new());
     if format == Format::Csv {
         return std::thread::scope(|scope| {
@@ -202,14 +202,14 @@ fn parse_blocks(
     }
 }
 
-/// Parses a block of whole lines of a format that has one record a line (any other is read as TSV); `line` is the number of the first.
+/// Parses a block of whole lines in a format with one record per line (any other format is read as TSV). `line` is the number of the first line.
 pub fn parse_block(format: Format, columns: Option<&[String; 3]>, block: Vec<u8>, line: u64) -> Batch {
     let mut batch = Batch::default();
     parse_into(format, columns, block, line, &mut batch);
     batch
 }
 
-/// Does so into an empty batch.
+/// Parses a block into an empty batch.
 fn parse_into(format: Format, columns: Option<&[String; 3]>, block: Vec<u8>, line: u64, batch: &mut Batch) {
     if block.len() > u32::MAX as usize / 2 {
         batch.problem(line, "the line has more than two thousand million bytes");

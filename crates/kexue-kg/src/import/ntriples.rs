@@ -1,7 +1,7 @@
 //! W3C N-Triples 1.1: `<subject> <relation> <object> .`, one triple a line.
 //!
-//! An IRI stands by its text without the angle brackets, a blank node as `_:label`, a literal by its value; its language tag or datatype is
-//! left out. Relative IRIs are names like any other here, since nothing is resolved. What RDF 1.2 adds is refused by name.
+//! An IRI is named by its text without the angle brackets, a blank node by `_:label`, and a literal by its value without language tag or datatype.
+//! Relative IRIs are names like any other, since nothing is resolved. The additions of RDF 1.2 are refused by name.
 //!
 //! Source: [RDF 1.1 N-Triples](https://www.w3.org/TR/n-triples/), W3C Recommendation of 25 February 2014.
 
@@ -11,7 +11,7 @@ use crate::batch::Batch;
 pub(super) fn parse(block: &[u8], first: u64, batch: &mut Batch) {
     for (number, line) in lines(block, first) {
         match line {
-            // A carriage return ends a line by itself, too: in a literal it is escaped.
+            // A carriage return alone also ends a line; in a literal it is escaped.
             Ok(line) => {
                 for line in line.split('\r') {
                     match (Reader { line, at: 0 }).triple() {
@@ -26,7 +26,7 @@ pub(super) fn parse(block: &[u8], first: u64, batch: &mut Batch) {
     }
 }
 
-/// What is not N-Triples 1.1, by how it begins, and how to come by what is.
+/// Beginnings of lines that are not N-Triples 1.1, and advice on how to convert them.
 const OTHERS: [(&str, &str); 4] = [
     ("<<", "this is a triple term of RDF 1.2"),
     ("VERSION", "this is a directive of N-Triples 1.2"),
@@ -40,7 +40,7 @@ struct Reader<'a> {
 }
 
 impl Reader<'_> {
-    /// The triple of the line; none where there is only white space or a comment.
+    /// The triple of the line; `None` if there is only white space or a comment.
     fn triple(&mut self) -> Result<Option<[String; 3]>, String> {
         self.skip_space();
         let subject = match self.peek() {
@@ -152,7 +152,7 @@ impl Reader<'_> {
         {
             self.next();
         }
-        // A label does not end in a full stop: that is the end of the triple.
+        // A label does not end with a full stop; that ends the triple.
         let label = self.line.get(start..self.at).unwrap_or_default();
         let text = label.trim_end_matches('.');
         self.at -= label.len() - text.len();
@@ -195,7 +195,7 @@ impl Reader<'_> {
         Ok(text)
     }
 
-    /// Passes over a language tag: letters, then letters and digits, with hyphens between.
+    /// Skips a language tag: letters, then groups of letters and digits after hyphens.
     fn language(&mut self) -> Result<(), String> {
         self.next();
         let mut first = true;
@@ -257,7 +257,7 @@ impl Reader<'_> {
     }
 }
 
-/// `PN_CHARS_U` of the grammar: what a label may begin with, digits aside.
+/// `PN_CHARS_U` of the grammar: the characters that a label may begin with, except digits.
 fn begins_label(character: char) -> bool {
     matches!(
         character,
@@ -267,7 +267,7 @@ fn begins_label(character: char) -> bool {
     )
 }
 
-/// `PN_CHARS` of the grammar: what a label may go on with, full stops aside.
+/// `PN_CHARS` of the grammar: the characters inside a label, except full stops.
 fn in_label(character: char) -> bool {
     begins_label(character)
         || matches!(character, '-' | '0'..='9' | '\u{b7}' | '\u{300}'..='\u{36f}' | '\u{203f}'..='\u{2040}')

@@ -1,4 +1,4 @@
-//! Apache Parquet: three columns of strings, told by their names.
+//! Apache Parquet: three columns of strings, identified by their names.
 
 use super::source::BEGINNING;
 use crate::batch::Batch;
@@ -14,7 +14,7 @@ use std::io::Read;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 
-/// Reads to the end, giving out batches of about `size` bytes of text, until `give` returns false. A row's number is its line.
+/// Reads to the end and passes batches of about `size` bytes of text to `give`, until it returns false. A row's number is its line.
 pub(super) fn read(
     path: &Path,
     columns: Option<&[String; 3]>,
@@ -28,7 +28,7 @@ pub(super) fn read(
     };
     let defaults = ["subject", "relation", "object"].map(str::to_owned);
     let columns = columns.unwrap_or(&defaults);
-    // Of a file that is damaged, the reader asserts what does not hold.
+    // The reader may panic on a damaged file.
     let read = catch_unwind(AssertUnwindSafe(|| {
         if path == Path::new("-") {
             let mut bytes = Vec::new();

@@ -1,4 +1,4 @@
-//! Opening an input: a file or standard input, packed or not.
+//! Opens an input: a file or standard input, compressed or not.
 
 use crate::error::KgError;
 use kexue_output::git_lfs_problem;
@@ -7,7 +7,7 @@ use std::io::{BufRead, BufReader, Cursor, Error, ErrorKind, Read};
 use std::path::Path;
 
 const BUFFER: usize = 1 << 20;
-/// Bytes that tell what a file is.
+/// The number of bytes that identify a file format.
 pub(super) const BEGINNING: usize = 48;
 
 struct Counted<'a, R> {
@@ -23,7 +23,7 @@ impl<R: Read> Read for Counted<'_, R> {
     }
 }
 
-/// What errors call a path.
+/// The name of a path in errors.
 pub(super) fn name(path: &Path) -> String {
     if path == Path::new("-") {
         "<stdin>".into()
@@ -32,7 +32,7 @@ pub(super) fn name(path: &Path) -> String {
     }
 }
 
-/// Opens a file, or standard input for `-`; gzip and Zstandard are known by their first bytes and unpacked.
+/// Opens a file, or standard input for `-`. Gzip and Zstandard are recognised by their first bytes and decompressed.
 pub(super) fn open<'a>(
     path: &Path,
     progress: &'a (dyn Fn(u64) + Sync + 'a),
@@ -54,9 +54,9 @@ pub(super) fn open<'a>(
     unpacked(Counted { inner, progress }).map_err(failed)
 }
 
-/// What a source says, unpacked where its first bytes say that it is packed.
+/// The content of a source, decompressed if its first bytes show that it is compressed.
 fn unpacked<'a>(mut source: impl Read + Send + 'a) -> std::io::Result<Box<dyn BufRead + Send + 'a>> {
-    // A pipe may give fewer bytes than these at first.
+    // A pipe may return fewer bytes at first.
     let mut start = Vec::new();
     source.by_ref().take(BEGINNING as u64).read_to_end(&mut start)?;
     if let Some(problem) = git_lfs_problem(&start) {
@@ -76,7 +76,7 @@ fn unpacked<'a>(mut source: impl Read + Send + 'a) -> std::io::Result<Box<dyn Bu
     })
 }
 
-/// Opens a text file (or standard input for `-`) for reading line by line. Gzip and Zstandard are unpacked; a byte order mark is left out.
+/// Opens a text file (or standard input for `-`) for reading line by line. Gzip and Zstandard are decompressed, and a byte order mark is skipped.
 ///
 /// # Errors
 /// If the file cannot be read, or is a Git LFS pointer.

@@ -6,8 +6,9 @@ pub use config::Family;
 
 use crate::tensors::{Renamed, SafetensorsFile, Tensors};
 use crate::weights::{NamedTensor, check_shape, write_safetensors};
-use crate::{Classifier, Head, Model, Precision, TransformerConfig, WeightsError};
-use config::{ConfigFile, FieldError};
+use crate::{Head, Model, Precision, TransformerConfig, WeightsError};
+pub(crate) use config::ConfigFile;
+use config::FieldError;
 use kexue_output::{OutputError, git_lfs_problem, write_file};
 use serde::Deserialize;
 use std::borrow::Cow;
@@ -227,24 +228,6 @@ pub(crate) fn implied_tensors(config: &TransformerConfig, positions: usize) -> V
     types.into_iter().chain(table).collect()
 }
 
-impl Classifier {
-    /// The `config.json` with which `transformers` loads the saved weights as `…ForSequenceClassification`. `labels` name the logits; a single logit without a
-    /// name is a number to be predicted. `path` is for messages.
-    ///
-    /// # Errors
-    /// If the model is none that `transformers` can compute; names the field.
-    pub fn huggingface_config(&self, labels: &[String], path: &Path) -> Result<String, PretrainedError> {
-        let config = self.model().config();
-        let file = ConfigFile {
-            family: self.family(),
-            config: config.clone(),
-            positions: self.positions(),
-            tied: true,
-        };
-        file.classifier_json(labels).map_err(|error| error.at(path))
-    }
-}
-
 /// Sines, then cosines: `[positions, head_dim]`, as RoFormer's files hold them.
 fn rotary_table(positions: usize, head_dim: usize) -> Vec<f32> {
     let half = head_dim / 2;
@@ -451,7 +434,7 @@ fn read_text(path: &Path) -> Result<String, PretrainedError> {
 }
 
 impl FieldError {
-    fn at(self, path: &Path) -> PretrainedError {
+    pub(crate) fn at(self, path: &Path) -> PretrainedError {
         PretrainedError::Config {
             path: path.to_owned(),
             field: self.field,

@@ -1,4 +1,4 @@
-//! What the ranks would be if all averages of a table were of the same columns.
+//! The ranks if all averages of a table were over the same columns.
 
 use crate::scores::ranks;
 use crate::table::{Direction, Table};
@@ -6,7 +6,8 @@ use crate::table::{Direction, Table};
 use super::explanation::ClaimReport;
 use super::reading::Reading;
 
-/// Ranks the systems of every claim that needs it over the columns that all rows of all claims share, by the claim's own mean.
+/// Ranks the systems of each claim over the columns that all rows of all claims share, by the claim's own mean, if the claim is not over these
+/// columns already.
 pub(super) fn rank_on_equal_columns(table: &Table, readings: &[Reading], claims: &mut [ClaimReport]) {
     let sets: Vec<Vec<String>> = claims
         .iter()

@@ -1,4 +1,4 @@
-//! The rules behind one column of averages: one for all rows if there is one, and what other rows follow instead.
+//! The rules behind a column of averages: one for all rows if possible, and variants for the other rows.
 
 use rayon::prelude::*;
 
@@ -11,13 +11,13 @@ use super::reading::Met;
 use super::search::{Candidate, LIKELY, Odds, candidates, ln_binomial, odds, odds_near};
 use super::weights::{self, Weighted};
 
-/// Rows on which rules are sought; fewer if there are many columns.
+/// The number of rows on which rules are searched; fewer if there are many columns.
 const SAMPLE: usize = 48;
-/// Columns from which on there are many.
+/// From this number of columns on, there are many.
 const MANY_COLUMNS: usize = 24;
-/// Other rows by which a subset is confirmed.
+/// The number of other rows that confirm a subset.
 const WITNESSES: usize = 4;
-/// Rows by which the odds of an accident are estimated.
+/// The number of rows from which the odds of an accident are estimated.
 const ODDS_ROWS: usize = 4;
 
 /// A rule with the rows it explains.
@@ -27,8 +27,8 @@ struct Chosen {
     by_chance: f64,
 }
 
-/// Explains one column of averages. First one rule is sought for all rows: equal weights over some columns, or their sum; where
-/// none explains most rows, one set of weights. Only where one rule explains most rows are other rules sought for the rest.
+/// Explains a column of averages. First searches for one rule for all rows: equal weights over some columns, or their sum. If none explains
+/// most rows, searches for one set of weights. Only if one rule explains most rows, searches for other rules for the rest.
 pub(super) fn explain(table: &Table, question: &Question<'_>, options: &Options) -> ClaimReport {
     let rows = question.rows();
     let main = equal_weights(&rows, question);
@@ -90,8 +90,8 @@ fn equal_weights(rows: &[usize], question: &Question<'_>) -> Option<Chosen> {
         return None;
     }
     let found = best_rule(rows, None, question);
-    // A rule that several printed means confirm may also explain those that were rounded after averaging; without any such
-    // rule, the plainest that explains what was rounded before.
+    // A rule that several printed means confirm may also explain means of unrounded scores. Without such a rule, take the simplest one that
+    // explains means of unrounded scores.
     let candidate = match found {
         Some((_, candidate)) => candidate,
         None => plain_rules(question).max_by_key(|candidate| {
@@ -110,7 +110,7 @@ fn equal_weights(rows: &[usize], question: &Question<'_>) -> Option<Chosen> {
     })
 }
 
-/// The main rule, and those that other rows follow instead.
+/// The main rule, and the rules of the rows that it does not explain.
 fn with_variants(main: Chosen, rows: &[usize], question: &Question<'_>) -> Vec<Chosen> {
     let left = |chosen: &[Chosen]| -> Vec<usize> {
         let explained = |row: &usize| chosen.iter().any(|rule| rule.met.iter().any(|met| met.0 == *row));
@@ -148,7 +148,7 @@ fn with_variants(main: Chosen, rows: &[usize], question: &Question<'_>) -> Vec<C
     }
 }
 
-/// How many rules that are no less simple would explain as many rows by accident, out of the rows on which they were tried.
+/// The expected number of equally simple rules that would explain as many of the tried rows by accident.
 fn accident(met: &[Met], tried: usize, odds: impl Fn(usize) -> Odds) -> f64 {
     if met.is_empty() {
         return f64::INFINITY;
@@ -164,7 +164,7 @@ fn accident(met: &[Met], tried: usize, odds: impl Fn(usize) -> Odds) -> f64 {
     (rules.ln() + ln_binomial(tried, met.len()) + each * met.len() as f64).exp()
 }
 
-/// All columns, with what is missing passed over.
+/// The rules over all columns, skipping missing scores.
 fn plain_rules<'a>(question: &'a Question<'_>) -> impl Iterator<Item = Candidate> + 'a {
     (0..question.readings.len()).flat_map(|reading| {
         (0..question.formulas.len()).map(move |formula| Candidate {
@@ -195,8 +195,8 @@ fn met(candidate: &Candidate, rows: &[usize], question: &Question<'_>, before_ro
         .collect()
 }
 
-/// The rule that explains most rows by their printed scores, the simplest of several, and how many it explains. A variant of a
-/// rule that other rows have is as simple as what they differ in.
+/// The rule that explains most rows by their printed scores, the simplest one of several, and the number of rows. The cost of a variant of a
+/// known rule is its difference from that rule.
 fn best_rule(rows: &[usize], known: Option<&[Chosen]>, question: &Question<'_>) -> Option<(usize, Candidate)> {
     let readings = question.readings;
     let sample_size = if readings[0].units.len() > MANY_COLUMNS {
@@ -240,8 +240,8 @@ fn best_rule(rows: &[usize], known: Option<&[Chosen]>, question: &Question<'_>) 
         };
         rows.iter().filter(meets).count()
     };
-    // Found in the order of their cost, so a stable sort by rows leaves the simplest first. On long tables a sample of the rows
-    // decides which are tried on all.
+    // Candidates are found in order of cost, so a stable sort by rows keeps the simplest first. On long tables, a sample of the rows decides
+    // which candidates are tried on all rows.
     let by_rows = |found: &[Candidate], rows: &[usize]| {
         let mut counts: Vec<(usize, Candidate)> = found
             .par_iter()

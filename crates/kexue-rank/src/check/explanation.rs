@@ -1,10 +1,10 @@
-//! What is found behind averages: rules, and what they leave.
+//! Explanations of averages: rules, and the averages that they do not explain.
 
 use std::fmt;
 
 use crate::mean::Mean;
 
-/// How a rule makes one number of several.
+/// How a rule combines several numbers into one.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Formula {
     /// A mean with equal weights.
@@ -45,13 +45,13 @@ impl serde::Serialize for Formula {
     }
 }
 
-/// How well an explanation meets a claim.
+/// How an explanation reproduces a claim.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Fit {
-    /// The mean of the printed scores, rounded, is the claim.
+    /// The rounded mean of the printed scores equals the claim.
     Printed,
-    /// The claim is the mean of scores that round to the printed ones: it was computed before rounding.
+    /// The claim was computed before rounding: it is the mean of scores that round to the printed ones.
     BeforeRounding,
 }
 
@@ -64,11 +64,11 @@ pub struct Explained {
     pub claimed: f64,
     /// The mean by the rule.
     pub value: f64,
-    /// How well they meet.
+    /// How the mean reproduces the claim.
     pub fit: Fit,
-    /// Columns of the rule that this row lacks: its mean is over fewer columns than that of the others.
+    /// Columns of the rule that this row lacks, so that its mean is over fewer columns than the others'.
     pub skipped: Vec<String>,
-    /// Columns of the rule that this row lacks and for which it was given a zero.
+    /// Columns of the rule that this row lacks and that count as zero.
     pub zeros: Vec<String>,
 }
 
@@ -77,22 +77,22 @@ pub struct Explained {
 pub struct Rule {
     /// The mean, the sum, or weights.
     pub formula: Formula,
-    /// How columns are read; empty if as printed, with several metrics of a cell averaged.
+    /// How columns are interpreted; empty if as printed, with several metrics of a cell averaged.
     pub reading: String,
     /// The columns it averages.
     pub columns: Vec<String>,
     /// The columns it leaves out.
     pub left_out: Vec<String>,
-    /// The weights of the columns it averages, whole numbers where such will do, else shares of 1; empty if they are equal.
+    /// The weights of the columns it averages: integers if possible, otherwise shares of 1; empty if they are equal.
     pub weights: Vec<f64>,
     /// The claims it explains.
     pub rows: Vec<Explained>,
-    /// How many rules that are no less simple would explain as many claims by accident, estimated from how many come near them.
+    /// The number of equally simple rules that would explain as many claims by accident, estimated from the number that come near them.
     pub expected_by_chance: f64,
 }
 
 impl Rule {
-    /// The formula, the number of columns, and what is special about them.
+    /// The rule in words: the formula, the number of columns, and their weights and interpretation.
     pub fn in_words(&self) -> String {
         let mut words = format!("{} of {} columns", self.formula, self.columns.len());
         if !self.weights.is_empty() {
@@ -121,9 +121,9 @@ pub struct Unexplained {
     pub system: String,
     /// The printed average.
     pub claimed: f64,
-    /// What each mean of all its columns would be.
+    /// Each mean over all its columns.
     pub means: Vec<(Mean, f64)>,
-    /// A rule that reproduces it, but for this row alone and out of so many that one does by accident.
+    /// A rule that reproduces it, but only for this row, and probably by accident.
     pub by_accident: Option<String>,
 }
 
@@ -132,21 +132,21 @@ pub struct Unexplained {
 pub struct ClaimReport {
     /// The heading of the column.
     pub name: String,
-    /// Digits behind the decimal mark to which claims were reproduced.
+    /// Number of decimals to which claims were reproduced.
     pub decimals: u8,
     /// The rules, by the number of rows they explain.
     pub rules: Vec<Rule>,
-    /// What is left.
+    /// The claims that no rule explains.
     pub unexplained: Vec<Unexplained>,
-    /// Systems whose rank changes if all claims are averaged over the columns that they share, by the mean of the first rule:
-    /// the name, the rank by the claims and the rank on equal columns.
+    /// Systems whose rank changes if all claims are averaged over their common columns, by the mean of the first rule: the name, the rank by the
+    /// claims and the rank on equal columns.
     pub moved: Vec<(String, usize, usize)>,
-    /// The columns on which [`ClaimReport::moved`] is computed; empty if the claims are on equal columns already.
+    /// The columns that [`ClaimReport::moved`] is computed on; empty if the claims are on equal columns already.
     pub equal_columns: Vec<String>,
 }
 
 impl ClaimReport {
-    /// The sets of columns that were averaged, with the systems: one if the claims compare like with like.
+    /// The sets of columns that were averaged, with their systems. A single set means that the claims are comparable.
     pub fn column_sets(&self) -> Vec<(Vec<String>, Vec<String>)> {
         let mut sets: Vec<(Vec<String>, Vec<String>)> = Vec::new();
         for rule in &self.rules {
@@ -177,14 +177,14 @@ impl ClaimReport {
 pub struct Check {
     /// One report for each column of averages.
     pub claims: Vec<ClaimReport>,
-    /// What is wrong, in words; empty if nothing is.
+    /// What is wrong, in words; empty if nothing is wrong.
     pub findings: Vec<String>,
-    /// What is not explained, in words. It may be right or wrong.
+    /// What is not explained, in words. These averages may be right or wrong.
     pub notes: Vec<String>,
 }
 
 impl Check {
-    /// Whether nothing is found to be wrong. Averages may be left that are not explained, see [`Check::notes`].
+    /// Whether nothing was found to be wrong. Some averages may still be unexplained, see [`Check::notes`].
     pub fn is_consistent(&self) -> bool {
         self.findings.is_empty()
     }

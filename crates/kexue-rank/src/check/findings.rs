@@ -1,10 +1,10 @@
-//! What explanations say about a table, in words.
+//! The findings about a table, in words.
 
 use crate::table::Table;
 
 use super::explanation::{ClaimReport, Formula};
 
-/// What is wrong: systems of one column averaged in different ways, and different means over different columns.
+/// What is wrong: systems of a column averaged in different ways, and different means over different columns.
 pub(super) fn findings(table: &Table, claims: &[ClaimReport]) -> Vec<String> {
     let mut findings = Vec::new();
     for claim in claims {
@@ -53,8 +53,8 @@ pub(super) fn findings(table: &Table, claims: &[ClaimReport]) -> Vec<String> {
     findings
 }
 
-/// Different means of one table are to be compared, and so must be of the same columns. The same mean over different columns is
-/// only an average of something else.
+/// A finding if different means of a table are over different columns: readers compare them, so they must be over the same columns. The same
+/// mean over different columns is only an average of something else.
 fn unequal_averages(table: &Table, claims: &[ClaimReport]) -> Option<String> {
     let mut main: Vec<(Vec<String>, Vec<&str>)> = Vec::new();
     let mut formulas: Vec<Formula> = Vec::new();
@@ -97,12 +97,12 @@ fn unequal_averages(table: &Table, claims: &[ClaimReport]) -> Option<String> {
         })
         .collect();
     Some(format!(
-        "The averages are not of the same columns: {}.",
+        "The averages are not over the same columns: {}.",
         parts.join("; ")
     ))
 }
 
-/// What no rule explains.
+/// The averages that no rule explains.
 pub(super) fn not_explained(claims: &[ClaimReport]) -> Vec<String> {
     claims
         .iter()
@@ -110,13 +110,13 @@ pub(super) fn not_explained(claims: &[ClaimReport]) -> Vec<String> {
         .map(|claim| {
             if claim.rules.is_empty() {
                 return format!(
-                    "{}: not explained by any one mean, sum or set of weights over the columns of the table.",
+                    "{}: no mean, sum or set of weights over the columns of the table explains it.",
                     claim.name
                 );
             }
             let systems: Vec<String> = claim.unexplained.iter().map(|row| row.system.clone()).collect();
             format!(
-                "{}: not explained for {}, where no mean over any columns gives the average.",
+                "{}: not explained for {}: no mean over any columns gives the average.",
                 claim.name,
                 name_systems(&systems)
             )

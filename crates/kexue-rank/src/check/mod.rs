@@ -1,12 +1,12 @@
-//! Which mean, over which columns, reproduces a printed average?
+//! Finds the mean and the columns that reproduce a printed average.
 //!
-//! A column of averages is explained by a [`Rule`]. One rule is sought for all rows first: equal weights over some of the columns,
-//! for each mean, or their sum; where none explains most rows, one set of weights. Equal weights are found for some rows by
-//! meeting in the middle over all subsets of columns, fewest left out first, and tried on all rows. Every rule says how many rules
-//! as simple would explain as many rows by accident.
+//! A [`Rule`] explains a column of averages. The search first looks for one rule for all rows: equal weights over some of the columns, for each
+//! mean, or their sum. If none explains most rows, it looks for one set of weights. For equal weights it takes some rows, searches all subsets
+//! of columns by meeting in the middle, fewest left out first, and tries the subsets found on all rows. Every rule states how many equally
+//! simple rules would explain as many rows by accident.
 //!
-//! Only where one rule explains most rows, and others follow another rule that is no accident, are averages found not to compare
-//! like with like. What no rule explains is not explained, and nothing more.
+//! Averages are reported as not comparable only if one rule explains most rows, and others follow a different rule that is not likely to be an
+//! accident. If no rule explains an average, it is reported as not explained, and no conclusion is drawn.
 
 mod equal_columns;
 mod explain;
@@ -19,6 +19,7 @@ mod reading;
 mod search;
 mod weights;
 
+use crate::advice::Advice;
 use crate::error::{Error, Result};
 use crate::subsets::MOST;
 use crate::table::Table;
@@ -73,12 +74,15 @@ pub fn check(table: &Table, options: &Options) -> Result<Check> {
 fn check_options(table: &Table, options: &Options) -> Result<()> {
     if table.claims.is_empty() {
         return Err(Error::refused(
-            "the table has no column of averages",
-            format!("name it with --claims; there are: {}", table.headings.join(", ")),
+            format!(
+                "the table has no column of averages; its columns are: {}",
+                table.headings.join(", ")
+            ),
+            "name the averages with <claims>",
         ));
     }
     if options.means.is_empty() {
-        return Err(Error::refused("no mean to try", "give --mean am,gm,hm"));
+        return Err(Error::refused("no mean to try", "give <means am,gm,hm>"));
     }
     for member in options.groups.iter().flat_map(|(_, members)| members) {
         if table.task(member).is_none() {
@@ -106,7 +110,7 @@ fn check_options(table: &Table, options: &Options) -> Result<()> {
     if table.tasks.len() > MOST {
         return Err(Error::refused(
             format!("{} columns have too many subsets", table.tasks.len()),
-            format!("choose at most {MOST} with --columns or --without"),
+            Advice::about("choose at most {} with <tasks> or <ignore>", &MOST.to_string()),
         ));
     }
     Ok(())

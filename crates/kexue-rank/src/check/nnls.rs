@@ -1,6 +1,6 @@
-//! Least squares with weights that are not negative (Lawson and Hanson, 1974), for a few dozen unknowns.
+//! Non-negative least squares (Lawson and Hanson, 1974), for a few dozen unknowns.
 
-/// The weights `w ≥ 0` with the least `Σ (Σ wⱼ xᵢⱼ − yᵢ)²`.
+/// The weights `w ≥ 0` that minimise `Σ (Σ wⱼ xᵢⱼ − yᵢ)²`.
 pub(super) fn nnls(rows: &[Vec<f64>], targets: &[f64]) -> Vec<f64> {
     let width = rows.first().map_or(0, Vec::len);
     // The normal equations: XᵀX and Xᵀy.
@@ -18,7 +18,7 @@ pub(super) fn nnls(rows: &[Vec<f64>], targets: &[f64]) -> Vec<f64> {
         .map(|i| gram[i][i])
         .fold(0.0, f64::max)
         .max(f64::MIN_POSITIVE);
-    // Columns that are alike share their weight.
+    // Equal columns share their weight.
     (0..width).for_each(|i| gram[i][i] += 1e-12 * scale);
 
     let mut weights = vec![0.0; width];
@@ -35,7 +35,7 @@ pub(super) fn nnls(rows: &[Vec<f64>], targets: &[f64]) -> Vec<f64> {
         }
         loop {
             let found = solve(&gram, &moment, &free);
-            // How far the way to the solution goes until a weight is 0, and which.
+            // The step towards the solution at which a weight becomes 0, and that weight.
             let blocking = (0..width)
                 .filter(|&i| free[i] && found[i] <= 0.0)
                 .map(|i| (weights[i] / (weights[i] - found[i]).max(f64::MIN_POSITIVE), i))
@@ -44,7 +44,7 @@ pub(super) fn nnls(rows: &[Vec<f64>], targets: &[f64]) -> Vec<f64> {
             for i in 0..width {
                 weights[i] += step * (found[i] - weights[i]);
             }
-            // One weight leaves each time, so that this ends whatever is rounded.
+            // One weight is removed each time, so the loop ends despite rounding.
             if let Some((_, index)) = blocking {
                 weights[index] = 0.0;
                 free[index] = false;
@@ -56,7 +56,7 @@ pub(super) fn nnls(rows: &[Vec<f64>], targets: &[f64]) -> Vec<f64> {
     weights
 }
 
-/// Solves the equations of the free unknowns by elimination; the others are 0.
+/// Solves the equations of the free unknowns by elimination. The others are 0.
 fn solve(gram: &[Vec<f64>], moment: &[f64], free: &[bool]) -> Vec<f64> {
     let index: Vec<usize> = (0..free.len()).filter(|&i| free[i]).collect();
     let count = index.len();

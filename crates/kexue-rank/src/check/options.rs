@@ -1,19 +1,19 @@
-//! What to try.
+//! Options of the check.
 
 use crate::mean::Mean;
 
-/// What to try.
+/// Options of the check.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Options {
-    /// The means.
+    /// The means to try.
     pub means: Vec<Mean>,
-    /// The most columns that an explanation may leave out; by default all but two.
+    /// The maximum number of columns that an explanation may leave out; by default all but two.
     pub most_left_out: Option<usize>,
-    /// Digits behind the decimal mark of the claims, if the table's own (the most of the column) are not what was meant.
+    /// Number of decimals of the claims; by default the maximum in the column.
     pub decimals: Option<u8>,
-    /// Weights of columns or groups to try, such as the sizes of the tasks; columns without one weigh 1.
+    /// Weights of columns or groups to try, such as the sizes of the tasks; 1 for columns without one.
     pub weights: Vec<(String, f64)>,
-    /// Groups of columns: a weight may be that of a group, and the mean of the groups' means is tried.
+    /// Groups of columns. A weight may belong to a group, and the mean of the groups' means is tried.
     pub groups: Vec<(String, Vec<String>)>,
 }
 

@@ -1,4 +1,4 @@
-//! One column of averages and what may explain it.
+//! A column of averages and what may explain it.
 
 use crate::table::Claim;
 
@@ -6,12 +6,12 @@ use super::explanation::Formula;
 use super::options::Options;
 use super::reading::Reading;
 
-/// One column of averages and what may explain it.
+/// A column of averages and what may explain it.
 pub(super) struct Question<'a> {
     pub claim: &'a Claim,
-    /// Digits behind the decimal mark of the claims.
+    /// Number of decimals of the claims.
     pub decimals: u8,
-    /// How far a mean may be from the printed value: half of its last digit, and a little for binary fractions.
+    /// The maximum distance of a mean from the printed value: half of its last digit, plus a little for binary rounding.
     pub half: f64,
     pub readings: &'a [Reading],
     pub formulas: Vec<Formula>,

@@ -1,4 +1,4 @@
-//! The ways in which the columns of a table can be read before they are averaged.
+//! The ways to interpret the columns of a table before they are averaged.
 
 use crate::join::stem;
 use crate::subsets::MOST;
@@ -6,18 +6,18 @@ use crate::table::{Table, normalise};
 
 use super::explanation::{Fit, Formula};
 
-/// One row that a rule explains: the row, the value by the rule, and how it meets the claim.
+/// A row that a rule explains: the row, the value by the rule, and how it reproduces the claim.
 pub(super) type Met = (usize, f64, Fit);
 
-/// A way to read the columns.
+/// A way to interpret the columns.
 pub(super) struct Reading {
-    /// In words, to follow "with"; empty for the columns as printed.
+    /// In words, as the end of a phrase that begins with "with"; empty for the columns as printed.
     pub label: String,
-    /// How many decisions it takes.
+    /// The number of decisions that it takes.
     pub cost: usize,
-    /// The reading of which this is a variant: the same columns.
+    /// The reading that this one is a variant of, with the same columns.
     pub base: usize,
-    /// Whether a missing score is a score of zero.
+    /// Whether a missing score counts as zero.
     pub zeros: bool,
     pub units: Vec<Unit>,
 }
@@ -26,9 +26,9 @@ pub(super) struct Reading {
 #[derive(Clone)]
 pub(super) struct Unit {
     pub name: String,
-    /// `values[row]`, NaN where missing.
+    /// `values[row]`; NaN if missing.
     pub values: Vec<f64>,
-    /// Rows in which a zero stands for a missing score.
+    /// Rows in which a zero replaces a missing score.
     pub filled: Vec<usize>,
     /// Half of the last printed digit.
     rounding: f64,
@@ -62,12 +62,12 @@ impl Reading {
         }
     }
 
-    /// What a formula gives for a row over the columns that are not left out and that it has; `None` if it is not defined.
+    /// The value of a formula for a row, over the columns that it has and that are not left out; `None` if it is not defined.
     pub fn value(&self, formula: Formula, left_out: u64, row: usize) -> Option<f64> {
         self.moved_value(formula, left_out, row, 0.0)
     }
 
-    /// The same with every score moved by a part of half its last digit.
+    /// The same with every score shifted by a fraction of half its last digit.
     fn moved_value(&self, formula: Formula, left_out: u64, row: usize, part: f64) -> Option<f64> {
         let scores: Vec<f64> = (0..self.units.len())
             .filter(|&index| left_out >> index & 1 == 0)
@@ -85,7 +85,7 @@ impl Reading {
         value.is_finite().then_some(value)
     }
 
-    /// A score moved by a part of half its last digit; a zero that stands for a missing score stays.
+    /// A score shifted by a fraction of half its last digit. A zero that replaces a missing score stays.
     fn moved_score(&self, index: usize, row: usize, part: f64) -> f64 {
         let unit = &self.units[index];
         if unit.filled.contains(&row) {
@@ -95,25 +95,25 @@ impl Reading {
         }
     }
 
-    /// Whether what the formula gives for the printed scores is the claim to within `half`.
+    /// Whether the formula's value for the printed scores is within `half` of the claim.
     pub fn meets(&self, formula: Formula, left_out: u64, row: usize, claimed: f64, half: f64) -> bool {
         self.value(formula, left_out, row)
             .is_some_and(|value| (value - claimed).abs() <= half)
     }
 
-    /// What the formula gives, and how it meets a claim, if it does.
+    /// The formula's value and how it reproduces a claim, if it does.
     pub fn fit(&self, formula: Formula, left_out: u64, row: usize, claimed: f64, half: f64) -> Option<(f64, Fit)> {
         let value = self.value(formula, left_out, row)?;
         if (value - claimed).abs() <= half {
             return Some((value, Fit::Printed));
         }
-        // All formulas rise with every score.
+        // All formulas increase with every score.
         let low = self.moved_value(formula, left_out, row, -1.0)?;
         let high = self.moved_value(formula, left_out, row, 1.0)?;
         (low - half <= claimed && claimed <= high + half).then_some((value, Fit::BeforeRounding))
     }
 
-    /// The weighted mean of a row, and how it meets a claim, if it does; weights sum to 1.
+    /// The weighted mean of a row and how it reproduces a claim, if it does. The weights must sum to 1.
     pub fn weighted_fit(&self, weights: &[f64], row: usize, claimed: f64, half: f64) -> Option<(f64, Fit)> {
         let mean = |part: f64| -> f64 {
             let terms = weights.iter().enumerate().filter(|(_, weight)| **weight > 0.0);
@@ -128,7 +128,7 @@ impl Reading {
         (mean(-1.0) - half <= claimed && claimed <= mean(1.0) + half).then_some((value, Fit::BeforeRounding))
     }
 
-    /// The most by which rounding moves a mean.
+    /// The maximum shift of a mean by rounding.
     pub fn rounding(&self) -> f64 {
         self.units.iter().map(|unit| unit.rounding).fold(0.0, f64::max)
     }
@@ -141,7 +141,7 @@ impl Reading {
     }
 }
 
-/// All readings of a table, the plainest first.
+/// All readings of a table, the simplest first.
 pub(super) fn readings(table: &Table) -> Vec<Reading> {
     let as_printed: Vec<Unit> = table
         .tasks
@@ -196,7 +196,7 @@ pub(super) fn readings(table: &Table) -> Vec<Reading> {
                 units.push(Unit::new(name, metric.clone(), task.decimals));
             }
         }
-        readings.push(("every metric as a column of its own".to_owned(), 1, units));
+        readings.push(("every metric as a separate column".to_owned(), 1, units));
     }
     readings.retain(|(_, _, units)| units.len() <= MOST);
 
@@ -211,7 +211,7 @@ pub(super) fn readings(table: &Table) -> Vec<Reading> {
             units,
         })
         .collect();
-    // Some leaderboards count what is missing as zero.
+    // Some leaderboards count missing scores as zero.
     let filled: Vec<Reading> = all.iter().filter_map(with_zeros).collect();
     all.extend(filled);
     all
@@ -244,7 +244,7 @@ fn with_zeros(reading: &Reading) -> Option<Reading> {
     })
 }
 
-/// Columns with one key as one column, and the names that were merged; `None` if no two have one.
+/// Merges columns with the same key; also returns the merged names. `None` if no two columns have the same key.
 fn merged(table: &Table, key: &dyn Fn(usize) -> Option<String>) -> Option<(Vec<Unit>, Vec<Vec<String>>)> {
     let mut groups: Vec<(Option<String>, Vec<usize>)> = Vec::new();
     for index in 0..table.tasks.len() {

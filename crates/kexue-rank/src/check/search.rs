@@ -1,4 +1,4 @@
-//! The subsets of columns whose mean or sum is a claim.
+//! The search for subsets of columns whose mean or sum is a claim.
 
 use crate::mean::Mean;
 use crate::subsets::Subsets;
@@ -7,15 +7,15 @@ use super::explanation::Formula;
 use super::question::Question;
 use super::reading::Reading;
 
-/// A rule that so few others like it would do as well by accident is no accident.
+/// A rule is not considered an accident if the expected number of similar rules that would do as well is below this.
 pub(super) const LIKELY: f64 = 0.05;
 
-/// Rules kept for each row, formula and reading, though no other row confirms them.
+/// The number of rules to keep for each row, formula and reading that no other row confirms.
 const RULES_PER_ROW: usize = 64;
-/// Subsets looked at for each row, formula and reading.
+/// The maximum number of subsets to examine for each row, formula and reading.
 const MATCHES_PER_ROW: usize = 20_000;
 
-/// A rule as indices: of the formula, of the reading, and the columns it leaves out as bits.
+/// A rule as indices: of the formula, of the reading, and the columns that it leaves out as bits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Candidate {
     pub formula: usize,
@@ -24,12 +24,12 @@ pub(super) struct Candidate {
 }
 
 impl Candidate {
-    /// How many decisions the rule takes: columns to leave out, and how to read the others.
+    /// The number of decisions that the rule takes: columns to leave out, and how to interpret the others.
     pub fn cost(&self, readings: &[Reading]) -> usize {
         self.left_out.count_ones() as usize + readings[self.reading].cost
     }
 
-    /// How many decisions lead from another rule to this one.
+    /// The number of decisions that lead from another rule to this one.
     pub fn distance(&self, other: &Self, readings: &[Reading]) -> usize {
         let same_columns = readings[self.reading].base == readings[other.reading].base;
         let columns = if same_columns {
@@ -42,14 +42,14 @@ impl Candidate {
     }
 }
 
-/// The subsets that reproduce one claim, fewest left out first; of the many that do so by accident, those that reproduce another
-/// row's claim as well are kept all.
+/// The subsets that reproduce one claim, fewest left out first. Many do so by accident; those that also reproduce another row's claim are all
+/// kept.
 pub(super) fn candidates(row: usize, witnesses: &[usize], question: &Question<'_>) -> Vec<Candidate> {
     let claim = question.claim;
     let mut found = Vec::new();
     for (reading_index, reading) in question.readings.iter().enumerate() {
         for (formula_index, &formula) in question.formulas.iter().enumerate() {
-            // A zero is for what is missing, has no logarithm or reciprocal, and adds nothing to a sum.
+            // A zero that replaces a missing score has no logarithm or reciprocal, and adds nothing to a sum.
             if reading.zeros && (!reading.lacks(row) || !formula.takes_zeros()) {
                 continue;
             }
@@ -80,10 +80,10 @@ pub(super) fn candidates(row: usize, witnesses: &[usize], question: &Question<'_
     found
 }
 
-/// How much wider than rounding the range is in which rules are counted to tell how many meet a claim by accident.
+/// Rules are counted in a range this many times wider than rounding, to estimate how many reproduce a claim by accident.
 const WIDER: f64 = 20.0;
 
-/// Rules that were tried on one row, and how probable it is for one of them to meet the claim by accident.
+/// The number of rules tried on a row, and the probability that one of them reproduces the claim by accident.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Odds {
     pub rules: f64,
@@ -91,7 +91,7 @@ pub(super) struct Odds {
 }
 
 impl Odds {
-    /// From how many rules come near the claim, one of which is the rule itself.
+    /// Estimates the odds from the number of rules that come near the claim, including the rule itself.
     fn new(near: u64, rules: f64) -> Self {
         let others = near.saturating_sub(1) as f64 + 0.5;
         Self {
@@ -121,7 +121,7 @@ pub(super) fn odds(row: usize, cost: usize, question: &Question<'_>) -> Odds {
     Odds::new(near, rules.max(1.0))
 }
 
-/// The odds of a row among the rules that at most `distance` decisions lead to from another rule.
+/// The odds of a row among the rules at a distance of at most `distance` decisions from another rule.
 pub(super) fn odds_near(from: &Candidate, row: usize, distance: usize, question: &Question<'_>) -> Odds {
     let readings = question.readings;
     let base = readings[from.reading].base;
@@ -149,7 +149,7 @@ pub(super) fn odds_near(from: &Candidate, row: usize, distance: usize, question:
     Odds::new(near, (rules as f64).max(1.0))
 }
 
-/// How many subsets of a size there are.
+/// The number of subsets of a size.
 fn binomial(of: usize, size: usize) -> f64 {
     (0..size.min(of)).map(|i| (of - i) as f64 / (i + 1) as f64).product()
 }
@@ -176,32 +176,32 @@ fn toggled(mask: u64, width: usize, most: usize, visit: &mut impl FnMut(u64)) {
     deeper(mask, 0, width, most, visit);
 }
 
-/// One size of subsets of a row's columns under one formula.
+/// The subsets of one size of a row's columns, under one formula.
 struct Search<'a> {
     subsets: &'a Subsets,
-    /// Columns left out of those present.
+    /// The number of columns left out of those present.
     left_out: usize,
     /// The sum of the transformed scores of all columns present.
     total: f64,
-    /// By how much a mean is multiplied to give a sum: the columns kept, or 1 for a sum.
+    /// The factor that turns a mean into a sum: the number of columns kept, or 1 for a sum.
     factor: f64,
     transform: &'a dyn Fn(f64) -> f64,
-    /// The index of each column searched among all columns.
+    /// The index among all columns of each searched column.
     present: &'a [usize],
-    /// Columns that are left out in any case.
+    /// Columns that are always left out.
     forced: u64,
 }
 
 impl Search<'_> {
-    /// The range in which the sum of what is left out must lie for the mean to be within `half` of the claim.
+    /// The range of the sum of the left-out scores for which the mean is within `half` of the claim.
     fn range(&self, claimed: f64, half: f64) -> (f64, f64) {
         let ends = [claimed - half, claimed + half].map(|mean| self.total - self.factor * (self.transform)(mean));
-        // Sums in binary are off by a little.
+        // Allows for rounding errors of sums.
         let slack = 1e-12 * self.total.abs().max(1e-300) * self.factor;
         (ends[0].min(ends[1]) - slack, ends[0].max(ends[1]) + slack)
     }
 
-    /// A mask over the columns searched as a mask over all columns; those without a score are not left out but skipped.
+    /// Converts a mask over the searched columns to a mask over all columns. Columns without a score are skipped, not left out.
     fn spread(&self, mask: u64) -> u64 {
         self.forced
             + self
@@ -233,7 +233,7 @@ fn search(
         1.0 => value,
         _ => value.max(f64::MIN_POSITIVE).powf(exponent),
     };
-    // A score for which the mean is not defined can only have been left out.
+    // A score for which the mean is not defined must have been left out.
     let value = |index: usize| reading.units[index].values[row];
     let present = (0..reading.units.len()).filter(|&index| !value(index).is_nan());
     let (present, forced): (Vec<usize>, Vec<usize>) =
@@ -241,7 +241,7 @@ fn search(
     let transformed: Vec<f64> = present.iter().map(|&index| transform(value(index))).collect();
     let total: f64 = transformed.iter().sum();
     let count = present.len();
-    // A mean is of two columns at least; of many columns few can be left out in a search that ends.
+    // A mean needs at least two columns. If there are many columns, only few can be left out, to keep the search short.
     let affordable = match count {
         0..=24 => count,
         25..=40 => 6,

@@ -1,4 +1,4 @@
-//! One set of weights for all rows: as given, as sizes in the headings, as small whole numbers, or as least squares finds them.
+//! One set of weights for all rows: given weights, sizes in the headings, small integers, or a least-squares fit.
 
 use crate::table::{Table, normalise};
 
@@ -8,22 +8,22 @@ use super::question::Question;
 use super::reading::{Met, Reading};
 use super::search::{LIKELY, ln_binomial};
 
-/// The largest sum of weights that are whole numbers.
+/// The largest sum of integer weights.
 const LARGEST_SUM: usize = 200;
-/// Rounds in which fitted weights are moved into the ranges that rounding leaves.
+/// The number of iterations that move fitted weights into the ranges that rounding allows.
 const ROUNDS: usize = 60;
 
 /// Weights that explain averages.
 pub(super) struct Weighted {
     pub reading: usize,
-    /// The weights of all columns; whole numbers if such explain the averages, else shares of 1.
+    /// The weights of all columns: integers if these explain the averages, otherwise shares of 1.
     pub weights: Vec<f64>,
     pub met: Vec<Met>,
-    /// How many sets of weights that are no less simple would explain as many rows by accident.
+    /// The number of equally simple sets of weights that would explain as many rows by accident.
     pub by_chance: f64,
 }
 
-/// The simplest weights that explain at least four rows of five, more than accident would.
+/// The simplest weights that explain at least four rows of five, and more than chance would.
 pub(super) fn one_for_all(
     table: &Table,
     rows: &[usize],
@@ -53,8 +53,8 @@ pub(super) fn one_for_all(
         .min_by(|a, b| b.met.len().cmp(&a.met.len()).then(a.by_chance.total_cmp(&b.by_chance)))
 }
 
-/// The weights that were set, 1 for the other columns: as weights of the columns of a group, and as those of the groups' means. None if they are not of
-/// columns of this reading.
+/// The given weights, with 1 for the other columns: once as weights of the columns of a group, and once as weights of the groups' means. Empty
+/// if they are not weights of columns of this reading.
 fn given(table: &Table, reading: &Reading, options: &Options) -> Vec<Vec<f64>> {
     if options.weights.is_empty() && options.groups.is_empty() {
         return Vec::new();
@@ -95,7 +95,7 @@ fn given(table: &Table, reading: &Reading, options: &Options) -> Vec<Vec<f64>> {
     all
 }
 
-/// The group of a column: as set, else as the table's headings say.
+/// The group of a column, from the options or otherwise from the table's headings.
 fn group_of(table: &Table, reading: &Reading, options: &Options, unit: usize) -> Option<String> {
     let name = &reading.units[unit].name;
     let is_member = |member: &String| normalise(member) == normalise(name);
@@ -106,7 +106,7 @@ fn group_of(table: &Table, reading: &Reading, options: &Options, unit: usize) ->
     }
 }
 
-/// The sizes that all headings say: `STEM (20)`, `Other [11]`, `QA (n=120)`.
+/// The sizes in the headings, if all have one: `STEM (20)`, `Other [11]`, `QA (n=120)`.
 fn sizes(reading: &Reading) -> Option<Vec<f64>> {
     let size = |name: &str| -> Option<f64> {
         let open = name.rfind(['(', '['])?;
@@ -117,7 +117,7 @@ fn sizes(reading: &Reading) -> Option<Vec<f64>> {
     reading.units.iter().map(|unit| size(&unit.name)).collect()
 }
 
-/// The rows of one reading that have all scores.
+/// The rows of a reading that have all scores.
 struct WeightFit<'a, 'q> {
     index: usize,
     reading: &'a Reading,
@@ -158,7 +158,7 @@ impl<'a, 'q> WeightFit<'a, 'q> {
         self.rows.iter().filter_map(fit).collect()
     }
 
-    /// Weights with the rows they explain; `ln_others` is the logarithm of how many weights are as simple.
+    /// Weights with the rows that they explain; `ln_others` is the logarithm of the number of equally simple weights.
     fn weighted(&self, weights: Vec<f64>, ln_others: f64) -> Weighted {
         let met = self.met(&weights);
         let ln_chance: f64 = met.iter().map(|&(row, _, _)| self.probability(row).ln()).sum();
@@ -175,8 +175,8 @@ impl<'a, 'q> WeightFit<'a, 'q> {
         }
     }
 
-    /// How probable it is for weights drawn at random to meet the claim of a row: the range that is met against how far
-    /// weighted means of the row's scores spread.
+    /// The probability that random weights reproduce the claim of a row: the width of the claim's range relative to the spread of weighted means
+    /// of the row's scores.
     fn probability(&self, row: usize) -> f64 {
         let scores: Vec<f64> = self.reading.units.iter().map(|unit| unit.values[row]).collect();
         let count = scores.len() as f64;
@@ -186,11 +186,11 @@ impl<'a, 'q> WeightFit<'a, 'q> {
         (2.0 * (self.question.half + self.reading.rounding()) / spread.max(1e-12)).min(1.0)
     }
 
-    /// The weights that least squares find, made whole numbers if small ones explain as many rows.
+    /// The least-squares weights, replaced with small integers if these explain as many rows.
     fn least_squares(&self) -> Option<Weighted> {
         let mut shares = self.feasible(&(0..self.rows.len()).collect::<Vec<_>>())?;
         if self.met(&shares).len() < self.rows.len() {
-            // A few rows that follow no rule spoil the fit of the others.
+            // A few rows that follow no rule would spoil the fit of the others.
             let residual = |&index: &usize| {
                 let value: f64 = self.scores[index].iter().zip(&shares).map(|(x, w)| x * w).sum();
                 (value - self.claim(self.rows[index])).abs()
@@ -208,11 +208,11 @@ impl<'a, 'q> WeightFit<'a, 'q> {
         let whole = (1..=LARGEST_SUM).find_map(|sum| {
             let weights: Vec<f64> = shares.iter().map(|share| (share * sum as f64).round()).collect();
             let total = weights.iter().sum::<f64>() as usize;
-            // Sets of whole numbers that are not negative and have at most this sum.
+            // The number of sets of non-negative integers with at most this sum.
             (total > 0 && self.met(&weights).len() >= most)
                 .then(|| self.weighted(weights, ln_binomial(total + width, width)))
         });
-        // Each weight that is free to be fitted meets one row for nothing.
+        // Each free weight can reproduce one row by itself.
         let fitted = shares.iter().filter(|share| **share > 0.0).count().saturating_sub(1);
         let probabilities = self.rows.iter().map(|&row| self.probability(row).ln());
         let typical = probabilities.sum::<f64>() / self.rows.len() as f64;
@@ -223,8 +223,8 @@ impl<'a, 'q> WeightFit<'a, 'q> {
             .find(|weighted| weighted.by_chance <= LIKELY)
     }
 
-    /// Weights that sum to 1 and meet the claims of some rows, given by their index, as well as weights can: least squares, then
-    /// least squares to the nearest values within rounding, again and again.
+    /// Weights that sum to 1 and fit the claims of the rows `indices`: least squares, then repeatedly least squares to the nearest values within
+    /// rounding.
     fn feasible(&self, indices: &[usize]) -> Option<Vec<f64>> {
         let scale = self
             .scores
@@ -232,7 +232,7 @@ impl<'a, 'q> WeightFit<'a, 'q> {
             .flatten()
             .fold(0.0f64, |most, score| most.max(score.abs()));
         let width = self.reading.units.len();
-        // The weights sum to 1, nearly exactly.
+        // Makes the weights sum to 1, nearly exactly.
         let heavy = 100.0 * scale.max(1.0);
         let mut rows: Vec<Vec<f64>> = indices.iter().map(|&index| self.scores[index].clone()).collect();
         rows.push(vec![heavy; width]);

@@ -1,4 +1,4 @@
-//! The numbers of a column: what its cells say together decides how each is read.
+//! The numbers of a column. All cells of the column together decide how each is read.
 
 use super::options::Options;
 use super::raw::{RawTable, TEXT};
@@ -7,23 +7,23 @@ use crate::doubt::Doubt;
 use crate::error::counted;
 use crate::number::{self, DecimalMark, Evidence};
 
-/// What became of a column of text.
+/// A column of text after parsing.
 pub(super) struct Parsed {
-    /// `metrics[metric][row]`; empty if all cells are plain numbers or missing, which the table has already.
+    /// `metrics[metric][row]`; empty if all cells are plain numbers or missing, since the table already has these.
     pub metrics: Vec<Vec<f64>>,
     pub errors: Option<Vec<f64>>,
     pub decimals: u8,
-    /// Cells that are numbers, and that are neither numbers nor missing.
+    /// The number of cells that are numbers, and of those that are neither numbers nor missing.
     pub numbers: usize,
     pub unreadable: usize,
-    /// Cells among the unreadable that look as if they held scores.
+    /// The number of unreadable cells that look as if they contain scores.
     pub score_like: usize,
     /// The first cell that cannot be read as a number.
     pub problem: Option<Problem>,
     pub notes: Vec<String>,
 }
 
-/// A cell that cannot be read as a number, or not in one way only.
+/// A cell that is not a number, or an ambiguous one.
 pub(super) struct Problem {
     pub row: usize,
     pub doubt: Doubt,
@@ -70,7 +70,7 @@ pub(super) fn parse_column(raw: &RawTable, column: usize, options: &Options) -> 
     if values.percents > 0 && reading.problem.is_none() {
         match values.fraction_among_percentages(&survey) {
             Some(row) => reading.refuse(row, Doubt::Fraction),
-            None => notes.push("percent signs, taken off".to_owned()),
+            None => notes.push("percent signs, removed".to_owned()),
         }
     }
     if !labels.is_empty() {
@@ -78,11 +78,11 @@ pub(super) fn parse_column(raw: &RawTable, column: usize, options: &Options) -> 
     }
     if reading.half_missing > 0 {
         let cells = counted(reading.half_missing, "cell");
-        notes.push(format!("{cells} with only some of the metrics, taken as missing"));
+        notes.push(format!("{cells} with only some of the metrics, treated as missing"));
     }
     if evidence.footnotes > 0 {
         notes.push(format!(
-            "footnote marks on {}, taken off",
+            "footnote marks on {}, removed",
             counted(evidence.footnotes, "cell")
         ));
     }
@@ -101,16 +101,16 @@ pub(super) fn parse_column(raw: &RawTable, column: usize, options: &Options) -> 
     }
 }
 
-/// What kinds of cells a column has.
+/// The kinds of cells in a column.
 struct Survey<'a> {
     raw: &'a RawTable,
     column: usize,
     /// Cells that are plain numbers.
     plain: usize,
-    /// Plain numbers with three decimals, and with any other number of decimals but none.
+    /// The number of plain numbers with three decimals, and with any other non-zero number of decimals.
     three_decimals: usize,
     other_decimals: usize,
-    /// The most decimals of a plain number.
+    /// The maximum number of decimals of a plain number.
     decimals: u8,
     /// Rows of the cells that are neither plain numbers nor missing.
     odd_rows: Vec<usize>,
@@ -167,7 +167,7 @@ impl<'a> Survey<'a> {
     }
 }
 
-/// The cells that are not plain numbers, read.
+/// The parsed cells that are not plain numbers.
 struct Reading {
     cells: Vec<(usize, Vec<Metric>)>,
     numbers: usize,
@@ -182,7 +182,7 @@ impl Reading {
         let mut rows = survey.odd_rows.clone();
         let mut numbers = survey.plain;
         if found_mark == Ok(DecimalMark::Comma) {
-            // What was read as plain has a point: a thousand, or a contradiction.
+            // A plain number with a point contradicts decimal commas, or has a thousands separator.
             let pointed = (0..survey.raw.rows()).filter(|&row| survey.is_plain(row) && survey.decimals_of(row) > 0);
             rows.extend(pointed);
             numbers -= rows.len() - survey.odd_rows.len();
@@ -209,7 +209,7 @@ impl Reading {
                 }
                 Cell::Doubtful(doubt) if doubt.is_number() => {
                     reading.numbers += 1;
-                    // The column says more about its commas than the cell.
+                    // The column explains more about its commas than the cell.
                     reading.refuse(row, found_mark.err().filter(|_| doubt == Doubt::Comma).unwrap_or(doubt));
                 }
                 Cell::Doubtful(doubt) => {
@@ -229,7 +229,7 @@ impl Reading {
         }
     }
 
-    /// A point with three digits behind it is unclear where the column has decimal commas.
+    /// Refuses a point before three digits if the column has decimal commas, since it is ambiguous.
     fn check_three_decimals(&mut self, survey: &Survey<'_>, evidence: &Evidence, mark: Result<DecimalMark, Doubt>) {
         if let Err(doubt) = mark
             && self.problem.is_none()
@@ -318,7 +318,7 @@ impl Reading {
     }
 }
 
-/// The numbers of a column by metric and row.
+/// The numbers of a column, by metric and row.
 struct Values {
     metrics: Vec<Vec<f64>>,
     /// The error of the first metric.
@@ -330,7 +330,7 @@ struct Values {
 }
 
 impl Values {
-    /// A cell without a percent sign that may be a fraction, where others are percentages.
+    /// A cell without a percent sign that may be a fraction, if other cells are percentages.
     fn fraction_among_percentages(&self, survey: &Survey<'_>) -> Option<usize> {
         let is_fraction = |&row: &usize| {
             let value = self.metrics[0][row];
@@ -342,7 +342,7 @@ impl Values {
     }
 }
 
-/// How commas and points were read.
+/// Notes on how commas and points were read.
 fn marks_in_words(evidence: &Evidence, mark: Option<DecimalMark>) -> Vec<String> {
     let unclear_as = |wanted: DecimalMark| {
         if mark == Some(wanted) {

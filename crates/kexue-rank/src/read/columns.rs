@@ -1,4 +1,4 @@
-//! From text to scores: which column is what, and what its cells say.
+//! Interprets a table of text: the role of each column, and the scores in it.
 
 use std::collections::HashMap;
 
@@ -9,6 +9,7 @@ use super::headings::{self, Meaning, meaning};
 use super::options::Options;
 use super::raw::{RawTable, Role};
 use super::rows;
+use crate::advice::Advice;
 use crate::cell::{Cell, Parentheses, looks_like_score, parse};
 use crate::doubt::Doubt;
 use crate::error::{Error, Place, Result, counted, listed};
@@ -16,7 +17,7 @@ use crate::markup::visible;
 use crate::number::DecimalMark;
 use crate::table::{Claim, Direction, Table, Task, find_name};
 
-/// Makes a table of what a reader found.
+/// Turns the text table of a reader into a results table.
 pub(crate) fn interpret(mut raw: RawTable, options: &Options) -> Result<Table> {
     let mut notes = std::mem::take(&mut raw.notes);
     notes.extend(raw.sections_in_words());
@@ -66,7 +67,7 @@ pub(crate) fn interpret(mut raw: RawTable, options: &Options) -> Result<Table> {
     Ok(table)
 }
 
-/// Columns of plain numbers are in the table already.
+/// Takes over columns that are already plain numbers.
 fn fill_plain(raw: &mut RawTable, parsed: &mut [Option<Parsed>]) {
     for (column, cells) in parsed.iter_mut().enumerate() {
         if let Some(cells) = cells
@@ -83,26 +84,27 @@ fn single_metric(raw: &RawTable, name: &str, metrics: Vec<Vec<f64>>) -> Result<V
         Err(metrics) => Err(Error::malformed(
             Place::cell(&raw.file, raw.header, name),
             format!("an average with {} metrics in a cell", metrics.len()),
-            format!(
-                "write one average in each cell, name it as a score with --columns, or leave it out with --without '{name}'"
+            Advice::about(
+                "write one average in each cell, name it as a score with <tasks>, or leave it out with <ignore '{}'>",
+                name,
             ),
         )),
     }
 }
 
-/// The columns of a file: their names, and what options and headings say about them.
+/// The columns of a file: their names, and their roles by options and headings.
 struct Columns<'a> {
     options: &'a Options,
     file: String,
     /// Line of the headings.
     header: u64,
     names: Vec<String>,
-    /// The direction that a heading says by an arrow.
+    /// The direction that an arrow in the heading indicates.
     directions: Vec<Option<Direction>>,
 }
 
 impl<'a> Columns<'a> {
-    /// Names the columns, each by another name.
+    /// Gives each column a unique name.
     fn new(raw: &RawTable, options: &'a Options, notes: &mut Vec<String>) -> Self {
         let mut names: Vec<String> = Vec::with_capacity(raw.columns.len());
         let mut directions = Vec::with_capacity(raw.columns.len());
@@ -148,7 +150,7 @@ impl<'a> Columns<'a> {
         })
     }
 
-    /// What every column is, and which columns name the systems: options first, then what the format says, then the heading.
+    /// The role of each column, and the columns that name the systems. Options decide first, then the format, then the heading.
     fn roles(&self, raw: &RawTable) -> Result<(Vec<Role>, Vec<usize>)> {
         let options = self.options;
         let mut known: Vec<Option<Role>> = (0..self.names.len())
@@ -180,7 +182,7 @@ impl<'a> Columns<'a> {
     }
 
     fn role_by_heading(&self, raw: &RawTable, column: usize) -> Role {
-        // Naming the scores leaves the others to be averages or nothing.
+        // If the scores are named, the other columns are averages or unused.
         let otherwise = if self.options.tasks.is_empty() {
             Role::Task
         } else {
@@ -212,7 +214,7 @@ impl<'a> Columns<'a> {
         seen > 0 && 2 * text >= seen
     }
 
-    /// The columns that name the systems: those set, that of the format, that with such a heading, or the first with words.
+    /// The columns that name the systems: those of the options, of the format, the one with such a heading, or the first with words.
     fn system_columns(&self, raw: &RawTable, roles: &mut [Option<Role>]) -> Result<Vec<usize>> {
         let named: Vec<usize> = self
             .options
@@ -233,7 +235,7 @@ impl<'a> Columns<'a> {
             .iter()
             .find_map(|heading| all().find(|&column| normal[column] == **heading));
         let by_text = || all().find(|&column| self.is_text(raw, column));
-        // Runs and checkpoints are numbered.
+        // Numbers can name runs and checkpoints.
         let by_number = || {
             let first = normal.first().map(String::as_str);
             matches!(first, Some("step" | "epoch" | "checkpoint" | "id" | "seed")).then_some(0)
@@ -242,14 +244,14 @@ impl<'a> Columns<'a> {
             return Err(Error::malformed(
                 Place::file(&self.file),
                 format!("no column that names the systems among {}", self.names.join(", ")),
-                "name it with --system",
+                "name it with <system>",
             ));
         };
         roles[column] = Some(Role::System);
         Ok(vec![column])
     }
 
-    /// Refuses columns with cells that are not certain, and leaves out those that hold words.
+    /// Refuses columns with unclear cells, and leaves out those that contain words.
     fn refuse_doubtful(&self, raw: &RawTable, roles: &mut [Role], parsed: &mut [Option<Parsed>]) -> Result<()> {
         for (column, slot) in parsed.iter_mut().enumerate() {
             let Some(Parsed {
@@ -263,7 +265,7 @@ impl<'a> Columns<'a> {
                 continue;
             };
             let wanted = self.is_chosen(column) || self.listed(&self.options.claims, column);
-            // Mostly words: a remark, not a score. But scores in a form that is not known are no words.
+            // Mostly words: a remark, not a score. Scores in an unknown format do not count as words.
             if !wanted && *unreadable > *numbers && 2 * *score_like < *unreadable {
                 roles[column] = Role::Text;
                 *slot = None;
@@ -284,8 +286,8 @@ impl<'a> Columns<'a> {
         Ok(())
     }
 
-    /// A column that is named like an average of some columns is one if numbers say so: if it is the mean of neighbouring
-    /// columns, or of those that share its first word, in every row. Otherwise it is a task.
+    /// Decides about a column that is named like an average of some columns. It is an average if it is the mean of neighbouring columns, or of
+    /// those that share its first word, in every row. Otherwise it is a task.
     fn settle_part_averages(
         &self,
         rows: usize,
@@ -330,7 +332,7 @@ impl<'a> Columns<'a> {
             } else {
                 roles[column] = Role::Task;
                 notes.push(format!(
-                    "{name}: called an average, but the mean of no columns beside it, taken as a score"
+                    "{name}: named like an average, but not the mean of any columns beside it; taken as a score"
                 ));
             }
         }
@@ -352,8 +354,11 @@ impl<'a> Columns<'a> {
             None => Ok(Direction::Higher),
             Some(word) => Err(Error::malformed(
                 Place::cell(&self.file, self.header, name),
-                format!("whether a higher or a lower score is better is not clear: the name has `{word}`"),
-                format!("say --lower '{name}' or --higher '{name}', or leave it out with --without '{name}'"),
+                format!("it is not clear whether a higher or a lower score is better: the name contains `{word}`"),
+                Advice::about(
+                    "say <lower '{}'> or <higher '{}'>, or leave it out with <ignore '{}'>",
+                    name,
+                ),
             )),
         }
     }
@@ -379,11 +384,11 @@ impl<'a> Columns<'a> {
         Err(Error::malformed(
             Place::file(&self.file),
             format!("a table without scores; its columns are {}", listed(names)),
-            "name the columns that are scores with --columns",
+            "name the columns that are scores with <tasks>",
         ))
     }
 
-    /// What was read as what.
+    /// A note about the role of each column.
     fn in_words(&self, table: &Table, system_columns: &[usize], roles: &[Role]) -> String {
         let named_by: Vec<String> = system_columns
             .iter()
@@ -429,7 +434,7 @@ impl<'a> Columns<'a> {
     }
 }
 
-/// Whether a column is the arithmetic mean of others in all rows that have both, to its last digit.
+/// Whether a column is the arithmetic mean of others, to its last digit, in all rows that have all of them.
 fn is_mean_of(rows: usize, claim: &Parsed, members: &[usize], parsed: &[Option<Parsed>]) -> bool {
     let half = |decimals: u8| 0.5 * 10f64.powi(-i32::from(decimals)) + 1e-9;
     let columns: Vec<&Parsed> = members.iter().filter_map(|&member| parsed[member].as_ref()).collect();
@@ -451,22 +456,23 @@ fn is_mean_of(rows: usize, claim: &Parsed, members: &[usize], parsed: &[Option<P
 }
 
 /// What to do about a cell that cannot be read.
-fn advice(doubt: Doubt, name: &str) -> String {
-    match doubt {
-        Doubt::Parentheses | Doubt::OnlyParentheses => "say --parentheses error or --parentheses drop".to_owned(),
+fn advice(doubt: Doubt, name: &str) -> Advice {
+    let template = match doubt {
+        Doubt::Parentheses | Doubt::OnlyParentheses => "say <parentheses error> or <parentheses drop>",
         Doubt::Labels | Doubt::SharedError => {
-            "write the same metrics in the same form in every cell, or say --parentheses drop".to_owned()
+            "write the same metrics in the same form in every cell, or say <parentheses drop>"
         }
         Doubt::Comma | Doubt::PointAmongCommas | Doubt::BothMarks | Doubt::OtherMark => {
-            "say --decimal point or --decimal comma".to_owned()
+            "say <decimal point> or <decimal comma>"
         }
-        Doubt::Fraction => "write all cells of the column in one unit".to_owned(),
-        Doubt::FewerMetrics => "write all metrics in every cell, or - for a missing cell".to_owned(),
-        Doubt::Unseparated => "separate metrics with a slash: 93.9/91.8".to_owned(),
+        Doubt::Fraction => "write all cells of the column in one unit",
+        Doubt::FewerMetrics => "write all metrics in every cell, or - for a missing cell",
+        Doubt::Unseparated => "separate metrics with a slash: 93.9/91.8",
         Doubt::NotANumber | Doubt::OpenParenthesis => {
-            format!("correct the cell, write - if there is no score, or leave the column out with --without '{name}'")
+            "correct the cell, write - if there is no score, or leave the column out with <ignore '{}'>"
         }
-    }
+    };
+    Advice::about(template, name)
 }
 
 fn shorten(text: &str) -> String {

@@ -29,7 +29,7 @@ pub(crate) fn read(file: &str, text: &str, delimiter: Option<u8>) -> Result<RawT
                 return Err(Error::malformed(
                     Place::line(file, line),
                     format!("not separated values: {error}"),
-                    "quote cells that hold the separator, a quotation mark or a line break",
+                    "quote cells that contain the separator, a quotation mark or a line break",
                 ));
             }
         }
@@ -42,12 +42,12 @@ pub(crate) fn read(file: &str, text: &str, delimiter: Option<u8>) -> Result<RawT
                 return Err(Error::malformed(
                     Place::line(file, line),
                     format!("a header of one column, with {} as the separator", separator(delimiter)),
-                    "give a table with a header line, or name its separator with --delimiter",
+                    "give a table with a header line, or name its separator with <delimiter>",
                 ));
             }
             let columns = record.iter().map(|name| RawColumn::named(clean_name(name))).collect();
             let mut new = RawTable::new(file, line, columns);
-            // Lines are about as long as the first ones.
+            // Assumes that lines are about as long as the first ones.
             let start = sample(text);
             let lines = start.lines().count().max(1);
             new.reserve(text.len() / (start.len() / lines).max(1) + 1);
@@ -58,10 +58,10 @@ pub(crate) fn read(file: &str, text: &str, delimiter: Option<u8>) -> Result<RawT
             continue;
         }
         let (found, expected) = (record.len(), table.columns.len());
-        // Empty cells at the end are what spreadsheets leave; a cell too many shifts columns and is never guessed at.
+        // Spreadsheets leave empty cells at the end. Any other extra cell would shift columns, so it is refused.
         if found > expected && !is_blank(record.iter().skip(expected)) {
             let hint = if record.iter().any(|cell| cell.trim().is_empty()) {
-                "name every column in the header, or take the separator too many out of the line"
+                "name every column in the header, or remove the extra separator from the line"
             } else {
                 "a decimal comma or another separator inside a cell splits it: quote the cell, or separate with ; or tabs"
             };
@@ -88,7 +88,7 @@ pub(crate) fn read(file: &str, text: &str, delimiter: Option<u8>) -> Result<RawT
     table.ok_or_else(|| Error::malformed(Place::file(file), "an empty file", "give a table with a header line"))
 }
 
-/// The line on which a record starts. The reader's position may be before the line break that ends the record before.
+/// The line on which a record starts. The reader's position may be before the line break that ends the previous record.
 fn line_of(text: &str, position: &csv::Position) -> u64 {
     let start = usize::try_from(position.byte()).unwrap_or(usize::MAX);
     let breaks = text.as_bytes().get(start..).unwrap_or_default();
@@ -103,7 +103,7 @@ fn separator(delimiter: u8) -> String {
     }
 }
 
-/// The separator that gives the first lines one number of cells, and more than one.
+/// The separator that splits the first lines into the same number of cells, and into more than one.
 fn sniff(file: &str, text: &str) -> Result<u8> {
     let sample = sample(text);
     let mut consistent: Vec<(usize, u8)> = Vec::new();
@@ -134,11 +134,11 @@ fn sniff(file: &str, text: &str) -> Result<u8> {
         [] => Err(Error::malformed(
             Place::line(file, 1),
             "a header of one column, or no separator among comma, tab, ; and |",
-            "give a table with a header line, or name the separator with --delimiter",
+            "give a table with a header line, or name the separator with <delimiter>",
         )),
         [(_, delimiter)] => Ok(*delimiter),
         several => {
-            // The separator that sets numbers free is the separator.
+            // Of several, the separator that yields the most numbers is taken.
             let mut by_numbers: Vec<(usize, u8)> = several
                 .iter()
                 .map(|(_, delimiter)| (numbers(sample, *delimiter), *delimiter))
@@ -154,7 +154,7 @@ fn sniff(file: &str, text: &str) -> Result<u8> {
             Err(Error::malformed(
                 Place::file(file),
                 format!("lines that can be separated in more than one way: {}", names.join(", ")),
-                "name the separator with --delimiter",
+                "name the separator with <delimiter>",
             ))
         }
     }
@@ -174,7 +174,7 @@ fn numbers(sample: &str, delimiter: u8) -> usize {
         .sum()
 }
 
-/// The first whole lines, at most 64 KiB; a cut inside a quoted cell costs one uneven record at most.
+/// The first whole lines, at most 64 KiB. A cut inside a quoted cell causes at most one uneven record.
 fn sample(text: &str) -> &str {
     const LIMIT: usize = 64 * 1024;
     if text.len() <= LIMIT {

@@ -54,7 +54,7 @@ impl Grid {
     }
 }
 
-/// The first metric asked for that is there; without a wish, the only metric.
+/// The first requested metric that exists; without a request, the only metric.
 pub(super) fn prefer<'a, T>(found: &'a [(String, T)], wanted: &[String]) -> Option<&'a (String, T)> {
     if wanted.is_empty() {
         return match found {
@@ -87,9 +87,9 @@ pub(super) fn choose_metric<T>(file: &str, task: &str, found: &[(String, T)]) ->
     Error::malformed(
         Place::cell(file, 0, task),
         format!(
-            "which metric is the score is not clear: {}",
+            "it is not clear which metric is the score: {}",
             if list.is_empty() { "there is none" } else { &list }
         ),
-        "choose with --metric NAME,… (the first that a task has)",
+        "choose metrics with <metric>; the first one that a task has is its score",
     )
 }

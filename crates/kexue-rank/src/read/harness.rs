@@ -1,4 +1,4 @@
-//! The printed table of lm-evaluation-harness: a row for every metric of every task, all of one system.
+//! The printed table of lm-evaluation-harness: a row for every metric of every task, for one system.
 
 use super::grid::{Grid, choose_metric, prefer};
 use super::names::run_name;
@@ -51,7 +51,7 @@ pub(super) fn one_system(raw: &RawTable, options: &Options) -> Result<Option<Raw
         if is_listed(&options.ignore) || !options.tasks.is_empty() && !is_listed(&options.tasks) {
             continue;
         }
-        // An average of other tasks has no number of examples of its own.
+        // An average of other tasks has no number of examples.
         if columns
             .shots
             .is_some_and(|shots| raw.cell(rows[0], shots).trim().is_empty())
@@ -79,7 +79,7 @@ pub(super) fn one_system(raw: &RawTable, options: &Options) -> Result<Option<Raw
     Ok(Some(grid.finish(&raw.file)))
 }
 
-/// The tasks, each with its rows: a row without a name has another metric of the task above it.
+/// The tasks, each with its rows. A row without a name is another metric of the task above it.
 fn tasks(raw: &RawTable, columns: &Columns) -> Vec<(String, Vec<usize>)> {
     let mut tasks: Vec<(String, Vec<usize>)> = Vec::new();
     for row in 0..raw.rows() {

@@ -1,4 +1,4 @@
-//! What a heading says about its column: rank, average, score, or none of them, and which scores are better.
+//! The meaning of a column heading: rank, average, score, or none of them; and whether higher or lower is better.
 
 use super::raw::RawColumn;
 use crate::markup::clean_name;
@@ -27,7 +27,7 @@ pub(super) const SYSTEMS: [&str; 20] = [
     "名称",
     "モデル",
 ];
-/// Headings of the team, by which some files precede the name.
+/// Headings of the team, a column that some files have before the name.
 pub(super) const TEAMS: [&str; 6] = ["name", "team", "teamname", "author", "submitter", "organization"];
 const RANKS: [&str; 8] = ["rank", "", "no", "position", "place", "pos", "排名", "名次"];
 /// Headings of numbers that are not scores.
@@ -71,12 +71,12 @@ const NOT_SCORES: [&str; 38] = [
     "stderr",
     "模型大小",
 ];
-/// Words of headings of numbers that are not scores, wherever they stand.
+/// Words anywhere in a heading that mark numbers that are not scores.
 const NOT_SCORE_WORDS: [&str; 5] = ["params", "param", "parameters", "stderr", "参数量"];
-/// Units behind a size.
+/// Units after a size.
 const UNITS: [&str; 10] = ["b", "m", "k", "g", "gb", "mb", "kb", "billion", "billions", "millions"];
 
-/// Headings of averages that are no word by themselves.
+/// Whole headings of averages.
 const AVERAGES: [&str; 33] = [
     "score",
     "total",
@@ -115,7 +115,7 @@ const AVERAGES: [&str; 33] = [
 const AVERAGE_WORDS: [&str; 9] = [
     "avg", "average", "averages", "averaged", "ave", "mean", "overall", "ortalama", "平均",
 ];
-/// Words that may stand beside those without making the average one of some columns only.
+/// Words that may accompany these without restricting the average to some columns.
 const NEUTRAL_WORDS: [&str; 33] = [
     "score",
     "scores",
@@ -232,7 +232,7 @@ const LOWER_WORDS: [&str; 60] = [
     "幻觉率",
 ];
 
-/// What a heading says that its column is.
+/// The meaning of a heading.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Meaning {
     Rank,
@@ -245,7 +245,7 @@ pub(super) enum Meaning {
     Score,
 }
 
-/// What a heading says that its column is.
+/// The meaning of a heading.
 pub(super) fn meaning(name: &str) -> Meaning {
     let bare = normalise(name);
     if RANKS.contains(&bare.as_str()) && (!bare.is_empty() || name.trim() == "#") {
@@ -279,7 +279,7 @@ fn is_size(words: &[String]) -> bool {
     words.next().is_some_and(|word| word == "size")
 }
 
-/// The word of a heading that suggests that lower is better.
+/// The word in a heading that suggests that lower is better.
 pub(super) fn lower_word(name: &str) -> Option<String> {
     words(name).find(|word| LOWER_WORDS.contains(&word.as_str()))
 }
@@ -293,7 +293,7 @@ fn words(name: &str) -> impl Iterator<Item = String> + '_ {
 const UP: [char; 6] = ['↑', '⇑', '⬆', '▲', '△', '🔼'];
 const DOWN: [char; 6] = ['↓', '⇓', '⬇', '▼', '▽', '🔽'];
 
-/// A heading without its arrow, and the direction that the arrow or words say.
+/// A heading without its arrow, and the direction that the arrow or words indicate.
 pub(super) fn direction(column: &RawColumn) -> (String, Option<Direction>) {
     let mut name = column.name.clone();
     let mut say = [name.contains(UP), name.contains(DOWN)];

@@ -11,13 +11,13 @@ use super::raw::{RawColumn, RawTable, Role};
 use crate::error::{Error, Place, Result, counted};
 use crate::table::{Direction, normalise};
 
-/// Reads any of the accepted forms, told apart by their keys.
+/// Reads any of the accepted formats, which their keys tell apart.
 pub(crate) fn read(file: &str, text: &str, options: &Options) -> Result<RawTable> {
     let value: Value = serde_json::from_str(text).map_err(|error| {
         Error::malformed(
             Place::line(file, error.line() as u64),
             format!("not JSON: {error}"),
-            "give valid JSON (NaN is not; write null), or name the format with --input-format",
+            "give valid JSON (write null instead of NaN), or name the format with <format>",
         )
     })?;
     match &value {
@@ -90,7 +90,7 @@ pub(crate) fn read(file: &str, text: &str, options: &Options) -> Result<RawTable
     }
     Err(Error::malformed(
         Place::file(file),
-        "JSON of no known form",
+        "an unknown JSON format",
         "give Papers with Code tables (datasets, sota, rows), HELM tables (header, rows) or stats, lm-evaluation-harness results \
          (results, config), an array of records, or an object of records",
     ))
@@ -202,7 +202,7 @@ fn papers_with_code(file: &str, items: &[Value], options: &Options) -> Result<Ra
             "give tables with datasets, sota and rows",
         ));
     }
-    // `--table` takes one dataset; without it datasets are columns side by side.
+    // Without a chosen table, datasets are columns side by side.
     if options.table.is_some() {
         boards = vec![super::names::choose(file, &boards, options.table, |(name, _)| {
             name.clone()
@@ -393,7 +393,7 @@ fn lm_evaluation_harness(
         })
         .unwrap_or_else(|| run_name(file));
 
-    // A group's score is an average of its members: not a task of its own.
+    // A group's score is an average of its members, not a task.
     let mut group_of: HashMap<&str, &str> = HashMap::new();
     let mut groups: Vec<&str> = Vec::new();
     if let Some(Value::Object(subtasks)) = object.get("group_subtasks") {
@@ -424,7 +424,7 @@ fn lm_evaluation_harness(
     let mut grid = Grid::default();
     let row = grid.system(&system);
     let mut skipped = Vec::new();
-    // What is not ranked by need not be clear.
+    // Tasks that are not ranked by need not be clear.
     let is_listed = |list: &[String], task: &str| list.iter().any(|name| normalise(name) == normalise(task));
     let is_wanted =
         |task: &str| !is_listed(&options.ignore, task) && (options.tasks.is_empty() || is_listed(&options.tasks, task));

@@ -17,7 +17,7 @@ const ENVIRONMENTS: [&str; 8] = [
     "NiceTabular",
 ];
 
-/// What stands between rows or before the first cell of one.
+/// Commands between rows, or before the first cell of a row.
 const PLAIN_RULES: [&str; 8] = [
     "\\hline",
     "\\toprule",
@@ -30,8 +30,8 @@ const PLAIN_RULES: [&str; 8] = [
 ];
 const RULES_WITH_ARGUMENTS: [&str; 5] = ["\\cline", "\\cmidrule", "\\rowcolor", "\\specialrule", "\\noalign"];
 
-/// Reads the `index`th environment, counted from 1; without it, the only one.
-/// Several header rows become names with group headings above them.
+/// Reads the `index`th environment, counted from 1; without `index`, the only one.
+/// Several header rows become names with group headings.
 pub(crate) fn read(file: &str, text: &str, index: Option<usize>) -> Result<RawTable> {
     let text = without_comments(text);
     let mut bodies: Vec<(usize, &str)> = Vec::new();
@@ -75,7 +75,7 @@ pub(crate) fn read(file: &str, text: &str, index: Option<usize>) -> Result<RawTa
         ));
     }
 
-    // The header ends where a row has a number behind its first cell, or what was meant as one.
+    // The header ends at the first row with a number, or an attempt at one, after its first cell.
     let is_score = |cell: &String| {
         cell.contains(|c: char| c.is_ascii_digit()) && !cell.contains(char::is_alphabetic)
             || matches!(
@@ -353,7 +353,7 @@ fn closing(text: &str) -> Option<usize> {
     None
 }
 
-/// Takes commands off a cell that is a name; a cell that is a number is left to the grammar of numbers.
+/// Removes commands from a cell that is a name. A cell that is a number is left to the grammar of numbers.
 fn plain(cell: &str) -> String {
     if !cell.contains('\\') || cell.contains("\\pm") || cell.contains('^') {
         return cell.to_owned();
@@ -397,7 +397,7 @@ fn plain(cell: &str) -> String {
         .to_owned()
 }
 
-/// Blanks out `% comments`, so that lines and positions stay.
+/// Blanks out `% comments`, so that line numbers and positions do not change.
 fn without_comments(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for line in text.split_inclusive('\n') {

@@ -4,7 +4,7 @@ use super::raw::{RawColumn, RawTable, is_blank};
 use crate::error::{Error, Place, Result, counted};
 use crate::markup::clean_name;
 
-/// Reads the `index`th table, counted from 1; without it, the only one.
+/// Reads the `index`th table, counted from 1; without `index`, the only one.
 pub(crate) fn read(file: &str, text: &str, index: Option<usize>) -> Result<RawTable> {
     let lines: Vec<&str> = text.lines().collect();
     let mut tables = Vec::new();
@@ -36,7 +36,7 @@ pub(crate) fn read(file: &str, text: &str, index: Option<usize>) -> Result<RawTa
         if table.take_section(cells.iter().map(String::as_str)) {
             continue;
         }
-        // A row with too few cells is filled up, as GitHub does it; one with too many has lost its columns.
+        // A row with too few cells is padded, as on GitHub. In a row with too many, the columns are unclear.
         if !is_blank(cells.iter().skip(table.columns.len()).map(String::as_str)) {
             return Err(Error::malformed(
                 Place::line(file, number),

@@ -9,7 +9,7 @@ use super::options::MetricRows;
 use super::raw::{RawColumn, RawTable, Role};
 use crate::error::{Error, Place, Result};
 
-/// Keys that say when and how fast, not how well.
+/// Keys of numbers that are not scores: when, and how fast.
 const NOT_SCORES: [&str; 14] = [
     "epoch",
     "lr",
@@ -27,12 +27,12 @@ const NOT_SCORES: [&str; 14] = [
     "batch_size",
 ];
 
-/// Reads a run. With [`MetricRows::Steps`] every step is a system; with [`MetricRows::Last`] the run is one system,
-/// scored at its last step that has all metrics.
+/// Reads a run. With [`MetricRows::Steps`], every step is a system. With [`MetricRows::Last`], the run is one system, scored at its last step
+/// with all metrics.
 pub(crate) fn read(file: &str, text: &str, rows: MetricRows) -> Result<RawTable> {
     let mut names: Vec<String> = Vec::new();
     let mut index: HashMap<String, usize> = HashMap::new();
-    // Steps in order; training and evaluation may log the same step on two lines.
+    // By step, since training and evaluation may log the same step on two lines.
     let mut steps: Vec<(String, u64, HashMap<usize, String>)> = Vec::new();
     let mut by_step: HashMap<String, usize> = HashMap::new();
     let mut repeated = 0usize;
@@ -44,7 +44,7 @@ pub(crate) fn read(file: &str, text: &str, rows: MetricRows) -> Result<RawTable>
         let value: Value = serde_json::from_str(line).map_err(|error| {
             Error::malformed(
                 Place::line(file, number),
-                // The line that the parser knows is always the first.
+                // The parser sees one line only, so its line number is always 1.
                 format!(
                     "not a JSON object: {}",
                     error.to_string().replace(" at line 1 column ", " at character ")
@@ -110,7 +110,7 @@ pub(crate) fn read(file: &str, text: &str, rows: MetricRows) -> Result<RawTable>
     let mut table = RawTable::new(file, 0, columns);
     if repeated > 0 {
         table.notes.push(format!(
-            "{repeated} metrics are logged more than once for their step; the last is taken"
+            "{repeated} metrics are logged more than once for their step; the last value is used"
         ));
     }
     let mut push = |name: &str, line: u64, scores: &HashMap<usize, String>| {

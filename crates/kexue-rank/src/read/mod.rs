@@ -1,7 +1,7 @@
-//! Readers: a file in any of the common forms becomes a [`Table`].
+//! Readers of files in common formats, which return a [`Table`].
 //!
-//! A reader guesses which column is what and says so in [`Table::notes`]; every guess can be replaced by a field of
-//! [`Options`]. What can be read in two ways is an error that names the line and the column.
+//! A reader guesses the role of each column and notes it in [`Table::notes`]. A field of [`Options`] overrides each guess. Ambiguous cells are
+//! errors that name the line and the column.
 
 mod cells;
 mod columns;
@@ -28,12 +28,12 @@ pub use crate::number::DecimalMark;
 use crate::table::Table;
 pub use options::{Format, MetricRows, Options};
 
-/// Reads files and joins them by system and task. `-` is standard input, a folder its `metrics.jsonl`.
+/// Reads files and joins them by system and task. `-` is standard input; a folder stands for its `metrics.jsonl`.
 ///
 /// # Errors
 ///
-/// [`Error::Io`] and [`Error::Malformed`] of a file, [`Error::Unknown`] for a name in `options` that no file has, and
-/// [`Error::Disagreement`] if two files differ about a cell and `prefer` does not say which to believe.
+/// [`Error::Io`] and [`Error::Malformed`] for a file, [`Error::Unknown`] for a name in `options` that no file has, and
+/// [`Error::Disagreement`] if two files differ about a cell and `prefer` does not say which one to trust.
 pub fn read_paths<P: AsRef<Path>>(paths: &[P], options: &Options, prefer: Option<Prefer>) -> Result<Table> {
     let rows = options.metric_rows.unwrap_or(if paths.len() > 1 {
         MetricRows::Last
@@ -56,7 +56,7 @@ pub fn read_paths<P: AsRef<Path>>(paths: &[P], options: &Options, prefer: Option
     Ok(table)
 }
 
-/// Reads one file. Names in `options` that the file does not have are passed over: another file may have them.
+/// Reads one file. Names in `options` that the file does not have are ignored, since another file may have them.
 ///
 /// # Errors
 ///
@@ -84,7 +84,7 @@ pub fn read_path(path: &Path, options: &Options) -> Result<Table> {
     read_bytes(&name, &bytes, options)
 }
 
-/// Reads a table from memory; `name` stands for the file in messages and tells the format by its ending.
+/// Reads a table from memory. `name` is the file name for messages, and its extension tells the format.
 ///
 /// # Errors
 ///
@@ -136,7 +136,7 @@ pub fn read_bytes(name: &str, bytes: &[u8], options: &Options) -> Result<Table> 
     columns::interpret(raw, options)
 }
 
-/// The form of a file by its ending, else by its content.
+/// The format of a file, from its extension or otherwise from its content.
 fn sniff(name: &str, text: &str) -> Format {
     let ending = Path::new(name)
         .extension()

@@ -1,17 +1,17 @@
-//! Names made of others, and the choice among the tables of a file.
+//! Derived names, and the choice among the tables of a file.
 
 use std::path::Path;
 
 use crate::error::{Error, Place, Result};
 
-/// `MRPC` of `MRPC (1)`, by which a selection names the first metric of a column.
+/// The column of a metric's name: `MRPC` of `MRPC (1)`, which names the first metric of that column.
 pub(crate) fn without_metric_number(name: &str) -> Option<&str> {
     let (column, number) = name.strip_suffix(')')?.rsplit_once(" (")?;
     let is_number = !number.is_empty() && number.bytes().all(|byte| byte.is_ascii_digit());
     is_number.then_some(column)
 }
 
-/// The name of a run by its file: the folder of a `metrics.jsonl` or `stats.json`, else the file's stem.
+/// The name of a run, from its file: the folder of a `metrics.jsonl` or `stats.json`, otherwise the file's stem.
 pub(crate) fn run_name(file: &str) -> String {
     let path = Path::new(file);
     let stem = path
@@ -26,7 +26,7 @@ pub(crate) fn run_name(file: &str) -> String {
     stem
 }
 
-/// The table asked for among those of a file.
+/// The requested table of a file.
 pub(crate) fn choose<T: Clone>(
     file: &str,
     tables: &[T],
@@ -46,13 +46,13 @@ pub(crate) fn choose<T: Clone>(
         ([], _) => Err(Error::malformed(
             Place::file(file),
             "no table",
-            "give a file with a table, or name the format with --input-format",
+            "give a file with a table, or name the format with <format>",
         )),
         ([only], None) => Ok(only.clone()),
         (_, None) => Err(Error::malformed(
             Place::file(file),
             format!("{} tables: {}", tables.len(), list()),
-            "choose one with --table N",
+            "choose one with <table>",
         )),
         (_, Some(index)) => index
             .checked_sub(1)
@@ -62,7 +62,7 @@ pub(crate) fn choose<T: Clone>(
                 Error::malformed(
                     Place::file(file),
                     format!("no table {index}; there are {}", list()),
-                    "choose one with --table N",
+                    "choose one with <table>",
                 )
             }),
     }

@@ -1,9 +1,9 @@
-//! How to read a file.
+//! Options for reading a file.
 
 use crate::cell::Parentheses;
 use crate::number::DecimalMark;
 
-/// The form of a file.
+/// The format of a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Format {
     /// Comma-separated values; semicolons, tabs and pipes are recognised.
@@ -20,7 +20,7 @@ pub enum Format {
     Metrics,
 }
 
-/// What the rows of a `metrics.jsonl` are.
+/// How to use the lines of a `metrics.jsonl`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum MetricRows {
     /// Every step is a system: which checkpoint is best?
@@ -29,33 +29,33 @@ pub enum MetricRows {
     Last,
 }
 
-/// How to read. The default guesses everything.
+/// Options for reading. The default guesses everything.
 #[derive(Clone, Debug, Default)]
 pub struct Options {
-    /// The form of the files; by default told from the name and the content.
+    /// The format of the files; by default determined from name and content.
     pub format: Option<Format>,
-    /// Which table of a file that has several, counted from 1.
+    /// Which table of a file with several, counted from 1.
     pub table: Option<usize>,
     /// The separator of CSV.
     pub delimiter: Option<u8>,
     /// The columns that name the systems, joined by a space.
     pub system: Vec<String>,
-    /// The columns that are scores; if given, no other column is. Names that no file has are passed over, so that a
-    /// [`Selection`](crate::Selection) can name what it makes of columns.
+    /// The columns that are scores; if given, no other columns are. Names that no file has are ignored, so that they may name columns that a
+    /// [`Selection`](crate::Selection) creates.
     pub tasks: Vec<String>,
-    /// Columns that are not read, so that nothing in them can be unclear. Names that no file has are passed over as well.
+    /// Columns that are not read, so that ambiguous cells in them do no harm. Names that no file has are ignored.
     pub ignore: Vec<String>,
     /// The columns that are averages.
     pub claims: Vec<String>,
-    /// Columns of which a lower score is better.
+    /// Columns in which lower scores are better.
     pub lower: Vec<String>,
-    /// Columns of which a higher score is better, though their name suggests otherwise.
+    /// Columns in which higher scores are better, although their names suggest otherwise.
     pub higher: Vec<String>,
-    /// The decimal mark of unclear numbers.
+    /// The decimal mark of ambiguous numbers.
     pub decimal: Option<DecimalMark>,
-    /// What a number in parentheses is.
+    /// How to treat a number in parentheses.
     pub parentheses: Parentheses,
-    /// For JSON: the metric that is the score; the first that a task has.
+    /// For JSON: metrics to use as the score; the first one that a task has.
     pub metric: Vec<String>,
     /// For `metrics.jsonl`; by default [`MetricRows::Steps`] for one file and [`MetricRows::Last`] for several.
     pub metric_rows: Option<MetricRows>,

@@ -1,4 +1,4 @@
-//! A table as text: what every reader produces, and what [`super::columns`] makes sense of.
+//! A table as text, which every reader produces and [`super::columns`] interprets.
 
 use std::borrow::Cow;
 
@@ -8,14 +8,14 @@ use crate::missing::is_missing;
 use crate::number::parse_plain;
 use crate::table::Direction;
 
-/// What a column is for, where its format says so.
+/// The role of a column, if its format specifies one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Role {
     System,
     Rank,
     Task,
     Claim,
-    /// Called an average, but of what is to be seen.
+    /// Named like an average; whether it is one is decided later.
     PartClaim,
     Ignored,
     /// Words.
@@ -42,15 +42,15 @@ impl RawColumn {
 /// The cells of a column: plain numbers as numbers, everything else as text.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct RawCells {
-    /// `values[row]`, NaN for cells that are text.
+    /// `values[row]`; NaN for cells that are text.
     pub values: Vec<f64>,
-    /// `decimals[row]`, [`TEXT`] for cells that are text.
+    /// `decimals[row]`; [`TEXT`] for cells that are text.
     pub decimals: Vec<u8>,
     /// Row, start and end in the table's text of the cells that are text, by row.
     texts: Vec<(usize, usize, usize)>,
 }
 
-/// Stands for the decimals of a cell that is text.
+/// The number of decimals that marks a cell as text.
 pub(crate) const TEXT: u8 = u8::MAX;
 
 impl RawCells {
@@ -60,18 +60,18 @@ impl RawCells {
     }
 }
 
-/// A table before anyone knows what its columns are.
+/// A table before its columns are interpreted.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct RawTable {
     pub file: String,
-    /// Line of the headings, 0 where there are none.
+    /// Line of the headings; 0 if there are none.
     pub header: u64,
     pub columns: Vec<RawColumn>,
-    /// Line of each row, 0 where there are none.
+    /// Line of each row; 0 if there are none.
     pub lines: Vec<u64>,
     pub notes: Vec<String>,
     pub cells: Vec<RawCells>,
-    /// What stands in rows of one cell, which head the rows below them.
+    /// The texts of rows with a single cell, which are headings of the rows below.
     pub sections: Vec<String>,
     text: String,
 }
@@ -96,7 +96,7 @@ impl RawTable {
         }
     }
 
-    /// Appends a row; it is filled up or cut to the number of columns.
+    /// Appends a row, padded or cut to the number of columns.
     pub fn push_row<'a>(&mut self, line: u64, cells: impl IntoIterator<Item = &'a str>) {
         let row = self.lines.len();
         let mut texts = cells.into_iter();
@@ -119,8 +119,8 @@ impl RawTable {
         self.lines.push(line);
     }
 
-    /// Takes a row as the heading of a section if one cell alone holds words: the only cell of the row, or the only one of three
-    /// or more that is not empty.
+    /// Takes a row as the heading of a section if only one cell contains words: the only cell of the row, or the only non-empty one of three or
+    /// more.
     pub fn take_section<'a>(&mut self, cells: impl IntoIterator<Item = &'a str>) -> bool {
         let (mut count, mut filled) = (0, Vec::new());
         for cell in cells {
@@ -138,7 +138,7 @@ impl RawTable {
         is_section
     }
 
-    /// Which rows were taken as headings of sections.
+    /// A note about the rows that were taken as headings of sections.
     pub fn sections_in_words(&self) -> Option<String> {
         (!self.sections.is_empty()).then(|| {
             format!(
@@ -152,7 +152,7 @@ impl RawTable {
         self.lines.len()
     }
 
-    /// The text of a cell, as it was or, for a plain number, as good as it was.
+    /// The text of a cell. That of a plain number is formatted anew.
     pub fn cell(&self, row: usize, column: usize) -> Cow<'_, str> {
         let cells = &self.cells[column];
         if cells.decimals[row] != TEXT {
@@ -164,7 +164,7 @@ impl RawTable {
         }
     }
 
-    /// Where a cell is; with an empty column name, where its row is.
+    /// The place of a cell; with an empty column name, that of its row.
     pub fn place(&self, row: usize, column: &str) -> Place {
         let line = self.lines[row];
         Place {
@@ -173,13 +173,13 @@ impl RawTable {
         }
     }
 
-    /// Whether a cell says that there is no score.
+    /// Whether a cell marks a missing score.
     pub fn is_missing(&self, row: usize, column: usize) -> bool {
         self.cells[column].decimals[row] == TEXT && is_missing(&self.cell(row, column))
     }
 }
 
-/// Whether a row has nothing but white space, as spreadsheets leave them at the end.
+/// Whether a row contains nothing but white space. Spreadsheets leave such rows at the end.
 pub(crate) fn is_blank<'a>(cells: impl IntoIterator<Item = &'a str>) -> bool {
     cells.into_iter().all(|cell| cell.trim().is_empty())
 }

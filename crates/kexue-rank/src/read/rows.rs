@@ -1,4 +1,4 @@
-//! The rows of a table: who was scored.
+//! The rows of a table: the systems.
 
 use std::collections::HashMap;
 
@@ -56,12 +56,12 @@ pub(super) fn systems(
     }
     if !unranked.is_empty() && unranked.len() < systems.len() {
         notes.push(format!(
-            "rows without a rank, kept unless --unranked drop: {}",
+            "rows without a rank, kept unless you drop unranked rows: {}",
             listed(unranked.into_iter())
         ));
     }
 
-    // Two rows of one name are two systems.
+    // Two rows of the same name are two systems.
     let mut numbers: Vec<usize> = Vec::with_capacity(systems.len());
     let mut repeated: Vec<String> = Vec::new();
     {
@@ -84,7 +84,7 @@ pub(super) fn systems(
     if !repeated.is_empty() {
         repeated.sort();
         notes.push(format!(
-            "several rows have one name and are numbered #1, #2, …: {}",
+            "rows of the same name, numbered #1, #2, …: {}",
             listed(repeated.into_iter())
         ));
         for (number, system) in numbers.iter().zip(&mut systems).filter(|(number, _)| **number > 0) {

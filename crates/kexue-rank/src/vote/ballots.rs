@@ -1,4 +1,4 @@
-//! What the tasks say: the places of all systems on all tasks, and who wins how many votes of whom.
+//! The votes of the tasks: the places of all systems on all tasks, and the votes in each duel of two systems.
 
 use std::cmp::Ordering;
 
@@ -15,13 +15,13 @@ use super::units::units;
 pub(super) struct Ballots {
     pub systems: usize,
     pub tasks: Vec<Ballot>,
-    /// Votes of weight, for one whole vote.
+    /// Number of votes that a weight of 1 stands for.
     pub votes_of_unit: f64,
 }
 
 pub(super) struct Ballot {
     pub votes: u64,
-    /// The places of each system's tie, from 1; `None` if its score is missing and says nothing.
+    /// The places of each system's tie, from 1; `None` if its score is missing and ignored.
     pub places: Vec<Option<Places>>,
 }
 
@@ -46,7 +46,7 @@ impl Ballots {
         }
     }
 
-    /// The places a system takes by the rule for ties, with the votes of the tasks.
+    /// The places that a system takes under the rule for ties, with the votes of the tasks.
     pub fn places_of(&self, system: usize, ties: Ties) -> impl Iterator<Item = (Places, u64)> + '_ {
         self.tasks.iter().filter_map(move |ballot| {
             let places = ballot.places[system]?;
@@ -59,7 +59,7 @@ impl Ballots {
         })
     }
 
-    /// What every system gets.
+    /// The tally of every system.
     pub fn tallies(&self, ties: Ties, worth: Worth) -> Vec<Tally> {
         (0..self.systems)
             .into_par_iter()
@@ -71,7 +71,7 @@ impl Ballots {
 /// The places of every system on one task.
 fn places(scores: &Scores, task: usize, options: Options) -> Vec<Option<Places>> {
     let count = scores.systems.len();
-    // Missing scores come last: the key turns so that a smaller one is better.
+    // Missing scores come last. The key is negated if needed, so that a smaller one is better.
     let key = |system: usize| {
         let value = scores.value(system, task);
         if value.is_nan() {
@@ -82,7 +82,7 @@ fn places(scores: &Scores, task: usize, options: Options) -> Vec<Option<Places>>
             value
         }
     };
-    // Scores as printed tie if they are equal; those that are computed, such as a mean of metrics, are rounded.
+    // Printed scores tie if they are equal; computed ones, such as a mean of metrics, tie within rounding.
     let same = |a: usize, b: usize| key(a) == key(b) || scores.is_computed(task) && tied(key(a), key(b));
     let mut order: Vec<usize> = (0..count).collect();
     order.sort_by(|&a, &b| key(a).total_cmp(&key(b)));
@@ -141,7 +141,7 @@ impl Duels {
         self.wins[first * self.systems + second]
     }
 
-    /// Who wins the duel by majority.
+    /// The winner of the duel by majority.
     pub fn order(&self, first: usize, second: usize) -> Ordering {
         self.votes(first, second).cmp(&self.votes(second, first))
     }

@@ -1,12 +1,12 @@
 //! Tasks as voters: the rules of social choice that *Vote'n'Rank* (Rofin et al., EACL 2023) proposes for leaderboards.
 //!
-//! Every task orders the systems; its weight is the number of its votes. Scores count only by their order, so no mean has to be
-//! chosen, and units do not matter.
+//! Every task orders the systems; its weight is the number of its votes. Only the order of scores counts, so no mean has to be chosen, and
+//! units do not matter.
 //!
-//! Votes are whole numbers and their sums are compared exactly, so that systems tie if and only if they do.
+//! Votes are whole numbers and their sums are compared exactly, so rounding neither creates nor breaks ties.
 //!
-//! Two questions have more than one answer, and are asked here: what systems get that tie on a task ([`Ties`]), and what a
-//! missing score says ([`Missing`]).
+//! Two conventions are up to the caller: the points of systems that tie on a task ([`Ties`]), and the treatment of missing scores
+//! ([`Missing`]).
 
 mod ballots;
 mod options;
@@ -23,11 +23,11 @@ pub use outcome::Outcome;
 
 use ballots::{Ballots, Duels};
 
-/// Lets the tasks vote by all rules, or some.
+/// Lets the tasks vote by the given rules.
 ///
 /// # Errors
 ///
-/// [`Error::MissingVotes`] if a score is missing and [`Missing::Refuse`] was asked for.
+/// [`Error::MissingVotes`] if a score is missing and [`Missing::Refuse`] is set.
 pub fn vote(scores: &PartialScores, rules: &[Rule], options: Options) -> Result<Vec<Outcome>> {
     if options.missing == Missing::Refuse && !scores.missing.is_empty() {
         return Err(Error::MissingVotes {
@@ -50,7 +50,7 @@ pub fn vote(scores: &PartialScores, rules: &[Rule], options: Options) -> Result<
             match (&duels, rule.needs_matrix()) {
                 (None, true) => Outcome::refused(
                     rule,
-                    &format!("the rule compares all pairs, and there are more than {MOST_SYSTEMS} systems"),
+                    &format!("the rule compares all pairs of systems, and there are more than {MOST_SYSTEMS} systems"),
                 ),
                 (duels, _) => rules::outcome(rule, &ballots, duels.as_ref(), options),
             }

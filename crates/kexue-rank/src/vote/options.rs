@@ -1,27 +1,27 @@
-//! The rules, and how to vote.
+//! The voting rules and their options.
 
-/// Pairwise rules need a matrix of systems by systems; more are refused.
+/// The maximum number of systems for pairwise rules, which need a matrix of systems by systems.
 pub const MOST_SYSTEMS: usize = 3000;
 
 /// A voting rule.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, serde::Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Rule {
-    /// Votes for first places.
+    /// The number of votes for first place.
     Plurality,
     /// n − 1 points for the first of n, n − 2 for the second, …, 0 for the last.
     Borda,
     /// 1 point for the first, 1/2 for the second, 1/3 for the third, ….
     Dowdall,
-    /// Duels won by majority, less duels lost.
+    /// The number of duels won by majority minus the number lost.
     Copeland,
-    /// The size of the worst defeat in a duel; the smallest wins.
+    /// The size of the worst defeat in a duel; the smallest one wins.
     Minimax,
     /// The system that wins every duel, if there is one.
     Condorcet,
-    /// Fewest last places, then fewest last but one, ….
+    /// Fewest last places, then fewest second-to-last places, ….
     Threshold,
-    /// The systems with the lowest Borda score are struck out, again and again.
+    /// The systems with the lowest Borda score are eliminated, round after round.
     Baldwin,
 }
 
@@ -52,7 +52,7 @@ impl Rule {
         }
     }
 
-    /// Whether the rule looks at duels only, so that a missing score is no obstacle.
+    /// Whether the rule uses duels only, so that it works with missing scores.
     pub fn is_pairwise(self) -> bool {
         matches!(self, Self::Copeland | Self::Minimax | Self::Condorcet)
     }
@@ -62,10 +62,10 @@ impl Rule {
     }
 }
 
-/// Which places systems take that tie on a task.
+/// The places of systems that tie on a task.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Ties {
-    /// They share the points of the places they take together.
+    /// They share the points of the places that they take together.
     #[default]
     Share,
     /// All take the best of the places.
@@ -76,31 +76,31 @@ pub enum Ties {
     Votenrank,
 }
 
-/// What a missing score says.
+/// How to treat a missing score.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Missing {
-    /// Nothing may be missing.
+    /// Refuse tables with missing scores.
     #[default]
     Refuse,
-    /// A task has no vote in the duels of a system whose score is missing; rules of places cannot be used.
+    /// A task has no vote in the duels of a system whose score is missing. Rules that need places cannot be used.
     Pairwise,
     /// The system is last on the task, tied with the others that lack a score.
     Last,
 }
 
-/// How the size of a defeat is measured by the minimax rule.
+/// How the minimax rule measures a defeat.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Defeat {
     /// The votes of the winner.
     #[default]
     WinningVotes,
-    /// The votes of the winner less those of the loser.
+    /// The votes of the winner minus those of the loser.
     Margins,
     /// The votes against the system in any duel, lost or won.
     Opposition,
 }
 
-/// How to vote.
+/// Options of a vote.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Options {
     /// Ties on a task.

@@ -1,4 +1,4 @@
-//! What a vote gives.
+//! The outcome of a vote.
 
 use super::options::Rule;
 
@@ -9,11 +9,11 @@ pub struct Outcome {
     pub rule: Rule,
     /// The systems with the best result; none if no system wins every duel.
     pub winners: Vec<usize>,
-    /// The points of every system where the rule has points.
+    /// The points of every system, if the rule has points.
     pub points: Option<Vec<f64>>,
     /// The rank of every system; `None` for the Condorcet rule, which only elects.
     pub ranks: Option<Vec<usize>>,
-    /// For the Condorcet rule without a winner: the smallest set whose members win every duel with the others.
+    /// For the Condorcet rule without a winner: the smallest set whose members win every duel against the others.
     pub circle: Option<Vec<usize>>,
     /// Why the rule was not used; then everything else is empty.
     pub refused: Option<String>,

@@ -1,4 +1,4 @@
-//! The rules: how votes become an order.
+//! The voting rules.
 
 use std::cmp::Ordering;
 
@@ -9,7 +9,7 @@ use super::options::{Defeat, Options, Rule, Ties};
 use super::outcome::Outcome;
 use super::tally::{Places, Tally, Worth};
 
-/// The outcome of one rule. Rules that compare all pairs need the duels.
+/// The outcome of a rule. Rules that compare all pairs need the duels.
 pub(super) fn outcome(rule: Rule, ballots: &Ballots, duels: Option<&Duels>, options: Options) -> Outcome {
     let scale = ballots.votes_of_unit;
     match (rule, duels) {
@@ -40,7 +40,7 @@ pub(super) fn outcome(rule: Rule, ballots: &Ballots, duels: Option<&Duels>, opti
     }
 }
 
-/// Ranks by an order in which the better is `Less`; equal systems share the better rank.
+/// Ranks by an order in which better is `Less`. Equal systems share the better rank.
 fn ranks(systems: usize, order: impl Fn(usize, usize) -> Ordering) -> Vec<usize> {
     let mut sorted: Vec<usize> = (0..systems).collect();
     sorted.sort_by(|&a, &b| order(a, b));
@@ -53,7 +53,7 @@ fn ranks(systems: usize, order: impl Fn(usize, usize) -> Ordering) -> Vec<usize>
     ranks
 }
 
-/// The outcome of points that are whole numbers; `scale` makes them the points to be printed.
+/// The outcome by integer points; `scale` converts them to the points to print.
 fn by_points(rule: Rule, points: &[i128], scale: f64) -> Outcome {
     Outcome {
         points: Some(points.iter().map(|&points| points as f64 * scale).collect()),
@@ -102,7 +102,7 @@ fn tallies_by_place(ballots: &Ballots, system: usize, ties: Ties) -> Vec<(u32, T
             let here = taken
                 .iter()
                 .filter(|(places, _)| (places.best..=places.worst).contains(&place));
-            // Only the size of a tie counts here, not where it is.
+            // Only the size of a tie counts here, not its place.
             let shares = here.map(|&(places, votes)| {
                 let size = places.worst - places.best + 1;
                 (Places { best: 1, worst: size }, votes)
@@ -112,7 +112,7 @@ fn tallies_by_place(ballots: &Ballots, system: usize, ties: Ties) -> Vec<(u32, T
         .collect()
 }
 
-/// `Less` if the first has fewer votes on the worst place on which they differ.
+/// `Less` if the first has fewer votes on the worst place where they differ.
 fn fewer_bad_places(a: &[(u32, Tally)], b: &[(u32, Tally)]) -> Ordering {
     for ((place_a, votes_a), (place_b, votes_b)) in a.iter().zip(b) {
         let order = place_a.cmp(place_b).then_with(|| votes_a.order(votes_b));
@@ -176,7 +176,7 @@ fn condorcet(duels: &Duels) -> Outcome {
     }
 }
 
-/// The smallest set whose members win every duel with those outside.
+/// The smallest set whose members win every duel against the systems outside it.
 fn smith_set(duels: &Duels) -> Vec<usize> {
     let points = copeland(duels);
     let best = points.iter().copied().max();
@@ -196,7 +196,7 @@ fn smith_set(duels: &Duels) -> Vec<usize> {
 fn baldwin(ballots: &Ballots, duels: &Duels, ties: Ties) -> Vec<usize> {
     let count = ballots.systems;
     let all: i128 = ballots.tasks.iter().map(|ballot| i128::from(ballot.votes)).sum();
-    // Among any candidates, a Borda score is a sum over the duels with the other candidates; here twice that.
+    // Among any candidates, a Borda score is a sum over the duels against the other candidates. These are twice the scores.
     let points = |system: usize, other: usize| {
         let wins = i128::from(duels.votes(system, other));
         let tied = all - wins - i128::from(duels.votes(other, system));

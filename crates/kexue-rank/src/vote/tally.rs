@@ -4,10 +4,10 @@ use std::cmp::Ordering;
 
 use num_bigint::BigUint;
 
-/// How far apart sums in floating point must be, relatively, to be trusted: far more than their rounding.
+/// The relative difference above which floating-point sums are trusted: far more than their rounding errors.
 const TRUSTED: f64 = 1e-9;
 
-/// Votes for places `best..=worst`, which systems that tie share.
+/// Votes for places `best..=worst`, which tied systems share.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Places {
     pub best: u32,
@@ -23,7 +23,7 @@ impl Places {
     }
 }
 
-/// What one vote for places is worth.
+/// The worth of one vote for places.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Worth {
     /// The share of the first place.
@@ -52,7 +52,7 @@ impl Worth {
     }
 }
 
-/// What a system gets from all tasks.
+/// The votes of all tasks for a system.
 #[derive(Clone, Debug)]
 pub(super) struct Tally {
     worth: Worth,
@@ -85,7 +85,7 @@ impl Tally {
         }
     }
 
-    /// The sum in floating point, to be printed.
+    /// The sum in floating point, for printing.
     pub fn approximate(&self) -> f64 {
         self.approximate
     }

@@ -1,12 +1,12 @@
-//! Weights as whole numbers of votes, so that votes are counted without rounding.
+//! Weights as integer numbers of votes, so that votes are counted without rounding.
 
-/// Denominators of weights that are recognised as fractions.
+/// The maximum denominator of weights that are recognised as fractions.
 const LARGEST_DENOMINATOR: u64 = 1_000_000;
-/// The most votes of one task.
+/// The maximum number of votes of a task.
 const MOST_UNITS: u64 = 1 << 40;
 
-/// Whole numbers in the proportions of the weights. Weights whose proportions are fractions with denominators up to a million, as
-/// all have that people write, keep their proportions exactly; others to one part in 2⁴⁰.
+/// Integers in the proportions of the weights. Proportions that are fractions with denominators up to a million, which covers all weights that
+/// people write, are exact; others are accurate to one part in 2⁴⁰.
 pub(super) fn units(weights: &[f64]) -> Vec<u64> {
     let largest = weights.iter().copied().fold(0.0, f64::max);
     exact_units(weights, largest).unwrap_or_else(|| {
@@ -35,9 +35,9 @@ fn exact_units(weights: &[f64], largest: f64) -> Option<Vec<u64>> {
     )
 }
 
-/// The simplest fraction that a number in 0–1 is to double precision, by its continued fraction.
+/// The simplest fraction that equals a number in 0–1 to double precision, from its continued fraction.
 fn fraction(value: f64) -> Option<(u64, u64)> {
-    // Weights are normalised: a few roundings of relative size 2⁻⁵³.
+    // Normalising the weights causes a few rounding errors of relative size 2⁻⁵³.
     let tolerance = 1e-14;
     let (mut numerators, mut denominators) = ([0u64, 1], [1u64, 0]);
     let mut rest = value;

@@ -3,7 +3,7 @@
 use crate::app::App;
 use crate::around::Asked;
 use crate::batcher::{Reply, Wanted};
-use crate::body::Json;
+use crate::body::{Json, present, whole};
 use crate::fault::Fault;
 use crate::store::Snapshot;
 use axum::extract::State;
@@ -18,23 +18,30 @@ use tokio::sync::oneshot;
 
 /// The most facts shown for a question.
 const MOST_FACTS: usize = 100;
+/// The shortest deadline, in milliseconds: a shorter one might not be met by an idle service.
+const SHORTEST: u64 = 50;
 
 /// The body of a request: a question, or several.
 #[derive(Clone, Debug, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct AskRequest {
     /// One question, which is answered by an object.
+    #[serde(default, deserialize_with = "present")]
     question: Option<String>,
     /// Several questions, which are answered by an object with a list.
+    #[serde(default, deserialize_with = "present")]
     questions: Option<Vec<String>>,
     /// Facts shown, the answer included.
-    top: Option<usize>,
+    #[serde(default, deserialize_with = "whole")]
+    top: Option<u64>,
     /// The least confidence of an answer that is given.
+    #[serde(default, deserialize_with = "present")]
     min_confidence: Option<f64>,
     /// Whether to tell the choices on the way.
     #[serde(default)]
     explain: bool,
     /// Milliseconds that the answer may take.
+    #[serde(default, deserialize_with = "whole")]
     deadline_ms: Option<u64>,
 }
 
@@ -49,7 +56,7 @@ pub(crate) async fn ask(State(app): State<Arc<App>>, Json(request): Json<AskRequ
     let settings = &app.settings;
     let wanted = Wanted {
         min_confidence: request.min_confidence.unwrap_or(settings.min_confidence),
-        top: request.top.unwrap_or(3),
+        top: request.top.map_or(3, |top| usize::try_from(top).unwrap_or(usize::MAX)),
         explain: request.explain,
     };
     if !(0.0..=1.0).contains(&wanted.min_confidence) {
@@ -69,12 +76,12 @@ pub(crate) async fn ask(State(app): State<Arc<App>>, Json(request): Json<AskRequ
     let most = settings.deadline.as_millis() as u64;
     let deadline = match request.deadline_ms {
         None => settings.deadline,
-        Some(time) if (1..=most).contains(&time) => Duration::from_millis(time),
+        Some(time) if (SHORTEST..=most.max(SHORTEST)).contains(&time) => Duration::from_millis(time),
         Some(_) => {
             return Err(Fault::invalid(
                 "deadline_ms",
-                format!("is not within 1 and {most}"),
-                format!("不在 1 与 {most} 之间"),
+                format!("is not within {SHORTEST} and {most}"),
+                format!("不在 {SHORTEST} 与 {most} 之间"),
             ));
         }
     };

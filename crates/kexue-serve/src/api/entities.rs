@@ -14,6 +14,8 @@ use std::sync::Arc;
 
 /// Facts shown at a time.
 const MOST: usize = 200;
+/// The farthest fact: no subject has so many.
+const FARTHEST: usize = 1_000_000_000;
 /// Objects of a fact that are looked up as subjects.
 const LOOKED_UP: usize = 200;
 
@@ -59,6 +61,13 @@ pub(crate) async fn entity(
         ));
     }
     let offset = query.offset.unwrap_or(0);
+    if offset > FARTHEST {
+        return Err(Fault::invalid(
+            "offset",
+            format!("is more than {FARTHEST}"),
+            format!("大于 {FARTHEST}"),
+        ));
+    }
     let found = app
         .look_up(move |snapshot| read(snapshot, &name, offset, limit))
         .await?;

@@ -1,0 +1,56 @@
+//! Classifiers in and out, as `transformers` stores them.
+
+use crate::pretrained::{ConfigFile, PretrainedError, implied_tensors};
+use crate::tensors::{SafetensorsFile, Tensors as _};
+use crate::weights::{check_shape, stored};
+use crate::{Classifier, Precision, WeightsError};
+use kexue_optim::Parameters;
+use kexue_output::git_lfs_problem;
+use std::collections::HashMap;
+use std::io::Cursor;
+use std::path::Path;
+
+impl Classifier {
+    /// The `config.json` with which `transformers` loads the saved weights as `…ForSequenceClassification`. `labels` name the logits. A single logit
+    /// without a name is a number to predict. `path` is for messages.
+    ///
+    /// # Errors
+    /// If `transformers` cannot compute the model; names the field.
+    pub fn huggingface_config(&self, labels: &[String], path: &Path) -> Result<String, PretrainedError> {
+        let config = self.model().config();
+        let file = ConfigFile {
+            family: self.family(),
+            config: config.clone(),
+            positions: self.positions(),
+            tied: true,
+        };
+        file.classifier_json(labels).map_err(|error| error.at(path))
+    }
+
+    /// The parameters under the names that `transformers` gives them.
+    pub(crate) fn to_safetensors(&self, metadata: HashMap<String, String>) -> Result<Vec<u8>, WeightsError> {
+        let mut tensors = self.model().tensors();
+        tensors.extend(implied_tensors(self.model().config(), self.positions()));
+        for (name, ..) in &mut tensors {
+            *name = self.saved_name(name);
+        }
+        safetensors::serialize(stored(tensors, Precision::Single), Some(metadata))
+            .map_err(|error| WeightsError::Write(error.to_string()))
+    }
+
+    /// Reads the parameters by those names. They are unchanged if it fails.
+    pub(crate) fn load_safetensors(&mut self, bytes: &[u8]) -> Result<(), WeightsError> {
+        if let Some(problem) = git_lfs_problem(bytes) {
+            return Err(WeightsError::Format(problem.to_owned()));
+        }
+        let mut file = SafetensorsFile::open(Cursor::new(bytes))?;
+        let saved = self.saved_slots();
+        let mut values = vec![0.0; saved.size()];
+        for slot in &saved {
+            check_shape(&file, &slot.name, &slot.shape)?;
+            file.read(&slot.name, &mut values[slot.range.clone()])?;
+        }
+        self.values_mut().copy_from_slice(&values);
+        Ok(())
+    }
+}
