@@ -1,4 +1,4 @@
-//! Makes the table of traditional characters and their simplified forms, from OpenCC's, so that nothing is built when a program starts.
+//! Generates the table of traditional characters and their simplified forms from OpenCC's, so that programs need not build it when they start.
 
 use std::fmt::Write as _;
 use std::path::Path;

@@ -221,7 +221,7 @@ fn what_cannot_be_read_or_built_is_named() {
         (
             &["--init", "deepnet"],
             2,
-            "deep_norm needs a norm_placement of deep_norm",
+            "deep_norm requires a deep_norm norm_placement",
         ),
         (&["--preset", "bert", "--config", "odd.toml"], 2, "cannot be used with"),
         (&["--vocab", "v.txt"], 2, "--texts"),

@@ -223,7 +223,7 @@ fn check(config: &TransformerConfig, shards: &[Shard<'_>]) -> Result<(), CudaErr
         let end = shard.packed.end_of_positions();
         if let Some(most) = config.longest_sequence().filter(|most| end > *most) {
             return Err(CudaError::Batch(format!(
-                "a sequence up to position {end} is longer than the model's {most} positions"
+                "a sequence of {end} positions is longer than the model's {most} positions"
             )));
         }
         let vocabulary = config.vocab_size;

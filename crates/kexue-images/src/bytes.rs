@@ -5,7 +5,7 @@ use kexue_output::git_lfs_problem;
 use std::io::Read;
 use std::path::Path;
 
-/// The bytes of a file; what is inside it if it is compressed with gzip or Zstandard.
+/// Reads a file, and decompresses it if it is compressed with gzip or Zstandard.
 ///
 /// # Errors
 /// If the file cannot be read, is a Git LFS pointer, or its compression is damaged.

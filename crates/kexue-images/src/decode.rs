@@ -4,10 +4,10 @@ use crate::Shape;
 use image::{DynamicImage, ImageReader, Limits};
 use std::io::Cursor;
 
-/// The largest width and height: beyond this nobody trains a network on images, and a damaged header would fill the memory.
+/// Maximum width and height. It bounds the memory that a damaged header can ask for; images for training are smaller.
 const LARGEST: u32 = 4096;
 
-/// An image, its channels one after another. Grey images have one channel, all others three.
+/// Decodes an image into its size and its bytes, channel by channel. Grey images have one channel, all others three.
 pub(crate) fn decode(bytes: &[u8]) -> Result<(Shape, Vec<u8>), String> {
     let mut reader = ImageReader::new(Cursor::new(bytes))
         .with_guessed_format()

@@ -1,4 +1,4 @@
-//! What can go wrong with images.
+//! Errors of images.
 
 use std::path::{Path, PathBuf};
 use thiserror::Error;
@@ -6,12 +6,12 @@ use thiserror::Error;
 /// Why images cannot be read or written. Every message begins with the path.
 #[derive(Debug, Error)]
 pub enum ImageError {
-    /// The system refused to read.
+    /// The system could not read.
     #[error("{path}: {source}")]
     Io {
         /// The file or folder.
         path: PathBuf,
-        /// What the system said.
+        /// The error of the system.
         source: std::io::Error,
     },
     /// The content is not as expected.

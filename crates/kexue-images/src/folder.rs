@@ -5,10 +5,11 @@ use crate::{ImageError, Images, read_bytes};
 use rayon::prelude::*;
 use std::path::{Path, PathBuf};
 
-/// The PNG and JPEG files of a folder, in the order of their names, as [`read_images`](crate::read_images) reads them. Other files in it are left out.
+/// Lists the PNG and JPEG files of a folder, sorted by name, in the order in which [`read_images`](crate::read_images) reads them. Other files are
+/// ignored.
 ///
 /// # Errors
-/// If the folder cannot be read, or holds none.
+/// If the folder cannot be read, or has no such file.
 pub fn image_files(folder: &Path) -> Result<Vec<PathBuf>, ImageError> {
     let mut paths: Vec<PathBuf> = Vec::new();
     for entry in std::fs::read_dir(folder).map_err(ImageError::io(folder))? {
@@ -32,7 +33,7 @@ pub(crate) fn images(folder: &Path) -> Result<Images, ImageError> {
         let bytes = read_bytes(path)?;
         decode(&bytes).map_err(|problem| ImageError::content(path, problem))
     });
-    // The first problem in the order of the images, whichever thread finds one first.
+    // Reports the first problem in the order of the images, not the first one that a thread finds.
     let decoded: Vec<_> = decoded.collect();
     let decoded: Vec<_> = decoded.into_iter().collect::<Result<_, _>>()?;
     let shape = decoded[0].0;

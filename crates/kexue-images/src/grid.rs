@@ -3,10 +3,10 @@
 use crate::{ImageError, Images};
 use image::{ExtendedColorType, ImageEncoder, codecs::png::PngEncoder};
 
-/// A PNG file with the images in rows of so many, without gaps. Places that are left over are black.
+/// Encodes images as one PNG file, in rows of `columns` images without gaps. Unused places are black.
 ///
 /// # Errors
-/// If there is nothing to show, or the picture cannot be encoded.
+/// If there are no images, or the picture cannot be encoded.
 pub fn grid_png(images: &Images, columns: usize) -> Result<Vec<u8>, ImageError> {
     let shape = images.shape();
     let columns = columns.min(images.len());

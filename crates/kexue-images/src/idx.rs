@@ -1,14 +1,14 @@
-//! MNIST's format: a magic number, the sizes in big-endian order, one byte a value.
+//! MNIST's format: a magic number, the sizes in big-endian order, one byte per value.
 
 use crate::{ImageError, Images, Shape, read_bytes};
 use std::path::Path;
 
-/// Of bytes in three dimensions.
+/// The magic number of a three-dimensional array of bytes.
 pub(crate) const IMAGES: [u8; 4] = [0, 0, 8, 3];
-/// Of bytes in one dimension.
+/// The magic number of a one-dimensional array of bytes.
 pub(crate) const LABELS: [u8; 4] = [0, 0, 8, 1];
 
-/// The sizes, and what follows them.
+/// The sizes, and the bytes after them.
 fn sizes<'a, const N: usize>(path: &Path, bytes: &'a [u8]) -> Result<([usize; N], &'a [u8]), ImageError> {
     let mut rest = &bytes[4..];
     let mut sizes = [0; N];
@@ -25,7 +25,7 @@ fn sizes<'a, const N: usize>(path: &Path, bytes: &'a [u8]) -> Result<([usize; N]
     if whole != Some(rest.len()) {
         let sizes = sizes.map(|size| size.to_string()).join("×");
         let problem = format!(
-            "is an idx file of {sizes} bytes by its header, but {} bytes follow: it is cut off or damaged; fetch it again",
+            "is an idx file whose header declares {sizes} bytes, but {} bytes follow: it is cut off or damaged; download it again",
             rest.len()
         );
         return Err(ImageError::content(path, problem));
@@ -55,7 +55,7 @@ pub fn read_labels(path: &Path) -> Result<Vec<u8>, ImageError> {
     let bytes = read_bytes(path)?;
     if !bytes.starts_with(&LABELS) {
         let what = if bytes.starts_with(&IMAGES) {
-            "is an idx file of images; the labels are expected here (train-labels-idx1-ubyte)"
+            "is an idx file of images; expected an idx file of labels (train-labels-idx1-ubyte)"
         } else {
             "is not an idx file of labels, which begins with the bytes 0 0 8 1"
         };

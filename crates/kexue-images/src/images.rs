@@ -14,7 +14,7 @@ pub struct Shape {
 }
 
 impl Shape {
-    /// Numbers an image has.
+    /// Number of values of an image.
     pub fn size(self) -> usize {
         self.channels * self.height * self.width
     }
@@ -26,7 +26,7 @@ impl fmt::Display for Shape {
     }
 }
 
-/// Images of one size, a byte a number, 0 for dark: `[images, channels, height, width]`. Labels come with some formats.
+/// Images of one size, `[images, channels, height, width]`, with one byte per value and 0 for black. Some formats include labels.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Images {
     shape: Shape,
@@ -35,10 +35,10 @@ pub struct Images {
 }
 
 impl Images {
-    /// Images from their bytes.
+    /// Creates a set of images from their bytes.
     ///
     /// # Panics
-    /// If the bytes are no whole number of images, or the labels are not as many.
+    /// If the number of bytes is not a multiple of the size of an image, or there is not one label for each image.
     pub fn new(shape: Shape, pixels: Vec<u8>, labels: Option<Vec<u8>>) -> Self {
         assert!(
             shape.size() > 0 && pixels.len().is_multiple_of(shape.size()),
@@ -58,12 +58,12 @@ impl Images {
         self.pixels.len() / self.shape.size()
     }
 
-    /// Whether there is none.
+    /// Whether the set is empty.
     pub fn is_empty(&self) -> bool {
         self.pixels.is_empty()
     }
 
-    /// The size of each.
+    /// The size of each image.
     pub fn shape(&self) -> Shape {
         self.shape
     }
@@ -71,18 +71,18 @@ impl Images {
     /// One image, `[channels, height, width]`.
     ///
     /// # Panics
-    /// If there is no image of this number.
+    /// If `index` is out of range.
     pub fn get(&self, index: usize) -> &[u8] {
         let size = self.shape.size();
         &self.pixels[index * size..(index + 1) * size]
     }
 
-    /// All bytes.
+    /// The bytes of all images.
     pub fn pixels(&self) -> &[u8] {
         &self.pixels
     }
 
-    /// The class of each, if known.
+    /// The class of each image, if known.
     pub fn labels(&self) -> Option<&[u8]> {
         self.labels.as_deref()
     }
@@ -90,12 +90,12 @@ impl Images {
     /// The same images with these labels.
     ///
     /// # Panics
-    /// If they are not as many.
+    /// If there is not one label for each image.
     pub fn with_labels(self, labels: Vec<u8>) -> Self {
         Self::new(self.shape, self.pixels, Some(labels))
     }
 
-    /// The first images.
+    /// The first `count` images, or all if there are fewer.
     pub fn first(&self, count: usize) -> Self {
         let count = count.min(self.len());
         Self {

@@ -20,7 +20,7 @@ pub(crate) fn images(path: &Path, mut bytes: &[u8]) -> Result<Images, ImageError
         });
         let (label, file, rest) = record.ok_or_else(|| {
             let problem = format!(
-                "is a pack of JPEG files that ends within record {}: it is cut off; fetch it again",
+                "is a pack of JPEG files that ends within record {}: it is cut off; download it again",
                 files.len() + 1
             );
             ImageError::content(path, problem)
@@ -32,13 +32,13 @@ pub(crate) fn images(path: &Path, mut bytes: &[u8]) -> Result<Images, ImageError
     let decoded = files.into_par_iter().enumerate().map(|(number, file)| {
         decode(file).map_err(|problem| ImageError::content(path, format!("record {}: {problem}", number + 1)))
     });
-    // The first problem in the order of the images, whichever thread finds one first.
+    // Reports the first problem in the order of the images, not the first one that a thread finds.
     let decoded: Vec<_> = decoded.collect();
     let decoded: Vec<_> = decoded.into_iter().collect::<Result<_, _>>()?;
     let shape = decoded[0].0;
     if let Some(number) = decoded.iter().position(|(other, _)| *other != shape) {
         let problem = format!(
-            "record {} is {}, the first is {shape}: all must have one size",
+            "record {} is {}, but the first is {shape}: all images must have one size",
             number + 1,
             decoded[number].0
         );

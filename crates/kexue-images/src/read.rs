@@ -1,12 +1,12 @@
-//! Reading images of whatever format.
+//! Reading images of any supported format.
 
 use crate::{ImageError, Images, folder, idx, jpgpack, read_bytes};
 use std::path::Path;
 
-/// Reads an idx file of images, a pack of JPEG files, or a folder of PNG and JPEG files. The content decides, not the name.
+/// Reads an idx file of images, a pack of JPEG files, or a folder of PNG and JPEG files. The format is recognised by the content, not by the name.
 ///
 /// # Errors
-/// If the file cannot be read, is of another kind or damaged, or the images are not of one size.
+/// If the file cannot be read, is of another kind or damaged, or the images differ in size.
 pub fn read_images(path: &Path) -> Result<Images, ImageError> {
     if path.is_dir() {
         return folder::images(path);
@@ -19,9 +19,9 @@ pub fn read_images(path: &Path) -> Result<Images, ImageError> {
         return jpgpack::images(path, &bytes);
     }
     let what = if bytes.starts_with(&idx::LABELS) {
-        "is an idx file of labels; the images are expected here (train-images-idx3-ubyte)"
+        "is an idx file of labels; expected an idx file of images (train-images-idx3-ubyte)"
     } else if bytes.starts_with(b"\x89PNG") || bytes.starts_with(&[0xff, 0xd8, 0xff]) {
-        "is a single picture; give the folder of the pictures"
+        "is a single picture; name the folder of the pictures"
     } else {
         "holds no images that can be read: expected an idx file (MNIST), a pack of JPEG files, or a folder of .png and .jpg files"
     };
@@ -67,14 +67,14 @@ mod tests {
             read_images(&path)
                 .unwrap_err()
                 .to_string()
-                .contains("of labels; the images are expected")
+                .contains("of labels; expected an idx file of images")
         );
         std::fs::write(&path, idx()).unwrap();
         assert!(
             read_labels(&path)
                 .unwrap_err()
                 .to_string()
-                .contains("of images; the labels are expected")
+                .contains("of images; expected an idx file of labels")
         );
         std::fs::write(&path, "hello").unwrap();
         assert!(

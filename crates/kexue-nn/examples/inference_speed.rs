@@ -1,4 +1,4 @@
-//! Tokens per second of a forward pass, as `benches/peers/nn/inference_speed.py` measures that of `transformers`.
+//! Tokens per second of a forward pass, measured like that of `transformers` in `benches/peers/nn/inference_speed.py`.
 //!
 //! Flags: `--threads N` (2), `--rounds N` (8), `--batch N` (8), `--length N` (128), `--base` for BERT-base instead of 4 layers of width 256.
 //! One JSON object on standard output.
@@ -13,7 +13,7 @@ fn main() {
         let at = arguments.iter().position(|argument| argument == name);
         at.map_or(default, |at| {
             let value = arguments.get(at + 1).and_then(|value| value.parse().ok());
-            value.unwrap_or_else(|| panic!("{name} wants a number"))
+            value.unwrap_or_else(|| panic!("{name} needs a number"))
         })
     };
     let (threads, rounds) = (number("--threads", 2).max(1), number("--rounds", 8).max(1));
@@ -49,7 +49,7 @@ fn main() {
     for round in 0..rounds + 2 {
         let start = Instant::now();
         encoder.run(&model, &batch);
-        // The first rounds touch the memory for the first time.
+        // The first rounds are slower, because they allocate memory.
         if round >= 2 {
             seconds.push(start.elapsed().as_secs_f64());
         }

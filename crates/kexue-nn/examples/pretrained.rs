@@ -1,4 +1,4 @@
-//! Loads or makes a model, saves it as a Hugging Face folder, runs it: `benches/peers/nn/huggingface.py` holds it against `transformers`.
+//! Loads or creates a model, saves it as a Hugging Face folder, and runs it. `benches/peers/nn/huggingface.py` compares it with `transformers`.
 //!
 //! `--from FOLDER`, or `--fresh bert|roformer` with random weights and `--without-head`; `--save FOLDER`; `--run INPUTS.json`, a list of
 //! pairs of token ids and segments. One JSON object on standard output: the hidden states and logits of all tokens.
@@ -22,7 +22,7 @@ fn main() -> Result<(), Box<dyn Error>> {
             let without_head = arguments.iter().any(|argument| argument == "--without-head");
             Pretrained::new(fresh(model_type == "bert", without_head)?)
         }
-        (None, None) => return Err("--from FOLDER or --fresh bert|roformer is needed".into()),
+        (None, None) => return Err("pass --from FOLDER or --fresh bert|roformer".into()),
     };
     if let Some(folder) = value("--save") {
         pretrained.save(folder, Precision::Single)?;

@@ -1,24 +1,24 @@
 //! Embeddings of sentences by a pretrained BERT: the mean of the last hidden states, normalised, as models of `sentence-transformers` do.
 //!
-//! `sentence_embeddings FOLDER [--longest N]`: one sentence a line on standard input, one JSON array a line on standard output.
+//! `sentence_embeddings FOLDER [--longest N]`: one sentence per line on standard input, one JSON array per line on standard output.
 use kexue_nn::{Mask, PackedBatch, Pretrained, Tape};
 use kexue_text::PretrainedTokenizer;
 use std::error::Error;
 use std::io::BufRead;
 
-/// Sentences in a batch.
+/// Sentences per batch.
 const BATCH: usize = 32;
 
 fn main() -> Result<(), Box<dyn Error>> {
     let arguments: Vec<String> = std::env::args().collect();
     let folder = arguments
         .get(1)
-        .ok_or("a folder is needed: config.json, weights, tokenizer")?;
+        .ok_or("name a folder with config.json, weights and tokenizer")?;
     let pretrained = Pretrained::load(folder)?;
     let mut tokenizer = PretrainedTokenizer::load(folder)?;
     let config = pretrained.model.config();
     let longest = match arguments.iter().position(|argument| argument == "--longest") {
-        Some(at) => Some(arguments.get(at + 1).ok_or("--longest wants a number")?.parse()?),
+        Some(at) => Some(arguments.get(at + 1).ok_or("--longest needs a number")?.parse()?),
         None => config.longest_sequence(),
     };
     if let Some(longest) = longest {
@@ -42,7 +42,7 @@ fn main() -> Result<(), Box<dyn Error>> {
             {
                 mean.iter_mut().zip(state).for_each(|(mean, x)| *mean += x);
             }
-            // Dividing by the number of tokens is undone by the norm.
+            // The normalisation makes dividing by the number of tokens unnecessary.
             let norm = mean.iter().map(|x| x * x).sum::<f32>().sqrt();
             mean.iter_mut().for_each(|x| *x /= norm);
             println!("{}", serde_json::to_string(&mean)?);

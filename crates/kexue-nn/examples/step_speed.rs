@@ -1,4 +1,4 @@
-//! Tokens per second of a training step, forward, backward and AdamW, as `benches/peers/nn/train_speed.py` measures PyTorch's.
+//! Tokens per second of a training step (forward, backward and AdamW), measured like PyTorch's in `benches/peers/nn/train_speed.py`.
 //!
 //! Flags: `--threads N` (2), `--rounds N` (8), `--without-softmax`, `--without-adam`. One JSON object on standard output.
 use kexue_nn::{Choice, Mask, Model, PackedBatch, Tape, Token, TransformerConfig};
@@ -14,7 +14,7 @@ const LENGTH: usize = 36;
 const PREFIX: usize = 20;
 const VOCABULARY: usize = 8000;
 
-/// The sequences of one thread, and the memory it works in.
+/// The sequences of one thread, and its working memory.
 struct Shard {
     batch: PackedBatch,
     choices: Vec<Choice>,
@@ -30,7 +30,7 @@ fn main() {
         let at = arguments.iter().position(|argument| argument == name);
         at.map_or(default, |at| {
             let value = arguments.get(at + 1).and_then(|value| value.parse().ok());
-            value.unwrap_or_else(|| panic!("{name} wants a number"))
+            value.unwrap_or_else(|| panic!("{name} needs a number"))
         })
     };
     let (threads, rounds) = (number("--threads", 2).max(1), number("--rounds", 8).max(1));
@@ -108,7 +108,7 @@ fn main() {
         if !has("--without-adam") {
             chain.step(model.values_mut(), &mut first.gradient, round as u64);
         }
-        // The first rounds touch the memory for the first time.
+        // The first rounds are slower, because they allocate memory.
         if round >= 3 {
             seconds.push(start.elapsed().as_secs_f64());
         }

@@ -27,16 +27,16 @@ pub(crate) fn rotate_and_scale(
 /// Queries and keys of a sequence whose mask caps rotary distances (ReRoPE, article 9708).
 struct Rectified {
     distance: usize,
-    /// `[length, 3·d_model]`: queries turned by the distance, keys not turned, queries turned back by it; so that a product of one of the queries and a
-    /// key is their score at just that distance.
+    /// `[length, 3·d_model]`: queries rotated by the distance, keys without rotation, queries rotated back by the distance. The product of one of the
+    /// queries and a key is their score at exactly that distance.
     rows: Vec<f32>,
-    /// Scores of a head, `[length, length]`: of keys that stand before their query, and after it.
+    /// Scores of a head, `[length, length]`, for keys before their query and for keys after it.
     before: Vec<f32>,
     after: Vec<f32>,
 }
 
 impl Rectified {
-    /// From `qkv` before rotation; `None` if no distance exceeds the cap.
+    /// Computes them from `qkv` before rotation. `None` if no distance exceeds the cap.
     fn new(config: &TransformerConfig, rotary: &Rotary, sequence: &Sequence, qkv: &[f32]) -> Option<Self> {
         let distance = sequence.mask.max_distance();
         if config.positions != Positions::Rotary || sequence.position(sequence.length - 1) <= distance {
@@ -86,7 +86,7 @@ impl Rectified {
     }
 }
 
-/// Where the probabilities go, `[length, length]` for each sequence and head.
+/// The buffer of the probabilities, `[length, length]` for each sequence and head.
 pub(crate) struct Probabilities<'a> {
     pub buffer: &'a mut Vec<f32>,
     /// Whether the probabilities of all heads are kept; otherwise each head overwrites those of the one before.
@@ -148,7 +148,7 @@ pub(crate) fn forward(
     }
 }
 
-/// [`forward`] without kept probabilities, with the heads of each sequence as pieces of the work.
+/// Like [`forward`], but keeps no probabilities and divides the work by the heads of each sequence.
 ///
 /// `buffer` is working memory for `[heads, length, length]` of the longest sequence.
 #[allow(unsafe_code)]
@@ -200,7 +200,7 @@ pub(crate) fn forward_by_heads(
     }
 }
 
-/// The gradient of [`forward`] with respect to the untouched `qkv`, from that of the context.
+/// The gradient of [`forward`] with respect to the original `qkv`, given that of the context.
 #[allow(clippy::too_many_arguments)]
 pub(crate) fn backward(
     config: &TransformerConfig,
@@ -461,7 +461,7 @@ mod tests {
 
     #[test]
     fn distances_over_the_longest_count_as_it() {
-        // From none that is too long down to all of them: 703 is that of the last of the first part, 0 takes all positions away.
+        // From no distance above the cap to all of them: 703 is the distance of the last token of the first part, 0 removes all positions.
         for distance in [704, 703, 702, 2, 1, 0] {
             turns_by_positions(distance);
         }
@@ -483,7 +483,7 @@ mod tests {
             .map(|_| generator.random_range(-2.0..2.0))
             .collect();
         let element = |part: usize, row: usize, i: usize| f64::from(qkv[(start + row) * 24 + part * 8 + i]);
-        // From the definition: each pair of a head turns by the distance of the positions.
+        // By definition, each pair of a head is rotated by the distance of the positions.
         let score = |head: usize, query: usize, key: usize| -> f64 {
             let most = max_distance as f64;
             let distance = (f64::from(positions[key]) - f64::from(positions[query])).clamp(-most, most);

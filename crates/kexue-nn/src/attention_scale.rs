@@ -5,26 +5,26 @@ use serde::{Deserialize, Serialize};
 /// The factor λ of `softmax(λ·QKᵀ)V`, in heads of width d, for a query that sees n keys.
 ///
 /// It is applied to the queries, so it costs nothing and works with any attention kernel. n is counted in the query's own row of the mask
-/// ([`Mask::visible`](crate::Mask::visible)), so it differs between rows and starts again in each packed document.
+/// ([`Mask::visible`](crate::Mask::visible)), so it differs between rows and starts over in each packed document.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", tag = "kind", deny_unknown_fields)]
 pub enum AttentionScale {
     /// `1/√d`, the scale of "Attention Is All You Need".
     #[default]
     Ordinary,
-    /// `log_base(n)/√d`: the entropy of the attention row then hardly depends on n (article 8823).
+    /// `log_base(n)/√d`, with which the entropy of an attention row hardly depends on n (article 8823).
     EntropyInvariant {
-        /// The n at which it equals the ordinary scale; 512 in the article.
+        /// The n at which the factor equals the ordinary scale; 512 in the article.
         base: f64,
     },
-    /// `κ·ln(n)/d`, the same law by its constant: κ = √d / ln(base).
+    /// `κ·ln(n)/d`, the same scale given by its constant κ = √d / ln(base).
     EntropyInvariantKappa {
         /// κ.
         kappa: f64,
     },
     /// `max(1, log_L(n))/√d`, for inference only, with a model that was trained with the ordinary scale at length L (article 8823).
     InferenceClip {
-        /// L, the length in training.
+        /// L, the training length.
         trained_length: usize,
     },
     /// One factor for every head width and number of keys; 1 in T5.
@@ -51,7 +51,7 @@ impl AttentionScale {
         factor as f32
     }
 
-    /// The invalid field and the problem, if there is one.
+    /// The invalid field and the problem, if any.
     pub(crate) fn problem(self) -> Option<(&'static str, String)> {
         let unless = |good: bool, field, problem: String| (!good).then_some((field, problem));
         match self {

@@ -11,7 +11,7 @@ pub struct Mask {
     prefix: usize,
     /// Only keys less than `window` positions away are seen.
     window: usize,
-    /// Larger rotary distances count as `max_distance`.
+    /// Rotary distances above this are treated as this.
     max_distance: usize,
 }
 
@@ -30,7 +30,7 @@ impl Mask {
         }
     }
 
-    /// Limits this mask to keys less than `window` positions away. The least is 1, the token itself.
+    /// Limits this mask to keys less than `window` positions away. The minimum is 1, the token itself.
     pub fn within(self, window: usize) -> Self {
         Self {
             window: window.max(1),
@@ -62,7 +62,7 @@ impl Mask {
     }
 }
 
-/// A row of a padded batch has padding before a token.
+/// Error: a row of a padded batch has padding before a token.
 #[derive(Debug, Error, PartialEq, Eq)]
 #[error("row {row} of the batch has padding before a token; pad at the end")]
 pub struct PaddingError {
@@ -94,15 +94,15 @@ impl Sequence {
         self.mask.visible(place, self.length)
     }
 
-    /// The position of the token at a place.
+    /// The position of the token at an index.
     #[inline]
     pub fn position(&self, place: usize) -> usize {
         place + if place >= self.gap.before { self.gap.by } else { 0 }
     }
 }
 
-/// Sequences packed one after another, without padding. Each has its own mask, and its positions start at 0. Masks count tokens; these are
-/// positions unless the sequence has a gap.
+/// Sequences packed one after another, without padding. Each has its own mask, and its positions start at 0. Masks count tokens, which are the
+/// same as positions unless the sequence has a gap.
 #[derive(Clone, Debug, Default)]
 pub struct PackedBatch {
     tokens: Vec<Token>,
@@ -156,10 +156,10 @@ impl PackedBatch {
     }
 
     /// Adds the rows of a padded batch `[batch, seq]` without their padding. `attention_mask` `[batch, seq]` is 1 for tokens and 0 for the padding
-    /// after them. Rows of padding alone add nothing.
+    /// after them. Rows that are all padding add nothing.
     ///
     /// # Errors
-    /// If padding stands before a token.
+    /// If padding precedes a token.
     pub fn push_padded(
         &mut self,
         tokens: &[Token],
@@ -184,7 +184,7 @@ impl PackedBatch {
         let mut batches = vec![Self::default(); parts.max(1)];
         for sequence in &self.sequences {
             let rows = sequence.start..sequence.start + sequence.length;
-            // A sequence goes where its middle falls.
+            // A sequence goes to the part that contains its middle.
             let at = (rows.start + rows.end) * batches.len() / (2 * self.len()).max(1);
             let last = batches.len() - 1;
             let batch = &mut batches[at.min(last)];

@@ -1,7 +1,7 @@
 //! The loss of choosing one token among those allowed: a softmax over a set, not over the vocabulary.
 //!
-//! With the whole vocabulary as the set it is the ordinary cross-entropy; with the tokens that a trie allows it trains the choice that
-//! constrained decoding really makes, at a cost in the size of the set.
+//! With the whole vocabulary as the set, it is the ordinary cross-entropy. With the tokens that a trie allows, it trains exactly the choice that
+//! constrained decoding makes, at a cost proportional to the size of the set.
 
 use crate::kernels::{SET, Shape, add, add_scaled, dot, log_of, matmul, softmax};
 use crate::model::Model;
@@ -22,7 +22,7 @@ pub struct Choice {
     pub bias: Vec<f32>,
 }
 
-/// From this length on, a list is computed as one matrix product for all choices that share it.
+/// Minimum length of a list that is computed as one matrix product for all choices that share it.
 const DENSE: usize = 256;
 
 impl Model {
@@ -34,8 +34,8 @@ impl Model {
     pub fn choice_loss(&self, hidden: &[f32], choices: &[Choice], d_hidden: &mut [f32], gradient: &mut [f32]) -> f64 {
         let d = self.config().d_model;
         let d_embedding = &mut gradient[self.layout().embedding.clone()];
-        // Choices with a long list, grouped by list. Groups stand in the order in which their lists first appear: floating-point sums depend
-        // on the order of their terms, and an order by address would make them depend on the heap.
+        // Choices with a long list, grouped by list, in the order in which the lists first appear. Floating-point sums depend on the order of
+        // their terms, so an order by address would make them depend on the heap.
         let (mut dense, mut group_of) = (Vec::<Vec<&Choice>>::new(), HashMap::<*const Token, usize>::new());
         let mut loss = 0.0;
         let mut scores = Vec::new();

@@ -1,4 +1,4 @@
-//! A Transformer with the head of a task: classes or numbers for whole sequences, forward and backward.
+//! A Transformer with a head that predicts classes or numbers for whole sequences, forward and backward.
 
 use crate::dropout::Dropout;
 use crate::kernels::{activate, activate_backward, linear, linear_backward, resize};
@@ -11,10 +11,11 @@ use rand::{Rng, RngCore};
 use std::collections::HashMap;
 use std::ops::Range;
 
-/// A model that gives each sequence some logits, computed from its first token's last hidden state: `…ForSequenceClassification` of `transformers`.
+/// A model that computes logits for each sequence from the last hidden state of its first token, as `…ForSequenceClassification` of `transformers`.
 ///
-/// BERT's head is its pooler, `tanh(W·x + b)`, dropout and a linear layer. RoFormer's is dropout, a dense layer with the model's activation, dropout and a
-/// linear layer. The parameters are those of the Transformer without the head of a masked language model, followed by those of the new head, in one flat vector.
+/// BERT's head is its pooler, `tanh(W·x + b)`, dropout and a linear layer. RoFormer's is dropout, a dense layer with the model's activation, dropout
+/// and a linear layer. One flat vector holds the parameters of the Transformer, without the head of a masked language model, and then those of the new
+/// head.
 #[derive(Clone, Debug)]
 pub struct Classifier {
     model: Model,
@@ -26,20 +27,20 @@ pub struct Classifier {
     positions: usize,
 }
 
-/// What [`Classifier::backward`] needs of the forward pass, and working memory of both. Reuse it from batch to batch.
+/// The values of the forward pass that [`Classifier::backward`] needs, and working memory of both. Reuse it from batch to batch.
 #[derive(Debug, Default)]
 pub struct ClassifierTape {
-    /// That of the Transformer.
+    /// The tape of the Transformer.
     pub tape: Tape,
     d_hidden: Vec<f32>,
     /// The first token's hidden state of each sequence, after dropout, `[sequences, d_model]`.
     states: Vec<f32>,
     states_kept: Vec<u8>,
-    /// Before the activation.
+    /// The dense layer before the activation.
     dense: Vec<f32>,
-    /// After it, and after dropout.
+    /// The dense layer after activation and dropout.
     activated: Vec<f32>,
-    /// After the activation, before dropout.
+    /// The dense layer after the activation, before dropout.
     undropped: Vec<f32>,
     activated_kept: Vec<u8>,
     /// `[sequences, labels]`.
@@ -61,7 +62,7 @@ impl ClassifierTape {
 }
 
 impl Classifier {
-    /// A pretrained model with a fresh head of `labels` logits. The pooler is taken over if BERT has one.
+    /// A pretrained model with a randomly initialised head of `labels` logits. Keeps BERT's pooler if there is one.
     pub fn new(pretrained: &Pretrained, labels: usize, generator: &mut impl Rng) -> Self {
         let mut model = pretrained.model.without_head();
         let family = Family::of(model.config());
@@ -99,7 +100,7 @@ impl Classifier {
         &self.model
     }
 
-    /// Whose head it is.
+    /// The family, which determines the head.
     pub fn family(&self) -> Family {
         self.family
     }
@@ -114,7 +115,7 @@ impl Classifier {
         self.dense.weight.start..self.output.bias.end
     }
 
-    /// The parameters as a saved file names them: those of the Transformer begin with `bert.` or `roformer.`.
+    /// The parameters with their names in saved files: those of the Transformer begin with `bert.` or `roformer.`.
     pub(crate) fn saved_slots(&self) -> Slots {
         let mut saved = Slots::default();
         for slot in self.slots() {
@@ -138,13 +139,13 @@ impl Classifier {
     pub fn forward(&self, batch: &PackedBatch, tape: &mut ClassifierTape, mut generator: Option<&mut dyn RngCore>) {
         let random = generator.as_mut().map(|random| &mut **random as &mut dyn RngCore);
         self.model.forward(batch, &mut tape.tape, random);
-        // Taken out, so that the head can write the rest.
+        // Taken out, so that the head can write to the rest of the tape.
         let transformer = std::mem::take(&mut tape.tape);
         self.head_forward(batch, transformer.hidden(), tape, generator);
         tape.tape = transformer;
     }
 
-    /// The logits from the Transformer's last hidden states, `[tokens, d_model]`.
+    /// Computes the logits from the Transformer's last hidden states, `[tokens, d_model]`.
     pub fn head_forward(
         &self,
         batch: &PackedBatch,
@@ -232,7 +233,7 @@ impl Parameters for Classifier {
         self.model.values_mut()
     }
 
-    /// As `transformers` names the tensors.
+    /// Uses the tensor names of `transformers`.
     fn save(&self, metadata: HashMap<String, String>) -> Result<Vec<u8>, kexue_optim::WeightsError> {
         self.to_safetensors(metadata)
             .map_err(|error| kexue_optim::WeightsError(error.to_string()))
@@ -250,11 +251,11 @@ impl Model {
         let mut config = self.config().clone();
         config.head = Head::None;
         let size = crate::Layout::new(&config).len();
-        // The head stands at the end of every layout.
+        // The head is at the end of every layout.
         Self::truncated(config, self.values()[..size].to_vec())
     }
 
-    /// Adds a parameter at the end, drawn as the configuration says.
+    /// Adds a parameter at the end, initialised as configured.
     fn add_parameter(&mut self, name: &str, role: Role, shape: &[usize], generator: &mut impl Rng) -> Range<usize> {
         let mut slots = Slots::default();
         slots.add(name, role, Place::Head, shape);

@@ -1,4 +1,4 @@
-//! Classifiers in and out, as `transformers` stores them.
+//! Reading and writing classifiers in the format of `transformers`.
 
 use crate::pretrained::{ConfigFile, PretrainedError, implied_tensors};
 use crate::tensors::{SafetensorsFile, Tensors as _};
@@ -11,11 +11,11 @@ use std::io::Cursor;
 use std::path::Path;
 
 impl Classifier {
-    /// The `config.json` with which `transformers` loads the saved weights as `…ForSequenceClassification`. `labels` name the logits. A single logit
-    /// without a name is a number to predict. `path` is for messages.
+    /// The `config.json` with which `transformers` loads the saved weights as `…ForSequenceClassification`. `labels` are the names of the logits, or
+    /// empty for regression. `path` is used in messages.
     ///
     /// # Errors
-    /// If `transformers` cannot compute the model; names the field.
+    /// If `transformers` cannot compute the model. The error names the field.
     pub fn huggingface_config(&self, labels: &[String], path: &Path) -> Result<String, PretrainedError> {
         let config = self.model().config();
         let file = ConfigFile {
@@ -27,7 +27,7 @@ impl Classifier {
         file.classifier_json(labels).map_err(|error| error.at(path))
     }
 
-    /// The parameters under the names that `transformers` gives them.
+    /// The parameters under their names in `transformers`.
     pub(crate) fn to_safetensors(&self, metadata: HashMap<String, String>) -> Result<Vec<u8>, WeightsError> {
         let mut tensors = self.model().tensors();
         tensors.extend(implied_tensors(self.model().config(), self.positions()));
@@ -38,7 +38,7 @@ impl Classifier {
             .map_err(|error| WeightsError::Write(error.to_string()))
     }
 
-    /// Reads the parameters by those names. They are unchanged if it fails.
+    /// Reads the parameters by those names. They stay unchanged if it fails.
     pub(crate) fn load_safetensors(&mut self, bytes: &[u8]) -> Result<(), WeightsError> {
         if let Some(problem) = git_lfs_problem(bytes) {
             return Err(WeightsError::Format(problem.to_owned()));

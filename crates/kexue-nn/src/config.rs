@@ -61,7 +61,7 @@ pub enum Parametrization {
     /// In the weight.
     #[default]
     Standard,
-    /// In the layer: `x·Wᵀ/√fan_in`, with weights √fan_in larger. The same function, with other learning rates (arXiv 1806.07572).
+    /// In the layer: `x·Wᵀ/√fan_in`, with weights √fan_in times larger. The function is the same, with other effective learning rates (arXiv 1806.07572).
     Ntk,
 }
 
@@ -72,11 +72,11 @@ pub enum LogitScale {
     /// 1.
     #[default]
     One,
-    /// `1/√d_model`, for embeddings of deviation 1 (T5).
+    /// `1/√d_model`, for embeddings with standard deviation 1 (T5).
     InverseRootWidth,
 }
 
-/// The shape of a Transformer whose softmax is tied to its embedding. BERT, RoFormer and UniLM are settings of it.
+/// The configuration of a Transformer whose softmax is tied to its embedding. BERT, RoFormer and UniLM are special cases.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct TransformerConfig {
@@ -88,7 +88,7 @@ pub struct TransformerConfig {
     /// Number of blocks, of two branches each.
     #[serde(default = "defaults::layers")]
     pub layers: usize,
-    /// Attention heads; divides `d_model`, with rotary positions into even head widths.
+    /// Number of attention heads. It must divide `d_model`; with rotary positions, the width of a head must be even.
     #[serde(default = "defaults::heads")]
     pub heads: usize,
     /// Width of the feed-forward layers.
@@ -100,10 +100,10 @@ pub struct TransformerConfig {
     /// Longest sequence with learned positions; 0 with rotary positions, which have no limit.
     #[serde(default)]
     pub max_positions: usize,
-    /// Segments that have an embedding (BERT's token types): 2 for pairs of texts, 0 for none.
+    /// Number of segments with an embedding (BERT's token types): 2 for pairs of texts, 0 for none.
     #[serde(default)]
     pub token_types: usize,
-    /// Where the norms stand.
+    /// The placement of the norms.
     #[serde(default)]
     pub norm_placement: NormPlacement,
     /// The kind of norm.
@@ -127,13 +127,13 @@ pub struct TransformerConfig {
     /// Probability of dropping an element of the embedding and of each branch, in training.
     #[serde(default = "defaults::dropout")]
     pub dropout: f32,
-    /// Added to the variance under a norm's root.
+    /// Added to the variance under the square root of a norm.
     #[serde(default = "defaults::norm_epsilon")]
     pub norm_epsilon: f32,
     /// Where the scale of a weight is applied.
     #[serde(default)]
     pub parametrization: Parametrization,
-    /// How fresh weights are drawn.
+    /// The distributions of initial weights.
     #[serde(default)]
     pub initializer: Initializer,
 }
@@ -185,7 +185,7 @@ impl TransformerConfig {
         }
     }
 
-    /// This configuration with another norm placement. DeepNorm's β is applied inside the branches for DeepNorm placements only.
+    /// This configuration with another norm placement. Scales the branches by DeepNorm's β exactly if the placement is a DeepNorm one.
     pub fn with_placement(mut self, placement: NormPlacement) -> Self {
         self.norm_placement = placement;
         let branches = &mut self.initializer.branches;
@@ -197,7 +197,7 @@ impl TransformerConfig {
         self
     }
 
-    /// The longest sequence that the model can read; `None` if there is no limit.
+    /// The maximum length of a sequence; `None` if there is no limit.
     pub fn longest_sequence(&self) -> Option<usize> {
         (self.positions == Positions::Learned).then_some(self.max_positions)
     }
@@ -218,7 +218,7 @@ impl TransformerConfig {
         }
     }
 
-    /// The factor of the last hidden state: that of the logits, unless a head follows.
+    /// The factor of the last hidden state: the factor of the logits, or 1 if the head has a dense layer.
     pub fn hidden_factor(&self) -> f32 {
         match self.head {
             Head::DenseNorm => 1.0,
@@ -245,7 +245,7 @@ impl TransformerConfig {
     /// If a field is invalid; the error names it.
     pub fn validate(&self) -> Result<(), ConfigError> {
         let problem = |field, problem: String| Err(ConfigError { field, problem });
-        // Bounds far above any real model keep every size computed from a file within memory's arithmetic.
+        // Bounds far above any real model, so that no size computed from a file overflows.
         for (field, value, most) in [
             ("vocab_size", self.vocab_size, 1 << 24),
             ("d_model", self.d_model, 1 << 16),
@@ -262,19 +262,22 @@ impl TransformerConfig {
             return problem(
                 "heads",
                 format!(
-                    "{} heads do not divide d_model = {} into widths that are whole, and with rotary positions even",
+                    "{} heads do not divide d_model = {} into whole widths, which must be even with rotary positions",
                     self.heads, self.d_model
                 ),
             );
         }
         if rotary && self.max_positions > 0 {
-            return problem("max_positions", "rotary positions have no end: leave it out".to_owned());
+            return problem(
+                "max_positions",
+                "rotary positions have no limit; leave this field out".to_owned(),
+            );
         }
         if !rotary && !(1..=1 << 20).contains(&self.max_positions) {
             return problem(
                 "max_positions",
                 format!(
-                    "{} is not within 1 and 1048576, as learned positions need",
+                    "{} is not within 1 and 1048576, which learned positions require",
                     self.max_positions
                 ),
             );

@@ -1,7 +1,7 @@
-//! Decoding on a CPU: keys and values of a *tree* of tokens under each prompt, so that beams share what they have in common.
+//! Decoding on a CPU, with the keys and values of a *tree* of tokens under each prompt, so that beams share their common part.
 //!
-//! A cached token is a node that knows its parent. Moving a beam is keeping another node: no keys or values are ever copied, and many
-//! continuations of many prompts, of different lengths, are computed in one call without padding.
+//! A cached token is a node that knows its parent. To move a beam is to keep another node: keys and values are never copied. One call computes many
+//! continuations of many prompts, of different lengths, without padding.
 
 use crate::attention::rotate_and_scale;
 use crate::batch::Mask;
@@ -17,20 +17,20 @@ pub struct Node(u32);
 
 #[derive(Clone, Copy, Debug)]
 struct Cached {
-    /// The token before this one, itself for the last token of a prompt's own chain.
+    /// The previous token, or the token itself for the last token of a prompt.
     parent: u32,
-    /// First row of its prompt, and the prompt's length.
+    /// The first row of its prompt, and the length of the prompt.
     prompt: (u32, u32),
     /// Position in its sequence, from 0.
     position: u32,
 }
 
-/// Decodes continuations of prompts with a UniLM mask: a prompt sees all of itself, a continuation the prompt and its own past.
+/// Decodes continuations of prompts with a UniLM mask: a prompt sees all of itself, and a continuation sees the prompt and its own past.
 #[derive(Debug)]
 pub struct Decoder<'m> {
     model: &'m Model,
     nodes: Vec<Cached>,
-    /// For each block the keys and the values, `[nodes, d_model]` each.
+    /// For each block, the keys and the values, `[nodes, d_model]` each.
     keys_values: Vec<(Vec<f32>, Vec<f32>)>,
     /// The last hidden state of every node, `[nodes, d_model]`.
     hidden: Vec<f32>,
@@ -41,7 +41,7 @@ pub struct Decoder<'m> {
 #[derive(Debug, Default)]
 struct Scratch {
     stream: Vec<f32>,
-    /// What a training pass would keep around the current branch; overwritten by the next.
+    /// The values that a training pass would keep around a branch; overwritten by the next branch.
     tape: BranchTape,
     outer_norm: NormTape,
     normed: Vec<f32>,
@@ -73,7 +73,7 @@ impl Scratch {
         }
     }
 
-    /// Reads what the branch is to read.
+    /// Computes the input of the branch.
     fn branch_input(&mut self, model: &Model, at: &BranchRanges) {
         model.branch_input(&self.stream, &mut self.tape, at);
     }
@@ -93,7 +93,7 @@ impl Scratch {
 }
 
 impl<'m> Decoder<'m> {
-    /// An empty cache.
+    /// Creates a decoder with an empty cache.
     pub fn new(model: &'m Model) -> Self {
         let mut rotary = Rotary::default();
         rotary.for_heads(model.config().head_dim());
@@ -179,7 +179,7 @@ impl<'m> Decoder<'m> {
         assert_eq!(
             steps.first as usize,
             self.nodes.len(),
-            "steps for another state of the cache"
+            "these steps belong to another state of the cache"
         );
         let (first, mut tokens) = (self.nodes.len(), Vec::with_capacity(steps.steps.len()));
         for &(parent, token) in &steps.steps {
@@ -202,7 +202,7 @@ impl<'m> Decoder<'m> {
         }
     }
 
-    /// Computes the nodes from `first` on, whose tokens are given.
+    /// Computes the nodes from `first` on, with these tokens.
     fn compute(&mut self, first: usize, tokens: &[Token]) {
         let Self {
             model,
@@ -271,7 +271,7 @@ impl<'m> Decoder<'m> {
     }
 }
 
-/// For each new node the nodes it sees: its prompt, its ancestors, itself.
+/// Lists the nodes that each new node sees: its prompt, its ancestors, itself.
 fn list_visible(nodes: &[Cached], first: usize, visible: &mut Vec<u32>, ends: &mut Vec<usize>) {
     visible.clear();
     ends.clear();
@@ -298,7 +298,7 @@ impl Steps {
     /// Adds `token` after `parent`, which may be an earlier step of this list. Returns its node.
     pub fn push(&mut self, parent: Node, token: Token) -> Node {
         let node = Node(self.first + self.steps.len() as u32);
-        assert!(parent.0 < node.0, "a step after a node that does not exist yet");
+        assert!(parent.0 < node.0, "the parent of a step does not exist yet");
         self.steps.push((parent, token));
         node
     }

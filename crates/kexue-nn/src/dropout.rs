@@ -9,7 +9,7 @@ pub struct Dropout {
 }
 
 impl Dropout {
-    /// The nearest probability of that kind.
+    /// Rounds a probability to the nearest multiple of 1/256.
     pub fn new(probability: f32) -> Self {
         Self {
             dropped: (probability * 256.0).round().clamp(0.0, 255.0) as u8,
@@ -21,12 +21,12 @@ impl Dropout {
         self.dropped
     }
 
-    /// The factor of those that are kept.
+    /// The factor of kept elements.
     pub fn scale(self) -> f32 {
         256.0 / (256.0 - f32::from(self.dropped))
     }
 
-    /// Drops, where there is a generator to draw from, and notes in `kept` what is left.
+    /// Drops elements if a generator is given, and records in `kept` which are left.
     pub(crate) fn forward(self, x: &mut [f32], kept: &mut Vec<u8>, generator: Option<&mut (impl Rng + ?Sized)>) {
         kept.clear();
         let Some(generator) = generator.filter(|_| self.dropped > 0) else {

@@ -1,4 +1,4 @@
-//! Forward passes without a backward one, on several threads.
+//! Forward passes for inference, on several threads.
 
 use crate::kernels::Work;
 use crate::{Model, PackedBatch, Tape};
@@ -19,10 +19,10 @@ struct Worker {
 }
 
 impl Encoder {
-    /// An encoder that uses `threads` threads of the current `rayon` pool.
+    /// Creates an encoder that uses `threads` threads of the current `rayon` pool.
     ///
-    /// A batch of at least as many sequences is divided among them by sequences. The threads of the pool share the products, the heads and the
-    /// activations of a smaller one, so a single sequence uses all cores. Operations are cut into the same pieces in both cases.
+    /// The sequences of a batch are divided among the threads if there are at least as many. In a smaller batch, the threads share the products, heads
+    /// and activations, so that a single sequence uses all cores. Operations are split into the same pieces in both cases.
     pub fn new(threads: usize) -> Self {
         let worker = || Worker {
             batch: PackedBatch::default(),
@@ -64,7 +64,7 @@ impl Encoder {
     }
 }
 
-/// Fewer tokens than this are not worth waking other threads for.
+/// Minimum number of tokens for which several threads are faster than one.
 const SHARED_TOKENS: usize = 16;
 
 #[cfg(test)]
@@ -92,7 +92,7 @@ mod tests {
         model.forward(&batch, &mut tape, None);
         for threads in [1, 2, 3, 7, 20] {
             let mut encoder = Encoder::new(threads);
-            // Twice: the memory of the first pass must not show in the second.
+            // Twice: the memory of the first pass must not affect the second.
             for _ in 0..2 {
                 let differences = encoder
                     .run(&model, &batch)
@@ -109,7 +109,7 @@ mod tests {
 
     #[test]
     fn the_number_of_threads_does_not_change_a_bit() {
-        // Widths that are no multiples of a piece.
+        // Widths that are not multiples of a piece.
         let config = TransformerConfig {
             d_model: 144,
             layers: 2,

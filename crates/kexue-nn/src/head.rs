@@ -1,4 +1,4 @@
-//! From hidden states to predictions of tokens: BERT's masked-language-model head and the tied softmax, forward and backward.
+//! Predictions of tokens from hidden states: BERT's masked-language-model head and the tied softmax, forward and backward.
 
 use crate::kernels::{
     ADD, SET, Shape, activate, activate_backward, add, linear, linear_backward, log_of, matmul, resize, softmax,
@@ -12,14 +12,14 @@ use kexue_text::Token;
 pub struct Prediction {
     /// Row of the hidden states.
     pub row: usize,
-    /// The right token.
+    /// The correct token.
     pub token: Token,
 }
 
-/// The memory of the head; reused from batch to batch.
+/// Working memory of the head. Reuse it from batch to batch.
 #[derive(Debug, Default)]
 pub struct HeadTape {
-    /// The hidden states of the rows at hand, `[rows, d_model]`.
+    /// The hidden states of the current rows, `[rows, d_model]`.
     states: Vec<f32>,
     dense: Vec<f32>,
     activated: Vec<f32>,
@@ -31,14 +31,14 @@ pub struct HeadTape {
     d_states: Vec<f32>,
 }
 
-/// Rows whose logits are held at once: bounds the memory at large vocabularies.
+/// Number of rows whose logits are computed at once, which bounds the memory for large vocabularies.
 const ROWS: usize = 256;
 
 impl Model {
     /// The logits of the whole vocabulary at some rows of `hidden`, `[rows, vocab_size]`.
     ///
     /// # Panics
-    /// When a row is out of range.
+    /// If a row is out of range.
     pub fn token_logits(&self, hidden: &[f32], rows: &[usize], tape: &mut HeadTape) -> Vec<f32> {
         let mut logits = Vec::with_capacity(rows.len() * self.config().vocab_size);
         for rows in rows.chunks(ROWS) {
@@ -48,10 +48,10 @@ impl Model {
         logits
     }
 
-    /// The summed cross-entropy of some predictions and how many are right, given the hidden states `[tokens, d_model]`.
+    /// The summed cross-entropy of predictions, and how many are correct, given the hidden states `[tokens, d_model]`.
     ///
     /// # Panics
-    /// When a row or a token is out of range.
+    /// If a row or a token is out of range.
     pub fn prediction_score(&self, hidden: &[f32], predictions: &[Prediction], tape: &mut HeadTape) -> (f64, usize) {
         let (mut loss, mut right) = (0.0, 0);
         for predictions in predictions.chunks(ROWS) {
@@ -62,11 +62,11 @@ impl Model {
         (loss, right)
     }
 
-    /// As [`Model::prediction_score`]; adds the loss's derivative with respect to the hidden states to `d_hidden`, and that of the
-    /// parameters to `gradient`.
+    /// Like [`Model::prediction_score`], but also adds the derivative of the loss with respect to the hidden states to `d_hidden`, and that with
+    /// respect to the parameters to `gradient`.
     ///
     /// # Panics
-    /// When a row or a token is out of range.
+    /// If a row or a token is out of range.
     pub fn prediction_loss(
         &self,
         hidden: &[f32],
@@ -89,7 +89,7 @@ impl Model {
         (loss, right)
     }
 
-    /// The loss of at most [`ROWS`] predictions; leaves its derivative in the place of the logits.
+    /// The loss of at most [`ROWS`] predictions. Overwrites the logits with the derivative of the loss.
     fn predict(&self, hidden: &[f32], predictions: &[Prediction], tape: &mut HeadTape) -> (f64, usize) {
         self.gather(hidden, predictions.iter().map(|prediction| prediction.row), tape);
         let logits = self.logits_of(predictions.len(), tape);
@@ -112,7 +112,7 @@ impl Model {
 
     /// The factor of the states before they become logits.
     fn head_factor(&self) -> f32 {
-        // Without a dense layer the last hidden state has the factor already.
+        // Without a dense layer, the last hidden state already has the factor.
         self.config().logit_factor() / self.config().hidden_factor()
     }
 
@@ -149,7 +149,7 @@ impl Model {
         logits
     }
 
-    /// From the derivative with respect to the logits, which stands in their place, to `d_states` and the gradient.
+    /// Computes `d_states` and the gradient from the derivative with respect to the logits, which has replaced them.
     fn logits_backward(&self, rows: usize, tape: &mut HeadTape, gradient: &mut [f32]) {
         let (config, layout) = (self.config(), self.layout());
         let (d, vocabulary, factor) = (config.d_model, config.vocab_size, self.head_factor());

@@ -1,11 +1,11 @@
-//! Fresh weights of each parameter.
+//! The initial values of each parameter.
 
 use crate::{BranchScaling, Initializer, TransformerConfig};
 use kexue_optim::{Role, Slot};
 use rand::Rng;
 
 impl Initializer {
-    /// The standard deviation of a fresh parameter, as the layers see it; `None` if it starts as a constant.
+    /// The standard deviation of a parameter's initial values, as the layers see it; `None` if it starts as a constant.
     pub fn std(&self, config: &TransformerConfig, slot: &Slot) -> Option<f64> {
         let &[fan_out, fan_in] = &slot.shape[..] else {
             return None;
@@ -31,7 +31,7 @@ impl Initializer {
         Some(self.weights.effective_std(fan_in, fan_out) * scale * query)
     }
 
-    /// Fills a parameter.
+    /// Draws the initial values of a parameter.
     pub(crate) fn fill(&self, config: &TransformerConfig, slot: &Slot, values: &mut [f32], generator: &mut impl Rng) {
         match (self.std(config, slot), slot.role) {
             (Some(std), role) => {
@@ -40,7 +40,7 @@ impl Initializer {
                 } else {
                     self.weights
                 };
-                // Under the NTK parametrisation the layers divide by what the weights are larger by.
+                // Under the NTK parametrisation, the weights are larger by the factor that the layers divide by.
                 let stored = (std / f64::from(config.weight_factor(slot))) as f32;
                 values.fill_with(|| distribution.draw(generator) * stored);
             }
@@ -59,7 +59,7 @@ mod tests {
     use rand::SeedableRng;
     use rand_chacha::ChaCha8Rng;
 
-    /// Mean and deviation within four standard errors, and the support.
+    /// Checks mean and standard deviation, within four standard errors, and the support.
     fn check(values: &[f32], std: f64, bound: Option<f64>, what: &str) {
         let count = values.len() as f64;
         let mean = values.iter().map(|&w| f64::from(w)).sum::<f64>() / count;

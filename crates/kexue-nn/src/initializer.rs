@@ -1,21 +1,21 @@
-//! The distributions of fresh weights.
+//! The distributions of initial weights.
 
 use crate::config_error::ConfigError;
 use crate::norm_placement::NormPlacement;
 use rand::Rng;
 use serde::{Deserialize, Serialize};
 
-/// The deviation of a standard normal truncated at ±2 (article 8747): `√(1 − 4·φ(2)/(2·Φ(2) − 1))`.
+/// The standard deviation of a standard normal truncated at ±2 (article 8747): `√(1 − 4·φ(2)/(2·Φ(2) − 1))`.
 pub const TRUNCATED_STD: f64 = 0.879_625_661_034_239_8;
 
-/// Whether the standard deviation of a truncated normal is that before or after truncation.
+/// Whether the standard deviation of a truncated normal is given before or after truncation.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum StdConvention {
-    /// After truncation: that of the weights themselves.
+    /// After truncation: the standard deviation of the weights themselves.
     #[default]
     Effective,
-    /// Before truncation at two deviations. BERT's 0.02 gives weights of deviation 0.017593.
+    /// Before truncation at two standard deviations. BERT's 0.02 gives weights with a standard deviation of 0.017593.
     Nominal,
 }
 
@@ -23,11 +23,11 @@ pub enum StdConvention {
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", tag = "kind", deny_unknown_fields)]
 pub enum Distribution {
-    /// Normal, truncated at two nominal deviations.
+    /// Normal, truncated at two nominal standard deviations.
     TruncatedNormal {
         /// Standard deviation.
         std: f32,
-        /// Before or after truncation.
+        /// Whether `std` is given before or after truncation.
         #[serde(default)]
         means: StdConvention,
     },
@@ -60,7 +60,7 @@ impl Distribution {
         }
     }
 
-    /// The deviation before truncation that gives these weights; `None` for distributions without truncation.
+    /// The standard deviation before truncation; `None` for distributions without truncation.
     pub fn nominal_std(self) -> Option<f64> {
         match self {
             Self::TruncatedNormal { std, means } => Some(match means {
@@ -71,10 +71,10 @@ impl Distribution {
         }
     }
 
-    /// One draw of effective deviation 1.
+    /// Draws a number with effective standard deviation 1.
     pub fn draw(self, generator: &mut impl Rng) -> f32 {
         loop {
-            // Box and Muller's transformation.
+            // The Box–Muller transform.
             let radius = (-2.0 * (1.0 - generator.random::<f64>()).ln()).sqrt();
             let draw = radius * (std::f64::consts::TAU * generator.random::<f64>()).cos();
             match self {
@@ -99,18 +99,18 @@ impl Distribution {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum BranchScaling {
-    /// Nothing.
+    /// No scaling.
     #[default]
     None,
     /// The last matrix of each branch is divided by `√(2·layers)` (GPT-2).
     Gpt2,
-    /// Value, output and feed-forward matrices are multiplied by DeepNorm's β (arXiv 2203.00555), which goes with its placement.
+    /// Value, output and feed-forward matrices are multiplied by DeepNorm's β (arXiv 2203.00555). Requires a DeepNorm placement.
     DeepNorm,
-    /// The last matrix of each branch is 0 and those before it are divided by `√(2·layers)` (Fixup, arXiv 1901.09321, with two matrices a branch).
+    /// The last matrix of each branch is 0, and those before it are divided by `√(2·layers)` (Fixup, arXiv 1901.09321, with two matrices per branch).
     Fixup,
 }
 
-/// How fresh weights are drawn. Biases start at 0, norms at 1.
+/// The distributions of initial weights. Biases start at 0, norms at 1.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Initializer {
@@ -120,7 +120,7 @@ pub struct Initializer {
     pub embeddings: Distribution,
     /// The scaling inside branches.
     pub branches: BranchScaling,
-    /// Whether query matrices are divided by the root of the head width, as an attention scale fixed to 1 needs (T5).
+    /// Whether query matrices are divided by the square root of the head width, as an attention scale fixed to 1 requires (T5).
     pub scaled_queries: bool,
 }
 
@@ -133,18 +133,18 @@ impl Default for Initializer {
 /// Initialisations of known models.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum InitializerPreset {
-    /// Truncated normal of nominal deviation 0.02.
+    /// Truncated normal with nominal standard deviation 0.02.
     Bert,
-    /// Normal of deviation 0.02, the last matrix of each branch divided by `√(2·layers)`.
+    /// Normal with standard deviation 0.02, the last matrix of each branch divided by `√(2·layers)`.
     Gpt2,
     /// Xavier with β inside the branches, for a DeepNorm placement.
     DeepNet,
-    /// LeCun, embeddings of deviation 1, queries scaled: for an attention scale fixed to 1 and logits divided by `√d_model`.
+    /// LeCun, embeddings with standard deviation 1, scaled queries: for an attention scale fixed to 1 and logits divided by `√d_model`.
     T5,
 }
 
 impl Initializer {
-    /// One truncated normal for everything.
+    /// The same truncated normal for all weights and embeddings.
     pub fn truncated_normal(std: f32, means: StdConvention) -> Self {
         let distribution = Distribution::TruncatedNormal { std, means };
         Self {
@@ -155,7 +155,7 @@ impl Initializer {
         }
     }
 
-    /// The same scaling of branches and queries, over one truncated normal for everything.
+    /// Keeps the scaling of branches and queries, and uses one truncated normal for all weights and embeddings.
     pub fn with_std(self, std: f32, means: StdConvention) -> Self {
         Self {
             branches: self.branches,
@@ -206,13 +206,13 @@ impl Initializer {
         if unscaled {
             return Err(ConfigError {
                 field: "initializer.embeddings",
-                problem: "a look-up has no fan: give a normal or truncated_normal with its std".to_owned(),
+                problem: "embeddings have no fan-in or fan-out; use normal or truncated_normal with a std".to_owned(),
             });
         }
         if self.branches == BranchScaling::DeepNorm && !placement.is_deep_norm() {
             return Err(ConfigError {
                 field: "initializer.branches",
-                problem: "deep_norm needs a norm_placement of deep_norm, whose constants it takes".to_owned(),
+                problem: "deep_norm requires a deep_norm norm_placement, whose constants it uses".to_owned(),
             });
         }
         Ok(())

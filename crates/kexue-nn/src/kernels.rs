@@ -1,7 +1,7 @@
-//! The arithmetic under the layers, on slices of `f32` in row-major order: forward and backward.
+//! The arithmetic of the layers, forward and backward, on slices of `f32` in row-major order.
 //!
-//! Functions marked `multiversion` are compiled for several instruction sets and the best one is chosen at run time; their sums run in
-//! sixteen lanes, so that a compiler may keep them in vector registers.
+//! Functions marked `multiversion` are compiled for several instruction sets, and the best one is chosen at run time. Their sums have sixteen
+//! lanes, so that the compiler can keep them in vector registers.
 
 use crate::Activation;
 use multiversion::multiversion;
@@ -17,9 +17,9 @@ pub struct Shape {
     pub rows: usize,
     /// Number of columns.
     pub columns: usize,
-    /// From a row to the next, in elements.
+    /// Distance between rows, in elements.
     pub row_stride: usize,
-    /// From a column to the next, in elements.
+    /// Distance between columns, in elements.
     pub column_stride: usize,
 }
 
@@ -29,7 +29,7 @@ impl Shape {
         Self::strided(rows, columns, columns)
     }
 
-    /// Row-major, rows `row_stride` apart.
+    /// Row-major, with rows `row_stride` elements apart.
     pub fn strided(rows: usize, columns: usize, row_stride: usize) -> Self {
         Self {
             rows,
@@ -76,13 +76,13 @@ pub const ADD: Write = Write {
 };
 
 impl Write {
-    /// The product times a factor.
+    /// Multiplies the product by a factor.
     pub fn times(self, factor: f32) -> Self {
         Self { factor, ..self }
     }
 }
 
-/// The product of two matrices, written as `write` says.
+/// The product of two matrices. `write` determines whether it is set or added.
 ///
 /// # Panics
 /// If the shapes do not match, or one reaches beyond its slice.
@@ -97,16 +97,16 @@ pub fn matmul(out: &mut [f32], out_shape: Shape, a: &[f32], a_shape: Shape, b: &
         out_shape.fits(out.len()) && a_shape.fits(a.len()) && b_shape.fits(b.len()),
         "matmul: a matrix reaches beyond its slice"
     );
-    // SAFETY: the asserts above hold every element that the three shapes reach within its slice; `out` is borrowed mutably, so it
-    // overlaps neither `a` nor `b`.
+    // SAFETY: the asserts above ensure that every element of the three shapes is within its slice. `out` is borrowed mutably, so it overlaps
+    // neither `a` nor `b`.
     unsafe { product(out.as_mut_ptr(), out_shape, a, a_shape, b, b_shape, write) }
 }
 
 /// [`matmul`] without its checks.
 ///
 /// # Safety
-/// The shapes must match. Every element that a shape reaches must lie within its slice, or be valid for writes behind `out`; no other thread
-/// may access those of `out`.
+/// The shapes must match. Every element of `a` and `b` must be within its slice, and every element of `out` must be valid for writes. No other
+/// thread may access the elements of `out`.
 #[allow(unsafe_code)]
 unsafe fn product(out: *mut f32, out_shape: Shape, a: &[f32], a_shape: Shape, b: &[f32], b_shape: Shape, write: Write) {
     // SAFETY: by the function's own conditions.
@@ -135,7 +135,7 @@ unsafe fn product(out: *mut f32, out_shape: Shape, a: &[f32], a_shape: Shape, b:
     }
 }
 
-/// A row-major matrix `[rows, width]` whose blocks of columns are written by different threads.
+/// A row-major matrix `[rows, width]` whose blocks of columns may be written by different threads.
 pub(crate) struct ColumnBlocks<'a> {
     start: *mut f32,
     rows: usize,
@@ -148,7 +148,7 @@ pub(crate) struct ColumnBlocks<'a> {
 unsafe impl Sync for ColumnBlocks<'_> {}
 
 impl<'a> ColumnBlocks<'a> {
-    /// The first `rows` rows of `width` numbers in `matrix`.
+    /// Views the start of `matrix` as `rows` rows of `width` numbers.
     pub fn new(matrix: &'a mut [f32], rows: usize, width: usize) -> Self {
         assert!(rows * width <= matrix.len(), "a matrix reaches beyond its slice");
         Self {
@@ -184,7 +184,7 @@ impl<'a> ColumnBlocks<'a> {
             "matmul: a matrix reaches beyond its slice"
         );
         let write = if bias.is_empty() { SET } else { ADD }.times(factor);
-        // SAFETY: `new` checked that all rows lie in the matrix, and the columns lie within its width; the caller keeps other threads away.
+        // SAFETY: `new` checked that all rows are within the matrix, and the columns are within its width. The caller excludes other threads.
         unsafe {
             let first = self.start.add(at.start);
             for row in 0..if bias.is_empty() { 0 } else { self.rows } {
@@ -199,17 +199,17 @@ impl<'a> ColumnBlocks<'a> {
 /// How the operations of a forward pass are computed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) enum Work {
-    /// Each as a whole, on the calling thread.
+    /// Each operation as a whole, on the calling thread.
     #[default]
     Whole,
     /// In pieces of a fixed size, on the calling thread.
     Pieces,
-    /// In the same pieces, on all threads of the current `rayon` pool: no sum runs over two pieces, so the results are those of `Pieces`.
+    /// In the same pieces, on all threads of the current `rayon` pool. No sum crosses pieces, so the results equal those of `Pieces`.
     ParallelPieces,
 }
 
 impl Work {
-    /// Calls `piece` with every number below `count`.
+    /// Calls `piece` for every index below `count`.
     pub fn for_each(self, count: usize, piece: impl Fn(usize) + Sync + Send) {
         match self {
             Self::ParallelPieces => (0..count).into_par_iter().with_max_len(1).for_each(piece),
@@ -218,10 +218,10 @@ impl Work {
     }
 }
 
-/// Outputs of a linear layer in a piece: few enough for several cores, many enough for fast products.
+/// Number of outputs of a linear layer per piece: small enough to occupy several cores, large enough for fast products.
 const PIECE_OUTPUTS: usize = 128;
 
-/// Numbers of an activation in a piece.
+/// Number of elements of an activation per piece.
 const PIECE_NUMBERS: usize = 8192;
 
 /// The parameters of a linear layer.
@@ -258,7 +258,7 @@ pub fn linear(y: &mut [f32], x: &[f32], layer: Linear<'_>, rows: usize) {
     );
 }
 
-/// [`linear`], computed as `work` says.
+/// [`linear`], computed with `work`.
 #[allow(unsafe_code)]
 pub(crate) fn linear_with(work: Work, y: &mut [f32], x: &[f32], layer: Linear<'_>, rows: usize) {
     if work == Work::Whole {
@@ -283,7 +283,7 @@ pub(crate) fn linear_with(work: Work, y: &mut [f32], x: &[f32], layer: Linear<'_
     });
 }
 
-/// The gradients of [`linear`]: sets `dx`, and adds to those of the weight and the bias.
+/// The gradients of [`linear`]: sets `dx`, and adds to the gradients of the weight and the bias.
 pub(crate) fn linear_backward(
     dx: &mut [f32],
     (dw, db): (&mut [f32], &mut [f32]),
@@ -322,7 +322,7 @@ pub(crate) fn resize(buffer: &mut Vec<f32>, length: usize) -> &mut [f32] {
     &mut buffer[..length]
 }
 
-/// The logarithm of a probability, bounded from below in case it has underflowed. NaN stays NaN, so that the loss of a diverged model shows it.
+/// The logarithm of a probability, bounded from below in case of underflow. NaN stays NaN, so that a diverged model is visible in its loss.
 pub(crate) fn log_of(probability: f32) -> f64 {
     match probability.is_nan() {
         true => f64::NAN,
@@ -348,7 +348,7 @@ pub(crate) fn add_scaled(out: &mut [f32], x: &[f32], factor: f32) {
 
 #[inline(always)]
 fn lanes_sum(lanes: [f32; LANES]) -> f32 {
-    // Halves onto halves: four dependent additions instead of fifteen.
+    // Adds halves to halves: four dependent additions instead of fifteen.
     let (mut eight, mut four) = ([0.0; 8], [0.0; 4]);
     for lane in 0..8 {
         eight[lane] = lanes[lane] + lanes[lane + 8];
@@ -392,9 +392,9 @@ pub fn dot(a: &[f32], b: &[f32]) -> f32 {
     dot_inline(a, b)
 }
 
-/// The norm of each row of `x`: `normal` gets `(x − mean)/std`, `y` gets `γ·normal + β`, `inverse_std` one number a row.
+/// The norm of each row of `x`: `normal` gets `(x − mean)/std`, `y` gets `γ·normal + β`, and `inverse_std` one number per row.
 ///
-/// Without β it is an RMS norm: nothing is subtracted or added.
+/// Without β, it is an RMS norm, which subtracts no mean and adds no β.
 #[multiversion(targets("x86_64+avx512f+avx512vl+fma", "x86_64+avx2+fma", "aarch64+neon"))]
 pub(crate) fn norm(
     y: &mut [f32],
@@ -429,7 +429,7 @@ pub(crate) fn norm(
     }
 }
 
-/// The gradients of [`norm`]: adds to those of `γ` and `β`, and adds to `dx`.
+/// The gradients of [`norm`]: adds to the gradients of `γ` and `β`, and to `dx`.
 #[multiversion(targets("x86_64+avx512f+avx512vl+fma", "x86_64+avx2+fma", "aarch64+neon"))]
 pub(crate) fn norm_backward(
     dx: &mut [f32],
@@ -472,7 +472,7 @@ pub(crate) fn norm_backward(
     }
 }
 
-/// `eˣ` to about 2 units in the last place, without branches; as if x were within −87.3 and 88.
+/// `eˣ` to about 2 units in the last place, without branches. Clamps x to −87.3 and 88.
 #[inline(always)]
 pub fn exp_inline(x: f32) -> f32 {
     let x = x.clamp(-87.3, 88.0);
@@ -530,7 +530,7 @@ pub(crate) fn attend(
     heads: usize,
     scores: &mut Vec<f32>,
 ) {
-    // A width that the compiler knows stays in registers.
+    // A head of a width known at compile time stays in registers.
     match query.len() / heads {
         16 => attend_inline::<16>(out, query, keys, values, visible, 16, scores),
         32 => attend_inline::<32>(out, query, keys, values, visible, 32, scores),
@@ -555,7 +555,7 @@ fn attend_inline<const WIDTH: usize>(
     let heads = query.chunks_exact(head_dim).zip(out.chunks_exact_mut(head_dim));
     for (head, (query, out)) in heads.enumerate() {
         scores.resize(visible.len(), 0.0);
-        // A loop: a closure would be compiled for the baseline processor.
+        // A loop, because a closure would be compiled for the baseline processor.
         for (score, &row) in scores.iter_mut().zip(visible) {
             *score = dot_inline(query, &keys[row as usize * width + head * head_dim..][..head_dim]);
         }
@@ -613,7 +613,7 @@ fn gelu_backward(dy: &mut [f32], x: &[f32]) {
     }
 }
 
-/// `Φ(x)` as GPT-2 has it, `(1 + tanh(√(2/π)·(x + 0.044715·x³)))/2`, which is a logistic function; and its derivative.
+/// GPT-2's approximation of `Φ(x)`, `(1 + tanh(√(2/π)·(x + 0.044715·x³)))/2`, which is a logistic function, and its derivative.
 #[inline(always)]
 fn tanh_distribution(x: f32) -> (f32, f32) {
     const TWICE_ROOT: f32 = 1.595_769_2;
@@ -647,7 +647,7 @@ pub(crate) fn activate(activation: Activation, y: &mut [f32], x: &[f32]) {
     }
 }
 
-/// [`activate`], computed as `work` says.
+/// [`activate`], computed with `work`.
 pub(crate) fn activate_with(work: Work, activation: Activation, y: &mut [f32], x: &[f32]) {
     match work {
         Work::ParallelPieces => y
@@ -680,7 +680,7 @@ pub struct Rotary {
 }
 
 impl Rotary {
-    /// The table of all positions below `length`, for heads of this width.
+    /// Creates the table of all positions below `length`, for heads of this width.
     pub fn new(head_dim: usize, length: usize) -> Self {
         let mut rotary = Self::default();
         rotary.for_heads(head_dim);
@@ -707,7 +707,7 @@ impl Rotary {
     pub(crate) fn reserve(&mut self, length: usize) {
         let half = self.half;
         if half == 0 {
-            // Heads of width 1 occur with learned positions only: there is nothing to rotate.
+            // Heads of width 1 occur only with learned positions, so there is nothing to rotate.
             return;
         }
         for position in self.table.len() / half..length {
@@ -718,7 +718,7 @@ impl Rotary {
         }
     }
 
-    /// Rotates every head of a row `[heads · head_dim]` to its position, or back.
+    /// Rotates every head of a row `[heads · head_dim]` to its position, or back from it.
     pub(crate) fn rotate(&self, row: &mut [f32], position: usize, back: bool) {
         let table = &self.table[position * self.half..][..self.half];
         let sign = if back { -1.0 } else { 1.0 };

@@ -1,10 +1,10 @@
-//! Transformers on CPUs: attention with a choice of scale, norm placements, initialisers, import and export of weights, fast training and decoding.
+//! Transformers on CPUs: configurable attention scales, norm placements and initialisers, import and export of weights, fast training and decoding.
 //!
 //! Read `config.rs` first, then `training.rs` and `decoding.rs`; `pretrained/` has the Hugging Face formats.
 //!
 //! [`TransformerConfig`] describes a [`Model`]; [`Pretrained`] loads BERT and RoFormer from Hugging Face folders. [`Tape`] keeps the values of a training
-//! step between forward and backward pass. [`Encoder`] only computes forward passes, and [`Decoder`] extends trees of tokens from a cache.
-//! [`Classifier`] is a model with the head of a classification or regression task.
+//! step between the forward and the backward pass. [`Encoder`] computes forward passes only, and [`Decoder`] extends trees of tokens with a cache.
+//! [`Classifier`] is a model with a head for classification or regression.
 //!
 //! ```
 //! use kexue_nn::{AttentionScale, Head, HeadTape, Mask, Model, PackedBatch, Prediction, Tape, TransformerConfig};

@@ -15,7 +15,7 @@ pub struct Model {
 }
 
 impl Model {
-    /// A fresh model.
+    /// Creates a model with random parameters.
     ///
     /// # Errors
     /// If the configuration is invalid.
@@ -26,7 +26,7 @@ impl Model {
         Ok(Self { config, layout, values })
     }
 
-    /// A model with these parameters, in the order of its layout; `None` when they are too few or too many.
+    /// Creates a model with these parameters, in the order of its layout. `None` if their number is wrong.
     ///
     /// # Errors
     /// If the configuration is invalid.
@@ -56,7 +56,7 @@ impl Model {
         &mut self.values
     }
 
-    /// Copies the parameters that `other` has under the same name and with the same shape. Returns how many numbers were copied, and how many
+    /// Copies the parameters of `other` that have the same name and shape here. Returns how many of this model's values were copied, and how many
     /// were not.
     pub fn copy_matching(&mut self, other: &Self) -> (usize, usize) {
         let mut taken = 0;
@@ -70,7 +70,7 @@ impl Model {
         (taken, self.values.len() - taken)
     }
 
-    /// The same parameters under another attention scale, for inference.
+    /// The same parameters with a different attention scale, for inference.
     ///
     /// # Errors
     /// If the scale is invalid.
@@ -80,7 +80,7 @@ impl Model {
         Ok(self)
     }
 
-    /// A model with these parameters, which are as many as a valid configuration has.
+    /// A model with these parameters, whose number must fit the configuration, which must be valid.
     pub(crate) fn truncated(config: TransformerConfig, values: Vec<f32>) -> Self {
         let layout = Layout::new(&config);
         debug_assert_eq!(layout.len(), values.len());
@@ -97,7 +97,7 @@ impl Model {
         &self.values[range.clone()]
     }
 
-    /// The embedding of a token, `[d_model]`: also its row of the tied softmax.
+    /// The embedding of a token, `[d_model]`, which is also its row of the tied softmax.
     pub fn embedding(&self, token: Token) -> &[f32] {
         let start = self.layout.embedding.start + token as usize * self.config.d_model;
         &self.values[start..start + self.config.d_model]

@@ -1,15 +1,15 @@
-//! Where the norms stand in a block.
+//! The placement of the norms in a block.
 
 use serde::{Deserialize, Serialize};
 
-/// Where the norms stand, and the factor of the residual stream.
+/// The placement of the norms, and the factor of the residual stream.
 ///
 /// DeepNorm's constants are those of an encoder with N layers, hence 2N branches; β is for the weights inside the branches
 /// ([`BranchScaling::DeepNorm`](crate::BranchScaling::DeepNorm)).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum NormPlacement {
-    /// `x + F(Norm(x))`, with one more norm at the end: trains without warm-up (article 8747).
+    /// `x + F(Norm(x))`, with a final norm. It trains without warm-up (article 8747).
     #[default]
     Pre,
     /// `Norm(x + F(x))`, as in BERT; the embeddings are normalised too.
@@ -18,13 +18,13 @@ pub enum NormPlacement {
     DeepNorm,
     /// The constants re-derived for SGD in article 8978: α = (2N)^¼, β = (2N)^−¼.
     DeepNormSgd,
-    /// Those for Adam: α = (2N)^½, β = (2N)^−½.
+    /// The constants for Adam: α = (2N)^½, β = (2N)^−½.
     DeepNormAdam,
-    /// Those for LAMB: α = 1, β = (2N)^−½.
+    /// The constants for LAMB: α = 1, β = (2N)^−½.
     DeepNormLamb,
-    /// `x + Norm(F(Norm(x)))`, with one more norm at the end (CogView, arXiv 2105.13290).
+    /// `x + Norm(F(Norm(x)))`, with a final norm (CogView, arXiv 2105.13290).
     Sandwich,
-    /// `x + F(x)`: for gated branches (ReZero, SkipInit) and Fixup.
+    /// `x + F(x)`, for gated branches (ReZero, SkipInit) and Fixup.
     None,
 }
 

@@ -1,25 +1,25 @@
-//! All parameters of a Transformer in one flat vector, and where each stands in it.
+//! The places of a Transformer's parameters in one flat vector.
 
 use crate::{Head, NormKind, NormPlacement, TransformerConfig};
 use kexue_optim::{Branch, Place, Role, Slots};
 use rand::Rng;
 use std::ops::Range;
 
-/// The parameters of a linear layer or a norm: weight (γ) and bias (β), which an RMS norm has not.
+/// The parameters of a linear layer or a norm: weight (γ) and bias (β). An RMS norm has no bias.
 #[derive(Clone, Debug, Default)]
 pub struct Pair {
-    /// Its values in the flat vector.
+    /// The range of the weight in the flat vector.
     pub weight: Range<usize>,
-    /// Those of the bias; empty for an RMS norm.
+    /// The range of the bias; empty for an RMS norm.
     pub bias: Range<usize>,
 }
 
-/// The parameters around a branch, whatever the branch.
+/// The parameters around a branch.
 #[derive(Clone, Debug, Default)]
 pub struct BranchRanges {
-    /// Before the branch or after the sum, as the placement says.
+    /// The norm before the branch or after the sum, depending on the placement.
     pub norm: Option<Pair>,
-    /// After the branch, in a sandwich.
+    /// The norm after the branch, in a sandwich placement.
     pub output_norm: Option<Pair>,
     /// The learned factor of the branch.
     pub gate: Option<Range<usize>>,
@@ -28,7 +28,7 @@ pub struct BranchRanges {
 /// The parameters of a block.
 #[derive(Clone, Debug, Default)]
 pub struct BlockRanges {
-    /// Query, key and value one under the other: `[3·d_model, d_model]`.
+    /// Query, key and value as one matrix `[3·d_model, d_model]`.
     pub query_key_value: Pair,
     /// The output layer of the attention.
     pub attention_output: Pair,
@@ -36,7 +36,7 @@ pub struct BlockRanges {
     pub attention: BranchRanges,
     /// The first feed-forward layer.
     pub up: Pair,
-    /// The second.
+    /// The second feed-forward layer.
     pub down: Pair,
     /// Around the feed-forward layers.
     pub ffn: BranchRanges,
@@ -51,17 +51,17 @@ pub struct DenseNormRanges {
     pub norm: Pair,
 }
 
-/// Where each parameter stands in the flat vector.
+/// The place of each parameter in the flat vector.
 #[derive(Clone, Debug)]
 pub struct Layout {
     slots: Slots,
-    /// Of the tokens, `[vocab_size, d_model]`.
+    /// The embedding of tokens, `[vocab_size, d_model]`.
     pub embedding: Range<usize>,
-    /// Of learned positions.
+    /// The embedding of learned positions.
     pub position_embedding: Option<Range<usize>>,
-    /// Of segments.
+    /// The embedding of segments.
     pub type_embedding: Option<Range<usize>>,
-    /// Of the embeddings where norms follow the branches, of the last block's output where they precede them.
+    /// The norm of the embeddings if norms follow the branches, or of the last block's output if norms precede the branches.
     pub outer_norm: Option<Pair>,
     /// The blocks.
     pub blocks: Vec<BlockRanges>,
@@ -99,7 +99,7 @@ impl Layout {
                 let name = |part: &str| format!("encoder.layer.{layer}.{part}");
                 let place = |branch| Place::Block { block: layer, branch };
                 slots.place = place(Branch::Attention);
-                // The three matrices, then the three biases, so that one multiplication serves all three.
+                // The three matrices, then the three biases, so that one product computes all three.
                 let parts = [("query", Role::Query), ("key", Role::Key), ("value", Role::Value)];
                 let weights =
                     parts.map(|(part, role)| slots.add(&name(&format!("attention.self.{part}.weight")), role, &[d, d]));
@@ -143,7 +143,7 @@ impl Layout {
         }
     }
 
-    /// Every parameter, in the order of the flat vector.
+    /// All parameters, in the order of the flat vector.
     pub fn slots(&self) -> &Slots {
         &self.slots
     }
@@ -159,7 +159,7 @@ impl Layout {
         self.slots.size()
     }
 
-    /// Fresh parameters, as the configuration's [`Initializer`](crate::Initializer) draws them.
+    /// Draws initial parameters with the configuration's [`Initializer`](crate::Initializer).
     pub fn initialise(&self, config: &TransformerConfig, generator: &mut impl Rng) -> Vec<f32> {
         let mut values = vec![0.0; self.len()];
         for slot in &self.slots {
@@ -171,7 +171,7 @@ impl Layout {
     }
 }
 
-/// Adds parameters to the part of the model that is at hand.
+/// Adds parameters to the current part of the model.
 struct Builder {
     slots: Slots,
     place: Place,

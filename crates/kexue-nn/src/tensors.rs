@@ -1,4 +1,4 @@
-//! Tensors read by name from safetensors and PyTorch files, widened to single precision.
+//! Reading tensors by name from safetensors and PyTorch files, converted to single precision.
 
 use crate::weights_error::WeightsError;
 use safetensors::tensor::{Dtype, Metadata};
@@ -7,17 +7,17 @@ use std::io::{Read, Seek, SeekFrom};
 
 /// Named tensors that are read one at a time.
 pub(crate) trait Tensors {
-    /// Every name.
+    /// The names of all tensors.
     fn names(&self) -> Vec<String>;
 
-    /// The shape of a tensor, and its type in the words of the format.
+    /// The shape of a tensor, and its type as the format names it.
     fn describe(&self, name: &str) -> Option<(&[usize], String)>;
 
-    /// The numbers of a tensor whose size is that of `out`.
+    /// Reads the numbers of a tensor into `out`, which must have its size.
     fn read(&mut self, name: &str, out: &mut [f32]) -> Result<(), WeightsError>;
 }
 
-/// The kinds of numbers that a weight can be stored in.
+/// The number types in which weights can be stored.
 #[derive(Clone, Copy)]
 enum Float {
     F16,
@@ -35,7 +35,7 @@ impl Float {
         }
     }
 
-    /// `out` from as many little-endian numbers.
+    /// Fills `out` from little-endian numbers.
     fn widen(self, bytes: &[u8], out: &mut [f32]) {
         fn each<const N: usize>(bytes: &[u8], out: &mut [f32], number: impl Fn([u8; N]) -> f32) {
             let (numbers, _) = bytes.as_chunks::<N>();
@@ -59,13 +59,13 @@ fn not_floats(name: &str, found: impl std::fmt::Debug) -> WeightsError {
 /// The header of a safetensors file, and the file.
 pub(crate) struct SafetensorsFile<R> {
     metadata: Metadata,
-    /// Where the numbers begin.
+    /// Offset of the numbers.
     start: u64,
     file: R,
 }
 
 impl<R: Read + Seek> SafetensorsFile<R> {
-    /// Reads the header, and checks that the file holds what it says.
+    /// Reads the header, and checks that the file has the size that it declares.
     pub fn open(mut file: R) -> Result<Self, WeightsError> {
         let length = file.seek(SeekFrom::End(0)).map_err(unreadable)?;
         file.rewind().map_err(unreadable)?;
@@ -75,7 +75,7 @@ impl<R: Read + Seek> SafetensorsFile<R> {
         let start = size.saturating_add(8);
         if start > length {
             return Err(WeightsError::Format(format!(
-                "its header should be {size} bytes long, the file is {length}"
+                "it declares a header of {size} bytes, but has {length} bytes"
             )));
         }
         let mut header = vec![0; size as usize];
@@ -85,7 +85,7 @@ impl<R: Read + Seek> SafetensorsFile<R> {
         let expected = start.saturating_add(metadata.data_len() as u64);
         if expected != length {
             return Err(WeightsError::Format(format!(
-                "it should be {expected} bytes long and is {length}: cut, or not the file it was"
+                "it should have {expected} bytes but has {length}: it is cut off or damaged"
             )));
         }
         Ok(Self { metadata, start, file })
@@ -119,7 +119,7 @@ impl<R: Read + Seek> Tensors for SafetensorsFile<R> {
         };
         let at = self.start + tensor.data_offsets.0 as u64;
         self.file.seek(SeekFrom::Start(at)).map_err(unreadable)?;
-        // In pieces, so that memory holds the weights once.
+        // In pieces, so that memory does not hold the weights twice.
         let mut buffer = vec![0; float.size() * out.len().min(1 << 16)];
         for out in out.chunks_mut(1 << 16) {
             let bytes = &mut buffer[..float.size() * out.len()];
@@ -130,7 +130,7 @@ impl<R: Read + Seek> Tensors for SafetensorsFile<R> {
     }
 }
 
-/// The tensors of what `torch.save` wrote; nothing that such a file asks to be called is called.
+/// The tensors of a file written by `torch.save`. No code in the file is executed.
 #[cfg(feature = "pytorch")]
 pub(crate) struct PytorchFile(HashMap<String, pytorch_reader::Tensor>);
 
@@ -140,7 +140,7 @@ impl PytorchFile {
         let reader =
             pytorch_reader::PytorchReader::new(path).map_err(|error| WeightsError::Format(error.to_string()))?;
         let tensors = reader.into_tensors();
-        // A view may repeat its numbers without end.
+        // A view can have more elements than its storage, without bound.
         let length = std::fs::metadata(path).map_err(unreadable)?.len();
         match tensors.values().find(|tensor| tensor.byte_len() as u64 > length) {
             None => Ok(Self(tensors)),
@@ -189,15 +189,15 @@ impl Tensors for PytorchFile {
     }
 }
 
-/// Several files as one, whose tensors go by other names than in the files.
+/// Several files as one, with tensors under other names than in the files.
 pub(crate) struct Renamed {
     files: Vec<Box<dyn Tensors>>,
-    /// By its new name: the file, and the name there.
+    /// For each new name, the file and the name in it.
     names: HashMap<String, (usize, String)>,
 }
 
 impl Renamed {
-    /// Names each tensor by `rename`; two of one name are an error.
+    /// Renames each tensor with `rename`. Two tensors with the same name are an error.
     pub fn new(files: Vec<Box<dyn Tensors>>, rename: impl Fn(&str) -> String) -> Result<Self, WeightsError> {
         let mut names = HashMap::new();
         for (file, tensors) in files.iter().enumerate() {
@@ -213,14 +213,14 @@ impl Renamed {
         Ok(Self { files, names })
     }
 
-    /// Gives a tensor another name, if it is there.
+    /// Renames a tensor, if it exists.
     pub fn rename(&mut self, name: &str, new: &str) {
         if let Some(tensor) = self.names.remove(name) {
             self.names.insert(new.to_owned(), tensor);
         }
     }
 
-    /// The file that a tensor stands in.
+    /// The file that contains a tensor.
     pub fn file_of(&self, name: &str) -> Option<usize> {
         self.names.get(name).map(|(file, _)| *file)
     }

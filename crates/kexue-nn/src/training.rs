@@ -1,7 +1,7 @@
-//! Forward with everything kept, and backward: the training hot path on a CPU.
+//! The forward pass, which keeps all activations, and the backward pass: the hot path of training on a CPU.
 //!
-//! A batch is packed: the tokens of all sequences one after another, without padding, so that the linear layers are single large
-//! matrix products and no work goes into positions that do not exist.
+//! A batch is packed: the tokens of all sequences follow one another without padding. So each linear layer is one large matrix product, and no
+//! work is spent on padding.
 
 use crate::attention::{self, Probabilities};
 use crate::batch::PackedBatch;
@@ -21,10 +21,10 @@ pub(crate) struct NormTape {
     inverse_std: Vec<f32>,
 }
 
-/// What the backward pass needs around a branch.
+/// The values around a branch that the backward pass needs.
 #[derive(Debug, Default)]
 pub(crate) struct BranchTape {
-    /// The input of the branch: the stream, normalised or unchanged, `[tokens, d_model]`.
+    /// The input of the branch, `[tokens, d_model]`: the stream, normalised or unchanged.
     pub input: Vec<f32>,
     norm: NormTape,
     output_norm: NormTape,
@@ -40,12 +40,12 @@ struct BlockTape {
     query_key_value: Vec<f32>,
     /// For each sequence and head `[length, length]`.
     probabilities: Vec<f32>,
-    /// Heads side by side, before the output layer: `[tokens, d_model]`.
+    /// The heads side by side, before the output layer: `[tokens, d_model]`.
     context: Vec<f32>,
     ffn: BranchTape,
     /// Before the activation: `[tokens, d_ffn]`.
     up: Vec<f32>,
-    /// After it.
+    /// After the activation: `[tokens, d_ffn]`.
     activated: Vec<f32>,
 }
 
@@ -65,7 +65,7 @@ pub struct Trace {
 pub struct Tape {
     /// The residual stream; after the forward pass the last hidden state `[tokens, d_model]`.
     hidden: Vec<f32>,
-    /// What is added to the embeddings, `[tokens, d_model]`; empty for nothing.
+    /// An offset of the embeddings, `[tokens, d_model]`; empty for none.
     offset: Vec<f32>,
     embedding_kept: Vec<u8>,
     outer_norm: NormTape,
@@ -73,7 +73,7 @@ pub struct Tape {
     trace: Option<Trace>,
     /// Whether all layers share the memory of one layer.
     forward_only: bool,
-    /// How a pass that keeps nothing is computed.
+    /// How a forward-only pass is computed.
     work: Work,
     rotary: Rotary,
     scratch: Vec<f32>,
@@ -98,7 +98,7 @@ impl Tape {
         }
     }
 
-    /// The same, computed as `work` says.
+    /// The same tape, computed with `work`.
     pub(crate) fn with_work(self, work: Work) -> Self {
         Self { work, ..self }
     }
@@ -108,7 +108,7 @@ impl Tape {
         self.work = work;
     }
 
-    /// Adds `offset`, `[tokens, d_model]`, to the sum of the embeddings in the next forward passes: adversarial perturbations. Empty for nothing.
+    /// Adds `offset`, `[tokens, d_model]`, to the sum of the embeddings in the next forward passes, for adversarial perturbations. Empty for none.
     pub fn set_offset(&mut self, offset: Vec<f32>) {
         self.offset = offset;
     }
@@ -214,8 +214,8 @@ impl Model {
         }
     }
 
-    /// Backward through [`Model::add_branch`]: from the gradient with respect to the stream after it to that of the stream before, without what
-    /// comes through the branch, whose gradient is put into `d_branch`.
+    /// Backward through [`Model::add_branch`]: turns the gradient with respect to the stream after it into that of the stream before it, without the
+    /// part that flows through the branch. The gradient with respect to the branch's output is written to `d_branch`.
     fn add_branch_backward(
         &self,
         d_stream: &mut [f32],
@@ -244,7 +244,7 @@ impl Model {
         scale(d_stream, config.norm_placement.residual_scale(config.layers) as f32);
     }
 
-    /// Backward through [`Model::branch_input`]: adds what comes through the branch to the gradient with respect to the stream.
+    /// Backward through [`Model::branch_input`]: adds the part that flows through the branch to the gradient with respect to the stream.
     fn branch_input_backward(
         &self,
         d_stream: &mut [f32],
@@ -264,7 +264,7 @@ impl Model {
     /// The sums of the embeddings of tokens, positions and segments, `[tokens, d_model]`, before norm and dropout.
     ///
     /// # Panics
-    /// When a token, position or segment has no embedding.
+    /// If a token, position or segment has no embedding.
     pub(crate) fn embed(&self, hidden: &mut [f32], tokens: impl Iterator<Item = (u32, usize, u8)>) {
         let (d, layout) = (self.config().d_model, self.layout());
         for (row, (token, position, segment)) in hidden.chunks_exact_mut(d).zip(tokens) {
@@ -283,7 +283,7 @@ impl Model {
     /// Dropout is applied only if a generator is given.
     ///
     /// # Panics
-    /// When a token is not in the vocabulary, or a sequence is longer than [`TransformerConfig::longest_sequence`](crate::TransformerConfig::longest_sequence).
+    /// If a token is not in the vocabulary, or a sequence is longer than [`TransformerConfig::longest_sequence`](crate::TransformerConfig::longest_sequence).
     pub fn forward(&self, batch: &PackedBatch, tape: &mut Tape, mut generator: Option<&mut dyn RngCore>) {
         let config = self.config();
         let layout = self.layout();
@@ -291,10 +291,10 @@ impl Model {
         let end = batch.end_of_positions();
         assert!(
             config.longest_sequence().is_none_or(|most| end <= most),
-            "a sequence up to position {end} is longer than the model's positions"
+            "a sequence of {end} positions is longer than the model's positions"
         );
         let work = if tape.forward_only { tape.work } else { Work::Whole };
-        // Capped distances need the scores of a head twice more; they are computed one head after another.
+        // Capped distances need two more score matrices per head, so heads are computed one after another.
         let by_heads = work != Work::Whole && !batch.caps_distances();
         let kept = if tape.forward_only { 1 } else { config.layers };
         tape.blocks.resize_with(kept, BlockTape::default);
@@ -370,15 +370,21 @@ impl Model {
     /// `[tokens, d_model]`. The content of `d_hidden` is overwritten. Batch and tape must be those of the last [`Model::forward`].
     ///
     /// # Panics
-    /// With a [`Tape::forward_only`], or where a mask has a [`Mask::with_max_distance`](crate::Mask::with_max_distance).
+    /// If the tape is a [`Tape::forward_only`], or a mask has a [`Mask::with_max_distance`](crate::Mask::with_max_distance).
     pub fn backward(&self, batch: &PackedBatch, tape: &mut Tape, d_hidden: &mut [f32], gradient: &mut [f32]) {
-        assert!(!tape.forward_only, "the tape has kept nothing for a backward pass");
-        assert!(!batch.caps_distances(), "distances are cut in forward passes only");
+        assert!(
+            !tape.forward_only,
+            "a forward-only tape keeps nothing for a backward pass"
+        );
+        assert!(
+            !batch.caps_distances(),
+            "masks with a maximum distance are supported in forward passes only"
+        );
         let config = self.config();
         let layout = self.layout();
         let (d, rows) = (config.d_model, batch.len());
         let (d_branch, scratch) = resize(&mut tape.scratch, 2 * rows * d).split_at_mut(rows * d);
-        // Derivatives of what is three or d_ffn wide, and of a branch's input.
+        // Derivatives of width 3·d_model or d_ffn, and of a branch's input.
         let widest = rows * config.d_ffn.max(3 * d);
         let (wide, d_input) = resize(&mut tape.wide, widest + rows * d).split_at_mut(widest);
 
@@ -478,7 +484,7 @@ fn scale(x: &mut [f32], factor: f32) {
     }
 }
 
-/// The weight's and the bias's part of the gradient; the weight stands before the bias in every layout.
+/// The parts of the gradient for the weight and the bias. The weight comes before the bias in every layout.
 pub(crate) fn two<'a>(gradient: &'a mut [f32], at: &Pair) -> (&'a mut [f32], &'a mut [f32]) {
     let (first, second) = gradient.split_at_mut(at.bias.start);
     (&mut first[at.weight.clone()], &mut second[..at.bias.len()])
@@ -548,7 +554,7 @@ mod tests {
             config.activation = Activation::GeluTanh;
         }));
         check_backward(small(|config| {
-            // Of width 1.
+            // Heads of width 1.
             config.heads = config.d_model;
             config.positions = Positions::Learned;
             config.max_positions = 8;
@@ -614,7 +620,7 @@ mod tests {
 
     #[test]
     fn the_trace_holds_the_gradients_of_the_stream() {
-        // Without dropout the stream before the first branch is the embedding, so its gradient, summed by token, is the embedding's.
+        // Without dropout, the stream before the first branch is the embedding, so its gradient, summed by token, is that of the embedding.
         let model = small(|config| {
             config.norm_placement = NormPlacement::Pre;
             config.dropout = 0.0;
@@ -631,7 +637,7 @@ mod tests {
             add(&mut by_token[token as usize * 16..][..16], row);
         }
         assert_eq!(by_token, gradient[model.layout().embedding.clone()]);
-        // The last stream only passes the last norm; a sum over features is what a norm's backward leaves at 0.
+        // Only the final norm follows the last stream, and the backward pass of a norm gives gradients that sum to 0 over the features.
         let last = trace.gradients.last().unwrap();
         assert!(last.chunks(16).all(|row| row.iter().sum::<f32>().abs() < 1e-4));
     }
@@ -651,7 +657,7 @@ mod tests {
 
     #[test]
     fn parts_of_a_sequence_stand_where_they_stood_in_it() {
-        // A window of one leaves nothing but the positions to tell the tokens of the whole from those of its parts.
+        // With a window of 1, only positions can distinguish the tokens of the whole from those of its parts.
         let model = small(|config| {
             config.positions = Positions::Learned;
             config.max_positions = 8;

@@ -1,22 +1,22 @@
-//! Starting from the weights of another model.
+//! Initialising a model with the weights of another one.
 
 use crate::{AttentionScale, Model, TransformerConfig};
 use thiserror::Error;
 
-/// A setting under which the same weights compute something else.
+/// A setting whose difference makes the same weights compute something else.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Difference {
     /// The number of heads.
     Heads,
-    /// Where the norms stand.
+    /// The placement of the norms.
     NormPlacement,
-    /// What the norms divide by.
+    /// The kind of norm.
     NormKind,
-    /// Whether linear layers divide by the root of their inputs (NTK).
+    /// Whether linear layers divide by the square root of their number of inputs (NTK).
     Parametrization,
     /// Whether branches have gates.
     Gates,
-    /// T5's scales: what logits are multiplied by, and an attention scale fixed to 1.
+    /// T5's scales: the factor of the logits, and an attention scale fixed to 1.
     FixedScales,
     /// The attention scale.
     AttentionScale,
@@ -43,30 +43,30 @@ impl Difference {
     }
 }
 
-/// How many numbers a warm start copied.
+/// The number of values that a warm start copied.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct WarmStart {
-    /// Numbers copied from the other model.
+    /// Values copied from the other model.
     pub copied: usize,
-    /// Numbers left as they were.
+    /// Values left unchanged.
     pub fresh: usize,
 }
 
-/// Why a model cannot start from another one's weights.
+/// Why a model cannot be initialised with another one's weights.
 #[derive(Clone, Copy, Debug, Error, PartialEq, Eq)]
 pub enum WarmStartError {
     /// No parameter has the same name and shape in both.
     #[error("no weights of the same name and shape")]
     NothingInCommon,
-    /// A setting gives the weights another meaning.
+    /// A setting changes the meaning of the weights.
     #[error("`{}` differs", .0.setting())]
     Differs(Difference),
 }
 
 impl TransformerConfig {
-    /// The first setting that makes weights trained under `other` compute something else under this configuration.
+    /// The first setting that makes weights trained with `other` compute something else with this configuration.
     ///
-    /// Settings of initialisation and training do not count. Neither does the value at which gates start, since gates are learned.
+    /// Ignores settings of initialisation and training, and the initial value of gates, because gates are learned.
     pub fn difference(&self, other: &Self) -> Option<Difference> {
         let is_fixed = |config: &Self| matches!(config.attention_scale, AttentionScale::Fixed { .. });
         let same = [
@@ -94,10 +94,10 @@ impl TransformerConfig {
 }
 
 impl Model {
-    /// Copies the weights that `other` has under the same name and with the same shape, if they mean the same here.
+    /// Copies the weights of `other` that have the same name and shape here, if they have the same meaning.
     ///
     /// # Errors
-    /// If there are none, or a setting gives them another meaning. The model is then unchanged.
+    /// If there are none, or a setting changes their meaning. The model is then unchanged.
     pub fn warm_start(&mut self, other: &Self) -> Result<WarmStart, WarmStartError> {
         let slots = self.layout().slots();
         let is_common = slots.iter().any(|slot| {

@@ -1,4 +1,4 @@
-//! Weights in and out: safetensors files with the names of [`Layout`]'s slots, which are Hugging Face's.
+//! Reading and writing weights: safetensors files with the names of [`Layout`]'s slots, which are Hugging Face's.
 
 use crate::tensors::{SafetensorsFile, Tensors};
 use crate::weights_error::WeightsError;
@@ -12,7 +12,7 @@ use std::collections::HashMap;
 use std::io::Cursor;
 use std::path::Path;
 
-/// How the numbers are stored.
+/// The precision of stored numbers.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Precision {
     /// 32 bits.
@@ -22,7 +22,7 @@ pub enum Precision {
     Half,
 }
 
-/// Numbers on their way into a file: one tensor at a time is turned into bytes.
+/// A tensor to be written. It is converted to bytes when its turn comes, so that memory holds one converted tensor at a time.
 pub(crate) struct Stored<'a> {
     shape: Vec<usize>,
     values: Cow<'a, [f32]>,
@@ -73,7 +73,7 @@ pub(crate) fn stored(
     })
 }
 
-/// Writes a safetensors file, which appears whole.
+/// Writes a safetensors file atomically.
 pub(crate) fn write_safetensors(
     path: &Path,
     tensors: Vec<NamedTensor<'_>>,
@@ -98,7 +98,7 @@ impl Model {
     /// The model as a safetensors file; `metadata` goes into its header.
     ///
     /// # Errors
-    /// When a parameter cannot be written in the format.
+    /// If a parameter cannot be written in the format.
     pub fn to_safetensors(
         &self,
         precision: Precision,
@@ -111,7 +111,7 @@ impl Model {
     /// A model from the bytes of a safetensors file.
     ///
     /// # Errors
-    /// When the file is damaged, or a parameter is missing or of another shape; it names the parameter.
+    /// If the file is damaged, or a parameter is missing or has another shape. The error names the parameter.
     pub fn from_safetensors(config: TransformerConfig, bytes: &[u8]) -> Result<Self, WeightsError> {
         if let Some(problem) = git_lfs_problem(bytes) {
             return Err(WeightsError::Format(problem.to_owned()));
@@ -119,11 +119,11 @@ impl Model {
         Self::from_tensors(config, &mut SafetensorsFile::open(Cursor::new(bytes))?)
     }
 
-    /// A model whose parameters go by their slots' names.
+    /// Reads a model whose parameters have the names of its slots.
     pub(crate) fn from_tensors(config: TransformerConfig, tensors: &mut dyn Tensors) -> Result<Self, WeightsError> {
         config.validate()?;
         let layout = Layout::new(&config);
-        // All shapes before any number: what a configuration asks for is only allocated where files of that size are.
+        // Checks all shapes before reading numbers, so that memory is allocated only if the files are as large as the configuration says.
         for slot in layout.slots() {
             check_shape(tensors, &slot.name, &slot.shape)?;
         }
@@ -161,7 +161,7 @@ impl Parameters for Model {
     }
 }
 
-/// Checks that a tensor is there, and of this shape.
+/// Checks that a tensor exists and has this shape.
 pub(crate) fn check_shape(tensors: &dyn Tensors, name: &str, expected: &[usize]) -> Result<(), WeightsError> {
     match tensors.describe(name) {
         None => Err(WeightsError::Missing {

@@ -7,7 +7,7 @@ use thiserror::Error;
 /// Why weights cannot be used.
 #[derive(Debug, Error)]
 pub enum WeightsError {
-    /// Not a file of weights, or a damaged one.
+    /// The file does not contain weights, or is damaged.
     #[error("not a readable file of weights: {0}")]
     Format(String),
     /// The weights cannot be written.
@@ -26,7 +26,7 @@ pub enum WeightsError {
         /// Its shape in the model.
         shape: Vec<usize>,
     },
-    /// A parameter has another shape than the model's.
+    /// A parameter has a different shape than in the model.
     #[error("tensor `{name}` is {found}; this configuration needs shape {expected:?}")]
     Mismatch {
         /// The parameter.

@@ -233,7 +233,7 @@ fn a_saved_folder_has_the_tensors_that_transformers_saves() {
             "{}",
             case.class
         );
-        // What `transformers` writes and we do too is the same, but for the dropout that does not exist here.
+        // Fields that both `transformers` and we write are equal, except for the dropout that is not implemented here.
         let config: Value = serde_json::from_str(&fs::read_to_string(saved.join("config.json")).unwrap()).unwrap();
         for (field, value) in config.as_object().unwrap() {
             if field != "attention_probs_dropout_prob" {
@@ -371,7 +371,7 @@ fn a_softmax_of_its_own_is_refused() {
             .contains("`cls.predictions.decoder.weight` differs from `embeddings.word_embeddings.weight`")
     );
     case.config["tie_word_embeddings"] = json!(true);
-    // `transformers` silently takes the embedding; which of the two was trained, nobody knows.
+    // `transformers` silently uses the embedding, although either of the two may be the trained one.
     let refused = message(&folder(&case.config, &tensors));
     assert!(
         refused.contains("although config.json says that they are tied"),
@@ -405,7 +405,7 @@ fn names_file_and_field_that_cannot_be_represented() {
     refused("BertModel", "intermediate_size", json!(1u64 << 40));
     refused("BertModel", "layer_norm_eps", json!(0));
     let message = refused("BertModel", "model_type", json!("gpt2"));
-    assert!(message.contains("\"gpt2\"; \"bert\" and \"roformer\" can be loaded"));
+    assert!(message.contains("\"gpt2\"; expected \"bert\" or \"roformer\""));
 
     let mut old = case("BertModel");
     old.config.as_object_mut().unwrap().remove("model_type");
@@ -444,7 +444,7 @@ fn names_file_tensor_and_shapes_that_do_not_fit() {
     let empty = tempfile::tempdir().unwrap();
     assert!(message(&empty).contains("config.json"));
     fs::write(empty.path().join("config.json"), case.config.to_string()).unwrap();
-    assert!(message(&empty).contains("none of model.safetensors, "));
+    assert!(message(&empty).contains("found none of model.safetensors, "));
 }
 
 #[test]
@@ -484,7 +484,7 @@ fn models_that_transformers_cannot_compute_are_not_saved() {
     assert_eq!(save(&|_| ()), Ok(()));
 }
 
-/// Every file cut and changed in many places: an error or a model, never a panic.
+/// Cuts and changes every file in many places: the result is an error or a model, never a panic.
 #[test]
 fn no_damaged_file_panics() {
     let mut generator = rand_chacha::ChaCha8Rng::seed_from_u64(7);

@@ -1,7 +1,7 @@
 //! Hidden states, logits, gradients and decoding against PyTorch, in double precision there.
 //!
-//! `benches/peers/nn/goldens.py` writes `pytorch.json`; its own model is held against Hugging Face's RoFormer. The weights are a hash
-//! that both sides compute.
+//! `benches/peers/nn/goldens.py` writes `pytorch.json`, and checks its own model against Hugging Face's RoFormer. The weights are a hash that both
+//! sides compute.
 
 mod common;
 
@@ -120,7 +120,7 @@ fn a_tree_decoded_from_a_cache_is_pytorchs() {
         let d = golden.config.d_model;
         let mut decoder = Decoder::new(&model);
         let with_prompt = || sequences.iter().filter(|(_, prefix)| *prefix > 0);
-        // Sequences that start with the same prompt share it, and the tokens after it as far as they agree: each prefix is computed once.
+        // Sequences with the same prompt share it and their common continuation, so each prefix is computed once.
         let mut prompts: Vec<&[Token]> = with_prompt().map(|(tokens, prefix)| &tokens[..*prefix]).collect();
         prompts.dedup();
         let ends = decoder.prompts(prompts.iter().copied());

@@ -28,10 +28,10 @@ pub fn check_output(output: &Path, inputs: impl IntoIterator<Item = impl AsRef<P
     }
 }
 
-/// Checks that a folder exists, or can be made, and that files can be created in it. Nothing is left behind.
+/// Checks that a folder exists or can be created, and that files can be created in it. Leaves nothing behind.
 ///
 /// # Errors
-/// If the path is a file, or the folder cannot be made or written. The message says what to do.
+/// If the path is a file, or the folder cannot be created or written. The message says what to do.
 pub fn check_folder(folder: &Path) -> Result<(), OutputError> {
     if folder.as_os_str().is_empty() {
         return Err(OutputError::refused(
@@ -40,16 +40,16 @@ pub fn check_folder(folder: &Path) -> Result<(), OutputError> {
         ));
     }
     let mut existing: PathBuf = folder.to_path_buf();
-    // A dangling link is something that exists: no folder can be made there.
+    // A dangling link exists, so no folder can be created there.
     let is_missing = |error: std::io::Error| matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory);
     while std::fs::symlink_metadata(&existing).is_err_and(is_missing) {
         existing = folder_of(&existing).to_path_buf();
     }
     if !existing.is_dir() {
         let problem = match existing == folder {
-            true => "this is not a folder; name a folder, which is made if it does not exist".to_owned(),
+            true => "this is not a folder; name a folder (it is created if it does not exist)".to_owned(),
             false => format!(
-                "no folder can be made here, because {} is not a folder",
+                "no folder can be created here, because {} is not a folder",
                 existing.display()
             ),
         };

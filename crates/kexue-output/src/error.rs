@@ -1,4 +1,4 @@
-//! What can go wrong with an output.
+//! Errors of outputs.
 
 use std::path::PathBuf;
 use thiserror::Error;
@@ -6,15 +6,15 @@ use thiserror::Error;
 /// Why an output cannot be written. Every message begins with the path.
 #[derive(Debug, Error)]
 pub enum OutputError {
-    /// The system refused to read or write.
+    /// The system could not read or write.
     #[error("{path}: {source}")]
     Io {
         /// The file or folder.
         path: PathBuf,
-        /// What the system said.
+        /// The error of the system.
         source: std::io::Error,
     },
-    /// Writing there would be a mistake.
+    /// The output was refused.
     #[error("{path}: {problem}")]
     Refused {
         /// The file or folder.
@@ -31,13 +31,13 @@ pub enum OutputError {
 }
 
 impl OutputError {
-    /// Adds the path to an error of the system.
+    /// Adds a path to an error of the system.
     pub fn io(path: impl Into<PathBuf>) -> impl FnOnce(std::io::Error) -> Self {
         let path = path.into();
         move |source| Self::Io { path, source }
     }
 
-    /// Refuses to write to a path: what is wrong, and what to do.
+    /// A refusal to write to a path. `problem` says what is wrong and what to do.
     pub fn refused(path: impl Into<PathBuf>, problem: impl Into<String>) -> Self {
         Self::Refused {
             path: path.into(),

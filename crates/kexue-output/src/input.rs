@@ -1,17 +1,17 @@
-//! The beginnings of input files: byte order marks and Git LFS pointers.
+//! The first bytes of input files: byte order marks and Git LFS pointers.
 //!
-//! They belong to outputs as the other half of the same files: what every reader of texts and weights must know before it reads.
+//! They are in this crate because every reader of texts and weights needs them.
 
 use std::io::{BufRead, Chain, Cursor, Error, ErrorKind, Read, Result};
 use std::path::Path;
 
-/// How every Git LFS pointer begins, as <https://github.com/git-lfs/git-lfs/blob/main/docs/spec.md> says.
+/// The first bytes of every Git LFS pointer (<https://github.com/git-lfs/git-lfs/blob/main/docs/spec.md>).
 const POINTER: &[u8] = b"version https://git-lfs.github.com/spec/v1";
-/// U+FEFF in UTF-8, which some editors write before a text.
+/// U+FEFF in UTF-8, which some editors write at the start of a text.
 const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 
-/// What is wrong with a file that begins with these bytes if it is a Git LFS pointer; nothing if it is none. Readers ask this before they call
-/// a file damaged: a clone without Git LFS has such small text files in place of large ones.
+/// A message if a file that starts with these bytes is a Git LFS pointer. Readers check this before they report a file as damaged, because a clone
+/// without Git LFS has such small text files in place of large ones.
 pub fn git_lfs_problem(beginning: &[u8]) -> Option<&'static str> {
     beginning
         .starts_with(POINTER)
@@ -21,7 +21,7 @@ pub fn git_lfs_problem(beginning: &[u8]) -> Option<&'static str> {
 /// The text of a reader, without a byte order mark.
 ///
 /// # Errors
-/// If the beginning cannot be read, or is that of a Git LFS pointer.
+/// If the first bytes cannot be read, or are those of a Git LFS pointer.
 pub fn text_input<R: BufRead>(mut reader: R) -> Result<Chain<Cursor<Vec<u8>>, R>> {
     // A pipe may give fewer bytes at first.
     let mut beginning = Vec::new();

@@ -1,4 +1,4 @@
-//! What every program of Kexue needs to write its results.
+//! Safe output: files that are written atomically, checks before the work starts, locks, and the HTML page of reports.
 //!
 //! Start with [`check_output`], which is called before the work starts, and [`write_file`], which writes the result. [`NewFile`] is the
 //! same for results that are streamed, [`Lock`] keeps a second process out of a run's folder, and [`Page`] is the HTML of a report.

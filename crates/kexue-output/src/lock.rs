@@ -4,14 +4,14 @@ use crate::OutputError;
 use std::fs::{File, OpenOptions, TryLockError};
 use std::path::Path;
 
-/// The lock of a run's folder: as long as it lives, no other process gets it. The system releases it when the process ends, however it ends.
+/// The lock of a run's folder. While it exists, no other process can take it. The system releases it when the process ends, also after a crash.
 #[derive(Debug)]
 pub struct Lock {
     _file: File,
 }
 
 impl Lock {
-    /// Takes the lock of an existing folder, which is its file `.lock`. The file stays there.
+    /// Locks an existing folder by means of a file `.lock` in it. The file is not removed.
     ///
     /// A file system without locks, such as some network drives, gives no protection.
     ///
@@ -21,7 +21,7 @@ impl Lock {
         Self::of_file(&folder.join(".lock"), folder)
     }
 
-    /// Takes the lock that a file stands for; the file is created if need be and stays. `protected` is what the message names.
+    /// Locks a file, which is created if needed and not removed. `protected` is the path that the error message names.
     ///
     /// # Errors
     /// [`OutputError::Busy`] if another process holds it, or if the file cannot be created.

@@ -8,19 +8,19 @@ use std::io::{Error, ErrorKind, Result, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 use tempfile::NamedTempFile;
 
-/// Begins what follows the name of the output in the name of its temporary file.
+/// Separates the name of the output from the random end in the name of its temporary file.
 const MARK: &str = ".kexue-";
 /// Random letters and digits at the end of the name of a temporary file.
 const RANDOM: usize = 6;
 /// Longer names of outputs are not part of the temporary file's name: file systems allow 255 bytes.
 const LONGEST_NAME: usize = 255 - 1 - MARK.len() - RANDOM;
-/// How often a temporary file is created again because another process took it for abandoned.
+/// How often to create a temporary file again after another process removed it as abandoned.
 const ATTEMPTS: usize = 10;
 
-/// Writes a file: a reader sees the old content or the new one, never a part. See [`NewFile`] for what exactly is kept and replaced.
+/// Writes a file atomically: readers see either the old or the new content. See [`NewFile`] for what is kept and replaced.
 ///
 /// # Errors
-/// If the file cannot be written; the message names it. What was there is then unchanged.
+/// If the file cannot be written; the message names it. The old file is then unchanged.
 pub fn write_file(path: &Path, content: &[u8]) -> std::result::Result<(), OutputError> {
     let mut file = NewFile::create(path)?;
     file.write_all(content).map_err(OutputError::io(path))?;
@@ -33,9 +33,9 @@ pub fn write_file(path: &Path, content: &[u8]) -> std::result::Result<(), Output
 ///   [`commit`](Self::commit), after its bytes are on the disk. It keeps the mode of the old file, and its owner where the system allows that;
 ///   other hard links to the old file keep the old content. Dropped without `commit`, it leaves nothing behind.
 /// - Symbolic links are followed: the file that they lead to is replaced or created.
-/// - Pipes, devices and open files (`/dev/stdout`, `/dev/fd/3`) are written through at once: there is nothing to replace.
+/// - Pipes, devices and open files (`/dev/stdout`, `/dev/fd/3`) are written directly, because there is nothing to replace.
 ///
-/// A temporary file is locked while it is written. One that a killed process has left is not; the next writer of the same output removes it.
+/// A temporary file is locked while it is written. The next writer of the same output removes unlocked ones, which killed processes left behind.
 #[derive(Debug)]
 pub struct NewFile {
     /// The path as the caller gave it, for messages.
@@ -58,7 +58,7 @@ impl NewFile {
     pub fn create(path: &Path) -> std::result::Result<Self, OutputError> {
         let target = match Place::of(path)? {
             Place::StandardOutput => Target::StandardOutput(std::io::stdout()),
-            // Appending leaves alone what a shell has already put into a file that it holds open.
+            // Append mode keeps what a shell has already written to a file that it holds open.
             Place::Stream(real) => Target::Stream(
                 OpenOptions::new()
                     .append(true)
@@ -76,7 +76,7 @@ impl NewFile {
         })
     }
 
-    /// The file to which the bytes go at present, for libraries that write to a path instead of a writer.
+    /// The path of the file that is being written, for libraries that take a path instead of a writer.
     pub fn written_path(&self) -> &Path {
         match &self.target {
             Target::Replaced { file, .. } => file.path(),
@@ -92,7 +92,7 @@ impl NewFile {
         self.commit_in_steps(|| ())
     }
 
-    /// [`commit`](Self::commit) that calls a function before each change on the disk. Tests end the process there.
+    /// Like [`commit`](Self::commit), but calls a function before each change on the disk, so that tests can end the process there.
     ///
     /// # Errors
     /// As [`commit`](Self::commit).
@@ -143,7 +143,7 @@ impl Write for NewFile {
 }
 
 impl Seek for NewFile {
-    /// Fails where the output is written through.
+    /// Fails if the output is written directly, such as a pipe.
     fn seek(&mut self, to: SeekFrom) -> Result<u64> {
         match &mut self.target {
             Target::Replaced { file, .. } => file.seek(to),
@@ -152,14 +152,14 @@ impl Seek for NewFile {
     }
 }
 
-/// A locked temporary file that is to replace `real`.
+/// Creates a locked temporary file that will replace `real`.
 fn temporary(real: &Path, old: Option<&Metadata>) -> Result<NamedTempFile> {
     let prefix = temporary_prefix(real);
     remove_abandoned(folder_of(real), &prefix);
     for _ in 0..ATTEMPTS {
         let mut builder = tempfile::Builder::new();
         builder.prefix(&prefix).rand_bytes(RANDOM);
-        // Nobody may read a private file while it is written; a new file gets what the user's umask allows.
+        // A private file must stay private while it is written; a new file gets the mode that the user's umask allows.
         #[cfg(unix)]
         builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(
             old.map_or(0o666, |old| mode(old) & 0o700),
@@ -167,7 +167,7 @@ fn temporary(real: &Path, old: Option<&Metadata>) -> Result<NamedTempFile> {
         #[cfg(not(unix))]
         let _ = old;
         let file = builder.tempfile_in(folder_of(real))?;
-        // On a file system without locks, nobody can take the lock of a temporary file and remove it either.
+        // On a file system without locks, no other process can lock a temporary file, so none removes it.
         let _ = file.as_file().lock();
         // Another process may have removed it between creation and lock.
         if file.path().exists() {
@@ -187,7 +187,7 @@ fn temporary_prefix(real: &Path) -> OsString {
     prefix
 }
 
-/// Removes temporary files of the same output that killed processes have left. What cannot be removed stays.
+/// Removes temporary files of the same output that killed processes left behind. Ignores files that cannot be removed.
 fn remove_abandoned(folder: &Path, prefix: &OsStr) {
     let is_temporary = |name: &OsStr| {
         let random = name.as_encoded_bytes().strip_prefix(prefix.as_encoded_bytes());
@@ -232,7 +232,7 @@ fn keep_access(_: &File, _: &Metadata) -> Result<()> {
     Ok(())
 }
 
-/// Makes a rename in a folder last.
+/// Syncs a folder, so that a rename in it survives a crash.
 #[cfg(unix)]
 fn sync_folder(folder: &Path) -> Result<()> {
     match File::open(folder).and_then(|folder| folder.sync_all()) {

@@ -38,9 +38,9 @@ details::details-content{content-visibility:visible;display:block}
 h2{break-after:avoid}figure,svg,tr{break-inside:avoid}.wide,pre{overflow:visible}pre{white-space:pre-wrap}}
 ";
 
-/// The colour of a series by its number, from 0, as a CSS value: another one in dark mode. Beyond ten series the hues repeat, paler.
+/// The colour of a series, numbered from 0, as a CSS value that differs in dark mode. Beyond ten series the hues repeat in paler shades.
 ///
-/// The page that it is used in must be a [`Page`].
+/// Use it only in a [`Page`], which defines the colours.
 pub fn series_colour(index: usize) -> String {
     let (hue, round) = (index % LIGHT.len(), index / LIGHT.len());
     match round {
@@ -52,7 +52,7 @@ pub fn series_colour(index: usize) -> String {
     }
 }
 
-/// A text as it is written in HTML and SVG, also within quotes. Control characters become spaces.
+/// Escapes a text for HTML and SVG, including attribute values. Control characters become spaces.
 pub fn escape_html(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for character in text.chars() {
@@ -70,7 +70,7 @@ pub fn escape_html(text: &str) -> String {
     out
 }
 
-/// A page under construction: a title, the verdict, the important sections, and folded sections for the rest. Several sections get a table of contents.
+/// Builds a page: a title, the verdict, the important sections, and folded sections for the rest. Several sections get a table of contents.
 ///
 /// ```
 /// use kexue_output::Page;
@@ -97,7 +97,7 @@ struct Section {
 }
 
 impl Page {
-    /// A page with nothing but its title.
+    /// Creates a page that has only a title.
     pub fn new(title: &str) -> Self {
         Self {
             title: title.to_owned(),
@@ -175,10 +175,10 @@ impl Page {
         );
     }
 
-    /// Adds a picture, a PNG file, with what stands below it. Small ones are shown with sharp pixels, so many times as large.
+    /// Adds a picture, given as a PNG file, with a caption. It is shown `scale` times as large, with sharp pixels.
     pub fn picture(&mut self, png: &[u8], scale: usize, caption: &str) {
         let data = STANDARD.encode(png);
-        // The width stands in the header of every PNG file.
+        // The width is in the header of every PNG file.
         let width = png
             .get(16..20)
             .map_or(0, |b| u32::from_be_bytes([b[0], b[1], b[2], b[3]]) as usize);
@@ -283,7 +283,7 @@ impl Page {
         )
     }
 
-    /// Writes the page. A reader never sees a part of it.
+    /// Writes the page atomically.
     ///
     /// # Errors
     /// If the file cannot be written, as in [`write_file`].

@@ -2,12 +2,12 @@
 
 use std::path::{Path, PathBuf};
 
-/// The most symbolic links that are followed; Linux has the same limit.
+/// Maximum number of symbolic links to follow; Linux has the same limit.
 const MOST_LINKS: usize = 40;
 
-/// The path that a path leads to through symbolic links; the target need not exist.
+/// Resolves a path through symbolic links. The target need not exist.
 ///
-/// Only links in the last component are followed. A path that is no link is returned as it is.
+/// Only links in the last component are followed. A path that is not a link is returned unchanged.
 pub fn real_path(path: &Path) -> PathBuf {
     let mut path = path.to_path_buf();
     for _ in 0..MOST_LINKS {
@@ -28,7 +28,7 @@ pub fn folder_of(path: &Path) -> &Path {
     }
 }
 
-/// The number of the open file that a path names: 1 for `/proc/self/fd/1`, to which `/dev/stdout` leads.
+/// The file descriptor that a path names: 1 for `/proc/self/fd/1`, the target of `/dev/stdout`.
 pub(crate) fn descriptor(path: &Path) -> Option<u32> {
     let number = path.file_name()?.to_str()?.parse().ok()?;
     let folder = folder_of(path).canonicalize().ok()?;

@@ -1,4 +1,4 @@
-//! What is at an output's path, and therefore how it is written.
+//! How an output is written, which depends on what is at its path.
 
 use crate::path::{descriptor, real_path};
 use crate::{OutputError, folder_of};

@@ -1,7 +1,7 @@
-//! Where in a text a name can stand: at the boundaries of words, as people write them.
+//! The places of a text where a name can occur: between boundaries of words, as people write them.
 //!
-//! Words are those of Unicode Standard Annex 29. Scripts without blanks between words (Han, kana, Thai, Khmer, Lao, Myanmar) are cut by a
-//! dictionary; there, a name may run across words, because the dictionary does not know the names, but it may not be a part of a longer word.
+//! Words are those of Unicode Standard Annex 29. Scripts without spaces between words (Han, kana, Thai, Khmer, Lao, Myanmar) are segmented with a
+//! dictionary. There, a name may span several words, because the dictionary does not know the names, but it must not be part of a longer word.
 
 use icu_segmenter::options::WordBreakInvariantOptions;
 use icu_segmenter::{WordSegmenter, WordSegmenterBorrowed};
@@ -9,7 +9,7 @@ use std::cell::RefCell;
 use std::collections::HashMap;
 use std::ops::Range;
 
-/// What may stand at a place of the text: bits.
+/// Bits that say what may occur at a place of the text.
 const START: u8 = 1;
 const END: u8 = 2;
 
@@ -31,18 +31,18 @@ const END: u8 = 2;
 #[derive(Clone, Debug)]
 pub struct Boundaries<'t> {
     text: &'t str,
-    /// Of each byte of the text, and of its end, whether a name may start or end there.
+    /// Whether a name may start or end there, for each byte of the text and for its end.
     places: Vec<u8>,
-    /// Words of several characters in scripts without blanks, ascending.
+    /// Words of several characters in scripts without spaces, ascending.
     dense: Vec<Range<usize>>,
     segmenter: WordSegmenterBorrowed<'static>,
-    /// Ends of the words that begin at a place, and starts of those that end there, once they have been looked up.
+    /// A cache of the ends of words that begin at a place, and of the starts of words that end there.
     first_words: RefCell<HashMap<usize, usize>>,
     last_words: RefCell<HashMap<usize, usize>>,
 }
 
 impl<'t> Boundaries<'t> {
-    /// The boundaries of a text.
+    /// Finds the boundaries of a text.
     pub fn new(text: &'t str) -> Self {
         let segmenter = WordSegmenter::new_dictionary(WordBreakInvariantOptions::default());
         let mut boundaries = Self {
@@ -63,7 +63,7 @@ impl<'t> Boundaries<'t> {
         boundaries
     }
 
-    /// Takes in a word, a run of blanks or a mark.
+    /// Adds a word, a run of spaces or a punctuation mark.
     fn add(&mut self, word: Range<usize>) {
         self.places[word.start] |= START;
         self.places[word.end] |= END;
@@ -78,7 +78,7 @@ impl<'t> Boundaries<'t> {
                 self.dense.push(word);
             }
         } else if is_hangul(first) {
-            // A particle follows its noun without a blank.
+            // A particle follows its noun without a space.
             for (at, _) in text.char_indices().skip(1) {
                 if PARTICLES.contains(&&text[at..]) {
                     self.places[word.start + at] |= END;
@@ -89,7 +89,7 @@ impl<'t> Boundaries<'t> {
         }
     }
 
-    /// Boundaries inside a word of letters: at an apostrophe of a possessive or an elision, and at a full stop without a blank behind it.
+    /// Adds boundaries inside a word of letters: at the apostrophe of a possessive or an elision, and at a full stop that no space follows.
     fn add_inner(&mut self, start: usize, word: &str) {
         for (at, mark) in word.char_indices().skip(1) {
             let (before, after) = (&word[..at], &word[at + mark.len_utf8()..]);
@@ -126,8 +126,8 @@ impl<'t> Boundaries<'t> {
         self.places.get(at).is_some_and(|place| place & END != 0)
     }
 
-    /// Whether a name may stand at these bytes: it starts and ends at boundaries, is no part of a longer word, and no other name begins with
-    /// what stands before it (*Northern* Ireland).
+    /// Whether these bytes may be a name: they start and end at boundaries, are not part of a longer word, and do not follow a word that makes
+    /// them a different name (*Northern* Ireland).
     pub fn allow(&self, range: Range<usize>) -> bool {
         range.start < range.end
             && self.allow_start(range.start)
@@ -136,14 +136,14 @@ impl<'t> Boundaries<'t> {
             && !self.is_qualified(&range)
     }
 
-    /// Whether a name is a part of a longer word of a script without blanks.
+    /// Whether a name is part of a longer word, in a script without spaces.
     fn is_inside(&self, range: &Range<usize>) -> bool {
         let next = self.dense.partition_point(|word| word.end < range.end);
         let Some(word) = self.dense.get(next) else { return false };
         if word.start > range.start || word == range {
             return false;
         }
-        // Words of grammar that the dictionary joins with what they follow: 金的, 有氧.
+        // Function words that the dictionary joins with their neighbours: 金的, 有氧.
         let mut rest = (self.text[word.start..range.start].chars()).chain(self.text[range.end..word.end].chars());
         if rest.all(|character| GRAMMAR.contains(character)) {
             return false;
@@ -154,13 +154,13 @@ impl<'t> Boundaries<'t> {
         {
             return false;
         }
-        // 金元|素 is as well 金|元素: what is cut off belongs to a word that goes on.
+        // 金元|素 can also be read as 金|元素: the rest of the word belongs to its neighbour.
         let goes_on = || self.first_word(range.end) > word.end;
         let begins_before = || self.last_word(range.start) < word.start;
         !(word.start == range.start && goes_on() || word.end == range.end && begins_before())
     }
 
-    /// Where the first word ends of what stands behind a place.
+    /// The end of the first word of the text after a place.
     fn first_word(&self, at: usize) -> usize {
         *self.first_words.borrow_mut().entry(at).or_insert_with(|| {
             let mut breaks = self.segmenter.segment_str(&self.text[at..]);
@@ -168,7 +168,7 @@ impl<'t> Boundaries<'t> {
         })
     }
 
-    /// Where the last word starts of what stands before a place.
+    /// The start of the last word of the text before a place.
     fn last_word(&self, at: usize) -> usize {
         *self.last_words.borrow_mut().entry(at).or_insert_with(|| {
             let breaks = self.segmenter.segment_str(&self.text[..at]);
@@ -176,7 +176,7 @@ impl<'t> Boundaries<'t> {
         })
     }
 
-    /// Whether a word stands before a name that makes it the name of something else.
+    /// Whether the word before a name makes it the name of something else.
     fn is_qualified(&self, range: &Range<usize>) -> bool {
         let before = &self.text[..range.start];
         let name = &self.text[range.clone()];
@@ -200,7 +200,7 @@ impl<'t> Boundaries<'t> {
     }
 }
 
-/// Whether the script of a character has no blanks between words.
+/// Whether the script of a character has no spaces between words.
 fn is_dense(character: char) -> bool {
     matches!(character,
         '\u{2e80}'..='\u{2fdf}' // radicals
@@ -220,7 +220,7 @@ fn is_hangul(character: char) -> bool {
     matches!(character, '\u{1100}'..='\u{11ff}' | '\u{3131}'..='\u{318e}' | '\u{ac00}'..='\u{d7ff}')
 }
 
-/// Whether a character is written for an apostrophe.
+/// Whether a character is used as an apostrophe.
 pub(crate) fn is_apostrophe(character: char) -> bool {
     matches!(
         character,
@@ -232,17 +232,17 @@ fn is_one_of(word: &str, list: &[&str]) -> bool {
     list.iter().any(|item| word.eq_ignore_ascii_case(item))
 }
 
-/// What follows an apostrophe without being a part of the name.
+/// Endings after an apostrophe that are not part of the name.
 const CLITICS: [&str; 6] = ["s", "re", "ll", "ve", "d", "m"];
-/// What precedes an apostrophe without being a part of the name.
+/// Beginnings before an apostrophe that are not part of the name.
 const ELISIONS: [&str; 9] = ["d", "l", "qu", "j", "n", "dell", "all", "nell", "sull"];
-/// Characters of grammar that stand beside a name.
+/// Function words of one character that occur next to a name.
 const GRAMMAR: &str = "的是在有用和与及吗呢了一";
-/// What follows a name of several characters without making it another one.
+/// Endings that do not change what a name of several characters refers to.
 const SUFFIXES: [&str; 3] = ["人", "市", "国"];
-/// What makes a name another one, in Chinese and Japanese.
+/// Beginnings that make a different name, in Chinese and Japanese.
 const DIRECTIONS: &str = "东南西北東";
-/// What makes a name another one: Northern Ireland is no Ireland.
+/// Words that make a different name: Northern Ireland is not Ireland.
 const QUALIFIERS: [&str; 27] = [
     "north",
     "south",
@@ -307,7 +307,7 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    /// Whether the first occurrence of a name in a text may be one.
+    /// Whether the first occurrence of a name in a text is allowed.
     fn allows(text: &str, name: &str) -> bool {
         let at = text.find(name).unwrap();
         Boundaries::new(text).allow(at..at + name.len())

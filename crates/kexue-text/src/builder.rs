@@ -5,7 +5,7 @@ use std::collections::HashMap;
 
 /// Builds a [`Vocabulary`] of the most frequent characters it has counted.
 ///
-/// Characters are ordered by falling count, then by code point, so the order of the texts does not matter.
+/// Characters are ordered by descending count, then by code point, so the order of the texts does not matter.
 #[derive(Clone, Debug)]
 pub struct VocabularyBuilder {
     ascii: [u64; 128],
@@ -39,13 +39,13 @@ impl VocabularyBuilder {
         self
     }
 
-    /// The most characters to keep; others are spelled in bytes.
+    /// Maximum number of characters to keep; others are encoded as bytes.
     pub fn max_characters(mut self, max_characters: usize) -> Self {
         self.max_characters = max_characters;
         self
     }
 
-    /// How often a character must have been seen to be kept.
+    /// Minimum count of a character to keep.
     pub fn min_count(mut self, min_count: u64) -> Self {
         self.min_count = min_count;
         self
@@ -71,7 +71,7 @@ impl VocabularyBuilder {
         }
     }
 
-    /// The vocabulary.
+    /// Builds the vocabulary.
     pub fn build(&self) -> Vocabulary {
         let mut ascii = self.ascii;
         if self.fold_case {

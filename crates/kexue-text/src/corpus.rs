@@ -79,7 +79,7 @@ pub struct Window<'a> {
 
 impl Corpus {
     /// Reads text. A line `== name ==` starts a document, as does the start of the text. A line break between two ASCII characters becomes a
-    /// blank; any other is dropped.
+    /// space; any other is dropped.
     ///
     /// # Errors
     /// If the text cannot be read, is not UTF-8, or the encoder has no tokens for it.

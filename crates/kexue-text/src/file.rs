@@ -27,7 +27,7 @@ pub enum VocabularyError {
         /// The system's message.
         source: std::io::Error,
     },
-    /// A line is not what the format asks for.
+    /// A line is not in the format.
     #[error("vocabulary, line {line}: {problem}")]
     Line {
         /// Line number, from 1.
@@ -45,7 +45,7 @@ pub enum VocabularyError {
         /// What was found, what was expected.
         problem: String,
     },
-    /// The file cannot be written.
+    /// The vocabulary cannot be written.
     #[error(transparent)]
     Output(#[from] OutputError),
 }
@@ -73,7 +73,7 @@ impl Vocabulary {
     /// Reads a vocabulary from text in the file's format.
     ///
     /// # Errors
-    /// Names the line, what was found and what was expected.
+    /// If the text is not in the format. The error names the line, what was found and what was expected.
     pub fn from_text(text: &str) -> Result<Self, VocabularyError> {
         let problem = |line: usize, problem: String| VocabularyError::Line { line, problem };
         let mut lines = text.lines();
@@ -108,7 +108,7 @@ impl Vocabulary {
             return Err(problem(
                 index + 2,
                 format!(
-                    "`{}` stands here a second time, or is a capital in a vocabulary that folds case; remove the line",
+                    "`{}` occurs a second time, or is a capital letter in a vocabulary that folds case; remove the line",
                     characters[index].escape_debug()
                 ),
             ));
@@ -119,7 +119,7 @@ impl Vocabulary {
     /// Writes the vocabulary to a file.
     ///
     /// # Errors
-    /// When the file cannot be written.
+    /// If the file cannot be written.
     pub fn save(&self, path: &Path) -> Result<(), VocabularyError> {
         Ok(write_file(path, self.to_text().as_bytes())?)
     }
@@ -127,7 +127,7 @@ impl Vocabulary {
     /// Reads a vocabulary file.
     ///
     /// # Errors
-    /// When the file cannot be read, or names the line that is not in the format.
+    /// If the file cannot be read or is not in the format. The error names the line.
     pub fn load(path: &Path) -> Result<Self, VocabularyError> {
         let text = read_text(path).map_err(|source| VocabularyError::Io {
             path: path.to_path_buf(),
@@ -173,7 +173,7 @@ mod tests {
             problem("kexue-vocabulary 1 keep-case\na\nbc\n"),
             "vocabulary, line 3: expected one character or `\\u{hex}`, found `bc`"
         );
-        assert!(problem("kexue-vocabulary 1 keep-case\na\nb\na\n").contains("line 4: `a` stands here a second time"));
+        assert!(problem("kexue-vocabulary 1 keep-case\na\nb\na\n").contains("line 4: `a` occurs a second time"));
         assert!(problem("kexue-vocabulary 1 fold-case\na\nB\nc\n").contains("line 3: `B`"));
         assert!(problem("kexue-vocabulary 1 keep-case\n\\u{d800}\n").contains("line 2"));
     }

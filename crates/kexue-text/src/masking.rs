@@ -30,7 +30,7 @@ impl Default for Masking {
 }
 
 impl Masking {
-    /// The name of an invalid setting and what it must be, if there is one.
+    /// The name of an invalid setting and its valid values, if one is invalid.
     pub fn problem(&self) -> Option<(&'static str, &'static str)> {
         let share = |value: f64| (0.0..=1.0).contains(&value);
         if !(self.rate > 0.0 && self.rate < 1.0) {
@@ -58,10 +58,10 @@ impl Masking {
     }
 
     /// Appends the window's tokens to `sequence`, corrupted, and to `predictions` the positions in `sequence` and the original tokens, in
-    /// rising order.
+    /// ascending order.
     ///
-    /// Each word is chosen by a draw of its own. A token is therefore predicted with probability `rate`, however long its word and the window
-    /// are, so accuracies at different lengths compare. A short window may have nothing to predict.
+    /// Each word is drawn independently. A token is therefore predicted with probability `rate`, however long its word and the window are, so
+    /// accuracies at different lengths are comparable. A short window may have nothing to predict.
     pub fn corrupt(
         &self,
         window: Window<'_>,

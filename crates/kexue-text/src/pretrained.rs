@@ -13,7 +13,7 @@ use tokenizers::{EncodeInput, Tokenizer, TruncationParams};
 /// Why a tokenizer cannot be used.
 #[derive(Debug, Error)]
 pub enum TokenizerError {
-    /// A file cannot be read, or its folder cannot be made.
+    /// A file cannot be read, or its folder cannot be created.
     #[error("{path}: {source}")]
     Io {
         /// The file.
@@ -24,7 +24,7 @@ pub enum TokenizerError {
     /// A file cannot be written.
     #[error(transparent)]
     Output(#[from] OutputError),
-    /// A file is not what it should be.
+    /// The content of a file is invalid.
     #[error("{path}: {problem}")]
     File {
         /// The file.
@@ -33,13 +33,13 @@ pub enum TokenizerError {
         problem: String,
     },
     /// There is neither a `tokenizer.json` nor a `vocab.txt`.
-    #[error("{folder}: neither tokenizer.json nor vocab.txt is there")]
+    #[error("{folder}: found neither tokenizer.json nor vocab.txt")]
     Nothing {
         /// The folder.
         folder: PathBuf,
     },
-    /// A special token is not there.
-    #[error("the tokenizer has no {0}, which sequences are made with")]
+    /// A special token is missing.
+    #[error("the tokenizer has no token {0}, which sequences need")]
     Special(String),
     /// A text cannot be tokenized.
     #[error("the tokenizer cannot read the text: {0}")]
@@ -51,7 +51,7 @@ pub enum TokenizerError {
 pub struct Tokens {
     /// Token ids.
     pub ids: Vec<Token>,
-    /// The segment of each: 0, and 1 for the second text with its end.
+    /// The segment of each token: 1 for the second text and its final `[SEP]`, else 0.
     pub types: Vec<u8>,
 }
 
@@ -62,12 +62,12 @@ pub struct PretrainedTokenizer {
 }
 
 impl PretrainedTokenizer {
-    /// Loads `tokenizer.json`, or makes BERT's tokenizer of `vocab.txt`, as `tokenizer_config.json` says if it is there.
+    /// Loads `tokenizer.json`, or builds BERT's tokenizer from `vocab.txt` with the settings of `tokenizer_config.json`, if there is one.
     ///
-    /// Padding and truncation that the file asks for are left out: batches are packed, and [`Self::truncate`] sets a length.
+    /// The file's settings for padding and truncation are ignored: batches are packed, and [`Self::truncate`] sets a length.
     ///
     /// # Errors
-    /// Names the file, and what is wrong with it.
+    /// If a file cannot be read or is invalid. The error names the file and the problem.
     pub fn load(folder: impl AsRef<Path>) -> Result<Self, TokenizerError> {
         let folder = folder.as_ref();
         let (json, vocabulary) = (folder.join("tokenizer.json"), folder.join("vocab.txt"));
@@ -92,10 +92,10 @@ impl PretrainedTokenizer {
         Ok(Self { tokenizer })
     }
 
-    /// Cuts texts to so many tokens, special tokens included; of a pair the longer text first.
+    /// Truncates texts to `longest` tokens, including special tokens. Of a pair, the longer text is truncated first.
     ///
     /// # Errors
-    /// When there is no room for the special tokens.
+    /// If there is no room for the special tokens.
     pub fn truncate(&mut self, longest: usize) -> Result<(), TokenizerError> {
         let parameters = TruncationParams {
             max_length: longest,
@@ -108,7 +108,7 @@ impl PretrainedTokenizer {
     /// The tokens of a text, with the special tokens that the model expects.
     ///
     /// # Errors
-    /// When the tokenizer has no token for a part of the text, and none for unknown ones.
+    /// If the tokenizer has no token for a part of the text, and none for unknown text.
     pub fn encode(&self, text: &str) -> Result<Tokens, TokenizerError> {
         self.tokens(text.into())
     }
@@ -131,10 +131,10 @@ impl PretrainedTokenizer {
         })
     }
 
-    /// The text of tokens, without special ones.
+    /// The text of tokens, without special tokens.
     ///
     /// # Errors
-    /// When the tokenizer's decoder cannot read them.
+    /// If the tokenizer's decoder fails.
     pub fn decode(&self, ids: &[Token]) -> Result<String, TokenizerError> {
         let text = self.tokenizer.decode(ids, true);
         text.map_err(|error| TokenizerError::Text(error.to_string()))
@@ -145,11 +145,11 @@ impl PretrainedTokenizer {
         self.tokenizer.token_to_id(token)
     }
 
-    /// The same tokenizer as what [`Corpus`](crate::Corpus) reads texts with: sequences are made with `[CLS]`, `[SEP]` and `[MASK]`, and any token may
-    /// stand in the place of one to be predicted, as in BERT's own masking.
+    /// This tokenizer as the encoder of a [`Corpus`](crate::Corpus). Sequences use `[CLS]`, `[SEP]` and `[MASK]`, and any token may replace a token to
+    /// predict, as in BERT's own masking.
     ///
     /// # Errors
-    /// Names the special token that is not there.
+    /// If a special token is missing. The error names it.
     pub fn text_encoder(&self) -> Result<PretrainedEncoder, TokenizerError> {
         let id = |token: &str| {
             let missing = TokenizerError::Special(token.to_owned());
@@ -179,7 +179,7 @@ impl PretrainedTokenizer {
     /// Saves `tokenizer.json` and a `tokenizer_config.json` with which `AutoTokenizer` of `transformers` loads it.
     ///
     /// # Errors
-    /// When a file cannot be written.
+    /// If a file cannot be written.
     pub fn save(&self, folder: impl AsRef<Path>) -> Result<(), TokenizerError> {
         let folder = folder.as_ref();
         let path = folder.join("tokenizer.json");
@@ -200,7 +200,7 @@ impl PretrainedTokenizer {
     }
 }
 
-/// A pretrained model's tokenizer as what [`Corpus`](crate::Corpus) reads texts with.
+/// A pretrained model's tokenizer as the encoder of a [`Corpus`](crate::Corpus).
 #[derive(Clone, Debug)]
 pub struct PretrainedEncoder {
     tokenizer: Tokenizer,
@@ -213,7 +213,7 @@ impl PretrainedEncoder {
         self.tokenizer.to_string(false).unwrap_or_default()
     }
 
-    /// The tokenizer as one of texts and pairs.
+    /// The tokenizer for texts and pairs.
     pub fn tokenizer(&self) -> PretrainedTokenizer {
         PretrainedTokenizer {
             tokenizer: self.tokenizer.clone(),
@@ -236,7 +236,7 @@ impl TextEncoder for PretrainedEncoder {
     }
 }
 
-/// BERT's special tokens, by what `transformers` calls them.
+/// BERT's special tokens and their names in `transformers`.
 const ROLES: [(&str, &str); 5] = [
     ("pad_token", "[PAD]"),
     ("unk_token", "[UNK]"),
@@ -256,7 +256,7 @@ fn read(path: &Path) -> Result<String, TokenizerError> {
     read_text(path).map_err(io(path))
 }
 
-/// A special token that is found as it stands in a text.
+/// A special token that is recognised literally in a text.
 fn special(id: Token, content: &str) -> Value {
     json!({
         "id": id, "content": content, "special": true,
@@ -282,14 +282,14 @@ fn template(cls: Token, sep: Token) -> Value {
     })
 }
 
-/// What `config.json` says the model is, if it is there and does.
+/// The model type in `config.json`, if there is one.
 fn model_type(folder: &Path) -> Option<String> {
     let text = fs::read_to_string(folder.join("config.json")).ok()?;
     let config: Value = serde_json::from_str(&text).ok()?;
     config["model_type"].as_str().map(str::to_owned)
 }
 
-/// BERT's tokenizer over the tokens of a `vocab.txt`, as a `tokenizer.json`.
+/// BERT's tokenizer for the tokens of a `vocab.txt`, as a `tokenizer.json`.
 fn bert(folder: &Path, path: &Path) -> Result<Value, TokenizerError> {
     let settings_path = folder.join("tokenizer_config.json");
     let refuse = |path: &Path, problem: String| TokenizerError::File {
@@ -302,17 +302,17 @@ fn bert(folder: &Path, path: &Path) -> Result<Value, TokenizerError> {
         Value::Null
     };
     match settings["tokenizer_class"].as_str() {
-        // RoFormer's own tokenizer has a vocab.txt too, but not BERT's words.
+        // RoFormer's own tokenizer also has a vocab.txt, but segments words in a different way.
         None if model_type(folder).as_deref() == Some("roformer") => {
-            let problem = "RoFormer's word segmenter cannot be made from it; save the tokenizer with `transformers` so that there is a \
-                           tokenizer.json, or say in tokenizer_config.json that it is {\"tokenizer_class\": \"BertTokenizer\"}";
+            let problem = "RoFormer's word segmenter cannot be built from this file; save the tokenizer with `transformers` to get a \
+                           tokenizer.json, or set {\"tokenizer_class\": \"BertTokenizer\"} in tokenizer_config.json if it is BERT's";
             return Err(refuse(path, problem.to_owned()));
         }
         None | Some("BertTokenizer" | "BertTokenizerFast") => {}
         Some(other) => {
             let problem = format!(
-                "tokenizer_class: {other:?} cannot be made from vocab.txt, only BertTokenizer; \
-                 save the tokenizer with `transformers` so that there is a tokenizer.json"
+                "tokenizer_class: {other:?} cannot be built from vocab.txt, only BertTokenizer can; \
+                 save the tokenizer with `transformers` to get a tokenizer.json"
             );
             return Err(refuse(&settings_path, problem));
         }
@@ -322,7 +322,7 @@ fn bert(folder: &Path, path: &Path) -> Result<Value, TokenizerError> {
         value => value.clone(),
     };
     let text = read(path)?;
-    // Of a token that is listed twice the last place counts, as in `transformers`.
+    // For a token that is listed twice, the last place counts, as in `transformers`.
     let vocabulary: Map<String, Value> = text
         .lines()
         .zip(0..)
@@ -334,7 +334,7 @@ fn bert(folder: &Path, path: &Path) -> Result<Value, TokenizerError> {
         let Some(found) = found.and_then(|id| Token::try_from(id).ok()) else {
             return Err(refuse(
                 path,
-                format!("no line is {token}, which BERT's tokenizer needs"),
+                format!("has no line {token}, which BERT's tokenizer needs"),
             ));
         };
         *id = found;
@@ -365,9 +365,9 @@ fn bert(folder: &Path, path: &Path) -> Result<Value, TokenizerError> {
     }))
 }
 
-/// The lossless vocabulary as a tokenizer: the same ids, around them `[CLS]` and `[SEP]`.
+/// Converts the lossless vocabulary to a tokenizer with the same ids, enclosed in `[CLS]` and `[SEP]`.
 ///
-/// One difference: names of special tokens in a text become those tokens, where [`Vocabulary::encode`] sees characters.
+/// One difference: names of special tokens in a text become those tokens, whereas [`Vocabulary::encode`] treats them as characters.
 impl TryFrom<&Vocabulary> for PretrainedTokenizer {
     type Error = TokenizerError;
 
@@ -475,8 +475,8 @@ mod tests {
             let folder = folder(files);
             PretrainedTokenizer::load(folder.path()).unwrap_err().to_string()
         };
-        assert!(message(&[]).ends_with("neither tokenizer.json nor vocab.txt is there"));
-        assert!(message(&[("vocab.txt", "[PAD]\n[UNK]\n")]).contains("vocab.txt: no line is [CLS]"));
+        assert!(message(&[]).ends_with("found neither tokenizer.json nor vocab.txt"));
+        assert!(message(&[("vocab.txt", "[PAD]\n[UNK]\n")]).contains("vocab.txt: has no line [CLS]"));
         assert!(message(&[("tokenizer.json", "{}")]).contains("tokenizer.json: "));
         let jieba = [
             ("vocab.txt", VOCABULARY),

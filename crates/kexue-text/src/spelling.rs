@@ -1,7 +1,7 @@
-//! Texts as they are compared where people spell a name in different ways.
+//! Normalisation of texts, so that different spellings of a name compare as equal.
 //!
-//! Compared are letters without their case, width, diacritics and compatibility forms, traditional characters as simplified ones, and hyphens and
-//! blanks of any kind as one blank. Apostrophes, quotation marks, middle dots, and the full stops of abbreviations are left out.
+//! Letters lose their case, width, diacritics and compatibility forms; traditional characters become simplified ones; hyphens and spaces of any kind
+//! become one space. Apostrophes, quotation marks, middle dots, and the full stops of abbreviations are removed.
 
 use crate::boundaries::is_apostrophe;
 use unicode_normalization::char::{compose, decompose_compatible};
@@ -9,18 +9,18 @@ use unicode_normalization::char::{compose, decompose_compatible};
 /// Traditional characters and their simplified forms, ascending.
 const SIMPLIFIED: &[(char, char)] = include!(concat!(env!("OUT_DIR"), "/simplified.rs"));
 
-/// A character as it is compared, and the bytes that it stands for.
+/// A normalised character, and the bytes of the text that it stands for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Folded {
-    /// The character that is compared.
+    /// The normalised character.
     pub character: char,
-    /// Where the bytes begin.
+    /// Start of the bytes.
     pub start: usize,
-    /// Where the bytes end.
+    /// End of the bytes.
     pub end: usize,
 }
 
-/// What a text is compared as.
+/// Normalises a text for comparison.
 ///
 /// ```
 /// let spelt = |text| -> String { kexue_text::fold(text).iter().map(|folded| folded.character).collect() };
@@ -53,7 +53,7 @@ fn push(folded: &mut Vec<Folded>, character: char, start: usize, end: usize) {
         None if character == ' ' => {}
         Some(last) if character == ' ' && last.character == ' ' => last.end = end,
         last => {
-            // A kana and its voicing mark, the parts of a Korean syllable.
+            // Composes a kana and its voicing mark, and the parts of a Korean syllable.
             if let Some(last) = last
                 && last.end >= start
                 && let Some(composed) = compose(last.character, character)
@@ -66,7 +66,7 @@ fn push(folded: &mut Vec<Folded>, character: char, start: usize, end: usize) {
     }
 }
 
-/// What a character by itself is compared as, if it is one character in every text: none for those that are left out or become several.
+/// The normalised form of a character, if it is one character in every text; `None` for those that are removed or become several.
 pub fn fold_alone(character: char) -> Option<char> {
     if character == '.' || matches!(character, '\u{1100}'..='\u{11ff}' | '\u{3099}' | '\u{309a}') {
         return None;
@@ -123,7 +123,7 @@ fn fold_character(character: char, give: &mut dyn FnMut(char)) {
     });
 }
 
-/// Whether a character is a diacritic: letters are compared without.
+/// Whether a character is a diacritic, which is removed.
 fn is_mark(character: char) -> bool {
     matches!(character,
         '\u{0300}'..='\u{036f}' | '\u{1ab0}'..='\u{1aff}' | '\u{1dc0}'..='\u{1dff}' | '\u{20d0}'..='\u{20ff}' | '\u{fe00}'..='\u{fe0f}'

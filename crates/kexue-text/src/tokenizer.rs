@@ -1,10 +1,10 @@
-//! What turns texts into a model's tokens: a vocabulary of ours, or a pretrained model's tokenizer.
+//! Conversion of texts to a model's tokens, by a vocabulary of Kexue or by a pretrained model's tokenizer.
 
 #[cfg(feature = "pretrained")]
 use crate::PretrainedEncoder;
 use crate::{SpecialTokens, TextEncoder, Token, Vocabulary};
 
-/// What turns texts into a model's tokens.
+/// Converts texts to a model's tokens.
 #[derive(Clone, Debug)]
 pub enum Tokenizer {
     /// A vocabulary of characters and bytes.
@@ -16,7 +16,7 @@ pub enum Tokenizer {
 
 impl Tokenizer {
     /// Number of tokens.
-    #[allow(clippy::len_without_is_empty)] // there are bytes at least
+    #[allow(clippy::len_without_is_empty)] // never empty: the bytes are always there
     pub fn len(&self) -> usize {
         match self {
             Self::Vocabulary(vocabulary) => vocabulary.len(),
@@ -25,7 +25,7 @@ impl Tokenizer {
         }
     }
 
-    /// Whether both turn every text into the same tokens.
+    /// Whether both convert every text to the same tokens.
     pub fn same_tokens(&self, other: &Self) -> bool {
         match (self, other) {
             (Self::Vocabulary(one), Self::Vocabulary(other)) => one.same_tokens(other),
@@ -36,7 +36,7 @@ impl Tokenizer {
         }
     }
 
-    /// The name and the content of the file that keeps it in the folder of a model.
+    /// The name and content of the file that stores it in the folder of a model.
     pub fn file(&self) -> (&'static str, String) {
         match self {
             Self::Vocabulary(vocabulary) => ("vocab.txt", vocabulary.to_text()),

@@ -31,14 +31,14 @@ pub(crate) const SPECIAL: [&str; 4] = ["[PAD]", "[CLS]", "[SEP]", "[MASK]"];
 pub struct Vocabulary {
     characters: Vec<char>,
     fold_case: bool,
-    /// Token of each character below U+10000, 0 where it has none: one load a character.
+    /// Token of each character below U+10000, or 0, so that a lookup takes one load.
     basic: Vec<Token>,
     /// Tokens of the characters above.
     supplementary: HashMap<char, Token>,
 }
 
 impl Vocabulary {
-    /// A vocabulary of these characters; a repeated character keeps its first place.
+    /// Creates a vocabulary of these characters. A repeated character keeps its first place.
     pub fn new(characters: impl IntoIterator<Item = char>, fold_case: bool) -> Self {
         let mut vocabulary = Self {
             characters: Vec::new(),

@@ -1,4 +1,4 @@
-//! Hugging Face's `config.json` as a configuration of ours, and back.
+//! Conversion of Hugging Face's `config.json` to our configuration, and back.
 
 use crate::{
     Activation, AttentionScale, ConfigError, Distribution, Head, Initializer, LogitScale, NormKind, NormPlacement,
@@ -7,7 +7,7 @@ use crate::{
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value, json};
 
-/// The models of `transformers` that a [`TransformerConfig`] can be.
+/// The models of `transformers` that a [`TransformerConfig`] can represent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Family {
     /// Learned positions (arXiv 1810.04805).
@@ -25,7 +25,7 @@ impl Family {
         }
     }
 
-    /// `model_type`, which is also what names in a file with a head begin with.
+    /// `model_type`, which is also the prefix of names in a file with a head.
     pub(crate) fn model_type(self) -> &'static str {
         match self {
             Self::Bert => "bert",
@@ -57,18 +57,18 @@ fn refuse<T>(field: &str, problem: impl Into<String>) -> Result<T, FieldError> {
 /// The settings of a `config.json`.
 pub(crate) struct ConfigFile {
     pub family: Family,
-    /// With the head of a masked language model; whether there is one, only the weights say.
+    /// With the head of a masked language model. Only the weights show whether there is one.
     pub config: TransformerConfig,
     /// `max_position_embeddings`.
     pub positions: usize,
-    /// Whether the softmax uses the embedding's weights, whatever else is stored.
+    /// Whether the softmax uses the embedding's weights, regardless of other stored weights.
     pub tied: bool,
 }
 
 struct Fields(Map<String, Value>);
 
 impl Fields {
-    /// A field, or what `transformers` takes where it is left out.
+    /// A field, or the default of `transformers`.
     fn get<T: DeserializeOwned>(&self, name: &str, default: T) -> Result<T, FieldError> {
         match self.0.get(name) {
             None | Some(Value::Null) => Ok(default),
@@ -76,7 +76,7 @@ impl Fields {
         }
     }
 
-    /// A field that must be left out or be this.
+    /// Checks that a field is missing or has this value.
     fn only(&self, name: &str, value: Value, instead: &str) -> Result<(), FieldError> {
         match self.0.get(name) {
             Some(found) if !found.is_null() && *found != value => {
@@ -87,7 +87,7 @@ impl Fields {
     }
 }
 
-/// The fields that make another model of it, the value that does not, and what to do instead.
+/// Fields that would make a different model, their supported value, and what to do instead.
 const UNREPRESENTABLE: [(&str, Value, &str); 7] = [
     (
         "is_decoder",
@@ -97,24 +97,24 @@ const UNREPRESENTABLE: [(&str, Value, &str); 7] = [
     (
         "add_cross_attention",
         Value::Bool(false),
-        "there is no encoder to attend to",
+        "cross-attention is not supported",
     ),
-    (
-        "rotary_value",
-        Value::Bool(false),
-        "values are not turned by their position here",
-    ),
-    ("use_bias", Value::Bool(true), "linear layers have biases here"),
+    ("rotary_value", Value::Bool(false), "values are not rotated here"),
+    ("use_bias", Value::Bool(true), "linear layers always have biases here"),
     (
         "quantization_config",
         Value::Null,
         "store the weights as float32, float16 or bfloat16",
     ),
-    ("pruned_heads", Value::Null, "all layers have as many heads here"),
+    (
+        "pruned_heads",
+        Value::Null,
+        "all layers have the same number of heads here",
+    ),
     (
         "rope_scaling",
         Value::Null,
-        "rotary positions are those of the RoFormer paper here",
+        "rotary positions are as in the RoFormer paper here",
     ),
 ];
 
@@ -135,25 +135,25 @@ impl ConfigFile {
         fields.only(
             "norm_type",
             json!("layer_norm"),
-            "RoFormer V2's norms have no place in the files of `transformers`",
+            "`transformers` has no format for RoFormer V2's norms",
         )?;
         fields.only(
             "position_embedding_type",
             json!("absolute"),
-            "relative positions are not among `Positions`",
+            "relative positions are not supported",
         )?;
         let d_model = fields.get("hidden_size", 768)?;
         if family == Family::RoFormer {
             fields.only(
                 "embedding_size",
                 json!(d_model),
-                "embeddings are as wide as `hidden_size` here",
+                "embeddings must have the width `hidden_size`",
             )?;
         }
         let act: String = fields.get("hidden_act", "gelu".to_owned())?;
         let Some(&(_, activation)) = ACTIVATIONS.iter().find(|(name, _)| *name == act) else {
             let known = ACTIVATIONS.map(|(name, _)| name).join(", ");
-            return refuse("hidden_act", format!("{act:?} is none of {known}"));
+            return refuse("hidden_act", format!("{act:?} is not one of {known}"));
         };
         let (vocabulary, longest) = match family {
             Family::Bert => (30522, 512),
@@ -210,10 +210,7 @@ impl ConfigFile {
         let config = &self.config;
         let only = |field: &str, good: bool, found: &dyn std::fmt::Debug, what: &str| match good {
             true => Ok(()),
-            false => refuse(
-                field,
-                format!("{found:?} is nothing `transformers` can compute: it knows {what}"),
-            ),
+            false => refuse(field, format!("`transformers` cannot compute {found:?}, only {what}")),
         };
         only(
             "norm_placement",
@@ -239,13 +236,13 @@ impl ConfigFile {
             "logit_scale",
             config.logit_scale == LogitScale::One,
             &config.logit_scale,
-            "logits as they are",
+            "unscaled logits",
         )?;
         only(
             "parametrization",
             config.parametrization == Parametrization::Standard,
             &config.parametrization,
-            "the standard one",
+            "the standard parametrization",
         )?;
         let class = match config.head {
             Head::None | Head::Bias => "Model",
@@ -260,7 +257,7 @@ impl ConfigFile {
         };
         let mut fields = json!({
             "architectures": [format!("{}{class}", self.family.class())],
-            // Attention probabilities are not dropped here.
+            // Attention probabilities have no dropout here.
             "attention_probs_dropout_prob": 0.0,
             "dtype": match precision {
                 Precision::Single => "float32",
@@ -311,12 +308,12 @@ impl ConfigFile {
     }
 }
 
-/// The double that prints as the single does: 0.1, not 0.10000000149.
+/// The double that prints like the single: 0.1, not 0.10000000149.
 fn shortest(value: f32) -> f64 {
     value.to_string().parse().unwrap_or(f64::from(value))
 }
 
-/// `hidden_act`; of several names for one function the first is written.
+/// The names of `hidden_act`. Of several names for one function, the first is written.
 const ACTIVATIONS: [(&str, Activation); 6] = [
     ("gelu", Activation::Gelu),
     ("gelu_python", Activation::Gelu),
@@ -326,7 +323,7 @@ const ACTIVATIONS: [(&str, Activation); 6] = [
     ("relu", Activation::Relu),
 ];
 
-/// Our names of fields, and theirs.
+/// Our names of fields, and Hugging Face's.
 const NAMES: [(&str, &str); 9] = [
     ("vocab_size", "vocab_size"),
     ("d_model", "hidden_size"),
@@ -340,7 +337,7 @@ const NAMES: [(&str, &str); 9] = [
 ];
 
 impl Fields {
-    /// By `model_type`, or by `architectures` in files that are older than it.
+    /// The family by `model_type`, or by `architectures` in older files.
     fn family(&self) -> Result<Family, FieldError> {
         let model_type: Option<String> = self.get("model_type", None)?;
         let architectures: Vec<String> = self.get("architectures", Vec::new())?;
@@ -354,10 +351,7 @@ impl Fields {
         known.map_or_else(
             || {
                 let found = model_type.map_or("missing".to_owned(), |name| format!("{name:?}"));
-                refuse(
-                    "model_type",
-                    format!("{found}; \"bert\" and \"roformer\" can be loaded"),
-                )
+                refuse("model_type", format!("{found}; expected \"bert\" or \"roformer\""))
             },
             Ok,
         )

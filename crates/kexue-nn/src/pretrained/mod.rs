@@ -1,4 +1,4 @@
-//! Models as Hugging Face keeps them: a folder of `config.json` and weights, for BERT and RoFormer.
+//! Models in Hugging Face's format, a folder with `config.json` and weights, for BERT and RoFormer.
 
 mod config;
 
@@ -21,7 +21,7 @@ use thiserror::Error;
 /// Why a folder cannot be loaded or saved.
 #[derive(Debug, Error)]
 pub enum PretrainedError {
-    /// A file cannot be read, or a folder cannot be made.
+    /// A file cannot be read, or a folder cannot be created.
     #[error("{path}: {source}")]
     Io {
         /// The file.
@@ -32,7 +32,7 @@ pub enum PretrainedError {
     /// A file cannot be written.
     #[error(transparent)]
     Output(#[from] OutputError),
-    /// A field of the configuration makes another model of it than there is here, or there.
+    /// A field of the configuration describes a model that one of the two sides cannot represent.
     #[error("{path}: {field}{}{problem}", if field.is_empty() { "" } else { ": " })]
     Config {
         /// The file.
@@ -43,7 +43,7 @@ pub enum PretrainedError {
         problem: String,
     },
     /// There is no file of weights.
-    #[error("{folder}: none of {} is there", WEIGHTS.join(", "))]
+    #[error("{folder}: found none of {}", WEIGHTS.join(", "))]
     NoWeights {
         /// The folder.
         folder: PathBuf,
@@ -58,7 +58,7 @@ pub enum PretrainedError {
     },
 }
 
-/// Files of weights, in the order in which they are looked for; the indices name the parts of a model in several files.
+/// Files of weights, in the order of preference. The indices name the parts of a model in several files.
 const WEIGHTS: [&str; 4] = [
     "model.safetensors",
     "model.safetensors.index.json",
@@ -66,7 +66,7 @@ const WEIGHTS: [&str; 4] = [
     "pytorch_model.bin.index.json",
 ];
 
-/// BERT's layer after the hidden state of the first token, `tanh(W·x + b)`: kept for files, not computed here.
+/// BERT's layer after the hidden state of the first token, `tanh(W·x + b)`. It is kept to be saved again, and not computed here.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Pooler {
     /// `[d_model, d_model]`.
@@ -75,23 +75,23 @@ pub struct Pooler {
     pub bias: Vec<f32>,
 }
 
-/// A model out of a folder, and what came with it.
+/// A model loaded from a folder, and the parts that came with it.
 ///
-/// Dropout of attention probabilities (`attention_probs_dropout_prob`), which only matters in training, does not exist here.
+/// Dropout of attention probabilities (`attention_probs_dropout_prob`), which matters only in training, is not implemented.
 #[derive(Clone, Debug)]
 pub struct Pretrained {
-    /// The model. Its head is that of masked language models, or none where the files have none.
+    /// The model. It has the head of a masked language model if the files have one.
     pub model: Model,
-    /// The pooler, where the files have one.
+    /// The pooler, if the files have one.
     pub pooler: Option<Pooler>,
-    /// `max_position_embeddings`: for RoFormer the length of the table of sines in its files, which limits nothing here.
+    /// `max_position_embeddings`: for RoFormer, the length of the table of sines in its files, which is no limit here.
     pub positions: usize,
-    /// Tensors of the files that have no place in the model, such as the classifier of a task, sorted.
+    /// Names of tensors in the files that the model does not use, such as the classifier of a task, sorted.
     pub unused: Vec<String>,
 }
 
 impl Pretrained {
-    /// A model of ours, to be saved.
+    /// Wraps a model in order to save it.
     pub fn new(model: Model) -> Self {
         Self {
             positions: model.config().longest_sequence().unwrap_or(1536),
@@ -101,7 +101,7 @@ impl Pretrained {
         }
     }
 
-    /// Parts that models of this family can have and this one has not.
+    /// Parts that models of this family can have and this one does not.
     pub fn absent(&self) -> Vec<&'static str> {
         let head = (self.model.config().head == Head::None).then_some("masked-language-model head");
         let bert = Family::of(self.model.config()) == Family::Bert;
@@ -115,7 +115,7 @@ impl Pretrained {
     /// `beta` instead of `weight` and `bias`. PyTorch's own files need the feature `pytorch`; nothing in them is executed.
     ///
     /// # Errors
-    /// Names the file and the field or the tensor; also where the model is one that cannot be represented here.
+    /// If a file cannot be read, or the model cannot be represented here. The error names the file and the field or tensor.
     pub fn load(folder: impl AsRef<Path>) -> Result<Self, PretrainedError> {
         let folder = folder.as_ref();
         let path = folder.join("config.json");
@@ -141,11 +141,11 @@ impl Pretrained {
         })
     }
 
-    /// Saves `config.json` and `model.safetensors` as `transformers` writes them: as `…ForMaskedLM` where the model has a head, else as
-    /// `…Model` with the pooler, if there is one. The folder is made if need be; each file appears by rename.
+    /// Saves `config.json` and `model.safetensors` as `transformers` writes them: as `…ForMaskedLM` if the model has a head, else as `…Model` with
+    /// the pooler, if there is one. Creates the folder if needed, and writes each file atomically.
     ///
     /// # Errors
-    /// When a file cannot be written, or the model is none that `transformers` can compute; names the field.
+    /// If a file cannot be written, or `transformers` cannot compute the model. The error names the field.
     pub fn save(&self, folder: impl AsRef<Path>, precision: Precision) -> Result<(), PretrainedError> {
         let folder = folder.as_ref();
         let config = self.model.config();
@@ -171,7 +171,7 @@ impl Pretrained {
         Ok(write_file(&path, text.as_bytes())?)
     }
 
-    /// Every tensor of the saved file.
+    /// All tensors of the saved file.
     fn tensors(&self, file: &ConfigFile) -> Vec<NamedTensor<'_>> {
         let (d, config) = (file.config.d_model, &file.config);
         let mut tensors = self.model.tensors();
@@ -199,10 +199,10 @@ const TOKEN_TYPES: &str = "embeddings.token_type_embeddings.weight";
 const POOLER_WEIGHT: &str = "pooler.dense.weight";
 const POOLER_BIAS: &str = "pooler.dense.bias";
 const ROTARY_TABLE: &str = "encoder.embed_positions.weight";
-/// Counters that old files hold.
+/// Counters in old files.
 const BUFFERS: [&str; 2] = ["embeddings.position_ids", "embeddings.token_type_ids"];
 
-/// The name of a tensor as [`Slot`](crate::Slot) has it.
+/// The name that [`Slot`](crate::Slot) has for a tensor.
 fn our_name(family: Family, name: &str) -> String {
     let name = name
         .strip_prefix(family.model_type())
@@ -228,7 +228,7 @@ pub(crate) fn implied_tensors(config: &TransformerConfig, positions: usize) -> V
     types.into_iter().chain(table).collect()
 }
 
-/// Sines, then cosines: `[positions, head_dim]`, as RoFormer's files hold them.
+/// Sines, then cosines, `[positions, head_dim]`, as in RoFormer's files.
 fn rotary_table(positions: usize, head_dim: usize) -> Vec<f32> {
     let half = head_dim / 2;
     let angle = |position: usize, i: usize| position as f64 * 10_000f64.powf(-(i as f64) / half as f64);
@@ -240,7 +240,7 @@ fn rotary_table(positions: usize, head_dim: usize) -> Vec<f32> {
         .collect()
 }
 
-/// The weights of a folder, by our names.
+/// The weights of a folder, under our names.
 struct Weights {
     /// The file, or the index of the files.
     path: PathBuf,
@@ -248,7 +248,7 @@ struct Weights {
     tensors: Renamed,
 }
 
-/// The file that says in which files the tensors of a large model are.
+/// The file that lists the files of a large model's tensors.
 #[derive(Deserialize)]
 struct Index {
     weight_map: BTreeMap<String, String>,
@@ -276,14 +276,14 @@ impl Weights {
             path: path.clone(),
             source,
         })?;
-        // The same bias under the decoder's name, where it stands under that alone.
+        // The same bias under the decoder's name, if the file has only that name.
         if tensors.describe(HEAD_BIAS).is_none() {
             tensors.rename(DECODER_BIAS, HEAD_BIAS);
         }
         Ok(Self { path, files, tensors })
     }
 
-    /// An error of a tensor, in the file that holds it.
+    /// Adds the file that contains a tensor to an error.
     fn error(&self, source: WeightsError) -> PretrainedError {
         let file = match &source {
             WeightsError::Mismatch { name, .. } => self.tensors.file_of(name),
@@ -295,7 +295,7 @@ impl Weights {
         }
     }
 
-    /// A tensor that must have this shape.
+    /// Reads a tensor that must have this shape.
     fn read(&mut self, name: &str, shape: &[usize]) -> Result<Vec<f32>, PretrainedError> {
         let read = check_shape(&self.tensors, name, shape).and_then(|()| {
             let mut values = vec![0.0; shape.iter().product()];
@@ -314,7 +314,7 @@ impl Weights {
         }))
     }
 
-    /// Checks that a softmax which could have weights of its own has the embedding's.
+    /// Checks that a softmax with its own weights has the same weights as the embedding.
     fn check_tied(&mut self, file: &ConfigFile) -> Result<(), PretrainedError> {
         if self.tensors.describe(DECODER_WEIGHT).is_none() {
             return Ok(());
@@ -324,14 +324,14 @@ impl Weights {
             return Ok(());
         }
         let but = match file.tied {
-            true => "although config.json says that they are tied; one of the two is wrong",
-            false => "and models with two matrices are not supported",
+            true => "although config.json says that they are tied; one of them is wrong",
+            false => "and models with two different matrices are not supported",
         };
         let problem = format!("`{DECODER_WEIGHT}` differs from `{WORDS}`, {but}");
         Err(self.error(WeightsError::Format(problem)))
     }
 
-    /// Checks that stored rotary positions are those that are computed here.
+    /// Checks that stored rotary positions equal the computed ones.
     fn check_rotary_table(&mut self, file: &ConfigFile) -> Result<(), PretrainedError> {
         if file.family != Family::RoFormer || self.tensors.describe(ROTARY_TABLE).is_none() {
             return Ok(());
@@ -339,7 +339,7 @@ impl Weights {
         let head_dim = file.config.head_dim();
         let stored = self.read(ROTARY_TABLE, &[file.positions, head_dim])?;
         let computed = rotary_table(file.positions, head_dim);
-        // bfloat16 has eight bits.
+        // bfloat16 has eight bits of precision.
         if stored.iter().zip(&computed).all(|(a, b)| (a - b).abs() < 5e-3) {
             return Ok(());
         }
@@ -362,7 +362,7 @@ impl Weights {
     }
 }
 
-/// The files that an index names, each once.
+/// The distinct files that an index names.
 fn shards(folder: &Path, path: &Path) -> Result<Vec<PathBuf>, PretrainedError> {
     let refuse = |problem: String| PretrainedError::Config {
         path: path.to_owned(),
@@ -421,7 +421,7 @@ fn open_pytorch(path: &Path) -> Result<Box<dyn Tensors>, WeightsError> {
 #[cfg(not(feature = "pytorch"))]
 fn open_pytorch(_: &Path) -> Result<Box<dyn Tensors>, WeightsError> {
     Err(WeightsError::Format(
-        "this build cannot read PyTorch's own files: build with the feature `pytorch`, or save as safetensors"
+        "this build cannot read PyTorch's own files; build with the feature `pytorch`, or save as safetensors"
             .to_owned(),
     ))
 }

@@ -1,6 +1,6 @@
-//! What the figures of `benches/peers/nn` are compared with.
+//! Helpers for comparisons with the numbers of `benches/peers/nn`.
 
-/// Numbers within −1 and 1: the finisher of SplitMix64 over a counter.
+/// Numbers within −1 and 1: SplitMix64's finisher applied to a counter.
 pub fn uniform(stream: usize, count: usize) -> impl Iterator<Item = f64> {
     (0..count as u64).map(move |i| {
         let mut z = ((stream as u64) << 32)
@@ -13,7 +13,7 @@ pub fn uniform(stream: usize, count: usize) -> impl Iterator<Item = f64> {
     })
 }
 
-/// Each element within `tolerance`, times the larger of 1 and the largest element.
+/// Checks that each element is within `tolerance` times the larger of 1 and the largest element.
 pub fn close(found: &[f32], expected: &[f64], tolerance: f64, what: &str) {
     assert_eq!(found.len(), expected.len(), "{what}");
     let size = expected.iter().fold(1.0f64, |size, x| size.max(x.abs()));
