@@ -22,6 +22,18 @@ def array_of(values: Any, what: str) -> NDArray[Any]:
         raise KexueError(f"{what} cannot be read as an array on the processor ({error}); for tensors on a GPU use Trie.to_device") from error
 
 
+#: JAX takes the memory of an array without a copy where it begins at a multiple of these bytes.
+_ALIGNMENT = 64
+
+
+def fresh(shape: tuple[int, ...], dtype: type) -> NDArray[Any]:
+    """A new array for results, whose memory PyTorch and JAX take without a copy; it is not filled."""
+    length = int(np.prod(shape)) * np.dtype(dtype).itemsize
+    memory = np.empty(length + _ALIGNMENT, np.uint8)
+    start = -memory.ctypes.data % _ALIGNMENT
+    return memory[start : start + length].view(dtype).reshape(shape)
+
+
 def integers(values: Any, what: str) -> NDArray[np.int64]:
     """The values as contiguous 64-bit integers."""
     array = array_of(values, what)

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kexue import _kexue
-from kexue._arrays import array_of, integers, room, states_of
+from kexue._arrays import array_of, fresh, integers, room, states_of
 from kexue._kexue import KexueError
 from kexue._sequences import add_sequences
 
@@ -41,6 +41,8 @@ class Trie:
     reordered like any numbers (``states[order]``). A beam whose token is not allowed is *dead*, and so is one after the end token: it stays
     dead whatever follows, and is allowed the end token alone, or nothing where the trie has none. A negative token (padding) makes a beam
     dead too.
+
+    Results are NumPy arrays, which ``torch.from_dlpack`` and ``jax.dlpack.from_dlpack`` take without a copy.
 
     Sequences are numbered in lexicographic order; the number is the sequence's *key*.
     """
@@ -183,7 +185,7 @@ class Trie:
 
     def root(self, beams: int) -> NDArray[np.int64]:
         """The states of so many beams before their first token, ``[beams, 3]``."""
-        states = np.empty((beams, 3), np.int64)
+        states = fresh((beams, 3), np.int64)
         self._native.root(states)
         return states
 
@@ -197,7 +199,9 @@ class Trie:
         if tokens.ndim != 1:
             raise KexueError(f"tokens must have the shape [beams]; found {list(tokens.shape)}")
         if out is None:
-            out = target = np.array(states_of(states))
+            states = states_of(states)
+            out = target = fresh(states.shape, np.int64)
+            target[:] = states
         else:
             target = room(out, np.int64, (None, 3), "out")
             if out is not states:
@@ -213,7 +217,7 @@ class Trie:
         tokens = integers(tokens, "tokens")
         if tokens.ndim != 2:
             raise KexueError(f"tokens must have the shape [rows, tokens]; found {list(tokens.shape)}")
-        states = np.empty((len(tokens), 3), np.int64)
+        states = fresh((len(tokens), 3), np.int64)
         self._native.walk(tokens, states)
         return states
 
@@ -226,7 +230,7 @@ class Trie:
         """Which tokens may follow, bool ``[beams, vocabulary]``. With ``out``, that is filled and returned. Tokens beyond are left out."""
         states = states_of(states)
         if out is None:
-            out = np.empty((len(states), _size(vocabulary)), np.bool_)
+            out = fresh((len(states), _size(vocabulary)), np.bool_)
         target = room(out, np.bool_, (len(states), None), "out")
         self._native.fill_bytes(states, target.view(np.uint8))
         return out  # type: ignore[no-any-return]
@@ -238,7 +242,7 @@ class Trie:
         """
         states = states_of(states)
         if out is None:
-            out = np.empty((len(states), -(-_size(vocabulary) // 32)), np.int32)
+            out = fresh((len(states), -(-_size(vocabulary) // 32)), np.int32)
         target = room(out, np.int32, (len(states), None), "out")
         self._native.fill_bits(states, target)
         return out  # type: ignore[no-any-return]
@@ -254,22 +258,22 @@ class Trie:
             offsets = room(out[0], np.int64, (len(states) + 1,), "offsets")
             self._native.lists(states, offsets, room(out[1], np.int64, (None,), "tokens"))
             return out
-        offsets = np.empty(len(states) + 1, np.int64)
-        tokens = np.empty(self._native.listed(states), np.int64)
+        offsets = fresh((len(states) + 1,), np.int64)
+        tokens = fresh((self._native.listed(states),), np.int64)
         count = self._native.lists(states, offsets, tokens)
         return offsets, tokens[:count]
 
     def keys(self, states: Any) -> NDArray[np.int64]:
         """The key of the sequence that is complete at each state, -1 where none is, ``[beams]``."""
         states = states_of(states)
-        keys = np.empty(len(states), np.int64)
+        keys = fresh((len(states),), np.int64)
         self._native.keys(states, keys)
         return keys
 
     def counts(self, states: Any) -> NDArray[np.int64]:
         """How many sequences begin as each beam does, ``[beams]``."""
         states = states_of(states)
-        counts = np.empty(len(states), np.int64)
+        counts = fresh((len(states),), np.int64)
         self._native.counts(states, counts)
         return counts
 

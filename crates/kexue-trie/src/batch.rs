@@ -2,6 +2,7 @@
 
 use crate::index::{Error, Key, PrefixIndex, Result, Token};
 use crate::trie::{Place, Trie};
+use multiversion::multiversion;
 
 /// Where a beam stands in a [`Trie`]: three numbers that mean nothing outside it.
 ///
@@ -14,14 +15,6 @@ pub const DEAD: BeamState = [-1; 3];
 
 /// Beams whose memory is asked for side by side.
 const AHEAD: usize = 64;
-
-/// What is known of a step.
-#[derive(Clone, Copy)]
-enum Step {
-    Known(BeamState),
-    /// It leads to this node, whose place is still to be read.
-    To(u64),
-}
 
 /// Steps and masks for a batch of beams.
 ///
@@ -65,7 +58,7 @@ impl<'a> Batch<'a> {
     }
 
     /// The place of a state, none where it is dead.
-    #[inline]
+    #[inline(always)]
     fn place(&self, state: &BeamState) -> Result<Option<Place>> {
         match *state == DEAD {
             true => Ok(None),
@@ -79,59 +72,43 @@ impl<'a> Batch<'a> {
     /// If there are not as many tokens as states, a state is foreign, or the trie is damaged.
     pub fn step(&self, states: &mut [BeamState], tokens: &[i64]) -> Result<()> {
         same("tokens", tokens.len(), "states", states.len())?;
-        // A beam waits for memory four times, one time after another. Beams wait side by side: each part is begun for all before the next.
-        let mut steps = [Step::Known(DEAD); AHEAD];
-        for (states, tokens) in states.chunks_mut(AHEAD).zip(tokens.chunks(AHEAD)) {
-            self.expect(states)?;
-            for ((state, &token), step) in states.iter().zip(tokens).zip(&mut steps) {
-                *step = match (self.place(state)?, Token::try_from(token)) {
-                    (Some(place), Ok(token)) => self.begin(&place, token)?,
-                    _ => Step::Known(DEAD),
-                };
-            }
-            for expect in [Trie::expect_family, Trie::expect_children] {
-                for step in &steps[..states.len()] {
-                    if let Step::To(node) = *step {
-                        expect(self.trie, node);
-                    }
-                }
-            }
-            for (state, step) in states.iter_mut().zip(&steps) {
-                *state = match *step {
-                    Step::Known(state) => state,
-                    Step::To(node) => {
-                        let place = self.trie.read_place(node)?;
-                        self.trie.expect_following(&place);
-                        pack(&place)
-                    }
-                };
-            }
-        }
-        Ok(())
+        step_all(self, states, tokens)
     }
 
-    #[inline]
-    fn begin(&self, place: &Place, token: Token) -> Result<Step> {
-        if place.tail_left > 0 || place.node == 0 {
-            let next = self.trie.advance(place, token)?;
-            return Ok(Step::Known(next.as_ref().map_or(DEAD, pack)));
-        }
-        let Some(node) = self.trie.child(place, token)? else {
-            return Ok(Step::Known(DEAD));
+    /// Moves a state as far as is known without reading the node that it comes to, and returns that node where there is one to read.
+    #[inline(always)]
+    fn begin(&self, state: &mut BeamState, token: i64) -> Result<Option<u64>> {
+        let (Some(place), Ok(token)) = (self.place(state)?, Token::try_from(token)) else {
+            *state = DEAD;
+            return Ok(None);
         };
-        self.trie.expect_node(node);
-        Ok(Step::To(node))
+        if place.tail_left == 0 && place.node != 0 {
+            let node = self.trie.child(&place, token)?;
+            match node {
+                Some(node) => self.trie.expect_head(node),
+                None => *state = DEAD,
+            }
+            return Ok(node);
+        }
+        let next = self.trie.advance(&place, token)?;
+        *state = next.as_ref().map_or(DEAD, pack);
+        next.iter().for_each(|next| self.trie.expect_following(next));
+        Ok(None)
     }
 
-    /// Asks for the memory that says what may follow each state.
-    #[inline]
-    fn expect(&self, states: &[BeamState]) -> Result<()> {
-        for state in states {
-            if let Some(place) = self.place(state)? {
+    /// The places of states, in order; those of the next ones are asked for what may follow.
+    #[inline(always)]
+    fn places(&self, states: &[BeamState]) -> impl Iterator<Item = Result<Option<Place>>> {
+        let expect = |state: &BeamState| {
+            if let Ok(Some(place)) = self.place(state) {
                 self.trie.expect_following(&place);
             }
-        }
-        Ok(())
+        };
+        states.iter().take(AHEAD).for_each(expect);
+        states.iter().enumerate().map(move |(beam, state)| {
+            states.get(beam + AHEAD).into_iter().for_each(expect);
+            self.place(state)
+        })
     }
 
     /// The state after all these tokens, from the root on.
@@ -157,7 +134,7 @@ impl<'a> Batch<'a> {
     }
 
     /// Calls `visit` with each token that is allowed, in order.
-    #[inline]
+    #[inline(always)]
     fn each_allowed(&self, place: Option<&Place>, mut visit: impl FnMut(Token)) -> Result<()> {
         let Some(place) = place else {
             self.end.into_iter().for_each(visit);
@@ -190,26 +167,10 @@ impl<'a> Batch<'a> {
     /// If `masks` is not `words` times as long as `states`, a state is foreign, or the trie is damaged.
     pub fn fill_bits(&self, states: &[BeamState], words: usize, masks: &mut [i32]) -> Result<()> {
         same("numbers", masks.len(), "words of the beams", states.len() * words)?;
-        if words == 0 {
-            return Ok(());
+        match words {
+            0 => Ok(()),
+            _ => fill_bits_of_all(self, states, words, masks),
         }
-        self.expect(states)?;
-        for (state, row) in states.iter().zip(masks.chunks_exact_mut(words)) {
-            let place = self.place(state)?;
-            if let Some(mask) = place.as_ref().and_then(|place| self.dense(place)) {
-                let mask = mask.as_chunks::<4>().0;
-                let (whole, beyond) = row.split_at_mut(mask.len().min(words));
-                for (word, &bytes) in whole.iter_mut().zip(mask) {
-                    *word = i32::from_le_bytes(bytes);
-                }
-                beyond.fill(0);
-                self.with_end(place.as_ref(), |end| set_bit(row, end));
-            } else {
-                row.fill(0);
-                self.each_allowed(place.as_ref(), |token| set_bit(row, token))?;
-            }
-        }
-        Ok(())
     }
 
     /// Fills masks of one byte a token, `vocabulary` bytes a beam: 1 where the token is allowed, else 0. Tokens beyond are left out.
@@ -218,26 +179,14 @@ impl<'a> Batch<'a> {
     /// If `masks` is not `vocabulary` times as long as `states`, a state is foreign, or the trie is damaged.
     pub fn fill_bytes(&self, states: &[BeamState], vocabulary: usize, masks: &mut [u8]) -> Result<()> {
         same("bytes", masks.len(), "tokens of the beams", states.len() * vocabulary)?;
-        if vocabulary == 0 {
-            return Ok(());
+        match vocabulary {
+            0 => Ok(()),
+            _ => fill_bytes_of_all(self, states, vocabulary, masks),
         }
-        self.expect(states)?;
-        for (state, row) in states.iter().zip(masks.chunks_exact_mut(vocabulary)) {
-            let place = self.place(state)?;
-            if let Some(mask) = place.as_ref().and_then(|place| self.dense(place)) {
-                let filled = unpack_bits(mask, row);
-                row[filled..].fill(0);
-                self.with_end(place.as_ref(), |end| set_byte(row, end));
-            } else {
-                row.fill(0);
-                self.each_allowed(place.as_ref(), |token| set_byte(row, token))?;
-            }
-        }
-        Ok(())
     }
 
     /// The mask that a place keeps ready made.
-    #[inline]
+    #[inline(always)]
     fn dense(&self, place: &Place) -> Option<&[u8]> {
         match place.tail_left {
             0 => self.trie.masks.find(place.node).map(|mask| self.trie.masks.mask(mask)),
@@ -246,7 +195,7 @@ impl<'a> Batch<'a> {
     }
 
     /// Calls `visit` with the end token, where it is allowed at this place.
-    #[inline]
+    #[inline(always)]
     fn with_end(&self, place: Option<&Place>, visit: impl FnOnce(Token)) {
         if let (Some(end), Some(true)) = (self.end, place.map(Place::ends_key)) {
             visit(end);
@@ -280,9 +229,8 @@ impl<'a> Batch<'a> {
         same("offsets", offsets.len(), "states and one", states.len() + 1)?;
         let (mut count, mut missing) = (0, false);
         offsets[0] = 0;
-        self.expect(states)?;
-        for (state, offset) in states.iter().zip(&mut offsets[1..]) {
-            self.each_allowed(self.place(state)?.as_ref(), |token| match tokens.get_mut(count) {
+        for (place, offset) in self.places(states).zip(&mut offsets[1..]) {
+            self.each_allowed(place?.as_ref(), |token| match tokens.get_mut(count) {
                 Some(slot) => {
                     *slot = i64::from(token);
                     count += 1;
@@ -328,6 +276,81 @@ impl<'a> Batch<'a> {
     }
 }
 
+// The loops over beams count bits and copy masks: they are compiled for the processors that have instructions for it, too. What they call is
+// inlined, or it would be compiled without.
+
+#[multiversion(targets("x86_64+avx2+bmi1+bmi2+lzcnt+popcnt"))]
+fn step_all(batch: &Batch<'_>, states: &mut [BeamState], tokens: &[i64]) -> Result<()> {
+    let trie = batch.trie;
+    // A beam waits for memory five times, one time after another. Beams wait side by side: each part is done of all before the next, and asks
+    // for what the next part reads.
+    let (mut nodes, mut heads) = ([None; AHEAD], [None; AHEAD]);
+    for (states, tokens) in states.chunks_mut(AHEAD).zip(tokens.chunks(AHEAD)) {
+        let (nodes, heads) = (&mut nodes[..states.len()], &mut heads[..states.len()]);
+        for (state, &token) in states.iter().zip(tokens) {
+            if let (Some(place), Ok(token)) = (batch.place(state)?, Token::try_from(token)) {
+                trie.expect_child(&place, token);
+            }
+        }
+        for ((state, &token), node) in states.iter_mut().zip(tokens).zip(&mut *nodes) {
+            *node = batch.begin(state, token)?;
+        }
+        for (node, head) in nodes.iter().zip(&mut *heads) {
+            *head = node.map(|node| trie.head(node)).transpose()?;
+            head.iter().for_each(|head| trie.expect_family(head));
+        }
+        for head in heads.iter_mut().flatten() {
+            trie.seek_family(head)?;
+            trie.expect_children(head);
+        }
+        for (state, head) in states.iter_mut().zip(&*heads) {
+            if let Some(head) = head {
+                let place = trie.place_of(head)?;
+                trie.expect_following(&place);
+                *state = pack(&place);
+            }
+        }
+    }
+    Ok(())
+}
+
+#[multiversion(targets("x86_64+avx2+bmi1+bmi2+lzcnt+popcnt"))]
+fn fill_bits_of_all(batch: &Batch<'_>, states: &[BeamState], words: usize, masks: &mut [i32]) -> Result<()> {
+    for (place, row) in batch.places(states).zip(masks.chunks_exact_mut(words)) {
+        let place = place?;
+        if let Some(mask) = place.as_ref().and_then(|place| batch.dense(place)) {
+            let mask = mask.as_chunks::<4>().0;
+            let (whole, beyond) = row.split_at_mut(mask.len().min(words));
+            for (word, &bytes) in whole.iter_mut().zip(mask) {
+                *word = i32::from_le_bytes(bytes);
+            }
+            beyond.fill(0);
+            batch.with_end(place.as_ref(), |end| set_bit(row, end));
+        } else {
+            row.fill(0);
+            batch.each_allowed(place.as_ref(), |token| set_bit(row, token))?;
+        }
+    }
+    Ok(())
+}
+
+#[multiversion(targets("x86_64+avx2+bmi1+bmi2+lzcnt+popcnt"))]
+fn fill_bytes_of_all(batch: &Batch<'_>, states: &[BeamState], vocabulary: usize, masks: &mut [u8]) -> Result<()> {
+    for (place, row) in batch.places(states).zip(masks.chunks_exact_mut(vocabulary)) {
+        let place = place?;
+        if let Some(mask) = place.as_ref().and_then(|place| batch.dense(place)) {
+            let filled = unpack_bits(mask, row);
+            row[filled..].fill(0);
+            batch.with_end(place.as_ref(), |end| set_byte(row, end));
+        } else {
+            row.fill(0);
+            batch.each_allowed(place.as_ref(), |token| set_byte(row, token))?;
+        }
+    }
+    Ok(())
+}
+
+#[inline(always)]
 fn pack(place: &Place) -> BeamState {
     place.pack().map(|word| word as i64)
 }
@@ -358,27 +381,29 @@ fn set_byte(row: &mut [u8], token: Token) {
 }
 
 /// Writes a byte for each bit, as many as there is room for; returns their number.
-#[inline]
+#[inline(always)]
 fn unpack_bits(bits: &[u8], bytes: &mut [u8]) -> usize {
     let filled = bytes.len().min(8 * bits.len());
     let (whole, rest) = bytes[..filled].as_chunks_mut::<8>();
     for (bytes, &bits) in whole.iter_mut().zip(bits) {
-        *bytes = spread(bits).to_le_bytes();
+        *bytes = SPREAD[usize::from(bits)];
     }
     if let Some(&bits) = bits.get(whole.len()) {
-        rest.copy_from_slice(&spread(bits).to_le_bytes()[..rest.len()]);
+        rest.copy_from_slice(&SPREAD[usize::from(bits)][..rest.len()]);
     }
     filled
 }
 
-/// The eight bits of a byte as the eight bytes of a word, the lowest first.
-#[inline]
-fn spread(bits: u8) -> u64 {
-    const EACH: u64 = 0x0101_0101_0101_0101;
-    const OWN: u64 = 0x8040_2010_0804_0201;
-    // A byte that is not zero carries into its highest bit, and no further.
-    (((u64::from(bits) * EACH) & OWN) + 0x7f * EACH) >> 7 & EACH
-}
+/// The eight bits of each byte as eight bytes, the lowest first.
+static SPREAD: [[u8; 8]; 256] = {
+    let mut spread = [[0; 8]; 256];
+    let mut bits = 0;
+    while bits < 8 * 256 {
+        spread[bits / 8][bits % 8] = ((bits / 8) >> (bits % 8) & 1) as u8;
+        bits += 1;
+    }
+    spread
+};
 
 #[cfg(test)]
 mod tests {
@@ -388,7 +413,7 @@ mod tests {
     fn bits_become_bytes() {
         for bits in 0..=255u8 {
             let expected: Vec<u8> = (0..8).map(|bit| bits >> bit & 1).collect();
-            assert_eq!(spread(bits).to_le_bytes(), expected.as_slice());
+            assert_eq!(SPREAD[usize::from(bits)], expected.as_slice());
             let mut bytes = [9; 13];
             assert_eq!(unpack_bits(&[bits, bits], &mut bytes), 13);
             assert_eq!(bytes[8..], expected[..5]);

@@ -56,7 +56,7 @@ impl Bytes {
     }
 
     /// The bytes.
-    #[inline]
+    #[inline(always)]
     pub fn as_slice(&self) -> &[u8] {
         let all: &[u8] = match &self.source {
             Source::Static(bytes) => bytes,
@@ -152,31 +152,31 @@ impl From<&'static [u8]> for Bytes {
 impl std::ops::Deref for Bytes {
     type Target = [u8];
 
-    #[inline]
+    #[inline(always)]
     fn deref(&self) -> &[u8] {
         self.as_slice()
     }
 }
 
 /// The little-endian word at byte `at`, `None` beyond the end.
-#[inline]
+#[inline(always)]
 pub(crate) fn word(bytes: &[u8], at: usize) -> Option<u64> {
     let end = at.checked_add(8)?;
     Some(u64::from_le_bytes(bytes.get(at..end)?.try_into().ok()?))
 }
 
-/// Asks for the line of memory at byte `at`, where there is one: what needs it later waits less.
-#[inline]
+/// Asks for the line of memory where element `at` begins, where there is one: what needs it later waits less.
+#[inline(always)]
 #[allow(unsafe_code)]
-pub(crate) fn prefetch(bytes: &[u8], at: usize) {
+pub(crate) fn prefetch<T>(slice: &[T], at: usize) {
     #[cfg(target_arch = "x86_64")]
-    if let Some(byte) = bytes.get(at) {
+    if let Some(element) = slice.get(at) {
         use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
         // SAFETY: a hint; it reads nothing that the program sees and cannot fault, and the address is one of a slice.
-        unsafe { _mm_prefetch::<_MM_HINT_T0>(std::ptr::from_ref(byte).cast()) };
+        unsafe { _mm_prefetch::<_MM_HINT_T0>(std::ptr::from_ref(element).cast()) };
     }
     #[cfg(not(target_arch = "x86_64"))]
-    let _ = (bytes, at);
+    let _ = (slice, at);
 }
 
 #[cfg(test)]

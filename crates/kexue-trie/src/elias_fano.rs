@@ -85,7 +85,7 @@ impl EliasFanoBuilder {
 /// The place of one bit number `index` of a word that has more than `index`: byte sums side by side, then the byte's bits.
 ///
 /// S. Vigna, "Broadword implementation of rank/select queries", 2008.
-#[inline]
+#[inline(always)]
 pub(crate) fn select_in_word(word: u64, index: u32) -> u32 {
     const ONES: u64 = 0x0101_0101_0101_0101;
     const HIGH: u64 = 0x8080_8080_8080_8080;

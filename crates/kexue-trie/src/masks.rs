@@ -9,7 +9,7 @@
 //!         · ranks, a u32 for every 8 words of each mask: the bits of that mask before them
 //! ```
 
-use crate::bytes::{Bytes, word};
+use crate::bytes::{Bytes, prefetch, word};
 use crate::index::{Error, Result, Token};
 use crate::spool::Spool;
 use std::collections::VecDeque;
@@ -18,6 +18,8 @@ use std::path::PathBuf;
 
 /// Words whose bits are counted together.
 const GROUP: usize = 8;
+/// Bytes that the processor reads together.
+const LINE: usize = 64;
 
 /// The masks of a trie, or none.
 #[derive(Clone, Debug)]
@@ -84,7 +86,7 @@ impl Masks {
     }
 
     /// The number of the node's mask, none where it is not dense.
-    #[inline]
+    #[inline(always)]
     pub fn find(&self, node: u64) -> Option<usize> {
         if node < self.dense_from_root {
             return Some(node as usize);
@@ -99,14 +101,31 @@ impl Masks {
     }
 
     /// The bytes of a mask, a multiple of eight; bit `t % 8` of byte `t / 8` is token `t`.
-    #[inline]
+    #[inline(always)]
     pub fn mask(&self, mask: usize) -> &[u8] {
         let start = 8 * self.words * mask;
         self.masks.get(start..start + 8 * self.words).unwrap_or_default()
     }
 
+    /// Asks for the memory of a mask, or of its beginning: what follows a few lines is asked for by the processor.
+    #[inline(always)]
+    pub fn expect(&self, mask: usize) {
+        let start = 8 * self.words * mask;
+        for line in (0..8 * self.words).step_by(LINE).take(4) {
+            prefetch(&self.masks, start + line);
+        }
+    }
+
+    /// Asks for the memory that [`rank`](Self::rank) reads.
+    #[inline(always)]
+    pub fn expect_rank(&self, mask: usize, token: Token) {
+        let group = token as usize / (64 * GROUP);
+        prefetch(&self.masks, 8 * (self.words * mask + GROUP * group));
+        prefetch(&self.ranks, 4 * (mask * self.words.div_ceil(GROUP) + group));
+    }
+
     /// How many children come before the one with this label, none where no child has it.
-    #[inline]
+    #[inline(always)]
     pub fn rank(&self, mask: usize, token: Token) -> Option<u64> {
         let (place, bit) = (token as usize / 64, token % 64);
         let words = self.mask(mask);

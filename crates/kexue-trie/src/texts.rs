@@ -207,13 +207,13 @@ impl Codes {
     }
 
     /// Asks for the memory of the code at a byte.
-    #[inline]
+    #[inline(always)]
     pub fn expect(&self, at: u64) {
         prefetch(&self.codes, usize::try_from(at).unwrap_or(usize::MAX));
     }
 
     /// The token whose code stands at `*at`, which moves behind it.
-    #[inline]
+    #[inline(always)]
     pub fn next(&self, at: &mut u64) -> Result<Token> {
         let mut place = usize::try_from(*at).map_err(|_| damaged())?;
         let token = self.try_next(&self.codes, &mut place).ok_or_else(damaged)?;
@@ -221,7 +221,7 @@ impl Codes {
         Ok(token)
     }
 
-    #[inline]
+    #[inline(always)]
     fn try_next(&self, codes: &[u8], at: &mut usize) -> Option<Token> {
         let first = *codes.get(*at)?;
         *at += 1;

@@ -56,6 +56,7 @@ const SMALL: u64 = (1 << 24) - 1;
 
 impl Place {
     /// The place as the three words of a handle; the two lowest bits of the first are zero.
+    #[inline(always)]
     pub fn pack(self) -> [u64; 3] {
         [
             self.node << 3 | u64::from(self.terminal) << 2,
@@ -64,6 +65,7 @@ impl Place {
         ]
     }
 
+    #[inline(always)]
     pub fn unpack(words: [u64; 3]) -> Self {
         Self {
             node: words[0] >> 3,
@@ -127,6 +129,29 @@ fn damaged(what: &str) -> Error {
 
 fn outside() -> Error {
     damaged("a node lies outside the trie")
+}
+
+fn children_damaged() -> Error {
+    damaged("a node's children are out of order")
+}
+
+/// What the words of its block say of a node.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Head {
+    node: u64,
+    terminal: bool,
+    tailed: bool,
+    /// Where the search for its first child begins, where it has children.
+    family: Option<Family>,
+}
+
+/// The first child of a node: of the first children from the start of a block on, number `skipped`.
+#[derive(Clone, Copy, Debug)]
+struct Family {
+    block: usize,
+    skipped: u32,
+    /// How many first children are in that block, where it is known to be among them.
+    inside: u32,
 }
 
 /// Where a sequence that is sought stands.
@@ -202,7 +227,7 @@ impl Trie {
         self.keys
     }
 
-    #[inline]
+    #[inline(always)]
     fn block<'a>(&self, nodes: &'a [u8], node: u64) -> Option<&'a [u8]> {
         let start = (node / BLOCK_NODES as u64) as usize * self.block;
         nodes.get(start..start + self.block)
@@ -233,58 +258,33 @@ impl Trie {
         })
     }
 
-    /// The first child of a node and the node behind its last: of the first children from that block on, number `skipped` is the node's.
-    ///
-    /// The blocks between are passed by their numbers of first children, which stand together.
-    #[inline]
-    fn children(&self, nodes: &[u8], block: u64, skipped: u32) -> Option<Range<u64>> {
+    /// The first child of a node and the node behind its last.
+    #[inline(always)]
+    fn children(&self, nodes: &[u8], family: &Family) -> Option<Range<u64>> {
         let families = self.families.as_slice();
-        let (number, skipped, inside) = self.family(block, skipped)?;
+        let Family { block, skipped, inside } = *family;
         // Where the next family begins is known before the bits are: they can be read side by side.
         let next = match skipped + 1 < inside {
-            true => Some(number),
+            true => Some(block),
             false => {
-                let between = families.get(number + 1..)?.iter().position(|&inside| inside > 0);
-                between.map(|between| number + 1 + between)
+                let between = families.get(block + 1..)?.iter().position(|&inside| inside > 0);
+                between.map(|between| block + 1 + between)
             }
         };
-        let firsts = |number: usize| word(nodes, number.checked_mul(self.block)?.checked_add(24)?);
-        let bits = firsts(number)?;
+        let firsts = |block: usize| word(nodes, block.checked_mul(self.block)?.checked_add(24)?);
+        let bits = firsts(block)?;
         if bits.count_ones() != inside {
             return None;
         }
         let place = select_in_word(bits, skipped);
         let end = match next {
-            Some(next) if next == number => {
+            Some(next) if next == block => {
                 next * BLOCK_NODES + ((bits >> place) & !1).trailing_zeros() as usize + place as usize
             }
             Some(next) => next * BLOCK_NODES + firsts(next)?.trailing_zeros() as usize,
             None => usize::try_from(self.node_count).ok()?,
         };
-        Some((number * BLOCK_NODES + place as usize) as u64..end as u64)
-    }
-
-    /// The block of that first child, how many stand before it in that block, and how many are in there.
-    #[inline]
-    fn family(&self, block: u64, mut skipped: u32) -> Option<(usize, u32, u32)> {
-        let families = self.families.as_slice();
-        let mut number = usize::try_from(block).ok()?;
-        let mut inside = u32::from(*families.get(number)?);
-        while skipped >= inside {
-            skipped -= inside;
-            number += 1;
-            inside = u32::from(*families.get(number)?);
-        }
-        Some((number, skipped, inside))
-    }
-
-    /// Where the search for the first child of a node begins, as [`children`](Self::children) takes it; none where it has no children.
-    #[inline]
-    fn family_of(&self, block: &[u8], bit: u32) -> Option<(u64, u32)> {
-        let (parents, first) = (word(block, 0)?, word(block, 32)?);
-        let before = (parents & ((1u64 << bit) - 1)).count_ones();
-        let start = (first & ((1 << FAMILIES) - 1)) / BLOCK_NODES as u64;
-        (parents >> bit & 1 == 1).then_some((start, (first >> FAMILIES) as u32 + before))
+        Some((block * BLOCK_NODES + place as usize) as u64..end as u64)
     }
 
     /// Asks for the memory of the block that a node is in, about.
@@ -307,39 +307,82 @@ impl Trie {
     }
 
     /// The place after the label of `node`.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn read_place(&self, node: u64) -> Result<Place> {
-        let nodes = self.nodes.as_slice();
+        let mut head = self.head(node)?;
+        self.seek_family(&mut head)?;
+        self.place_of(&head)
+    }
+
+    /// The first part of [`read_place`](Self::read_place): what the words of its block say of a node.
+    #[inline(always)]
+    pub(crate) fn head(&self, node: u64) -> Result<Head> {
         let block = self
-            .block(nodes, node)
+            .block(&self.nodes, node)
             .filter(|_| node < self.node_count)
             .ok_or_else(outside)?;
         let bit = (node % BLOCK_NODES as u64) as u32;
-        let below = (1u64 << bit) - 1;
         let field = |index: usize| word(block, 8 * index).ok_or_else(outside);
-        let mut place = Place {
+        let (parents, first) = (field(0)?, field(4)?);
+        let before = (parents & ((1u64 << bit) - 1)).count_ones();
+        Ok(Head {
             node,
             terminal: field(1)? >> bit & 1 == 1,
+            tailed: field(2)? >> bit & 1 == 1,
+            family: (parents >> bit & 1 == 1).then_some(Family {
+                block: ((first & ((1 << FAMILIES) - 1)) / BLOCK_NODES as u64) as usize,
+                skipped: (first >> FAMILIES) as u32 + before,
+                inside: 0,
+            }),
+        })
+    }
+
+    /// The second part: goes on to the block of the first child. The blocks between are passed by their numbers of first children, which stand
+    /// together.
+    #[inline(always)]
+    pub(crate) fn seek_family(&self, head: &mut Head) -> Result<()> {
+        let families = self.families.as_slice();
+        let inside = |block: usize| families.get(block).copied().map(u32::from).ok_or_else(children_damaged);
+        if let Some(family) = &mut head.family {
+            family.inside = inside(family.block)?;
+            while family.skipped >= family.inside {
+                family.skipped -= family.inside;
+                family.block += 1;
+                family.inside = inside(family.block)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// The last part.
+    #[inline(always)]
+    pub(crate) fn place_of(&self, head: &Head) -> Result<Place> {
+        let nodes = self.nodes.as_slice();
+        let node = head.node;
+        let block = self.block(nodes, node).ok_or_else(outside)?;
+        let bit = (node % BLOCK_NODES as u64) as u32;
+        let mut place = Place {
+            node,
+            terminal: head.terminal,
             ..Place::default()
         };
-        if let Some((start, skipped)) = self.family_of(block, bit) {
-            let children = self
-                .children(nodes, start, skipped)
-                .ok_or_else(|| damaged("a node's children are out of order"))?;
+        if let Some(family) = &head.family {
+            let children = self.children(nodes, family).ok_or_else(children_damaged)?;
             place.first_child = children.start;
             place.degree = children.end.saturating_sub(children.start);
             if children.start <= node || children.end > self.node_count || !(1..=SMALL).contains(&place.degree) {
-                return Err(damaged("a node's children are out of order"));
+                return Err(children_damaged());
             }
         } else if !place.terminal && node != 0 {
             return Err(damaged("a node has neither a key nor children"));
         }
-        let tailed = field(2)?;
-        if tailed >> bit & 1 == 1 {
+        if head.tailed {
+            let field = |index: usize| word(block, 8 * index).ok_or_else(outside);
             let tail = match self.layout.tails {
                 TailForm::Lengths => self.tail(block, bit, field(6)?),
                 TailForm::Shared { start, length } => {
-                    let number = field(6)?.checked_add(u64::from((tailed & below).count_ones()));
+                    let before = (field(2)? & ((1u64 << bit) - 1)).count_ones();
+                    let number = field(6)?.checked_add(u64::from(before));
                     number.and_then(|number| self.shared_tail(number, start, length))
                 }
             };
@@ -361,7 +404,7 @@ impl Trie {
     }
 
     /// Where the tail of a node stands and how long it is, where tails are found by their lengths.
-    #[inline]
+    #[inline(always)]
     fn tail(&self, block: &[u8], bit: u32, first: u64) -> Option<(u64, u64)> {
         let lengths = block.get(self.layout.tail_length(0)..self.layout.tail_length(BLOCK_NODES))?;
         let start = first.checked_add(sum_before(lengths, bit)?)?;
@@ -398,7 +441,7 @@ impl Trie {
     }
 
     /// Where the payload of a node stands, or its place among the long ones.
-    #[inline]
+    #[inline(always)]
     fn short_payload(&self, block: &[u8], bit: u32) -> Option<u64> {
         let lengths = block.get(self.layout.payload_length(0)..self.layout.payload_length(BLOCK_NODES))?;
         word(block, 56)?.checked_add(sum_before(lengths, bit)?)
@@ -411,7 +454,7 @@ impl Trie {
     }
 
     /// The label that leads into a node.
-    #[inline]
+    #[inline(always)]
     fn label(&self, nodes: &[u8], node: u64) -> Option<Token> {
         let block = (node / BLOCK_NODES as u64) as usize * self.block;
         let place = (node % BLOCK_NODES as u64) as usize;
@@ -425,7 +468,7 @@ impl Trie {
     }
 
     /// The number of the nodes from `start` on, of `count` whose labels rise, whose label is below `token`, and whether that of the next is it.
-    #[inline]
+    #[inline(always)]
     fn search(&self, start: u64, count: u64, token: Token) -> Result<(u64, bool)> {
         if count == 0 {
             return Ok((0, false));
@@ -463,7 +506,7 @@ impl Trie {
     }
 
     /// The label of the first node of a block.
-    #[inline]
+    #[inline(always)]
     fn first_label(&self, block: u64) -> Option<Token> {
         let at = usize::try_from(block).ok()?.checked_mul(self.layout.label_width())?;
         let rest = self.first_labels.get(at..)?;
@@ -515,7 +558,7 @@ impl Trie {
     }
 
     /// The child of a place without a tail that has this label.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn child(&self, place: &Place, token: Token) -> Result<Option<u64>> {
         if let Some(mask) = self.masks.find(place.node) {
             let before = self.masks.rank(mask, token).filter(|&before| before < place.degree);
@@ -547,7 +590,7 @@ impl Trie {
     }
 
     /// Calls `visit` with the labels of a node's children, in order.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn each_label(&self, place: &Place, mut visit: impl FnMut(Token)) -> Result<()> {
         let nodes = self.nodes.as_slice();
         let (mut node, end) = (place.first_child, place.first_child + place.degree);
@@ -571,7 +614,7 @@ impl Trie {
     }
 
     /// The only token that may follow inside a tail.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn next_of_tail(&self, place: &Place) -> Result<Token> {
         self.tails.next(&mut { place.tail })
     }
@@ -586,54 +629,75 @@ impl Trie {
         self.label(&self.nodes, node).ok_or_else(outside)
     }
 
-    /// Asks for the memory that says what may follow a place: the next code of its tail, or the labels of its first children.
-    #[inline]
+    /// Asks for the memory that says what may follow a place: the next code of its tail, the mask of its children, or the labels of the first.
+    #[inline(always)]
     pub(crate) fn expect_following(&self, place: &Place) {
         if place.tail_left > 0 {
             self.tails.expect(place.tail);
-        } else if place.degree > 0 && self.masks.find(place.node).is_none() {
-            let node = place.first_child;
-            let label = self.layout.label((node % BLOCK_NODES as u64) as usize);
-            prefetch(&self.nodes, self.block_start(node).saturating_add(label));
+        } else if place.degree > 0 {
+            match self.masks.find(place.node) {
+                Some(mask) => self.masks.expect(mask),
+                None => self.expect_labels(place),
+            }
         }
     }
 
-    /// Asks for the memory that says what a node is: the words of its block, and the lengths of its tails.
-    #[inline]
-    pub(crate) fn expect_node(&self, node: u64) {
-        let block = self.block_start(node);
-        prefetch(&self.nodes, block);
-        prefetch(&self.nodes, block.saturating_add(self.layout.tail_length(0)));
-    }
-
-    /// Asks for the memory by which the block of a node's first child is found; what says what the node is, is there.
-    #[inline]
-    pub(crate) fn expect_family(&self, node: u64) {
-        let bit = (node % BLOCK_NODES as u64) as u32;
-        if let Some((start, _)) = self
-            .block(&self.nodes, node)
-            .and_then(|block| self.family_of(block, bit))
-        {
-            prefetch(&self.families, start as usize);
+    /// Asks for the memory that [`child`](Self::child) reads.
+    #[inline(always)]
+    pub(crate) fn expect_child(&self, place: &Place, token: Token) {
+        if place.tail_left > 0 {
+            return self.tails.expect(place.tail);
+        }
+        if place.node == 0 {
+            let fan = self.fan();
+            let child = fan.children.get(token as usize).copied().unwrap_or_default();
+            return prefetch(&fan.places, (child as usize).wrapping_sub(1));
+        }
+        match self.masks.find(place.node) {
+            Some(mask) => self.masks.expect_rank(mask, token),
+            None => self.expect_labels(place),
         }
     }
 
-    /// Asks for the block of a node's first child, and the next, where the last may end; what finds it is there.
-    #[inline]
-    pub(crate) fn expect_children(&self, node: u64) {
-        let bit = (node % BLOCK_NODES as u64) as u32;
-        let family = self
-            .block(&self.nodes, node)
-            .and_then(|block| self.family_of(block, bit));
-        if let Some((number, ..)) = family.and_then(|(start, skipped)| self.family(start, skipped)) {
-            for block in [number, number + 1] {
-                prefetch(&self.nodes, block.saturating_mul(self.block));
+    #[inline(always)]
+    fn expect_labels(&self, place: &Place) {
+        let node = place.first_child;
+        let label = self.layout.label((node % BLOCK_NODES as u64) as usize);
+        prefetch(&self.nodes, self.block_start(node).saturating_add(label));
+    }
+
+    /// Asks for the memory that [`head`](Self::head) reads.
+    #[inline(always)]
+    pub(crate) fn expect_head(&self, node: u64) {
+        prefetch(&self.nodes, self.block_start(node));
+    }
+
+    /// Asks for the memory that [`seek_family`](Self::seek_family) reads, and for the lengths of the tails.
+    #[inline(always)]
+    pub(crate) fn expect_family(&self, head: &Head) {
+        if let Some(family) = head.family {
+            prefetch(&self.families, family.block);
+        }
+        if head.tailed && self.layout.tails == TailForm::Lengths {
+            let lengths = self.layout.tail_length(0);
+            prefetch(&self.nodes, self.block_start(head.node).saturating_add(lengths));
+        }
+    }
+
+    /// Asks for the memory that [`place_of`](Self::place_of) reads: the block of the first child, and the next where the last may end there.
+    #[inline(always)]
+    pub(crate) fn expect_children(&self, head: &Head) {
+        if let Some(family) = &head.family {
+            let start = family.block.saturating_mul(self.block);
+            prefetch(&self.nodes, start);
+            if family.skipped + 1 >= family.inside {
+                prefetch(&self.nodes, start.saturating_add(self.block));
             }
         }
     }
 
     /// The byte at which the block of a node begins.
-    #[inline]
+    #[inline(always)]
     fn block_start(&self, node: u64) -> usize {
         ((node / BLOCK_NODES as u64) as usize).saturating_mul(self.block)
     }
@@ -794,6 +858,7 @@ impl Trie {
     }
 
     /// A place from a handle that may be another index's.
+    #[inline(always)]
     pub(crate) fn checked(&self, words: [u64; 3]) -> Result<Place> {
         let place = Place::unpack(words);
         if place.node >= self.nodes() {
@@ -881,7 +946,7 @@ impl PrefixIndex for Trie {
 }
 
 /// The sum of the lengths before number `bit` of 64, a long one counting as its slot; none where there are not 64.
-#[inline]
+#[inline(always)]
 fn sum_before(lengths: &[u8], bit: u32) -> Option<u64> {
     const LOW: u64 = 0x00ff_00ff_00ff_00ff;
     const ONES: u64 = 0x0001_0001_0001_0001;
