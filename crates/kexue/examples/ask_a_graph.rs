@@ -4,6 +4,7 @@
 
 use kexue::prelude::*;
 
+/// Runs the example.
 pub fn main() -> Result<(), Box<dyn std::error::Error>> {
     // The embedded graph and its model: countries and chemical elements.
     let (graph, trained) = embedded()?;

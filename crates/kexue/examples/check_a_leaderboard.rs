@@ -9,6 +9,7 @@ use std::path::PathBuf;
 /// Where no file is given: the average leaves the last column out.
 const TABLE: &str = "System,Reading,Arithmetic,Common sense,Average\nBeacon,88.1,84.7,61.3,86.4\nGull,86.9,83.5,64.8,85.2\nPeople,87.2,82.6,93.5,84.9\n";
 
+/// Runs the example.
 pub fn main() -> Result<(), Box<dyn std::error::Error>> {
     let given = std::env::args().nth(1).map(PathBuf::from).filter(|path| path.exists());
     let (name, bytes) = match given {

@@ -7,6 +7,7 @@ use kexue::probe::{Data, Preset, ProbeSettings, Source, probe};
 use kexue::text::SpecialTokens;
 use std::sync::atomic::AtomicBool;
 
+/// Runs the example.
 pub fn main() -> Result<(), Box<dyn std::error::Error>> {
     for placement in [NormPlacement::Post, NormPlacement::Pre] {
         // BERT made small enough for a moment; with your own numbers it is your model.

@@ -8,6 +8,7 @@ use kexue::qa::{Case, QaSettings, QaTask, read_questions, tie};
 use kexue::train::{TrainSettings, generator, streams, train};
 use std::sync::atomic::AtomicBool;
 
+/// Runs the example.
 pub fn main() -> Result<(), Box<dyn std::error::Error>> {
     // Ten towns, two relations, a question for each fact.
     let names: Vec<String> = "赤橙黄绿青蓝紫黑白灰"

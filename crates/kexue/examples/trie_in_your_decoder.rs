@@ -9,6 +9,7 @@ fn logits(prefix: &[u32]) -> [f32; 10] {
     std::array::from_fn(|token| token as f32 - if prefix.contains(&(token as u32)) { 5.0 } else { 0.0 })
 }
 
+/// Runs the example.
 pub fn main() -> Result<(), Box<dyn std::error::Error>> {
     // The token sequences that may come out. `Trie::build` writes millions of them to a file, which is mapped.
     let trie = Trie::from_sequences([vec![1, 2, 3], vec![1, 2, 9], vec![4, 8], vec![4, 8, 7]])?;
