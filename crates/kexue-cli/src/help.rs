@@ -37,6 +37,11 @@ fn translated(mut command: Command, name: &str, texts: &BTreeMap<String, Texts>)
                 let id = arg.get_id().as_str();
                 let help = text(name, id).or_else(|| text("shared", id));
                 let heading = chinese_heading(&arg);
+                // Under a heading of their own, clap sorts them by name otherwise.
+                let arg = match arg.get_index() {
+                    Some(index) => arg.display_order(index),
+                    None => arg,
+                };
                 match help {
                     Some(help) => arg.help(help).long_help(None).help_heading(heading),
                     None => arg,
@@ -45,14 +50,20 @@ fn translated(mut command: Command, name: &str, texts: &BTreeMap<String, Texts>)
         if let Some(about) = text(name, "about") {
             command = command.about(about).long_about(None);
         }
-        if let Some(after) = text(name, "after") {
+        let examples = command
+            .get_after_help()
+            .map(|text| text.to_string().replacen("Example:", "例：", 1));
+        if let Some(after) = text(name, "after").or(examples) {
             command = command.after_help(after.trim_start().to_owned());
         }
     }
     let subcommands: Vec<String> = command.get_subcommands().map(|sub| sub.get_name().to_owned()).collect();
     for sub in subcommands {
         let path = format!("{name} {sub}").trim_start().to_owned();
-        command = command.mut_subcommand(&sub, |sub| translated(sub, &path, texts));
+        command = command.mut_subcommand(&sub, |sub| match sub.get_name() {
+            "help" => sub.about("打印帮助，或某个命令的帮助"),
+            _ => translated(sub, &path, texts),
+        });
     }
     command
 }
@@ -71,6 +82,7 @@ fn chinese_heading(arg: &Arg) -> &'static str {
         "Reading" => "读入",
         "Averaging" => "求平均",
         "Output" => "输出",
+        _ if ["help", "version"].contains(&arg.get_id().as_str()) => "通用",
         _ if arg.is_positional() => "参数",
         _ => "选项",
     }

@@ -387,11 +387,12 @@ fn run_train(args: &TrainArgs) -> Result<ExitCode> {
         rows.push(row);
     }
     let (head, cells) = table(&rows);
+    let verdict = verdict(&rows);
     match args.json {
         true => print_json(&rows)?,
         false => print(&lines(&head, &cells))?,
     }
-    write_page(&report, &head, &cells, &curves)?;
+    write_page(&report, &verdict, &head, &cells, &curves)?;
     Ok(ExitCode::SUCCESS)
 }
 
@@ -477,8 +478,25 @@ fn lines(head: &[&str], cells: &[Vec<String>]) -> String {
     text
 }
 
-fn write_page(path: &Path, head: &[&str], cells: &[Vec<String>], curves: &[(String, Vec<Record>)]) -> Result<()> {
+/// The method with the highest test accuracy, in a sentence.
+fn verdict(rows: &[Row]) -> String {
+    let mean = |row: &Row| row.accuracy.iter().sum::<f64>() / row.accuracy.len() as f64;
+    let best = rows.iter().max_by(|a, b| mean(a).total_cmp(&mean(b)));
+    best.map_or_else(String::new, |row| {
+        let accuracy = with_error(mean(row), standard_error(&row.accuracy), |value| format!("{value:.2}"));
+        format!("Highest test accuracy: {}, {accuracy} %.", row.regularizer)
+    })
+}
+
+fn write_page(
+    path: &Path,
+    verdict: &str,
+    head: &[&str],
+    cells: &[Vec<String>],
+    curves: &[(String, Vec<Record>)],
+) -> Result<()> {
     let mut page = Page::new("Gradient penalties");
+    page.verdict(verdict);
     page.paragraph(
         "Means over the seeds with their standard errors, at the end of training. Gradients are of the cross-entropy of single training examples; the \
          bracket and the slack (right side over left side) are medians over them.",

@@ -206,9 +206,37 @@ impl Comparison {
         self.rows.iter().map(row).collect()
     }
 
+    /// Which method is best at the best validation, and whether its difference to the first method is distinguishable from 0.
+    pub fn verdict(&self) -> Option<String> {
+        let (&measure, base) = (self.measures.first()?, self.rows.first()?);
+        let mean = |row: &Row| Mean::of(&row.values(Point::Best, measure));
+        let best = (self.rows.iter())
+            .filter(|row| mean(row).mean.is_finite())
+            .max_by(|a, b| mean(a).mean.total_cmp(&mean(b).mean))?;
+        let (method, name) = (best.method.to_string(), measure.name());
+        let result = format!("Highest {name}: {method}, {}", mean(best).show());
+        if best.method == base.method {
+            return Some(format!("{result}."));
+        }
+        let difference = Mean::of(&self.differences(best, Point::Best, measure));
+        let judged = match difference.interval() {
+            Some((low, high)) if low > 0.0 || high < 0.0 => "more than chance explains",
+            Some(_) => "no more than chance explains",
+            None => "one seed, so that chance is not excluded",
+        };
+        Some(format!(
+            "{result}; {} more than {} ({judged}).",
+            difference.show(),
+            base.method
+        ))
+    }
+
     /// The page of a report: tables, a forest plot, the curves, and what ChildTuning-D keeps of the model.
     pub fn to_page(&self, title: &str, description: &str) -> Page {
         let mut page = Page::new(title);
+        if let Some(verdict) = self.verdict() {
+            page.verdict(&verdict);
+        }
         page.paragraph(
             "Means over seeds with standard errors. A seed fixes the initial head, the batches and the dropout of every method alike, so the differences are taken \
              seed by seed. Intervals are Student's, at 95 %.",
@@ -266,7 +294,7 @@ impl Comparison {
         }];
         charts.extend(self.shares());
         page.charts(&charts);
-        page.heading("Configuration");
+        page.fold("Configuration");
         page.preformatted(description);
         page
     }
@@ -352,6 +380,11 @@ mod tests {
         let json = comparison().to_json();
         assert_eq!(json[1]["last"]["accuracy"]["difference"], 2.0);
         assert_eq!(json[0]["runs"][2]["seed"], 2);
+        // 62 ± 6.35 less 60: the interval holds 0.
+        let verdict = comparison().verdict().unwrap();
+        let expected =
+            "Highest accuracy: child-f:0.3, 62.00 ± 6.35; 2.00 ± 0.58 more than none (no more than chance explains).";
+        assert_eq!(verdict, expected);
         let page = comparison().to_page("RTE", "a < b").to_html();
         assert!(page.contains("<svg") && page.contains("child-f:0.3") && page.contains("a &lt; b"));
     }
