@@ -106,8 +106,8 @@ impl Status {
         if self.bar.is_hidden() && self.said.elapsed() >= SILENCE && !quiet {
             self.said = Instant::now();
             let pace = (self.now - self.first) as f64 / self.started.elapsed().as_secs_f64();
-            let minutes = (self.steps - self.now) as f64 / pace / 60.0;
-            self.print(&format!("step {}: {line} · at most {minutes:.0} min left", self.now));
+            let left = duration(self.steps.saturating_sub(self.now) as f64 / pace);
+            self.print(&format!("step {}: {line} · about {left} left", self.now));
         }
         self.restart();
     }
