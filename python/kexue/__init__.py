@@ -1,7 +1,7 @@
 """Constrained decoding under a trie, answers from a knowledge graph, and rankings of results tables.
 
 - :class:`Trie`: a set of token sequences that a decoder may produce; ``kexue.hf`` puts it into ``transformers``' ``generate``,
-  ``kexue.device`` onto a GPU
+  ``kexue.device`` onto a GPU, and ``kexue.genre`` gives it the interface of GENRE's tries
 - :class:`KnowledgeGraph`, :class:`Asker`: facts, and questions answered with them
 - :mod:`kexue.rank`: means, flips, votes and checks of results tables
 """

@@ -292,8 +292,13 @@ fn step_all(batch: &Batch<'_>, states: &mut [BeamState], tokens: &[i64]) -> Resu
                 trie.expect_child(&place, token);
             }
         }
+        let mut any = false;
         for ((state, &token), node) in states.iter_mut().zip(tokens).zip(&mut *nodes) {
             *node = batch.begin(state, token)?;
+            any |= node.is_some();
+        }
+        if !any {
+            continue;
         }
         for (node, head) in nodes.iter().zip(&mut *heads) {
             *head = node.map(|node| trie.head(node)).transpose()?;
