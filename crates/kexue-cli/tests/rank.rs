@@ -337,6 +337,10 @@ fn standard_input_is_a_file() {
 #[test]
 fn the_page_shows_what_the_command_prints() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+    // The published package has no pages.
+    if !root.join("docs").exists() {
+        return;
+    }
     let page = fs::read_to_string(root.join("docs/rank.md")).unwrap();
     let tables = root.join("crates/kexue-rank/tests/tables");
     let mut commands = 0;

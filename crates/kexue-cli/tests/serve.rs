@@ -84,13 +84,9 @@ impl Drop for Service {
 
 /// The embedded graph and its model, as files.
 fn write_files(folder: &Path) {
-    let data = Path::new(env!("CARGO_MANIFEST_DIR")).join("../kexue-qa/data/default");
-    fs::copy(data.join("graph.index"), folder.join("my.idx")).unwrap();
-    fs::create_dir(folder.join("run")).unwrap();
-    for file in fs::read_dir(data.join("model")).unwrap() {
-        let file = file.unwrap();
-        fs::copy(file.path(), folder.join("run").join(file.file_name())).unwrap();
-    }
+    kexue_qa::write_embedded(folder).unwrap();
+    fs::rename(folder.join("graph.index"), folder.join("my.idx")).unwrap();
+    fs::rename(folder.join("model"), folder.join("run")).unwrap();
     fs::write(folder.join("tokens"), "0123456789abcdef\n").unwrap();
 }
 

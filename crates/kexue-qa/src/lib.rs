@@ -61,7 +61,7 @@ pub use ablation::ablation;
 pub use answer::{Answer, AskOptions, Candidate, Reason, ask};
 pub use composite::Composite;
 pub use dataset::{Example, Tied, Untied, gold_facts, tie, untied};
-pub use embedded::embedded;
+pub use embedded::{embedded, write_embedded};
 pub use error::{Error, Result};
 pub use evaluate::{AnsweredKind, Case, Coverage, Scores, answered_by_kind, coverage, evaluate, f1, score};
 pub use expand::{ExpandOptions, expand, expand_unanswerable, swap_subjects};
