@@ -13,6 +13,7 @@ use crate::characters::{CharacterDecoder, CharacterEncoder};
 use kexue_trie::elias_fano::{EliasFano, EliasFanoBuilder};
 use kexue_trie::{Bytes, Container, ContainerWriter, Error, Key, read_varint, write_varint};
 use rayon::prelude::*;
+use std::cell::RefCell;
 use std::io::{Read, Seek, Write};
 use std::sync::OnceLock;
 use zstd::bulk::Compressor;
@@ -188,6 +189,11 @@ impl ObjectWriter {
     }
 }
 
+thread_local! {
+    /// A context is large. Creating one takes as long as decompressing a block.
+    static CONTEXT: RefCell<zstd::zstd_safe::DCtx<'static>> = RefCell::new(zstd::zstd_safe::DCtx::create());
+}
+
 /// The records of an open index.
 pub(crate) struct Objects {
     table: Bytes,
@@ -276,16 +282,18 @@ impl Objects {
         let dictionary = self
             .prepared
             .get_or_init(|| zstd::dict::DecoderDictionary::copy(&self.dictionary));
-        let broken = |error: std::io::Error| Error::Damaged(format!("a block of objects cannot be unpacked ({error})"));
+        let broken = |error: String| Error::Damaged(format!("a block of objects cannot be unpacked ({error})"));
         let unpacked = if length <= ONE_GO {
-            zstd::bulk::Decompressor::with_prepared_dictionary(dictionary)
-                .and_then(|mut decompressor| decompressor.decompress(frame, length as usize))
-                .map_err(broken)?
+            let mut unpacked = Vec::with_capacity(length as usize);
+            CONTEXT
+                .with_borrow_mut(|context| context.decompress_using_ddict(&mut unpacked, frame, dictionary.as_ddict()))
+                .map_err(|code| broken(zstd::zstd_safe::get_error_name(code).to_owned()))?;
+            unpacked
         } else {
             let mut unpacked = Vec::new();
             zstd::stream::Decoder::with_prepared_dictionary(frame, dictionary)
                 .and_then(|decoder| decoder.take(length).read_to_end(&mut unpacked))
-                .map_err(broken)?;
+                .map_err(|error| broken(error.to_string()))?;
             unpacked
         };
         if unpacked.len() as u64 != length {
