@@ -94,7 +94,7 @@ mod with_burn {
             (
                 "--data images --critic-norm batch",
                 2,
-                "--critic-norm: batch norm makes a sample's score depend",
+                "--critic-norm: with batch norm, the score of a sample depends",
             ),
             (
                 "--data images --epsilon 0 --normalizer gran",

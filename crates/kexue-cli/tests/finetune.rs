@@ -231,7 +231,7 @@ fn bad_input_is_named_by_file_line_and_column() {
         ),
         (
             "--train train.tsv --dev unknown.tsv",
-            "unknown.tsv:3: column `label`: label \"maybe\" is none of those of the training: \"no\", \"yes\"",
+            "unknown.tsv:3: column `label`: label \"maybe\" is not a label of the training examples: \"no\", \"yes\"",
         ),
         (
             "--train single.tsv --dev dev.tsv",
@@ -239,11 +239,11 @@ fn bad_input_is_named_by_file_line_and_column() {
         ),
         (
             "--train train.tsv --dev dev.tsv --regression",
-            "train.tsv:2: column `label`: \"yes\" is no number",
+            "train.tsv:2: column `label`: \"yes\" is not a number",
         ),
         (
             "--train data.bin --dev dev.tsv",
-            "data.bin: its name does not say what it is",
+            "data.bin: the name does not tell the format",
         ),
     ] {
         let (code, _, errors) = kexue(folder.path(), &train(files));
@@ -277,14 +277,14 @@ fn a_command_line_that_cannot_be_is_refused_by_its_flag() {
     let folder = folder();
     for (flags, expected) in [
         ("--compare child-f:0", "`child-f:0` needs a positive number"),
-        ("--compare child-f:0.3+child-d:0.3", "one too many"),
+        ("--compare child-f:0.3+child-d:0.3", "duplicates or conflicts"),
         ("--compare dropout:0.3", "is not known; a method is parts joined by +"),
         ("--seeds 0", "--seeds must be 1 or more"),
         ("--epochs 0", "--epochs must be more than 0"),
         ("--warmup 3", "--warmup must be a share"),
         ("--max-length 2", "--max-length"),
         ("--max-length 17", "--max-length: is more than the model's positions"),
-        ("--metrics pearson", "is no number"),
+        ("--metrics pearson", "is not a number"),
         ("--learning-rate nan", "--learning-rate: must be a positive number"),
         ("--dropout 1", "--dropout"),
         ("--hold-out 1", "cannot be used with"),

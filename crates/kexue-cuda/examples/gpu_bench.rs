@@ -1,4 +1,4 @@
-//! Times training steps and forward passes on a GPU; prints a line of JSON for each. `benches/gpu/run` runs it beside PyTorch.
+//! Times training steps and forward passes on a GPU, and prints a line of JSON for each. `benches/gpu/run` compares it with PyTorch.
 
 use kexue_cuda::{Device, DeviceOptimizer, Engine, Precision, Shard};
 use kexue_nn::{Head, Layout, Mask, Model, NormPlacement, PackedBatch, Positions, Prediction, TransformerConfig};
@@ -52,7 +52,7 @@ fn workloads() -> [Workload; 2] {
     ]
 }
 
-/// Weights of deviation about 0.02: what matters here is that they are neither 0 nor alike.
+/// Weights with a standard deviation of about 0.02. It matters only that they are neither 0 nor equal.
 fn model(config: &TransformerConfig) -> Result<Model, Failure> {
     let mut random = ChaCha8Rng::seed_from_u64(1);
     let layout = Layout::new(config);
@@ -195,7 +195,7 @@ fn infer(work: &Workload, precision: Precision, sequences: usize) -> Result<(), 
     let mut times = Vec::new();
     for _ in 0..30 {
         let begun = Instant::now();
-        // With the copy of the hidden states to the processor.
+        // Includes copying the hidden states to the CPU.
         engine.hidden(&packed)?;
         times.push(1e3 * begun.elapsed().as_secs_f64());
     }

@@ -1,4 +1,4 @@
-//! A device against the processor, choice by choice: on the emulator everywhere, on a GPU where there is one.
+//! Compares a device with the CPU for every option of the configuration: the emulator everywhere, and a GPU if there is one.
 
 use crate::cuda::Gpu;
 use crate::emulator::Emulator;
@@ -19,7 +19,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
-/// Where a check runs.
+/// The device of a check.
 #[derive(Clone, Copy, PartialEq)]
 enum On {
     Emulator,
@@ -27,7 +27,7 @@ enum On {
 }
 
 impl On {
-    /// `None`, with a message, where there is none.
+    /// `None`, with a message, if the device is missing.
     fn engine(self, model: &Model, precision: Precision) -> Option<Engine> {
         match self {
             Self::Gpu => match Gpu::open(0) {
@@ -49,7 +49,7 @@ impl On {
     }
 }
 
-/// A model, with what it is called in messages.
+/// A model, with its name in messages.
 struct Case {
     name: &'static str,
     model: Model,
@@ -76,7 +76,7 @@ fn learned(config: &mut TransformerConfig) {
     config.max_positions = 200;
 }
 
-/// Every choice of the configuration at least once.
+/// Every option of the configuration at least once.
 fn cases() -> Vec<Case> {
     vec![
         case("pre", |_| ()),
@@ -151,7 +151,7 @@ fn predictions(batch: &PackedBatch, model: &Model, seed: u64) -> Vec<Prediction>
         row: random.random_range(0..batch.len()),
         token: random.random_range(0..vocabulary),
     };
-    // Several at a row, too.
+    // Also several per row.
     (0..batch.len() / 5 + 1).map(&mut one).collect()
 }
 
@@ -188,7 +188,7 @@ enum Asked {
     Choices(Vec<Choice>),
 }
 
-/// The sums over shards on the processor: loss, right predictions, gradient.
+/// The sums over shards on the CPU: loss, correct predictions, gradient.
 fn on_processor(model: &Model, batches: &[PackedBatch], asked: &[Asked], seed: u64) -> (f64, usize, Vec<f32>) {
     let (mut loss, mut right, mut gradient) = (0.0, 0, vec![0.0; model.layout().len()]);
     for (shard, (batch, asked)) in batches.iter().zip(asked).enumerate() {
@@ -212,7 +212,7 @@ fn on_processor(model: &Model, batches: &[PackedBatch], asked: &[Asked], seed: u
     (loss, right, gradient)
 }
 
-/// A generator that has drawn something already, as the making of a batch does.
+/// A generator that has already drawn numbers, as when a batch has been made.
 fn generator(seed: u64, shard: usize) -> ChaCha8Rng {
     let mut random = ChaCha8Rng::seed_from_u64(seed + shard as u64);
     let drawn = 7 + 10 * shard;
@@ -245,17 +245,17 @@ fn largest(numbers: &[f32]) -> f32 {
     numbers.iter().fold(0.0, |most, x| most.max(x.abs()))
 }
 
-/// The largest difference in relation to the largest number.
+/// The largest difference, relative to the largest number.
 fn relative(found: &[f32], expected: &[f32]) -> f32 {
     difference(found, expected) / largest(expected)
 }
 
-/// The largest difference; infinite where there is none.
+/// The largest difference; infinite if a number is NaN.
 fn difference(found: &[f32], expected: &[f32]) -> f32 {
     let mut worst = 0.0f32;
     for (a, b) in found.iter().zip(expected) {
         let difference = (a - b).abs();
-        // NaN counts as the worst.
+        // NaN counts as the largest difference.
         worst = if difference.is_nan() {
             f32::INFINITY
         } else {
@@ -265,15 +265,15 @@ fn difference(found: &[f32], expected: &[f32]) -> f32 {
     worst
 }
 
-/// The Euclidean length of the difference in relation to that of what is expected.
+/// The Euclidean length of the difference, relative to that of the expected numbers.
 fn relative_length(found: &[f32], expected: &[f32]) -> f64 {
     let square = |x: f32| f64::from(x) * f64::from(x);
     let pairs = found.iter().zip(expected);
     (pairs.map(|(a, b)| square(a - b)).sum::<f64>() / expected.iter().map(|x| square(*x)).sum::<f64>()).sqrt()
 }
 
-/// Compares losses and gradients; names each parameter that differs. In fewer bits some numbers fall on the other side of a kink (ReLU), so there the
-/// gradient counts as a whole.
+/// Compares losses and gradients, and names each parameter that differs. At lower precision, some numbers fall on the other side of a kink (ReLU), so
+/// only the whole gradient is compared.
 fn compare(
     problems: &mut Vec<String>,
     name: &str,
@@ -286,7 +286,7 @@ fn compare(
         let length = relative_length(&found.2, &expected.2);
         let loss = (found.0 / expected.0 - 1.0).abs();
         println!("{name} in {precision}: gradient {length:.1e}, loss {loss:.1e}");
-        // As if NaN were large.
+        // NaN fails the check.
         if !(length < f64::from(tolerance) && loss < 0.02 * f64::from(tolerance)) {
             problems.push(format!(
                 "{name}: the gradient differs by {length:e}, the loss by {loss:e}"
@@ -299,7 +299,7 @@ fn compare(
         problems.push(format!("{name}: loss {} instead of {}", found.0, expected.0));
     }
     let mut worst = 0.0f32;
-    // Gradients that are 0 but for rounding (of the keys' bias, without turns) say nothing of their size.
+    // Gradients that are 0 except for rounding (that of the keys' bias, without rotation) have no meaningful relative error.
     let least = 1e-2 * largest(&expected.2);
     for slot in model.layout().slots() {
         let (found, expected) = (&found.2[slot.range.clone()], &expected.2[slot.range.clone()]);
@@ -318,7 +318,7 @@ fn compare(
     );
 }
 
-/// Passes of some cases; a GPU does them three times, the last from a recording.
+/// Checks the passes of some cases. A GPU runs them three times, the last time from a recording.
 fn check_passes(on: On, precision: Precision, tolerance: f32, chosen: &[usize]) {
     let mut problems = Vec::new();
     let cases = cases().into_iter().enumerate();
@@ -371,7 +371,7 @@ const ALL: &[usize] = &[0, 1, 2, 3, 4, 5, 6];
 
 #[test]
 fn the_emulator_computes_what_the_processor_does() {
-    // Slow: these have every norm, gate, activation and kind of position.
+    // The emulator is slow: these cases have every norm, gate, activation and kind of position.
     check_passes(On::Emulator, Precision::F32, 1e-4, &[1, 2, 5]);
 }
 
@@ -392,7 +392,7 @@ fn a_gpu_in_fewer_bits_is_near() {
     check_passes(On::Gpu, Precision::Bf16, 0.25, ALL);
 }
 
-/// A run of a masked language model, on the processor and on a device, and one that begins on the device and ends on the processor.
+/// Trains a masked language model on the CPU, on a device, and first on the device and then on the CPU.
 fn check_runs(on: On, steps: u64) {
     let text: String = "甲乙丙丁戊己庚辛".chars().cycle().take(1500).collect();
     let documents = format!("== 1 ==\n{text}\n== 2 ==\n{text}\n");
@@ -472,7 +472,7 @@ fn check_runs(on: On, steps: u64) {
         .find(|slot| slot.name == "encoder.layer.0.attention.output.dense.weight");
     let range = frozen.unwrap().range.clone();
     assert_eq!(found.model.values()[range.clone()], model.values()[range]);
-    // From the device to the processor.
+    // From the device to the CPU.
     assert!(run(mixed.path(), true, true).unwrap().interrupted);
     let resumed = run(mixed.path(), false, false).unwrap();
     assert!(resumed.resumed == 1 && relative(resumed.model.values(), expected.model.values()) < 1e-2);

@@ -1,4 +1,4 @@
-//! Compiling the kernels at run time, once for each model and GPU: the machine code is kept in the user's cache.
+//! Compilation of the kernels at run time, once for each model and GPU. The machine code is stored in the user's cache.
 
 use crate::CudaError;
 use cudarc::nvrtc::{result, sys};
@@ -7,21 +7,21 @@ use std::ffi::CString;
 use std::path::PathBuf;
 use xxhash_rust::xxh3::xxh3_128;
 
-/// Machine code of `source` for a GPU of compute capability `major.minor`.
+/// Compiles `source` to machine code for a GPU of compute capability `major.minor`, or reads it from the cache.
 ///
 /// # Errors
 /// If NVRTC is missing, or the source does not compile.
 pub(crate) fn compile(source: &str, (major, minor): (i32, i32)) -> Result<Vec<u8>, CudaError> {
     let cached = cache(source, (major, minor));
     if let Some(code) = cached.as_ref().and_then(|path| std::fs::read(path).ok()) {
-        // An ELF file, as a whole: files appear whole or not at all.
+        // If it is an ELF file, it is complete, because files are written atomically.
         if code.starts_with(b"\x7fELF") {
             return Ok(code);
         }
     }
     let code = compile_anew(source, (major, minor))?;
     if let Some(path) = cached {
-        // Without a cache it is compiled again the next time.
+        // If it cannot be cached, it is compiled again the next time.
         let folder = path.parent().map(std::fs::create_dir_all);
         if folder.is_some_and(|made| made.is_ok()) {
             write_file(&path, &code).ok();
@@ -30,7 +30,7 @@ pub(crate) fn compile(source: &str, (major, minor): (i32, i32)) -> Result<Vec<u8
     Ok(code)
 }
 
-/// Where the machine code is kept: `$XDG_CACHE_HOME/kexue` or `~/.cache/kexue`.
+/// The path of the machine code in the cache, `$XDG_CACHE_HOME/kexue` or `~/.cache/kexue`.
 fn cache(source: &str, (major, minor): (i32, i32)) -> Option<PathBuf> {
     let home = || std::env::var_os("HOME").map(|home| PathBuf::from(home).join(".cache"));
     let base = std::env::var_os("XDG_CACHE_HOME").map(PathBuf::from).or_else(home)?;
@@ -41,7 +41,7 @@ fn cache(source: &str, (major, minor): (i32, i32)) -> Option<PathBuf> {
     )
 }
 
-/// Whether NVRTC is there.
+/// Whether NVRTC is installed.
 pub(crate) fn is_there() -> bool {
     // SAFETY: only opens and closes the library.
     #[allow(unsafe_code)]
@@ -55,7 +55,7 @@ pub(crate) fn compile_anew(source: &str, (major, minor): (i32, i32)) -> Result<V
     if !is_there() {
         return Err(CudaError::Library {
             library: "libnvrtc",
-            hint: "install the CUDA toolkit, or `pip install nvidia-cuda-nvrtc nvidia-cublas` and put their folders into LD_LIBRARY_PATH",
+            hint: "install the CUDA toolkit, or run `pip install nvidia-cuda-nvrtc nvidia-cublas` and add their folders to LD_LIBRARY_PATH",
         });
     }
     let failed = |call| move |error: result::NvrtcError| CudaError::call(call)(error.to_string());
@@ -66,7 +66,7 @@ pub(crate) fn compile_anew(source: &str, (major, minor): (i32, i32)) -> Result<V
         "--std=c++17".to_owned(),
         "--extra-device-vectorization".to_owned(),
     ];
-    // SAFETY: the program was created above and is destroyed below, after its last use; the sizes are those that NVRTC says.
+    // SAFETY: the program was created above and is destroyed below, after its last use. The sizes are those that NVRTC returned.
     unsafe {
         let compiled = result::compile_program(program, &options);
         let code = match compiled {

@@ -9,13 +9,13 @@ use cudarc::driver::sys;
 use std::collections::HashMap;
 use std::ffi::{CString, c_void};
 
-/// Memory that cuBLAS works in.
+/// Size of cuBLAS's workspace, in bytes.
 const WORKSPACE: usize = 64 << 20;
 
-/// Shared memory that a kernel has without asking.
+/// Shared memory that a kernel has by default, in bytes.
 const PLAIN_SHARED: usize = 48 << 10;
 
-/// Which GPU, and which libraries there are. Opening one is cheap; a [`CudaMachine`] is what computes.
+/// A GPU before its libraries are loaded. Opening it is cheap; a [`CudaMachine`] computes.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Gpu {
     device: sys::CUdevice,
@@ -24,7 +24,7 @@ pub(crate) struct Gpu {
 }
 
 fn failed(call: &'static str) -> impl FnOnce(driver::DriverError) -> CudaError {
-    // The error's own text asks the driver, which is there.
+    // Formatting the error calls the driver, which has been loaded.
     move |error| CudaError::call(call)(error.to_string())
 }
 
@@ -34,13 +34,13 @@ fn blas_failed(call: &'static str) -> impl FnOnce(blas::CublasError) -> CudaErro
 
 #[allow(unsafe_code)]
 impl Gpu {
-    /// The GPU of this number.
+    /// Opens the GPU with this number.
     pub fn open(ordinal: usize) -> Result<Self, CudaError> {
         // SAFETY: only opens and closes the library.
         if !unsafe { sys::is_culib_present() } {
             return Err(CudaError::Library {
                 library: "libcuda",
-                hint: "this machine has no NVIDIA driver; use --device cpu",
+                hint: "this machine has no NVIDIA driver; compute on the CPU instead",
             });
         }
         driver::init().map_err(failed("cuInit"))?;
@@ -49,7 +49,7 @@ impl Gpu {
             return Err(CudaError::NoDevice { ordinal, count });
         }
         let device = driver::device::get(ordinal as i32).map_err(failed("cuDeviceGet"))?;
-        // SAFETY: the device is one that the driver gave.
+        // SAFETY: the driver returned this device.
         let attribute = |which| unsafe { driver::device::get_attribute(device, which) };
         use sys::CUdevice_attribute as Attribute;
         let read = |which| attribute(which).map_err(failed("cuDeviceGetAttribute"));
@@ -63,7 +63,7 @@ impl Gpu {
         })
     }
 
-    /// What the driver calls it.
+    /// The driver's name for it.
     pub fn name(&self) -> String {
         driver::device::get_name(self.device).unwrap_or_else(|_| "GPU".to_owned())
     }
@@ -71,7 +71,7 @@ impl Gpu {
 
 struct Function {
     handle: sys::CUfunction,
-    /// Shared memory that it has asked for.
+    /// Shared memory that has been requested for it.
     shared: usize,
 }
 
@@ -86,12 +86,12 @@ pub(crate) struct CudaMachine {
     workspace: Address,
     compute: blas_sys::cublasComputeType_t,
     recordings: Vec<sys::CUgraphExec>,
-    /// What is timed: a name, and events around it.
+    /// The timed work: a name, and events before and after it.
     timed: Option<Vec<(String, sys::CUevent, sys::CUevent)>>,
 }
 
-// SAFETY: handles of the driver and of cuBLAS may be used from any thread, one at a time, which `&mut self` ensures; the context is made current on
-// the calling thread before each use.
+// SAFETY: handles of the driver and of cuBLAS may be used from any thread, but only one at a time, which `&mut self` ensures. The context is made
+// current on the calling thread before each use.
 #[allow(unsafe_code)]
 unsafe impl Send for CudaMachine {}
 
@@ -103,11 +103,11 @@ impl CudaMachine {
         if !unsafe { blas_sys::is_culib_present() } {
             return Err(CudaError::Library {
                 library: "libcublas",
-                hint: "install the CUDA toolkit, or `pip install nvidia-cuda-nvrtc nvidia-cublas` and put their folders into LD_LIBRARY_PATH",
+                hint: "install the CUDA toolkit, or run `pip install nvidia-cuda-nvrtc nvidia-cublas` and add their folders to LD_LIBRARY_PATH",
             });
         }
         let code = compile(source, gpu.capability)?;
-        // SAFETY: each handle is one that the call before gave, and `drop` gives each back once. The code is an ELF file, whose length it says itself.
+        // SAFETY: each handle comes from the previous call, and `drop` releases each once. The code is an ELF file, which contains its own length.
         unsafe {
             let context = driver::primary_ctx::retain(gpu.device).map_err(failed("cuDevicePrimaryCtxRetain"))?;
             driver::ctx::set_current(context).map_err(failed("cuCtxSetCurrent"))?;
@@ -139,13 +139,13 @@ impl CudaMachine {
         }
     }
 
-    /// The context is that of the calling thread from here on.
+    /// Makes the context current on the calling thread.
     fn enter(&self) -> Result<(), CudaError> {
         // SAFETY: the context is retained until `drop`.
         unsafe { driver::ctx::set_current(self.context) }.map_err(failed("cuCtxSetCurrent"))
     }
 
-    /// An event at this place of the stream, if kernels are timed.
+    /// Records an event in the stream, if kernels are timed.
     fn mark(&self) -> Result<Option<sys::CUevent>, CudaError> {
         if self.timed.is_none() {
             return Ok(None);
@@ -156,7 +156,7 @@ impl CudaMachine {
         Ok(Some(event))
     }
 
-    /// Notes what has run since a mark.
+    /// Records the name of the work since a mark.
     fn note(&mut self, begun: Option<sys::CUevent>, name: impl FnOnce() -> String) -> Result<(), CudaError> {
         if let (Some(begun), Some(ended)) = (begun, self.mark()?) {
             self.timed.get_or_insert_default().push((name(), begun, ended));
@@ -182,7 +182,7 @@ impl CudaMachine {
         let function = self.functions.get_mut(name).expect("inserted above");
         if shared > function.shared {
             use sys::CUfunction_attribute::CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES as MOST_SHARED;
-            // SAFETY: the function is of the loaded module.
+            // SAFETY: the function belongs to the loaded module.
             unsafe { driver::function::set_function_attribute(function.handle, MOST_SHARED, shared as i32) }
                 .map_err(failed("cuFuncSetAttribute"))?;
             function.shared = shared;
@@ -204,7 +204,7 @@ impl Machine for CudaMachine {
     fn allocate(&mut self, bytes: usize) -> Result<Address, CudaError> {
         self.enter()?;
         let bytes = bytes.max(256);
-        // SAFETY: the memory is set before it is read, and given back by `release`.
+        // SAFETY: the memory is set before it is read, and released by `release`.
         let at = unsafe { driver::malloc_sync(bytes) };
         let at = at.map_err(|_| CudaError::Memory { wanted: bytes >> 20 })?;
         self.zero(at, bytes)?;
@@ -214,27 +214,27 @@ impl Machine for CudaMachine {
     fn release(&mut self, at: Address) {
         if at != 0 && self.enter().is_ok() {
             self.synchronize().ok();
-            // SAFETY: the callers release what `allocate` gave them, once.
+            // SAFETY: the callers release memory from `allocate`, once.
             unsafe { driver::free_sync(at) }.ok();
         }
     }
 
     fn upload(&mut self, at: Address, bytes: &[u8]) -> Result<(), CudaError> {
         self.enter()?;
-        // SAFETY: the callers copy into what they allocated. The driver has read ordinary memory before the call returns.
+        // SAFETY: the callers copy into memory that they allocated. The driver has read pageable memory when the call returns.
         unsafe { driver::memcpy_htod_async(at, bytes, self.stream) }.map_err(failed("cuMemcpyHtoD"))
     }
 
     fn download(&mut self, at: Address, bytes: &mut [u8]) -> Result<(), CudaError> {
         self.enter()?;
-        // SAFETY: the callers copy from what they allocated, and the copy is done before the call returns.
+        // SAFETY: the callers copy from memory that they allocated, and the copy is complete when the method returns.
         unsafe { driver::memcpy_dtoh_async(bytes, at, self.stream) }.map_err(failed("cuMemcpyDtoH"))?;
         self.synchronize()
     }
 
     fn zero(&mut self, at: Address, bytes: usize) -> Result<(), CudaError> {
         self.enter()?;
-        // SAFETY: the callers write into what they allocated.
+        // SAFETY: the callers write into memory that they allocated.
         unsafe { driver::memset_d8_async(at, 0, bytes, self.stream) }.map_err(failed("cuMemsetD8"))
     }
 
@@ -244,7 +244,7 @@ impl Machine for CudaMachine {
         let function = self.function(launch.kernel, launch.shared)?;
         let mut words: Vec<u64> = Vec::with_capacity(launch.args.len());
         for arg in launch.args {
-            // The first bytes of each are the argument: processors with GPUs are little-endian.
+            // The argument is in the first bytes of each, because machines with GPUs are little-endian.
             words.push(match *arg {
                 Arg::Address(address) => address,
                 Arg::Long(long) => long,
@@ -254,7 +254,7 @@ impl Machine for CudaMachine {
         }
         let mut args: Vec<*mut c_void> = words.iter_mut().map(|word| std::ptr::from_mut(word).cast()).collect();
         let (x, y) = launch.grid;
-        // SAFETY: the arguments are those that the kernel declares (the tests run every kernel), and reach what its caller allocated.
+        // SAFETY: the arguments match the kernel's declaration (the tests run every kernel), and point to memory that the caller allocated.
         unsafe {
             driver::launch_kernel(
                 function,
@@ -293,8 +293,8 @@ impl Machine for CudaMachine {
             Number::F32 => blas_sys::cudaDataType_t::CUDA_R_32F,
             Number::Bf16 => blas_sys::cudaDataType_t::CUDA_R_16BF,
         };
-        // cuBLAS counts by columns: it computes the transpose of the product, from the factors in the other order.
-        // SAFETY: the sizes are those of the matrices, which lie in what the callers allocated.
+        // cuBLAS is column-major, so it computes the transposed product from the factors in reverse order.
+        // SAFETY: the sizes are those of the matrices, which are in memory that the callers allocated.
         unsafe {
             blas::gemm_ex(
                 self.blas,
@@ -327,7 +327,7 @@ impl Machine for CudaMachine {
         self.timed = on.then(Vec::new);
         self.synchronize().ok();
         let of = |(name, begun, ended)| {
-            // SAFETY: the events are on the stream, which has been waited for; each is destroyed once.
+            // SAFETY: the events are on the stream, which has been synchronised. Each is destroyed once.
             unsafe {
                 let time = driver::event::elapsed(begun, ended).unwrap_or(f32::NAN);
                 driver::event::destroy(begun).ok();
@@ -351,13 +351,13 @@ impl Machine for CudaMachine {
     fn begin_recording(&mut self) -> Result<(), CudaError> {
         self.enter()?;
         use sys::CUstreamCaptureMode::CU_STREAM_CAPTURE_MODE_THREAD_LOCAL as MODE;
-        // SAFETY: the stream lives until `drop`, and nothing is being recorded.
+        // SAFETY: the stream lives until `drop`, and no recording is in progress.
         unsafe { driver::stream::begin_capture(self.stream, MODE) }.map_err(failed("cuStreamBeginCapture"))
     }
 
     fn end_recording(&mut self) -> Result<Recording, CudaError> {
         self.enter()?;
-        // SAFETY: the stream records; the graph is destroyed once it is instantiated.
+        // SAFETY: the stream is recording. The graph is destroyed after it is instantiated.
         unsafe {
             let graph = driver::stream::end_capture(self.stream).map_err(failed("cuStreamEndCapture"))?;
             let flags = std::mem::zeroed();
@@ -370,14 +370,14 @@ impl Machine for CudaMachine {
 
     fn play(&mut self, recording: Recording) -> Result<(), CudaError> {
         self.enter()?;
-        // SAFETY: recordings are destroyed by `forget_recordings` alone, after which the engine has none.
+        // SAFETY: only `forget_recordings` destroys recordings, and the engine has none after it.
         unsafe { driver::graph::launch(self.recordings[recording], self.stream) }.map_err(failed("cuGraphLaunch"))
     }
 
     fn forget_recordings(&mut self) {
         if self.synchronize().is_ok() {
             for recording in self.recordings.drain(..) {
-                // SAFETY: nothing plays any more.
+                // SAFETY: no recording is being replayed.
                 unsafe { driver::graph::exec_destroy(recording) }.ok();
             }
         }
@@ -390,7 +390,7 @@ impl Drop for CudaMachine {
         self.forget_recordings();
         let workspace = self.workspace;
         self.release(workspace);
-        // SAFETY: each handle is given back once, and nothing runs any more.
+        // SAFETY: each handle is released once, and no work is running.
         unsafe {
             blas::destroy_handle(self.blas).ok();
             driver::module::unload(self.module).ok();

@@ -1,4 +1,4 @@
-//! Devices by name, and precisions.
+//! Names of devices and precisions.
 
 use crate::cuda::{CudaMachine, Gpu};
 use crate::machine::Number;
@@ -8,10 +8,10 @@ use kexue_nn::Model;
 use std::fmt;
 use std::str::FromStr;
 
-/// A GPU by its number: `cuda` or `cuda:0`, `cuda:1`, ….
+/// A GPU, written as `cuda` or `cuda:0`, `cuda:1`, ….
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Device {
-    /// The number that the driver gives it.
+    /// Its number in the driver.
     pub ordinal: usize,
 }
 
@@ -32,10 +32,10 @@ impl FromStr for Device {
 }
 
 impl Device {
-    /// The name of the GPU, if it is there.
+    /// The name of the GPU, if it exists.
     ///
     /// # Errors
-    /// If there is no driver, or no such GPU.
+    /// If there is no driver or no such GPU.
     pub fn check(self) -> Result<String, CudaError> {
         Ok(Gpu::open(self.ordinal)?.name())
     }
@@ -47,15 +47,15 @@ impl fmt::Display for Device {
     }
 }
 
-/// The numbers that matrix products read; sums, parameters and moments are in single precision always.
+/// The number type of the operands of matrix products. Sums, parameters and moments are always in single precision.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Precision {
     /// Single precision.
     #[default]
     F32,
-    /// Single precision of which products read 10 bits of the fraction.
+    /// Single precision, of which products use 10 bits of the fraction.
     Tf32,
-    /// The upper halves of single-precision numbers.
+    /// The upper half of single precision.
     Bf16,
 }
 
@@ -76,7 +76,7 @@ impl FromStr for Precision {
             "f32" => Ok(Self::F32),
             "tf32" => Ok(Self::Tf32),
             "bf16" => Ok(Self::Bf16),
-            _ => Err(format!("`{text}` is no precision: expected f32, tf32 or bf16")),
+            _ => Err(format!("`{text}` is not a precision: expected f32, tf32 or bf16")),
         }
     }
 }
@@ -92,17 +92,17 @@ impl fmt::Display for Precision {
 }
 
 impl Engine {
-    /// A copy of a model on a GPU.
+    /// Copies a model to a GPU.
     ///
     /// # Errors
-    /// If there is no such GPU, a library is missing, the model has a choice that GPUs do not offer (named), or memory does not suffice.
+    /// If there is no such GPU, a library is missing, GPUs do not support an option of the model (the error names it), or memory is insufficient.
     pub fn new(device: Device, model: &Model, precision: Precision) -> Result<Self, CudaError> {
         let program = Program::new(model.config(), model.layout(), precision)?;
         let gpu = Gpu::open(device.ordinal)?;
         if precision != Precision::F32 && gpu.capability.0 < 8 {
             return Err(CudaError::unsupported(
                 "precision",
-                format!("{} computes in f32 only", gpu.name()),
+                format!("{} supports f32 only", gpu.name()),
             ));
         }
         let machine = CudaMachine::new(gpu, &program.source, precision)?;

@@ -1,4 +1,4 @@
-//! The kernels compiled for the processor: what the passes compute, without a GPU. For tests.
+//! The kernels compiled for the CPU, so that the passes can be tested without a GPU.
 
 use crate::CudaError;
 use crate::machine::{Address, Arg, Launch, Machine, Matrix, Number, Product};
@@ -8,7 +8,7 @@ use std::process::Command;
 
 type Kernel = unsafe extern "C" fn(*mut *mut c_void, u32, u32, u32, u32, u32);
 
-/// A machine whose memory is the processor's.
+/// A machine that uses the memory of the CPU.
 pub(crate) struct Emulator {
     library: libloading::Library,
     _folder: tempfile::TempDir,
@@ -16,7 +16,7 @@ pub(crate) struct Emulator {
 }
 
 impl Emulator {
-    /// Compiles a source; `None` where there is no C++ compiler.
+    /// Compiles a source; `None` if there is no C++ compiler.
     pub fn new(source: &str) -> Option<Self> {
         let folder = tempfile::tempdir().unwrap();
         let mut text = include_str!("kernels/emulator.hpp").to_owned() + source;
@@ -52,7 +52,7 @@ impl Emulator {
             String::from_utf8_lossy(&compiled.stderr)
         );
         #[allow(unsafe_code)]
-        // SAFETY: a library of our own.
+        // SAFETY: the library was compiled above.
         let library = unsafe { libloading::Library::new(&out) }.unwrap();
         Some(Self {
             library,
@@ -70,7 +70,7 @@ fn read(matrix: &Matrix, row: usize, column: usize) -> f32 {
         (row, column)
     };
     let index = row * matrix.stride + column;
-    // SAFETY: the engine's products lie in its memory.
+    // SAFETY: the matrices of the engine's products are in its memory.
     unsafe {
         match matrix.number {
             Number::F32 => *(matrix.at as *const f32).add(index),

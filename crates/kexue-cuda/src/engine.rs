@@ -11,34 +11,34 @@ use rand_chacha::ChaCha8Rng;
 use std::collections::HashMap;
 use std::ops::Range;
 
-/// A part of a step's batch.
+/// A part of the batch of a step.
 #[derive(Clone, Copy)]
 pub struct Shard<'a> {
     /// Its sequences.
     pub packed: &'a PackedBatch,
-    /// What the loss is of; none for a forward pass alone.
+    /// The objective of the loss; `None` for a forward pass only.
     pub objective: Option<Objective<'a>>,
-    /// Where its dropout is drawn from: the same numbers that the CPU would draw.
+    /// The generator of its dropout, which draws the same numbers as on the CPU.
     pub generator: Option<&'a ChaCha8Rng>,
 }
 
-/// The threads of most kernels.
+/// Threads per block of most kernels.
 const THREADS: usize = 256;
 
-/// The most recordings that are kept.
+/// Maximum number of stored recordings.
 const MOST_RECORDINGS: usize = 64;
 
-/// Steps of one size that are done before they are recorded: libraries prepare themselves in the first.
+/// Number of steps of a size before a step is recorded, because libraries initialise themselves in the first.
 const BEFORE_RECORDING: u32 = 1;
 
-/// Memory of the device that grows.
+/// Growing memory on the device.
 #[derive(Default)]
 struct Buffer {
     at: Address,
     bytes: usize,
 }
 
-/// A model on a device: parameters, gradient, and the passes that compute one from the other.
+/// A model on a device: its parameters, their gradient, and the passes that compute the gradient.
 pub struct Engine {
     pub(crate) machine: Box<dyn Machine>,
     program: Program,
@@ -46,16 +46,16 @@ pub struct Engine {
     pub(crate) layout: Layout,
     /// The parameters, in single precision.
     pub(crate) parameters: Address,
-    /// The parameters as matrix products read them; the same where that is single precision.
+    /// The parameters as operands of matrix products; the same memory in single precision.
     operands: Address,
     pub(crate) gradient: Address,
     arena: Buffer,
     rotary: Buffer,
     positions: usize,
     recordings: HashMap<Key, (u32, Option<Recording>)>,
-    /// Whether steps are recorded and played again.
+    /// Whether steps are recorded and replayed.
     is_recording: bool,
-    /// What is given back in the end.
+    /// Memory to release at the end.
     allocated: Vec<Address>,
 }
 
@@ -98,7 +98,7 @@ impl Engine {
         Ok(engine)
     }
 
-    /// What computes.
+    /// The name of the device.
     pub fn device_name(&self) -> String {
         self.machine.name()
     }
@@ -108,7 +108,11 @@ impl Engine {
     /// # Errors
     /// If the device fails.
     pub fn set_parameters(&mut self, values: &[f32]) -> Result<(), CudaError> {
-        assert_eq!(values.len(), self.layout.len(), "not the parameters of this model");
+        assert_eq!(
+            values.len(),
+            self.layout.len(),
+            "the number of parameters does not match the model"
+        );
         self.machine.upload(self.parameters, bytes_of(values))?;
         if self.operands != self.parameters {
             let args = [
@@ -127,7 +131,11 @@ impl Engine {
     /// # Errors
     /// If the device fails.
     pub fn parameters_into(&mut self, values: &mut [f32]) -> Result<(), CudaError> {
-        assert_eq!(values.len(), self.layout.len(), "not the parameters of this model");
+        assert_eq!(
+            values.len(),
+            self.layout.len(),
+            "the number of parameters does not match the model"
+        );
         self.machine.download(self.parameters, bytes_of_mut(values))
     }
 
@@ -141,14 +149,14 @@ impl Engine {
         Ok(gradient)
     }
 
-    /// Memory that lasts as long as the engine.
+    /// Allocates memory that lasts as long as the engine.
     pub(crate) fn allocate(&mut self, bytes: usize) -> Result<Address, CudaError> {
         let at = self.machine.allocate(bytes)?;
         self.allocated.push(at);
         Ok(at)
     }
 
-    /// The parameters as matrix products read them; 0 where those are the parameters themselves.
+    /// The parameters as operands of matrix products; 0 if these are the parameters themselves.
     pub(crate) fn operands(&self) -> Address {
         match self.operands == self.parameters {
             true => 0,
@@ -164,18 +172,18 @@ impl Engine {
         self.machine.synchronize()
     }
 
-    /// Whether steps of a size that comes again are recorded once and played; so by default where the device can.
+    /// Sets whether steps of a recurring size are recorded once and then replayed. The default is true if the device supports it.
     pub fn set_recording(&mut self, is_recording: bool) {
         self.is_recording = is_recording && self.machine.records();
     }
 
-    /// Begins to time each kernel and matrix product, or ends it: the milliseconds of each since then, in the order of their launches. Steps that are
-    /// played from a recording are not seen.
+    /// Starts or stops timing each kernel and matrix product. Returns the milliseconds of each since the start, in launch order. Steps that are replayed
+    /// from a recording are not timed.
     pub fn time_kernels(&mut self, on: bool) -> Vec<(String, f32)> {
         self.machine.time_kernels(on)
     }
 
-    /// The last hidden states `[tokens, d_model]`, without dropout.
+    /// Computes the last hidden states `[tokens, d_model]`, without dropout.
     ///
     /// # Errors
     /// If the batch does not fit the model, or the device fails.
@@ -195,7 +203,7 @@ impl Engine {
         Ok(hidden)
     }
 
-    /// The summed loss of all shards and how many predictions are right. The gradient of the sum replaces that of the step before.
+    /// Computes the summed loss of all shards and the number of correct predictions. The gradient of the sum replaces that of the previous step.
     ///
     /// # Errors
     /// If a batch does not fit the model, or the device fails.
@@ -211,14 +219,14 @@ impl Engine {
         Ok((sums[0], sums[1] as usize))
     }
 
-    /// Computes a plan.
+    /// Executes a plan.
     fn run(&mut self, plan: &Plan) -> Result<Memory, CudaError> {
         self.reserve_positions(plan.end_of_positions)?;
         let processors = self.machine.multiprocessors();
         let cut = |base| Memory::new(base, &plan.key, &plan.places, &self.config, &self.program, processors);
         let bytes = (cut(0).end) as usize;
         if bytes > self.arena.bytes {
-            // Recordings hold addresses.
+            // Recordings contain addresses.
             self.machine.forget_recordings();
             self.recordings.clear();
             self.machine.release(self.arena.at);
@@ -257,7 +265,7 @@ impl Engine {
         Ok(memory)
     }
 
-    /// Cosines and sines of all positions up to the longest so far.
+    /// Computes the cosines and sines of all positions up to `end`.
     fn reserve_positions(&mut self, end: usize) -> Result<(), CudaError> {
         if self.config.positions != kexue_nn::Positions::Rotary || end <= self.positions {
             return Ok(());
@@ -325,7 +333,7 @@ impl Drop for Engine {
     }
 }
 
-/// One pass over one batch.
+/// A pass over a batch.
 struct Pass<'a> {
     engine: &'a mut Engine,
     plan: &'a Plan,
@@ -355,7 +363,7 @@ impl Pass<'_> {
         self.memory.words + 4 * place as u64
     }
 
-    /// The address of a parameter, or 0 for a range of none.
+    /// The address of a parameter, or 0 for an empty range.
     fn parameter(&self, range: &Range<usize>) -> Address {
         match range.is_empty() {
             true => 0,
@@ -370,7 +378,7 @@ impl Pass<'_> {
         }
     }
 
-    /// A matrix of parameters as products read it.
+    /// A matrix of parameters as the operand of a product.
     fn weight(&self, range: &Range<usize>, inputs: usize) -> Matrix {
         let at = self.engine.operands + (self.operand.size() * range.start) as u64;
         Matrix::new(at, inputs, self.operand)
@@ -384,7 +392,7 @@ impl Pass<'_> {
         Matrix::new(at, width, self.operand)
     }
 
-    /// Bytes of dropout of a site; 0 without.
+    /// The address of the random bytes of a dropout site; 0 without dropout.
     fn bytes(&self, site: usize) -> Address {
         match self.memory.bytes {
             0 => 0,
@@ -392,7 +400,7 @@ impl Pass<'_> {
         }
     }
 
-    /// A kernel with a warp for each row.
+    /// Launches a kernel with a warp for each row.
     fn by_rows(&mut self, kernel: &'static str, rows: usize, args: &[Arg]) -> Result<(), CudaError> {
         self.engine.launch(kernel, (rows.div_ceil(4), 1), 128, 0, args)
     }
@@ -417,7 +425,7 @@ impl Pass<'_> {
         })
     }
 
-    /// `out[rows, outputs] = x[rows, inputs]·weightᵀ`, without the bias, which the next kernel adds.
+    /// `out[rows, outputs] = x[rows, inputs]·weightᵀ`. The next kernel adds the bias.
     fn linear(&mut self, out: Address, x: Address, at: &Pair, rows: usize, inputs: usize) -> Result<(), CudaError> {
         let outputs = at.bias.len();
         let factor = self.config().linear_factor(inputs);
@@ -430,7 +438,7 @@ impl Pass<'_> {
         )
     }
 
-    /// The gradients of [`Self::linear`], but for the bias.
+    /// The gradients of [`Self::linear`], except that of the bias.
     fn linear_backward(
         &mut self,
         dx: Address,
@@ -468,7 +476,7 @@ impl Pass<'_> {
         }
     }
 
-    /// Branch `index` counts from 0 through all blocks.
+    /// The addresses and parameters of a branch. `index` counts from 0 through all blocks.
     fn branch(&self, index: usize) -> (BranchAt, BranchRanges) {
         let block = &self.engine.layout.blocks[index / 2];
         let ranges = if index.is_multiple_of(2) {
@@ -494,7 +502,7 @@ impl Pass<'_> {
         let (layers, placement) = (self.config().layers, self.config().norm_placement);
         if self.plan.key.shards > 0 {
             let sites = 2 * layers + 1;
-            // Each thread makes 16 words.
+            // Each thread generates 16 words.
             let blocks = (rows * self.config().d_model / 64 * sites)
                 .div_ceil(THREADS)
                 .clamp(1, 2048);
@@ -534,7 +542,7 @@ impl Pass<'_> {
         Ok(())
     }
 
-    /// The layers of a branch, from its input to its output without the last bias.
+    /// Computes the layers of a branch, from its input to its output without the last bias.
     fn branch_forward(&mut self, index: usize) -> Result<(), CudaError> {
         let (rows, d, ffn) = (self.rows(), self.config().d_model, self.config().d_ffn);
         let at = self.memory.blocks[index / 2];
@@ -584,7 +592,7 @@ impl Pass<'_> {
         self.linear(branch, at.context, &ranges.attention_output, rows, d)
     }
 
-    /// A kernel with a block for each tile and head.
+    /// Launches a kernel with a block for each tile and head.
     fn attention(&mut self, kernel: &'static str, shared: usize, args: &[Arg]) -> Result<(), CudaError> {
         let grid = (self.plan.key.tiles, self.config().heads);
         let threads = self.engine.program.attention.threads;
@@ -627,7 +635,7 @@ impl Pass<'_> {
         self.by_rows("add_branch", rows, &args)
     }
 
-    /// The loss, the gradient of the last hidden state, and those of the head and the tied embedding.
+    /// Computes the loss and the gradients of the last hidden state, the head and the tied embedding.
     fn loss(&mut self) -> Result<(), CudaError> {
         let (memory, layout) = (self.memory, self.engine.layout.clone());
         let Key {
@@ -751,7 +759,7 @@ impl Pass<'_> {
             }
         };
         if are_choices {
-            // Choices pass by the head.
+            // Choices skip the head.
             for range in layout.head_dense.iter().flat_map(|at| [&at.dense, &at.norm]) {
                 let start = range.weight.start;
                 let bytes = 4 * (range.bias.end.max(range.weight.end) - start);
@@ -815,15 +823,15 @@ impl Pass<'_> {
         self.by_rows("embedding_sums", rows.min(8192), sums)
     }
 
-    /// Between branch `index − 1` and branch `index`: from the gradient of the later one's input to that of the earlier one's output. Beyond the last
-    /// branch is the hidden state, before the first are the embeddings.
+    /// Backward between branch `index − 1` and branch `index`: from the gradient of the later branch's input to that of the earlier branch's output. The
+    /// hidden state follows the last branch, and the embeddings precede the first.
     fn boundary(&mut self, index: usize) -> Result<(), CudaError> {
         let (rows, memory, d) = (self.rows(), self.memory, self.config().d_model);
         let (placement, layers) = (self.config().norm_placement, self.config().layers);
         let layout = self.engine.layout.clone();
         let outer = layout.outer_norm.clone();
         let (is_first, is_last) = (index == 2 * layers, index == 0);
-        // Before the later branch: its norm, or that of the last hidden state.
+        // Before the later branch: its norm, or the norm of the last hidden state.
         let (before, before_at) = match is_first {
             true => (outer.clone(), memory.outer_norm),
             false => {
@@ -832,7 +840,7 @@ impl Pass<'_> {
             }
         };
         let before = before.filter(|_| placement.before());
-        // After the earlier branch: its norms, or that of the embeddings.
+        // After the earlier branch: its norms, or the norm of the embeddings.
         let (at, ranges) = match is_last {
             true => {
                 let at = BranchAt {
@@ -899,7 +907,7 @@ impl Pass<'_> {
         )
     }
 
-    /// From the gradient of a branch's output to that of its input, and those of its layers.
+    /// Computes the gradients of a branch's input and layers from that of its output.
     fn branch_backward(&mut self, index: usize) -> Result<(), CudaError> {
         let (rows, d, ffn) = (self.rows(), self.config().d_model, self.config().d_ffn);
         let memory = self.memory;

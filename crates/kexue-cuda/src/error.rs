@@ -1,55 +1,55 @@
-//! What can go wrong on a GPU.
+//! Errors of GPUs.
 
 use thiserror::Error;
 
 /// Why something cannot be computed on a GPU.
 #[derive(Debug, Error)]
 pub enum CudaError {
-    /// A library of NVIDIA's is not there.
+    /// A library of NVIDIA is missing.
     #[error("{library} was not found: {hint}")]
     Library {
-        /// Its file.
+        /// The file of the library.
         library: &'static str,
         /// What to do.
         hint: &'static str,
     },
     /// There is no such device.
-    #[error("there is no GPU of number {ordinal}; the driver knows {count}")]
+    #[error("there is no GPU with number {ordinal}; the driver found {count}")]
     NoDevice {
-        /// The number asked for.
+        /// The requested number.
         ordinal: usize,
-        /// How many there are.
+        /// Number of GPUs.
         count: usize,
     },
-    /// A name that is no device.
-    #[error("`{0}` is no device: expected `cpu`, `cuda` or `cuda:N`")]
+    /// A name that is not a device.
+    #[error("`{0}` is not a device: expected `cpu`, `cuda` or `cuda:N`")]
     Name(String),
-    /// The driver, or a library, refused a call.
+    /// A call of the driver or of a library failed.
     #[error("{call}: {problem}")]
     Call {
-        /// What was called.
+        /// The called function.
         call: &'static str,
-        /// What it said.
+        /// Its error.
         problem: String,
     },
-    /// The memory of the device does not suffice.
-    #[error("the GPU has no {wanted} MiB of memory left: make the batch or the model smaller")]
+    /// The memory of the device is exhausted.
+    #[error("the GPU does not have {wanted} MiB of free memory; use a smaller batch or model")]
     Memory {
-        /// What was asked for.
+        /// The requested memory.
         wanted: usize,
     },
     /// A kernel does not compile.
     #[error("the kernels do not compile: {0}")]
     Compile(String),
-    /// A choice that GPUs do not offer.
-    #[error("{field}: {problem}; train on the CPU, or choose otherwise")]
+    /// An option that GPUs do not support.
+    #[error("{field}: {problem}; train on the CPU, or change this setting")]
     Unsupported {
         /// The setting.
         field: &'static str,
-        /// What is not offered.
+        /// The unsupported option.
         problem: String,
     },
-    /// A batch that the model cannot read.
+    /// A batch that does not fit the model.
     #[error("{0}")]
     Batch(String),
 }

@@ -1,10 +1,10 @@
 //! Training steps and forward passes of Kexue's Transformers on NVIDIA GPUs.
 //!
-//! Everything of [`kexue_nn`]'s configuration is offered: masks, scales, norms, heads, dropout from the same random stream, losses over the vocabulary and
-//! over choices. The driver, NVRTC and cuBLAS are looked for at run time, so a program with this crate runs where there is none and says what is missing.
+//! All of [`kexue_nn`]'s configuration is supported: masks, scales, norms, heads, dropout from the same random stream, losses over the vocabulary and over
+//! choices. The driver, NVRTC and cuBLAS are loaded at run time, so a program with this crate also runs without them, and reports what is missing.
 //!
-//! Read `engine.rs` first: the passes, kernel by kernel. `plan.rs` lays out a batch, `kernels/` has the CUDA C++, `optimizer.rs` the step of the
-//! parameters, `run.rs` the [`Accelerator`](kexue_train::Accelerator) of a training run.
+//! Read `engine.rs` first: the passes, kernel by kernel. `plan.rs` lays out a batch, `kernels/` has the CUDA C++ code, `optimizer.rs` updates the
+//! parameters, and `run.rs` has the [`Accelerator`](kexue_train::Accelerator) of a training run.
 //!
 //! ```
 //! use kexue_cuda::{Device, Engine, Precision, Shard};
@@ -24,7 +24,7 @@
 //!         let (loss, _right) = engine.loss(&[shard])?;
 //!         assert!(loss > 0.0 && engine.gradient()?.len() == model.layout().len());
 //!     }
-//!     // Such as: libcuda was not found.
+//!     // For example: libcuda was not found.
 //!     Err(problem) => eprintln!("{problem}"),
 //! }
 //! # Ok::<(), Box<dyn std::error::Error>>(())

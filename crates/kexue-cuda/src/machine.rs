@@ -1,7 +1,7 @@
-//! What the passes need of a machine: memory, kernels by name, matrix products.
+//! The operations of a machine that the passes need: memory, kernels by name, matrix products.
 //!
-//! There are two: a GPU ([`CudaMachine`](crate::cuda::CudaMachine)), and in tests the kernels' own source compiled for the processor, so that everything
-//! but the GPU's instructions is checked where there is none.
+//! There are two machines: a GPU ([`CudaMachine`](crate::cuda::CudaMachine)), and in tests an emulator that compiles the kernels' source for the CPU, so
+//! that everything except the GPU's instructions is tested without a GPU.
 
 use crate::CudaError;
 
@@ -24,7 +24,7 @@ impl From<u32> for Arg {
 }
 
 impl From<usize> for Arg {
-    /// Counts of rows and the like. Sizes are bounded far below 2³² where batches are planned.
+    /// Counts of rows and the like. Planning a batch bounds sizes far below 2³².
     fn from(count: usize) -> Self {
         Self::Word(count as u32)
     }
@@ -47,12 +47,12 @@ pub(crate) struct Launch<'a> {
     pub kernel: &'static str,
     pub grid: (usize, usize),
     pub threads: usize,
-    /// Bytes of shared memory whose size the kernel does not fix.
+    /// Bytes of dynamic shared memory.
     pub shared: usize,
     pub args: &'a [Arg],
 }
 
-/// How the numbers of a matrix are stored.
+/// The number type of a matrix.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum Number {
     F32,
@@ -72,7 +72,7 @@ impl Number {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Matrix {
     pub at: Address,
-    /// Numbers between rows, as stored.
+    /// Distance between rows, in numbers.
     pub stride: usize,
     pub number: Number,
     pub transposed: bool,
@@ -110,21 +110,21 @@ pub(crate) struct Product {
     pub keep: f32,
 }
 
-/// A recording that can be played again.
+/// The index of a recording that can be replayed.
 pub(crate) type Recording = usize;
 
-/// Something that computes. Work is done in the order in which it is asked for; `download` and `synchronize` wait for it.
+/// A machine that computes. Work is done in the order of the calls; `download` and `synchronize` wait for it.
 pub(crate) trait Machine: Send {
-    /// What it is called.
+    /// The name of the machine.
     fn name(&self) -> String;
 
-    /// How many blocks run at a time at least.
+    /// Minimum number of blocks that run at the same time.
     fn multiprocessors(&self) -> usize;
 
-    /// Memory, zeroed.
+    /// Allocates zeroed memory.
     fn allocate(&mut self, bytes: usize) -> Result<Address, CudaError>;
 
-    /// Gives memory back.
+    /// Releases memory.
     fn release(&mut self, at: Address);
 
     /// Copies to the machine.
@@ -150,17 +150,17 @@ pub(crate) trait Machine: Send {
         false
     }
 
-    /// What follows is recorded, not done.
+    /// Starts to record work instead of executing it.
     fn begin_recording(&mut self) -> Result<(), CudaError> {
         Ok(())
     }
 
-    /// The recording.
+    /// Ends the recording.
     fn end_recording(&mut self) -> Result<Recording, CudaError> {
         Ok(0)
     }
 
-    /// Does what was recorded.
+    /// Replays a recording.
     fn play(&mut self, _recording: Recording) -> Result<(), CudaError> {
         Ok(())
     }
@@ -168,13 +168,13 @@ pub(crate) trait Machine: Send {
     /// Forgets all recordings.
     fn forget_recordings(&mut self) {}
 
-    /// Begins to time each kernel and product, or ends it. The milliseconds so far, by name.
+    /// Starts or stops timing each kernel and product. Returns the milliseconds so far, by name.
     fn time_kernels(&mut self, _on: bool) -> Vec<(String, f32)> {
         Vec::new()
     }
 }
 
-/// Bytes of numbers.
+/// Views numbers as bytes.
 pub(crate) fn bytes_of<T: Plain>(values: &[T]) -> &[u8] {
     // SAFETY: plain numbers have no padding, and any bytes may be read.
     #[allow(unsafe_code)]
@@ -183,9 +183,9 @@ pub(crate) fn bytes_of<T: Plain>(values: &[T]) -> &[u8] {
     }
 }
 
-/// Numbers as bytes, to be written.
+/// Views numbers as writable bytes.
 pub(crate) fn bytes_of_mut<T: Plain>(values: &mut [T]) -> &mut [u8] {
-    // SAFETY: as above, and any bytes are a number.
+    // SAFETY: as above, and all bit patterns are valid numbers.
     #[allow(unsafe_code)]
     unsafe {
         std::slice::from_raw_parts_mut(values.as_mut_ptr().cast(), std::mem::size_of_val(values))

@@ -1,18 +1,18 @@
-//! Where the activations of a step stand: one block of memory, cut anew for each size.
+//! The addresses of a step's activations in one block of memory, which is divided anew for each size.
 
 use crate::machine::{Address, Number};
 use crate::plan::{Key, Words};
 use crate::program::Program;
 use kexue_nn::{NormPlacement, TransformerConfig};
 
-/// What a norm keeps for the backward pass.
+/// The values of a norm for the backward pass.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct NormAt {
     pub normal: Address,
     pub inverse: Address,
 }
 
-/// What is kept around a branch.
+/// The values around a branch for the backward pass.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct BranchAt {
     /// The input of its first layer.
@@ -22,7 +22,7 @@ pub(crate) struct BranchAt {
     pub ungated: Address,
 }
 
-/// What a block keeps.
+/// The values of a block for the backward pass.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct BlockAt {
     pub branches: [BranchAt; 2],
@@ -43,17 +43,17 @@ pub(crate) struct Memory {
     pub bytes: Address,
     pub outer_norm: NormAt,
     pub blocks: Vec<BlockAt>,
-    // Of the backward pass.
+    // For the backward pass.
     pub d_hidden: Address,
     pub d_stream: Address,
     pub d_input: Address,
-    /// Gradients of what is d_ffn or three d_model wide.
+    /// Gradients of width d_ffn or 3·d_model.
     pub wide: Address,
     pub d_context: Address,
     pub means: Address,
     pub partial: Address,
     pub embedding_partial: Address,
-    // Of the loss.
+    // For the loss.
     pub states: Address,
     pub dense: Address,
     pub head_norm: NormAt,
@@ -62,26 +62,26 @@ pub(crate) struct Memory {
     pub d_states: Address,
     pub logits: Address,
     pub d_logits: Address,
-    /// Places whose logits are held at once.
+    /// Number of places whose logits are in memory at once.
     pub chunk: usize,
     pub losses: Address,
     pub right: Address,
     pub scores: Address,
     pub sums: Address,
-    /// Bytes of all.
+    /// Total number of bytes.
     pub end: u64,
 }
 
-/// Bytes of logits that are held at once.
+/// Bytes of logits that are in memory at once.
 const LOGITS: usize = 1 << 30;
 
-/// Blocks that sum over rows, for each 128 columns.
+/// Number of blocks that sum over rows, for each 128 columns.
 pub(crate) const COLUMN_PARTS: usize = 32;
 
-/// Sums that a boundary leaves: see `rows.cu`.
+/// Number of sums that a boundary computes; see `rows.cu`.
 pub(crate) const SUMS: usize = 6;
 
-/// Blocks of a boundary.
+/// Number of blocks of a boundary.
 pub(crate) fn boundary_blocks(rows: usize, multiprocessors: usize) -> usize {
     rows.div_ceil(8).min(2 * multiprocessors)
 }
@@ -149,7 +149,7 @@ impl Memory {
             block.up = take(rows * config.d_ffn * size);
             block.activated = take(rows * config.d_ffn * size);
         }
-        // Without a backward pass all layers share the memory of one; the input of a branch is written while that of the other is read.
+        // Without a backward pass, all layers share the memory of one. The input of one branch is written while that of the other is read.
         let first = memory.blocks[0];
         memory.blocks.resize(config.layers, first);
         if training {

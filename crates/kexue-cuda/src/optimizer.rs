@@ -1,4 +1,4 @@
-//! The step of the parameters on a device: clip → Adam → decay → rate, and moving averages, in two passes over memory.
+//! Updates of the parameters on a device: clip → Adam → decay → rate, and moving averages, in two passes over memory.
 
 use crate::machine::{Address, Arg, bytes_of, bytes_of_mut};
 use crate::{CudaError, Engine};
@@ -6,21 +6,21 @@ use kexue_optim::{AdamConfig, ChainSettings, Link, Schedule, Slot, SlotGroup};
 use kexue_train::{NamedState, TrainError};
 use std::ops::Range;
 
-/// Numbers of a piece: see `optimizer.cu`.
+/// Parameters per piece; see `optimizer.cu`.
 const PIECE: usize = 1 << 14;
 
-/// The most moving averages.
+/// Maximum number of moving averages.
 const AVERAGES: usize = 4;
 
-/// The optimiser of an engine's parameters.
+/// An optimiser for the parameters of an engine.
 #[derive(Debug)]
 pub struct DeviceOptimizer {
     adam: AdamConfig,
-    /// Infinite for no bound.
+    /// Maximum norm of the gradient; infinite for no bound.
     max_norm: f32,
     schedules: Vec<Schedule>,
     averages: Vec<f32>,
-    /// The parameters that are trained.
+    /// The trained parameters.
     trained: Vec<Range<usize>>,
     size: usize,
     pieces: usize,
@@ -41,16 +41,19 @@ struct Places {
 }
 
 impl DeviceOptimizer {
-    /// The optimiser of a run of `steps` steps, with moving averages of these weights of the past, which start at the parameters.
+    /// Creates the optimiser of a run of `steps` steps. `averages` are the decay factors of moving averages, which start at the parameters.
     ///
     /// # Errors
-    /// If a setting is invalid, or the chain is not one of clip, Adam, decay and rate in this order; names the transformation.
+    /// If a setting is invalid, or the chain is not one of clip, Adam, decay and rate in this order. The error names the transformation.
     pub fn new(engine: &mut Engine, chain: &ChainSettings, steps: u64, averages: &[f32]) -> Result<Self, TrainError> {
         let slots = engine.layout.slots().clone();
         chain.build(&slots, steps)?;
         let parts = Parts::of(&chain.links, steps).map_err(TrainError::task)?;
         if averages.len() > AVERAGES {
-            let problem = format!("{} moving averages; a GPU has at most {AVERAGES}", averages.len());
+            let problem = format!(
+                "{} moving averages are more than the {AVERAGES} that a GPU supports",
+                averages.len()
+            );
             return Err(TrainError::task(CudaError::unsupported("average", problem)));
         }
         let trained: Vec<&Slot> = slots
@@ -114,7 +117,7 @@ impl DeviceOptimizer {
         Ok(())
     }
 
-    /// Moves the parameters at a step, counted from 0, by the engine's gradient of a sum of `terms`.
+    /// Updates the parameters at a step, counted from 0, with the engine's gradient of a sum of `terms` terms.
     ///
     /// # Errors
     /// If the device fails.
@@ -169,7 +172,7 @@ impl DeviceOptimizer {
         engine.launch("adam", (self.pieces.min(1 << 16), 1), 256, 0, &adam)
     }
 
-    /// Takes the state of a checkpoint.
+    /// Loads the state of a checkpoint.
     ///
     /// # Errors
     /// If the device fails.
@@ -193,7 +196,7 @@ impl DeviceOptimizer {
         Ok(())
     }
 
-    /// Gives the state for a checkpoint.
+    /// Stores the state for a checkpoint.
     ///
     /// # Errors
     /// If the device fails.
@@ -217,7 +220,7 @@ impl DeviceOptimizer {
         Ok(())
     }
 
-    /// Where a vector of a checkpoint stands, and whether it is of the trained parameters only.
+    /// The address of a checkpoint's vector, and whether it covers only the trained parameters.
     fn place(&self, name: &str) -> Option<(Address, bool)> {
         if name.ends_with("adam.first") {
             return Some((self.at.first, true));
@@ -236,11 +239,11 @@ fn group_of<'a>(groups: &'a [SlotGroup], slot: &Slot) -> Option<&'a SlotGroup> {
     groups.iter().find(|group| group.on.matches(&slot.name))
 }
 
-/// The transformations of a chain that a device applies.
+/// The transformations of a chain that a device supports.
 struct Parts<'a> {
     max_norm: f32,
     adam: AdamConfig,
-    /// The rate of the decay and what decays.
+    /// The decay rate, and the parameters that decay.
     decay: Option<(f32, &'a [kexue_optim::Pattern])>,
     schedules: Vec<Schedule>,
 }
@@ -248,7 +251,7 @@ struct Parts<'a> {
 impl<'a> Parts<'a> {
     fn of(links: &'a [Link], steps: u64) -> Result<Self, CudaError> {
         let refuse = |what: &str| {
-            let problem = format!("a GPU applies clip, adam, decay and rate, in this order; {what}");
+            let problem = format!("a GPU supports clip, adam, decay and rate, in this order; {what}");
             Err(CudaError::unsupported("optimizer", problem))
         };
         let mut rest = links;
@@ -278,7 +281,7 @@ impl<'a> Parts<'a> {
         let mut schedules = Vec::new();
         for link in rest {
             let Link::Rate { peak, warmup, decay } = link else {
-                return refuse(&format!("{} is not at its place", name(link)));
+                return refuse(&format!("{} is out of order", name(link)));
             };
             schedules.push(Schedule {
                 peak: *peak,
@@ -295,7 +298,7 @@ impl<'a> Parts<'a> {
         })
     }
 
-    /// The decay of a parameter without one of its own.
+    /// The default decay of a parameter.
     fn decay_of(&self, slot: &Slot) -> f32 {
         match self.decay {
             Some((rate, [])) if slot.decays() => rate,
@@ -305,7 +308,7 @@ impl<'a> Parts<'a> {
     }
 }
 
-/// What a link is called in a configuration file.
+/// The name of a link in configuration files.
 fn name(link: &Link) -> &'static str {
     match link {
         Link::Clip { .. } => "clip",

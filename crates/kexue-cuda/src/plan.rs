@@ -1,7 +1,7 @@
-//! A step's batch as the kernels read it: one vector of words, at places that depend on rounded sizes alone.
+//! The batch of a step as input of the kernels: one vector of words, whose layout depends only on rounded sizes.
 //!
-//! Sizes are rounded up so that many batches share a recording. Rows beyond the batch are tokens that see themselves and predict nothing: their gradients
-//! are 0 all the way.
+//! Sizes are rounded up so that many batches share a recording. The additional rows are tokens that see only themselves and predict nothing, so all their
+//! gradients are 0.
 
 use crate::program::TILE;
 use crate::{CudaError, Shard};
@@ -9,30 +9,31 @@ use kexue_nn::{Dropout, Layout, Prediction, TransformerConfig};
 use kexue_train::Objective;
 use std::ops::Range;
 
-/// A place that is not taken.
+/// An unused place.
 const NONE: u32 = u32::MAX;
 
-/// Rows of a gradient of embeddings that are summed at a time.
+/// Maximum number of rows of an embedding's gradient that are summed at a time.
 const PART: usize = 32;
 
-/// Words of a shard: see `dropout.cu`.
+/// Words per shard; see `dropout.cu`.
 const SHARD_WORDS: usize = 14;
 
-/// The rounded sizes of a step. Batches of one key differ in their words alone.
+/// The rounded sizes of a step. Batches with the same key differ only in their words.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Key {
     pub rows: usize,
     pub tiles: usize,
-    /// Predictions, or choices.
+    /// Number of predictions or choices.
     pub places: usize,
     /// Whether the places are choices.
     pub are_choices: bool,
-    /// Tokens of all lists of choices, and of the longest.
+    /// Number of tokens of all lists of choices.
     pub listed: usize,
+    /// Number of tokens of the longest list.
     pub longest: usize,
-    /// Shards that draw random bytes; 0 without dropout.
+    /// Number of shards that draw random bytes; 0 without dropout.
     pub shards: usize,
-    /// Whether what a backward pass needs is kept.
+    /// Whether the values that a backward pass needs are kept.
     pub training: bool,
 }
 
@@ -42,7 +43,7 @@ fn rounded(count: usize, least: usize) -> usize {
     count.max(1).next_multiple_of(least.max(power / 16))
 }
 
-/// Where the parts of a step's words stand.
+/// The places of the parts of a step's words.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Words {
     pub tokens: usize,
@@ -65,7 +66,7 @@ pub(crate) struct Words {
     pub order: usize,
     pub table_rows: usize,
     pub end: usize,
-    /// The most parts.
+    /// Maximum number of parts.
     pub most_parts: usize,
 }
 
@@ -109,7 +110,7 @@ impl Words {
     }
 }
 
-/// A batch, ready to be computed.
+/// A batch that is ready to be computed.
 pub(crate) struct Plan {
     pub key: Key,
     pub places: Words,
@@ -127,10 +128,10 @@ struct Place<'a> {
 }
 
 impl Plan {
-    /// The plan of a step whose batch is that of the shards, one after another; of a forward pass alone, if no shard has an objective.
+    /// Plans a step over the concatenated batches of the shards; only a forward pass if no shard has an objective.
     ///
     /// # Errors
-    /// If a mask or a token is none that the device can compute.
+    /// If the device does not support a mask, or a token is out of range.
     pub fn new(config: &TransformerConfig, layout: &Layout, shards: &[Shard<'_>]) -> Result<Self, CudaError> {
         check(config, shards)?;
         let rows: usize = shards.iter().map(|shard| shard.packed.len()).sum();
@@ -211,13 +212,13 @@ impl Plan {
     }
 }
 
-/// Refuses what has no kernel, and what would read beyond a table.
+/// Refuses options without a kernel, and indices beyond a table.
 fn check(config: &TransformerConfig, shards: &[Shard<'_>]) -> Result<(), CudaError> {
     for shard in shards {
         if shard.packed.caps_distances() {
             return Err(CudaError::unsupported(
                 "max_distance",
-                "distances are capped on the CPU only",
+                "capped distances are supported on the CPU only",
             ));
         }
         let end = shard.packed.end_of_positions();
@@ -234,12 +235,14 @@ fn check(config: &TransformerConfig, shards: &[Shard<'_>]) -> Result<(), CudaErr
             .find(|token| **token as usize >= vocabulary)
         {
             return Err(CudaError::Batch(format!(
-                "token {token} is not one of the {vocabulary} of the vocabulary"
+                "token {token} is not in the vocabulary of {vocabulary} tokens"
             )));
         }
         let types = config.token_types;
         if types > 0 && shard.packed.types().any(|segment| usize::from(segment) >= types) {
-            return Err(CudaError::Batch(format!("a segment is not one of the model's {types}")));
+            return Err(CudaError::Batch(format!(
+                "a segment is not below {types}, the model's number of segments"
+            )));
         }
     }
     Ok(())
@@ -270,7 +273,7 @@ fn places<'a>(shards: &[Shard<'a>]) -> Result<Vec<Place<'a>>, CudaError> {
         let end = start + shard.packed.len();
         if let Some(place) = all[first..].iter().find(|place| place.row >= end) {
             return Err(CudaError::Batch(format!(
-                "row {} is not one of the batch's {}",
+                "row {} is out of range for a batch of {} rows",
                 place.row - start,
                 shard.packed.len()
             )));
@@ -281,10 +284,10 @@ fn places<'a>(shards: &[Shard<'a>]) -> Result<Vec<Place<'a>>, CudaError> {
     Ok(all)
 }
 
-/// The lists of choices, each once.
+/// The distinct lists of choices.
 #[derive(Default)]
 struct Lists {
-    /// Of each choice: its first token, how many, its first bias.
+    /// For each choice: its first token, the number of tokens, its first bias.
     places: Vec<[u32; 3]>,
     tokens: Vec<u32>,
     biases: Vec<f32>,
@@ -316,14 +319,14 @@ impl Lists {
             lists.places.push([start as u32, place.allowed.len() as u32, bias]);
             lists.longest = lists.longest.max(place.allowed.len());
         }
-        // Both share a size.
+        // Both have the same size.
         let most = lists.tokens.len().max(lists.biases.len());
         lists.tokens.resize(most, 0);
         lists
     }
 }
 
-/// What each row sees, and the tiles of the attention.
+/// The rows that each row sees, and the tiles of the attention.
 struct Sight {
     factors: Vec<f32>,
     seen: Vec<Range<usize>>,
@@ -360,7 +363,7 @@ impl Sight {
         sight
     }
 
-    /// The tiles of a sequence. Both ends of what a row sees rise from row to row, so that what sees a tile is an interval too.
+    /// Adds the tiles of a sequence. Both ends of the interval that a row sees increase from row to row, so the rows that see a tile are an interval too.
     fn add_tiles(&mut self, rows: Range<usize>) {
         for first in rows.clone().step_by(TILE) {
             let tile = first..(first + TILE).min(rows.end);
@@ -375,7 +378,7 @@ impl Sight {
     }
 }
 
-/// Where each shard's random bytes come from.
+/// The random stream of each shard.
 fn random_words(config: &TransformerConfig, shards: &[Shard<'_>]) -> Vec<u32> {
     let (mut words, mut start) = (Vec::new(), 0);
     for shard in shards {
@@ -404,7 +407,7 @@ fn random_words(config: &TransformerConfig, shards: &[Shard<'_>]) -> Vec<u32> {
     words
 }
 
-/// The rows of each embedding that a batch looks up, and which rows of the batch do.
+/// The rows of each embedding table that a batch uses, and the rows of the batch that use them.
 #[derive(Default)]
 struct Tables {
     /// First in `order`, count.
@@ -435,7 +438,7 @@ impl Tables {
     }
 
     fn add(&mut self, indices: &[u32], table: &Range<usize>, config: &TransformerConfig) {
-        // Row in the lower half: one sort, stable by itself.
+        // The row is in the lower half, so that one unstable sort keeps the order of rows.
         let mut keyed: Vec<u64> = indices
             .iter()
             .enumerate()

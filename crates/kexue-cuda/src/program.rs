@@ -1,4 +1,4 @@
-//! The source of the kernels for one model: its sizes and choices are constants in it.
+//! The source of the kernels for one model, whose sizes and options are constants.
 
 use crate::machine::Number;
 use crate::{CudaError, Precision};
@@ -14,7 +14,7 @@ const SOURCES: [&str; 5] = [
 const ATTENTION: &str = include_str!("kernels/attention.cu");
 const TENSOR_ATTENTION: &str = include_str!("kernels/attention_tensor.cu");
 
-/// How the kernels of the attention are launched.
+/// Launch parameters of the attention kernels.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct AttentionLaunch {
     pub threads: usize,
@@ -23,13 +23,13 @@ pub(crate) struct AttentionLaunch {
     pub backward: usize,
 }
 
-/// Rows of a tile of the attention.
+/// Rows per tile of the attention.
 pub(crate) const TILE: usize = 64;
 
-/// The widest residual stream whose rows fit the registers of a warp.
+/// Maximum width of a residual stream whose rows fit the registers of a warp.
 const WIDEST: usize = 4096;
 
-/// The widest head whose tiles fit the shared memory.
+/// Maximum width of a head whose tiles fit the shared memory.
 const WIDEST_HEAD: usize = 192;
 
 /// The kernels of a model.
@@ -37,23 +37,23 @@ const WIDEST_HEAD: usize = 192;
 pub(crate) struct Program {
     pub source: String,
     pub operand: Number,
-    /// Numbers between rows of logits.
+    /// Distance between rows of logits, in numbers.
     pub logits: usize,
     pub attention: AttentionLaunch,
 }
 
 impl Program {
-    /// The source for a model.
+    /// Generates the source for a model.
     ///
     /// # Errors
-    /// Names the choice that the kernels do not offer.
+    /// If the kernels do not support an option. The error names it.
     pub fn new(config: &TransformerConfig, layout: &Layout, precision: Precision) -> Result<Self, CudaError> {
         let refuse = |field, problem: String| Err(CudaError::unsupported(field, problem));
         if !config.d_model.is_multiple_of(4) || config.d_model > WIDEST {
             return refuse(
                 "d_model",
                 format!(
-                    "{} is not a multiple of 4 of at most {WIDEST}, as a GPU needs",
+                    "{} is not a multiple of 4 and at most {WIDEST}, which a GPU requires",
                     config.d_model
                 ),
             );
@@ -61,19 +61,19 @@ impl Program {
         if !config.d_ffn.is_multiple_of(4) {
             return refuse(
                 "d_ffn",
-                format!("{} is not a multiple of 4, as a GPU needs", config.d_ffn),
+                format!("{} is not a multiple of 4, which a GPU requires", config.d_ffn),
             );
         }
         if config.head_dim() > WIDEST_HEAD {
             return refuse(
                 "heads",
                 format!(
-                    "heads of width {} are wider than {WIDEST_HEAD}, the most on a GPU",
+                    "heads of width {} are wider than {WIDEST_HEAD}, the maximum on a GPU",
                     config.head_dim()
                 ),
             );
         }
-        // Numbers of the flat vector are counted in 32 bits.
+        // Indices of the flat vector have 32 bits.
         if layout.len() >= 1 << 32 {
             return refuse(
                 "vocab_size",
@@ -91,7 +91,7 @@ impl Program {
         };
         let flag = usize::from;
         let head_dim = config.head_dim();
-        // Products of 16 × 16 × 8 (bf16) or 16 × 8 × 8 (tf32) of heads whose rows begin at multiples of 16 bytes.
+        // Products of 16 × 16 × 8 (bf16) or 16 × 8 × 8 (tf32), for heads whose rows start at multiples of 16 bytes.
         let fits = head_dim.is_multiple_of(16) && head_dim <= 128;
         let tensor_cores = match precision {
             Precision::Bf16 if fits => 1,
@@ -99,7 +99,7 @@ impl Program {
             _ => 0,
         };
         let attention = if tensor_cores > 0 {
-            // Rows are 16 bytes longer, so that they begin in different banks.
+            // Rows are padded by 16 bytes, so that they start in different banks.
             let bytes = 2 * TILE * (head_dim * operand.size() + 16);
             AttentionLaunch {
                 threads: 128,

@@ -1,4 +1,4 @@
-//! A training run whose steps are computed on a device.
+//! Training runs with steps on a device.
 
 use crate::{CudaError, Device, DeviceOptimizer, Engine, Precision, Shard};
 use kexue_nn::Model;
@@ -10,12 +10,12 @@ use rand_chacha::ChaCha8Rng;
 pub struct DeviceRun {
     engine: Engine,
     optimizer: DeviceOptimizer,
-    /// Terms of the last gradient.
+    /// Number of terms of the last gradient.
     terms: f64,
 }
 
 impl DeviceRun {
-    /// Takes a run's model and settings to a device.
+    /// Moves the model and the optimiser of a run to a device.
     ///
     /// # Errors
     /// As [`Engine::new`] and [`DeviceOptimizer::new`].

@@ -1,7 +1,7 @@
-//! The speed of a critic's step: images of 3×32×32, convolutions of 64, 128 and 256 channels, 64 real and 64 generated samples, hinge loss, backward.
-//! `benches/peers/run gan` runs it beside PyTorch's double backward.
+//! Speed of a critic's step: images of 3×32×32, convolutions of 64, 128 and 256 channels, 64 real and 64 generated samples, hinge loss, backward pass.
+//! `benches/peers/run gan` compares it with PyTorch's double backward.
 //!
-//! `--normalizer gn|gp|none`, `--rounds N`, `--check` to print the loss and the norm of the gradient for weights that PyTorch can make too.
+//! `--normalizer gn|gp|none`, `--rounds N`; `--check` prints the loss and the norm of the gradient for weights that PyTorch can also compute.
 
 use kexue_gan::loss::AdversarialLoss;
 use kexue_gan::network::{ModelSettings, Space};
@@ -23,7 +23,7 @@ const IMAGE: Shape = Shape {
     width: 32,
 };
 
-/// Numbers within −1 and 1 that PyTorch's side makes too: the fractional parts of multiples of the golden ratio.
+/// Numbers within −1 and 1 that the PyTorch script computes as well: the fractional parts of multiples of the golden ratio.
 fn numbers(count: usize, start: u64) -> Vec<f32> {
     let part = |i: u64| ((i + start) as f64 * 0.618_033_988_749_894_9).fract() * 2.0 - 1.0;
     (0..count as u64).map(|i| part(i) as f32).collect()
@@ -82,7 +82,7 @@ fn main() {
     for round in 0..rounds + 2 {
         let start = Instant::now();
         step();
-        // The first rounds touch the memory for the first time.
+        // The first rounds are slower, because they allocate memory.
         if round >= 2 {
             seconds.push(start.elapsed().as_secs_f64());
         }

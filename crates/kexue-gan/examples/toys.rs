@@ -1,8 +1,8 @@
-//! Every normaliser on a toy distribution, from several seeds: the table of `docs/gan.md`.
+//! Trains a GAN with every normaliser on a toy distribution, from several seeds: the table of `docs/gan.md`.
 //!
-//! Flags: `--data ring` (or `grid`, `swiss-roll`), `--steps N` of the generator (3,000), `--seeds N` (3), `--only NAME`. For each normaliser: the means
-//! and standard errors over the seeds of modes covered, of good samples in percent and of the largest slope over pairs at a distance of 0.01, and
-//! processor time a step. Runs stay in the folder `--out` (`toy-runs`); what was interrupted there is resumed.
+//! Flags: `--data ring` (or `grid`, `swiss-roll`), `--steps N` of the generator (3,000), `--seeds N` (3), `--only NAME`. For each normaliser, it prints
+//! the means and standard errors over the seeds of the covered modes, of the good samples in percent and of the largest slope over pairs at a distance
+//! of 0.01, and the processor time per step. Runs are kept in the folder `--out` (`toy-runs`), and interrupted runs in it are resumed.
 use kexue_gan::data::Data;
 use kexue_gan::evaluate::evaluate;
 use kexue_gan::normalizer::NormalizerSettings;
@@ -72,7 +72,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let data = Data::open(&data_name)?;
     println!("{data_name}, {steps} steps, {seeds} seeds");
     println!(
-        "| normaliser | modes covered | good samples, % | largest ‖∇D̂‖ | largest slope at 0.01 | processor time a step, ms |"
+        "| normaliser | modes covered | good samples, % | largest ‖∇D̂‖ | largest slope at 0.01 | processor time per step, ms |"
     );
     println!("| --- | --- | --- | --- | --- | --- |");
     for name in NAMES.into_iter().filter(|name| only.is_empty() || *name == only) {

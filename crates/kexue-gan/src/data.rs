@@ -1,4 +1,4 @@
-//! What is learned: points or images.
+//! Training data: points or images.
 
 use crate::network::Space;
 use crate::toys::Toy;
@@ -11,10 +11,10 @@ use thiserror::Error;
 /// Why data cannot be read.
 #[derive(Debug, Error)]
 pub enum DataError {
-    /// Of images.
+    /// Error of images.
     #[error(transparent)]
     Images(#[from] ImageError),
-    /// Of a table of points.
+    /// Error of a table of points.
     #[error("{0}")]
     Points(String),
 }
@@ -27,16 +27,16 @@ pub struct Data {
     values: Vec<f32>,
 }
 
-/// Points that stand for a toy distribution.
+/// Number of points that represent a toy distribution.
 const TOY_POINTS: usize = 20_000;
-/// Purpose of [`generator`]: the points of a toy distribution.
+/// Purpose of the random stream ([`generator`]): the points of a toy distribution.
 const TOYS: u64 = 0x0074_6f79;
 
 impl Data {
-    /// A toy by its name (`ring`, `grid`, `swiss-roll`), or a file: images as [`read_images`] reads them, or points as CSV.
+    /// Opens a toy by its name (`ring`, `grid`, `swiss-roll`), or a file: images in the formats of [`read_images`], or points as CSV.
     ///
     /// # Errors
-    /// If the file cannot be read, or holds neither images nor points.
+    /// If the file cannot be read, or contains neither images nor points.
     pub fn open(name: &str) -> Result<Self, DataError> {
         if let Some(toy) = Toy::ALL.into_iter().find(|toy| toy.name() == name) {
             return Ok(Self::of_toy(toy));
@@ -52,7 +52,7 @@ impl Data {
         }
     }
 
-    /// Points of a toy distribution, always the same.
+    /// Points of a toy distribution, always the same ones.
     pub fn of_toy(toy: Toy) -> Self {
         let mut random = generator(0, TOYS, 0);
         let values = (0..TOY_POINTS).flat_map(|_| toy.draw(&mut random)).map(|x| x as f32);
@@ -63,7 +63,7 @@ impl Data {
         }
     }
 
-    /// Images, their numbers scaled to −1 and 1.
+    /// Images, with pixels scaled to numbers within −1 and 1.
     pub fn of_images(images: &Images) -> Self {
         Self {
             space: Space::Images(images.shape()),
@@ -76,7 +76,7 @@ impl Data {
         }
     }
 
-    /// Points from a CSV file without a header: one a line, its coordinates separated by commas.
+    /// Reads points from a CSV file without a header: one point per line, with coordinates separated by commas.
     fn read_points(path: &Path) -> Result<Self, DataError> {
         let bytes = read_bytes(path)?;
         let mut reader = csv::ReaderBuilder::new().has_headers(false).from_reader(&bytes[..]);
@@ -110,12 +110,12 @@ impl Data {
         })
     }
 
-    /// What the examples are.
+    /// The space of the examples.
     pub fn space(&self) -> Space {
         self.space
     }
 
-    /// The toy distribution that they are of.
+    /// The toy distribution of the examples, if they come from one.
     pub fn toy(&self) -> Option<Toy> {
         self.toy
     }
@@ -125,12 +125,12 @@ impl Data {
         self.values.len() / self.space.size()
     }
 
-    /// Whether there is none.
+    /// Whether there are no examples.
     pub fn is_empty(&self) -> bool {
         self.values.is_empty()
     }
 
-    /// Some examples, one after another.
+    /// Concatenates examples.
     pub fn take(&self, examples: impl IntoIterator<Item = usize>) -> Vec<f32> {
         let size = self.space.size();
         examples
@@ -140,7 +140,7 @@ impl Data {
             .collect()
     }
 
-    /// As many examples as asked for, drawn at random.
+    /// Draws `count` examples at random.
     pub fn draw(&self, count: usize, generator: &mut ChaCha8Rng) -> Vec<f32> {
         use rand::Rng;
         let all = self.len();

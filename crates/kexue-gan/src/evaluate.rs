@@ -7,32 +7,32 @@ use kexue_train::generator;
 use serde::Serialize;
 use std::fmt::Write as _;
 
-/// What was measured of a run.
+/// The measurements of a run.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Evaluation {
-    /// Modes of a toy distribution that the samples cover, and how many there are.
+    /// Number of modes of a toy distribution that the samples cover, and number of all modes.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub modes: Option<(usize, usize)>,
     /// Share of good samples of a toy distribution.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub good_samples: Option<f64>,
-    /// Distances between real and generated samples on a classifier's features.
+    /// Distances between real and generated samples, on the features of a classifier.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub quality: Option<Quality>,
-    /// How steep the critic is.
+    /// The slopes of the critic.
     pub slopes: Slopes,
 }
 
-/// The most points of each kind at which slopes are measured.
+/// Maximum number of points of each kind at which slopes are measured.
 const SLOPE_POINTS: usize = 4096;
 
-/// The most samples of each kind whose features are compared: every pair of them is.
+/// Maximum number of samples of each kind whose features are compared, pair by pair.
 const FEATURE_SAMPLES: usize = 5000;
 
-/// What makes features: of samples, one after another, the features of each and how many one has.
+/// Computes the features of concatenated samples. Returns them and the number of features per sample.
 pub type Featurizer<'a> = &'a dyn Fn(&[f32]) -> (Vec<f64>, usize);
 
-/// Measures samples and the critic; with features, how close the samples are to as many of the data.
+/// Measures samples and the critic. With features, also measures how close the samples are to an equal number of examples.
 ///
 /// # Errors
 /// If there are too few samples to compare features, or the features are not finite.
@@ -64,7 +64,7 @@ pub fn evaluate(
             let (values, size) = featurizer(values);
             Features::new(values, size)
         };
-        // Each of the data at most once: a sample that is there twice is its own neighbour.
+        // Each example at most once, because a duplicate would be its own neighbour.
         let every = data.len() / count;
         let real = data.take((0..count).map(|sample| sample * every));
         quality(&features(&real)?, &features(&made[..count * size])?)
@@ -79,7 +79,7 @@ pub fn evaluate(
 }
 
 impl Evaluation {
-    /// The numbers, a line each.
+    /// The numbers as text, one per line.
     pub fn to_text(&self) -> String {
         let mut text = String::new();
         if let Some((covered, all)) = self.modes {

@@ -1,9 +1,9 @@
-//! Generative adversarial networks whose critics are normalised (S6, article 8757), trained, sampled and measured.
+//! Generative adversarial networks with normalised critics (S6, article 8757): training, sampling and measurements.
 //!
-//! Read [`normalizer`] first: what a critic's slope is bounded by. [`play`] has both players' steps, [`lipschitz`] measures the slope that comes of
-//! it, [`task`] hands all of it to the common training loop of `kexue-train`.
+//! Read [`normalizer`] first: how the slope of a critic is bounded. [`play`] has the steps of both players, [`lipschitz`] measures the resulting slope,
+//! and [`task`] connects them with the training loop of `kexue-train`.
 //!
-//! | what | where |
+//! | topic | module |
 //! | --- | --- |
 //! | settings and presets | [`settings`] |
 //! | critics and generators: MLP, CNN, ResNet | [`network`] |
@@ -11,7 +11,7 @@
 //! | a finished run | [`run`], [`evaluate`] |
 //! | FID, KID, precision and recall | [`quality`] |
 //!
-//! The slope of a gradient-normalised critic, as proved: at most 1 wherever it has a gradient.
+//! The slope of a gradient-normalised critic is at most 1 wherever its gradient exists:
 //!
 //! ```
 //! use kexue_gan::lipschitz::slopes;

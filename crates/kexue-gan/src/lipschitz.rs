@@ -1,4 +1,4 @@
-//! How steep a normalised critic is, measured.
+//! Measurement of a normalised critic's slope.
 
 use crate::network::Critic;
 use crate::normalizer::Normalizer;
@@ -14,19 +14,19 @@ use serde::Serialize;
 /// The slopes of D̂.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Slopes {
-    /// The largest `‖∇ₓD̂‖` at the points that were looked at. None of them is on a kink: chance does not hit one.
+    /// The largest `‖∇ₓD̂‖` at the sampled points, which are almost surely not on kinks.
     pub largest_gradient: f64,
     /// The mean `‖∇ₓD̂‖`.
     pub mean_gradient: f64,
-    /// For each distance: the largest and the mean `|D̂(x) − D̂(y)|/‖x − y‖` over pairs that far apart. Where D̂ jumps, it grows without bound as the
-    /// distance falls.
+    /// The largest and the mean `|D̂(x) − D̂(y)|/‖x − y‖` over pairs of points, for several distances. Where D̂ jumps, the slope grows without bound as
+    /// the distance decreases.
     pub pairs: Vec<PairSlopes>,
 }
 
-/// Slopes between the points of pairs.
+/// Slopes between pairs of points.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 pub struct PairSlopes {
-    /// Distance of the two points, relative to the root mean square of a point's coordinates times the root of their number.
+    /// Distance of the two points, relative to the root mean square of a point's coordinates times the square root of their number.
     pub distance: f64,
     /// The largest slope.
     pub largest: f64,
@@ -35,7 +35,7 @@ pub struct PairSlopes {
 }
 
 impl Slopes {
-    /// The largest slope of all that was seen: a lower bound of the Lipschitz constant.
+    /// The largest slope of all measurements, a lower bound of the Lipschitz constant.
     pub fn largest(&self) -> f64 {
         self.pairs
             .iter()
@@ -68,7 +68,7 @@ pub fn scores_and_gradients(normalizer: &dyn Normalizer, critic: &Critic, points
     )
 }
 
-/// Measures D̂ at random places between real and generated samples, `[samples, size]` each and as many of both.
+/// Measures D̂ at random points between real and generated samples, both `[samples, size]`.
 pub fn slopes(
     normalizer: &dyn Normalizer,
     critic: &Critic,
@@ -97,7 +97,7 @@ pub fn slopes(
         let length = norm_per_sample(direction.clone()).reshape([count, 1]);
         let step = direction / length * (distance * scale);
         let ends = between.clone() + step;
-        // What rounding leaves of the step.
+        // The step after rounding.
         let walked = numbers(norm_per_sample(ends.clone() - between.clone()));
         let slopes = numbers(scores(ends))
             .into_iter()

@@ -1,10 +1,10 @@
-//! What the players play for.
+//! Adversarial losses.
 
 use burn::tensor::Tensor;
 use burn::tensor::activation::{relu, softplus};
 use serde::{Deserialize, Serialize};
 
-/// The game: both players' losses, to be minimised.
+/// The losses of both players, which they minimise.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum AdversarialLoss {
@@ -17,7 +17,7 @@ pub enum AdversarialLoss {
 }
 
 impl AdversarialLoss {
-    /// The critic's mean loss, `[1]`, from its scores of real and generated samples.
+    /// The critic's mean loss, `[1]`, from its scores for real and generated samples.
     pub fn critic(self, real: Tensor<1>, fake: Tensor<1>) -> Tensor<1> {
         match self {
             Self::Hinge => relu(real.neg() + 1.0).mean() + relu(fake + 1.0).mean(),
@@ -26,7 +26,7 @@ impl AdversarialLoss {
         }
     }
 
-    /// The generator's mean loss, `[1]`, from the critic's scores of its samples.
+    /// The generator's mean loss, `[1]`, from the critic's scores for its samples.
     pub fn generator(self, fake: Tensor<1>) -> Tensor<1> {
         match self {
             Self::Hinge | Self::Wasserstein => fake.mean().neg(),

@@ -1,4 +1,4 @@
-//! Pictures of samples and, in the plane, of the critic.
+//! Pictures of samples, and of the critic if the data are points of the plane.
 
 use crate::data::Data;
 use crate::lipschitz::scores_and_gradients;
@@ -10,11 +10,11 @@ use kexue_images::{ImageError, Images, Shape, grid_png};
 
 /// Side of a picture of the plane, in pixels.
 const SIDE: usize = 240;
-/// Images in a grid, and in each of its rows.
+/// Number of images in a grid, and in each of its rows.
 const IMAGES: usize = 64;
 const COLUMNS: usize = 8;
 
-/// PNG files with what they show: a grid of samples, or the plane with samples, D̂ and the norm of its gradient. Nothing for points in other dimensions.
+/// PNG files with captions: a grid of samples, or the plane with samples, D̂ and the norm of its gradient. Empty for points in other dimensions.
 ///
 /// # Errors
 /// If a picture cannot be encoded.
@@ -35,7 +35,7 @@ pub fn picture(
     }
 }
 
-/// Numbers within −1 and 1 as images.
+/// Converts numbers within −1 and 1 to images.
 pub fn images(shape: Shape, values: &[f32]) -> Images {
     let pixels = values
         .iter()
@@ -106,7 +106,7 @@ fn plane(
         ),
         (
             png(steepness)?,
-            format!("Norm of the gradient of D̂: black {steepest:.2}"),
+            format!("Norm of the gradient of D̂: white 0, black {steepest:.2}"),
         ),
     ])
 }

@@ -1,4 +1,4 @@
-//! One step of each player: its loss and what to differentiate.
+//! The steps of both players: their losses and what to differentiate.
 
 use crate::loss::AdversarialLoss;
 use crate::network::{Critic, Generator, score};
@@ -7,8 +7,8 @@ use burn::module::Module;
 use burn::tensor::Tensor;
 use kexue_grad::{ForwardDual, jvp, norm_per_sample, scores_and_grad_norms, scores_and_input_gradient};
 
-/// The normalised scores D̂ of samples, `[batch]`, and the norms of the gradients of D where the normaliser needs them. `critic` has the weights of
-/// [`Normalizer::weights`]. Differentiable in the parameters, and in the samples if they require gradients, without any approximation.
+/// The normalised scores D̂ of samples, `[batch]`, and the norms of the gradients of D if the normaliser needs them. `critic` has the weights of
+/// [`Normalizer::weights`]. The scores are exactly differentiable with respect to the parameters, and to the samples if they require gradients.
 pub fn normalized_scores(
     normalizer: &dyn Normalizer,
     critic: &Critic,
@@ -19,24 +19,25 @@ pub fn normalized_scores(
     }
     let (mut scores, norms) = scores_and_grad_norms(critic, samples.clone(), score);
     if normalizer.projects() {
-        // The derivative along x itself.
+        // The derivative in the direction of x.
         scores = score(jvp(critic, samples.clone(), samples)).tangent_or_zeros();
     }
     (normalizer.normalize(scores, norms.clone()), Some(norms))
 }
 
-/// What a critic's step computes.
+/// The results of a critic's step.
 #[derive(Clone, Debug)]
 pub struct CriticStep {
-    /// Its loss with the penalty, `[1]`: differentiate it.
+    /// The loss with the penalty, `[1]`, to be differentiated.
     pub loss: Tensor<1>,
-    /// The mean D̂ of real samples less that of generated ones, `[1]`.
+    /// The mean D̂ of real samples minus that of generated ones, `[1]`.
     pub gap: Tensor<1>,
-    /// The mean norm of the gradient of D, where it was computed.
+    /// The mean norm of the gradient of D, if it was computed.
     pub gradient_norm: Option<Tensor<1>>,
 }
 
-/// The critic's loss of real and generated samples `[batch, size]`; `shares`, `[batch, 1]`, say where a penalty is taken between the two.
+/// The critic's loss for real and generated samples `[batch, size]`. `shares`, `[batch, 1]`, determine the points between the two at which a penalty is
+/// computed.
 pub fn critic_step(
     loss: AdversarialLoss,
     normalizer: &dyn Normalizer,
@@ -62,17 +63,17 @@ pub fn critic_step(
     }
 }
 
-/// How the generator's step differentiates a normalised critic.
+/// The formula by which the generator's step differentiates a normalised critic.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum GeneratorFormula {
-    /// `∇ₓ‖g‖` is left out: `∇ₓD̂ = ∂D̂/∂D·g`. Exact for critics that are piecewise linear and treat each sample by itself, because `‖g‖` is
-    /// constant between the kinks; one pass forward and one backward.
+    /// Omits `∇ₓ‖g‖`: `∇ₓD̂ = ∂D̂/∂D·g`. It is exact for critics that are piecewise linear and treat samples independently, because `‖g‖` is then
+    /// constant between the kinks. It takes one forward and one backward pass.
     FirstOrder,
-    /// With `∇ₓ‖g‖`, by forward over reverse.
+    /// Includes `∇ₓ‖g‖`, by forward-over-reverse differentiation.
     Exact,
 }
 
-/// The generator's loss, `[1]`, and what to differentiate instead of it, `[1]`: it has the same gradient in the generator's parameters.
+/// The generator's loss, `[1]`, and a surrogate to differentiate, `[1]`, which has the same gradient with respect to the generator's parameters.
 pub fn generator_step(
     loss: AdversarialLoss,
     normalizer: &dyn Normalizer,
@@ -94,7 +95,7 @@ pub fn generator_step(
         scores = (gradients.clone() * samples.clone().detach()).sum_dim(1).reshape(batch);
     }
     let norms = norm_per_sample(gradients.clone());
-    // ∂L/∂D of each sample, its norm held constant.
+    // ∂L/∂D of each sample, with the norm held constant.
     let scores = scores.require_grad();
     let loss = loss.generator(normalizer.normalize(scores.clone(), norms));
     let batch = scores.dims()[0];

@@ -1,4 +1,4 @@
-//! Both networks as one model with one flat vector.
+//! Critic and generator as one model with one flat vector.
 
 use crate::network::{Critic, Generator, ModelSettings, Space};
 use crate::normalizer::Normalizer;
@@ -20,26 +20,26 @@ pub struct Players {
     generator: Generator,
 }
 
-/// Both players, as `kexue-train` trains them: the parameters are called `critic.*` and `generator.*`.
+/// Both players as one model for `kexue-train`. The parameters are named `critic.*` and `generator.*`.
 #[derive(Clone, Debug)]
 pub struct GanModel {
     flat: FlatModule<Players>,
     latent: usize,
     device: Device,
-    /// The largest absolute weight of the critic, and where its parameters are.
+    /// The maximum absolute weight of the critic, and the range of its parameters.
     bound: Option<f32>,
     critic: Vec<Range<usize>>,
 }
 
 impl GanModel {
-    /// Fresh players, drawn from the seed.
+    /// Creates players with weights drawn from the seed.
     pub fn new(settings: &ModelSettings, space: Space, normalizer: &dyn Normalizer, seed: u64) -> Self {
         let device = Device::flex().autodiff();
         let players = Players {
             critic: Critic::new(settings, space, &device),
             generator: Generator::new(settings, space, &device),
         };
-        let flat = FlatModule::new(players).expect("both players have parameters, with names of their own");
+        let flat = FlatModule::new(players).expect("both players have parameters with distinct names");
         let slots = flat.slots().clone();
         let critic = slots.iter().filter(|slot| slot.name.starts_with("critic."));
         let mut model = Self {
@@ -65,34 +65,34 @@ impl GanModel {
         &self.flat.module().generator
     }
 
-    /// Where the tensors are.
+    /// The device of the tensors.
     pub fn device(&self) -> &Device {
         &self.device
     }
 
-    /// The gradient of a loss in all parameters.
+    /// The gradient of a loss with respect to all parameters.
     pub fn gradient(&self, gradients: Gradients) -> Vec<f32> {
         self.flat.gradient(gradients)
     }
 
-    /// Vectors one after another as a tensor `[batch, size]`.
+    /// Turns concatenated vectors into a tensor `[batch, size]`.
     pub fn tensor(&self, values: Vec<f32>, size: usize) -> Tensor<2> {
         let batch = values.len() / size;
         Tensor::from_data(TensorData::new(values, [batch, size]), &self.device)
     }
 
-    /// What the generator starts from, for so many samples.
+    /// Draws the generator's input for `samples` samples.
     pub fn noise(&self, samples: usize, random: &mut ChaCha8Rng) -> Vec<f32> {
         noise(samples * self.latent, random)
     }
 
-    /// Samples, `[samples, size]`, in batches of [`SAMPLES_AT_ONCE`].
+    /// Generates samples, `[samples, size]`, in batches of [`SAMPLES_AT_ONCE`].
     pub fn sample(&self, samples: usize, random: &mut ChaCha8Rng) -> Vec<f32> {
         let frozen = self.generator().clone().no_grad();
         let mut values = Vec::new();
         let mut left = samples;
         while left > 0 {
-            // Whole batches, so that the statistics of batch norm do not depend on how many samples are asked for.
+            // In full batches, so that the statistics of batch norm do not depend on the number of samples.
             let noise = self.tensor(self.noise(SAMPLES_AT_ONCE, random), self.latent);
             let made = frozen.forward(noise);
             let wanted = left.min(SAMPLES_AT_ONCE);
@@ -108,7 +108,7 @@ impl GanModel {
 /// Batch size of [`GanModel::sample`].
 pub const SAMPLES_AT_ONCE: usize = 128;
 
-/// Standard normal numbers.
+/// Draws standard normal numbers.
 pub(crate) fn noise(count: usize, random: &mut ChaCha8Rng) -> Vec<f32> {
     let normal = Distribution::Normal { std: 1.0 };
     (0..count).map(|_| normal.draw(random)).collect()

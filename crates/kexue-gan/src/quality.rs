@@ -1,7 +1,7 @@
-//! How close generated images are to real ones, on features of a classifier: FID, KID, precision and recall.
+//! Similarity of generated and real images on the features of a classifier: FID, KID, precision and recall.
 //!
-//! Figures hold for the features they were computed on. With those of a classifier of one's own they order models of one data set; they are not the
-//! published ones, which stand on Inception's.
+//! The numbers depend on the features. With the features of your own classifier, they rank models of one data set, but they cannot be compared with
+//! published numbers, which use the features of Inception.
 
 use faer::Mat;
 use faer::linalg::solvers::SvdError;
@@ -12,12 +12,12 @@ use thiserror::Error;
 /// Why features cannot be compared.
 #[derive(Debug, Error, PartialEq)]
 pub enum QualityError {
-    /// There are too few.
-    #[error("{found} samples are too few to compare features: {needed} or more are needed")]
+    /// There are too few samples.
+    #[error("{found} samples are too few to compare features: at least {needed} are needed")]
     TooFew {
-        /// How many there are.
+        /// Number of samples.
         found: usize,
-        /// How many are needed.
+        /// Number of samples that are needed.
         needed: usize,
     },
     /// A feature is infinite or not a number.
@@ -31,17 +31,17 @@ pub enum QualityError {
 /// Distances between two sets of features.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 pub struct Quality {
-    /// Fréchet distance of the two as normal distributions (FID, arXiv 1706.08500).
+    /// Fréchet distance between normal distributions fitted to the two sets (FID, arXiv 1706.08500).
     pub fid: f64,
-    /// Squared maximum mean discrepancy with the kernel `(x·y/d + 1)³`, unbiased: it may be negative (KID, arXiv 1801.01401).
+    /// Unbiased estimate of the squared maximum mean discrepancy with the kernel `(x·y/d + 1)³`, which may be negative (KID, arXiv 1801.01401).
     pub kid: f64,
-    /// Share of generated samples within the third neighbour's distance of a real one (arXiv 1904.06991).
+    /// Share of generated samples that are closer to a real sample than that sample's third neighbour (arXiv 1904.06991).
     pub precision: f64,
-    /// Share of real samples within the third neighbour's distance of a generated one.
+    /// Share of real samples that are closer to a generated sample than that sample's third neighbour.
     pub recall: f64,
 }
 
-/// Neighbours that make a sample's ball.
+/// The neighbour whose distance is the radius of a sample's ball.
 const NEIGHBOURS: usize = 3;
 
 /// Features, `[samples, size]`, row by row.
@@ -52,7 +52,7 @@ pub struct Features {
 }
 
 impl Features {
-    /// From numbers, `size` for each sample.
+    /// Creates features from numbers, `size` for each sample.
     ///
     /// # Errors
     /// If there are fewer than five samples, or a number is not finite.
@@ -82,7 +82,7 @@ impl Features {
             .collect()
     }
 
-    /// R with RᵀR = the covariance, over `samples − 1`.
+    /// R such that RᵀR is the covariance with the denominator `samples − 1`.
     fn root_of_covariance(&self) -> Mat<f64> {
         let (mean, factor) = (self.mean(), ((self.len() - 1) as f64).sqrt().recip());
         let centred = Mat::from_fn(self.len(), self.size, |row, column| {
@@ -91,7 +91,7 @@ impl Features {
         centred.qr().thin_R().to_owned()
     }
 
-    /// Of each sample the distance of its third neighbour among the others.
+    /// The distance of each sample's third neighbour.
     fn radii(&self) -> Vec<f64> {
         let radius = |sample: usize| {
             let others = (0..self.len()).filter(|other| *other != sample);
@@ -101,7 +101,7 @@ impl Features {
         (0..self.len()).into_par_iter().map(radius).collect()
     }
 
-    /// Share of the other's samples that lie in the ball of one of these.
+    /// Share of the samples of `other` that are in the ball of a sample of this set.
     fn coverage(&self, other: &Self) -> f64 {
         let radii = self.radii();
         let within = (0..other.len()).into_par_iter().filter(|&sample| {
@@ -111,7 +111,7 @@ impl Features {
         within.count() as f64 / other.len() as f64
     }
 
-    /// The mean of the kernel over pairs of a sample of this and one of the other, or of two different ones of this.
+    /// The mean of the kernel over pairs of a sample of this set and one of `other`, or over pairs of different samples of this set.
     fn mean_kernel(&self, other: Option<&Self>) -> f64 {
         let kernel = |a: &[f64], b: &[f64]| {
             let product: f64 = a.iter().zip(b).map(|(a, b)| a * b).sum();
@@ -124,7 +124,7 @@ impl Features {
                 .map(|column| kernel(self.row(row), columns.row(column)))
                 .sum::<f64>()
         });
-        // In order, so that the same features have the same figure.
+        // In order, so that the same features give the same number.
         let sums: Vec<f64> = sums.collect();
         let pairs = self.len() * (columns.len() - usize::from(other.is_none()));
         sums.iter().sum::<f64>() / pairs as f64
@@ -135,7 +135,7 @@ fn square(a: &[f64], b: &[f64]) -> f64 {
     a.iter().zip(b).map(|(a, b)| (a - b).powi(2)).sum()
 }
 
-/// Compares the features of generated samples with those of real ones.
+/// Compares the features of generated samples with those of real samples.
 ///
 /// ```
 /// use kexue_gan::quality::{Features, quality};
@@ -154,13 +154,13 @@ fn square(a: &[f64], b: &[f64]) -> f64 {
 /// If a singular value decomposition does not converge.
 ///
 /// # Panics
-/// If the two have features of different sizes.
+/// If the two sets have features of different sizes.
 pub fn quality(real: &Features, fake: &Features) -> Result<Quality, QualityError> {
-    assert_eq!(real.size, fake.size, "size of the features");
+    assert_eq!(real.size, fake.size, "the features must have the same size");
     let means = square(&real.mean(), &fake.mean());
     let (a, b) = (real.root_of_covariance(), fake.root_of_covariance());
     let trace = |root: &Mat<f64>| root.norm_l2().powi(2);
-    // Tr (Σ₁Σ₂)^½ is the sum of the singular values of R₁R₂ᵀ: no root of a product that is not symmetric is needed.
+    // Tr (Σ₁Σ₂)^½ is the sum of the singular values of R₁R₂ᵀ, so the square root of a non-symmetric product is not needed.
     let product = &a * b.transpose();
     let largest = product.norm_max();
     let between = if largest == 0.0 {
@@ -208,7 +208,7 @@ mod tests {
         let same = of(real.clone());
         assert!(same.fid.abs() < 1e-9 * trace);
         assert_eq!((same.precision, same.recall), (1.0, 1.0));
-        // s·x has the covariance s²Σ: (1 − s)²·Tr Σ, and the means move as well.
+        // s·x has the covariance s²Σ, which contributes (1 − s)²·Tr Σ; the means move as well.
         let mean = square(&features(&real).mean(), &[0.0; 6]);
         let scaled = of(real.iter().map(|x| 1.5 * x).collect());
         assert!((scaled.fid - 0.25 * (trace + mean)).abs() < 1e-9 * trace, "{scaled:?}");
@@ -216,7 +216,7 @@ mod tests {
         assert!((far.fid - 6e4).abs() < 1e-6 * 6e4);
         assert_eq!((far.precision, far.recall), (0.0, 0.0));
         assert!(far.kid > 1.0);
-        // One mode of two: what is generated is real, but half of what is real is not generated.
+        // One mode of two: all generated samples are like real ones, but half of the real samples are not generated.
         let two: Vec<f64> = real.iter().chain(&far_of(&real)).copied().collect();
         let half = quality(&features(&two), &features(&normal(400, 6, 2))).unwrap();
         assert!(half.precision > 0.9 && (half.recall - 0.5).abs() < 0.05, "{half:?}");
@@ -226,7 +226,7 @@ mod tests {
         values.iter().map(|x| x + 100.0).collect()
     }
 
-    /// `count` numbers within −1 and 1: the finisher of SplitMix64 over a counter, as `benches/peers/gan/quality.py` has it.
+    /// `count` numbers within −1 and 1: SplitMix64's finisher applied to a counter, as in `benches/peers/gan/quality.py`.
     fn uniform(stream: u64, count: u64) -> impl Iterator<Item = f64> {
         (0..count).map(move |i| {
             let mut z = ((stream << 32) + i + 1).wrapping_mul(0x9E37_79B9_7F4A_7C15);

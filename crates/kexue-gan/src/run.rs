@@ -1,4 +1,4 @@
-//! A trained pair of players.
+//! Trained players.
 
 use crate::data::Data;
 use crate::network::{ModelSettings, Space};
@@ -9,23 +9,23 @@ use kexue_optim::Parameters;
 use kexue_train::{RunConfig, TrainError};
 use std::path::Path;
 
-/// The players of a finished or interrupted run. The generator is the moving average, if there was one.
+/// The players of a finished or interrupted run. The generator is the moving average, if the run has one.
 pub struct TrainedGan {
-    /// How they were trained.
+    /// The configuration of the run.
     pub config: GanConfig,
     /// The players.
     pub model: GanModel,
     /// The critic's normaliser.
     pub normalizer: Box<dyn Normalizer>,
-    /// What they were trained on.
+    /// The training data.
     pub data: Data,
 }
 
 impl TrainedGan {
-    /// Opens the folder of a run. `data` takes the place of the data that it was trained on, if they have moved.
+    /// Opens the folder of a run. `data` is the place of the training data, if they have moved.
     ///
     /// # Errors
-    /// Names the file that is missing or damaged or does not fit the others.
+    /// If a file is missing, damaged, or does not fit the others. The error names it.
     pub fn open(folder: &Path, data: Option<&str>) -> Result<Self, TrainError> {
         let path = folder.join("config.toml");
         let text = std::fs::read_to_string(&path).map_err(TrainError::io(&path))?;

@@ -1,4 +1,4 @@
-//! Everything that makes a training of two players what it is.
+//! The settings of a training run of two players.
 
 use crate::loss::AdversarialLoss;
 use crate::network::{Architecture, ModelSettings, NormKind, Space};
@@ -9,33 +9,33 @@ use kexue_optim::{AdamConfig, ChainSettings, Decay, Link};
 use kexue_train::{GroupSettings, RunConfig, TrainError, TrainSettings, Turn};
 use serde::{Deserialize, Serialize};
 
-/// The game and how it is played.
+/// The settings of the game.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct GanSettings {
     /// A toy distribution (`ring`, `grid`, `swiss-roll`), or a file or folder with points or images.
     pub data: String,
-    /// What the players play for.
+    /// The adversarial loss.
     pub loss: AdversarialLoss,
-    /// Steps of the critic before each of the generator's.
+    /// Number of steps of the critic before each step of the generator.
     pub critic_steps: u64,
-    /// Real samples, and as many generated ones, in a step of the critic.
+    /// Number of real samples, and of generated samples, in a step of the critic.
     pub critic_batch: usize,
-    /// Generated samples in a step of the generator.
+    /// Number of generated samples in a step of the generator.
     pub generator_batch: usize,
     /// Highest learning rate of the critic.
     pub critic_learning_rate: f32,
     /// Highest learning rate of the generator.
     pub generator_learning_rate: f32,
-    /// How both rates fall.
+    /// The decay of both learning rates.
     pub decay: Decay,
-    /// Adam's constants, of both.
+    /// Adam's constants, for both players.
     pub adam: AdamConfig,
-    /// Weight of the past in the moving average of the generator, which is sampled and saved; 0 for none.
+    /// Decay of the moving average of the generator, which is sampled and saved; 0 for no average.
     pub average: f32,
-    /// Samples at each validation.
+    /// Number of samples at each validation.
     pub samples: usize,
-    /// What keeps the critic's slope bounded.
+    /// The normaliser of the critic.
     pub normalizer: NormalizerSettings,
 }
 
@@ -43,17 +43,17 @@ pub struct GanSettings {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Preset {
-    /// Points: MLPs with three hidden layers of 128, hinge loss, two latents, Adam(0.5, 0.9), both learning rates 1e-3.
+    /// For points: MLPs with three hidden layers of width 128, hinge loss, two latents, Adam(0.5, 0.9), both learning rates 1e-3.
     Mlp,
-    /// Images: the CNN of article 8757's experiments: BCE, both learning rates 2e-4, one critic step, weights from N(0, 0.02²), LeakyReLU 0.1.
+    /// For images: the CNN of article 8757's experiments, with BCE, both learning rates 2e-4, one critic step, weights from N(0, 0.02²), LeakyReLU 0.1.
     Cnn,
-    /// Images of 32×32: its ResNet: hinge, 200,000 steps, batches of 64 and 128, Adam(0, 0.9), learning rates 4e-4 and 2e-4, five critic steps, average
-    /// 0.9999, linear decay.
+    /// For images of 32×32: the article's ResNet, with hinge loss, 200,000 steps, batches of 64 and 128, Adam(0, 0.9), learning rates 4e-4 and 2e-4, five
+    /// critic steps, average 0.9999, linear decay.
     Resnet,
 }
 
 impl Preset {
-    /// The networks.
+    /// The settings of the networks.
     pub fn model(self) -> ModelSettings {
         let mlp = ModelSettings {
             architecture: Architecture::Mlp,
@@ -88,7 +88,7 @@ impl Preset {
         }
     }
 
-    /// The game. The data are to be named, the normaliser chosen.
+    /// The settings of the game. Set the data and the normaliser.
     pub fn gan(self) -> GanSettings {
         let mlp = GanSettings {
             data: "ring".to_owned(),
@@ -139,7 +139,7 @@ impl Preset {
         }
     }
 
-    /// Weight of a gradient penalty. Points take 0.1, as the authors of WGAN-GP do in their toy examples.
+    /// The weight of a gradient penalty. For points it is 0.1, as in the toy examples of WGAN-GP's authors.
     pub fn penalty_weight(self) -> f64 {
         match self {
             Self::Mlp => 0.1,
@@ -147,7 +147,7 @@ impl Preset {
         }
     }
 
-    /// Steps of the generator.
+    /// Number of steps of the generator.
     pub fn steps(self) -> u64 {
         match self {
             Self::Mlp => 5_000,
@@ -161,11 +161,11 @@ impl Preset {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct GanConfig {
-    /// Version of Kexue that made it.
+    /// The version of Kexue that wrote it.
     pub version: String,
     /// Both networks.
     pub model: ModelSettings,
-    /// The run: seed, steps and validations, counting those of both players.
+    /// The run: seed, steps and validations. The steps of both players count.
     pub train: TrainSettings,
     /// The game.
     pub gan: GanSettings,
@@ -180,10 +180,10 @@ impl RunConfig for GanConfig {
 }
 
 impl GanSettings {
-    /// Checks the settings, and that the normaliser suits the critic.
+    /// Checks that the settings are valid, and that the normaliser suits the critic.
     ///
     /// # Errors
-    /// Names the setting, and says what it must be.
+    /// If a setting is invalid. The error names it and its valid values.
     pub fn validate(&self, model: &ModelSettings) -> Result<(), TrainError> {
         let setting = |(field, problem)| TrainError::Setting { field, problem };
         let range = |field, value: u64, most: u64| match (1..=most).contains(&value) {
@@ -205,18 +205,18 @@ impl GanSettings {
         self.normalizer.validate(model).map_err(setting)
     }
 
-    /// Steps of both players for one of the generator.
+    /// Number of steps of both players per step of the generator.
     pub fn cycle(&self) -> u64 {
         self.critic_steps + 1
     }
 
-    /// The settings of a run with so many steps of the generator, validated after every so many of them.
+    /// The settings of a run with `steps` steps of the generator and a validation after every `validate_every` of them.
     pub fn train(&self, seed: u64, steps: u64, validate_every: u64) -> TrainSettings {
         TrainSettings {
             seed,
             steps: steps.saturating_mul(self.cycle()),
             batch_size: self.critic_batch,
-            // The kernels work in parallel.
+            // One thread, because the kernels are parallel.
             shards: 1,
             learning_rate: self.generator_learning_rate,
             warmup: 0,
@@ -245,7 +245,7 @@ impl GanSettings {
                     },
                 ],
                 groups: Vec::new(),
-                // No transformation of these chains draws anything.
+                // No transformation of these chains draws random numbers.
                 seed: 0,
             },
             turn: Turn {
@@ -276,7 +276,7 @@ impl GanSettings {
 /// Checks that the networks suit the data.
 ///
 /// # Errors
-/// Names the setting, and says what it must be.
+/// If a setting is invalid. The error names it and its valid values.
 pub fn check_space(model: &ModelSettings, space: Space) -> Result<(), TrainError> {
     model
         .validate(space)

@@ -1,4 +1,4 @@
-//! Both players' training, for the common loop.
+//! Training of both players as a task of the training loop.
 
 use crate::data::Data;
 use crate::lipschitz::slopes;
@@ -15,25 +15,25 @@ use rand::Rng;
 use rand_chacha::ChaCha8Rng;
 use std::sync::Mutex;
 
-/// Purpose of [`generator`]: what is drawn at validations, always the same.
+/// Purpose of the random stream ([`generator`]): draws of validations, always the same.
 const VALIDATION: u64 = 0x0076_616c;
-/// Points of each kind at which slopes are measured in a validation.
+/// Number of points of each kind at which a validation measures slopes.
 const SLOPE_POINTS: usize = 256;
 
-/// What a step plays with.
+/// The input of a player's step.
 pub enum Move {
     /// The critic's.
     Critic {
         /// Real samples.
         real: Vec<f32>,
-        /// What the generated ones start from.
+        /// The generator's input for the generated samples.
         noise: Vec<f32>,
-        /// A number within 0 and 1 for each pair of them.
+        /// A number within 0 and 1 for each pair of real and generated samples.
         shares: Vec<f32>,
     },
     /// The generator's.
     Generator {
-        /// What its samples start from.
+        /// The generator's input.
         noise: Vec<f32>,
     },
 }
@@ -44,12 +44,12 @@ pub struct GanTask<'a> {
     data: &'a Data,
     normalizer: Box<dyn Normalizer>,
     formula: GeneratorFormula,
-    /// PNG files of the last validation, with what they show.
+    /// PNG files of the last validation, with captions.
     pictures: Mutex<Vec<(Vec<u8>, String)>>,
 }
 
 impl<'a> GanTask<'a> {
-    /// A task of a valid configuration.
+    /// Creates a task from a valid configuration.
     pub fn new(config: &'a GanConfig, data: &'a Data) -> Self {
         Self {
             normalizer: config.gan.normalizer.build(),
@@ -63,13 +63,13 @@ impl<'a> GanTask<'a> {
         }
     }
 
-    /// Fresh players.
+    /// Creates untrained players.
     pub fn model(&self) -> GanModel {
         let Self { config, data, .. } = self;
         GanModel::new(&config.model, data.space(), &*self.normalizer, config.train.seed)
     }
 
-    /// How the generator's step differentiates the critic.
+    /// The formula by which the generator's step differentiates the critic.
     pub fn formula(&self) -> GeneratorFormula {
         self.formula
     }
@@ -160,7 +160,7 @@ impl Task for GanTask<'_> {
         if let Some(toy) = self.data.toy() {
             let points: Vec<[f64; 2]> = samples.chunks(2).map(|p| [f64::from(p[0]), f64::from(p[1])]).collect();
             let quality = toy.judge(&points);
-            // Without a goal: a GAN is judged by where it ends, not by its best moment.
+            // Without a goal: a GAN is judged by its final state, not by its best validation.
             metrics.push(Metric::observed("modes_covered", quality.covered as f64));
             metrics.push(Metric::observed("good_samples", quality.good));
         }

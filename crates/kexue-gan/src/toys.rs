@@ -20,10 +20,10 @@ pub enum Toy {
 pub type Point = [f64; 2];
 
 impl Toy {
-    /// All of them.
+    /// All toys.
     pub const ALL: [Self; 3] = [Self::Ring, Self::Grid, Self::SwissRoll];
 
-    /// Its name.
+    /// The name of the toy.
     pub fn name(self) -> &'static str {
         match self {
             Self::Ring => "ring",
@@ -32,7 +32,7 @@ impl Toy {
         }
     }
 
-    /// The centres of its modes. Those of the swiss roll are 32 points along the spiral.
+    /// The centres of the modes. Those of the Swiss roll are 32 points along the spiral.
     pub fn modes(self) -> Vec<Point> {
         match self {
             Self::Ring => (0..8)
@@ -46,7 +46,7 @@ impl Toy {
         }
     }
 
-    /// The standard deviation of each coordinate about its mode.
+    /// The standard deviation of each coordinate around its mode.
     pub fn spread(self) -> f64 {
         match self {
             Self::Ring => 0.02,
@@ -54,7 +54,7 @@ impl Toy {
         }
     }
 
-    /// The largest distance from the nearest mode, or from the spiral, of a good sample: three standard deviations.
+    /// Maximum distance of a good sample from the nearest mode or from the spiral: three standard deviations.
     pub fn tolerance(self) -> f64 {
         3.0 * self.spread()
     }
@@ -72,12 +72,12 @@ impl Toy {
         [0, 1].map(|axis| centre[axis] + self.spread() * f64::from(noise[axis]))
     }
 
-    /// How good some samples are.
+    /// Measures the quality of samples.
     pub fn judge(self, samples: &[Point]) -> ToyQuality {
         let modes = self.modes();
         let mut counts = vec![0usize; modes.len()];
         let mut good = 0;
-        // The spiral is a line: its distance is that of the nearest of many points on it.
+        // The distance to the spiral is approximated by that to the nearest of many points on it.
         let line: Vec<Point> = match self {
             Self::SwissRoll => (0..1000).map(|place| spiral(f64::from(place) / 999.0)).collect(),
             _ => Vec::new(),
@@ -92,7 +92,7 @@ impl Toy {
                 counts[mode] += 1;
             }
         }
-        // A tenth of its share: fewer are chance hits on the way between two other modes.
+        // A tenth of the mode's share, because fewer may be chance hits between two other modes.
         let enough = samples.len() as f64 / modes.len() as f64 / 10.0;
         ToyQuality {
             modes: modes.len(),
@@ -102,7 +102,7 @@ impl Toy {
     }
 }
 
-/// The point of the spiral at a share of its length in angle.
+/// The point of the spiral at a share of its angle.
 fn spiral(share: f64) -> Point {
     let angle = 1.5 * PI * (1.0 + 2.0 * share);
     [angle * angle.cos() / 4.0, angle * angle.sin() / 4.0]
@@ -119,14 +119,14 @@ fn nearest(points: &[Point], sample: Point) -> (usize, f64) {
         })
 }
 
-/// How good samples of a toy distribution are.
+/// The quality of samples of a toy distribution.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct ToyQuality {
     /// Number of modes.
     pub modes: usize,
-    /// Modes that have at least a tenth of their share of the samples within three standard deviations.
+    /// Number of modes that have at least a tenth of their share of the samples within three standard deviations.
     pub covered: usize,
-    /// Share of the samples within three standard deviations of a mode (of the spiral).
+    /// Share of the samples within three standard deviations of a mode, or of the spiral.
     pub good: f64,
 }
 
@@ -142,7 +142,7 @@ mod tests {
             let samples: Vec<Point> = (0..5000).map(|_| toy.draw(&mut generator)).collect();
             let quality = toy.judge(&samples);
             assert_eq!(quality.covered, quality.modes, "{toy:?}");
-            // In two dimensions 1 − e^(−9/2) of a normal distribution is within three standard deviations.
+            // In two dimensions, a share of 1 − e^(−9/2) of a normal distribution is within three standard deviations.
             assert!(quality.good > 0.98, "{toy:?} {quality:?}");
             let one = vec![toy.modes()[3]; 100];
             assert_eq!((toy.judge(&one).covered, toy.judge(&one).good), (1, 1.0));

@@ -1,4 +1,4 @@
-//! What is proved of normalised critics, on critics of every architecture.
+//! Proved properties of normalised critics, tested on critics of every architecture.
 
 use burn::module::Module;
 use burn::tensor::Tensor;
@@ -46,7 +46,7 @@ const LOSSES: [AdversarialLoss; 3] = [
     AdversarialLoss::Wasserstein,
 ];
 
-/// Small networks of every architecture, with the space that they are for.
+/// Small networks of every architecture, with their spaces.
 fn architectures() -> Vec<(ModelSettings, Space)> {
     let small = |preset: Preset, shape: [usize; 3]| {
         let [channels, height, width] = shape;
@@ -113,7 +113,7 @@ fn the_gradient_of_a_normalised_critic_is_at_most_one_off_the_kinks() {
     }
 }
 
-/// The gradient that a formula gives the generator.
+/// The gradient of the generator by a formula.
 fn generator_gradient(
     normalizer: &dyn Normalizer,
     formula: GeneratorFormula,
@@ -141,7 +141,7 @@ fn the_first_order_formula_is_exact_for_piecewise_linear_critics_only() {
             for loss in LOSSES {
                 let gradient = |settings: &ModelSettings, formula| {
                     let mut model = GanModel::new(settings, space, &*normalizer, 3);
-                    // With biases of 0, samples of 0 would be on the kinks of all neurons.
+                    // With biases of 0, samples at 0 would be on the kinks of all neurons.
                     let mut random = generator(9, 0, 0);
                     let normal = Distribution::Normal { std: 1.0 };
                     for value in model.values_mut() {
@@ -166,7 +166,7 @@ fn the_first_order_formula_is_exact_for_piecewise_linear_critics_only() {
     }
 }
 
-/// The derivatives of both players' losses along a direction, against differences of the losses.
+/// Compares the derivatives of both players' losses along a direction with differences of the losses.
 #[test]
 fn gradients_are_those_of_differences() {
     let settings = ModelSettings {
@@ -180,7 +180,7 @@ fn gradients_are_those_of_differences() {
     let space = Space::Points(3);
     for kind in ALL {
         let normalizer = kind.build();
-        // The hinge has a kink within the differences.
+        // The hinge may have a kink within the step of the differences.
         for loss in [AdversarialLoss::Bce, AdversarialLoss::Wasserstein] {
             let mut model = GanModel::new(&settings, space, &*normalizer, 11);
             let real = random_points(&model, 16, 3, 1);
@@ -215,7 +215,7 @@ fn gradients_are_those_of_differences() {
                     .filter(|slot| slot.name.starts_with(player))
                     .flat_map(|slot| slot.range.clone())
                     .collect();
-                // Along the gradient itself, where the derivative is its length.
+                // Along the gradient, where the derivative is its length.
                 let length = own.iter().map(|&i| f64::from(gradient[i]).powi(2)).sum::<f64>().sqrt();
                 assert!(length > 0.0, "{kind:?} {loss:?} {player}");
                 let mut at = |step: f64| {
@@ -224,7 +224,7 @@ fn gradients_are_those_of_differences() {
                         values[i] += (step * f64::from(gradient[i]) / length) as f32;
                     }
                     model.values_mut().copy_from_slice(&values);
-                    // Clipping would change what is differentiated.
+                    // Clipping would change the weights.
                     let wide = model.values().to_vec();
                     model.changed();
                     if model.values() != wide {
@@ -279,18 +279,15 @@ fn a_critic_with_batch_norm_is_refused_where_single_gradients_are_needed() {
             let gradient = matches!(kind, NormalizerSettings::GradientPenalty { .. }) || RATIOS.contains(&kind);
             match kind.validate(&settings) {
                 Err((field, problem)) => {
-                    assert!(gradient && field == "critic_norm" && problem.contains("depend on the other samples"));
+                    assert!(gradient && field == "critic_norm" && problem.contains("depends on the other samples"));
                 }
                 Ok(()) => assert!(!gradient, "{kind:?}"),
             }
         }
         settings.critic_norm = NormKind::Layer;
         assert!(RATIOS.iter().all(|kind| kind.validate(&settings).is_ok()));
-        assert!(
-            !settings.critic_is_piecewise_linear(),
-            "layer norm is no linear function"
-        );
-        // They can be built and differentiated.
+        assert!(!settings.critic_is_piecewise_linear(), "layer norm is not linear");
+        // Critics with layer norm can be built and differentiated.
         let normalizer = RATIOS[0].build();
         let model = GanModel::new(&settings, space, &*normalizer, 1);
         let points = random_points(&model, 4, space.size(), 1);
@@ -309,7 +306,7 @@ fn images_that_do_not_fit_are_refused_with_what_to_do() {
     };
     let refused = |preset: Preset, space| preset.model().validate(space).unwrap_err().1;
     assert!(refused(Preset::Cnn, shape(27)).contains("27×27 do not fit"));
-    assert!(refused(Preset::Cnn, Space::Points(2)).contains("take an MLP"));
+    assert!(refused(Preset::Cnn, Space::Points(2)).contains("use an MLP"));
     assert!(refused(Preset::Resnet, shape(28)).contains("28×28 do not fit"));
     for side in [28, 32, 64] {
         assert_eq!(Preset::Cnn.model().validate(shape(side)), Ok(()));

@@ -1,4 +1,4 @@
-//! Whole trainings, short ones.
+//! Short complete training runs.
 
 use kexue_gan::data::Data;
 use kexue_gan::normalizer::NormalizerSettings;
@@ -36,7 +36,7 @@ fn train(config: &GanConfig, folder: &Path, interrupted: bool) -> bool {
     trainer.run(&AtomicBool::new(interrupted)).unwrap().interrupted
 }
 
-/// The default settings lead the samples to the modes; with sixteen latents and a penalty of 10 they stay between them.
+/// With the default settings, the samples reach the modes. With sixteen latents and a penalty of 10, they stay between them.
 #[test]
 #[ignore = "takes a minute"]
 fn the_generator_reaches_the_modes_of_a_ring() {
@@ -73,7 +73,7 @@ fn an_interrupted_training_ends_like_an_uninterrupted_one() {
         let config = config(normalizer, 20);
         let (whole, parts) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
         assert!(!train(&config, whole.path(), false));
-        // Interrupted after each of the first steps: within the critic's turns, and after the generator's.
+        // Interrupted after each of the first steps, both between the critic's steps and after the generator's.
         for _ in 0..7 {
             assert!(train(&config, parts.path(), true));
         }

@@ -1,7 +1,7 @@
 //! Activation functions, softmax and its logarithm.
 //!
-//! ReLU and leaky ReLU have a kink at 0; their derivatives there are those of the negative side, as in PyTorch. ELU's first derivative is
-//! continuous only for α = 1, and its second jumps at 0 in any case. All others can be differentiated any number of times.
+//! ReLU and leaky ReLU have a kink at 0, where their derivative is that of the negative side, as in PyTorch. ELU's first derivative is continuous
+//! only for α = 1, and its second always jumps at 0. All others are infinitely differentiable.
 
 use crate::{Activation, Dual};
 use burn::tensor::Tensor;
@@ -19,7 +19,7 @@ fn halves<const D: usize>(tangent: Tensor<D>, argument: Tensor<D>, slope: f64) -
 }
 
 impl<const D: usize> Dual<D> {
-    /// The activation of this name.
+    /// Applies an activation.
     pub fn activate(self, activation: Activation) -> Self {
         match activation {
             Activation::Identity => self,
@@ -47,7 +47,7 @@ impl<const D: usize> Dual<D> {
     pub fn leaky_relu(self, slope: f64) -> Self {
         let tangent = self.tangent.map(|tangent| halves(tangent, self.value.clone(), slope));
         Self {
-            // Burn's own takes the derivative of the other side at the kink.
+            // Burn's own implementation uses the derivative of the other side at the kink.
             value: halves(self.value.clone(), self.value, slope),
             tangent,
         }

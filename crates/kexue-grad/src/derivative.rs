@@ -1,8 +1,8 @@
-//! Derivatives along directions, and what follows from them: norms of gradients, Hessian-vector products, penalties.
+//! Directional derivatives, and quantities computed from them: norms of gradients, Hessian-vector products, penalties.
 //!
-//! Burn differentiates once, by reverse mode. Here the gradient comes first, by one reverse pass that is thrown away; then its product with a
-//! direction that is held constant is computed once more, forward, as a tangent. The tangent is an ordinary tensor: whoever calls `backward`
-//! on it gets the derivative of the gradient, exactly.
+//! Burn differentiates once, by reverse mode. Here, a first reverse pass computes the gradient as a constant. A forward pass then computes the
+//! product of the gradient and a constant direction as a tangent. The tangent is an ordinary tensor, so calling `backward` on it gives the exact
+//! derivative of the gradient.
 
 use crate::reduction::sum_per_sample;
 use crate::{Dual, ForwardDual};
@@ -11,10 +11,10 @@ use burn::optim::GradientsParams;
 use burn::tensor::{Element, Tensor};
 use kexue_burn::Layout;
 
-/// Below this length a gradient counts as 0 and has no direction.
+/// A gradient shorter than this counts as 0 and has no direction.
 const SHORTEST: f64 = 1e-30;
 
-/// Draws the parameters that wait for their first use.
+/// Initialises parameters that are initialised lazily.
 struct Draw;
 
 impl ModuleVisitor for Draw {
@@ -46,7 +46,7 @@ pub fn jvp<N: ForwardDual<I, O>, const I: usize, const O: usize>(
 
 /// The gradient of each sample's score with respect to its input: `[batch, …]`, as a constant.
 ///
-/// `score` makes one number a sample of the network's output. Samples must not depend on each other (no batch norm).
+/// `score` turns the network's output into one number per sample. Samples must not depend on each other (no batch norm).
 ///
 /// # Panics
 /// If the input is not on a device with autodiff.
@@ -58,7 +58,8 @@ pub fn input_gradient<N: ForwardDual<I, O>, const I: usize, const O: usize>(
     scores_and_input_gradient(network, input, score).1
 }
 
-/// The scores of the samples, `[batch]`, and the gradient of each with respect to its input: both constants, in one forward and one backward pass.
+/// The scores of the samples, `[batch]`, and the gradient of each with respect to its input. Both are constants, computed in one forward and one
+/// backward pass.
 ///
 /// # Panics
 /// If the input is not on a device with autodiff.
@@ -69,9 +70,9 @@ pub fn scores_and_input_gradient<N: ForwardDual<I, O>, const I: usize, const O: 
 ) -> (Tensor<1>, Tensor<I>) {
     assert!(
         input.is_autodiff(),
-        "the input is on a device without autodiff: create it on `device.autodiff()`"
+        "the input is on a device without autodiff; create it on `device.autodiff()`"
     );
-    // Gradients of the parameters would only cost time here. A clone shares parameters that are not drawn yet, and whether they require gradients.
+    // Gradients of the parameters would only cost time here. A clone shares parameters that are not initialised yet, and whether they require gradients.
     network.visit(&mut Draw);
     let frozen = network.clone().no_grad();
     let input = input.detach().require_grad();
@@ -94,7 +95,7 @@ pub fn norm_per_sample<const D: usize>(vectors: Tensor<D>) -> Tensor<1> {
 /// use burn::tensor::{Device, Distribution, Tensor};
 /// use kexue_grad::{Dual, grad_norm};
 ///
-/// // Of a linear critic, the norm of the gradient is that of its weight, and its derivative is the weight's direction.
+/// // For a linear critic, the norm of the gradient is that of its weight, and its derivative is the direction of the weight.
 /// let device = Device::flex().autodiff();
 /// let critic = LinearConfig::new(3, 1).init(&device);
 /// let x = Tensor::<2>::random([1, 3], Distribution::Default, &device);
@@ -130,19 +131,19 @@ pub fn scores_and_grad_norms<N: ForwardDual<I, O>, const I: usize, const O: usiz
     (scores.value, norms)
 }
 
-/// What is asked of the norm of a gradient.
+/// A penalty of the norm of a gradient.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum NormPenalty {
     /// `‖g‖²`.
     Square,
-    /// `(‖g‖ − target)²`: WGAN-GP with target 1 (arXiv 1704.00028).
+    /// `(‖g‖ − target)²`, as in WGAN-GP with target 1 (arXiv 1704.00028).
     TwoSided {
-        /// The norm without penalty.
+        /// The norm that is not penalised.
         target: f64,
     },
     /// `max(0, ‖g‖ − target)²`.
     OneSided {
-        /// The largest norm without penalty.
+        /// The largest norm that is not penalised.
         target: f64,
     },
 }
@@ -158,7 +159,7 @@ impl NormPenalty {
     }
 }
 
-/// The mean over the batch of a penalty of `‖∇ₓf‖`, `[1]`: add it to the loss, times its weight.
+/// The mean over the batch of a penalty of `‖∇ₓf‖`, `[1]`. Multiply it by a weight and add it to the loss.
 ///
 /// ```
 /// use burn::nn::{Linear, LinearConfig};
@@ -182,9 +183,9 @@ pub fn input_gradient_penalty<N: ForwardDual<I, O>, const I: usize, const O: usi
     penalty.of(grad_norm(network, input, score)).mean()
 }
 
-/// The derivative of a loss along a direction of the parameters: value and tangent.
+/// A loss and its derivative along a direction of the parameters, as value and tangent.
 ///
-/// `loss` computes it from a network and the tangents of its parameters; the direction is in the order of the layout.
+/// `loss` computes the loss from a network and the tangents of its parameters. The direction is in the order of the layout.
 pub fn parameter_jvp<N: Module, E: Element>(
     network: &N,
     layout: &Layout,
@@ -192,11 +193,11 @@ pub fn parameter_jvp<N: Module, E: Element>(
     loss: impl Fn(&N, Option<&N>) -> Dual<1>,
 ) -> Dual<1> {
     let tangent = layout.write_parameters(network.clone(), direction);
-    // The direction is a constant. Buffers are not parameters: their tangents are not looked at.
+    // The direction is a constant. Buffers are not parameters, so their tangents are not used.
     loss(network, Some(&tangent.no_grad()))
 }
 
-/// The gradient of a loss in its parameters, in the order of the layout.
+/// The gradient of a loss with respect to the parameters, in the order of the layout.
 pub fn parameter_gradient<N: Module, E: Element>(
     network: &N,
     layout: &Layout,
@@ -205,7 +206,7 @@ pub fn parameter_gradient<N: Module, E: Element>(
     gradient_of(network, layout, loss(network, None).value)
 }
 
-/// The gradient of what is computed of a network, in the order of its layout; 0 if it does not depend on the parameters.
+/// The gradient of a network's result, in the order of its layout; 0 if the result does not depend on the parameters.
 fn gradient_of<N: Module, E: Element>(network: &N, layout: &Layout, of: Tensor<1>) -> Vec<E> {
     if !of.is_tracked() {
         return vec![E::default(); layout.parameter_count()];
@@ -213,7 +214,7 @@ fn gradient_of<N: Module, E: Element>(network: &N, layout: &Layout, of: Tensor<1
     layout.gradients(network, &GradientsParams::from_grads(of.backward(), network))
 }
 
-/// The Hessian of a loss in its parameters times a direction, `H·u`, in the order of the layout (Pearlmutter 1994).
+/// The Hessian of a loss with respect to the parameters times a direction, `H·u`, in the order of the layout (Pearlmutter 1994).
 ///
 /// ```
 /// use burn::nn::{Linear, LinearConfig};
@@ -244,15 +245,15 @@ pub fn hvp<N: Module, E: Element>(
     }
 }
 
-/// `‖∇_θL‖²` of a loss, `[1]`, differentiable with respect to the parameters: add it to the loss, times its weight.
+/// `‖∇_θL‖²` of a loss, `[1]`, differentiable with respect to the parameters. Multiply it by a weight and add it to the loss.
 ///
-/// For a batch it is that of the mean loss; for the mean of the samples' own, use [`parameter_gradient_penalty_per_sample`].
+/// For a batch, it is the penalty of the mean loss; for the mean of the samples' penalties, use [`parameter_gradient_penalty_per_sample`].
 pub fn parameter_gradient_penalty<N: Module>(
     network: &N,
     layout: &Layout,
     loss: impl Fn(&N, Option<&N>) -> Dual<1>,
 ) -> Tensor<1> {
-    // In double precision whatever the network computes in: it only passes through.
+    // In double precision, whatever the network's precision is: the direction is only passed through.
     let gradient: Vec<f64> = parameter_gradient(network, layout, &loss);
     let length = gradient.iter().map(|g| g * g).sum::<f64>().sqrt();
     let direction: Vec<f64> = gradient.iter().map(|g| g / length.max(SHORTEST)).collect();
@@ -260,12 +261,12 @@ pub fn parameter_gradient_penalty<N: Module>(
     along.tangent_or_zeros().square()
 }
 
-/// The mean over the samples of `‖∇_θL‖²`, each sample's loss by itself: as many passes as samples.
+/// The mean over the samples of `‖∇_θL‖²` of each sample's loss. It takes one pass per sample.
 ///
-/// `loss` computes that of one sample, by its number.
+/// `loss` computes the loss of one sample, by index.
 ///
 /// # Panics
-/// If there is no sample.
+/// If there are no samples.
 pub fn parameter_gradient_penalty_per_sample<N: Module>(
     network: &N,
     layout: &Layout,

@@ -3,10 +3,10 @@
 use burn::tensor::Tensor;
 use std::ops::{Add, Div, Mul, Neg, Sub};
 
-/// A tensor and its tangent: the derivative along a direction that was chosen at the inputs or parameters.
+/// A tensor and its tangent: its derivative along a direction of the inputs or parameters.
 ///
-/// Both halves are ordinary Burn tensors. Whatever is computed of a `Dual` is therefore differentiable once more by reverse mode, value and
-/// tangent alike; that is how derivatives of gradients come about. No tangent stands for a tangent of 0 and costs nothing.
+/// Both are ordinary Burn tensors, so everything computed from a `Dual` can be differentiated once more by reverse mode, value and tangent alike.
+/// This gives derivatives of gradients. `None` stands for a tangent of 0 and costs nothing.
 ///
 /// ```
 /// use burn::tensor::{Device, Tensor};
@@ -37,12 +37,16 @@ pub(crate) fn sum<const D: usize>(a: Option<Tensor<D>>, b: Option<Tensor<D>>) ->
 }
 
 impl<const D: usize> Dual<D> {
-    /// A tensor with a tangent of the same shape.
+    /// Creates a tensor with a tangent of the same shape.
     ///
     /// # Panics
     /// If the shapes differ.
     pub fn new(value: Tensor<D>, tangent: Tensor<D>) -> Self {
-        assert_eq!(value.dims(), tangent.dims(), "shapes of value and tangent");
+        assert_eq!(
+            value.dims(),
+            tangent.dims(),
+            "value and tangent must have the same shape"
+        );
         Self {
             value,
             tangent: Some(tangent),
@@ -67,17 +71,17 @@ impl<const D: usize> Dual<D> {
         self.value.dims()
     }
 
-    /// The tangent, 0 written out.
+    /// The tangent, with zeros for `None`.
     pub fn tangent_or_zeros(&self) -> Tensor<D> {
         self.tangent.clone().unwrap_or_else(|| self.value.zeros_like())
     }
 
-    /// The same value as a constant: PyTorch's `detach`, for tangents. Reverse mode still sees the value.
+    /// The same value without a tangent: PyTorch's `detach`, for tangents. Reverse mode still differentiates the value.
     pub fn without_tangent(self) -> Self {
         Self::constant(self.value)
     }
 
-    /// A linear function of the tensor: the tangent goes the same way as the value.
+    /// Applies a linear function to value and tangent.
     pub fn linear<const E: usize>(self, function: impl Fn(Tensor<D>) -> Tensor<E>) -> Dual<E> {
         Dual {
             tangent: self.tangent.map(&function),
@@ -85,9 +89,9 @@ impl<const D: usize> Dual<D> {
         }
     }
 
-    /// A function of each element: its value, and its derivative from argument and value.
+    /// Applies a function to each element. The second function gives its derivative from the argument and the value.
     ///
-    /// The derivative must itself be made of differentiable operations, or second derivatives are lost.
+    /// The derivative must consist of differentiable operations, or second derivatives are lost.
     pub fn elementwise(
         self,
         function: impl FnOnce(Tensor<D>) -> Tensor<D>,
@@ -102,7 +106,7 @@ impl<const D: usize> Dual<D> {
         }
     }
 
-    /// A function of two tensors that is linear in each: matrix products, convolutions.
+    /// Applies a function that is linear in each of two tensors, such as a matrix product or a convolution.
     pub fn bilinear<const E: usize, const F: usize>(
         self,
         other: Dual<E>,
@@ -123,7 +127,7 @@ impl<const D: usize> From<Tensor<D>> for Dual<D> {
     }
 }
 
-/// The tangent of a sum or difference, where a summand was broadcast to the shape of the result.
+/// Expands the tangent of a summand to the shape of the result.
 fn broadcast<const D: usize>(tangent: Option<Tensor<D>>, dims: [usize; D]) -> Option<Tensor<D>> {
     tangent.map(|tangent| {
         if tangent.dims() == dims {
@@ -241,7 +245,7 @@ impl<const D: usize> Dual<D> {
         self.elementwise(|x| x.square(), |x, _| x * 2.0)
     }
 
-    /// `√x`. At 0 its derivative is infinite.
+    /// `√x`. Its derivative is infinite at 0.
     pub fn sqrt(self) -> Self {
         self.elementwise(Tensor::sqrt, |_, y| y.recip() * 0.5)
     }
@@ -266,7 +270,7 @@ impl<const D: usize> Dual<D> {
         self.elementwise(Tensor::cos, |x, _| x.sin().neg())
     }
 
-    /// `|x|`. At 0, where it has a kink, the derivative is taken as 0.
+    /// `|x|`. The derivative at the kink, 0, is defined as 0.
     pub fn abs(self) -> Self {
         // The sign is a constant on each side of the kink.
         self.elementwise(Tensor::abs, |x, _| x.sign().detach())

@@ -12,9 +12,9 @@ use burn::tensor::ops::MaxPoolOptions;
 use burn::tensor::{Int, Tensor};
 use kexue_burn::ScaledAttention;
 
-/// A network whose forward pass carries tangents: the one trait to implement.
+/// A network whose forward pass carries tangents. This is the only trait that a network must implement.
 ///
-/// Tangents of parameters come as a second network of the same type, whose parameters *are* the tangents. Pass each layer its own part of it:
+/// The tangents of the parameters are given as a second network of the same type. Pass each layer its own part of it:
 ///
 /// ```
 /// use burn::module::Module;
@@ -35,7 +35,7 @@ use kexue_burn::ScaledAttention;
 ///     }
 /// }
 ///
-/// // Without tangents it is the ordinary forward pass and costs no more: no second copy is needed.
+/// // Without tangents, it is the ordinary forward pass at the same cost.
 /// let device = Device::flex();
 /// let critic = Critic {
 ///     hidden: LinearConfig::new(3, 8).init(&device),
@@ -45,18 +45,18 @@ use kexue_burn::ScaledAttention;
 /// assert_eq!(scores.dims(), [5, 1]);
 /// ```
 ///
-/// For a chain of layers [`forward_dual!`](crate::forward_dual!) writes the implementation.
+/// For a chain of layers, [`forward_dual!`](crate::forward_dual!) generates the implementation.
 pub trait ForwardDual<const I: usize, const O: usize>: Module {
     /// The output and its tangent.
     fn forward_dual(&self, tangent: Option<&Self>, input: Dual<I>) -> Dual<O>;
 
-    /// The output alone.
+    /// The output without a tangent.
     fn forward(&self, input: Tensor<I>) -> Tensor<O> {
         self.forward_dual(None, Dual::constant(input)).value
     }
 }
 
-/// Implements [`ForwardDual`] for a chain: the layers (`.field`) and operations of [`Dual`](crate::Dual) in order.
+/// Implements [`ForwardDual`] for a chain of layers (`.field`) and operations of [`Dual`](crate::Dual).
 ///
 /// ```
 /// use burn::module::Module;
@@ -100,7 +100,7 @@ macro_rules! forward_dual {
     }};
 }
 
-/// A layer that is linear in its input and in its parameters, with a bias.
+/// Implements [`ForwardDual`] for a layer with a bias that is linear in its input and in its weight.
 macro_rules! affine_layer {
     ($($layer:ty: $rank:literal),+) => {
         $(impl ForwardDual<$rank, $rank> for $layer {
@@ -157,12 +157,12 @@ impl<const D: usize> ForwardDual<D, D> for LayerNorm {
     }
 }
 
-/// Burn keeps the ε of a layer norm to itself; it shows in the norm of a vector of known, small variance.
+/// The ε of a layer norm, which is private in Burn. It is recovered from the output for a vector with a known, small variance.
 fn epsilon_of(norm: &LayerNorm) -> f64 {
     let gamma = norm.gamma.val().detach();
     let width = gamma.dims()[0];
     if width < 2 {
-        return 1e-5; // the norm is 0 whatever ε is
+        return 1e-5; // the norm is 0 for any ε
     }
     let mut probe = norm.clone();
     probe.gamma = Param::from_tensor(gamma.ones_like());
@@ -201,7 +201,7 @@ pub fn embed(embedding: &Embedding, tangent: Option<&Embedding>, tokens: Tensor<
     }
 }
 
-/// A layer without parameters.
+/// Implements [`ForwardDual`] for a layer without parameters.
 macro_rules! parameterless {
     ($($layer:ty: |$self:ident, $input:ident| $output:expr;)+) => {
         $(impl<const D: usize> ForwardDual<D, D> for $layer {
@@ -222,7 +222,7 @@ parameterless! {
     Elu: |layer, input| input.elu(layer.alpha);
     Softplus: |layer, input| (input * layer.beta).softplus() / layer.beta;
     Dropout: |layer, input| {
-        // Value and tangent lose the same elements.
+        // The same elements of value and tangent are dropped.
         let kept = layer.forward(input.value.ones_like());
         input * Dual::constant(kept)
     };
@@ -269,7 +269,7 @@ impl ForwardDual<4, 4> for MaxPool2d {
     }
 }
 
-/// Self-attention without masks: queries, keys and values from the input, scaled by λ.
+/// Self-attention without masks, scaled by λ.
 macro_rules! self_attention {
     ($self:ident, $tangent:ident, $input:ident, $scale:expr) => {{
         let [batch, seq, d_model] = $input.dims();
@@ -293,10 +293,10 @@ impl ForwardDual<3, 3> for ScaledAttention {
     }
 }
 
-/// Of the ordinary softmax: the quiet one is not covered.
+/// Supports the ordinary softmax only, not the quiet one.
 impl ForwardDual<3, 3> for MultiHeadAttention {
     fn forward_dual(&self, tangent: Option<&Self>, input: Dual<3>) -> Dual<3> {
-        assert!(!self.quiet_softmax, "tangents of the quiet softmax are not available");
+        assert!(!self.quiet_softmax, "tangents of the quiet softmax are not supported");
         self_attention!(self, tangent, input, |_, head_dim: usize| (head_dim as f64)
             .sqrt()
             .recip())

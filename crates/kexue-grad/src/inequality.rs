@@ -1,13 +1,13 @@
-//! The inequality between the gradients of input and parameters, on the networks for which it is proved (article 8796).
+//! The inequality between the gradients with respect to input and parameters, on the networks for which it is proved (article 8796).
 //!
-//! For `h⁽¹⁾ = x`, `h⁽ᵗ⁺¹⁾ = g(W⁽ᵗ⁾h⁽ᵗ⁾ + b⁽ᵗ⁾)` and any scalar f of the last h, for each sample,
+//! For `h⁽¹⁾ = x`, `h⁽ᵗ⁺¹⁾ = g(W⁽ᵗ⁾h⁽ᵗ⁾ + b⁽ᵗ⁾)` and any scalar function f of the last h, each sample satisfies
 //!
 //! `‖∇ₓf‖² · Σₜ (1 + ‖h⁽ᵗ⁾‖²) / (‖W⁽ᵗ⁾‖² · ‖∂h⁽ᵗ⁾/∂x‖²) ≤ ‖∇_θf‖²`
 //!
-//! and each summand is a bound of its own: with `‖h⁽ᵗ⁾‖²` for the gradient of the weight, with 1 for that of the bias.
+//! and each summand gives a separate bound: with `‖h⁽ᵗ⁾‖²` for the gradient of the weight, and with 1 for that of the bias.
 //!
-//! Everything is computed in double precision and by hand, Jacobians written out. Spectral norms come from a converged singular value
-//! decomposition: power iteration would give too small a norm, and with it too large a left side.
+//! Everything is computed in double precision, with explicit Jacobians. Spectral norms come from a converged singular value decomposition, because
+//! power iteration would underestimate the norm and so overestimate the left side.
 
 use faer::Mat;
 use faer::linalg::solvers::SvdError;
@@ -24,7 +24,7 @@ pub enum Activation {
     Relu,
     /// `x` above 0, `0.1·x` below.
     LeakyRelu,
-    /// `x·Φ(x)`, in its approximation by tanh.
+    /// `x·Φ(x)`, approximated with tanh.
     Gelu,
     /// `x·σ(x)`.
     Silu,
@@ -39,7 +39,7 @@ pub enum Activation {
 }
 
 impl Activation {
-    /// All of them.
+    /// All activations.
     pub const ALL: [Self; 9] = [
         Self::Identity,
         Self::Relu,
@@ -52,12 +52,12 @@ impl Activation {
         Self::Elu,
     ];
 
-    /// Whether it is linear between kinks, so that its second derivative is 0 wherever it has one.
+    /// Whether the function is linear between kinks, so that its second derivative is 0 wherever it exists.
     pub fn is_piecewise_linear(self) -> bool {
         matches!(self, Self::Identity | Self::Relu | Self::LeakyRelu)
     }
 
-    /// Its value.
+    /// The value at x.
     pub fn value(self, x: f64) -> f64 {
         match self {
             Self::Identity => x,
@@ -72,7 +72,7 @@ impl Activation {
         }
     }
 
-    /// Its derivative; at a kink that of the negative side.
+    /// The derivative at x; at a kink, that of the negative side.
     pub fn derivative(self, x: f64) -> f64 {
         let positive = |otherwise: f64| if x > 0.0 { 1.0 } else { otherwise };
         match self {
@@ -107,32 +107,32 @@ fn gelu_argument(x: f64) -> f64 {
     GELU_FACTOR * (x + GELU_CUBIC * x * x * x)
 }
 
-/// An MLP that cannot be, or an input that does not fit it.
+/// Error: an invalid MLP, or an input that does not fit it.
 #[derive(Debug, Error, PartialEq)]
 pub enum MlpError {
     /// There is no layer.
-    #[error("an MLP has at least one layer")]
+    #[error("an MLP needs at least one layer")]
     NoLayer,
-    /// The sizes of a layer do not fit each other or the layer before.
+    /// The sizes of a layer do not match each other or the previous layer.
     #[error("layer {layer}: {problem}")]
     Layer {
-        /// Its number, from 0.
+        /// Index of the layer, from 0.
         layer: usize,
-        /// What does not fit.
+        /// The mismatch.
         problem: String,
     },
     /// The input or the readout has the wrong length.
-    #[error("the {what} has {found} numbers; the MLP needs {expected}")]
+    #[error("the {what} has {found} numbers, but the MLP needs {expected}")]
     Length {
         /// Which vector.
         what: &'static str,
         /// Its length.
         found: usize,
-        /// The length it should have.
+        /// The expected length.
         expected: usize,
     },
     /// The class is not one of the outputs.
-    #[error("class {class} of an MLP with {outputs} outputs")]
+    #[error("class {class} is out of range for an MLP with {outputs} outputs")]
     Class {
         /// The class, from 0.
         class: usize,
@@ -155,10 +155,10 @@ pub struct Layer {
 }
 
 impl Layer {
-    /// From the weight `[out, in]`, row by row, and the bias `[out]`.
+    /// Creates a layer from the weight `[out, in]`, row by row, and the bias `[out]`.
     ///
     /// # Errors
-    /// If the lengths do not fit.
+    /// If the lengths do not match.
     pub fn new(inputs: usize, weight: &[f64], bias: Vec<f64>) -> Result<Self, MlpError> {
         if inputs == 0 || bias.is_empty() || weight.len() != inputs * bias.len() {
             let problem = format!(
@@ -185,7 +185,7 @@ impl Layer {
     }
 }
 
-/// A multilayer perceptron, whose every layer ends in the activation, or all but the last.
+/// A multilayer perceptron with the activation after every layer, or after every layer but the last.
 ///
 /// ```
 /// use kexue_grad::inequality::{Activation, Layer, MatrixNorm, Mlp, Readout};
@@ -205,11 +205,11 @@ impl Layer {
 #[derive(Clone, Debug)]
 pub struct Mlp {
     layers: Vec<Layer>,
-    /// Of each layer.
+    /// The activation after each layer.
     activations: Vec<Activation>,
 }
 
-/// The scalar f of the last h.
+/// The scalar function f of the last h.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Readout {
     /// `c·h`.
@@ -227,16 +227,16 @@ pub enum Readout {
 pub enum MatrixNorm {
     /// The largest singular value: the tighter bound.
     Spectral,
-    /// The root of the sum of squares.
+    /// The square root of the sum of squares.
     Frobenius,
 }
 
-/// One bound: the left side should not be larger.
+/// One bound: the left side should not exceed the right side.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
 pub struct Bound {
-    /// What the gradient of the input gives.
+    /// The lower bound from the gradient with respect to the input.
     pub left: f64,
-    /// The squared norm of a gradient of parameters.
+    /// The squared norm of the gradient with respect to parameters.
     pub right: f64,
 }
 
@@ -250,9 +250,9 @@ impl Bound {
 /// The bounds of one layer.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 pub struct LayerSides {
-    /// Of the weight.
+    /// The bound for the weight.
     pub weight: Bound,
-    /// Of the bias.
+    /// The bound for the bias.
     pub bias: Bound,
     /// `‖W‖`.
     pub weight_norm: f64,
@@ -265,16 +265,16 @@ pub struct LayerSides {
 /// Both sides for one sample.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Sides {
-    /// f.
+    /// The value of f.
     pub value: f64,
     /// `‖∇ₓf‖²`.
     pub input_gradient_square: f64,
-    /// Each layer's part.
+    /// The bounds of each layer.
     pub layers: Vec<LayerSides>,
 }
 
 impl Sides {
-    /// The left side: `‖∇ₓf‖²` times the bracket.
+    /// The left side: `‖∇ₓf‖²` times the [bracket](Self::bracket).
     pub fn left(&self) -> f64 {
         self.layers
             .iter()
@@ -290,7 +290,7 @@ impl Sides {
             .sum()
     }
 
-    /// The bracket `Σₜ (1 + ‖h‖²)/(‖W‖²·‖∂h/∂x‖²)`; infinite where a layer's input does not depend on x.
+    /// The factor `Σₜ (1 + ‖h‖²)/(‖W‖²·‖∂h/∂x‖²)`, called the bracket; infinite if a layer's input does not depend on x.
     pub fn bracket(&self) -> f64 {
         self.layers
             .iter()
@@ -298,12 +298,12 @@ impl Sides {
             .sum()
     }
 
-    /// Right side over left side, at least 1; `None` if the left side is 0.
+    /// The right side divided by the left side, at least 1; `None` if the left side is 0.
     pub fn slack(&self) -> Option<f64> {
         (self.left() > 0.0).then(|| self.right() / self.left())
     }
 
-    /// Whether the inequality and each bound of its own hold.
+    /// Whether the inequality and the bounds of all layers hold.
     pub fn holds(&self) -> bool {
         let total = Bound {
             left: self.left(),
@@ -317,7 +317,7 @@ impl Sides {
     }
 }
 
-/// What a forward and backward pass leave.
+/// The results of a forward and a backward pass.
 struct Passes {
     value: f64,
     /// The input of each layer.
@@ -334,10 +334,10 @@ fn square(vector: &[f64]) -> f64 {
 }
 
 impl Mlp {
-    /// From its layers.
+    /// Creates an MLP from its layers.
     ///
     /// # Errors
-    /// If there is none, a layer does not fit the one before, or a number is not finite.
+    /// If there are no layers, a layer does not fit the previous one, or a number is not finite.
     pub fn new(layers: Vec<Layer>, activation: Activation) -> Result<Self, MlpError> {
         if layers.is_empty() {
             return Err(MlpError::NoLayer);
@@ -345,7 +345,7 @@ impl Mlp {
         for (number, pair) in layers.windows(2).enumerate() {
             if pair[0].outputs() != pair[1].inputs() {
                 let (found, expected) = (pair[1].inputs(), pair[0].outputs());
-                let problem = format!("takes {found} inputs, but the layer before has {expected} outputs");
+                let problem = format!("has {found} inputs, but the previous layer has {expected} outputs");
                 return Err(MlpError::Layer {
                     layer: number + 1,
                     problem,
@@ -360,7 +360,7 @@ impl Mlp {
         Ok(Self { layers, activations })
     }
 
-    /// The same network whose last layer ends in no activation, as that of a classifier.
+    /// The same network without an activation after the last layer, as in a classifier.
     pub fn with_linear_output(mut self) -> Self {
         if let Some(last) = self.activations.last_mut() {
             *last = Activation::Identity;
@@ -373,10 +373,10 @@ impl Mlp {
         &self.layers
     }
 
-    /// Both sides for an input.
+    /// Computes both sides for an input.
     ///
     /// # Errors
-    /// If input or readout do not fit the network, or are not finite.
+    /// If the input or the readout does not fit the network or is not finite.
     pub fn sides(&self, input: &[f64], readout: &Readout, norm: MatrixNorm) -> Result<Sides, MlpError> {
         let passes = self.passes(input, readout)?;
         let input_gradient_square = square(&passes.input_gradient);
@@ -384,12 +384,12 @@ impl Mlp {
         let mut sides = Vec::with_capacity(self.layers.len());
         for (number, layer) in self.layers.iter().enumerate() {
             let weight_norm = size(&layer.weight, norm, || format!("the weight of layer {number}"))?;
-            // The identity has spectral norm 1 whatever its size, and the Frobenius norm is only looser.
+            // The identity has spectral norm 1 at any size, and its Frobenius norm only makes the bound looser.
             let jacobian_norm = size(&jacobian, norm, || {
                 format!("the Jacobian of the input of layer {number}")
             })?;
             let denominator = (weight_norm * jacobian_norm).powi(2);
-            // Where x does not reach, its gradient is 0 too.
+            // If a layer's input does not depend on x, the gradient with respect to x is 0.
             let left = if input_gradient_square == 0.0 {
                 0.0
             } else {
@@ -423,7 +423,7 @@ impl Mlp {
     /// One step of gradient descent on f.
     ///
     /// # Errors
-    /// If input or readout do not fit the network.
+    /// If the input or the readout does not fit the network.
     pub fn descend(&mut self, input: &[f64], readout: &Readout, rate: f64) -> Result<(), MlpError> {
         let passes = self.passes(input, readout)?;
         for ((layer, errors), inputs) in self.layers.iter_mut().zip(&passes.errors).zip(&passes.inputs) {
@@ -480,7 +480,7 @@ impl Mlp {
 }
 
 impl Readout {
-    /// f and ∂f/∂h.
+    /// The value of f, and ∂f/∂h.
     fn apply(&self, hidden: &[f64]) -> Result<(f64, Vec<f64>), MlpError> {
         match self {
             Self::Linear(coefficients) => {
@@ -521,7 +521,7 @@ fn size(matrix: &Mat<f64>, norm: MatrixNorm, what: impl Fn() -> String) -> Resul
     match norm {
         MatrixNorm::Frobenius => Ok(matrix.norm_l2()),
         MatrixNorm::Spectral => {
-            // At a size of 1: the iteration does not converge on entries that are all 0 or all tiny.
+            // Scaled to 1, because the iteration does not converge if all entries are 0 or tiny.
             let largest = matrix.norm_max();
             if largest == 0.0 {
                 return Ok(0.0);
@@ -576,7 +576,7 @@ mod tests {
             .collect()
     }
 
-    /// No violation, of the whole or of any layer's bounds, over 10,800 networks and inputs; and how large the slack is.
+    /// Neither the inequality nor a layer's bound is violated on 10,800 networks and inputs. Also checks the slack.
     #[test]
     fn the_inequality_holds_on_random_networks_trained_or_not() {
         let mut generator = ChaCha8Rng::seed_from_u64(8796);
@@ -588,7 +588,7 @@ mod tests {
                     if round % 4 == 0 {
                         for _ in 0..10 {
                             let x = input(&mlp, &mut generator);
-                            // Steps of bounded length: a linear readout has no minimum.
+                            // Steps of bounded length, because a linear readout has no minimum.
                             let sides = mlp.sides(&x, &readout, MatrixNorm::Frobenius).unwrap();
                             let rate = 0.1 / sides.right().sqrt().max(1.0);
                             mlp.descend(&x, &readout, rate).unwrap();
@@ -623,7 +623,7 @@ mod tests {
         assert!((sides.bracket() * sides.input_gradient_square - sides.left()).abs() < 1e-12);
     }
 
-    /// The gradients behind both sides against central differences.
+    /// Compares the gradients in both sides with central differences.
     #[test]
     fn gradients_are_those_of_differences() {
         let mut generator = ChaCha8Rng::seed_from_u64(5);
@@ -666,22 +666,26 @@ mod tests {
         let error = Mlp::new(vec![layer(2, 3), layer(4, 1)], Activation::Relu).unwrap_err();
         assert_eq!(
             error.to_string(),
-            "layer 1: takes 4 inputs, but the layer before has 3 outputs"
+            "layer 1: has 4 inputs, but the previous layer has 3 outputs"
         );
         assert!(Layer::new(2, &[1.0; 5], vec![0.0; 2]).is_err());
         let mlp = Mlp::new(vec![layer(2, 3)], Activation::Relu).unwrap();
         let linear = Readout::Linear(vec![1.0; 3]);
         for (input, readout, message) in [
-            (vec![1.0], linear.clone(), "the input has 1 numbers; the MLP needs 2"),
+            (
+                vec![1.0],
+                linear.clone(),
+                "the input has 1 numbers, but the MLP needs 2",
+            ),
             (
                 vec![1.0; 2],
                 Readout::Linear(vec![1.0]),
-                "the readout has 1 numbers; the MLP needs 3",
+                "the readout has 1 numbers, but the MLP needs 3",
             ),
             (
                 vec![1.0; 2],
                 Readout::CrossEntropy { class: 3 },
-                "class 3 of an MLP with 3 outputs",
+                "class 3 is out of range for an MLP with 3 outputs",
             ),
             (vec![1.0, f64::NAN], linear, "the input has a number that is not finite"),
         ] {

@@ -1,22 +1,22 @@
-//! Derivatives of gradients on [Burn](https://burn.dev), which differentiates once.
+//! Derivatives of gradients on [Burn](https://burn.dev), which itself differentiates only once.
 //!
-//! Penalties of gradients need the derivative of a gradient. It is always the derivative of a *directional* derivative, and that one can be
-//! computed forward: a [`Dual`] carries a tangent beside each tensor, and reverse mode then differentiates the tangent. The result is exact
-//! for every differentiable network, at about the cost of one more forward and backward pass.
+//! Gradient penalties need the derivative of a gradient. It is always the derivative of a *directional* derivative, which can be computed in forward
+//! mode: a [`Dual`] carries a tangent with each tensor, and reverse mode then differentiates the tangent. The result is exact for every
+//! differentiable network, at about the cost of one more forward and backward pass.
 //!
-//! Read [`Dual`] first, then [`ForwardDual`], the one trait that a network implements, then [`grad_norm`].
+//! Read [`Dual`] first, then [`ForwardDual`], the only trait that a network must implement, then [`grad_norm`].
 //!
 //! | what | function |
 //! | --- | --- |
 //! | derivative along a direction of the input | [`jvp`] |
-//! | `‖∇ₓf‖` of each sample, differentiable | [`grad_norm`], with the scores [`scores_and_grad_norms`] |
-//! | penalty of it: squared, one- and two-sided | [`input_gradient_penalty`] |
-//! | Hessian in the parameters times a direction | [`hvp`] |
+//! | `‖∇ₓf‖` of each sample, differentiable | [`grad_norm`]; together with the scores: [`scores_and_grad_norms`] |
+//! | its penalty: squared, one-sided or two-sided | [`input_gradient_penalty`] |
+//! | Hessian with respect to the parameters times a direction | [`hvp`] |
 //! | `‖∇_θL‖²`, differentiable | [`parameter_gradient_penalty`] |
 //!
-//! [`inequality`] checks what is proved of the two penalties (article 8796).
+//! [`inequality`] computes both sides of the inequality between the two penalties (article 8796).
 //!
-//! A critic trained with WGAN-GP's penalty:
+//! The following example trains a critic with WGAN-GP's penalty:
 //!
 //! ```
 //! use burn::module::Module;

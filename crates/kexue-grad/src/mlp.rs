@@ -1,11 +1,11 @@
-//! The multilayer perceptron on Burn.
+//! A multilayer perceptron on Burn.
 
 use crate::{Activation, Dual, ForwardDual};
 use burn::module::Module;
 use burn::nn::{Linear, LinearConfig};
 use burn::tensor::{Device, Tensor};
 
-/// A multilayer perceptron `[batch, in]` → `[batch, out]`: the activation follows every layer but the last.
+/// A multilayer perceptron `[batch, in]` → `[batch, out]`, with an activation after every layer but the last.
 ///
 /// ```
 /// use burn::tensor::{Device, Tensor};
@@ -23,12 +23,12 @@ pub struct Mlp {
 }
 
 impl Mlp {
-    /// A network of these widths, input and output included.
+    /// Creates a network with these widths, including those of input and output.
     ///
     /// # Panics
-    /// If there are less than two widths.
+    /// If there are fewer than two widths.
     pub fn new(widths: &[usize], activation: Activation, device: &Device) -> Self {
-        assert!(widths.len() >= 2, "an MLP has an input and an output");
+        assert!(widths.len() >= 2, "an MLP needs the widths of its input and output");
         let layer = |pair: &[usize]| LinearConfig::new(pair[0], pair[1]).init(device);
         Self {
             layers: widths.windows(2).map(layer).collect(),
@@ -41,14 +41,14 @@ impl Mlp {
         &self.layers
     }
 
-    /// What follows every layer but the last.
+    /// The activation after every layer but the last.
     pub fn activation(&self) -> Activation {
         self.activation
     }
 }
 
 impl Mlp {
-    /// The last hidden layer, `[batch, width]`, after its activation: what a classifier reads its classes from.
+    /// The output of the last hidden layer after its activation, `[batch, width]`, which a classifier uses as features.
     pub fn features(&self, input: Tensor<2>) -> Tensor<2> {
         let hidden = self.layers.iter().take(self.layers.len() - 1);
         let output = hidden.fold(Dual::constant(input), |x, layer| {

@@ -1,4 +1,4 @@
-//! Norms of activations, and of weights.
+//! Normalisation of activations and weights.
 
 use crate::Dual;
 use burn::tensor::Tensor;
@@ -56,11 +56,11 @@ pub struct SingularVectors {
 }
 
 impl SingularVectors {
-    /// Vectors for a matrix, after so many rounds of power iteration from a fixed start.
+    /// Vectors for a matrix, after `rounds` rounds of power iteration from a fixed start.
     pub fn of(matrix: Tensor<2>, rounds: usize) -> Self {
         let matrix = matrix.detach();
         let [rows, columns] = matrix.dims();
-        // Not constant, so that no matrix with a structure of its own is orthogonal to it.
+        // Not constant, so that it is unlikely to be orthogonal to the singular vectors of a structured matrix.
         let start = Tensor::<1, burn::tensor::Int>::arange(0..rows as i64, &matrix.device());
         let left = (start.float().cast(matrix.dtype()) * 1.7).cos() + 1.5;
         let vectors = Self {
@@ -70,7 +70,7 @@ impl SingularVectors {
         vectors.iterate(matrix, rounds.max(1))
     }
 
-    /// More rounds for the same matrix or one that has changed little: one a training step is usual (arXiv 1802.05957).
+    /// More rounds, for the same matrix or one that has changed little. One round per training step is usual (arXiv 1802.05957).
     pub fn iterate(self, matrix: Tensor<2>, rounds: usize) -> Self {
         let matrix = matrix.detach();
         let [rows, columns] = matrix.dims();
@@ -94,10 +94,10 @@ fn unit(vector: Tensor<1>) -> Tensor<1> {
 }
 
 impl<const D: usize> Dual<D> {
-    /// A weight divided by its largest singular value, as a matrix `[first axis, all others]` (arXiv 1802.05957).
+    /// Divides a weight, viewed as a matrix `[first axis, all others]`, by its largest singular value (arXiv 1802.05957).
     ///
-    /// The singular value is `uᵀWv` with u and v held constant, as in PyTorch: its first derivatives are exact where the power iteration has
-    /// converged; second derivatives leave out what u and v would contribute.
+    /// The singular value is `uᵀWv` with u and v held constant, as in PyTorch. Its first derivatives are exact once the power iteration has converged;
+    /// second derivatives lack the contribution of u and v.
     pub fn spectral_norm(self, vectors: &SingularVectors) -> Self {
         let dims = self.dims();
         let (rows, columns) = (dims[0], dims[1..].iter().product());

@@ -5,7 +5,7 @@ use burn::tensor::module;
 use burn::tensor::ops::{AvgPoolOptions, InterpolateOptions, MaxPoolOptions};
 
 impl Dual<4> {
-    /// The largest element of each window. Where two are equally large it has a kink, and the tangent is that of one.
+    /// The maximum of each window. If two elements are equal, the tangent is that of one of them.
     pub fn max_pool2d(self, options: MaxPoolOptions<2>) -> Self {
         let Some(tangent) = self.tangent else {
             return Self::constant(module::max_pool2d(self.value, options));
@@ -26,17 +26,17 @@ impl Dual<4> {
         self.linear(|tensor| module::avg_pool2d(tensor, options.clone()))
     }
 
-    /// The means of as many windows as the result has pixels.
+    /// Average pooling to an output of this size.
     pub fn adaptive_avg_pool2d(self, size: [usize; 2]) -> Self {
         self.linear(|tensor| module::adaptive_avg_pool2d(tensor, size))
     }
 
-    /// The image in another size.
+    /// Resizes the image.
     pub fn interpolate(self, options: InterpolateOptions) -> Self {
         self.linear(|tensor| module::interpolate(tensor, options.clone()))
     }
 
-    /// Each pixel as a square of `factor × factor`: nearest-neighbour upsampling.
+    /// Nearest-neighbour upsampling: each pixel becomes a square of `factor × factor` pixels.
     pub fn upsample(self, factor: usize) -> Self {
         let [batch, channels, height, width] = self.dims();
         self.linear(|tensor| {

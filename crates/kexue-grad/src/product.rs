@@ -1,4 +1,4 @@
-//! Matrix products, convolutions and attention: linear in each of their arguments.
+//! Matrix products, convolutions and attention.
 
 use crate::Dual;
 use burn::tensor::module;
@@ -46,12 +46,12 @@ impl Dual<4> {
         }
     }
 
-    /// Attention `softmax(q·kᵀ)·v` of tensors `[batch, heads, seq, head_dim]`. Scale the queries before. `true` in the mask, which is
-    /// `[batch, heads, queries, keys]` or broadcasts to it, hides a key.
+    /// Attention `softmax(q·kᵀ)·v` of tensors `[batch, heads, seq, head_dim]`. The queries must already be scaled. The mask has the shape
+    /// `[batch, heads, queries, keys]` or broadcasts to it; `true` hides a key.
     pub fn attention(self, key: Self, value: Self, hidden: Option<Tensor<4, Bool>>) -> Self {
         let mut scores = self.matmul(key.transpose());
         if let Some(hidden) = hidden {
-            // Finite, so that a query that sees no key still has a softmax.
+            // Finite, so that the softmax of a query that sees no key is defined.
             let hidden = hidden.expand(scores.dims());
             scores = scores.mask_fill(hidden, -1e9);
         }

@@ -1,4 +1,4 @@
-//! Sums, means and what is made of them.
+//! Sums, means, maxima and log-sum-exp.
 
 use crate::Dual;
 use burn::tensor::Tensor;
@@ -24,7 +24,7 @@ impl<const D: usize> Dual<D> {
         self.linear(|tensor| tensor.mean_dim(axis))
     }
 
-    /// The largest element along an axis, which keeps length 1. Where two are equally large it has a kink, and the tangent is that of one.
+    /// The maximum along an axis, which keeps length 1. If two elements are equal, the tangent is that of one of them.
     pub fn max_dim(self, axis: usize) -> Self {
         let (value, indices) = self.value.max_dim_with_indices(axis);
         Self {
@@ -35,18 +35,18 @@ impl<const D: usize> Dual<D> {
 
     /// `ln Σ eˣ` along an axis, which keeps length 1.
     pub fn logsumexp(self, axis: usize) -> Self {
-        // Whatever is subtracted before and added after may be held constant.
+        // The shift cancels out, so it can be held constant.
         let largest = Dual::constant(self.value.clone().detach().max_dim(axis));
         (self - largest.clone()).exp().sum_dim(axis).log() + largest
     }
 
-    /// The sum of all axes but the first: one number a sample.
+    /// The sum over all axes but the first: one number per sample.
     pub fn sum_per_sample(self) -> Dual<1> {
         self.linear(sum_per_sample)
     }
 }
 
-/// The sum of all axes but the first: `[batch, …]` → `[batch]`.
+/// The sum over all axes but the first: `[batch, …]` → `[batch]`.
 pub(crate) fn sum_per_sample<const D: usize>(tensor: Tensor<D>) -> Tensor<1> {
     let batch = tensor.dims()[0];
     let width = tensor.dims()[1..].iter().product();

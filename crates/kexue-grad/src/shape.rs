@@ -1,4 +1,4 @@
-//! Operations that move elements and leave them as they are.
+//! Operations that move elements without changing them.
 
 use crate::Dual;
 use burn::tensor::{Bool, Int, Slice, Tensor};
@@ -9,7 +9,7 @@ impl<const D: usize> Dual<D> {
         self.linear(|tensor| tensor.reshape(dims))
     }
 
-    /// The axes from `start` to `end`, both included, as one.
+    /// Merges the axes from `start` to `end`, inclusive.
     pub fn flatten<const E: usize>(self, start: usize, end: usize) -> Dual<E> {
         self.linear(|tensor| tensor.flatten(start, end))
     }
@@ -49,22 +49,22 @@ impl<const D: usize> Dual<D> {
         self.linear(|tensor| tensor.expand(dims))
     }
 
-    /// Part of the tensor, one range an axis.
+    /// A part of the tensor, with one range per axis.
     pub fn slice<const R: usize>(self, ranges: [Slice; R]) -> Self {
         self.linear(|tensor| tensor.slice(ranges))
     }
 
-    /// Rows along an axis, by their numbers.
+    /// Slices along an axis, by index.
     pub fn select(self, axis: usize, indices: Tensor<1, Int>) -> Self {
         self.linear(|tensor| tensor.select(axis, indices.clone()))
     }
 
-    /// Elements along an axis, by their numbers.
+    /// Elements along an axis, by index.
     pub fn gather(self, axis: usize, indices: Tensor<D, Int>) -> Self {
         self.linear(|tensor| tensor.gather(axis, indices.clone()))
     }
 
-    /// A constant where the mask is true.
+    /// Replaces elements by a constant where the mask is true.
     pub fn mask_fill(self, mask: Tensor<D, Bool>, value: f64) -> Self {
         Self {
             value: self.value.mask_fill(mask.clone(), value),
@@ -72,7 +72,7 @@ impl<const D: usize> Dual<D> {
         }
     }
 
-    /// Tensors one after another along an axis.
+    /// Concatenates tensors along an axis.
     pub fn cat(parts: Vec<Self>, axis: usize) -> Self {
         let tangent = parts.iter().any(|part| part.tangent.is_some()).then(|| {
             let tangents = parts.iter().map(Self::tangent_or_zeros).collect();

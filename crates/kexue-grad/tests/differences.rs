@@ -1,4 +1,4 @@
-//! Penalties of gradients by differences of gradients, against the exact ones, on a small attention network.
+//! Compares gradient penalties by differences of gradients with the exact ones, on a small attention network.
 
 use burn::module::Module;
 use burn::nn::attention::{MultiHeadAttention, MultiHeadAttentionConfig};
@@ -61,7 +61,7 @@ fn differences_agree_with_the_exact_penalties() {
     ] {
         let mut direction = vec![0f32; plain.len()];
         direction[range.clone()].copy_from_slice(&plain[range.clone()]);
-        // ∇(½·‖g‖²) over the range is H·g, exactly.
+        // ∇(½·‖g‖²) over the range is exactly H·g.
         let exact: Vec<f32> = hvp(flat.module(), &layout, &direction, |reader, tangent| {
             reader.loss(tangent, &tokens)
         });

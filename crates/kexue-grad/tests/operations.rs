@@ -1,6 +1,6 @@
-//! Every operation: its tangent, and the derivative of its tangent by reverse mode, against central differences in double precision.
+//! Compares the tangent of every operation, and the derivative of the tangent by reverse mode, with central differences in double precision.
 //!
-//! All arguments of an operation, weights included, are cut out of one vector, so that tangents run on all of them at once.
+//! All arguments of an operation, including weights, are slices of one vector, so that a direction covers all of them at once.
 
 mod common;
 
@@ -22,7 +22,7 @@ use kexue_grad::{Dual, ForwardDual, SingularVectors, embed};
 const BOUND: f64 = 1e-6;
 const STEP: f64 = 1e-5;
 
-/// Cuts arguments out of a vector.
+/// Takes arguments from a vector.
 struct Arguments(Dual<1>, usize);
 
 impl Arguments {
@@ -33,7 +33,7 @@ impl Arguments {
         self.0.clone().slice([s![start..start + length]]).reshape(dims)
     }
 
-    /// The rest, which has to be of this shape.
+    /// The rest, which must have this shape.
     fn all<const D: usize>(mut self, dims: [usize; D]) -> Dual<D> {
         self.next(dims)
     }
@@ -55,7 +55,7 @@ fn check_around(name: &str, count: usize, centre: f64, operation: impl Fn(Argume
     let apply = |x: Tensor<1>, tangent: Option<Tensor<1>>| operation(Arguments(Dual::with(x, tangent), 0));
 
     let plain = apply(vector(&x), None);
-    assert!(plain.tangent.is_none(), "{name}: a constant has got a tangent");
+    assert!(plain.tangent.is_none(), "{name}: a constant has a tangent");
     let dual = apply(vector(&x), Some(vector(&along)));
     assert_close(
         &format!("{name}, value"),
@@ -76,7 +76,7 @@ fn check_around(name: &str, count: usize, centre: f64, operation: impl Fn(Argume
         BOUND,
     );
 
-    // One number from the tangents, by weights of the hash.
+    // One number from the tangents, weighted by numbers of the hash.
     let outputs = difference.len();
     let weights = uniform(4, outputs);
     let reading = |x: Tensor<1>| {
@@ -257,7 +257,7 @@ fn pooling() {
     check("interpolate", 18, |a| {
         flat(a.all([1, 2, 3, 3]).interpolate(options.clone()).square())
     });
-    // Nearest-neighbour upsampling by a whole factor is the same thing twice.
+    // Nearest-neighbour upsampling by a whole factor is the same operation.
     let device = Device::flex();
     let image = tensor(uniform(9, 18), [1, 2, 3, 3], &device);
     let ours = Dual::constant(image.clone()).upsample(2).value;
@@ -281,7 +281,7 @@ fn norms() {
     });
 }
 
-/// With its singular vectors held constant, as the documentation says, and largest singular value 1 afterwards.
+/// Singular vectors are held constant, as documented, and the largest singular value is then 1.
 #[test]
 fn spectral_norm() {
     let device = Device::flex().autodiff();
@@ -296,7 +296,7 @@ fn spectral_norm() {
     assert!((singular[0] - 1.0).abs() < 1e-9, "{singular:?}");
 }
 
-/// A Burn layer: its value is Burn's own; tangents of input and parameters, and their derivatives, are those of differences.
+/// Checks a Burn layer: its value against Burn's, and the tangents of input and parameters and their derivatives against differences.
 fn check_layer<N: ForwardDual<I, O>, const I: usize, const O: usize>(
     name: &str,
     layer: N,
@@ -372,7 +372,7 @@ fn layers() {
     check_layer("LayerNorm", LayerNormConfig::new(5).init(d), [3, 5], |l, x| {
         l.forward(x)
     });
-    // Burn computes this one in single precision whatever the input.
+    // Burn computes this layer in single precision for any input.
     check_layer("RmsNorm", RmsNormConfig::new(5).init(d), [3, 5], |l, x| l.forward(x));
     check_layer("GroupNorm", GroupNormConfig::new(2, 4).init(d), [2, 4, 3], |l, x| {
         l.forward(x)
@@ -409,7 +409,7 @@ fn embeddings_carry_the_tangents_of_their_table() {
     assert!(embed(&table, None, tokens).tangent.is_none());
 }
 
-/// What the documentation says of kinks: at 0 the derivative is that of the negative side.
+/// As documented, the derivative at a kink is that of the negative side.
 #[test]
 fn at_their_kinks_functions_have_the_derivative_of_the_negative_side() {
     let device = Device::flex().autodiff();

@@ -1,4 +1,4 @@
-//! Derivatives of gradients against PyTorch's double backward (`benches/peers/grad/goldens.py`), in double precision.
+//! Compares derivatives of gradients with PyTorch's double backward (`benches/peers/grad/goldens.py`), in double precision.
 
 mod common;
 

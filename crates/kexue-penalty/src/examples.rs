@@ -10,15 +10,15 @@ use thiserror::Error;
 /// Why examples cannot be read.
 #[derive(Debug, Error)]
 pub enum ExamplesError {
-    /// Of images.
+    /// Error of images.
     #[error(transparent)]
     Images(#[from] ImageError),
-    /// Everything else: names the file.
+    /// Any other error, which names the file.
     #[error("{0}")]
     Content(String),
 }
 
-/// Inputs `[examples, size]` with a class each.
+/// Inputs `[examples, size]`, with a class for each example.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Examples {
     size: usize,
@@ -28,11 +28,11 @@ pub struct Examples {
     count: usize,
 }
 
-/// Purpose of [`generator`]: random examples.
+/// Purpose of the random stream ([`generator`]): random examples.
 const RANDOM: u64 = 0x0072_616e_646f;
 
 impl Examples {
-    /// Standard normal inputs with random classes.
+    /// Draws standard normal inputs with random classes.
     pub fn random(examples: usize, size: usize, classes: usize, seed: u64) -> Self {
         let mut random = generator(seed, RANDOM, 0);
         let normal = Distribution::Normal { std: 1.0 };
@@ -44,11 +44,11 @@ impl Examples {
         }
     }
 
-    /// A CSV file without a header (one example a line, the class as a whole number in the last column), or images; idx files need their labels. Pixels
-    /// become numbers within 0 and 1.
+    /// Reads a CSV file without a header (one example per line, with the class as a whole number in the last column), or images. An idx file of images needs
+    /// its file of labels. Pixels are scaled to numbers within 0 and 1.
     ///
     /// # Errors
-    /// Names the file, and the line where there is one.
+    /// If a file cannot be read. The error names the file, and the line if there is one.
     pub fn read(path: &Path, labels: Option<&Path>) -> Result<Self, ExamplesError> {
         let stem = path.with_extension("");
         let is_csv = |path: &Path| path.extension().is_some_and(|extension| extension == "csv");
@@ -70,7 +70,7 @@ impl Examples {
             images = images.with_labels(labels);
         }
         let labels = images.labels().ok_or_else(|| {
-            let problem = "has no labels of its own; name the file of its labels (train-labels-idx1-ubyte)";
+            let problem = "contains no labels; name the file of its labels (train-labels-idx1-ubyte)";
             ExamplesError::Content(format!("{}: {problem}", path.display()))
         })?;
         let classes: Vec<usize> = labels.iter().map(|label| usize::from(*label)).collect();
@@ -91,7 +91,7 @@ impl Examples {
             let record = record.map_err(|error| at(error.to_string()))?;
             let last = record.len().saturating_sub(1);
             if last == 0 {
-                return Err(at("expected numbers and, in the last column, the class".to_owned()));
+                return Err(at("expected numbers, and the class in the last column".to_owned()));
             }
             for (column, field) in record.iter().enumerate() {
                 let field = field.trim();
@@ -116,12 +116,12 @@ impl Examples {
         })
     }
 
-    /// Numbers of one input.
+    /// Size of an input.
     pub fn size(&self) -> usize {
         self.size
     }
 
-    /// Number of classes: one more than the largest.
+    /// Number of classes: one more than the largest class.
     pub fn classes(&self) -> usize {
         self.count
     }
@@ -131,24 +131,24 @@ impl Examples {
         self.classes.len()
     }
 
-    /// Whether there is none.
+    /// Whether there are no examples.
     pub fn is_empty(&self) -> bool {
         self.classes.is_empty()
     }
 
-    /// The first examples.
+    /// The first `examples` examples, or all if there are fewer.
     pub fn first(mut self, examples: usize) -> Self {
         self.inputs.truncate(examples * self.size);
         self.classes.truncate(examples);
         self
     }
 
-    /// One input.
+    /// The input of an example.
     pub fn input(&self, example: usize) -> &[f32] {
         &self.inputs[example * self.size..(example + 1) * self.size]
     }
 
-    /// The class of one.
+    /// The class of an example.
     pub fn class(&self, example: usize) -> usize {
         self.classes[example]
     }

@@ -1,7 +1,7 @@
-//! The inequality between the gradients of input and parameters (S5, article 8796), checked, and followed along trainings.
+//! The inequality between the gradients with respect to input and parameters (S5, article 8796), checked on random networks and measured during training.
 //!
-//! Read [`survey`] first: the inequality on thousands of random networks. [`samples`] has both sides on the samples of one network, layer by layer,
-//! [`task`] a classifier that is trained with either penalty while both sides are measured.
+//! Read [`survey`] first, which checks the inequality on thousands of random networks. [`samples`] computes both sides on the samples of one network,
+//! layer by layer. [`task`] trains a classifier with either penalty and measures both sides.
 //!
 //! ```
 //! use kexue_grad::inequality::MatrixNorm;

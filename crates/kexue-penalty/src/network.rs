@@ -1,4 +1,4 @@
-//! Classifiers: on Burn to be trained, in double precision to be checked.
+//! Classifiers: on Burn for training, and in double precision for checks.
 
 use burn::tensor::Device;
 use kexue_burn::FlatModule;
@@ -9,23 +9,23 @@ use kexue_optim::Parameters;
 use kexue_train::{TrainError, generator, streams};
 use serde::{Deserialize, Serialize};
 
-/// A multilayer perceptron: its hidden layers end in the activation, its last one in none.
+/// A multilayer perceptron with an activation after every layer but the last.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct NetworkSettings {
     /// Widths of the hidden layers.
     pub hidden: Vec<usize>,
-    /// What they end in.
+    /// The activation of the hidden layers.
     pub activation: Activation,
-    /// What weights are drawn from; biases start at 0.
+    /// The distribution of the initial weights; biases start at 0.
     pub initial: Distribution,
 }
 
 impl NetworkSettings {
-    /// Reads the settings, and checks them.
+    /// Reads and checks the settings.
     ///
     /// # Errors
-    /// Names the line or the setting.
+    /// If the text or a setting is invalid. The error names the line or the setting.
     pub fn from_toml(text: &str) -> Result<Self, String> {
         let read: Self = toml::from_str(text).map_err(|error| error.to_string().trim_end().to_owned())?;
         read.validate().map_err(|error| error.to_string())?;
@@ -35,7 +35,7 @@ impl NetworkSettings {
     /// Checks the settings.
     ///
     /// # Errors
-    /// Names the setting.
+    /// If a setting is invalid. The error names it.
     pub fn validate(&self) -> Result<(), TrainError> {
         let problem = |field, problem: String| Err(TrainError::Setting { field, problem });
         if let Some(width) = self.hidden.iter().find(|width| !(1..=1 << 13).contains(*width)) {
@@ -54,24 +54,24 @@ impl NetworkSettings {
         }
     }
 
-    /// A fresh network.
+    /// Creates a network with random weights.
     pub fn build(&self, inputs: usize, outputs: usize, seed: u64) -> FlatModule<Mlp> {
         let widths = [&[inputs][..], &self.hidden, &[outputs]].concat();
         let mlp = Mlp::new(&widths, self.activation, &Device::flex().autodiff());
-        let mut network = FlatModule::new(mlp).expect("a layer has parameters, with names of their own");
+        let mut network = FlatModule::new(mlp).expect("the layers have parameters with distinct names");
         network.draw(self.initial, &mut generator(seed, streams::WEIGHTS, 0));
         network
     }
 }
 
-/// The network in double precision.
+/// Converts the network to double precision.
 ///
 /// # Errors
 /// If a weight is not finite.
 pub fn in_double(network: &FlatModule<Mlp>) -> Result<inequality::Mlp, MlpError> {
     let mut layers = Vec::new();
     let slots = network.slots();
-    // Weight [out, in] and bias by turns, as PyTorch has them.
+    // Alternating weights [out, in] and biases, as in PyTorch.
     for pair in slots.iter().collect::<Vec<_>>().chunks(2) {
         let values = |slot: &kexue_optim::Slot| -> Vec<f64> {
             let values = &network.values()[slot.range.clone()];

@@ -1,4 +1,4 @@
-//! A trained classifier.
+//! Trained classifiers.
 
 use crate::network::NetworkSettings;
 use crate::task::PenaltyConfig;
@@ -12,20 +12,20 @@ use std::path::Path;
 
 /// The classifier of a run of `kexue penalty train`.
 pub struct TrainedClassifier {
-    /// How it was trained.
+    /// The configuration of the run.
     pub config: PenaltyConfig,
     /// Its network.
     pub network: FlatModule<Mlp>,
 }
 
-/// Inputs that are computed at once.
+/// Number of inputs per forward pass.
 const AT_ONCE: usize = 1000;
 
 impl TrainedClassifier {
-    /// Opens the folder of a run, of a classifier of inputs of this size.
+    /// Opens the folder of a run whose classifier has inputs of this size.
     ///
     /// # Errors
-    /// Names the file that is missing or damaged, or says that the inputs do not fit.
+    /// If a file is missing or damaged, which the error names, or the inputs have another size.
     pub fn open(folder: &Path, size: usize) -> Result<Self, TrainError> {
         let path = folder.join("config.toml");
         let text = std::fs::read_to_string(&path).map_err(TrainError::io(&path))?;
@@ -33,14 +33,14 @@ impl TrainedClassifier {
         config.validate().map_err(|error| TrainError::file(&path, error))?;
         let PenaltyConfig { model, penalty, .. } = &config;
         if penalty.inputs != size {
-            let problem = format!("is of inputs of {} numbers, not of {size}", penalty.inputs);
+            let problem = format!("has inputs of {} numbers, not of {size}", penalty.inputs);
             return Err(TrainError::file(path, problem));
         }
         let network = load(folder, model, size, penalty.classes)?;
         Ok(Self { config, network })
     }
 
-    /// The last hidden layer for some inputs, one after another, and its width.
+    /// The outputs of the last hidden layer for concatenated inputs, and its width.
     pub fn features(&self, inputs: &[f32]) -> (Vec<f64>, usize) {
         let size = self.config.penalty.inputs;
         let frozen = self.network.module().clone().no_grad();

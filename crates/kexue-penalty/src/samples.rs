@@ -1,4 +1,4 @@
-//! Both sides on the samples of one network.
+//! Both sides of the inequality on the samples of one network.
 
 use crate::examples::Examples;
 use crate::slack::Slack;
@@ -6,7 +6,7 @@ use kexue_grad::inequality::{MatrixNorm, Mlp, MlpError, Readout, Sides};
 use rayon::prelude::*;
 use serde::Serialize;
 
-/// Both sides of each example's cross-entropy, for the first examples.
+/// Both sides for the cross-entropy of each of the first `count` examples.
 ///
 /// # Errors
 /// If the examples do not fit the network, or a singular value decomposition does not converge.
@@ -19,12 +19,12 @@ pub fn sides(mlp: &Mlp, examples: &Examples, count: usize, norm: MatrixNorm) -> 
     sides.collect()
 }
 
-/// What is the same for all samples, and means over them.
+/// A summary of both sides over samples.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Summary {
-    /// Samples.
+    /// Number of samples.
     pub samples: usize,
-    /// Samples for which the inequality, or one of the bounds of its layers, does not hold.
+    /// Number of samples that violate the inequality or the bound of a layer.
     pub violations: usize,
     /// Mean `‖∇ₓf‖²`.
     pub input_gradient_square: f64,
@@ -32,13 +32,13 @@ pub struct Summary {
     pub parameter_gradient_square: f64,
     /// Median of the bracket.
     pub bracket: f64,
-    /// Right side over left side.
+    /// The ratio of the right side to the left side.
     pub slack: Option<Slack>,
-    /// Each layer's own bounds.
+    /// The bounds of each layer.
     pub layers: Vec<LayerSummary>,
 }
 
-/// One layer's bounds.
+/// The bounds of one layer.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct LayerSummary {
     /// `‖W‖`.
@@ -47,7 +47,7 @@ pub struct LayerSummary {
     pub jacobian_norm: f64,
     /// Mean `‖h‖²` of its input.
     pub input_square: f64,
-    /// Right side over left side; that of the weight's bound and of the bias's are the same, because both sides have the same factor `‖h‖²`.
+    /// The ratio of the right side to the left side. It is the same for weight and bias, because both sides of their bounds differ by the factor `‖h‖²`.
     pub slack: Option<Slack>,
 }
 
@@ -57,7 +57,7 @@ fn mean(values: impl ExactSizeIterator<Item = f64>) -> f64 {
 }
 
 impl Summary {
-    /// Of some samples of one network.
+    /// Summarises samples of one network.
     pub fn of(sides: &[Sides]) -> Self {
         let layers = sides.first().map_or(0, |sides| sides.layers.len());
         let layer = |number: usize| {

@@ -1,22 +1,22 @@
-//! How loose a bound is.
+//! The slack of a bound.
 
 use serde::Serialize;
 
-/// Quantiles of right side over left side.
+/// Quantiles of the ratio of the right side to the left side.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 pub struct Slack {
-    /// The smallest: 1 is equality.
+    /// The minimum; 1 means equality.
     pub least: f64,
-    /// Its tenth percentile.
+    /// The tenth percentile.
     pub low: f64,
-    /// Its median.
+    /// The median.
     pub median: f64,
-    /// Its ninetieth percentile.
+    /// The ninetieth percentile.
     pub high: f64,
 }
 
 impl Slack {
-    /// Of these ratios; `None` if there is none.
+    /// The quantiles of these ratios; `None` if there are none.
     pub fn of(mut ratios: Vec<f64>) -> Option<Self> {
         ratios.sort_unstable_by(f64::total_cmp);
         let last = ratios.len().checked_sub(1)?;

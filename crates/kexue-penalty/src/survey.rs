@@ -1,4 +1,4 @@
-//! The inequality on random networks of every depth and activation.
+//! The inequality on random networks of all depths and activations.
 
 use crate::slack::Slack;
 use kexue_grad::inequality::{Activation, Layer, MatrixNorm, Mlp, MlpError, Readout};
@@ -8,34 +8,34 @@ use rand_chacha::ChaCha8Rng;
 use rayon::prelude::*;
 use serde::Serialize;
 
-/// The largest depth.
+/// Maximum depth.
 pub const DEPTHS: usize = 6;
-/// The widest layer.
+/// Maximum width.
 const WIDEST: usize = 24;
-/// One network in so many has been trained.
+/// One network in this many is trained.
 const TRAINED: usize = 4;
-/// For how many steps.
+/// Number of training steps.
 const STEPS: usize = 10;
 
-/// All networks of one depth and activation.
+/// The results for all networks of one depth and activation.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 pub struct SurveyRow {
-    /// Layers.
+    /// Number of layers.
     pub depth: usize,
-    /// What every layer ends in.
+    /// The activation of every layer.
     pub activation: Activation,
-    /// Networks, each with an input of its own.
+    /// Number of networks, each with one input.
     pub networks: usize,
-    /// Networks for which the inequality, or one of the bounds of its layers, does not hold.
+    /// Number of networks that violate the inequality or the bound of a layer.
     pub violations: usize,
-    /// Right side over left side; `None` if no network depends on its input.
+    /// The ratio of the right side to the left side; `None` if no network depends on its input.
     pub slack: Option<Slack>,
-    /// The median of `‖W‖₂` at the start, of the networks that were not trained, over all layers.
+    /// The median of `‖W‖₂` over all layers of the untrained networks.
     pub weight_norm: f64,
 }
 
-/// Checks the inequality, and each layer's own bounds, on at least so many random networks and inputs in double precision: evenly spread over depths from 1
-/// to [`DEPTHS`] and all activations, one in four trained for some steps.
+/// Checks the inequality and the bounds of each layer in double precision on at least `networks` random networks and inputs, evenly distributed over
+/// depths from 1 to [`DEPTHS`] and all activations. One network in four is trained for some steps.
 ///
 /// # Errors
 /// If a singular value decomposition does not converge.
@@ -103,7 +103,7 @@ fn input(mlp: &Mlp, random: &mut ChaCha8Rng) -> Vec<f64> {
 fn train(mlp: &mut Mlp, readout: &Readout, random: &mut ChaCha8Rng) -> Result<(), MlpError> {
     for _ in 0..STEPS {
         let x = input(mlp, random);
-        // Steps of bounded length: a linear readout has no minimum.
+        // Steps of bounded length, because a linear readout has no minimum.
         let length = mlp.sides(&x, readout, MatrixNorm::Frobenius)?.right().sqrt();
         mlp.descend(&x, readout, 0.1 / length.max(1.0))?;
     }

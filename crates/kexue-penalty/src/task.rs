@@ -1,4 +1,4 @@
-//! A classifier trained with a penalty, or with what takes its place, while both sides of the inequality are measured.
+//! Training of a classifier with a penalty or another regulariser, with measurements of both sides of the inequality.
 
 use crate::examples::Examples;
 use crate::network::{NetworkSettings, in_double};
@@ -15,24 +15,24 @@ use kexue_train::{Loss, Metric, Page, Regularizer, RunConfig, Task, TrainError, 
 use rand_chacha::ChaCha8Rng;
 use serde::{Deserialize, Serialize};
 
-/// What a training adds to its loss.
+/// The data, the penalty and the measurements of a run.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct PenaltySettings {
-    /// What the examples are read from, for messages.
+    /// The source of the examples, for messages.
     pub data: String,
-    /// How many of them are trained on.
+    /// Number of training examples.
     pub train_examples: usize,
-    /// Numbers of one input.
+    /// Size of an input.
     pub inputs: usize,
     /// Number of classes.
     pub classes: usize,
-    /// Samples on which both sides are measured.
+    /// Number of samples on which both sides are measured.
     pub measured: usize,
-    /// The regulariser. The two penalties of gradients are of each sample (input) and of the batch (parameters).
+    /// The regulariser. The penalty of the input gradient is per sample, and that of the parameter gradient is per batch.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub regularizer: Option<Regularizer>,
-    /// Whether penalties of gradients are differentiated by differences instead of exactly.
+    /// Whether gradient penalties are differentiated by finite differences instead of exactly.
     pub by_differences: bool,
 }
 
@@ -40,7 +40,7 @@ pub struct PenaltySettings {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct PenaltyConfig {
-    /// Version of Kexue that made it.
+    /// The version of Kexue that wrote it.
     pub version: String,
     /// The network.
     pub model: NetworkSettings,
@@ -58,7 +58,7 @@ impl RunConfig for PenaltyConfig {
     }
 }
 
-/// A training on some examples, tested on others.
+/// Training on examples, with tests on others.
 pub struct PenaltyTask<'a> {
     settings: &'a PenaltySettings,
     train: &'a Examples,
@@ -73,16 +73,16 @@ pub struct Batch {
     classes: Vec<usize>,
 }
 
-/// The cross-entropy of each sample, from logits `[batch, classes]` and the classes as rows of 0 and a 1.
+/// The cross-entropy of each sample, from logits `[batch, classes]` and one-hot classes.
 fn cross_entropy(logits: Dual<2>, one_hot: &Tensor<2>) -> Dual<1> {
     -(logits.log_softmax(1) * Dual::constant(one_hot.clone())).sum_per_sample()
 }
 
 impl<'a> PenaltyTask<'a> {
-    /// A task for a fresh network.
+    /// Creates a task for an untrained network.
     ///
     /// # Errors
-    /// If the test examples have other inputs than those of the training, or the inequality cannot be measured.
+    /// If the test inputs differ in size from the training inputs, or the inequality cannot be measured.
     pub fn new(
         settings: &'a PenaltySettings,
         train: &'a Examples,
@@ -90,7 +90,11 @@ impl<'a> PenaltyTask<'a> {
         start: &FlatModule<Mlp>,
     ) -> Result<Self, TrainError> {
         if train.size() != test.size() {
-            let problem = format!("has {} numbers an input, the training {}", test.size(), train.size());
+            let problem = format!(
+                "has inputs of {} numbers, but the training data of {}",
+                test.size(),
+                train.size()
+            );
             return Err(TrainError::Setting {
                 field: "test_data",
                 problem,
@@ -152,7 +156,7 @@ impl<'a> PenaltyTask<'a> {
         (value, network.gradient(total.backward()))
     }
 
-    /// Loss and gradient of a batch with what needs nothing but more gradients: parameters and inputs are one vector.
+    /// Loss and gradient of a batch with a regulariser that needs only additional gradients. Parameters and inputs form one vector.
     fn by_more_gradients(
         &self,
         regularizer: Regularizer,
@@ -183,7 +187,7 @@ impl<'a> PenaltyTask<'a> {
         let mut values = [network.values(), &batch.inputs].concat();
         let mut gradient = gradient_at(&values)?;
         let samples = batch.classes.len() as f32;
-        // Penalty and radius are of each sample, and the vector has all of them; the loss is their mean.
+        // Penalty and radius are per sample, but the vector has all samples, and the loss is their mean.
         let (ranges, scaled) = match regularizer {
             Regularizer::InputGradient { weight } => {
                 let weight = weight * samples;
@@ -204,7 +208,7 @@ impl<'a> PenaltyTask<'a> {
         Ok((loss.unwrap_or(f64::NAN), gradient))
     }
 
-    /// Share of the test examples whose class has the largest logit, and their mean cross-entropy.
+    /// Accuracy and mean cross-entropy on the test examples.
     fn test(&self, network: &FlatModule<Mlp>) -> (f64, f64) {
         let frozen = network.module().clone().no_grad();
         let (mut right, mut loss) = (0usize, 0.0);
@@ -289,7 +293,7 @@ impl Task for PenaltyTask<'_> {
     fn validate(&self, model: &FlatModule<Mlp>) -> Result<Vec<Metric>, TrainError> {
         let (accuracy, loss) = self.test(model);
         let summary = measure(model, self.train, self.settings.measured)?;
-        // Without a goal: the last weights are kept, so that the test examples choose nothing.
+        // Without a goal, so that the last weights are kept and the test examples do not influence the choice.
         let mut metrics = vec![
             Metric::observed("test.accuracy", 100.0 * accuracy),
             Metric::observed("test.loss", loss),

@@ -1,4 +1,4 @@
-//! Trainings with penalties, small ones.
+//! Small training runs with penalties.
 
 use kexue_grad::Activation;
 use kexue_grad::inequality::MatrixNorm;

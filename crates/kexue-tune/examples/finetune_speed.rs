@@ -1,7 +1,7 @@
-//! A step of fine-tuning: forward, backward, clipping and AdamW. `benches/peers/tune/step_speed.py` is the same in PyTorch.
+//! Speed of a fine-tuning step: forward, backward, clipping and AdamW. `benches/peers/tune/step_speed.py` does the same in PyTorch.
 //!
-//! `finetune_speed MODEL [--length N | --lengths FILE] [--steps N] [--batch N] [--threads N]`; a file of lengths has one a line. Prints examples per second, by the
-//! clock and by processor time.
+//! `finetune_speed MODEL [--length N | --lengths FILE] [--steps N] [--batch N] [--threads N]`; a file of lengths has one per line. Prints examples per
+//! second, by wall-clock time and by processor time.
 
 use kexue_nn::Classifier;
 use kexue_optim::Parameters;

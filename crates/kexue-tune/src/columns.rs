@@ -1,22 +1,22 @@
-//! Which columns of a file hold texts and labels: by hand, or as a known task has them.
+//! The columns of a file that hold texts and labels, set by hand or by the preset of a known task.
 
 use crate::metrics::Measure;
 use serde::{Deserialize, Serialize};
 
-/// How a file is laid out.
+/// The format of a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Format {
-    /// Fields with tabs between them. Quotation marks are characters like others, as in GLUE's files.
+    /// Fields separated by tabs. Quotation marks have no special meaning, as in GLUE's files.
     Tsv,
     /// Comma-separated values, quoted as in RFC 4180.
     Csv,
-    /// A JSON object a line.
+    /// One JSON object per line.
     JsonLines,
 }
 
 impl Format {
-    /// By the name of the file, without the end that a compressed file has.
+    /// The format by the extension of a file name, ignoring that of a compressed file.
     pub fn of(name: &str) -> Option<Self> {
         let name = name.trim_end_matches(".zst").trim_end_matches(".gz");
         match name.rsplit('.').next() {
@@ -28,36 +28,36 @@ impl Format {
     }
 }
 
-/// Where the examples of a file stand.
+/// The columns of a file's examples.
 ///
-/// A column goes by its name in the header, by its number from 1 where there is no header, or by its path in a JSON object: `target.span1_text`. A text may also
-/// be put together of several: `{target.span2_text} = {target.span1_text}`.
+/// A column is named by its header, by its number from 1 if there is no header, or by its path in a JSON object: `target.span1_text`. A text may also be
+/// composed of several columns: `{target.span2_text} = {target.span1_text}`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Columns {
-    /// How the file is laid out; by its name if it is not given.
+    /// The format of the file; determined by its name if it is not set.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub format: Option<Format>,
     /// Whether the first line names the columns of a TSV or CSV file.
     pub header: bool,
-    /// The text, or the first of a pair.
+    /// The column of the text, or of the first text of a pair.
     pub text: String,
-    /// The second text of a pair.
+    /// The column of the second text of a pair.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub second: Option<String>,
-    /// The class or the number to be predicted.
+    /// The column of the class or number to predict.
     pub label: String,
-    /// A label that marks examples without one, which are left out.
+    /// A label that marks unlabelled examples, which are skipped.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub unlabelled: Option<String>,
 }
 
-/// A known task: its columns, and what it is measured by.
+/// A known task: its columns and its measures.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Preset {
     /// Its columns.
     pub columns: Columns,
-    /// What it is measured by; the first decides which step is the best.
+    /// Its measures. The first one selects the best step.
     pub measures: Vec<Measure>,
 }
 
@@ -130,7 +130,7 @@ impl Preset {
     }
 }
 
-/// A text as it is put together: literal parts and columns.
+/// A part of a composed text: a literal or a column.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Part {
     Literal(String),

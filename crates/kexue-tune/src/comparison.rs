@@ -1,4 +1,4 @@
-//! Methods side by side: means over seeds, and differences to the first method, paired by seed.
+//! Comparison of methods: means over seeds, and differences to the first method, paired by seed.
 
 use crate::forest::{Estimate, forest_plot};
 use crate::method::Method;
@@ -11,27 +11,27 @@ use serde_json::{Value, json};
 /// The results of several methods from the same seeds.
 #[derive(Clone, Debug, Default)]
 pub struct Comparison {
-    /// What was measured.
+    /// The measures.
     pub measures: Vec<Measure>,
-    /// A row for each method; the first is what the others are compared with.
+    /// A row for each method. The others are compared with the first.
     pub rows: Vec<Row>,
 }
 
-/// A method's results.
+/// The results of a method.
 #[derive(Clone, Debug)]
 pub struct Row {
     /// The method.
     pub method: Method,
-    /// One for each seed.
+    /// One result for each seed.
     pub results: Vec<TuneResult>,
 }
 
-/// Which validation counts.
+/// The validation that counts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Point {
-    /// The best one by the first measure, as published tables have it. It was chosen among several, by the same examples that it is measured on.
+    /// The best one by the first measure, as in published tables. It is selected on the same examples that it is measured on.
     Best,
-    /// The last one, which nobody chose.
+    /// The last one, which is not selected.
     Last,
 }
 
@@ -100,7 +100,7 @@ impl Row {
 }
 
 impl Comparison {
-    /// The differences of a row to the first one, for the seeds that both have.
+    /// The differences of a row to the first one, for their common seeds.
     fn differences(&self, row: &Row, point: Point, measure: Measure) -> Vec<f64> {
         let base = self.rows.first().map_or(&[][..], |base| &base.results);
         let pairs = row.results.iter().filter_map(|result| {
@@ -110,14 +110,14 @@ impl Comparison {
         pairs.collect()
     }
 
-    /// The cells of a table of one validation: method, seeds, each measure, difference of the first measure with its interval.
+    /// The cells of the table for a validation: method, seeds, each measure, and the difference in the first measure with its interval.
     fn table(&self, point: Point) -> (Vec<String>, Vec<Vec<String>>) {
         let base = self.rows.first().map_or(String::new(), |row| row.method.to_string());
         let names = self.measures.iter().map(|measure| measure.name().to_owned());
         let mut header = vec!["method".to_owned(), "seeds".to_owned()];
         header.extend(names);
         header.extend([
-            format!("less {base}"),
+            format!("minus {base}"),
             "95 % interval".to_owned(),
             "better, worse".to_owned(),
         ]);
@@ -176,7 +176,7 @@ impl Comparison {
         text
     }
 
-    /// Every result, and the paired differences.
+    /// All results and the paired differences as JSON.
     pub fn to_json(&self) -> Value {
         let row = |row: &Row| {
             let point = |point: Point| -> Value {
@@ -231,15 +231,15 @@ impl Comparison {
         ))
     }
 
-    /// The page of a report: tables, a forest plot, the curves, and what ChildTuning-D keeps of the model.
+    /// The page of a report: tables, a forest plot, the curves, and the shares of the model that ChildTuning-D trains.
     pub fn to_page(&self, title: &str, description: &str) -> Page {
         let mut page = Page::new(title);
         if let Some(verdict) = self.verdict() {
             page.verdict(&verdict);
         }
         page.paragraph(
-            "Means over seeds with standard errors. A seed fixes the initial head, the batches and the dropout of every method alike, so the differences are taken \
-             seed by seed. Intervals are Student's, at 95 %.",
+            "Means over seeds with standard errors. A seed determines the initial head, the batches and the dropout of all methods alike, so the differences are \
+             paired by seed. Intervals are 95 % intervals of Student's t.",
         );
         for point in Point::ALL {
             page.heading(&format!("By the {}", point.name()));
@@ -259,7 +259,7 @@ impl Comparison {
                 };
                 let estimates: Vec<Estimate> = self.rows.iter().skip(1).map(estimate).collect();
                 let axis = format!(
-                    "{} less that of {}, points; dots are seeds",
+                    "{} minus that of {}, points; dots are seeds",
                     measure.name(),
                     base.method
                 );
@@ -299,7 +299,7 @@ impl Comparison {
         page
     }
 
-    /// Which share of each layer ChildTuning-D trains.
+    /// A chart of the share of each layer that ChildTuning-D trains.
     fn shares(&self) -> Option<Chart> {
         let row = self
             .rows
@@ -327,7 +327,7 @@ impl Comparison {
             title: format!("share of the parameters that {} trains", row.method),
             x: "layer".to_owned(),
             y: "%".to_owned(),
-            caption: format!("Of the embeddings {embeddings:.1} %, of the head {head:.1} %; means over the seeds."),
+            caption: format!("Embeddings: {embeddings:.1} %, head: {head:.1} %; means over the seeds."),
             series: series.into(),
             ..Chart::default()
         })
@@ -366,14 +366,14 @@ mod tests {
     #[test]
     fn differences_are_paired_and_their_interval_is_students() {
         let text = comparison().to_text();
-        // The differences are 1, 2, 3: mean 2, standard error 1/√3, interval 2 ± 4.303/√3.
+        // The differences are 1, 2, 3, with mean 2, standard error 1/√3 and interval 2 ± 4.303/√3.
         for expected in [
             "62.00 ± 6.35",
             "2.00 ± 0.58",
             "-0.48 to +4.48",
             "3, 0",
             "61.00 ± 6.35",
-            "less none",
+            "minus none",
         ] {
             assert!(text.contains(expected), "{expected}:\n{text}");
         }

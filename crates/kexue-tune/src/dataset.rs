@@ -7,7 +7,7 @@ use kexue_train::TrainError;
 use rayon::prelude::*;
 use std::collections::BTreeSet;
 
-/// What is predicted: a class by name, or a number.
+/// The kind of labels: named classes, or numbers.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Labels {
     /// The names of the classes, in order.
@@ -17,7 +17,7 @@ pub enum Labels {
 }
 
 impl Labels {
-    /// The classes of a training file: in the order of their numbers if all are numbers, else in that of their letters.
+    /// The classes of a training file, in numeric order if all labels are numbers, else in alphabetical order.
     ///
     /// # Errors
     /// If there is only one class.
@@ -31,7 +31,7 @@ impl Labels {
         }
         if names.len() < 2 {
             let problem = format!(
-                "column `{}` holds {}: classification needs two labels or more",
+                "column `{}` holds {}: classification needs at least two labels",
                 examples.label,
                 names
                     .first()
@@ -42,7 +42,7 @@ impl Labels {
         Ok(Self::Classes(names))
     }
 
-    /// Labels by the names that a configuration keeps; a number if there are none.
+    /// Labels with the class names of a configuration; numbers if there are no names.
     pub fn named(names: &[String]) -> Self {
         match names {
             [] => Self::Number,
@@ -50,7 +50,7 @@ impl Labels {
         }
     }
 
-    /// The names of the classes; none for a number.
+    /// The names of the classes; empty for numbers.
     pub fn names(&self) -> &[String] {
         match self {
             Self::Classes(names) => names,
@@ -75,7 +75,7 @@ impl Labels {
                     let shown: Vec<String> = names.iter().take(8).map(|name| format!("{name:?}")).collect();
                     let more = if names.len() > shown.len() { ", …" } else { "" };
                     let problem = format!(
-                        "label {label:?} is none of those of the training: {}{more}",
+                        "label {label:?} is not a label of the training examples: {}{more}",
                         shown.join(", ")
                     );
                     Err(examples.label_problem(example, problem))
@@ -83,25 +83,25 @@ impl Labels {
             },
             Self::Number => match label.trim().parse::<f32>() {
                 Ok(number) if number.is_finite() => Ok(Some(number)),
-                _ => Err(examples.label_problem(example, format!("{label:?} is no number"))),
+                _ => Err(examples.label_problem(example, format!("{label:?} is not a number"))),
             },
         }
     }
 }
 
-/// An example as a model reads it.
+/// An example as input of a model.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Encoded {
-    /// Its tokens, special tokens among them.
+    /// Its tokens, including special tokens.
     pub tokens: Vec<Token>,
-    /// Where the second text begins; the number of tokens if there is none.
+    /// Start of the second text; the number of tokens if there is none.
     pub second: usize,
-    /// The index of its class, or its number; `None` if it is not known.
+    /// The index of its class, or its number; `None` if it is unknown.
     pub target: Option<f32>,
 }
 
 impl Encoded {
-    /// Adds it to a batch; in segments if the model has them.
+    /// Adds the example to a batch, in segments if the model has them.
     pub(crate) fn push(&self, batch: &mut PackedBatch, has_segments: bool) {
         let (first, second) = self.tokens.split_at(self.second);
         match has_segments && !second.is_empty() {
@@ -116,15 +116,15 @@ impl Encoded {
 pub struct Dataset {
     /// The examples, in the order of the file.
     pub examples: Vec<Encoded>,
-    /// How many were cut because they were too long.
+    /// Number of examples that were truncated.
     pub cut: usize,
 }
 
 impl Dataset {
-    /// Encodes examples, cut to `length` tokens; of a pair the longer text is cut first.
+    /// Encodes examples, truncated to `length` tokens. Of a pair, the longer text is truncated first.
     ///
     /// # Errors
-    /// If a label is unknown or a text cannot be tokenized; names file, line and column.
+    /// If a label is unknown or a text cannot be tokenized. The error names file, line and column.
     pub fn encode(
         examples: &Examples,
         labels: &Labels,
@@ -155,7 +155,7 @@ impl Dataset {
             };
             Ok((encoded, is_cut))
         };
-        // The first problem of the file, whichever thread finds one first.
+        // Reports the first problem of the file, not the first one that a thread finds.
         let encoded: Vec<_> = examples.examples.par_iter().map(encode).collect();
         let encoded = encoded.into_iter().collect::<Result<Vec<_>, TrainError>>()?;
         Ok(Self {
@@ -211,10 +211,11 @@ mod tests {
         let classes = Labels::classes_of(&examples(&["no", "yes"])).unwrap();
         let encode = |labels: &[&str], kind: &Labels| Dataset::encode(&examples(labels), kind, &tokenizer, 5);
         let error = encode(&["yes", "maybe"], &classes).unwrap_err().to_string();
-        let expected = "dev.tsv:3: column `class`: label \"maybe\" is none of those of the training: \"no\", \"yes\"";
+        let expected =
+            "dev.tsv:3: column `class`: label \"maybe\" is not a label of the training examples: \"no\", \"yes\"";
         assert_eq!(error, expected);
         let error = encode(&["1.5", "x"], &Labels::Number).unwrap_err().to_string();
-        assert_eq!(error, "dev.tsv:3: column `class`: \"x\" is no number");
+        assert_eq!(error, "dev.tsv:3: column `class`: \"x\" is not a number");
         // [CLS] a b c [SEP] d [SEP] is seven tokens long.
         let cut = encode(&["yes"], &classes).unwrap();
         assert_eq!((cut.cut, cut.longest()), (1, 5));

@@ -1,4 +1,4 @@
-//! The Fisher information of a model before its training, and the child network that it chooses.
+//! The Fisher information of a model before training, and the child network selected by it.
 
 use crate::Method;
 use crate::dataset::{Dataset, Encoded};
@@ -10,21 +10,21 @@ use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 use std::ops::Range;
 
-/// How the Fisher information is measured.
+/// The way to measure the Fisher information.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum FisherKind {
-    /// Squares of each sample's gradient, without dropout; all parameters compete.
+    /// Squares of each sample's gradient, without dropout. All parameters compete.
     #[default]
     Samples,
-    /// As the authors' code does: squares of each batch's gradient, with dropout, clipped before; only parameters with `layer` in their names compete, all others
-    /// are trained; what is kept is not divided by p.
+    /// As in the authors' code: squares of each batch's gradient, clipped, with dropout. Only parameters with `layer` in their names compete; all others are
+    /// trained. Gradients are not divided by p.
     Authors,
 }
 
 /// The diagonal of the Fisher information over some examples, before training.
 ///
-/// `batch_size` and `clip` are those of [`FisherKind::Authors`]; `seed` is that of its dropout.
+/// `batch_size` and `clip` apply to [`FisherKind::Authors`], and `seed` is the seed of its dropout.
 pub fn fisher(
     task: &TuneTask<'_>,
     model: &Classifier,
@@ -33,7 +33,7 @@ pub fn fisher(
     clip: f32,
     seed: u64,
 ) -> Fisher {
-    // R-Drop and FGM change the loss, not the probability of the labels.
+    // Without R-Drop and FGM, which change the loss but not the probability of the labels.
     let task = TuneTask {
         method: Method::default(),
         ..task.clone()
@@ -64,7 +64,7 @@ pub fn fisher(
     }
 }
 
-/// A stretch of examples for each thread; the sums are added in order, so the number of threads must not matter: it is fixed.
+/// Number of parts of the examples, each for one thread. It is fixed, so that the order of summation does not depend on the number of threads.
 const PARTS: usize = 2;
 
 fn by_samples(task: &TuneTask<'_>, model: &Classifier, examples: &[Encoded]) -> Fisher {
@@ -90,7 +90,7 @@ fn by_samples(task: &TuneTask<'_>, model: &Classifier, examples: &[Encoded]) -> 
         .unwrap_or_else(|| Fisher::new(size))
 }
 
-/// Where the gradient of an example is not 0: of the embeddings of tokens, half of a small model, those of its tokens alone.
+/// The ranges where the gradient of an example may not be 0. Of the token embeddings, which are half of a small model, these are the rows of its tokens.
 fn touched(model: &Classifier, example: &Encoded) -> Vec<Range<usize>> {
     let is_table = |slot: &&Slot| slot.name == "embeddings.word_embeddings.weight";
     let size = model.slots().size();
@@ -106,24 +106,24 @@ fn touched(model: &Classifier, example: &Encoded) -> Vec<Range<usize>> {
     [0..table.start, table.end..size].into_iter().chain(rows).collect()
 }
 
-/// The parameters that ChildTuning-D trains: the share `p` with the most information.
+/// The parameters that ChildTuning-D trains: the share `p` with the largest Fisher information.
 pub fn child(fisher: &Fisher, kind: FisherKind, p: f32, model: &Classifier) -> BitMask {
     let competes = |slot: &Slot| kind == FisherKind::Samples || slot.name.contains("layer");
     fisher.child(p, model.slots(), competes)
 }
 
-/// Which share of a part of the model is kept.
+/// The number of trained parameters in a part of the model.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct KeptShare {
     /// The part: `embeddings`, `layer 0 attention`, `layer 0 feed-forward`, …, `head`.
     pub part: String,
-    /// Its parameters.
+    /// Number of parameters of the part.
     pub parameters: usize,
-    /// Those that are trained.
+    /// Number of trained parameters.
     pub kept: usize,
 }
 
-/// The shares that a mask keeps of the embeddings, of both branches of each layer, and of the head.
+/// The shares of the embeddings, of both branches of each layer, and of the head that a mask keeps.
 pub fn kept_shares(mask: &BitMask, model: &Classifier) -> Vec<KeptShare> {
     use kexue_optim::{Branch, Place};
     let mut shares: Vec<KeptShare> = Vec::new();

@@ -1,18 +1,18 @@
-//! A forest plot: estimates with their intervals, one below the other.
+//! Forest plots: estimates with their intervals, one below the other.
 
 use kexue_output::{escape_html, series_colour};
 use std::fmt::Write as _;
 
-/// A line of a [`forest_plot`].
+/// A row of a [`forest_plot`].
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Estimate {
-    /// What it is of.
+    /// The name of the row.
     pub name: String,
     /// The estimate.
     pub value: f64,
-    /// The ends of its interval.
+    /// The ends of its confidence interval.
     pub interval: Option<(f64, f64)>,
-    /// The values that it is the mean of.
+    /// The single values, of which the estimate is the mean.
     pub single: Vec<f64>,
 }
 
@@ -20,8 +20,8 @@ const LEFT: f64 = 250.0;
 const RIGHT: f64 = 740.0;
 const LINE: f64 = 30.0;
 
-/// The plot as a figure with an SVG, in the colours of [`kexue_output::Page`]: intervals as bars, estimates as squares, single values as dots, and a line at 0. Nothing
-/// where no estimate is finite.
+/// Draws the plot as an SVG figure in the colours of [`kexue_output::Page`]: intervals as bars, estimates as squares, single values as dots, and a line at
+/// 0. Empty if no estimate is finite.
 pub fn forest_plot(axis: &str, estimates: &[Estimate]) -> String {
     let ends = estimates.iter().flat_map(|estimate| {
         let (low, high) = estimate.interval.unwrap_or((estimate.value, estimate.value));
@@ -36,7 +36,7 @@ pub fn forest_plot(axis: &str, estimates: &[Estimate]) -> String {
     if !estimates.iter().any(|estimate| estimate.value.is_finite()) {
         return String::new();
     }
-    // Of differences that are all 0 there is no width.
+    // If all differences are 0, the range would have no width.
     let margin = if high > low { (high - low) * 0.05 } else { 1.0 };
     let (low, high) = (low - margin, high + margin);
     let x = |value: f64| LEFT + (value - low) / (high - low) * (RIGHT - LEFT);
@@ -103,7 +103,7 @@ pub fn forest_plot(axis: &str, estimates: &[Estimate]) -> String {
     svg + "</svg></figure>\n"
 }
 
-/// Round numbers between two others, 0 among them if it is between.
+/// Round numbers between two others, including 0 if it is between them.
 fn ticks(low: f64, high: f64) -> Vec<f64> {
     let rough = (high - low) / 8.0;
     let power = 10f64.powf(rough.log10().floor());

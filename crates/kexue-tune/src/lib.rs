@@ -1,11 +1,11 @@
-//! Fine-tuning of pretrained Transformers on classification and regression of texts and pairs, and fair comparisons of ways to do it: ChildTuning (S4, article
-//! 8764) beside its control, R-Drop, FGM and layer-wise learning rates.
+//! Fine-tuning of pretrained Transformers for classification and regression of texts and pairs, and fair comparisons of methods: ChildTuning (S4, article
+//! 8764) and its control, R-Drop, FGM and layer-wise learning rates.
 //!
-//! - [`Start`]: what is fine-tuned, a Hugging Face folder or a run of masked-language-model training
+//! - [`Start`]: the model to fine-tune, a Hugging Face folder or a run of masked-language-model training
 //! - [`read_examples`], [`Dataset`]: TSV, CSV and JSON Lines as tokens and targets; [`Preset`] knows GLUE's and FewCLUE's tasks
 //! - [`Method`]: a way to fine-tune, written `child-f:0.3+fgm:1`
-//! - [`tune`]: one training in a folder, resumed if it was interrupted; its model is one that `transformers` loads
-//! - [`Comparison`]: methods side by side, paired by seed
+//! - [`tune`]: a training run in a folder, resumed if it was interrupted; `transformers` can load its model
+//! - [`Comparison`]: comparison of methods, paired by seed
 //!
 //! Read `method.rs` and `task.rs` first, then `run.rs`.
 #![forbid(unsafe_code)]

@@ -1,4 +1,4 @@
-//! Ways to fine-tune that are compared: what is masked, and what is changed beside.
+//! Methods of fine-tuning: what is masked, and the other techniques that are used.
 
 use kexue_nn::TransformerConfig;
 use kexue_optim::{Link, Pattern, SlotGroup};
@@ -8,21 +8,21 @@ use std::fmt;
 use std::path::PathBuf;
 use std::str::FromStr;
 
-/// What a step leaves out.
+/// The part of a step that is masked.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub enum Masking {
     /// Nothing.
     #[default]
     None,
-    /// ChildTuning-F: gradients, anew at every step.
+    /// ChildTuning-F: gradients, with a new random mask at every step.
     TaskFree(f32),
-    /// ChildTuning-D: the gradients of the parameters with little Fisher information.
+    /// ChildTuning-D: the gradients of the parameters with small Fisher information.
     TaskDriven(f32),
-    /// Numbers of the update, anew at every step.
+    /// Elements of the update, with a new random mask at every step.
     UpdateDropout(f32),
 }
 
-/// A way to fine-tune: `none`, or parts joined by `+`, such as `child-f:0.3+fgm:1`.
+/// A method of fine-tuning: `none`, or parts joined by `+`, such as `child-f:0.3+fgm:1`.
 ///
 /// ```
 /// use kexue_tune::{Masking, Method};
@@ -35,15 +35,15 @@ pub enum Masking {
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct Method {
-    /// What a step leaves out.
+    /// The part of a step that is masked.
     pub masking: Masking,
-    /// What the learning rate is multiplied by.
+    /// The factor of the learning rate.
     pub rate: f32,
     /// The weight of R-Drop's divergence between two passes with different dropout (arXiv 2106.14448); 0 for none.
     pub r_drop: f32,
     /// The length of FGM's perturbation of each sequence's embeddings (arXiv 1605.07725); 0 for none.
     pub fgm: f32,
-    /// What the learning rate of each layer is multiplied by to give that of the layer below (arXiv 1801.06146); 1 for the same.
+    /// The ratio of the learning rates of a layer and the layer above it (arXiv 1801.06146); 1 for equal rates.
     pub layer_rate: f32,
 }
 
@@ -59,7 +59,7 @@ impl Default for Method {
     }
 }
 
-/// The parts of a method and the numbers they take.
+/// The parts of a method and their numbers.
 const PARTS: &str =
     "none, child-f:P, child-d:P, update-dropout:P (0 < P ≤ 1), lr:FACTOR, r-drop:WEIGHT, fgm:LENGTH, layer-lr:FACTOR";
 
@@ -74,12 +74,12 @@ impl FromStr for Method {
             let refuse = |problem: &str| Err(format!("`{part}` {problem}; a method is parts joined by +: {PARTS}"));
             let masks = ["child-f", "child-d", "update-dropout"];
             if seen.contains(&name) || masks.contains(&name) && seen.iter().any(|other| masks.contains(other)) {
-                return refuse("is one too many of its kind");
+                return refuse("duplicates or conflicts with another part");
             }
             seen.push(name);
             if name == "none" {
                 if part != text || !number.is_empty() {
-                    return refuse("stands alone, without a number");
+                    return refuse("must be the only part, without a number");
                 }
                 continue;
             }
@@ -91,7 +91,7 @@ impl FromStr for Method {
                 return refuse("needs a positive number after a colon");
             };
             if (masks.contains(&name) || name == "layer-lr") && value > 1.0 {
-                return refuse("has a number above 1");
+                return refuse("must have a number of at most 1");
             }
             match name {
                 "child-f" => method.masking = Masking::TaskFree(value),
@@ -149,10 +149,11 @@ impl fmt::Display for Method {
 }
 
 impl Method {
-    /// The control of ChildTuning-F that its paper lacks: the same without masks at a learning rate smaller by √p, which is what the masks amount to under Adam.
+    /// The control of ChildTuning-F that its paper lacks: the same method without masks, and with the learning rate multiplied by √p, which is the effect of
+    /// the masks under Adam.
     pub fn control(&self) -> Option<Self> {
         match self.masking {
-            // Three digits are enough, and make a name that can be typed.
+            // Three digits are enough, and give a name that can be typed.
             Masking::TaskFree(p) if p < 1.0 => Some(Self {
                 masking: Masking::None,
                 rate: ((self.rate * p.sqrt()) * 1000.0).round() / 1000.0,
@@ -162,7 +163,7 @@ impl Method {
         }
     }
 
-    /// The settings of a training by this method, of a model like `model`: clip, mask the gradient, moments, weight decay, mask the update, learning rate.
+    /// The settings of a training run with this method, for a model like `model`: clip, mask the gradient, moments, weight decay, mask the update, learning rate.
     pub fn settings(&self, base: &TrainSettings, model: &TransformerConfig, child: &ChildSettings) -> TrainSettings {
         let rate = Link::Rate {
             peak: base.learning_rate * self.rate,
@@ -221,7 +222,7 @@ impl Method {
         }
     }
 
-    /// The head at the full rate, the last layer at `layer_rate` of it, and so on down to the embeddings.
+    /// The head has the full rate, the last layer `layer_rate` times it, and so on down to the embeddings.
     fn layer_rates(&self, model: &TransformerConfig) -> Vec<SlotGroup> {
         if self.layer_rate == 1.0 {
             return Vec::new();
@@ -236,14 +237,14 @@ impl Method {
     }
 }
 
-/// What the masks of a run need beside the method.
+/// Settings of the masks besides the method.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct ChildSettings {
-    /// The mask of ChildTuning-D.
+    /// The file of ChildTuning-D's mask.
     pub mask_file: PathBuf,
-    /// Whether it does not divide by p.
+    /// Whether gradients are not divided by p.
     pub undivided: bool,
-    /// Whether weight decay is masked too.
+    /// Whether weight decay is masked as well.
     pub masked_decay: bool,
 }
 
@@ -264,10 +265,10 @@ mod tests {
         for (text, expected) in [
             ("child-f", "needs a positive number"),
             ("child-f:0", "needs a positive number"),
-            ("child-f:1.1", "above 1"),
-            ("child-f:0.3+child-d:0.3", "one too many"),
-            ("fgm:1+fgm:1", "one too many"),
-            ("none+fgm:1", "stands alone"),
+            ("child-f:1.1", "at most 1"),
+            ("child-f:0.3+child-d:0.3", "duplicates or conflicts"),
+            ("fgm:1+fgm:1", "duplicates or conflicts"),
+            ("none+fgm:1", "must be the only part"),
             ("dropout:0.1", "is not known"),
             ("", "needs a positive number"),
         ] {

@@ -1,4 +1,4 @@
-//! What tasks are measured by.
+//! Measures of predictions.
 
 use serde::{Deserialize, Serialize};
 
@@ -6,20 +6,20 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Measure {
-    /// The share of right predictions.
+    /// The share of correct predictions.
     Accuracy,
-    /// The harmonic mean of precision and recall: of two classes that of the last, of more the mean over the classes.
+    /// The harmonic mean of precision and recall: for two classes that of the last class, for more the mean over the classes.
     F1,
-    /// Matthews' correlation coefficient; of several classes Gorodkin's generalisation.
+    /// Matthews' correlation coefficient; for several classes, Gorodkin's generalisation.
     Matthews,
     /// Pearson's correlation of numbers.
     Pearson,
-    /// Spearman's correlation of ranks; equal numbers share the mean of their ranks.
+    /// Spearman's rank correlation; equal numbers share the mean of their ranks.
     Spearman,
 }
 
 impl Measure {
-    /// Its name in metrics.
+    /// The name of the measure in metrics.
     pub fn name(self) -> &'static str {
         match self {
             Self::Accuracy => "accuracy",
@@ -30,12 +30,12 @@ impl Measure {
         }
     }
 
-    /// Whether it is of numbers, not of classes.
+    /// Whether it measures numbers, not classes.
     pub fn is_of_numbers(self) -> bool {
         matches!(self, Self::Pearson | Self::Spearman)
     }
 
-    /// The measure of predicted classes, 1 for the best.
+    /// The measure for predicted classes; 1 is the best.
     pub fn of_classes(self, predicted: &[usize], right: &[usize], classes: usize) -> f64 {
         let mut table = vec![vec![0.0f64; classes]; classes];
         for (&predicted, &right) in predicted.iter().zip(right) {
@@ -64,7 +64,7 @@ impl Measure {
         }
     }
 
-    /// The measure of predicted numbers, 1 for the best.
+    /// The measure for predicted numbers; 1 is the best.
     pub fn of_numbers(self, predicted: &[f64], right: &[f64]) -> f64 {
         match self {
             Self::Spearman => correlation(&ranks(predicted), &ranks(right)),
@@ -73,7 +73,7 @@ impl Measure {
     }
 }
 
-/// 0 where there is nothing to divide by.
+/// The ratio, or 0 if the denominator is 0.
 fn ratio(part: f64, whole: f64) -> f64 {
     if whole > 0.0 { part / whole } else { 0.0 }
 }
@@ -116,13 +116,13 @@ mod tests {
         near(Measure::F1.of_classes(&predicted, &right, 2), 6.0 / 9.0);
         let matthews = (3.0 * 4.0 - 1.0 * 2.0) / (4.0f64 * 5.0 * 5.0 * 6.0).sqrt();
         near(Measure::Matthews.of_classes(&predicted, &right, 2), matthews);
-        // With more classes than occur nothing changes but the mean of F1.
+        // With more classes than occur, only the mean of F1 changes.
         near(Measure::Matthews.of_classes(&predicted, &right, 3), matthews);
         near(
             Measure::F1.of_classes(&predicted, &right, 3),
             (6.0 / 9.0 + 8.0 / 11.0) / 3.0,
         );
-        // One class only: no correlation.
+        // With one class only, there is no correlation.
         near(Measure::Matthews.of_classes(&[1; 4], &[0, 1, 0, 1], 2), 0.0);
         near(Measure::Accuracy.of_classes(&[], &[], 2), 0.0);
     }
@@ -131,7 +131,7 @@ mod tests {
     fn numbers_by_value_and_by_rank() {
         let (a, b) = ([1.0, 2.0, 3.0, 4.0], [1.0, 8.0, 27.0, 64.0]);
         near(Measure::Spearman.of_numbers(&a, &b), 1.0);
-        // Σab = 104, Σa² = 5, Σb² = 2390 about the means.
+        // Around the means, Σab = 104, Σa² = 5, Σb² = 2390.
         near(Measure::Pearson.of_numbers(&a, &b), 104.0 / (5.0f64 * 2390.0).sqrt());
         // Ranks 1.5, 1.5, 3, 4 against 1, 2, 3, 4.
         near(

@@ -1,6 +1,6 @@
-//! Losses of logits and their derivatives.
+//! Losses as functions of logits, and their derivatives.
 
-/// The logarithms of the softmax of one example's logits.
+/// The logarithm of the softmax of one example's logits.
 fn log_softmax(logits: &[f32]) -> Vec<f64> {
     let most = logits.iter().fold(f32::MIN, |most, &logit| most.max(logit));
     let shifted = || logits.iter().map(|&logit| f64::from(logit - most));
@@ -8,8 +8,8 @@ fn log_softmax(logits: &[f32]) -> Vec<f64> {
     shifted().map(|logit| logit - log_sum).collect()
 }
 
-/// The loss of an example, and its derivative with respect to the logits times `weight`, which is added to `derivative`: cross-entropy of a class; of a single
-/// logit the squared difference to a number.
+/// The loss of an example: the cross-entropy of a class, or for a single logit the squared difference to a number. Adds `weight` times its derivative with
+/// respect to the logits to `derivative`.
 pub(crate) fn loss(logits: &[f32], target: f32, weight: f32, derivative: &mut [f32]) -> f64 {
     if let ([logit], [derivative]) = (logits, &mut *derivative) {
         let difference = logit - target;
@@ -24,8 +24,8 @@ pub(crate) fn loss(logits: &[f32], target: f32, weight: f32, derivative: &mut [f
     -logs[target as usize]
 }
 
-/// R-Drop's divergence of two passes of an example, `½·(KL(a‖b) + KL(b‖a))`, and its derivatives times `weight`, which are added; of single logits half the
-/// squared difference.
+/// R-Drop's divergence of two passes of an example, `½·(KL(a‖b) + KL(b‖a))`, or for single logits half the squared difference. Adds `weight` times its
+/// derivatives to `derivatives`.
 pub(crate) fn divergence(logits: [&[f32]; 2], weight: f32, derivatives: [&mut [f32]; 2]) -> f64 {
     let [first, second] = derivatives;
     if let [[a], [b]] = logits {
@@ -38,7 +38,7 @@ pub(crate) fn divergence(logits: [&[f32]; 2], weight: f32, derivatives: [&mut [f
     let add = |of: &[f64], other: &[f64], derivative: &mut [f32]| -> f64 {
         let kl: f64 = of.iter().zip(other).map(|(log, other)| log.exp() * (log - other)).sum();
         for ((derivative, log), other) in derivative.iter_mut().zip(of).zip(other) {
-            // Of KL(this‖other), then of KL(other‖this).
+            // The derivative of KL(this‖other), then of KL(other‖this).
             let own = log.exp() * (log - other - kl);
             *derivative += weight * (0.5 * (own + log.exp() - other.exp())) as f32;
         }
@@ -51,7 +51,7 @@ pub(crate) fn divergence(logits: [&[f32]; 2], weight: f32, derivatives: [&mut [f
 mod tests {
     use super::*;
 
-    /// Central differences of a function of some logits.
+    /// Compares a derivative with central differences.
     fn check(logits: &[f32], derivative: &[f32], of: impl Fn(&[f32]) -> f64) {
         for at in 0..logits.len() {
             let moved = |step: f32| {

@@ -5,7 +5,7 @@ use crate::metrics::Measure;
 use kexue_nn::{Classifier, ClassifierTape, Encoder, PackedBatch};
 use kexue_train::Metric;
 
-/// Tokens of a batch in inference.
+/// Tokens per batch in inference.
 const TOKENS: usize = 4096;
 
 /// The logits of each example, `[examples][labels]`.
@@ -14,7 +14,7 @@ pub fn logits(model: &Classifier, examples: &[Encoded]) -> Vec<Vec<f32>> {
     let mut tape = ClassifierTape::default();
     let has_segments = model.model().config().token_types > 1;
     let mut all = vec![Vec::new(); examples.len()];
-    // Sequences of about the same length share a batch.
+    // Sequences of similar length share a batch.
     let mut order: Vec<usize> = (0..examples.len()).collect();
     order.sort_by_key(|&at| examples[at].tokens.len());
     let mut batch = PackedBatch::default();
@@ -46,7 +46,7 @@ pub enum Prediction {
 }
 
 impl Prediction {
-    /// What some logits mean.
+    /// The prediction from an example's logits.
     pub fn of(logits: &[f32], labels: &Labels) -> Self {
         match labels {
             Labels::Number => Self::Number(logits.first().copied().map_or(f64::NAN, f64::from)),
@@ -54,7 +54,7 @@ impl Prediction {
                 let most = logits.iter().copied().fold(f32::MIN, f32::max);
                 let weights: Vec<f64> = logits.iter().map(|&logit| f64::from(logit - most).exp()).collect();
                 let total: f64 = weights.iter().sum();
-                // Of equals the first.
+                // The first of equal logits.
                 let best = (0..logits.len()).rev().max_by(|&a, &b| logits[a].total_cmp(&logits[b]));
                 Self::Class(best.unwrap_or(0), weights.iter().map(|weight| weight / total).collect())
             }
@@ -62,7 +62,7 @@ impl Prediction {
     }
 }
 
-/// The mean loss, and measures in percent, of the examples whose target is known.
+/// The mean loss, and measures in percent, over the examples with a known target.
 pub fn measure(logits: &[Vec<f32>], examples: &[Encoded], labels: &Labels, measures: &[Measure]) -> Vec<Metric> {
     let known: Vec<(&Vec<f32>, f32)> = logits
         .iter()

@@ -1,20 +1,20 @@
-//! Reading examples from TSV, CSV and JSON Lines, with the place of every problem.
+//! Reading examples from TSV, CSV and JSON Lines. Errors name the place of the problem.
 
 use crate::columns::{Columns, Format, Part, parts};
 use kexue_train::TrainError;
 use serde_json::Value;
 use std::io::{BufRead, BufReader};
 
-/// A text or a pair, and its label.
+/// A text or a pair of texts, and its label.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Example {
-    /// The line of the file that it begins on, from 1.
+    /// The line of the file on which it starts, from 1.
     pub line: usize,
     /// The text, or the first of a pair.
     pub text: String,
     /// The second text of a pair.
     pub second: Option<String>,
-    /// Its label; `None` where the file has none.
+    /// The label; `None` if the file has none.
     pub label: Option<String>,
 }
 
@@ -37,10 +37,10 @@ impl Examples {
     }
 }
 
-/// Reads the examples of a file; `file` is its name. Labels may be missing unless they are `labelled`.
+/// Reads the examples of a file; `file` is its name. If `labelled` is true, every example must have a label.
 ///
 /// # Errors
-/// If the file cannot be read, is empty, or lacks a column; names the line and the column.
+/// If the file cannot be read, is empty, or lacks a column. The error names the line and the column.
 pub fn read_examples(
     reader: impl BufRead,
     file: &str,
@@ -48,7 +48,7 @@ pub fn read_examples(
     labelled: bool,
 ) -> Result<Examples, TrainError> {
     let Some(format) = columns.format.or_else(|| Format::of(file)) else {
-        let problem = "its name does not say what it is: name it .tsv, .csv or .jsonl, or give its format";
+        let problem = "the name does not tell the format; name the file .tsv, .csv or .jsonl, or set `format`";
         return Err(TrainError::file(file, problem));
     };
     let mut reading = Reading {
@@ -85,7 +85,7 @@ struct Reading<'a> {
     examples: Vec<Example>,
 }
 
-/// A column of a row: what is there, or why there is nothing.
+/// The content of a column, or why it is missing.
 type Found = Result<String, String>;
 
 impl Reading<'_> {
@@ -139,15 +139,15 @@ impl Reading<'_> {
                 })?,
                 None => {
                     let number = name.parse::<usize>().ok().filter(|number| *number > 0);
-                    number
-                        .ok_or_else(|| format!("column `{name}` is no number from 1, as in a file without a header"))?
-                        - 1
+                    number.ok_or_else(|| {
+                        format!("column `{name}` is not a number from 1; a file without a header needs column numbers")
+                    })? - 1
                 }
             };
             fields.get(index).cloned().ok_or_else(|| {
                 let count = fields.len();
                 format!(
-                    "column `{name}` is missing: the line has {count} fields, and it would be number {}",
+                    "column `{name}` is missing: the line has {count} fields, and this would be number {}",
                     index + 1
                 )
             })
@@ -165,13 +165,13 @@ impl Reading<'_> {
                 continue;
             }
             let object: Value =
-                serde_json::from_str(&text).map_err(|error| self.at(line, format!("no JSON: {error}")))?;
+                serde_json::from_str(&text).map_err(|error| self.at(line, format!("not JSON: {error}")))?;
             let find = |name: &str| -> Found {
                 let value = name.split('.').try_fold(&object, |value, key| value.get(key));
                 value
                     .ok_or_else(|| format!("there is no field `{name}`"))
                     .and_then(|value| {
-                        words(value).ok_or_else(|| format!("field `{name}` is no text, number or list of texts"))
+                        words(value).ok_or_else(|| format!("field `{name}` is not a text, a number or a list of texts"))
                     })
             };
             self.add(line, find)?;
@@ -207,7 +207,7 @@ impl Reading<'_> {
     }
 }
 
-/// A JSON value as a text; texts of a list with commas between them.
+/// Converts a JSON value to a text. The texts of a list are joined by commas.
 fn words(value: &Value) -> Option<String> {
     match value {
         Value::String(text) => Some(text.clone()),
@@ -272,14 +272,14 @@ mod tests {
         );
         assert_eq!(
             error("cola", "x\t1\t\tGood.\nx\t1\n"),
-            "a/train:2: column `4` is missing: the line has 2 fields, and it would be number 4"
+            "a/train:2: column `4` is missing: the line has 2 fields, and this would be number 4"
         );
         assert_eq!(
             error("tnews", "{\"sentence\": \"a\"}\n"),
             "a/train:1: there is no field `label`"
         );
-        assert!(error("tnews", "{\"sentence\": null, \"label\": 1}").contains("field `sentence` is no text"));
-        assert!(error("tnews", "\n{").starts_with("a/train:2: no JSON: "));
+        assert!(error("tnews", "{\"sentence\": null, \"label\": 1}").contains("field `sentence` is not a text"));
+        assert!(error("tnews", "\n{").starts_with("a/train:2: not JSON: "));
         let columns = Preset::named("tnews").unwrap().columns;
         let unlabelled = read_examples(&b"{\"sentence\": \"a\"}"[..], "x", &columns, false).unwrap();
         assert_eq!(unlabelled.examples[0].label, None);
@@ -288,6 +288,6 @@ mod tests {
             ..columns
         };
         let nameless = read_examples(&b"a"[..], "x", &columns, false).unwrap_err().to_string();
-        assert!(nameless.contains("does not say what it is"));
+        assert!(nameless.contains("does not tell the format"));
     }
 }

@@ -1,4 +1,4 @@
-//! A training by one method from one seed, in a folder.
+//! A training run with one method and one seed, in a folder.
 
 use crate::columns::Columns;
 use crate::dataset::{Dataset, Labels};
@@ -19,7 +19,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::atomic::AtomicBool;
 
-/// What is fine-tuned on what, and how.
+/// The model, the data and the method of a fine-tuning run.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct TuneSettings {
@@ -27,30 +27,30 @@ pub struct TuneSettings {
     pub start: String,
     /// The file of training examples.
     pub training: String,
-    /// The file of validation examples; if there is none, every so many training examples are held out.
+    /// The file of validation examples. If there is none, training examples are held out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub held_out: Option<String>,
-    /// Without a file of validation examples one example in `hold_out` is held out.
+    /// Without a file of validation examples, one training example in `hold_out` is held out.
     pub hold_out: usize,
-    /// Where texts and labels stand.
+    /// The columns of texts and labels.
     pub columns: Columns,
-    /// The names of the classes, in the order of the logits; none if a number is predicted.
+    /// The names of the classes, in the order of the logits; empty for regression.
     pub labels: Vec<String>,
-    /// What is measured; the first decides which step is the best.
+    /// The measures. The first one selects the best step.
     pub measures: Vec<Measure>,
-    /// Longer examples are cut to so many tokens.
+    /// Maximum number of tokens per example; longer examples are truncated.
     pub length: usize,
-    /// The way to fine-tune.
+    /// The method of fine-tuning.
     pub method: Method,
-    /// How ChildTuning-D measures the Fisher information.
+    /// The way in which ChildTuning-D measures the Fisher information.
     pub fisher: FisherKind,
-    /// The most training examples that it is measured on; the first of the file.
+    /// Maximum number of training examples, from the start of the file, on which it is measured.
     pub fisher_samples: usize,
-    /// Whether weight decay is masked too.
+    /// Whether weight decay is masked as well.
     pub masked_decay: bool,
 }
 
-/// Everything that makes a fine-tuning what it is.
+/// The complete configuration of a fine-tuning run.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct TuneConfig {
@@ -58,7 +58,7 @@ pub struct TuneConfig {
     pub version: String,
     /// The Transformer.
     pub model: TransformerConfig,
-    /// The training, before the method changes its optimiser.
+    /// The training settings, before the method changes the optimiser.
     pub train: TrainSettings,
     /// The data and the method.
     pub finetune: TuneSettings,
@@ -87,7 +87,10 @@ impl RunConfig for TuneConfig {
             .iter()
             .any(|measure| measure.is_of_numbers() != settings.labels.is_empty())
         {
-            return problem("metrics", "pearson and spearman are of numbers, the others of classes");
+            return problem(
+                "metrics",
+                "pearson and spearman are measures of numbers, the others of classes",
+            );
         }
         Ok(())
     }
@@ -99,31 +102,31 @@ impl TransformerRunConfig for TuneConfig {
     }
 }
 
-/// How a training ended.
+/// The result of a training run.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct TuneResult {
     /// The method.
     pub method: Method,
     /// The seed.
     pub seed: u64,
-    /// Steps done.
+    /// Number of steps.
     pub steps: u64,
     /// The step of the best validation.
     pub best_step: u64,
-    /// What it measured.
+    /// The measures of the best validation.
     pub best: BTreeMap<String, f64>,
-    /// What the last validation measured.
+    /// The measures of the last validation.
     pub last: BTreeMap<String, f64>,
-    /// The first measure at every validation.
+    /// The first measure of every validation, by step.
     pub curve: Vec<(u64, f64)>,
-    /// The shares of the model that ChildTuning-D trains.
+    /// The shares of the model that ChildTuning-D trains; else empty.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub kept: Vec<KeptShare>,
 }
 
-/// The result of a finished training.
+/// The file with the result of a finished run.
 const RESULT: &str = "result.json";
-/// The mask of ChildTuning-D.
+/// The file with ChildTuning-D's mask.
 const MASK: &str = "mask.safetensors";
 
 impl TuneResult {
@@ -137,8 +140,8 @@ impl TuneResult {
             .iter()
             .filter(|record| record.values.contains_key(first))
             .collect();
-        let missing = || TrainError::task("nothing was validated");
-        // Of equals the latest, as the saved model is.
+        let missing = || TrainError::task("the run has no validation");
+        // The latest of equal ones, like the saved model.
         let best = validations
             .iter()
             .max_by(|a, b| a.values[first].total_cmp(&b.values[first]));
@@ -158,7 +161,7 @@ impl TuneResult {
         })
     }
 
-    /// The result in a folder whose training is finished; `None` if there is none.
+    /// Reads the result of a finished run; `None` if there is none.
     fn read(folder: &Path) -> Result<Option<Self>, TrainError> {
         let path = folder.join(RESULT);
         match std::fs::read(&path) {
@@ -167,7 +170,7 @@ impl TuneResult {
                 let problem = |error| {
                     TrainError::file(
                         &path,
-                        format!("is damaged ({error}); delete it to go on from the checkpoint"),
+                        format!("is damaged ({error}); delete it to continue from the checkpoint"),
                     )
                 };
                 read.map(Some).map_err(problem)
@@ -178,12 +181,12 @@ impl TuneResult {
     }
 }
 
-/// Trains in a folder, goes on with an interrupted training, or returns the result of a finished one. `None` if it was interrupted.
+/// Trains in a folder, continues an interrupted run, or returns the result of a finished one. `None` if the training was interrupted.
 ///
-/// The folder then also holds what `transformers` needs to load the best model as `…ForSequenceClassification`, if the model is one that it knows.
+/// The folder then also has the files with which `transformers` loads the best model as `…ForSequenceClassification`, if it supports the model.
 ///
 /// # Errors
-/// As [`kexue_train::train`]; also if the folder holds another run.
+/// As [`kexue_train::train`], or if the folder contains another run.
 pub fn tune(
     start: &Start,
     config: &TuneConfig,
@@ -203,7 +206,7 @@ pub fn tune(
     if kexue_train::is_first() {
         start.tokenizer.save(folder).map_err(TrainError::task)?;
         let path = folder.join("config.json");
-        // Models that `transformers` does not know are used by `kexue finetune predict` alone.
+        // Only `kexue finetune predict` can use models that `transformers` does not support.
         if let Ok(text) = model.huggingface_config(&settings.labels, &path) {
             write_file(&path, text.as_bytes())?;
         }
@@ -241,7 +244,7 @@ pub fn tune(
     Ok(Some(result))
 }
 
-/// The mask of ChildTuning-D: that of the folder, or a new one, which is kept there.
+/// ChildTuning-D's mask: reads it from the folder, or computes and stores it.
 fn child_network(
     task: &TuneTask<'_>,
     model: &Classifier,
@@ -252,7 +255,7 @@ fn child_network(
     let path = folder.join(MASK);
     if path.exists() {
         let bytes = std::fs::read(&path).map_err(TrainError::io(&path))?;
-        let problem = |error| TrainError::file(&path, format!("{error}; delete the folder to start anew"));
+        let problem = |error| TrainError::file(&path, format!("{error}; delete the folder to start over"));
         return BitMask::load(&bytes, model.slots()).map_err(problem);
     }
     let settings = &config.finetune;
@@ -275,16 +278,16 @@ fn child_network(
         train.seed,
     );
     let mask = child(&information, settings.fisher, p, model);
-    // Two processes in one folder: the one that trains has the mask.
+    // Keeps a second process from writing the mask of the same folder.
     let _lock = Lock::of_folder(folder)?;
     write_file(&path, &mask.save(model.slots()).map_err(TrainError::task)?)?;
     Ok(mask)
 }
 
-/// A fine-tuned model, as a folder holds it.
+/// A fine-tuned model from the folder of a run.
 #[derive(Clone, Debug)]
 pub struct Tuned {
-    /// How it was made.
+    /// The configuration of the run.
     pub config: TuneConfig,
     /// Its tokenizer.
     pub tokenizer: PretrainedTokenizer,
@@ -293,10 +296,10 @@ pub struct Tuned {
 }
 
 impl Tuned {
-    /// Opens the folder of a training.
+    /// Opens the folder of a run.
     ///
     /// # Errors
-    /// Names the file that is missing, damaged or of something else.
+    /// If a file is missing, damaged or not part of a fine-tuning run. The error names it.
     pub fn open(folder: &Path) -> Result<Self, TrainError> {
         let path = folder.join("config.toml");
         if !path.exists() {
@@ -328,7 +331,7 @@ impl Tuned {
         }
         let weights = folder.join("model.safetensors");
         let bytes = std::fs::read(&weights).map_err(TrainError::io(&weights))?;
-        // What is drawn is overwritten.
+        // The drawn values are overwritten.
         let mut random = generator(0, streams::WEIGHTS, 0);
         let fresh = Model::new(config.model.clone(), &mut random).map_err(problem)?;
         let labels = Labels::named(&config.finetune.labels);
@@ -341,7 +344,7 @@ impl Tuned {
         })
     }
 
-    /// What it predicts.
+    /// The labels that it predicts.
     pub fn labels(&self) -> Labels {
         Labels::named(&self.config.finetune.labels)
     }

@@ -1,4 +1,4 @@
-//! What is fine-tuned: a Hugging Face folder, or a run of `kexue mlm train`.
+//! The model to fine-tune: a Hugging Face folder, or a run of `kexue mlm train`.
 
 use kexue_nn::Pretrained;
 use kexue_text::{PretrainedTokenizer, Tokenizer};
@@ -8,17 +8,17 @@ use std::path::Path;
 /// A pretrained model and its tokenizer.
 #[derive(Clone, Debug)]
 pub struct Start {
-    /// The model, and BERT's pooler where there is one.
+    /// The model, and BERT's pooler if there is one.
     pub pretrained: Pretrained,
     /// Its tokenizer.
     pub tokenizer: PretrainedTokenizer,
 }
 
 impl Start {
-    /// Opens a Hugging Face model of BERT or RoFormer (a folder with `config.json`, such as that of a fine-tuned model), or the folder of a run.
+    /// Opens a Hugging Face folder of BERT or RoFormer (with a `config.json`, such as that of a fine-tuned model), or the folder of a run.
     ///
     /// # Errors
-    /// Names the file that is missing, damaged or of another model.
+    /// If a file is missing, damaged or of another model. The error names it.
     pub fn open(folder: &Path) -> Result<Self, TrainError> {
         if folder.join("config.json").exists() {
             return Ok(Self {

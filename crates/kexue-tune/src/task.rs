@@ -1,4 +1,4 @@
-//! Fine-tuning as a task.
+//! Fine-tuning as a task of the training loop.
 
 use crate::dataset::{Dataset, Encoded, Labels};
 use crate::method::Method;
@@ -10,30 +10,30 @@ use kexue_train::{Loss, Metric, Task, TrainError};
 use rand_chacha::ChaCha8Rng;
 use std::collections::HashMap;
 
-/// Training on some examples, validated on others.
+/// Fine-tuning on examples, with validation on others.
 #[derive(Clone, Debug)]
 pub struct TuneTask<'a> {
-    /// To train on; all have targets.
+    /// The training examples, which must all have targets.
     pub training: &'a Dataset,
-    /// To validate on.
+    /// The validation examples.
     pub held_out: &'a Dataset,
-    /// What is predicted.
+    /// The kind of labels.
     pub labels: &'a Labels,
-    /// What is measured; the first decides which step is the best.
+    /// The measures. The first one selects the best step.
     pub measures: &'a [Measure],
-    /// R-Drop and FGM; what is masked is the optimiser's.
+    /// The method, of which the task implements R-Drop and FGM. Masks are part of the optimiser.
     pub method: Method,
     /// Whether the model has embeddings of the two texts of a pair.
     pub has_segments: bool,
 }
 
-/// Packed examples, each twice for R-Drop: first all, then all again.
+/// Packed examples. For R-Drop, all examples follow a second time.
 pub struct TuneBatch {
     packed: PackedBatch,
     targets: Vec<f32>,
 }
 
-/// Memory of a shard.
+/// Working memory of a shard.
 #[derive(Debug, Default)]
 pub struct TuneWorkspace {
     tape: ClassifierTape,
@@ -48,7 +48,7 @@ pub(crate) struct Sums {
 }
 
 impl TuneTask<'_> {
-    /// A batch of some examples, once, or twice for R-Drop.
+    /// Packs examples into a batch, twice for R-Drop.
     pub(crate) fn pack<'e>(&self, examples: impl Iterator<Item = &'e Encoded> + Clone) -> TuneBatch {
         let mut packed = PackedBatch::default();
         for _ in 0..if self.method.r_drop > 0.0 { 2 } else { 1 } {
@@ -60,7 +60,7 @@ impl TuneTask<'_> {
         TuneBatch { packed, targets }
     }
 
-    /// The losses of the last forward pass; their derivative is left in the workspace.
+    /// The losses of the last forward pass. Leaves their derivative in the workspace.
     fn losses(&self, model: &Classifier, batch: &TuneBatch, workspace: &mut TuneWorkspace) -> Sums {
         let TuneWorkspace { tape, d_logits } = workspace;
         let (width, logits) = (model.labels(), tape.logits());
@@ -87,7 +87,8 @@ impl TuneTask<'_> {
         sums
     }
 
-    /// Adds the gradient of the loss at embeddings moved along its derivative by a fixed length, each sequence by itself; returns that loss.
+    /// Adds the gradient of the loss at perturbed embeddings and returns that loss. The embeddings of each sequence are moved by a fixed length along the
+    /// derivative of the loss.
     fn adversarial(
         &self,
         model: &Classifier,
@@ -114,7 +115,7 @@ impl TuneTask<'_> {
         sums.loss
     }
 
-    /// The loss of a batch; adds its gradient. Dropout is applied only if a generator is given.
+    /// Computes the loss of a batch and adds its gradient. Dropout is applied only if a generator is given.
     pub(crate) fn gradient(
         &self,
         model: &Classifier,

@@ -32,7 +32,7 @@ fn start() -> Start {
     }
 }
 
-/// Pairs of letters: are they the same?
+/// Pairs of letters. The label says whether the first comes before the second.
 fn examples(file: &str) -> Examples {
     let letters = ["a", "b", "c", "d"];
     let pairs = letters.iter().flat_map(|a| letters.iter().map(move |b| (*a, *b)));
@@ -118,11 +118,11 @@ fn it_learns_and_the_saved_model_says_the_same_again() {
     for metric in &found {
         assert_eq!(metric.value, result.best[&metric.name], "{}", metric.name);
     }
-    // A finished training is not done again.
+    // A finished run is not trained again.
     let bytes = std::fs::read(folder.path().join("model.safetensors")).unwrap();
     assert_eq!(run(&start, &config, &data, folder.path(), false).unwrap(), result);
     assert_eq!(std::fs::read(folder.path().join("model.safetensors")).unwrap(), bytes);
-    // What `transformers` needs is there.
+    // The files for `transformers` exist.
     let text = std::fs::read_to_string(folder.path().join("config.json")).unwrap();
     for expected in [
         "BertForSequenceClassification",
@@ -160,7 +160,7 @@ fn every_method_resumes_as_if_it_had_not_been_interrupted() {
                 .map(|folder| std::fs::read(folder.path().join(name)).unwrap());
             assert!(a == b, "{method}: {name}");
         }
-        // The mask is in the checkpoint: without its file the training goes on with the same.
+        // The mask is in the checkpoint, so the training continues with the same mask without its file.
         assert_eq!(
             folders[0].path().join("mask.safetensors").exists(),
             method.starts_with("child-d")
@@ -212,7 +212,7 @@ fn fisher_information_is_that_of_single_gradients() {
     let information = fisher(&task(&data), &model, FisherKind::Samples, 4, 1.0, 0);
     assert_eq!(information.gradients(), 16);
     let found = information.diagonal();
-    // Without dropout, and without what the method adds to the loss.
+    // Without dropout, and without the method's additions to the loss.
     let mut config = start.pretrained.model.config().clone();
     config.dropout = 0.0;
     let plain = Model::with_values(config, start.pretrained.model.values().to_vec())
@@ -248,7 +248,7 @@ fn fisher_information_is_that_of_single_gradients() {
             "{found} {expected}"
         );
     }
-    // The authors' variant: four batches, of which none has more than the norm of 1; the embeddings do not compete.
+    // The authors' variant: four batches, whose gradients have norms of at most 1. The embeddings do not compete.
     let theirs = fisher(&task(&data), &model, FisherKind::Authors, 4, 1.0, 0);
     assert_eq!(theirs.gradients(), 4);
     assert!(theirs.diagonal().iter().map(|&square| f64::from(square)).sum::<f64>() <= 1.0 + 1e-5);
@@ -263,7 +263,7 @@ fn fisher_information_is_that_of_single_gradients() {
     assert_eq!(ours.count(), (0.3f32 as f64 * found.len() as f64).round() as usize);
 }
 
-/// The gradients of R-Drop and FGM are those of what they say they minimise.
+/// The gradients of R-Drop and FGM are those of the losses that they minimise.
 #[test]
 fn gradients_of_the_switches_agree_with_finite_differences() {
     let start = start();

@@ -1,4 +1,4 @@
-//! Training steps and density estimates a second, as `benches/peers/vae/speed.py` measures PyTorch's.
+//! Training steps and density estimates per second, measured like PyTorch's in `benches/peers/vae/speed.py`.
 //!
 //! `vae_speed step|iwae|density [--threads N] [--rounds N]`: `step` is the ELBO of 784-500-500-50 with 128 images and Adam, `iwae` the bound of 50 draws of
 //! 784-200-200-50 with 20 images and Adam, `density` 5,000 draws of an image of the latter. One JSON object on standard output.
@@ -17,7 +17,7 @@ fn main() {
         let at = arguments.iter().position(|argument| argument == name);
         at.map_or(default, |at| {
             let value = arguments.get(at + 1).and_then(|value| value.parse().ok());
-            value.unwrap_or_else(|| panic!("{name} wants a number"))
+            value.unwrap_or_else(|| panic!("{name} needs a number"))
         })
     };
     let (threads, rounds) = (number("--threads", 1).max(1), number("--rounds", 10).max(1));
@@ -75,7 +75,7 @@ fn main() {
                 ..Objective::default()
             },
         ),
-        other => panic!("{other} is none of step, iwae, density"),
+        other => panic!("{other} is not one of step, iwae, density"),
     };
     let observations = observations(batch);
     let mut chain = Chain::new()

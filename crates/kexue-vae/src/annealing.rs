@@ -1,4 +1,4 @@
-//! Annealed importance sampling: densities without an encoder, from below and, for samples of the model, from above.
+//! Annealed importance sampling: lower bounds of densities without an encoder, and upper bounds for samples of the model.
 
 use crate::LogWeights;
 use kexue_train::{TrainError, generator};
@@ -6,17 +6,17 @@ use rand::Rng;
 use rand_chacha::ChaCha8Rng;
 use rand_distr::StandardNormal;
 
-/// Purpose of [`generator`]: chains of annealed importance sampling.
+/// Purpose of the random stream ([`generator`]): chains of annealed importance sampling.
 const CHAINS: u64 = 0x0061_6973;
 
-/// A model whose latents are made of standard normal noise, and whose likelihood can be differentiated with respect to that noise.
+/// A model whose latents are a function of standard normal noise, and whose likelihood can be differentiated with respect to that noise.
 ///
-/// Latents of several layers are made of the noise of each; the prior over the noise is then standard normal whatever the prior over the latents is.
+/// The noise of several layers is concatenated. The prior of the noise is standard normal for any prior of the latents.
 pub trait AnnealedModel: Sync {
     /// An observation x.
     type Sample: Sync;
 
-    /// Numbers of noise that a latent is made of.
+    /// Size of the noise of a latent.
     fn noise_size(&self) -> usize;
 
     /// Sets `out[chain]` to `log p(x | z(noise[chain]))`, and `gradient[chain, noise]` to its derivative.
@@ -26,14 +26,14 @@ pub trait AnnealedModel: Sync {
     fn generate(&self, noise: &[f32], generator: &mut ChaCha8Rng) -> Self::Sample;
 }
 
-/// How chains are annealed.
+/// Settings of the chains.
 #[derive(Clone, Debug, PartialEq)]
 pub struct AnnealingSettings {
-    /// Chains, each of which gives one weight.
+    /// Number of chains, each of which gives one weight.
     pub chains: usize,
-    /// Distributions between prior and posterior.
+    /// Number of distributions between prior and posterior.
     pub temperatures: usize,
-    /// Leapfrog steps of Hamiltonian Monte Carlo at each of them.
+    /// Number of leapfrog steps of Hamiltonian Monte Carlo at each of them.
     pub leapfrog: usize,
     /// Seed of the chains.
     pub seed: u64,
@@ -54,7 +54,7 @@ impl AnnealingSettings {
     /// Checks the settings.
     ///
     /// # Errors
-    /// Names the first invalid one.
+    /// If a setting is invalid. The error names the first one.
     pub fn validate(&self) -> Result<(), TrainError> {
         for (field, value) in [
             ("chains", self.chains),
@@ -69,7 +69,7 @@ impl AnnealingSettings {
         Ok(())
     }
 
-    /// The inverse temperatures from 0 to 1, the ends of a logistic curve closest together (Wu, Burda, Salakhutdinov & Grosse, arXiv 1611.04273).
+    /// The inverse temperatures from 0 to 1, on a logistic curve that is densest at both ends (Wu, Burda, Salakhutdinov & Grosse, arXiv 1611.04273).
     fn schedule(&self) -> Vec<f64> {
         let logistic = |t: f64| 1.0 / (1.0 + (-8.0 * (t - 0.5)).exp());
         let (low, high) = (logistic(0.0), logistic(1.0));
@@ -78,23 +78,24 @@ impl AnnealingSettings {
     }
 }
 
-/// A log-density from below and from above (Grosse, Ghahramani & Adams, arXiv 1511.02543).
+/// Bounds of a log-density from below and above (Grosse, Ghahramani & Adams, arXiv 1511.02543).
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Sandwich {
-    /// In expectation a lower bound of the log-density, in nats.
+    /// A lower bound of the log-density in expectation, in nats.
     pub lower: f64,
-    /// In expectation an upper bound.
+    /// An upper bound of the log-density in expectation, in nats.
     pub upper: f64,
-    /// The larger of the standard errors of the two.
+    /// The larger of the standard errors of both bounds.
     pub standard_error: f64,
 }
 
-/// The log-density of an observation by annealed importance sampling (Neal, physics/9803008), from the prior to the posterior: its weights, one a chain.
+/// Estimates the log-density of an observation by annealed importance sampling from the prior to the posterior (Neal, physics/9803008). Returns one weight
+/// per chain.
 ///
-/// The step sizes are found by a run of their own, so that those of the chains that count are fixed and the estimate of the density is unbiased.
+/// The step sizes are tuned in a separate run, so that they are fixed in the counted chains and the estimate of the density is unbiased.
 ///
 /// # Errors
-/// If a setting is invalid; names it.
+/// If a setting is invalid. The error names it.
 pub fn annealed<M: AnnealedModel>(
     model: &M,
     sample: &M::Sample,
@@ -104,11 +105,11 @@ pub fn annealed<M: AnnealedModel>(
     Ok(Annealing::new(model, sample, settings).upwards())
 }
 
-/// Draws an observation from the model and bounds its log-density on both sides by bidirectional Monte Carlo: chains from the prior to the posterior,
-/// and chains back from the latent that the observation was made of, which is an exact draw from the posterior. `number` tells one observation from another.
+/// Draws an observation from the model and bounds its log-density on both sides by bidirectional Monte Carlo: chains from the prior to the posterior, and
+/// chains back from the latent from which the observation was drawn, which is an exact draw from the posterior. `number` distinguishes observations.
 ///
 /// # Errors
-/// If a setting is invalid; names it.
+/// If a setting is invalid. The error names it.
 pub fn sandwich<M: AnnealedModel>(
     model: &M,
     number: u64,
@@ -134,11 +135,11 @@ struct Annealing<'a, M: AnnealedModel> {
     sample: &'a M::Sample,
     settings: &'a AnnealingSettings,
     schedule: Vec<f64>,
-    /// One for each temperature.
+    /// A step size for each temperature.
     step_sizes: Vec<f32>,
 }
 
-/// Where the chains are.
+/// The state of the chains.
 #[derive(Clone)]
 struct State {
     noise: Vec<f32>,
@@ -146,7 +147,7 @@ struct State {
     likelihood: Vec<f64>,
 }
 
-/// The share of proposals to accept that Hamiltonian Monte Carlo does best with (Neal, arXiv 1206.1901).
+/// The optimal acceptance rate of Hamiltonian Monte Carlo (Neal, arXiv 1206.1901).
 const ACCEPTED: f64 = 0.65;
 
 impl<'a, M: AnnealedModel> Annealing<'a, M> {
@@ -218,7 +219,7 @@ impl<'a, M: AnnealedModel> Annealing<'a, M> {
         weights(&logs)
     }
 
-    /// Hamiltonian Monte Carlo on `log N(noise) + β·log p(x|noise)`; returns the share of chains that moved.
+    /// A step of Hamiltonian Monte Carlo on `log N(noise) + β·log p(x|noise)`. Returns the share of chains that moved.
     fn transition(&self, state: &mut State, beta: f64, step: f32, random: &mut ChaCha8Rng) -> f64 {
         let width = self.model.noise_size();
         let mut momentum: Vec<f32> = (0..state.noise.len()).map(|_| random.sample(StandardNormal)).collect();

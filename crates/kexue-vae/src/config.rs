@@ -1,48 +1,49 @@
-//! What a variational autoencoder is made of.
+//! The configuration of a variational autoencoder.
 
 use crate::{Activation, Deviation, ImageSize, Likelihood};
 use kexue_train::TrainError;
 use serde::{Deserialize, Serialize};
 
-/// A stochastic layer: the latents, and the hidden layers of the networks on both sides of it.
+/// A stochastic layer: its latents, and the hidden layers between it and the layer below.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct StochasticLayer {
-    /// Widths of the hidden layers from the observation, or the latents of the layer below, to these latents; the generative network has them in reverse.
+    /// Widths of the hidden layers from the observation, or from the latents of the layer below, to these latents. The generative network has them in reverse.
     pub hidden: Vec<usize>,
     /// Number of latents.
     pub latent: usize,
 }
 
-/// A variational autoencoder: `q(z₁|x) q(z₂|z₁) …` on the one side, `p(x|z₁) p(z₁|z₂) … N(z_L; 0, I)` on the other, all normal but the likelihood.
+/// A variational autoencoder with the inference model `q(z₁|x) q(z₂|z₁) …` and the generative model `p(x|z₁) p(z₁|z₂) … N(z_L; 0, I)`. All distributions
+/// except the likelihood are normal.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct VaeConfig {
-    /// Numbers of an observation.
+    /// Number of values of an observation.
     pub dimensions: usize,
-    /// The size of the image that an observation is, if it is one.
+    /// The size of an observation, if observations are images.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub image: Option<ImageSize>,
-    /// Channels of convolutions, each of which halves both sides of the image, before the first stochastic layer's hidden layers; transposed convolutions stand in
-    /// reverse at the end of the generative network.
+    /// Channels of the convolutions before the hidden layers of the first stochastic layer. Each halves both sides of the image. The generative network ends
+    /// with the transposed convolutions in reverse.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub convolutions: Vec<usize>,
     /// The function after each hidden layer.
     pub activation: Activation,
     /// The distribution of an observation given z₁.
     pub likelihood: Likelihood,
-    /// The stochastic layers, from the observation upwards.
+    /// The stochastic layers, from the observation up.
     pub layers: Vec<StochasticLayer>,
 }
 
 impl VaeConfig {
-    /// The published architecture with one stochastic layer (Burda, Grosse & Salakhutdinov, arXiv 1509.00519): 200 and 200 hidden units (tanh), 50 latents,
-    /// for binary images of this size.
+    /// The published architecture with one stochastic layer for binary images (Burda, Grosse & Salakhutdinov, arXiv 1509.00519): 200 and 200 hidden units
+    /// (tanh), 50 latents.
     pub fn one_layer(image: ImageSize) -> Self {
         Self::of_layers(image, &[(&[200, 200], 50)])
     }
 
-    /// The published architecture with two stochastic layers: 200 and 200 hidden units to 100 latents, 100 and 100 to 50.
+    /// The published architecture with two stochastic layers: 200 and 200 hidden units to 100 latents, then 100 and 100 to 50.
     pub fn two_layers(image: ImageSize) -> Self {
         Self::of_layers(image, &[(&[200, 200], 100), (&[100, 100], 50)])
     }
@@ -65,7 +66,7 @@ impl VaeConfig {
     /// Checks the configuration.
     ///
     /// # Errors
-    /// Names the first invalid setting.
+    /// If a setting is invalid. The error names the first one.
     pub fn validate(&self) -> Result<(), TrainError> {
         let problem = |field, problem: String| Err(TrainError::Setting { field, problem });
         let within = |size: usize| (1..=1 << 20).contains(&size);

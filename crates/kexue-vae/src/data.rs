@@ -1,14 +1,14 @@
-//! Observations in memory, and the files they come from.
+//! Observations in memory, and reading them from files.
 
 use crate::ImageSize;
 use kexue_images::{image_files, read_bytes, read_images};
 use kexue_train::TrainError;
 use std::path::{Path, PathBuf};
 
-/// The numbers of a data set.
+/// The values of a data set.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Numbers {
-    /// Bytes of pixels, 0 for dark.
+    /// Bytes of pixels, 0 for black.
     Bytes(Vec<u8>),
     /// Cells of a table.
     Reals(Vec<f32>),
@@ -17,19 +17,19 @@ pub enum Numbers {
 /// Observations of one kind, `[observations, dimensions]`.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Dataset {
-    /// Numbers of an observation; images are `[channels, height, width]`.
+    /// Number of values of an observation; images are `[channels, height, width]`.
     pub dimensions: usize,
-    /// The size of the images, if that is what they are.
+    /// The size of the images, if the observations are images.
     pub image: Option<ImageSize>,
     /// The columns of a table; empty for images.
     pub columns: Vec<String>,
     /// The values.
     pub numbers: Numbers,
-    /// Where each observation stands, for messages and results.
+    /// The source of each observation, for messages and results.
     names: Vec<Source>,
 }
 
-/// Observations of one file.
+/// The observations of one file.
 #[derive(Clone, Debug, PartialEq)]
 struct Source {
     path: PathBuf,
@@ -39,15 +39,15 @@ struct Source {
 
 #[derive(Clone, Debug, PartialEq)]
 enum Parts {
-    /// Image 1, 2, ….
+    /// Numbered from 1.
     Numbered,
-    /// Their lines.
+    /// The lines of a table.
     Lines(Vec<u64>),
-    /// Files in the folder.
+    /// The files of a folder.
     Files(Vec<String>),
 }
 
-/// Pixels of the fixed binarisation of MNIST (Larochelle & Murray, 2011): 28 × 28 bits an image, the most significant of a byte first.
+/// The size of images in the fixed binarisation of MNIST (Larochelle & Murray, 2011): 28 × 28 bits per image, with the most significant bit first.
 const BITS: ImageSize = ImageSize {
     channels: 1,
     height: 28,
@@ -55,11 +55,11 @@ const BITS: ImageSize = ImageSize {
 };
 
 impl Dataset {
-    /// Reads files of one kind, one after another: idx files (MNIST), packs of JPEG files, folders of PNG or JPEG files, `.bits` files of 28 × 28 binary pixels, and
-    /// tables (`.csv`, `.tsv`) of numbers. All may be packed by gzip or Zstandard.
+    /// Reads one or more files of the same kind: idx files (MNIST), packs of JPEG files, folders of PNG or JPEG files, `.bits` files of 28 × 28 binary pixels,
+    /// or tables (`.csv`, `.tsv`) of numbers. Files may be compressed with gzip or Zstandard.
     ///
     /// # Errors
-    /// Names the file, and the line and column where a table holds what is no finite number.
+    /// If a file cannot be read. The error names the file, and the line and column of a table's value that is not a finite number.
     pub fn read(paths: &[PathBuf]) -> Result<Self, TrainError> {
         let mut all: Option<Self> = None;
         for path in paths {
@@ -88,7 +88,7 @@ impl Dataset {
     fn append(&mut self, other: Self) -> Result<(), TrainError> {
         if let Some(difference) = self.difference(&other) {
             let problem = format!(
-                "{difference} in {}; give files of one kind",
+                "{difference} in {}; use files of one kind",
                 self.names[0].path.display()
             );
             return Err(TrainError::file(&other.names[0].path, problem));
@@ -96,13 +96,18 @@ impl Dataset {
         match (&mut self.numbers, other.numbers) {
             (Numbers::Bytes(all), Numbers::Bytes(more)) => all.extend(more),
             (Numbers::Reals(all), Numbers::Reals(more)) => all.extend(more),
-            _ => return Err(TrainError::file(&other.names[0].path, "holds no data of the same kind")),
+            _ => {
+                return Err(TrainError::file(
+                    &other.names[0].path,
+                    "holds data of a different kind; use files of one kind",
+                ));
+            }
         }
         self.names.extend(other.names);
         Ok(())
     }
 
-    /// What another data set has where this one has something else: "has 3 columns, against 4".
+    /// A description of the first difference to another data set, such as "holds a table of 3 columns, against a table of 4 columns".
     pub(crate) fn difference(&self, other: &Self) -> Option<String> {
         let what = |set: &Self| match set.image {
             Some(image) => format!(
@@ -119,7 +124,7 @@ impl Dataset {
             .iter()
             .zip(&other.columns)
             .find(|(own, other)| own != other);
-        columns.map(|(own, other)| format!("has the column `{other}` in the place of `{own}`"))
+        columns.map(|(own, other)| format!("has the column `{other}` instead of `{own}`"))
     }
 
     /// Number of observations.
@@ -127,12 +132,12 @@ impl Dataset {
         self.names.iter().map(|source| source.count).sum()
     }
 
-    /// Whether there is none.
+    /// Whether there are no observations.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
 
-    /// The first observations.
+    /// The first `count` observations, or all if there are fewer.
     pub fn first(mut self, count: usize) -> Self {
         let mut left = count;
         for source in &mut self.names {
@@ -147,7 +152,7 @@ impl Dataset {
         self
     }
 
-    /// Where an observation stands: `data.csv:12`, `folder/cat.png`, `images-idx3-ubyte#3` (from 1).
+    /// The source of an observation: `data.csv:12`, `folder/cat.png`, `images-idx3-ubyte#3` (from 1).
     pub fn name(&self, mut index: usize) -> String {
         for source in &self.names {
             if index < source.count {
@@ -163,7 +168,7 @@ impl Dataset {
         String::new()
     }
 
-    /// One observation as bytes, if they are bytes.
+    /// An observation as bytes, if the values are bytes.
     pub fn bytes(&self, index: usize) -> Option<&[u8]> {
         match &self.numbers {
             Numbers::Bytes(bytes) => Some(&bytes[index * self.dimensions..][..self.dimensions]),
@@ -179,7 +184,7 @@ impl Dataset {
         }
     }
 
-    /// What a value is called in messages, such as "column `height`".
+    /// The name of a dimension in messages, such as "column 3 (`height`)".
     pub(crate) fn dimension_name(&self, dimension: usize) -> String {
         match self.columns.get(dimension) {
             Some(column) => format!("column {} (`{column}`)", dimension + 1),
@@ -188,7 +193,7 @@ impl Dataset {
     }
 }
 
-/// The extension without that of a packing, in small letters.
+/// The extension in lower case, ignoring that of a compressed file.
 fn extension(path: &Path) -> String {
     let name = path.file_name().unwrap_or_default().to_string_lossy().to_lowercase();
     let name = name
@@ -236,7 +241,7 @@ fn read_bits(path: &Path) -> Result<Dataset, TrainError> {
     let each = BITS.numbers() / 8;
     if bytes.is_empty() || !bytes.len().is_multiple_of(each) {
         let problem = format!(
-            "has {} bytes, which is no number of images of 28×28 bits ({each} bytes each): it is cut off, or of another kind",
+            "has {} bytes, which is not a multiple of {each} bytes (28×28 bits): it is cut off, or of another kind",
             bytes.len()
         );
         return Err(TrainError::file(path, problem));
@@ -270,7 +275,7 @@ fn read_table(path: &Path, delimiter: u8) -> Result<Dataset, TrainError> {
     for (row, record) in reader.records().enumerate() {
         let record = record.map_err(|error| TrainError::file(path, error))?;
         let line = record.position().map_or(0, |position| {
-            // A record's position is before the empty lines that were passed over.
+            // The position of a record is before the empty lines that were skipped.
             let rest = &bytes[(position.byte() as usize).min(bytes.len())..];
             let passed = rest.iter().take_while(|byte| matches!(byte, b'\n' | b'\r'));
             position.line() + passed.filter(|byte| **byte == b'\n').count() as u64
@@ -298,12 +303,12 @@ fn read_table(path: &Path, delimiter: u8) -> Result<Dataset, TrainError> {
                 Ok(number) if number.is_finite() => reals.push(number),
                 _ if cell.is_empty() => {
                     return Err(at(format!(
-                        "{name} is empty; a number is expected: fill it in, or leave the line out"
+                        "{name} is empty; expected a number: fill it in, or remove the line"
                     )));
                 }
                 _ => {
                     return Err(at(format!(
-                        "{name} is `{cell}`; a finite number is expected: leave the column out, or write its values as numbers"
+                        "{name} is `{cell}`; expected a finite number: remove the column, or write its values as numbers"
                     )));
                 }
             }
@@ -357,7 +362,7 @@ mod tests {
             ("a,b\n1,x\n", "t.csv:2: column 2 (`b`) is `x`"),
             ("a,b\n1,2\n3,\n", "t.csv:3: column 2 (`b`) is empty"),
             ("a,b\n1,2\n3\n", "t.csv:3: has 1 cells, but the first line has 2"),
-            ("a,b\n1,NaN\n", "is `NaN`; a finite number is expected"),
+            ("a,b\n1,NaN\n", "is `NaN`; expected a finite number"),
             ("a,b\n", "holds no line of numbers"),
             ("", "holds no line of numbers"),
         ] {

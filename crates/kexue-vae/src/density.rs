@@ -6,24 +6,23 @@ use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
-/// Purpose of [`generator`]: the draws of density estimates.
+/// Purpose of the random stream ([`generator`]): the draws of density estimates.
 const DRAWS: u64 = 0x6465_6e73;
 
-/// Below this many effective samples an estimate is not trusted.
+/// An estimate with fewer effective samples is considered unreliable.
 const LEAST_EFFECTIVE: f64 = 10.0;
 
-/// How densities are estimated.
+/// Settings of density estimates.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct DensitySettings {
-    /// The most draws of an observation.
+    /// Maximum number of draws per observation.
     pub samples: u64,
-    /// Stop drawing for an observation as soon as the standard error of its log-density is no larger, in nats, and its weights have no heavy tail.
-    /// `None` to make all draws.
+    /// The standard error of a log-density, in nats, at which drawing stops if the weights have no heavy tail. `None` to use all draws.
     pub precision: Option<f64>,
-    /// Draws that are computed at once. The draws of a block come from one random stream, so they belong to what makes a result reproducible.
+    /// Number of draws that are computed at once. The draws of a block come from one random stream, so results depend on this setting.
     pub block: usize,
-    /// Observations whose blocks are computed at the same time. The result does not depend on it.
+    /// Number of observations whose blocks are computed at the same time. Results do not depend on it.
     pub batch: usize,
     /// Seed of the draws.
     pub seed: u64,
@@ -45,7 +44,7 @@ impl DensitySettings {
     /// Checks the settings.
     ///
     /// # Errors
-    /// Names the first invalid one.
+    /// If a setting is invalid. The error names the first one.
     pub fn validate(&self) -> Result<(), TrainError> {
         let problem = |field, problem: &str| {
             let problem = problem.to_owned();
@@ -70,15 +69,15 @@ impl DensitySettings {
     }
 }
 
-/// Why an estimate is not to be trusted.
+/// Why an estimate is unreliable.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Doubt {
-    /// The weights are not numbers, or all 0: the model gives the observation no density that it can represent.
+    /// The weights are NaN or all 0: the density of the observation cannot be represented.
     NoDensity,
-    /// A few draws carry the whole weight.
+    /// A few draws have almost all of the weight.
     FewEffectiveSamples,
-    /// The largest weights have so heavy a tail that the mean may be far from where it will be with more draws.
+    /// The tail of the weights is so heavy that the mean may change much with more draws.
     HeavyTail,
 }
 
@@ -95,11 +94,11 @@ impl fmt::Display for Doubt {
 /// The density of one observation.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Density {
-    /// The estimate of `log q(x)` in nats: a lower bound in expectation.
+    /// The estimate of `log q(x)` in nats, a lower bound in expectation.
     pub log_density: f64,
     /// Its standard error by the delta method; NaN for a single draw.
     pub standard_error: f64,
-    /// The draws that it took.
+    /// Number of draws.
     pub draws: u64,
     /// The effective sample size of their weights.
     pub effective_samples: f64,
@@ -107,14 +106,14 @@ pub struct Density {
     pub k_hat: Option<f64>,
     /// The evidence lower bound, from the same draws.
     pub elbo: f64,
-    /// Why the estimate is not to be trusted; nothing if it is.
+    /// Why the estimate is unreliable; `None` if it is reliable.
     pub doubt: Option<Doubt>,
-    /// The bound by the number of draws; see [`LogWeights::curve`].
+    /// The bound as a function of the number of draws; see [`LogWeights::curve`].
     pub curve: Vec<(u64, f64)>,
 }
 
 impl Density {
-    /// What a stream of weights says.
+    /// The estimate from a stream of weights.
     pub fn of(weights: &LogWeights) -> Self {
         let (log_density, curve) = (weights.log_mean(), weights.curve());
         let (k_hat, effective) = (weights.k_hat(), weights.effective_samples());
@@ -137,19 +136,19 @@ impl Density {
         }
     }
 
-    /// `−log₂ q(x)` for each of so many dimensions.
+    /// `−log₂ q(x)` divided by the number of dimensions.
     pub fn bits_per_dimension(&self, dimensions: usize) -> f64 {
         -self.log_density / std::f64::consts::LN_2 / dimensions as f64
     }
 }
 
-/// Estimates the densities of observations; `advance` is called with the number of those that are done.
+/// Estimates the densities of observations. Calls `advance` with the number of finished ones.
 ///
-/// The draws of an observation depend on nothing but the seed, the block, and its place in `samples`: neither on `batch` nor on the number of threads.
-/// Memory holds the weights of one block for each observation of a batch.
+/// The draws of an observation depend only on the seed, the block size, and its place in `samples`, neither on `batch` nor on the number of threads. The
+/// memory holds the weights of one block for each observation of a batch.
 ///
 /// # Errors
-/// If a setting is invalid; names it.
+/// If a setting is invalid. The error names it.
 pub fn densities<M: ImportanceModel>(
     model: &M,
     samples: &[&M::Sample],
@@ -178,7 +177,7 @@ fn one<M: ImportanceModel>(model: &M, sample: &M::Sample, place: u64, settings: 
     for block in 0u64.. {
         let left = settings.samples - weights.count();
         let logs = &mut logs[..(settings.block as u64).min(left) as usize];
-        // A place has 2³² blocks, more than there can be draws.
+        // Each place has 2³² blocks, more than the maximum number of draws.
         let mut random = generator(settings.seed, DRAWS, place << 32 | block);
         model.log_weights(sample, &proposal, &mut random, logs);
         logs.iter().for_each(|&log| weights.push(log));
@@ -190,7 +189,7 @@ fn one<M: ImportanceModel>(model: &M, sample: &M::Sample, place: u64, settings: 
 }
 
 fn is_precise(weights: &LogWeights, settings: &DensitySettings) -> bool {
-    // The first block may have missed the tail altogether.
+    // The first block may have missed the tail entirely.
     let enough = weights.count() >= 2 * settings.block as u64;
     let reached = |precision| enough && weights.standard_error() <= precision;
     settings.precision.is_some_and(reached) && weights.k_hat().is_none_or(|shape| shape <= weights.k_threshold())

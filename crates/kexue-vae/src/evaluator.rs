@@ -1,4 +1,4 @@
-//! A model of this crate, as the estimator and the annealed chains see it.
+//! A [`Vae`] as a model for the estimator and the annealed chains.
 
 use crate::network::resize;
 use crate::{AnnealedModel, ImportanceModel, Observations, Vae, VaeTape};
@@ -6,16 +6,16 @@ use kexue_optim::Parameters;
 use rand_chacha::ChaCha8Rng;
 use std::sync::Mutex;
 
-/// Estimates densities of a [`Vae`]: the encoder is the proposal.
+/// Estimates densities of a [`Vae`] with its encoder as the proposal.
 #[derive(Debug)]
 pub struct VaeDensity<'a> {
     model: &'a Vae,
-    /// Memory for as many blocks as are computed at once.
+    /// Working memory for the blocks that are computed at the same time.
     tapes: Mutex<Vec<VaeTape>>,
 }
 
 impl<'a> VaeDensity<'a> {
-    /// Of this model.
+    /// Creates an estimator for a model.
     pub fn new(model: &'a Vae) -> Self {
         Self {
             model,
@@ -23,9 +23,9 @@ impl<'a> VaeDensity<'a> {
         }
     }
 
-    /// Calls a function with memory that no other thread has.
+    /// Calls a function with working memory that no other thread uses.
     fn with_tape<R>(&self, act: impl FnOnce(&mut VaeTape) -> R) -> R {
-        // A thread that panicked has left nothing behind: tapes are returned whole.
+        // A poisoned lock is harmless, because the pool contains only complete tapes.
         let tapes = || self.tapes.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
         let mut tape = tapes().pop().unwrap_or_default();
         let result = act(&mut tape);
@@ -58,7 +58,7 @@ impl ImportanceModel for VaeDensity<'_> {
     }
 }
 
-/// Targets with noise in place of bytes are taken as they are: the density is that of the real number.
+/// Dequantised targets are used as they are, so the density is that of the real number.
 impl AnnealedModel for VaeDensity<'_> {
     type Sample = Observations;
 
@@ -80,7 +80,7 @@ impl AnnealedModel for VaeDensity<'_> {
             likelihood.log_likelihood(&mut d_outputs, targets, dimensions, model.log_deviations(), true, out);
             let mut from = size;
             for layer in 0..=model.top() {
-                // The derivative with respect to this layer's latents, from the network below it.
+                // The derivative with respect to this layer's latents, through the network below it.
                 let (decoder, latents) = (&mut tape.decoders[layer], &tape.latents[layer]);
                 let d_latents = Some(&mut tape.d_latents[layer]);
                 model.decoders[layer].backward(values, (latents, rows), decoder, &mut d_outputs, None, d_latents);

@@ -1,4 +1,4 @@
-//! Passes over rows of numbers that are fused with the loss or the draws they belong to. Products of matrices are those of `kexue-nn`.
+//! Passes over rows of numbers, fused with their loss or draws. Matrix products are those of `kexue-nn`.
 
 use kexue_nn::kernels::exp_inline;
 use multiversion::multiversion;
@@ -32,12 +32,12 @@ pub(crate) fn tanh_backward(dy: &mut [f32], y: &[f32]) {
     }
 }
 
-/// `Σ x·l − log(1 + eˡ)`: the log-likelihood of a row under independent Bernoulli distributions with logits l. With `GRADIENT` the logits become its
-/// derivatives, `x − σ(l)`.
+/// `Σ x·l − log(1 + eˡ)`: the log-likelihood of a row under independent Bernoulli distributions with logits l. With `GRADIENT`, the logits are replaced by
+/// its derivatives, `x − σ(l)`.
 #[inline(always)]
 fn bernoulli_inline<const GRADIENT: bool>(logits: &mut [f32], x: &[f32]) -> f32 {
-    // log(1 + eˡ) = max(l, 0) + log(1 + e^−|l|). The second terms lie within 1 and 2 before the logarithm, so that products of 100 of them are numbers
-    // still: one logarithm for all.
+    // log(1 + eˡ) = max(l, 0) + log(1 + e^−|l|). The arguments 1 + e^−|l| are within 1 and 2, so products of 100 of them do not overflow, and one
+    // logarithm of the product is enough.
     let (mut sum, mut logs) = (0.0, 0.0f64);
     for (logits, x) in logits.chunks_mut(100 * LANES).zip(x.chunks(100 * LANES)) {
         let (mut sums, mut products) = ([0.0; LANES], [1.0f32; LANES]);
@@ -72,7 +72,7 @@ fn bernoulli_inline<const GRADIENT: bool>(logits: &mut [f32], x: &[f32]) -> f32 
     sum - logs as f32
 }
 
-/// [`bernoulli_inline`] of each row; row r of the logits goes with row r/`share` of x.
+/// [`bernoulli_inline`] for each row. Row r of the logits belongs to row r/`share` of x.
 #[multiversion(targets("x86_64+avx512f+avx512vl+fma", "x86_64+avx2+fma", "aarch64+neon"))]
 pub(crate) fn bernoulli(logits: &mut [f32], x: &[f32], width: usize, share: usize, gradient: bool, out: &mut [f64]) {
     for (row, (logits, out)) in logits.chunks_exact_mut(width).zip(out).enumerate() {
@@ -84,8 +84,8 @@ pub(crate) fn bernoulli(logits: &mut [f32], x: &[f32], width: usize, share: usiz
     }
 }
 
-/// Draws of normal distributions: `z = μ + σ·noise`. Row r goes with row r/`share` of the statistics `[μ | log σ]`. Subtracts `log q(z)` from each number
-/// of `out`, times `factor`.
+/// Draws from normal distributions: `z = μ + σ·noise`. Row r belongs to row r/`share` of the statistics `[μ | log σ]`. Subtracts `factor·log q(z)` from
+/// each number of `out`.
 #[multiversion(targets("x86_64+avx512f+avx512vl+fma", "x86_64+avx2+fma", "aarch64+neon"))]
 pub(crate) fn draw_normal(
     z: &mut [f32],
@@ -108,7 +108,7 @@ pub(crate) fn draw_normal(
     }
 }
 
-/// Adds `factor·log N(z; μ, σ)` of each row to `out`; the statistics are `[μ | log σ]`, one row for each of z.
+/// Adds `factor·log N(z; μ, σ)` of each row to `out`. The statistics `[μ | log σ]` have one row for each row of z.
 #[multiversion(targets("x86_64+avx512f+avx512vl+fma", "x86_64+avx2+fma", "aarch64+neon"))]
 pub(crate) fn normal(z: &[f32], statistics: &[f32], width: usize, factor: f64, out: &mut [f64]) {
     let rows = z.chunks_exact(width).zip(statistics.chunks_exact(2 * width)).zip(out);
@@ -123,13 +123,13 @@ pub(crate) fn normal(z: &[f32], statistics: &[f32], width: usize, factor: f64, o
     }
 }
 
-/// The derivatives of [`normal`] times `scale[row]`: added to `dz`, and in place of the statistics.
+/// Adds the derivatives of [`normal`] times `scale[row]` to `dz`, and replaces the statistics by those with respect to them.
 #[multiversion(targets("x86_64+avx512f+avx512vl+fma", "x86_64+avx2+fma", "aarch64+neon"))]
 pub(crate) fn normal_backward(dz: &mut [f32], z: &[f32], statistics: &mut [f32], width: usize, scale: &[f32]) {
     let rows = dz.chunks_exact_mut(width).zip(z.chunks_exact(width));
     for ((dz, z), (statistics, scale)) in rows.zip(statistics.chunks_exact_mut(2 * width).zip(scale)) {
         if *scale == 0.0 {
-            // A weight that underflowed: its derivatives may be infinite, and do not count.
+            // The weight has underflowed. Its derivatives may be infinite, and are ignored.
             statistics.fill(0.0);
             continue;
         }
@@ -145,7 +145,7 @@ pub(crate) fn normal_backward(dz: &mut [f32], z: &[f32], statistics: &mut [f32],
     }
 }
 
-/// Adds `log N(z; 0, 1)` of each row times `factor` to `out`.
+/// Adds `factor·log N(z; 0, 1)` of each row to `out`.
 #[multiversion(targets("x86_64+avx512f+avx512vl+fma", "x86_64+avx2+fma", "aarch64+neon"))]
 pub(crate) fn standard_normal(z: &[f32], width: usize, factor: f64, out: &mut [f64]) {
     for (z, out) in z.chunks_exact(width).zip(out) {

@@ -1,8 +1,8 @@
-//! What a density can be estimated of: the extension points of the estimator.
+//! The traits of models whose densities can be estimated.
 
 use rand_chacha::ChaCha8Rng;
 
-/// A model with latent variables, one draw at a time: a joint density `p(x, z)` and a proposal `q(z|x)` that can be drawn from.
+/// A model with latent variables: a joint density `p(x, z)` and a proposal `q(z|x)` that can be sampled, one draw at a time.
 ///
 /// Every such model is an [`ImportanceModel`]. See the [crate's documentation](crate) for an example.
 pub trait LatentModel: Sync {
@@ -21,14 +21,14 @@ pub trait LatentModel: Sync {
     fn log_proposal(&self, sample: &Self::Sample, latent: &Self::Latent) -> f64;
 }
 
-/// A model whose importance weights `p(x, z)/q(z|x)` can be drawn, many at once.
+/// A model that computes many importance weights `p(x, z)/q(z|x)` at once.
 pub trait ImportanceModel: Sync {
     /// An observation x.
     type Sample: ?Sized + Sync;
-    /// What is computed once for an observation, such as the mean and deviation of its posterior.
+    /// Values that are computed once for an observation, such as the mean and standard deviation of its posterior.
     type Proposal: Send + Sync;
 
-    /// The proposal for an observation.
+    /// Computes the proposal for an observation.
     fn propose(&self, sample: &Self::Sample) -> Self::Proposal;
 
     /// Draws latents and sets each number of `out` to `log w = log p(x, z) − log q(z|x)`, in nats.

@@ -1,13 +1,13 @@
-//! How likely is this sample? Densities of latent-variable models, with their errors (S7, article 8791).
+//! Densities of samples under latent-variable models, with errors (S7, article 8791).
 //!
-//! `log q(x) = log E[p(x, z)/q(z|x)]` over draws z of a proposal `q(z|x)`, estimated by the mean of as many importance weights as the requested precision
-//! takes. Beside the estimate stand its standard error, the effective sample size, the shape of the weights' tail, and the bound as a function of the
-//! number of draws; an estimate that is not to be trusted says so.
+//! `log q(x) = log E[p(x, z)/q(z|x)]` over draws z from a proposal `q(z|x)` is estimated by the mean of importance weights, with as many draws as the
+//! requested precision needs. The result includes the standard error, the effective sample size, the shape of the weights' tail, and the bound as a
+//! function of the number of draws. Unreliable estimates are marked as such.
 //!
-//! Read `latent_model.rs` first (what a model must be able to do), then `log_weights.rs` and `density.rs` (the estimator); `annealing.rs` has the
-//! independent checks. Then `vae.rs` (the model, on one flat vector) and `objective.rs` (what is maximised in training).
+//! Read `latent_model.rs` first (the traits of a model), then `log_weights.rs` and `density.rs` (the estimator). `annealing.rs` has independent checks.
+//! Then read `vae.rs` (the model, on one flat vector) and `objective.rs` (the training objectives).
 //!
-//! # The density of a model of your own
+//! # Densities of your own model
 //!
 //! ```
 //! use kexue_vae::{DensitySettings, LatentModel, densities};
@@ -15,7 +15,7 @@
 //! use rand_chacha::ChaCha8Rng;
 //! use rand_distr::StandardNormal;
 //!
-//! /// z ~ N(0, 1), x ~ N(z, 1); proposed from a normal distribution around x/2.
+//! /// z ~ N(0, 1), x ~ N(z, 1). The proposal is a normal distribution around x/2.
 //! struct Sum {
 //!     deviation: f64,
 //! }
@@ -45,7 +45,7 @@
 //! assert!((measured.log_density - exact).abs() < 4.0 * measured.standard_error);
 //! assert!(measured.standard_error <= 0.01 && measured.draws < 100_000 && measured.doubt.is_none());
 //!
-//! // The exact posterior as proposal: every weight is the density.
+//! // With the exact posterior as the proposal, every weight equals the density.
 //! let exactly = &densities(&Sum { deviation: 0.5f64.sqrt() }, &[&3.0], &settings, &|_| ())?[0];
 //! assert!((exactly.log_density - exact).abs() < 1e-12 && exactly.standard_error < 1e-7);
 //! # Ok::<(), kexue_train::TrainError>(())

@@ -7,44 +7,44 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Deviation {
-    /// The standard deviation is given.
+    /// A fixed standard deviation.
     Fixed(f32),
-    /// One standard deviation for all dimensions is learned.
+    /// One learned standard deviation for all dimensions.
     Learned,
-    /// One is learned for each dimension.
+    /// A learned standard deviation for each dimension.
     PerDimension,
 }
 
-/// The distribution of each dimension of an observation, independent given the latent.
+/// The distribution of each dimension of an observation. Dimensions are independent given the latent.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "snake_case", deny_unknown_fields)]
 pub enum Likelihood {
-    /// 0 or 1, with the logit that the decoder gives.
+    /// 0 or 1; the decoder computes the logit.
     Bernoulli {},
-    /// Real numbers around the mean that the decoder gives.
+    /// Normally distributed real numbers; the decoder computes the mean.
     Gaussian {
-        /// Their variance.
+        /// Their standard deviation.
         deviation: Deviation,
-        /// For bytes: `(byte + u)/256` with uniform u in place of the byte. The density is then that of the byte itself: u is drawn anew for every draw of the
-        /// latent, and is one of the latents that are integrated out (Theis, van den Oord & Bethge, arXiv 1511.01844).
+        /// Bytes, dequantised: `(byte + u)/256` with uniform u replaces the byte. The density is that of the byte itself, because u is drawn with every draw of
+        /// the latent and integrated out like it (Theis, van den Oord & Bethge, arXiv 1511.01844).
         #[serde(default)]
         dequantize: bool,
     },
-    /// One of so many classes, with the logits that the decoder gives.
+    /// Classes; the decoder computes the logits.
     Categorical {
-        /// How many: 256 for bytes.
+        /// Number of classes; 256 for bytes.
         classes: usize,
     },
-    /// Bytes: a logistic distribution around the mean and with the scale that the decoder gives, integrated over each byte's interval; the first and the
-    /// last interval have no other end (Salimans, Karpathy, Chen & Kingma, arXiv 1701.05517, equation 2).
+    /// Bytes: a logistic distribution, whose mean and scale the decoder computes, integrated over the interval of each byte. The first and the last
+    /// interval are unbounded (Salimans, Karpathy, Chen & Kingma, arXiv 1701.05517, equation 2).
     DiscretizedLogistic {},
 }
 
-/// The least logarithm of a logistic scale, as in PixelCNN++.
+/// Minimum logarithm of a logistic scale, as in PixelCNN++.
 const LEAST_LOG_SCALE: f32 = -7.0;
 
 impl Likelihood {
-    /// Numbers that the decoder gives for each dimension.
+    /// Number of parameters that the decoder computes for each dimension.
     pub fn parameters(&self) -> usize {
         match self {
             Self::Bernoulli {} | Self::Gaussian { .. } => 1,
@@ -53,7 +53,7 @@ impl Likelihood {
         }
     }
 
-    /// Learned parameters besides the decoder: the logarithms of standard deviations.
+    /// Number of learned parameters besides the decoder: the logarithms of standard deviations.
     pub fn log_deviations(&self, dimensions: usize) -> usize {
         match self {
             Self::Gaussian {
@@ -68,7 +68,7 @@ impl Likelihood {
         }
     }
 
-    /// Whether targets get noise.
+    /// Whether noise is added to targets.
     pub fn dequantizes(&self) -> bool {
         matches!(self, Self::Gaussian { dequantize: true, .. })
     }
@@ -78,7 +78,7 @@ impl Likelihood {
         !matches!(self, Self::Gaussian { dequantize: false, .. })
     }
 
-    /// What the encoder sees of a target.
+    /// The input of the encoder for a target.
     pub(crate) fn input_of(&self, target: f32) -> f32 {
         match self {
             Self::Bernoulli {} | Self::DiscretizedLogistic {} | Self::Gaussian { dequantize: false, .. } => target,
@@ -87,7 +87,7 @@ impl Likelihood {
         }
     }
 
-    /// What is added to the log-density of an observation: `p(byte) = E p((byte + u)/256) / 256` in each dimension.
+    /// The term to add to the log-density of an observation: `p(byte) = E p((byte + u)/256) / 256` in each dimension.
     pub(crate) fn log_volume(&self, dimensions: usize) -> f64 {
         match self.dequantizes() {
             true => -(dimensions as f64) * 256f64.ln(),
@@ -95,8 +95,8 @@ impl Likelihood {
         }
     }
 
-    /// Adds the log-likelihood of each row to `out`. Row r of the decoder's `outputs`, `[rows, parameters, dimensions]`, goes with row r/`share` of the targets.
-    /// With `gradient`, the outputs become the derivatives of the log-likelihood.
+    /// Adds the log-likelihood of each row to `out`. Row r of the decoder's `outputs`, `[rows, parameters, dimensions]`, belongs to row r/`share` of the
+    /// targets. With `gradient`, the outputs are replaced by the derivatives of the log-likelihood.
     pub(crate) fn log_likelihood(
         &self,
         outputs: &mut [f32],
@@ -127,8 +127,8 @@ impl Likelihood {
         }
     }
 
-    /// Adds the derivatives with respect to the logarithms of the deviations: `Σ scale·(u² − 1)` with u the standardised error. `slopes` are the derivatives with
-    /// respect to the means, `u/σ`.
+    /// Adds the derivatives with respect to the logarithms of the standard deviations: `Σ scale·(u² − 1)` with the standardised error u. `slopes` are the
+    /// derivatives with respect to the means, `u/σ`.
     pub(crate) fn deviation_gradient(
         &self,
         slopes: &[f32],
@@ -149,7 +149,7 @@ impl Likelihood {
         }
     }
 
-    /// The mean of an observation in targets' units, from a row of the decoder's outputs; for classes the most probable one.
+    /// The mean of an observation in units of the targets, from a row of the decoder's outputs; for classes, the most probable one.
     pub(crate) fn mean(&self, outputs: &[f32], dimensions: usize) -> Vec<f32> {
         match self {
             Self::Bernoulli {} => outputs.iter().map(|&logit| logistic(logit)).collect(),
@@ -165,7 +165,7 @@ impl Likelihood {
         }
     }
 
-    /// Draws an observation, in targets' units.
+    /// Draws an observation, in units of the targets.
     pub(crate) fn draw(
         &self,
         outputs: &[f32],
@@ -197,14 +197,14 @@ impl Likelihood {
                     .map(|(mean, log_scale)| {
                         let u = uniform();
                         let value = mean + log_scale.max(LEAST_LOG_SCALE).exp() * (u.ln() - (-u).ln_1p());
-                        // To the nearest byte.
+                        // Rounds to the nearest byte.
                         ((value.clamp(-1.0, 1.0) + 1.0) * 127.5).round() / 127.5 - 1.0
                     })
                     .collect()
             }
             Self::Categorical { classes } => (0..dimensions)
                 .map(|at| {
-                    // The largest of logits with Gumbel noise.
+                    // The class with the largest sum of logit and Gumbel noise.
                     let mut noisy = |class: usize| outputs[class * dimensions + at] - (-uniform().ln()).ln();
                     let first = (0usize, noisy(0));
                     let best = (1..*classes).fold(first, |best, class| {

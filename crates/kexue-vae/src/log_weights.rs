@@ -1,10 +1,10 @@
-//! Importance weights, taken in one by one: the mean, its error, and what tells whether to believe it.
+//! A stream of importance weights: their mean, its error, and diagnostics of its reliability.
 
 use crate::pareto::tail_shape;
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 
-/// A number that can be put into a heap.
+/// A number with a total order, for a heap.
 #[derive(Clone, Copy, Debug, PartialEq)]
 struct Ordered(f64);
 
@@ -25,17 +25,17 @@ impl Ord for Ordered {
 /// The means of groups of `2^level` weights.
 #[derive(Clone, Debug, Default)]
 struct Level {
-    /// The log-mean of a finished group that waits for its neighbour.
+    /// The log-mean of a complete group that waits for the next one.
     open: Option<f64>,
-    /// Sum of the log-means of all finished groups.
+    /// Sum of the log-means of all complete groups.
     sum: f64,
     groups: u64,
 }
 
-/// A stream of log-weights `log w`. It holds the largest few, never all of them: memory grows with the square root of their number.
+/// A stream of log-weights `log w`. It keeps only the largest, so the memory grows with the square root of their number.
 ///
-/// The mean of the weights is an unbiased estimate of the density that they are of; its logarithm, [`log_mean`](Self::log_mean), is a lower bound of
-/// the log-density in expectation, and the bound rises with the number of draws (Burda, Grosse & Salakhutdinov, arXiv 1509.00519, theorem 1).
+/// The mean of the weights is an unbiased estimate of the density. In expectation, its logarithm, [`log_mean`](Self::log_mean), is a lower bound of the
+/// log-density that increases with the number of draws (Burda, Grosse & Salakhutdinov, arXiv 1509.00519, theorem 1).
 ///
 /// ```
 /// use kexue_vae::LogWeights;
@@ -54,18 +54,18 @@ pub struct LogWeights {
     /// `Σ exp(2·(log w − largest))`.
     squares: f64,
     levels: Vec<Level>,
-    /// The largest log-weights, the least of them on top.
+    /// The largest log-weights, with the smallest of them on top.
     tail: BinaryHeap<Reverse<Ordered>>,
     capacity: usize,
 }
 
-/// Weights of the tail that a Pareto distribution is fitted to, of so many in all (Vehtari, Simpson, Gelman, Yao & Gabry, arXiv 1507.02646).
+/// Number of the largest of `count` weights to which a Pareto distribution is fitted (Vehtari, Simpson, Gelman, Yao & Gabry, arXiv 1507.02646).
 fn tail_length(count: u64) -> usize {
     (0.2 * count as f64).min(3.0 * (count as f64).sqrt()).ceil() as usize
 }
 
 impl LogWeights {
-    /// No weights yet, of which there will be at most `draws`.
+    /// Creates an empty stream for at most `draws` weights.
     pub fn new(draws: u64) -> Self {
         Self {
             count: 0,
@@ -78,7 +78,7 @@ impl LogWeights {
         }
     }
 
-    /// Takes in the logarithm of a weight; −∞ for a weight of 0. A NaN makes every result NaN.
+    /// Adds the logarithm of a weight; −∞ for a weight of 0. A NaN makes every result NaN.
     pub fn push(&mut self, log_weight: f64) {
         self.count += 1;
         if log_weight.is_nan() || self.largest.is_nan() {
@@ -105,7 +105,7 @@ impl LogWeights {
         }
     }
 
-    /// Two finished groups of a level are one of the next.
+    /// Adds a weight to the curve: two complete groups of a level form one of the next.
     fn add_to_curve(&mut self, log_weight: f64) {
         let mut mean = log_weight;
         for level in 0.. {
@@ -125,7 +125,7 @@ impl LogWeights {
         }
     }
 
-    /// How many there are.
+    /// Number of weights.
     pub fn count(&self) -> u64 {
         self.count
     }
@@ -139,18 +139,18 @@ impl LogWeights {
         }
     }
 
-    /// The standard error of [`log_mean`](Self::log_mean) by the delta method: that of the mean weight over the mean weight. NaN for fewer than two
-    /// weights.
+    /// The standard error of [`log_mean`](Self::log_mean) by the delta method: the standard error of the mean weight divided by the mean weight. NaN for
+    /// fewer than two weights.
     pub fn standard_error(&self) -> f64 {
         if self.count < 2 || !self.log_mean().is_finite() {
             return f64::NAN;
         }
-        // Equal weights have none, whatever the rounding says.
+        // Equal weights have no error, despite rounding.
         let relative = self.count as f64 * self.squares / (self.sum * self.sum) - 1.0;
         (relative.max(0.0) / (self.count - 1) as f64).sqrt()
     }
 
-    /// `(Σ w)² / Σ w²`: as many draws from the posterior itself would do as well (Kong, 1992).
+    /// The effective sample size `(Σ w)² / Σ w²`: the number of draws from the posterior that would give the same precision (Kong, 1992).
     pub fn effective_samples(&self) -> f64 {
         match self.sum > 0.0 {
             true => self.sum * self.sum / self.squares,
@@ -158,8 +158,8 @@ impl LogWeights {
         }
     }
 
-    /// The shape k̂ of the generalised Pareto distribution that fits the largest weights: the weights have moments up to 1/k. Above
-    /// [`k_threshold`](Self::k_threshold) neither the mean nor its error can be trusted. `None` if there are too few weights, or if the largest are all equal.
+    /// The shape k̂ of the generalised Pareto distribution fitted to the largest weights. The weights have moments up to order 1/k. Above
+    /// [`k_threshold`](Self::k_threshold), neither the mean nor its error is reliable. `None` if there are too few weights or the largest are all equal.
     pub fn k_hat(&self) -> Option<f64> {
         let length = tail_length(self.count);
         let mut tail: Vec<f64> = self.tail.iter().map(|weight| weight.0.0).collect();
@@ -168,21 +168,20 @@ impl LogWeights {
         let weight = |log: &f64| (log - self.largest).exp();
         let cutoff = weight(&tail[0]);
         let excesses: Vec<f64> = tail[1..].iter().map(|log| weight(log) - cutoff).collect();
-        // Weights that differ by rounding alone have no tail.
+        // Weights that differ only by rounding have no tail.
         excesses
             .last()
             .is_some_and(|last| *last > 1e-9)
             .then(|| tail_shape(&excesses))?
     }
 
-    /// The largest k̂ at which so many draws are enough: `min(1 − 1/log10 M, 0.7)` (arXiv 1507.02646v9).
+    /// The largest k̂ for which this number of draws is sufficient: `min(1 − 1/log10 M, 0.7)` (arXiv 1507.02646v9).
     pub fn k_threshold(&self) -> f64 {
         (1.0 - 1.0 / (self.count.max(2) as f64).log10()).min(0.7)
     }
 
-    /// The mean of [`log_mean`](Self::log_mean) over groups of 1, 2, 4, 8, … draws, as (draws, mean): the bound as a function of the number of draws.
-    /// The first is the evidence lower bound (ELBO). Each is as exact as all draws make it; a bound of so many draws that there is only one group of
-    /// them is a single estimate.
+    /// The bound as a function of the number of draws: the mean of [`log_mean`](Self::log_mean) over groups of 1, 2, 4, 8, … draws, as (draws, mean). The
+    /// first is the evidence lower bound (ELBO). Each mean uses all complete groups; the last ones have only one group and are single estimates.
     pub fn curve(&self) -> Vec<(u64, f64)> {
         let levels = self.levels.iter().enumerate();
         levels
@@ -229,7 +228,7 @@ mod tests {
             assert!((stream.log_mean() - shift - (sum / 1000.0).ln()).abs() < 1e-9);
             assert!((stream.effective_samples() / (sum * sum / squares) - 1.0).abs() < 1e-9);
         }
-        // Neither −∞ nor nothing is an accident; NaN is one.
+        // −∞ and an empty stream are valid; NaN is an error.
         assert_eq!(stream(&[]).log_mean(), f64::NEG_INFINITY);
         assert_eq!(stream(&[f64::NEG_INFINITY; 3]).log_mean(), f64::NEG_INFINITY);
         let mixed = stream(&[f64::NEG_INFINITY, 0.0]);
@@ -253,7 +252,7 @@ mod tests {
             .collect();
         let mean = means.iter().sum::<f64>() / 1000.0;
         let deviation = (means.iter().map(|m| (m - mean).powi(2)).sum::<f64>() / 999.0).sqrt();
-        // The standard deviation of 1,000 resamples is itself known to 2.2 %.
+        // The standard deviation over 1,000 resamples has itself an error of 2.2 %.
         let ratio = stream(&logs).standard_error() / deviation;
         assert!((ratio - 1.0).abs() < 0.07, "{ratio}");
     }

@@ -44,37 +44,37 @@ impl Activation {
     }
 }
 
-/// The size of an image; its numbers are `[channels, height, width]`.
+/// The size of an image `[channels, height, width]`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ImageSize {
     /// 1 for grey, 3 for colour.
     pub channels: usize,
-    /// Pixels from top to bottom.
+    /// Height in pixels.
     pub height: usize,
-    /// Pixels from left to right.
+    /// Width in pixels.
     pub width: usize,
 }
 
 impl ImageSize {
-    /// Numbers of an image.
+    /// Number of values of an image.
     pub fn numbers(&self) -> usize {
         self.channels * self.height * self.width
     }
 }
 
-/// Kernels of 4 × 4 at every other pixel, with a border of 1: each side is halved.
+/// Side of the kernels. They have stride 2 and padding 1, so each side of the image is halved.
 const KERNEL: usize = 4;
 
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Kind {
     Dense,
-    /// From a large image to one of half the sides.
+    /// A convolution from a large image to one with half the sides.
     Convolution {
         large: ImageSize,
         small: ImageSize,
     },
-    /// The other way round: the transposed product.
+    /// The transposed convolution, from the small to the large image.
     Transposed {
         large: ImageSize,
         small: ImageSize,
@@ -91,19 +91,19 @@ struct Layer {
     bias: Range<usize>,
 }
 
-/// What a network is made of, before it has parameters.
+/// A layer of a network before it has parameters.
 #[derive(Clone, Debug)]
 pub(crate) enum Part {
     Dense(usize),
-    /// A dense layer whose outputs are an image.
+    /// A dense layer whose output is an image.
     DenseImage(ImageSize),
-    /// Channels of the small image.
+    /// A convolution; channels of the small image.
     Convolution(usize),
-    /// Channels of the large image.
+    /// A transposed convolution; channels of the large image.
     Transposed(usize),
 }
 
-/// Layers one after another. The parameters are ranges of a model's flat vector.
+/// A sequence of layers. The parameters are ranges of a model's flat vector.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Network {
     layers: Vec<Layer>,
@@ -118,29 +118,29 @@ pub(crate) struct NetworkTape {
 }
 
 impl NetworkTape {
-    /// What the network gave, `[rows, outputs]`.
+    /// The output of the network, `[rows, outputs]`.
     pub fn output(&self) -> &[f32] {
         self.values.last().map_or(&[], |values| values)
     }
 
-    /// The same, to be changed or taken.
+    /// The output, to be changed or taken.
     pub fn output_mut(&mut self) -> &mut Vec<f32> {
         if self.values.is_empty() {
             self.values.push(Vec::new());
         }
-        self.values.last_mut().expect("there is one by now")
+        self.values.last_mut().expect("a layer was added")
     }
 }
 
-/// Sets the length; what is in it is unspecified.
+/// Sets the length of a buffer. Its content is unspecified.
 pub(crate) fn resize(buffer: &mut Vec<f32>, length: usize) -> &mut [f32] {
     buffer.resize(length, 0.0);
     buffer
 }
 
 impl Network {
-    /// A network from an image or, if there is none, `inputs` numbers. The last part has no activation. Slots are named `name.0.weight`, as PyTorch names
-    /// those of a sequence; matrices are `[out, in]`, kernels `[small channels, large channels, 4, 4]`.
+    /// Creates a network with an image as input or, if there is none, `inputs` numbers. The last part has no activation. Slots are named `name.0.weight`, as
+    /// in PyTorch's `Sequential`. Matrices are `[out, in]`, kernels `[small channels, large channels, 4, 4]`.
     pub fn new(
         slots: &mut Slots,
         name: &str,
@@ -209,7 +209,7 @@ impl Network {
         for layer in &self.layers {
             let (fan_in, fan_out) = match layer.kind {
                 Kind::Dense => (layer.inputs, layer.outputs),
-                // Each number of the large image meets a quarter of the kernel.
+                // Each value of the large image is multiplied by a quarter of the kernel.
                 Kind::Convolution { large, small } => (large.channels * 16, small.channels * 4),
                 Kind::Transposed { large, small } => (small.channels * 4, large.channels * 16),
             };
@@ -221,7 +221,7 @@ impl Network {
         }
     }
 
-    /// Computes `[rows, outputs]` from `x[rows, inputs]`, into the tape.
+    /// Computes the output `[rows, outputs]` for `x[rows, inputs]` in the tape.
     pub fn forward(&self, parameters: &[f32], x: &[f32], rows: usize, tape: &mut NetworkTape) {
         tape.values.resize(self.layers.len(), Vec::new());
         for (at, layer) in self.layers.iter().enumerate() {
@@ -266,8 +266,8 @@ impl Network {
         }
     }
 
-    /// From the derivative with respect to the output, which is used up: adds those of the parameters to `gradient`, and sets those of x. Either may be
-    /// left out.
+    /// Given the derivative with respect to the output, which is overwritten, adds the gradient of the parameters to `gradient` and sets the derivative with
+    /// respect to x. Both are optional.
     pub fn backward(
         &self,
         parameters: &[f32],
@@ -289,7 +289,7 @@ impl Network {
                 (None, 0) => None,
                 _ => Some(resize(&mut tape.derivative, rows * layer.inputs)),
             };
-            // The ranges of a layer are neighbours: its weight, then its bias.
+            // The bias of a layer directly follows its weight.
             let own = gradient
                 .as_mut()
                 .map(|gradient| gradient[layer.weight.start..layer.bias.end].split_at_mut(layer.weight.len()));
@@ -384,7 +384,7 @@ fn add_channels(sums: &mut [f32], image: &[f32]) {
     }
 }
 
-/// Calls `visit` with each row of taps `[channel, tap row, tap column]`, the pixel of the small image, and the one of the large image under that tap.
+/// Calls `visit` with the index in the columns `[channel, tap row, tap column]` × pixels of the small image, and the pixel of the large image under the tap.
 #[inline(always)]
 fn taps(large: ImageSize, small: ImageSize, mut visit: impl FnMut(usize, usize)) {
     let pixels = small.height * small.width;
@@ -393,7 +393,7 @@ fn taps(large: ImageSize, small: ImageSize, mut visit: impl FnMut(usize, usize))
             for tap_x in 0..KERNEL {
                 let row = ((channel * KERNEL + tap_y) * KERNEL + tap_x) * pixels;
                 for y in 0..small.height {
-                    // A border of 1: the first tap of the first pixel is outside.
+                    // With a padding of 1, the first tap of the first pixel is outside.
                     let Some(from_y) = (2 * y + tap_y).checked_sub(1).filter(|at| *at < large.height) else {
                         continue;
                     };
@@ -409,7 +409,7 @@ fn taps(large: ImageSize, small: ImageSize, mut visit: impl FnMut(usize, usize))
     }
 }
 
-/// `[taps, pixels]`: what each pixel of the small image sees of the large one.
+/// The values of the large image under the taps of each pixel of the small one, `[taps, pixels]`.
 fn gather<'a>(image: &[f32], large: ImageSize, small: ImageSize, columns: &'a mut Vec<f32>) -> &'a [f32] {
     columns.clear();
     columns.resize(large.channels * KERNEL * KERNEL * small.height * small.width, 0.0);
@@ -417,7 +417,7 @@ fn gather<'a>(image: &[f32], large: ImageSize, small: ImageSize, columns: &'a mu
     columns
 }
 
-/// The transposed [`gather`]: adds to the image.
+/// The transpose of [`gather`], which adds to the image.
 fn scatter(columns: &[f32], large: ImageSize, small: ImageSize, image: &mut [f32]) {
     taps(large, small, |column, pixel| image[pixel] += columns[column]);
 }

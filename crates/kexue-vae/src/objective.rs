@@ -1,4 +1,4 @@
-//! What is maximised: bounds of the log-density, and estimators of their gradients.
+//! Training objectives: bounds of the log-density, and estimators of their gradients.
 
 use crate::kernels::normal_backward;
 use crate::vae::Terms;
@@ -9,32 +9,32 @@ use kexue_train::TrainError;
 use rand_chacha::ChaCha8Rng;
 use serde::{Deserialize, Serialize};
 
-/// A bound and the estimator of its gradient. `w = p(x, z)/q(z|x)`, and z is made of noise that does not depend on the parameters.
+/// A bound and the estimator of its gradient. `w = p(x, z)/q(z|x)`, and z is a function of noise that does not depend on the parameters.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Bound {
-    /// The evidence lower bound `E log w` (Kingma & Welling, arXiv 1312.6114), the mean over the draws; its gradient is that of the mean.
+    /// The evidence lower bound `E log w` (Kingma & Welling, arXiv 1312.6114), estimated by the mean over the draws.
     Vae,
-    /// `E log (1/k Σ w)`, and its gradient: that of `log w` weighted by `w/Σw` (Burda, Grosse & Salakhutdinov, arXiv 1509.00519, equation 14).
+    /// `E log (1/k Σ w)`. Its gradient is that of `log w` weighted by `w/Σw` (Burda, Grosse & Salakhutdinov, arXiv 1509.00519, equation 14).
     Iwae,
-    /// The same bound. The encoder's gradient goes through z alone, weighted by `(w/Σw)²`: of the same mean and a smaller variance (Tucker, Lawson, Gu & Maddison,
-    /// arXiv 1810.04152, equation 8). The decoder's is that of IWAE.
+    /// The same bound. The encoder's gradient flows only through z and is weighted by `(w/Σw)²`, which gives the same mean and a smaller variance (Tucker,
+    /// Lawson, Gu & Maddison, arXiv 1810.04152, equation 8). The decoder's gradient is that of IWAE.
     Dreg,
 }
 
-/// What is maximised in training.
+/// The objective of training, which is maximised.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Objective {
     /// The bound.
     pub bound: Bound,
-    /// Draws of the latents for each observation, k.
+    /// Number of draws of the latents for each observation, k.
     pub draws: usize,
-    /// Compute the Kullback–Leibler divergence of the last layer in closed form, in place of its value at the draws.
+    /// Whether the Kullback–Leibler divergence of the last layer is computed in closed form instead of at the draws.
     pub closed_form_kl: bool,
-    /// Factor of the divergence: β-VAE (Higgins et al., 2017). Other than 1, the result is no bound for values below 1, and a looser one for values above.
+    /// Factor of the divergence, as in β-VAE (Higgins et al., 2017). With values below 1 the result is not a bound, and with values above 1 it is a looser one.
     pub beta: f32,
-    /// Steps in which the factor rises from 0 to `beta`.
+    /// Number of steps in which the factor increases from 0 to `beta`.
     pub kl_warmup: u64,
 }
 
@@ -50,7 +50,7 @@ impl Default for Objective {
     }
 }
 
-/// What an objective says of some observations.
+/// The values of an objective for observations.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Objectives {
     /// Sum of the bounds over the observations, in nats.
@@ -63,7 +63,7 @@ impl Objective {
     /// Checks the objective.
     ///
     /// # Errors
-    /// Names the first invalid setting.
+    /// If a setting is invalid. The error names the first one.
     pub fn validate(&self) -> Result<(), TrainError> {
         let problem = |field, problem: &str| {
             let problem = problem.to_owned();
@@ -78,7 +78,7 @@ impl Objective {
         if self.bound != Bound::Vae && (self.closed_form_kl || self.beta != 1.0 || self.kl_warmup > 0) {
             return problem(
                 "bound",
-                "the bound of several draws has no divergence of its own: a closed form, a beta or its warm-up need the vae bound",
+                "a bound over several draws has no separate divergence; closed_form_kl, beta and kl_warmup need the vae bound",
             );
         }
         Ok(())
@@ -93,7 +93,7 @@ impl Objective {
         f64::from(self.beta) * share
     }
 
-    /// Computes the bound of some observations, and adds the gradient of its negative sum to `gradient`.
+    /// Computes the bound of observations, and adds the gradient of its negative sum to `gradient`.
     pub fn gradient(
         &self,
         model: &Vae,
@@ -109,7 +109,7 @@ impl Objective {
         self.gradient_of_noise(model, observations, step, generator, tape, gradient)
     }
 
-    /// [`gradient`](Self::gradient) with the noise of the latents that stands in the tape.
+    /// [`gradient`](Self::gradient) with the noise of the latents in the tape.
     fn gradient_of_noise(
         &self,
         model: &Vae,
@@ -135,7 +135,7 @@ impl Objective {
         let objectives = self.weights(count, tape);
         backward_generative(model, rows, terms, tape, gradient);
         if self.bound == Bound::Dreg {
-            // The encoder's weights are squared; the scale is a weight's negative.
+            // The encoder's weights are squared. The scale is the negative weight.
             for (layer, d_latents) in tape.d_latents.iter_mut().enumerate() {
                 let rows = d_latents.chunks_exact_mut(model.latents(layer)).zip(&tape.scale);
                 rows.for_each(|(row, scale)| row.iter_mut().for_each(|d| *d *= -scale));
@@ -172,7 +172,7 @@ impl Objective {
         all
     }
 
-    /// From the derivatives with respect to the latents: those of the encoders' parameters.
+    /// Computes the gradients of the encoders' parameters from the derivatives with respect to the latents.
     fn backward_inference(
         &self,
         model: &Vae,
@@ -188,7 +188,7 @@ impl Objective {
             let top = layer == model.top();
             let share = if layer == 0 { self.draws } else { 1 };
             let closed_form = terms.closed_form && top;
-            // Fills the derivative with respect to the statistics: through z alone, or with that of −log q too.
+            // Fills the derivative with respect to the statistics: through z only, or including that of −log q.
             let statistics_gradient = |through_latents: bool, tape: &mut VaeTape| {
                 let statistics = tape.encoders[layer].output();
                 let d_statistics = &mut tape.d_statistics;
@@ -199,7 +199,7 @@ impl Objective {
                     .zip(tape.d_latents[layer].chunks_exact(width));
                 for (row, ((noise, dz), scale)) in each.zip(&tape.scale).enumerate() {
                     if *scale == 0.0 {
-                        // A weight that underflowed: z may be infinite, and does not count.
+                        // The weight has underflowed. z may be infinite, and is ignored.
                         continue;
                     }
                     let (mean, log_deviation) = statistics[row / share * 2 * width..][..2 * width].split_at(width);
@@ -247,7 +247,7 @@ impl Objective {
             );
             tape.d_statistics = d_statistics;
             if layer > 0 && dreg {
-                // The latents of the layer below are on the path, and −log q of this layer depends on them.
+                // The path includes the latents of the layer below, on which −log q of this layer depends.
                 statistics_gradient(false, tape);
                 let mut d_statistics = std::mem::take(&mut tape.d_statistics);
                 let input = &tape.latents[layer - 1];
@@ -283,7 +283,7 @@ fn subtract_divergence(model: &Vae, rows: usize, share: usize, beta: f64, tape: 
     }
 }
 
-/// From the scales of the rows: the decoders' gradients, and the derivatives of `log p(x, z)` with respect to the latents.
+/// Computes the decoders' gradients and the derivatives of `log p(x, z)` with respect to the latents from the scales of the rows.
 fn backward_generative(model: &Vae, rows: usize, terms: Terms, tape: &mut VaeTape, gradient: &mut [f32]) {
     let values = model.values();
     let (likelihood, dimensions) = (model.config().likelihood, model.config().dimensions);
@@ -301,7 +301,7 @@ fn backward_generative(model: &Vae, rows: usize, terms: Terms, tape: &mut VaeTap
     for (row, scale) in d_outputs.chunks_exact_mut(width).zip(&tape.scale) {
         row.iter_mut().for_each(|d| *d *= scale);
     }
-    // The output layer has no activation: what its tape holds is not read in the backward pass, and the memory is used for the derivative.
+    // The output layer has no activation, so the backward pass does not read its tape, and the memory is used for the derivative.
     let (decoder, latents) = (&mut tape.decoders[0], &tape.latents[0]);
     let d_latents = Some(&mut tape.d_latents[0]);
     model.decoders[0].backward(

@@ -1,4 +1,4 @@
-//! From numbers in files to what a model reads.
+//! Conversion of numbers in files to the observations of a model.
 
 use crate::data::{Dataset, Numbers};
 use crate::{ImageSize, Likelihood, Observations, VaeConfig};
@@ -7,41 +7,41 @@ use rand::Rng;
 use rand_chacha::ChaCha8Rng;
 use serde::{Deserialize, Serialize};
 
-/// How grey pixels become binary ones.
+/// The binarisation of grey pixels.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Binarization {
-    /// Each time anew, 1 with probability byte/255: the published recipe. Pixels that are 0 or 255 stay what they are.
+    /// Random at every use: 1 with probability byte/255, the published recipe. Pixels of 0 and 255 do not change.
     #[default]
     Drawn,
-    /// 1 from 128 on.
+    /// 1 for bytes from 128 on.
     Threshold,
-    /// Not at all: byte/255 is read as a probability, and the log-likelihood is the expected one.
+    /// No binarisation: byte/255 is a probability, and the log-likelihood is its expectation.
     None,
 }
 
-/// The columns of the data that a model was trained on, and how numbers become observations.
+/// The conversion of numbers to observations, and the columns of the training data.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Preparation {
-    /// How pixels become binary.
+    /// The binarisation of pixels.
     pub binarization: Binarization,
     /// The names of a table's columns.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub columns: Vec<String>,
-    /// What is subtracted from each column of real numbers: its mean.
+    /// The mean of each column of real numbers, which is subtracted.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub means: Vec<f32>,
-    /// What each is divided by then: its standard deviation. Densities are those of the numbers as they were.
+    /// The standard deviation of each column, by which it is then divided. Densities are those of the original numbers.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub deviations: Vec<f32>,
 }
 
 impl Preparation {
-    /// The preparation for a training set: real numbers under a Gaussian likelihood are standardised.
+    /// The preparation for a training set. Real numbers under a Gaussian likelihood are standardised.
     ///
     /// # Errors
-    /// If the data does not fit the likelihood, or a column is constant; names the file or the column.
+    /// If the data does not fit the likelihood, or a column is constant. The error names the file or the column.
     pub fn of(data: &Dataset, likelihood: Likelihood, binarization: Binarization) -> Result<Self, TrainError> {
         check_range(data, likelihood)?;
         let mut this = Self {
@@ -55,10 +55,10 @@ impl Preparation {
                 let mean = values().sum::<f64>() / data.len() as f64;
                 let variance = values().map(|value| (value - mean).powi(2)).sum::<f64>() / data.len() as f64;
                 let deviation = variance.sqrt();
-                // What rounding leaves of a constant.
+                // Zero, up to rounding.
                 if deviation <= 1e-6 * mean.abs() || deviation == 0.0 {
                     let problem = format!(
-                        "{} is {} in every line; a constant has no density: leave the column out",
+                        "{} is {} in every line; a constant has no density: remove the column",
                         data.dimension_name(dimension),
                         data.value(0, dimension)
                     );
@@ -71,23 +71,23 @@ impl Preparation {
         Ok(this)
     }
 
-    /// Checks that data is of the kind that a model was trained on.
+    /// Checks that data is of the same kind as the training data of a model.
     ///
     /// # Errors
-    /// Names the file, and what is different.
+    /// If it differs. The error names the file and the difference.
     pub fn check(&self, data: &Dataset, config: &VaeConfig) -> Result<(), TrainError> {
         let mut expected = data.clone().first(0);
         expected.dimensions = config.dimensions;
         expected.image = config.image;
         expected.columns.clone_from(&self.columns);
         if let Some(difference) = expected.difference(data) {
-            let problem = format!("{}: {difference} that the model was trained on", file_of(data));
+            let problem = format!("{}: {difference} in the training data of the model", file_of(data));
             return Err(TrainError::task(problem));
         }
         check_range(data, config.likelihood)
     }
 
-    /// Reads observations.
+    /// Converts numbers to observations.
     pub fn observe(
         &self,
         data: &Dataset,
@@ -122,7 +122,7 @@ impl Preparation {
         match self.binarization {
             Binarization::Threshold => f32::from(u8::from(byte >= 128)),
             Binarization::None => probability,
-            // Pixels that are certain need no random number.
+            // Pixels of 0 and 255 need no random number.
             Binarization::Drawn if byte == 0 || byte == 255 => probability,
             Binarization::Drawn => f32::from(u8::from(generator.random::<f32>() < probability)),
         }
@@ -149,7 +149,7 @@ impl Preparation {
         sums.into_iter().enumerate().map(scale).collect()
     }
 
-    /// What is added to a log-density of the model to make it that of the numbers in the file.
+    /// The term to add to a log-density of the model to get that of the numbers in the file.
     pub fn log_volume(&self) -> f64 {
         -self
             .deviations
@@ -158,7 +158,7 @@ impl Preparation {
             .sum::<f64>()
     }
 
-    /// A target as a byte of a pixel.
+    /// Converts a target to the byte of a pixel.
     pub fn pixel(likelihood: Likelihood, target: f32) -> u8 {
         let share = match likelihood {
             Likelihood::Bernoulli {} | Likelihood::Gaussian { .. } => target,
@@ -168,7 +168,7 @@ impl Preparation {
         (share.clamp(0.0, 1.0) * 255.0).round() as u8
     }
 
-    /// A target as the number that stands in a table.
+    /// Converts a target to the number in a table.
     pub fn number(&self, likelihood: Likelihood, dimension: usize, target: f32) -> f32 {
         match (likelihood, self.means.get(dimension), self.deviations.get(dimension)) {
             (Likelihood::Gaussian { .. }, Some(mean), Some(deviation)) => mean + deviation * target,
@@ -184,7 +184,7 @@ fn file_of(data: &Dataset) -> String {
         .map_or(name.clone(), |(file, _)| file.to_owned())
 }
 
-/// Checks that every number is one that the likelihood has a probability for.
+/// Checks that every number is in the support of the likelihood.
 fn check_range(data: &Dataset, likelihood: Likelihood) -> Result<(), TrainError> {
     let refused = |index: usize, dimension: usize, expected: &str| {
         let (name, what) = (data.name(index), data.dimension_name(dimension));
@@ -198,7 +198,7 @@ fn check_range(data: &Dataset, likelihood: Likelihood) -> Result<(), TrainError>
                 let bytes = data.bytes(index).unwrap_or(&[]);
                 if let Some(dimension) = bytes.iter().position(|&byte| usize::from(byte) >= classes) {
                     let expected = format!(
-                        "{classes} classes are 0 to {}: use more classes, or another likelihood",
+                        "with {classes} classes, values must be within 0 and {}: use more classes, or another likelihood",
                         classes - 1
                     );
                     return refused(index, dimension, &expected);
@@ -213,17 +213,17 @@ fn check_range(data: &Dataset, likelihood: Likelihood) -> Result<(), TrainError>
                 Likelihood::Bernoulli {} => (
                     1.0,
                     false,
-                    "a probability within 0 and 1 is expected: use the gaussian likelihood".to_owned(),
+                    "expected a probability within 0 and 1: use the gaussian likelihood".to_owned(),
                 ),
                 Likelihood::Categorical { classes } => (
                     (classes - 1) as f32,
                     true,
-                    format!("a class, a whole number within 0 and {}, is expected", classes - 1),
+                    format!("expected a class, a whole number within 0 and {}", classes - 1),
                 ),
                 _ => (
                     255.0,
                     true,
-                    "a byte, a whole number within 0 and 255, is expected".to_owned(),
+                    "expected a byte, a whole number within 0 and 255".to_owned(),
                 ),
             };
             for index in 0..data.len() {
@@ -235,7 +235,7 @@ fn check_range(data: &Dataset, likelihood: Likelihood) -> Result<(), TrainError>
                 }
             }
             if dequantizes {
-                let problem = "dequantisation is for images of bytes; leave it out for a table";
+                let problem = "dequantisation is only for images of bytes; remove it for a table";
                 return Err(TrainError::task(format!("{}: {problem}", file_of(data))));
             }
             Ok(())
@@ -243,10 +243,10 @@ fn check_range(data: &Dataset, likelihood: Likelihood) -> Result<(), TrainError>
     }
 }
 
-/// A picture of observations in targets' units, side by side.
+/// A picture of observations, in units of the targets, side by side.
 ///
 /// # Errors
-/// If there is none.
+/// If there are no observations.
 pub fn picture(
     likelihood: Likelihood,
     size: ImageSize,

@@ -1,7 +1,7 @@
-//! The tail of importance weights as a generalised Pareto distribution.
+//! The generalised Pareto distribution of the tail of importance weights.
 
-/// The shape k of the generalised Pareto distribution that fits some excesses over a threshold, in ascending order: Zhang & Stephens's (2009) profile
-/// posterior mean, shrunk towards 0.5 by the weight of ten observations as in Pareto-smoothed importance sampling (arXiv 1507.02646, appendix C).
+/// Fits the shape k of a generalised Pareto distribution to excesses over a threshold, in ascending order: Zhang & Stephens's (2009) profile posterior
+/// mean, shrunk towards 0.5 with the weight of ten observations as in Pareto-smoothed importance sampling (arXiv 1507.02646, appendix C).
 /// `None` for fewer than five excesses, or if nothing exceeds the threshold.
 pub(crate) fn tail_shape(excesses: &[f64]) -> Option<f64> {
     let count = excesses.len();
@@ -9,7 +9,7 @@ pub(crate) fn tail_shape(excesses: &[f64]) -> Option<f64> {
     if count < 5 || !(largest > 0.0 && largest.is_finite()) {
         return None;
     }
-    // Ties at the threshold have a quartile of 0: the smallest number stands in for it.
+    // With ties at the threshold the quartile is 0, so the smallest positive number replaces it.
     let quartile = excesses[(count as f64 / 4.0 + 0.5).floor() as usize - 1].max(largest * f64::EPSILON);
     let points = 30 + (count as f64).sqrt().floor() as usize;
     let shape_of = |theta: f64| excesses.iter().map(|x| (-theta * x).ln_1p()).sum::<f64>() / count as f64;

@@ -1,4 +1,4 @@
-//! A training run: what its folder says of it, and the trained model in it.
+//! The configuration of a training run, and the trained model in its folder.
 
 use crate::{Vae, VaeConfig, VaeSettings};
 use kexue_optim::Parameters;
@@ -6,17 +6,17 @@ use kexue_train::{RunConfig, TrainError, TrainSettings, generator, streams};
 use serde::{Deserialize, Serialize};
 use std::path::Path;
 
-/// Everything about a run: the content of its `config.toml`.
+/// The configuration of a run, stored in its `config.toml`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct VaeRunConfig {
-    /// The version that made it.
+    /// The version of Kexue that wrote it.
     pub version: String,
-    /// Files that it was trained on.
+    /// Files of the training data.
     pub data: Vec<String>,
     /// The model.
     pub model: VaeConfig,
-    /// The optimiser and the steps.
+    /// The training settings.
     pub train: TrainSettings,
     /// The objective and the data.
     pub vae: VaeSettings,
@@ -31,10 +31,10 @@ impl RunConfig for VaeRunConfig {
     }
 }
 
-/// A trained model with how it was made.
+/// A trained model with its configuration.
 #[derive(Clone, Debug)]
 pub struct VaeRun {
-    /// How it was made.
+    /// The configuration of the run.
     pub config: VaeRunConfig,
     /// The model.
     pub model: Vae,
@@ -44,14 +44,14 @@ impl VaeRun {
     /// Opens the folder of a run.
     ///
     /// # Errors
-    /// Names the file that is missing or damaged, or does not fit the others.
+    /// If a file is missing, damaged, or does not fit the others. The error names it.
     pub fn open(folder: &Path) -> Result<Self, TrainError> {
         let path = folder.join("config.toml");
         if !path.exists() {
             let what = if folder.is_dir() {
                 "holds no config.toml"
             } else {
-                "is no folder"
+                "is not a folder"
             };
             return Err(TrainError::file(
                 folder,

@@ -1,30 +1,30 @@
-//! Telling two data sets apart by a score.
+//! Separation of two data sets by a score.
 
 use kexue_images::{ImageError, Images, Shape, grid_png};
 
-/// The area under the ROC curve: the probability that an observation of the one set scores higher than one of the other; equal scores count half.
+/// The area under the ROC curve: the probability that an observation of one set has a higher score than one of the other. Equal scores count half.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Auroc {
-    /// The area, within 0 and 1; 0.5 for scores that tell nothing.
+    /// The area, within 0 and 1; 0.5 for uninformative scores.
     pub area: f64,
     /// Its standard error (DeLong, DeLong & Clarke-Pearson, 1988).
     pub standard_error: f64,
 }
 
 impl Auroc {
-    /// The interval that holds the area with a probability of about 95 %.
+    /// The 95 % confidence interval of the area.
     pub fn interval(&self) -> (f64, f64) {
         let reach = 1.96 * self.standard_error;
         ((self.area - reach).max(0.0), (self.area + reach).min(1.0))
     }
 }
 
-/// The area for scores that are to be high in the first set and low in the second. `None` if one of them is empty, or a score is NaN.
+/// The area for scores that should be high in the first set and low in the second. `None` if a set is empty or a score is NaN.
 pub fn auroc(high: &[f64], low: &[f64]) -> Option<Auroc> {
     if high.is_empty() || low.is_empty() || high.iter().chain(low).any(|score| score.is_nan()) {
         return None;
     }
-    // Of each score the share of the other set that is on its right side: the mean is the area on both sides.
+    // For each score, the share of the other set that is on the correct side of it. The mean over either set is the area.
     let above = placements(high, low);
     let below: Vec<f64> = placements(low, high).into_iter().map(|share| 1.0 - share).collect();
     let mean = |values: &[f64]| values.iter().sum::<f64>() / values.len() as f64;
@@ -36,7 +36,7 @@ pub fn auroc(high: &[f64], low: &[f64]) -> Option<Auroc> {
     })
 }
 
-/// For each score, the share of the others that are lower; equal ones count half.
+/// For each score, the share of `others` that is lower. Equal scores count half.
 fn placements(scores: &[f64], others: &[f64]) -> Vec<f64> {
     let mut sorted = others.to_vec();
     sorted.sort_unstable_by(f64::total_cmp);
@@ -50,8 +50,8 @@ fn placements(scores: &[f64], others: &[f64]) -> Vec<f64> {
     scores.iter().map(share).collect()
 }
 
-/// The complexity of an image in nats: the length of its PNG file. Added to the log-density, it makes a score that simple images do not get for being simple (Serrà,
-/// Álvarez, Gómez, Slizovskaia, Núñez & Luque, arXiv 1909.11480).
+/// The complexity of an image in nats: the length of its PNG file. The sum of log-density and complexity is a score that does not favour simple images
+/// (Serrà, Álvarez, Gómez, Slizovskaia, Núñez & Luque, arXiv 1909.11480).
 ///
 /// # Errors
 /// If the image cannot be encoded.

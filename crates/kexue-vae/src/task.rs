@@ -1,4 +1,4 @@
-//! Training as a task of the common loop.
+//! Training of a VAE as a task of the training loop.
 
 use crate::{Bound, Dataset, Likelihood, LogWeights, Objective, Observations, Preparation, Vae, VaeTape};
 use kexue_train::{Loss, Metric, Task, TrainError, generator};
@@ -6,23 +6,23 @@ use rand_chacha::ChaCha8Rng;
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
-/// Purpose of [`generator`]: drawn pixels and latents of validations.
+/// Purpose of the random stream ([`generator`]): pixels and latents of validations.
 const HELD_OUT: u64 = 0x7661_655f;
 
-/// Observations computed at once in a validation.
+/// Number of observations that a validation computes at once.
 const CHUNK: usize = 100;
 
-/// What a training is of, besides the model and the optimiser.
+/// The objective and the data of a training run.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct VaeSettings {
-    /// What is maximised.
+    /// The objective, which is maximised.
     pub objective: Objective,
-    /// How numbers become observations.
+    /// The conversion of numbers to observations.
     pub preparation: Preparation,
-    /// One observation in so many is held out, for validation; 0 for none.
+    /// One observation in `hold_out` is held out for validation; 0 for none.
     pub hold_out: usize,
-    /// The most held-out observations that a validation reads.
+    /// Maximum number of held-out observations per validation.
     pub validate_on: usize,
 }
 
@@ -52,7 +52,7 @@ pub struct VaeTask<'a> {
 }
 
 impl<'a> VaeTask<'a> {
-    /// A task; the seed is that of validations.
+    /// Creates a task. `seed` is the seed of validations.
     ///
     /// # Errors
     /// If a setting is invalid, or nothing is left to train on.
@@ -143,7 +143,7 @@ impl Task for VaeTask<'_> {
         if self.held_out.is_empty() {
             return Ok(Vec::new());
         }
-        // The bound itself, whatever the factor of its divergence is in training.
+        // The bound itself, regardless of the factor of the divergence in training.
         let draws = self.settings.objective.draws;
         let mean_of_logs = self.settings.objective.bound == Bound::Vae;
         let chunks =
@@ -168,7 +168,7 @@ impl Task for VaeTask<'_> {
                     };
                     tape.log_weights.chunks_exact(draws).map(bound).sum::<f64>()
                 });
-        // Summed in order: threads must not change a digit.
+        // Summed in order, so that the result does not depend on threads.
         let sums: Vec<f64> = chunks.collect();
         let bound = sums.iter().sum::<f64>() / self.held_out.len() as f64 + self.settings.preparation.log_volume();
         Ok(vec![Metric::maximized("held_out_bound", bound)])

@@ -1,4 +1,4 @@
-//! What the latents do: which of them are used, and what they look like.
+//! Analysis of the latents: active units, reconstructions and traversals.
 
 use crate::{Dataset, Observations, Preparation, Vae, VaeTape};
 use rand_chacha::ChaCha8Rng;
@@ -6,7 +6,8 @@ use rand_chacha::ChaCha8Rng;
 /// The variance of a unit's posterior mean above which it is active (Burda, Grosse & Salakhutdinov, arXiv 1509.00519, section 5.1).
 const ACTIVE: f64 = 0.01;
 
-/// Units of each stochastic layer whose posterior mean varies over the data by more than 0.01. The mean of a higher layer's unit is given the means of the layer below.
+/// Number of units of each stochastic layer whose posterior mean has a variance of more than 0.01 over the data. The means of a higher layer are computed
+/// from the means of the layer below.
 pub fn active_units(
     model: &Vae,
     data: &Dataset,
@@ -37,7 +38,7 @@ pub fn active_units(
         .collect()
 }
 
-/// Observations and, after each, its mean given the mean of its latents; in targets' units.
+/// Observations, each followed by its reconstruction from the mean of its latents, in units of the targets.
 pub fn reconstructions(model: &Vae, observations: &Observations) -> Vec<Vec<f32>> {
     let mut tape = VaeTape::default();
     let means = model.latent_means(&observations.inputs, &mut tape).swap_remove(0);
@@ -49,8 +50,8 @@ pub fn reconstructions(model: &Vae, observations: &Observations) -> Vec<Vec<f32>
         .collect()
 }
 
-/// Mean observations as one unit of the first layer goes from −3 to 3 in so many steps, the others staying at the posterior mean of an observation: a row for each of
-/// the units whose posterior means vary most.
+/// Mean observations while one unit of the first layer goes from −3 to 3 in `steps` steps and the others stay at the posterior mean of an observation. There
+/// is a row for each of the `units` units whose posterior means vary most.
 pub fn traversals(model: &Vae, observations: &Observations, units: usize, steps: usize) -> Vec<Vec<f32>> {
     let mut tape = VaeTape::default();
     let width = model.latents(0);

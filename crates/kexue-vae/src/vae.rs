@@ -1,4 +1,4 @@
-//! The model: its parameters, and the passes through it from observations to latents and back.
+//! The model: its parameters, and the passes from observations to latents and back.
 
 use crate::kernels::{draw_normal, normal, standard_normal};
 use crate::network::{Network, NetworkTape, Part, resize};
@@ -10,11 +10,11 @@ use rand_chacha::ChaCha8Rng;
 use rand_distr::StandardNormal;
 use std::ops::Range;
 
-/// A variational autoencoder: one flat vector of parameters.
+/// A variational autoencoder with one flat vector of parameters.
 ///
-/// Slots: `encoder.L.I.weight` and `.bias` are layer I of the network to the latents of stochastic layer L, from the observation or from those of L − 1; it
-/// gives `[μ | log σ]`. `decoder.L.I` is the network from the latents of L back; that of layer 0 gives the likelihood's parameters, `[parameter, dimension]`.
-/// `likelihood.log_std` are learned standard deviations.
+/// Slots: `encoder.L.I.weight` and `.bias` are layer I of the network from the observation, or from the latents of stochastic layer L − 1, to those of layer
+/// L; it computes `[μ | log σ]`. `decoder.L.I` is the network from the latents of L back; that of layer 0 computes the parameters of the likelihood,
+/// `[parameter, dimension]`. `likelihood.log_std` are the logarithms of learned standard deviations.
 #[derive(Clone, Debug)]
 pub struct Vae {
     config: VaeConfig,
@@ -25,17 +25,17 @@ pub struct Vae {
     log_deviations: Range<usize>,
 }
 
-/// Memory of the passes through a model.
+/// Working memory of the passes through a model.
 #[derive(Clone, Debug, Default)]
 pub struct VaeTape {
     pub(crate) encoders: Vec<NetworkTape>,
     pub(crate) decoders: Vec<NetworkTape>,
-    /// By layer, `[rows, latents]`.
+    /// The latents of each layer, `[rows, latents]`.
     pub(crate) noise: Vec<Vec<f32>>,
     pub(crate) latents: Vec<Vec<f32>>,
     /// Targets with noise.
     targets: Vec<f32>,
-    /// By layer, derivatives with respect to the latents.
+    /// The derivatives with respect to the latents of each layer.
     pub(crate) d_latents: Vec<Vec<f32>>,
     pub(crate) d_statistics: Vec<f32>,
     pub(crate) d_input: Vec<f32>,
@@ -44,26 +44,26 @@ pub struct VaeTape {
     pub(crate) scale: Vec<f32>,
 }
 
-/// Observations as a model reads them.
+/// Observations as the input of a model.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Observations {
-    /// What the encoder sees, `[observations, dimensions]`.
+    /// The input of the encoder, `[observations, dimensions]`.
     pub inputs: Vec<f32>,
-    /// What the likelihood is of, `[observations, dimensions]`: 0 or 1, a real number, a class, or a byte/127.5 − 1; for dequantised bytes, byte/256.
+    /// The values in the likelihood, `[observations, dimensions]`: 0 or 1, a real number, a class, or a byte/127.5 − 1; for dequantised bytes, byte/256.
     pub targets: Vec<f32>,
 }
 
-/// How the terms of the bound enter the log-weights.
+/// The terms of the bound in the log-weights.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Terms {
     /// Factor of `log p(z) − log q(z|x)`.
     pub beta: f64,
-    /// Leave the terms of the last layer out: its Kullback–Leibler divergence is added in closed form.
+    /// Omit the terms of the last layer, whose Kullback–Leibler divergence is added in closed form.
     pub closed_form: bool,
 }
 
 impl Terms {
-    /// Those of an importance weight.
+    /// The terms of an importance weight.
     pub const WEIGHT: Self = Self {
         beta: 1.0,
         closed_form: false,
@@ -75,10 +75,10 @@ impl Terms {
 }
 
 impl Vae {
-    /// A model with freshly drawn weights.
+    /// Creates a model with random weights.
     ///
     /// # Errors
-    /// If the configuration is invalid; names the setting.
+    /// If the configuration is invalid. The error names the setting.
     pub fn new(config: VaeConfig, generator: &mut ChaCha8Rng) -> Result<Self, TrainError> {
         config.validate()?;
         let mut slots = Slots::default();
@@ -143,13 +143,13 @@ impl Vae {
         })
     }
 
-    /// Its configuration.
+    /// The configuration.
     pub fn config(&self) -> &VaeConfig {
         &self.config
     }
 
-    /// Sets the bias of the logits to those of the mean observation, clipped to 0.001 and 0.999, or of real numbers to the mean itself: the published start.
-    /// Convolutional decoders, whose biases are those of channels, and other likelihoods stay as they are.
+    /// Sets the bias of the logits to the logits of the mean observation, clipped to 0.001 and 0.999, or for real numbers to the mean itself, as published.
+    /// Convolutional decoders, whose biases belong to channels, and other likelihoods are not changed.
     pub fn start_at_mean(&mut self, mean: &[f32]) {
         use crate::Likelihood::{Bernoulli, Gaussian};
         let bias = self.decoders[0].last_bias();
@@ -179,7 +179,7 @@ impl Vae {
         self.log_deviations.clone()
     }
 
-    /// Latents of a layer, from 0.
+    /// Number of latents of a layer, counted from 0.
     pub fn latents(&self, layer: usize) -> usize {
         self.config.layers[layer].latent
     }
@@ -188,7 +188,7 @@ impl Vae {
         self.config.layers.len() - 1
     }
 
-    /// Sets the tape up; called by every pass.
+    /// Prepares the tape. Every pass calls this.
     pub(crate) fn prepare(&self, tape: &mut VaeTape) {
         let layers = self.config.layers.len();
         tape.encoders.resize_with(layers, NetworkTape::default);
@@ -198,14 +198,14 @@ impl Vae {
         tape.d_latents.resize_with(layers, Vec::new);
     }
 
-    /// The statistics `[μ | log σ]` of the first layer's latents, `[observations, 2·latents]`, into the tape.
+    /// Computes the statistics `[μ | log σ]` of the first layer's latents, `[observations, 2·latents]`, in the tape.
     pub(crate) fn encode(&self, inputs: &[f32], tape: &mut VaeTape) {
         self.prepare(tape);
         let rows = inputs.len() / self.config.dimensions;
         self.encoders[0].forward(&self.values, inputs, rows, &mut tape.encoders[0]);
     }
 
-    /// Draws the noise that the latents of each row are made of.
+    /// Draws the noise of the latents of each row.
     pub(crate) fn draw_noise(&self, rows: usize, generator: &mut ChaCha8Rng, tape: &mut VaeTape) {
         for layer in 0..=self.top() {
             let noise = resize(&mut tape.noise[layer], rows * self.latents(layer));
@@ -215,7 +215,7 @@ impl Vae {
         }
     }
 
-    /// Makes the latents of each row of that noise, given those statistics, and subtracts `log q` from the log-weights, which it starts at 0.
+    /// Computes the latents of each row from the noise and the statistics. Sets the log-weights to `−log q`.
     pub(crate) fn draw(&self, rows: usize, share: usize, terms: Terms, tape: &mut VaeTape) {
         tape.log_weights.clear();
         tape.log_weights.resize(rows, 0.0);
@@ -241,8 +241,8 @@ impl Vae {
         }
     }
 
-    /// Computes the generative side: adds `log p(x, z)` to the log-weights, and sets the log-likelihoods. With `gradient`, the output of the last decoder becomes the
-    /// derivative of the log-likelihood.
+    /// Computes the generative model: adds `log p(x, z)` to the log-weights, and sets the log-likelihoods. With `gradient`, the output of the last decoder is
+    /// replaced by the derivative of the log-likelihood.
     pub(crate) fn generate(
         &self,
         (targets, share): (&[f32], usize),
@@ -303,7 +303,8 @@ impl Vae {
         }
     }
 
-    /// The log-weights of `rows/share` observations, into the tape: `share` draws of each, given the statistics that [`encode`](Self::encode) left.
+    /// Computes the log-weights of `rows/share` observations in the tape, with `share` draws for each, from the statistics that [`encode`](Self::encode)
+    /// computed.
     pub(crate) fn weigh(
         &self,
         (targets, share): (&[f32], usize),
@@ -316,7 +317,7 @@ impl Vae {
         self.generate((targets, share), rows, Terms::WEIGHT, false, generator, tape);
     }
 
-    /// Means of the latents of each layer, `[observations, latents]`; those of a higher layer are given the means of the layer below.
+    /// The means of the latents of each layer, `[observations, latents]`. Those of a higher layer are computed from the means of the layer below.
     pub fn latent_means(&self, inputs: &[f32], tape: &mut VaeTape) -> Vec<Vec<f32>> {
         let rows = inputs.len() / self.config.dimensions;
         self.encode(inputs, tape);
@@ -332,7 +333,7 @@ impl Vae {
         means
     }
 
-    /// What the likelihood's parameters are for latents of the first layer, `[rows, parameters, dimensions]`.
+    /// The parameters of the likelihood for latents of the first layer, `[rows, parameters, dimensions]`.
     pub(crate) fn decode(&self, latents: &[f32], tape: &mut VaeTape) -> Vec<f32> {
         self.prepare(tape);
         let rows = latents.len() / self.latents(0);
@@ -340,7 +341,7 @@ impl Vae {
         tape.decoders[0].output().to_vec()
     }
 
-    /// The mean observations for latents of the first layer, in targets' units; for classes the most probable ones.
+    /// The mean observations for latents of the first layer, in units of the targets; for classes, the most probable ones.
     pub fn decode_means(&self, latents: &[f32], tape: &mut VaeTape) -> Vec<Vec<f32>> {
         let outputs = self.decode(latents, tape);
         let rows = outputs.chunks_exact(self.config.dimensions * self.config.likelihood.parameters());
@@ -348,8 +349,8 @@ impl Vae {
             .collect()
     }
 
-    /// Latents of the first layer that standard normal noise stands for, one after another from the last layer to the first: `[rows, Σ latents]`. Layers between
-    /// are drawn from their distributions with that noise.
+    /// Computes the latents of the first layer from standard normal noise `[rows, Σ latents]`, with the noise of the last layer first. The latents of the other
+    /// layers are drawn from their distributions with that noise.
     pub(crate) fn latents_of_noise(&self, noise: &[f32], tape: &mut VaeTape) {
         self.prepare(tape);
         let size = self.noise_size();
@@ -383,12 +384,12 @@ impl Vae {
         }
     }
 
-    /// Numbers of noise that the latents of all layers are made of.
+    /// Size of the noise of the latents of all layers.
     pub(crate) fn noise_size(&self) -> usize {
         self.config.layers.iter().map(|layer| layer.latent).sum()
     }
 
-    /// Draws observations from the model, in targets' units: with `means`, their means given the latents in place of draws.
+    /// Draws observations from the model, in units of the targets. With `means`, returns their means given the latents instead of draws.
     pub fn sample(&self, count: usize, means: bool, generator: &mut ChaCha8Rng) -> Vec<Vec<f32>> {
         let mut tape = VaeTape::default();
         let noise: Vec<f32> = (0..count * self.noise_size())

@@ -1,4 +1,4 @@
-//! Gradients of every objective against differences of its value.
+//! Comparison of the gradients of every objective with differences of its value.
 
 use kexue_optim::Parameters;
 use kexue_vae::{
@@ -44,7 +44,7 @@ fn observations(config: &VaeConfig, count: usize) -> Observations {
 fn model(config: VaeConfig) -> Vae {
     let mut generator = ChaCha8Rng::seed_from_u64(1);
     let mut model = Vae::new(config, &mut generator).unwrap();
-    // Biases of 0 and symmetric weights would hide mistakes.
+    // Biases of 0 and symmetric weights would hide errors.
     model
         .values_mut()
         .iter_mut()
@@ -115,7 +115,7 @@ fn gradients_are_differences() {
         let observations = observations(model.config(), 3);
         for objective in &objectives {
             let (_, gradient) = value(objective, &model, &observations);
-            // A direction of all parameters at once, then single ones of every slot.
+            // A direction of all parameters, then single parameters of every slot.
             let mut directions: Vec<Vec<(usize, f32)>> = vec![
                 gradient
                     .iter()
@@ -175,7 +175,7 @@ fn projected(bound: Bound, model: &Vae, observations: &Observations, direction: 
 
 #[test]
 fn dreg_has_the_gradient_of_iwae_in_expectation() {
-    // Hidden layers bound the logarithms of the deviations: without them the weights of three layers have tails too heavy to tell anything.
+    // Hidden layers bound the logarithms of the standard deviations. Without them, the weights of three layers have too heavy tails for a test.
     let three: &[(&[usize], usize)] = &[(&[6], 4), (&[5], 3), (&[4], 2)];
     for layers in [ONE, TWO, three] {
         let model = model(config(BERNOULLI, layers, &[]));
@@ -232,7 +232,7 @@ fn the_derivative_that_annealing_follows_is_a_difference() {
 
 #[test]
 fn the_mean_weight_is_the_bound_of_training() {
-    // The same draws in both: the objective's value with one observation is the log-mean of its weights.
+    // With the same draws, the objective's value for one observation is the log-mean of its weights.
     for layers in [ONE, TWO] {
         let model = model(config(BERNOULLI, layers, &[]));
         let density = VaeDensity::new(&model);

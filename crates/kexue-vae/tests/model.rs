@@ -1,4 +1,4 @@
-//! The model of this crate against a closed form, and its training: it learns, and resumes exactly.
+//! Comparison of the model with a closed form, and tests of training and exact resumption.
 
 use kexue_optim::Parameters;
 use kexue_train::{Loss, Metric, Task, TrainError, TrainSettings, generator, train};
@@ -11,11 +11,11 @@ use rand_chacha::ChaCha8Rng;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 const SIGMA: f32 = 0.6;
-/// Orthogonal columns: the posterior's covariance is diagonal, as the encoder's.
+/// Orthogonal columns, so that the covariance of the posterior is diagonal like that of the encoder.
 const COLUMNS: [[f32; 4]; 2] = [[1.0, 0.5, -0.5, 0.2], [0.5, -1.0, 0.0, 0.0]];
 const MEAN: [f32; 4] = [0.3, -0.2, 0.0, 1.0];
 
-/// z ~ N(0, I₂), x ~ N(A·z + mean, σ²·I₄); the encoder is the exact posterior, `widen` times as wide.
+/// z ~ N(0, I₂), x ~ N(A·z + mean, σ²·I₄). The encoder is the exact posterior, widened by the factor `widen`.
 fn linear(widen: f32) -> Vae {
     let config = VaeConfig {
         dimensions: 4,
@@ -103,7 +103,7 @@ fn a_linear_model_has_the_density_of_its_closed_form() {
                 .unwrap()
                 .remove(0)
         };
-        // The exact posterior: one draw, to the rounding of single precision.
+        // With the exact posterior, one draw is exact up to rounding in single precision.
         assert!((measure(&linear(1.0), 1).log_density - truth).abs() < 2e-5);
         let many = measure(&linear(1.0), 500);
         assert!(many.standard_error < 1e-5 && (many.log_density - truth).abs() < 2e-5);
@@ -175,7 +175,7 @@ impl Task for Interrupting<'_> {
     }
 }
 
-/// Grey pictures of 4 × 4 pixels: bright rows.
+/// Grey pictures of 4 × 4 pixels with bright rows.
 fn pictures(folder: &std::path::Path) -> Dataset {
     let path = folder.join("pictures");
     let image = |number: usize| (0..16).map(move |at| if at / 4 == number % 4 { 230 } else { 20 });
@@ -265,7 +265,7 @@ fn training_learns_and_resumes_to_the_bit() {
 
 #[test]
 fn what_validation_says_is_the_bound_that_training_maximises() {
-    // A model trained with the closed-form divergence and one without have the same bound in expectation.
+    // The bounds with and without the closed-form divergence are equal in expectation.
     let model = linear(1.4);
     let observations = Observations {
         inputs: [1.0, -1.0, 0.5, 0.0].repeat(2000),

@@ -1,4 +1,4 @@
-//! The estimator against densities that are known.
+//! Comparison of the estimator with known densities.
 
 use kexue_vae::{AnnealedModel, AnnealingSettings, DensitySettings, Doubt, LatentModel, annealed, densities, sandwich};
 use rand::{Rng, SeedableRng};
@@ -19,7 +19,7 @@ fn normal(generator: &mut ChaCha8Rng) -> f64 {
 struct Linear {
     a: [[f64; 2]; 3],
     sigma: f64,
-    /// How much wider than the posterior the proposal is, and how far beside it.
+    /// The width of the proposal relative to the posterior, and its shift.
     widen: f64,
     shift: f64,
 }
@@ -154,7 +154,7 @@ fn it_converges_from_below_and_the_bound_rises() {
     let truth = model.log_density(&X);
     let mut before = f64::NEG_INFINITY;
     for draws in [1, 4, 16, 64, 1024] {
-        // 400 repetitions: the same observation at 400 places, which have draws of their own.
+        // 400 repetitions: the same observation at 400 places, which have different draws.
         let all = densities(&model, &[&X; 400], &settings(draws, 1), &|_| ()).unwrap();
         let estimates: Vec<f64> = all.iter().map(|density| density.log_density).collect();
         let (mean, error) = mean_of(&estimates);
@@ -166,7 +166,7 @@ fn it_converges_from_below_and_the_bound_rises() {
         before = mean;
     }
     assert!((before - truth).abs() < 0.01, "{before} {truth}");
-    // The curve of many draws is the bound of few.
+    // The curve of many draws contains the bounds of few.
     let (elbo, error) = mean_of(
         &densities(&model, &[&X; 400], &settings(1, 1), &|_| ())
             .unwrap()
@@ -219,7 +219,7 @@ fn precision_is_reached_with_as_few_draws_as_it_takes_and_no_setting_of_the_work
     assert!(all == run(1, 3) && all == run(7, 2));
 }
 
-/// z ~ N(0, 1), x ~ N(sin 2z + z, 0.3): nothing normal about the posterior; a standard normal of some width as proposal.
+/// z ~ N(0, 1), x ~ N(sin 2z + z, 0.3), with a posterior that is far from normal. The proposal is a normal distribution.
 struct Curved {
     deviation: f64,
 }
@@ -260,14 +260,14 @@ fn a_latent_of_one_dimension_is_what_quadrature_says() {
 
 #[test]
 fn what_is_not_to_be_trusted_says_so() {
-    // Far too narrow a proposal: its weights have no variance.
+    // A proposal that is far too narrow: the variance of its weights is infinite.
     let narrow = &densities(&Linear::new(0.3, 0.0), &[&X], &settings(5000, 6), &|_| ()).unwrap()[0];
     assert_eq!(narrow.doubt, Some(Doubt::HeavyTail), "{narrow:?}");
     assert!(narrow.k_hat.unwrap() > 0.7);
-    // Far beside the posterior.
+    // A proposal far from the posterior.
     let beside = &densities(&Linear::new(0.5, 4.0), &[&X], &settings(5000, 6), &|_| ()).unwrap()[0];
     assert!(beside.doubt.is_some());
-    // Good.
+    // A good proposal.
     let good = &densities(&Linear::new(1.3, 0.0), &[&X], &settings(5000, 6), &|_| ()).unwrap()[0];
     assert_eq!(good.doubt, None);
     assert!(good.k_hat.unwrap() < 0.5);
@@ -320,7 +320,7 @@ fn annealing_agrees_and_the_sandwich_closes() {
             "{bounds:?} {truth}"
         );
         assert!((bounds.upper - bounds.lower).abs() < 0.3, "{bounds:?}");
-        // Importance sampling from the exact posterior says the same.
+        // Importance sampling from the exact posterior agrees.
         let z = model.draw(&sample, &mut generator);
         assert!((model.log_joint(&sample, &z) - model.log_proposal(&sample, &z) - truth).abs() < 1e-9);
     }

@@ -1,11 +1,11 @@
-// Attention of packed sequences, forward and backward, tile by tile: no matrix of length × length is in memory.
+// Attention of packed sequences, forward and backward, tile by tile, without a matrix of length × length in memory.
 //
 // Each token sees an interval of rows (`see_from`, `see_to`), whatever its mask. A tile is up to 64 rows of one sequence: {first row, rows, first
-// row of the other side, row after its last}. Queries are scaled and turned already. A block of 256 threads works on a tile of a head: thread
+// row of the other side, row after its last}. Queries are already scaled and rotated. A block of 256 threads works on a tile of a head: thread
 // (y, x) of 16 × 16 has rows 4y..4y+4 and every 16th column from x on.
 //
-// The scheme is FlashAttention's (arXiv 2205.14135): a running maximum and sum for each query, probabilities computed again from their logarithms
-// in the backward pass, which goes over queries for dQ and over keys for dK and dV, so that every sum has a fixed order.
+// The scheme is FlashAttention's (arXiv 2205.14135): a running maximum and sum for each query. The backward pass recomputes the probabilities from
+// their logarithms. It goes over queries for dQ and over keys for dK and dV, so that every sum has a fixed order.
 
 #define WIDTH ((HEAD_DIM + 3) / 4 * 4)
 #define STRIDE (WIDTH + 4)
@@ -212,7 +212,7 @@ extern "C" __global__ void __launch_bounds__(256) attention_queries_backward(u32
     store_sums(d_qkv + (size_t)start * 3 * D_MODEL + head * HEAD_DIM, d_q, ones, count, 3 * D_MODEL);
 }
 
-// The gradients of keys and values; the tiles are of keys, and their other side is the queries that see any of them.
+// The gradients of keys and values. The tiles are of keys, and the other side of a tile is the queries that see any of its keys.
 extern "C" __global__ void __launch_bounds__(256) attention_keys_backward(u32 rows, const OPERAND* qkv, const u32* tiles, const u32* see_from,
                                                                           const u32* see_to, const float* log_sums, const OPERAND* d_context,
                                                                           const float* means, OPERAND* d_qkv) {

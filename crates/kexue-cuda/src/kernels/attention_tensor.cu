@@ -1,8 +1,8 @@
-// The attention of `attention.cu` on tensor cores: the same tiles, arguments and results, four warps for a tile, 16 of its rows for each warp.
+// The attention of `attention.cu` on tensor cores, with the same tiles, arguments and results. A tile has four warps of 16 rows each.
 //
-// TENSOR_CORES is 1 for bf16 (products of 16 × 16 × 8) and 2 for tf32 (16 × 8 × 8). A lane is 4·g + t: of a result it has the rows g and g + 8 and the
-// columns 2t and 2t + 1. What a product leaves there is the left factor of the next as it stands: for tf32 by counting the columns of a step in the
-// order 0, 2, 4, 6, 1, 3, 5, 7 on both sides.
+// TENSOR_CORES is 1 for bf16 (products of 16 × 16 × 8) and 2 for tf32 (16 × 8 × 8). Lane 4·g + t holds the rows g and g + 8 and the columns 2t and
+// 2t + 1 of a result. In this layout, the result of a product is directly the left factor of the next one; for tf32, this requires counting the columns
+// of a step in the order 0, 2, 4, 6, 1, 3, 5, 7 on both sides.
 
 #if TENSOR_CORES == 1
 #define STEP 16

@@ -13,7 +13,7 @@ typedef unsigned char u8;
 
 #ifdef __CUDACC_RTC__
 #define INFINITY __int_as_float(0x7f800000)
-// The shared memory whose size the launch decides.
+// Dynamic shared memory, whose size is set at launch.
 extern __shared__ __align__(16) float dynamic[];
 #endif
 
@@ -81,7 +81,7 @@ __device__ inline void drop4(float* v, const u8* bytes, u32 dropped, float scale
     for (int i = 0; i < 4; i++) v[i] *= (four >> 8 * i & 255) >= dropped ? scale : 0.0f;
 }
 
-// Φ(x), the normal distribution function, and e^(−x²/2), as the processor computes them (Abramowitz & Stegun 7.1.26, within 1.5e-7).
+// Φ(x), the normal distribution function, and e^(−x²/2), computed as on the CPU (Abramowitz & Stegun 7.1.26, within 1.5e-7).
 __device__ inline float normal_distribution(float x, float& bell) {
     float z = fabsf(x) * 0.70710678f, t = 1.0f / (1.0f + 0.3275911f * z);
     bell = expf(-z * z);
@@ -147,7 +147,7 @@ __device__ inline float dot(const Row& a, const Row& b) {
     return sum;
 }
 
-// Replaces x by its norm; keeps what the backward pass needs where there is a place for it.
+// Replaces x by its norm, and keeps the values for the backward pass if there is memory for them.
 __device__ inline void normalise(Row& x, const float* gamma, const float* beta, OPERAND* normal, float* inverse_std, int lane) {
     float mean = 0.0f;
     if (CENTRED) {

@@ -1,4 +1,4 @@
-// Random bytes for dropout: the stream of the ChaCha generator with 8 rounds that the processor draws from, block by block.
+// Random bytes for dropout: the same stream of the ChaCha generator with 8 rounds as on the CPU, block by block.
 
 // A shard of the batch: key (8 words), the number of the first word of the stream (2), the first row (1), words of a site (1), stream (2).
 #define SHARD_WORDS 14

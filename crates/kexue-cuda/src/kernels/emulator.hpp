@@ -1,4 +1,4 @@
-// What the kernels need to run on a processor: threads of a block are coroutines that take turns at barriers. For tests.
+// An environment to run the kernels on a CPU in tests: the threads of a block are coroutines that take turns at barriers.
 
 #include <algorithm>
 #include <cmath>
@@ -73,7 +73,7 @@ template <class T> static inline T __shfl_xor_sync(unsigned, T value, int mask) 
     return value;
 }
 
-// A product on tensor cores: every lane gives its parts and takes its own of the result.
+// A product on tensor cores: every lane provides its parts of the factors and receives its part of the result.
 static unsigned parts[64][2][32][6];
 static inline float element(const unsigned (*of)[6], int first, int row_or_column, int k, int step, bool is_left) {
     int high = is_left && row_or_column >= 8, far = k >= step / 2, within = k % (step / 2);
@@ -105,7 +105,7 @@ static void enter() {
 
 static void run_blocks(unsigned x, unsigned y, unsigned threads, unsigned shared, std::function<void()> kernel) {
     static std::vector<float> memory;
-    // Whatever is not written shows.
+    // Makes elements that are never written visible.
     memory.assign(shared / 4 + 64, NAN);
     dynamic = (float*)(((uintptr_t)memory.data() + 63) / 64 * 64);
     body = kernel;

@@ -1,9 +1,9 @@
-// From hidden states to losses and back.
+// Losses from hidden states, and their gradients.
 
-// Rows beyond those of the batch's predictions.
+// Marks unused places of predictions.
 #define NO_ROW 0xffffffffu
 
-// The hidden states of the rows that predict; 0 where a place is not taken. A warp for each.
+// Gathers the hidden states of the rows that predict; 0 for unused places. One warp per place.
 extern "C" __global__ void gather_states(u32 count, const u32* rows, const float* hidden, OPERAND* states) {
     int lane = threadIdx.x & 31;
     u32 place = (blockIdx.x * blockDim.x + threadIdx.x) >> 5;
@@ -84,10 +84,10 @@ __device__ inline void softmax_over_block(float& largest, float& sum) {
     largest = -INFINITY, sum = 0.0f;
     for (int w = 0; w < warps; w++) largest = fmaxf(largest, both[0][w]);
     for (int w = 0; w < warps; w++) sum += both[0][w] == -INFINITY ? 0.0f : both[1][w] * expf(both[0][w] - largest);
-    // fmaxf passes over what is no number; the sum has it.
+    // fmaxf ignores NaN, but the sum keeps it.
 }
 
-// The logarithm of a probability, bounded from below in case it has underflowed; NaN stays NaN.
+// The logarithm of a probability, bounded from below in case of underflow; NaN stays NaN.
 __device__ inline float log_of(float p) { return p != p ? p : logf(p < 1e-37f ? 1e-37f : p); }
 
 // The cross-entropy of a prediction over the vocabulary: a block for each. `logits` is `[count, LOGITS]`; `d` gets the gradient and may be the same
@@ -124,7 +124,7 @@ extern "C" __global__ void token_loss(const float* logits, const float* bias, co
 }
 
 // The cross-entropy of a choice among allowed tokens: a block for each. Choice c has `lists[3c + 1]` tokens from `tokens[lists[3c]]` on and biases
-// from `biases[lists[3c + 2]]` on, if that is not NO_ROW; its right one is number `targets[c]`. `scores` has room for the longest list times choices.
+// from `biases[lists[3c + 2]]` on, if that is not NO_ROW; the correct one has index `targets[c]`. `scores` has room for the longest list times choices.
 extern "C" __global__ void choice_loss(const float* logits, const u32* rows, const u32* lists, const u32* tokens, const float* biases, const u32* targets,
                                        float* scores, u32 longest, OPERAND* d, float* losses, u32* right) {
     u32 place = blockIdx.x;
@@ -171,7 +171,7 @@ extern "C" __global__ void column_sums(u32 rows, u32 width, u32 stride, const OP
     sum_columns(sums, partial, width);
 }
 
-// The sum of all losses, and how many are right: one block.
+// The sum of all losses, and the number of correct predictions, in one block.
 extern "C" __global__ void sum_losses(u32 count, const float* losses, const u32* right, double* sums) {
     __shared__ double shared[2][256];
     double loss = 0.0, correct = 0.0;

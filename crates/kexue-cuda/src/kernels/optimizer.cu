@@ -1,4 +1,4 @@
-// Clip, Adam, decay, rate and averages in two passes over the parameters, which are cut into pieces.
+// Clip, Adam, decay, rate and averages in two passes over the parameters, which are divided into pieces.
 
 // A piece: first number, count, decay, factor of the rate.
 struct Piece {
@@ -6,9 +6,9 @@ struct Piece {
     float decay, rate;
 };
 
-// What changes from step to step. The host fills it.
+// The values that change from step to step, set by the host.
 struct StepScalars {
-    // The gradient is that of a sum: 1 / terms makes it that of the mean.
+    // 1 / terms, which turns the gradient of a sum into that of the mean.
     float factor, rate, first_factor, second_factor;
     // Weights of the present in the averages.
     float average[4];
@@ -41,7 +41,7 @@ extern "C" __global__ void square_sums(u32 pieces, const Piece* table, const flo
     }
 }
 
-// What the gradient is multiplied by: one block. `max_norm` may be infinite.
+// The factor of the gradient, in one block. `max_norm` may be infinite.
 extern "C" __global__ void clip_factor(u32 blocks, const double* sums, const StepScalars* scalars, float max_norm, float* factor) {
     __shared__ double shared[256];
     double sum = 0.0;
@@ -68,7 +68,7 @@ __device__ inline void adam_step(float& p, float g, float& m, float& v, const Ad
     p -= (u + n.decay * p) * n.rate;
 }
 
-// One step of all pieces. `operands` gets the parameters as matrix products read them, where that is another type; averages may be missing.
+// One step of all pieces. `operands` gets the parameters as operands of matrix products, if that is another type. Averages may be missing.
 extern "C" __global__ void adam(u32 pieces, const Piece* table, const StepScalars* scalars, const float* factor, float beta1, float beta2, float epsilon,
                                 float* parameters, const float* gradient, float* first, float* second, bf16* operands, float* average0,
                                 float* average1, float* average2, float* average3) {
@@ -104,7 +104,7 @@ extern "C" __global__ void adam(u32 pieces, const Piece* table, const StepScalar
     }
 }
 
-// The parameters as matrix products read them.
+// Converts the parameters to operands of matrix products.
 extern "C" __global__ void to_operands(u64 count, const float* parameters, bf16* operands) {
     u64 step = (u64)gridDim.x * blockDim.x;
     for (u64 i = (u64)blockIdx.x * blockDim.x + threadIdx.x; i < count; i += step) put(operands[i], parameters[i]);

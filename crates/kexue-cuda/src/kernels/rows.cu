@@ -1,4 +1,4 @@
-// The residual stream between the matrix products: embeddings, sums with branches, norms, dropout; a warp for each row.
+// The residual stream between the matrix products: embeddings, sums with branches, norms, dropout, with one warp per row.
 
 // The sum of the embeddings, the norm after them, dropout; then the input of the first branch.
 extern "C" __global__ void embed(u32 rows, float* stream, const u32* tokens, const u32* positions, const u32* types, const float* word_table,
@@ -26,8 +26,8 @@ extern "C" __global__ void embed(u32 rows, float* stream, const u32* tokens, con
     store(input + at, x, lane);
 }
 
-// Adds the output of a branch to the stream, with the bias of its last layer and all that its placement asks for; then the input of the next
-// branch, or the last hidden state times `factor`.
+// Adds the output of a branch to the stream, with the bias of its last layer and the norms and factors of its placement. Then computes the input of
+// the next branch, or the last hidden state times `factor`.
 extern "C" __global__ void add_branch(u32 rows, float* stream, const OPERAND* branch, const float* bias, const float* out_gamma, const float* out_beta,
                                       OPERAND* out_normal, float* out_inverse, const u8* bytes, u32 dropped, float drop_scale, const float* gate,
                                       OPERAND* ungated, float residual, const float* after_gamma, const float* after_beta, OPERAND* after_normal,
@@ -186,7 +186,7 @@ extern "C" __global__ void activate_forward(u64 fours, OPERAND* up, const float*
     load_parameters(b, bias + 4 * (four % (D_FFN / 4)));
     for (int i = 0; i < 4; i++) x[i] += b[i];
     store4(up + 4 * four, x);
-    // As the backward pass will read it.
+    // Rounded, as the backward pass will read it.
     load4(x, up + 4 * four);
     for (int i = 0; i < 4; i++) x[i] = activate(x[i]);
     store4(activated + 4 * four, x);
@@ -227,7 +227,7 @@ extern "C" __global__ void activate_backward(u32 rows, OPERAND* d, const OPERAND
     sum_columns(sums, partial, D_FFN);
 }
 
-// Turns pairs of queries and keys to their position, or back; scales the queries.
+// Rotates pairs of queries and keys to their position, or back, and scales the queries.
 __device__ inline void turn4(float* x, u32 part, u32 column, float factor, const float* table, u32 position, float sign) {
     if (part == 0)
         for (int i = 0; i < 4; i++) x[i] *= factor;
@@ -243,7 +243,7 @@ __device__ inline void turn4(float* x, u32 part, u32 column, float factor, const
 #endif
 }
 
-// Adds the bias to queries, keys and values `[rows, 3·D_MODEL]`, scales the queries, turns both.
+// Adds the bias to queries, keys and values `[rows, 3·D_MODEL]`, scales the queries, and rotates queries and keys.
 extern "C" __global__ void turn_forward(u32 rows, OPERAND* qkv, const float* bias, const float* factors, const u32* positions, const float* table) {
     u32 four = blockIdx.x * blockDim.x + threadIdx.x, each = 3 * D_MODEL / 4;
     u32 row = four / each, column = four % each * 4;
@@ -257,7 +257,7 @@ extern "C" __global__ void turn_forward(u32 rows, OPERAND* qkv, const float* bia
     store4(at, x);
 }
 
-// The gradient of the untouched queries, keys and values, and its sum over rows.
+// The gradient of the original queries, keys and values, and its sum over rows.
 extern "C" __global__ void turn_backward(u32 rows, OPERAND* d_qkv, const float* factors, const u32* positions, const float* table, float* partial) {
     int lane = threadIdx.x & 31, warp = threadIdx.x >> 5;
     u32 column = (blockIdx.x * 32 + lane) * 4;

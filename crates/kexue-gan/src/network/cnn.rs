@@ -1,4 +1,4 @@
-//! Strided convolutions (DCGAN, arXiv 1511.06434): each halves the image and has twice the channels of the one before.
+//! Strided convolutions (DCGAN, arXiv 1511.06434): each halves the image and has twice as many channels as the previous one.
 
 use super::norm::{ChannelNorm, normalised};
 use super::{ModelSettings, NormKind};
@@ -9,7 +9,7 @@ use burn::tensor::Device;
 use kexue_grad::{Activation, Dual, ForwardDual};
 use kexue_images::Shape;
 
-/// The side that the last convolution leaves, and how many there are.
+/// The sides of the image after the last convolution, and the number of convolutions.
 fn stages(shape: Shape) -> ([usize; 2], usize) {
     let (mut size, mut stages) = ([shape.height, shape.width], 0);
     while size.iter().all(|side| side.is_multiple_of(2) && *side >= 8) {
@@ -26,7 +26,7 @@ pub(super) fn check(shape: Shape) -> Result<(), (&'static str, String)> {
         false => Err((
             "architecture",
             format!(
-                "the CNN halves an image until its sides are odd or below 8, at least twice and down to 16 pixels or less; images of {}×{} do not fit: \
+                "the CNN halves an image until its sides are odd or below 8, at least twice and to at most 16 pixels; images of {}×{} do not fit: \
                  use sides such as 28, 32, 48 or 64, or an MLP",
                 shape.height, shape.width
             ),
@@ -59,7 +59,7 @@ impl CnnCritic {
                 .with_padding(PaddingConfig2d::Explicit(1, 1, 1, 1))
                 .init(device)
         };
-        // The first layer has none, as in DCGAN.
+        // The first layer has no norm, as in DCGAN.
         let norm = |(stage, channels): (usize, &usize)| {
             let kind = if stage == 0 {
                 NormKind::None
@@ -93,7 +93,7 @@ impl ForwardDual<2, 2> for CnnCritic {
     }
 }
 
-/// One linear layer, then transposed convolutions of 4×4 pixels with stride 2 and, at the end, tanh.
+/// One linear layer, then transposed convolutions of 4×4 pixels with stride 2, and tanh at the end.
 #[derive(Module, Debug)]
 pub struct CnnGenerator {
     start: Linear,

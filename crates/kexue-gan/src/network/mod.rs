@@ -1,7 +1,7 @@
 //! The two players, in three architectures.
 //!
-//! Both take and return vectors, `[batch, size]`: an image is its numbers, channel by channel, and the convolutional networks give them their
-//! shape themselves. So whatever normalises a critic, measures it or draws it need not know what its inputs are.
+//! Both networks take and return vectors, `[batch, size]`. An image is a vector of its numbers, channel by channel, and the convolutional networks
+//! reshape it. So code that normalises, measures or draws a critic does not depend on the kind of its inputs.
 
 mod cnn;
 mod norm;
@@ -34,9 +34,9 @@ pub enum Architecture {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ModelSettings {
-    /// Their kind.
+    /// The kind of both networks.
     pub architecture: Architecture,
-    /// Numbers that the generator starts from: a standard normal vector.
+    /// Size of the generator's input, a standard normal vector.
     pub latent: usize,
     /// Width of the hidden layers; channels after the critic's first convolution.
     pub width: usize,
@@ -50,21 +50,21 @@ pub struct ModelSettings {
     pub critic_norm: NormKind,
     /// The norm of the generator's hidden layers.
     pub generator_norm: NormKind,
-    /// How weights are drawn.
+    /// The distribution of the initial weights.
     pub initial: Distribution,
 }
 
-/// What the data are.
+/// The kind and size of the data.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Space {
-    /// Points with so many coordinates.
+    /// Points with this number of coordinates.
     Points(usize),
-    /// Images, their numbers within −1 and 1.
+    /// Images, with numbers within −1 and 1.
     Images(Shape),
 }
 
 impl Space {
-    /// Numbers of one example.
+    /// Size of an example.
     pub fn size(self) -> usize {
         match self {
             Self::Points(size) => size,
@@ -74,7 +74,7 @@ impl Space {
 }
 
 impl ModelSettings {
-    /// Whether the critic is linear between kinks and treats each sample by itself, so that `∇ₓ‖∇ₓD‖ = 0` almost everywhere.
+    /// Whether the critic is linear between kinks and treats samples independently, so that `∇ₓ‖∇ₓD‖ = 0` almost everywhere.
     pub fn critic_is_piecewise_linear(&self) -> bool {
         self.critic_activation.is_piecewise_linear() && self.critic_norm == NormKind::None
     }
@@ -82,7 +82,7 @@ impl ModelSettings {
     /// Checks that the networks can be built for the data.
     ///
     /// # Errors
-    /// Names the setting, and says what it must be.
+    /// If a setting is invalid. The error names it and its valid values.
     pub fn validate(&self, space: Space) -> Result<(), (&'static str, String)> {
         let range = |field, value: usize, most: usize| match (1..=most).contains(&value) {
             true => Ok(()),
@@ -100,7 +100,7 @@ impl ModelSettings {
             (Architecture::Mlp, _) => Ok(()),
             (_, Space::Points(_)) => Err((
                 "architecture",
-                "convolutions need images, and the data are points; take an MLP".to_owned(),
+                "convolutions need images, but the data are points; use an MLP".to_owned(),
             )),
             (Architecture::Cnn, Space::Images(shape)) => cnn::check(shape),
             (Architecture::Resnet, Space::Images(shape)) => resnet::check(shape),
@@ -109,7 +109,7 @@ impl ModelSettings {
 }
 
 /// The critic: `[batch, size]` → `[batch, 1]`.
-// One a training: its size does not matter.
+// There is one per training run, so its size does not matter.
 #[allow(clippy::large_enum_variant)]
 #[derive(Module, Debug)]
 pub enum Critic {
@@ -136,7 +136,7 @@ pub enum Generator {
 }
 
 impl Critic {
-    /// A critic as the settings say. Its weights are to be drawn by [`FlatModule::draw`](kexue_burn::FlatModule::draw).
+    /// Creates a critic. Draw its weights with [`FlatModule::draw`](kexue_burn::FlatModule::draw).
     pub fn new(settings: &ModelSettings, space: Space, device: &Device) -> Self {
         match (settings.architecture, space) {
             (Architecture::Cnn, Space::Images(shape)) => Self::Cnn(CnnCritic::new(settings, shape, device)),
@@ -145,19 +145,19 @@ impl Critic {
         }
     }
 
-    /// One score a sample, `[batch]`.
+    /// The score of each sample, `[batch]`.
     pub fn scores(&self, input: Tensor<2>) -> Tensor<1> {
         score(self.forward_dual(None, Dual::constant(input))).value
     }
 }
 
-/// The critic's output as one number a sample.
+/// Converts the critic's output to one number per sample.
 pub fn score(output: Dual<2>) -> Dual<1> {
     output.sum_per_sample()
 }
 
 impl Generator {
-    /// A generator as the settings say. Its weights are to be drawn by [`FlatModule::draw`](kexue_burn::FlatModule::draw).
+    /// Creates a generator. Draw its weights with [`FlatModule::draw`](kexue_burn::FlatModule::draw).
     pub fn new(settings: &ModelSettings, space: Space, device: &Device) -> Self {
         let mlp = || {
             mlp(
@@ -182,7 +182,7 @@ fn mlp(settings: &ModelSettings, inputs: usize, outputs: usize, activation: Acti
     Mlp::new(&[vec![inputs], hidden, vec![outputs]].concat(), activation, device)
 }
 
-/// Passes on, with the tangent's part of the same variant.
+/// Calls the network of the variant, with the tangent of the same variant.
 macro_rules! by_variant {
     ($self:ident, $tangent:ident, $input:ident, $($variant:ident),+) => {
         match $self {

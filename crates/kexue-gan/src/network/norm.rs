@@ -11,16 +11,16 @@ use serde::{Deserialize, Serialize};
 pub enum NormKind {
     /// None.
     None,
-    /// Over the batch and all places, each channel by itself (arXiv 1502.03167).
+    /// Over the batch and all pixels, for each channel (arXiv 1502.03167).
     Batch,
-    /// Over all channels and places, each sample by itself.
+    /// Over all channels and pixels, for each sample.
     Layer,
 }
 
-/// A norm of `[batch, channels, …]` with a factor and a summand for each channel.
+/// A norm of `[batch, channels, …]` with a scale and a shift for each channel.
 ///
-/// Batch norm always takes the statistics of the batch at hand, when sampling too: there are no running statistics, so that the network is a
-/// function of its parameters and its batch alone.
+/// Batch norm always uses the statistics of the current batch, also for sampling. There are no running statistics, so the network is a function of
+/// its parameters and its batch only, and checkpoints contain its whole state.
 #[derive(Module, Debug)]
 pub struct ChannelNorm {
     gamma: Param<Tensor<1>>,
@@ -32,7 +32,7 @@ pub struct ChannelNorm {
 const EPSILON: f64 = 1e-5;
 
 impl ChannelNorm {
-    /// A norm for so many channels; `None` if there is to be none.
+    /// Creates a norm for this number of channels; `None` for [`NormKind::None`].
     pub fn new(kind: NormKind, channels: usize, device: &Device) -> Option<Self> {
         (kind != NormKind::None).then(|| Self {
             gamma: Param::from_tensor(Tensor::ones([channels], device)),
@@ -41,7 +41,7 @@ impl ChannelNorm {
         })
     }
 
-    /// The normalised tensor.
+    /// Normalises a tensor.
     pub fn forward_dual<const D: usize>(&self, tangent: Option<&Self>, input: Dual<D>) -> Dual<D> {
         let mut per_channel = [1; D];
         per_channel[1] = input.dims()[1];
@@ -61,7 +61,7 @@ impl ChannelNorm {
     }
 }
 
-/// The norm if there is one.
+/// Applies the norm, if there is one.
 pub(super) fn normalised<const D: usize>(
     norm: &Option<ChannelNorm>,
     tangent: Option<&Option<ChannelNorm>>,

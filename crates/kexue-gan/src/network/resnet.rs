@@ -19,7 +19,7 @@ pub(super) fn check(shape: Shape) -> Result<(), (&'static str, String)> {
         false => Err((
             "architecture",
             format!(
-                "the ResNet needs images whose sides are 8 times a whole number, at most 64; images of {}×{} do not fit: pad them, or take the CNN",
+                "the ResNet needs images whose sides are multiples of 8 and at most 64; images of {}×{} do not fit: pad them, or use the CNN",
                 shape.height, shape.width
             ),
         )),
@@ -37,7 +37,7 @@ fn halve(x: Dual<4>) -> Dual<4> {
     x.avg_pool2d(AvgPoolOptions::new([2, 2]).with_stride([2, 2]))
 }
 
-/// Two convolutions beside a shortcut, halving or not.
+/// Two convolutions with a shortcut, with or without halving the image.
 #[derive(Module, Debug)]
 struct Down {
     first: Conv2d,
@@ -47,7 +47,7 @@ struct Down {
     second_norm: Option<ChannelNorm>,
     #[module(skip)]
     halves: bool,
-    /// Whether the block begins with an activation: the first of a network does not.
+    /// Whether the block starts with an activation, as all but the first block of a network do.
     #[module(skip)]
     activates: bool,
 }
@@ -72,7 +72,7 @@ impl Down {
     }
 }
 
-/// Four blocks, the first two of which halve the image; the sum over all places; one linear layer.
+/// Four blocks, of which the first two halve the image, then the sum over all pixels and one linear layer.
 #[derive(Module, Debug)]
 pub struct ResNetCritic {
     blocks: Vec<Down>,
@@ -124,7 +124,7 @@ impl ForwardDual<2, 2> for ResNetCritic {
     }
 }
 
-/// Norm, activation, doubling, convolution, twice, beside a shortcut.
+/// Norm, activation and convolution, twice, with doubling and a shortcut.
 #[derive(Module, Debug)]
 struct Up {
     first: Conv2d,
@@ -146,7 +146,7 @@ impl Up {
     }
 }
 
-/// One linear layer, three blocks that double the image, and a convolution with tanh. It has twice the channels of the critic.
+/// One linear layer, three blocks that double the image, and a convolution with tanh. It has twice as many channels as the critic.
 #[derive(Module, Debug)]
 pub struct ResNetGenerator {
     start: Linear,

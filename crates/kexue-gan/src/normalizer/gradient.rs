@@ -3,7 +3,7 @@
 use super::Normalizer;
 use burn::tensor::Tensor;
 
-/// How scores D and norms `‖g‖`, `g = ∇ₓD`, become D̂.
+/// The formula of D̂ from scores D and norms `‖g‖` of `g = ∇ₓD`.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum GradientRatio {
     /// `D/(‖g‖ + |D|)`, within −1 and 1 (arXiv 2109.02235).
@@ -18,11 +18,11 @@ pub enum GradientRatio {
         /// ε.
         epsilon: f64,
     },
-    /// `⟨g/‖g‖, x⟩`. A piecewise-linear critic without biases has `D = ⟨g, x⟩`, so there this is `D/‖g‖`.
+    /// `⟨g/‖g‖, x⟩`. For a piecewise-linear critic without biases, `D = ⟨g, x⟩`, so this is `D/‖g‖`.
     Direction,
 }
 
-/// Where score and norm are both 0 the ratio has no value; the critic of a fresh network with biases of 0 is such at the origin.
+/// Added to denominators, because score and norm can both be 0, as at the origin for a new network with biases of 0.
 const SMALLEST: f64 = 1e-12;
 
 /// A critic divided by the norm of its own gradient.

@@ -1,6 +1,6 @@
-//! What keeps a critic's slope bounded: one trait, eight ways.
+//! Normalisation of critics, which bounds their slope: one trait and eight implementations.
 //!
-//! | settings | D̂ | slope |
+//! | setting | D̂ | slope |
 //! | --- | --- | --- |
 //! | `none` | D | not bounded |
 //! | `clip` | D, weights within ±c | bounded by the architecture |
@@ -11,7 +11,7 @@
 //! | `scaled` | `D/(‖g‖ + ε)` | at most 1 off the kinks |
 //! | `direction` | `⟨g/‖g‖, x⟩` | 1 off the kinks |
 //!
-//! The last four (article 8757) say nothing of what happens *at* the kinks: there `‖g‖` jumps, and D̂ with it.
+//! For the last four (article 8757), the bound does not hold *at* the kinks, where `‖g‖` and therefore D̂ jump.
 
 mod gradient;
 mod penalty;
@@ -27,7 +27,7 @@ use serde::{Deserialize, Serialize};
 
 /// A way to normalise a critic.
 pub trait Normalizer: Send + Sync {
-    /// The critic with other weights, as a differentiable function of its own.
+    /// The critic with normalised weights, as a differentiable function of its weights.
     fn weights(&self, critic: &Critic) -> Critic {
         critic.clone()
     }
@@ -37,34 +37,34 @@ pub trait Normalizer: Send + Sync {
         false
     }
 
-    /// Whether [`normalize`](Self::normalize) takes `⟨∇ₓD, x⟩` for the scores, not D.
+    /// Whether [`normalize`](Self::normalize) gets `⟨∇ₓD, x⟩` as the scores instead of D.
     fn projects(&self) -> bool {
         false
     }
 
-    /// D̂ from the scores D and the norms `‖∇ₓD‖`, both `[batch]`. The norms are 0 if they are not needed.
+    /// Computes D̂ from the scores D and the norms `‖∇ₓD‖`, both `[batch]`. The norms are 0 if they are not needed.
     fn normalize(&self, scores: Tensor<1>, _norms: Tensor<1>) -> Tensor<1> {
         scores
     }
 
-    /// What is added to the critic's loss, for real and generated samples `[batch, size]` and a number within 0 and 1 for each, `[batch, 1]`.
+    /// A penalty to add to the critic's loss, for real and generated samples `[batch, size]` and a random number within 0 and 1 for each pair, `[batch, 1]`.
     fn penalty(&self, _critic: &Critic, _real: Tensor<2>, _fake: Tensor<2>, _shares: Tensor<2>) -> Option<Tensor<1>> {
         None
     }
 
-    /// The largest absolute weight of the critic.
+    /// The bound of the critic's weights, which are clipped after each step; `None` for no clipping.
     fn weight_bound(&self) -> Option<f32> {
         None
     }
 }
 
-/// The critic as it is.
+/// No normalisation.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Unnormalized;
 
 impl Normalizer for Unnormalized {}
 
-/// Every weight within ±c after each step (arXiv 1701.07875).
+/// Clips every weight to ±c after each step (arXiv 1701.07875).
 #[derive(Clone, Copy, Debug)]
 pub struct WeightClipping {
     /// c.
@@ -77,7 +77,7 @@ impl Normalizer for WeightClipping {
     }
 }
 
-/// A normaliser as settings.
+/// The settings of a normaliser.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "snake_case", deny_unknown_fields)]
 pub enum NormalizerSettings {
@@ -85,12 +85,12 @@ pub enum NormalizerSettings {
     None {},
     /// [`WeightClipping`].
     Clip {
-        /// The largest absolute weight.
+        /// Maximum absolute weight.
         bound: f32,
     },
     /// [`GradientPenalty`].
     GradientPenalty {
-        /// What the penalty is multiplied by.
+        /// The factor of the penalty.
         weight: f64,
         /// Whether only norms above 1 are penalised.
         one_sided: bool,
@@ -114,7 +114,7 @@ pub enum NormalizerSettings {
 }
 
 impl NormalizerSettings {
-    /// The normaliser.
+    /// Builds the normaliser.
     pub fn build(self) -> Box<dyn Normalizer> {
         match self {
             Self::None {} => Box::new(Unnormalized),
@@ -128,10 +128,10 @@ impl NormalizerSettings {
         }
     }
 
-    /// Checks the settings, and that they suit the critic.
+    /// Checks that the settings are valid and suit the critic.
     ///
     /// # Errors
-    /// Names the setting, and says what it must be.
+    /// If a setting is invalid. The error names it and its valid values.
     pub fn validate(self, model: &ModelSettings) -> Result<(), (&'static str, String)> {
         let positive = |field, value: f64| match value > 0.0 && value.is_finite() {
             true => Ok(()),
@@ -152,9 +152,9 @@ impl NormalizerSettings {
                 | Self::Direction {}
         );
         if per_sample && model.critic_norm == NormKind::Batch {
-            let problem = "batch norm makes a sample's score depend on the other samples of its batch, so that the gradient of one score with respect to \
-                           its own input is not defined: the gradient of the sum, which is what is computed, holds the other samples' parts too; take \
-                           no norm, or layer norm";
+            let problem = "with batch norm, the score of a sample depends on the other samples of its batch, so the gradient of each score with respect \
+                           to its own input cannot be computed in one pass: the gradient of the sum also contains the contributions of the other \
+                           samples; use no norm or layer norm";
             return Err(("critic_norm", problem.to_owned()));
         }
         Ok(())

@@ -8,7 +8,7 @@ use kexue_grad::{NormPenalty, input_gradient_penalty};
 /// `weight·(‖∇ₓD‖ − 1)²` at points between real and generated samples.
 #[derive(Clone, Copy, Debug)]
 pub struct GradientPenalty {
-    /// What the penalty is multiplied by: 10 in the paper.
+    /// The factor of the penalty; 10 in the paper.
     pub weight: f64,
     /// Whether only norms above 1 are penalised.
     pub one_sided: bool,

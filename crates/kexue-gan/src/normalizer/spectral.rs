@@ -6,14 +6,14 @@ use burn::module::{Module, ModuleMapper, Param};
 use burn::tensor::Tensor;
 use kexue_grad::{Dual, SingularVectors};
 
-/// Every weight divided by its largest singular value, as a matrix `[out, all others]`.
+/// Divides every weight, as a matrix `[out, all others]`, by its largest singular value.
 ///
-/// The singular vectors are found anew each time, from a fixed start: there is no state that a resumed run would have to keep, at the price of
-/// some products of a matrix and a vector, which are small against those of matrices.
+/// The singular vectors are recomputed every time from a fixed start. So there is no state that a checkpoint would have to keep, at the cost of some
+/// products of a matrix and a vector, which are cheap compared with those of matrices.
 #[derive(Clone, Copy, Debug)]
 pub struct SpectralNorm;
 
-/// Rounds of power iteration.
+/// Number of rounds of power iteration.
 const ROUNDS: usize = 12;
 
 struct Divide;

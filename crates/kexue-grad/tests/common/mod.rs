@@ -1,9 +1,9 @@
-//! What the tests share: numbers from a hash, and modules in double precision.
+//! Helpers of the tests: numbers from a hash, and modules in double precision.
 
 use burn::module::{Module, ModuleMapper, Param};
 use burn::tensor::{DType, Device, Tensor, TensorData};
 
-/// `count` numbers within −1 and 1: the finisher of SplitMix64 over a counter.
+/// `count` numbers within −1 and 1: SplitMix64's finisher applied to a counter.
 pub fn uniform(stream: u64, count: usize) -> Vec<f64> {
     (0..count as u64)
         .map(|i| {
