@@ -4,23 +4,10 @@ use crate::machine::{Address, Arg, Launch, Machine, Matrix, Number, Product, Rec
 use crate::memory::{BlockAt, BranchAt, COLUMN_PARTS, Memory, SUMS, boundary_blocks};
 use crate::plan::{Key, Plan};
 use crate::program::Program;
-use crate::{CudaError, Precision};
+use crate::{CudaError, Precision, Shard};
 use kexue_nn::{BranchRanges, Dropout, Layout, Model, PackedBatch, Pair, Rotary, TransformerConfig};
-use kexue_train::Objective;
-use rand_chacha::ChaCha8Rng;
 use std::collections::HashMap;
 use std::ops::Range;
-
-/// A part of the batch of a step.
-#[derive(Clone, Copy)]
-pub struct Shard<'a> {
-    /// Its sequences.
-    pub packed: &'a PackedBatch,
-    /// The objective of the loss; `None` for a forward pass only.
-    pub objective: Option<Objective<'a>>,
-    /// The generator of its dropout, which draws the same numbers as on the CPU.
-    pub generator: Option<&'a ChaCha8Rng>,
-}
 
 /// Threads per block of most kernels.
 const THREADS: usize = 256;
@@ -98,7 +85,7 @@ impl Engine {
         Ok(engine)
     }
 
-    /// The name of the device.
+    /// The driver's name of the device, such as `NVIDIA H100`.
     pub fn device_name(&self) -> String {
         self.machine.name()
     }

@@ -44,11 +44,15 @@ mod machine;
 mod memory;
 mod optimizer;
 mod plan;
+mod precision;
 mod program;
 mod run;
+mod shard;
 
-pub use device::{Device, Precision};
-pub use engine::{Engine, Shard};
+pub use device::Device;
+pub use engine::Engine;
 pub use error::CudaError;
 pub use optimizer::DeviceOptimizer;
+pub use precision::Precision;
 pub use run::DeviceRun;
+pub use shard::Shard;

@@ -1,7 +1,7 @@
 //! Strided convolutions (DCGAN, arXiv 1511.06434): each halves the image and has twice as many channels as the previous one.
 
-use super::norm::{ChannelNorm, normalised};
-use super::{ModelSettings, NormKind};
+use super::norm::{ChannelNorm, NormKind, normalised};
+use super::settings::ModelSettings;
 use burn::module::Module;
 use burn::nn::conv::{Conv2d, Conv2dConfig, ConvTranspose2d, ConvTranspose2dConfig};
 use burn::nn::{Linear, LinearConfig, PaddingConfig2d};

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum NormKind {
-    /// None.
+    /// No norm.
     None,
     /// Over the batch and all pixels, for each channel (arXiv 1502.03167).
     Batch,

@@ -1,7 +1,7 @@
 //! Residual blocks (SNGAN, arXiv 1802.05957, table 4), for images of 32×32 pixels and others whose sides can be halved.
 
-use super::ModelSettings;
 use super::norm::{ChannelNorm, normalised};
+use super::settings::ModelSettings;
 use burn::module::Module;
 use burn::nn::conv::{Conv2d, Conv2dConfig};
 use burn::nn::{Linear, LinearConfig, PaddingConfig2d};

@@ -1,6 +1,6 @@
 //! Critics divided by the norm of their gradient (article 8757).
 
-use super::Normalizer;
+use super::method::Normalizer;
 use burn::tensor::Tensor;
 
 /// The formula of D̂ from scores D and norms `‖g‖` of `g = ∇ₓD`.

@@ -1,6 +1,6 @@
 //! WGAN-GP (arXiv 1704.00028).
 
-use super::Normalizer;
+use super::method::Normalizer;
 use crate::network::{Critic, score};
 use burn::tensor::Tensor;
 use kexue_grad::{NormPenalty, input_gradient_penalty};

@@ -1,6 +1,6 @@
 //! Spectral normalisation (arXiv 1802.05957).
 
-use super::Normalizer;
+use super::method::Normalizer;
 use crate::network::Critic;
 use burn::module::{Module, ModuleMapper, Param};
 use burn::tensor::Tensor;

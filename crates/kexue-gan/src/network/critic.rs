@@ -1,0 +1,50 @@
+//! The critic of any architecture.
+
+use super::cnn::CnnCritic;
+use super::mlp::mlp;
+use super::resnet::ResNetCritic;
+use super::settings::{Architecture, ModelSettings, Space};
+use super::variant::by_variant;
+use burn::module::Module;
+use burn::tensor::{Device, Tensor};
+use kexue_grad::{Dual, ForwardDual, Mlp};
+
+/// The critic: `[batch, size]` → `[batch, 1]`.
+// There is one per training run, so its size does not matter.
+#[allow(clippy::large_enum_variant)]
+#[derive(Module, Debug)]
+pub enum Critic {
+    /// A multilayer perceptron.
+    Mlp(Mlp),
+    /// Strided convolutions.
+    Cnn(CnnCritic),
+    /// Residual blocks.
+    ResNet(ResNetCritic),
+}
+
+impl Critic {
+    /// Creates a critic. Draw its weights with [`FlatModule::draw`](kexue_burn::FlatModule::draw).
+    pub fn new(settings: &ModelSettings, space: Space, device: &Device) -> Self {
+        match (settings.architecture, space) {
+            (Architecture::Cnn, Space::Images(shape)) => Self::Cnn(CnnCritic::new(settings, shape, device)),
+            (Architecture::Resnet, Space::Images(shape)) => Self::ResNet(ResNetCritic::new(settings, shape, device)),
+            _ => Self::Mlp(mlp(settings, space.size(), 1, settings.critic_activation, device)),
+        }
+    }
+
+    /// The score of each sample, `[batch]`.
+    pub fn scores(&self, input: Tensor<2>) -> Tensor<1> {
+        score(self.forward_dual(None, Dual::constant(input))).value
+    }
+}
+
+/// Converts the critic's output to one number per sample.
+pub fn score(output: Dual<2>) -> Dual<1> {
+    output.sum_per_sample()
+}
+
+impl ForwardDual<2, 2> for Critic {
+    fn forward_dual(&self, tangent: Option<&Self>, input: Dual<2>) -> Dual<2> {
+        by_variant!(self, tangent, input, Mlp, Cnn, ResNet)
+    }
+}
