@@ -2,14 +2,15 @@
 
 use crate::model_flags::{BATCH_SIZES, ModelFlags, PLACEMENTS, check_memory, check_model, named};
 use crate::output::{Interrupt, Usage, check_page, note, print, print_json};
-use crate::setting_flags::refused;
+use crate::setting_flags::{flag_of, refused};
 use crate::texts::{open_vocabulary, read_corpus};
 use anyhow::Result;
 use clap::Args;
 use kexue_nn::{ConfigError, Head, Model, NormPlacement, Token, TransformerConfig};
 use kexue_output::check_output;
 use kexue_probe::{
-    Architecture, Data, Objective, OptimizerKind, OptimizerSettings, Preset, ProbeError, ProbeSettings, Source, probe,
+    Architecture, Change, Data, Objective, OptimizerKind, OptimizerSettings, Preset, ProbeError, ProbeSettings, Source,
+    probe,
 };
 use kexue_text::{Corpus, SpecialTokens, TextEncoder};
 use kexue_train::{SavedModel, TrainError, least_memory};
@@ -214,7 +215,8 @@ pub fn run(args: &ProbeArgs) -> Result<ExitCode> {
     if args.steps > 0 {
         note!("training; Ctrl-C stops it and keeps what was measured");
     }
-    let result = probe(&architecture, saved.as_ref(), &data, &settings, interrupt.flag()).map_err(usage)?;
+    let mut result = probe(&architecture, saved.as_ref(), &data, &settings, interrupt.flag()).map_err(usage)?;
+    result.name_settings(&flag);
     result.to_page(&title(args)).write(&page)?;
     match args.json {
         true => print_json(&result)?,
@@ -278,6 +280,11 @@ fn architecture(args: &ProbeArgs, saved: Option<&TransformerConfig>, vocab_size:
     };
     architecture.validate().map_err(usage)?;
     Ok(architecture)
+}
+
+/// A change of a setting as a flag with its value.
+fn flag(change: &Change) -> String {
+    format!("{} {}", flag_of(change.setting), change.value.replace('_', "-"))
 }
 
 /// An error of the probe as a usage error, naming flags.

@@ -4,11 +4,12 @@ use crate::output::Usage;
 use std::sync::OnceLock;
 
 /// Settings whose flags have different names.
-const NAMED: [(&str, &str); 9] = [
+const NAMED: [(&str, &str); 10] = [
     ("attention_scale", "attention-scale"),
     ("attention_scale.base", "attention-base"),
     ("attention_scale.kappa", "attention-base"),
     ("initializer.weights", "initial-std"),
+    ("initializer.weights.std", "initial-std"),
     ("initializer.embeddings", "init"),
     ("initializer.branches", "init"),
     ("norm_placement", "norm"),
@@ -31,7 +32,7 @@ pub fn refused(setting: &str, problem: &str) -> Usage {
 }
 
 /// The flag that sets a setting; the setting itself if there is none.
-fn flag_of(setting: &str) -> String {
+pub fn flag_of(setting: &str) -> String {
     let named = NAMED.iter().find(|(name, _)| *name == setting);
     let flag = match named {
         Some((_, flag)) => (*flag).to_owned(),

@@ -92,7 +92,7 @@ impl<'a> MlmTask<'a> {
         if training.is_empty() {
             return Err(TrainError::Setting {
                 field: "texts",
-                problem: "hold nothing to train on; give more documents, or a larger --hold-out".to_owned(),
+                problem: "hold nothing to train on; give more documents, or hold out fewer of them".to_owned(),
             });
         }
         Ok(Self {

@@ -1,5 +1,6 @@
 //! Alternatives to an architecture, measured before the first step.
 
+use crate::change::Change;
 use crate::data::Batch;
 use crate::initial::{fresh, initial};
 use crate::snapshot::{Identity, identities};
@@ -11,8 +12,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 /// An architecture that differs from the probed one in one setting.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Alternative {
-    /// What differs.
-    pub change: String,
+    /// The setting that differs.
+    pub change: Change,
     /// What is left of the embeddings at the top.
     pub identity: Identity,
     /// The gradient of the first layer's parameters over that of the last layer's.
@@ -31,7 +32,7 @@ pub struct Alternative {
 pub(crate) const KEPT: f64 = 0.5;
 
 fn alternative(
-    change: String,
+    change: Change,
     architecture: &Architecture,
     model: &Model,
     batch: &Batch,
@@ -69,7 +70,12 @@ fn placements(optimizer: OptimizerKind) -> [NormPlacement; 4] {
     ]
 }
 
-/// The name of a placement on the command line.
+/// Use another norm placement.
+pub(crate) fn placement_change(placement: NormPlacement) -> Change {
+    Change::new("norm_placement", placement_name(placement).replace('-', "_"))
+}
+
+/// The name of a placement in reports, such as `deep-norm`.
 pub fn placement_name(placement: NormPlacement) -> &'static str {
     match placement {
         NormPlacement::Pre => "pre",
@@ -100,8 +106,7 @@ pub fn alternatives(
         if placement != architecture.model.norm_placement && !stopped() {
             let other = architecture.with_placement(placement);
             let model = fresh(&other, seed)?;
-            let change = format!("--norm {}", placement_name(placement));
-            all.push(alternative(change, &other, &model, batch, seed)?);
+            all.push(alternative(placement_change(placement), &other, &model, batch, seed)?);
         }
     }
     if !stopped()
@@ -109,7 +114,7 @@ pub fn alternatives(
     {
         let model = fresh(&other, seed)?;
         all.push(alternative(
-            format!("--initial-std {std}"),
+            Change::new("initializer.weights.std", std),
             &other,
             &model,
             batch,

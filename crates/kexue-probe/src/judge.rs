@@ -1,6 +1,7 @@
 //! Derives the verdict, in words, from the measurements.
 
-use crate::alternatives::{Alternative, KEPT, placement_name};
+use crate::alternatives::{Alternative, KEPT, placement_change};
+use crate::change::Change;
 use crate::ending::{Ending, Quarters, TOLERANCE};
 use crate::initial::{FirstUpdate, Initial};
 use crate::mean::Mean;
@@ -19,8 +20,21 @@ const EVEN: f64 = 0.25;
 /// Tokens are hardly distinguishable if more than this share of their stream's square is common to all.
 const ALIKE: f64 = 0.9;
 
+/// How changes of settings are named.
+type Names<'a> = &'a dyn Fn(&Change) -> String;
+
+impl Probe {
+    /// Names settings in another way in all texts, for example by flags. By default, a change is written as `norm_placement = pre`.
+    pub fn name_settings(&mut self, name: &dyn Fn(&Change) -> String) {
+        for alternative in &mut self.alternatives {
+            alternative.change = alternative.change.clone().named(name);
+        }
+        self.verdict = Verdict::of(self, name);
+    }
+}
+
 impl Verdict {
-    pub(crate) fn of(probe: &Probe) -> Self {
+    pub(crate) fn of(probe: &Probe, names: Names<'_>) -> Self {
         let mut verdict = Self::default();
         if !probe.mean.is_finite() {
             let when = if probe.saved {
@@ -40,7 +54,7 @@ impl Verdict {
         verdict.identity(probe);
         verdict.gradients(probe);
         verdict.warmup(probe);
-        verdict.suggest(probe);
+        verdict.suggest(probe, names);
         verdict
     }
 
@@ -244,9 +258,9 @@ impl Verdict {
         }
     }
 
-    fn suggest(&mut self, probe: &Probe) {
+    fn suggest(&mut self, probe: &Probe, names: Names<'_>) {
         if self.needs_warmup == Some(true) {
-            self.suggest_runs(probe);
+            self.suggest_runs(probe, names);
         }
         if probe.alternatives.is_empty() {
             return;
@@ -296,9 +310,9 @@ impl Verdict {
 
     /// Suggests warm-up, and the placements that learned without it; if none was trained, the alternative that changes least with the first
     /// update.
-    fn suggest_runs(&mut self, probe: &Probe) {
-        self.suggestions
-            .push(format!("--warmup {}", probe.architecture.optimizer.warmup));
+    fn suggest_runs(&mut self, probe: &Probe, names: Names<'_>) {
+        let warmup = Change::new("warmup", probe.architecture.optimizer.warmup);
+        self.suggestions.push(warmup.named(names));
         let learned = |endings: &&Vec<Ending>| endings.iter().all(|ending| *ending == Ending::Learned);
         let mut others: Vec<(f64, NormPlacement)> = probe
             .runs
@@ -309,12 +323,12 @@ impl Verdict {
             .collect();
         others.sort_by(|a, b| a.0.total_cmp(&b.0));
         for (loss, placement) in others {
-            let flags = format!("--norm {}", placement_name(placement));
+            let change = placement_change(placement).named(names);
             self.sentences.push(format!(
-                "Instead of the warm-up: {flags} ends at {} without one.",
+                "Instead of the warm-up: {change} ends at {} without one.",
                 short(loss)
             ));
-            self.suggestions.push(flags);
+            self.suggestions.push(change);
         }
         let calmest = probe
             .alternatives
@@ -512,19 +526,19 @@ mod tests {
                 "Warm-up does not help: all runs diverge",
             ),
         ] {
-            let verdict = Verdict::of(&ended(&cold, &warm, true));
+            let verdict = Verdict::of(&ended(&cold, &warm, true), &Change::to_string);
             assert_eq!(verdict.needs_warmup, needs, "{words}");
             let said = verdict.sentences.iter().any(|sentence| sentence.starts_with(words));
             assert!(said, "{words}: {:#?}", verdict.sentences);
             assert_eq!(
-                verdict.suggestions.contains(&"--warmup 100".to_owned()),
+                verdict.suggestions.contains(&Change::new("warmup", 100)),
                 needs == Some(true)
             );
         }
         let mut cut = ended(&stalled, &low, true);
         let last = &mut cut.runs[1].runs[1];
         (last.interrupted, last.losses) = (true, Vec::new());
-        let verdict = Verdict::of(&cut);
+        let verdict = Verdict::of(&cut, &Change::to_string);
         assert_eq!(verdict.needs_warmup, None, "cut short");
         let said = verdict.sentences.join("\n");
         assert!(
@@ -538,7 +552,7 @@ mod tests {
         for run in &mut above.runs[1].runs {
             run.losses = (0..40).map(|step| 9.0 - 0.02 * f64::from(step)).collect();
         }
-        let verdict = Verdict::of(&above);
+        let verdict = Verdict::of(&above, &Change::to_string);
         let said = verdict.sentences.join("\n");
         assert_eq!(verdict.needs_warmup, None, "{said}");
         assert_eq!(verdict.endings, [[Ending::Level], [Ending::Falling]]);
@@ -550,7 +564,7 @@ mod tests {
             assert!(said.contains(words), "{words}: {said}");
         }
         assert!(!said.contains("stalled"), "{said}");
-        let verdict = Verdict::of(&ended(&stalled, &low, false));
+        let verdict = Verdict::of(&ended(&stalled, &low, false), &Change::to_string);
         assert_eq!(verdict.needs_warmup, None, "random tokens");
         assert!(!verdict.sentences.iter().any(|sentence| sentence.contains("stalled")));
     }

@@ -24,6 +24,7 @@
 
 mod alternatives;
 mod architecture;
+mod change;
 mod data;
 mod ending;
 mod error;
@@ -44,6 +45,7 @@ mod words;
 
 pub use alternatives::{Alternative, placement_name};
 pub use architecture::{Architecture, Objective, Preset};
+pub use change::Change;
 pub use data::{Batch, Data, Source};
 pub use ending::Ending;
 pub use error::ProbeError;

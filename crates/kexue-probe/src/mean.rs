@@ -5,7 +5,7 @@ use serde::Serialize;
 /// A mean over seeds.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 pub struct Mean {
-    /// The mean.
+    /// The mean over seeds.
     pub mean: f64,
     /// Its standard error; 0 for a single seed.
     pub standard_error: f64,

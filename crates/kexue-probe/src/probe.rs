@@ -1,6 +1,7 @@
 //! The instrument: measures, trains and judges.
 
 use crate::alternatives::{alternatives, placement_name};
+use crate::change::Change;
 use crate::initial::{calibrate, fresh, initial};
 use crate::probe_settings::ProbeSettings;
 use crate::result::Probe;
@@ -138,6 +139,6 @@ pub fn probe(
             .collect();
     }
     probe.interrupted = interrupted();
-    probe.verdict = Verdict::of(&probe);
+    probe.verdict = Verdict::of(&probe, &Change::to_string);
     Ok(probe)
 }

@@ -182,7 +182,7 @@ impl Probe {
         };
         let others = self.alternatives.iter().map(|other| {
             row(
-                &other.change,
+                &other.change.to_string(),
                 other.identity,
                 (other.token_gradient_ratio, other.gradient_ratio),
                 other.output_change,
@@ -309,7 +309,7 @@ impl Probe {
             page.fold("Sub-layers along the steps");
             page.paragraph(
                 "The first sub-layer, that in the middle and the last, without warm-up and with it. The measured weight is that by regression: Jacobian-vector \
-                 products are taken before the first step only.",
+                products are taken before the first step only.",
             );
             page.charts(&self.sublayer_charts());
             page.table(&RUN_HEAD, &self.run_rows());
@@ -319,11 +319,11 @@ impl Probe {
         page.fold("Sub-layers");
         page.paragraph(
             "RMS: of the stream after the sub-layer. σ²: variance of what the branch adds over that of the stream before it. Weight: what is left of the first \
-             stream, by the formula Π(1 + σ²/α²)^(−1/2) where norms follow the sum and 1 elsewhere; by regression, the product of the slopes of each stream on \
-             the stream before it; by Jacobian-vector products, the same for a small random change of the embeddings (central differences). Share: the product of \
-             the correlations of successive streams. Alike: share of the stream's square that all tokens of a sequence have in common. Gradients are norms, of the mean loss with respect \
-             to the stream, of that without its mean over the tokens of each sequence, and with respect to the sub-layer's parameters. Δθ/θ: \
-             RMS of the first update at the full learning rate over that of the matrices.",
+            stream, by the formula Π(1 + σ²/α²)^(−1/2) where norms follow the sum and 1 elsewhere; by regression, the product of the slopes of each stream on \
+            the stream before it; by Jacobian-vector products, the same for a small random change of the embeddings (central differences). Share: the product of \
+            the correlations of successive streams. Alike: share of the stream's square that all tokens of a sequence have in common. Gradients are norms, of the mean loss with respect \
+            to the stream, of that without its mean over the tokens of each sequence, and with respect to the sub-layer's parameters. Δθ/θ: \
+            RMS of the first update at the full learning rate over that of the matrices.",
         );
         page.table(&SUBLAYER_HEAD, &sublayer_rows(&self.mean));
         if !self.alternatives.is_empty() {
@@ -375,7 +375,9 @@ impl Probe {
         let own = own.flat_map(|initial| &initial.snapshot.sublayers);
         let mut gradients = vec![numbered("as given", &mut own.map(|sublayer| sublayer.token_gradient))];
         let others = self.alternatives.iter();
-        gradients.extend(others.map(|other| numbered(&other.change, &mut other.token_gradients.iter().copied())));
+        gradients.extend(
+            others.map(|other| numbered(&other.change.to_string(), &mut other.token_gradients.iter().copied())),
+        );
         vec![
             chart(
                 "what is left of the input",

@@ -1,5 +1,6 @@
 //! What follows from the measurements.
 
+use crate::change::Change;
 use crate::ending::Ending;
 use serde::Serialize;
 
@@ -27,8 +28,8 @@ pub struct Verdict {
     pub needs_warmup: Option<bool>,
     /// How each training ended, in the order of [`Probe::runs`](crate::Probe::runs).
     pub endings: Vec<Vec<Ending>>,
-    /// What to use instead, as flags, the best first.
-    pub suggestions: Vec<String>,
+    /// Suggested changes, the best first.
+    pub suggestions: Vec<Change>,
     /// The verdict in words, with the numbers; if these are not finite, only that.
     pub sentences: Vec<String>,
 }

@@ -162,12 +162,12 @@ fn gradients_of_single_tokens_decay_to_the_input_of_post_norm_only() {
         post.verdict
             .suggestions
             .iter()
-            .any(|flags| flags.starts_with("--norm deep-norm"))
+            .any(|change| change.to_string().starts_with("norm_placement = deep_norm"))
     );
     let std = post
         .alternatives
         .iter()
-        .find(|other| other.change.starts_with("--initial-std"))
+        .find(|other| other.change.setting == "initializer.weights.std")
         .unwrap();
     assert!((std.identity.predicted - 0.5).abs() < 0.1, "{std:?}");
 }
