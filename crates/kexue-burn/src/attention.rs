@@ -14,7 +14,7 @@ use kexue_nn::AttentionScale;
 pub struct ScaledAttentionConfig {
     /// Width of the input and the output; a multiple of `n_heads`.
     pub d_model: usize,
-    /// Number of heads.
+    /// Number of heads, which divides `d_model`.
     pub n_heads: usize,
     /// Dropout probability of the attention weights.
     #[config(default = 0.1)]
@@ -90,9 +90,9 @@ pub struct ScaledAttention {
     pub output: Linear,
     /// Dropout of the attention weights.
     pub dropout: Dropout,
-    /// Number of heads.
+    /// Number of heads, which divides `d_model`.
     pub n_heads: usize,
-    /// The scale.
+    /// The factor of the scores, for the number of keys that a query sees.
     #[module(skip)]
     pub scale: AttentionScale,
     /// The value of a masked score.

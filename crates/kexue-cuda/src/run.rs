@@ -39,7 +39,7 @@ impl DeviceRun {
         })
     }
 
-    /// The device's name.
+    /// The driver's name of the device, such as `NVIDIA H100`.
     pub fn device_name(&self) -> String {
         self.engine.device_name()
     }

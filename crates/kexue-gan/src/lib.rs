@@ -29,6 +29,30 @@
 //! let slopes = slopes(&*normalizer, model.critic(), real, fake, &mut random);
 //! assert!(slopes.largest_gradient <= 1.0 + 1e-4);
 //! ```
+//!
+//! Your own normaliser implements [`Normalizer`](normalizer::Normalizer). This one bounds the scores, but not their slope:
+//!
+//! ```
+//! use burn::tensor::Tensor;
+//! use kexue_gan::{network::Space, normalizer::Normalizer, play::normalized_scores, players::GanModel, settings::Preset};
+//!
+//! struct Bounded;
+//!
+//! impl Normalizer for Bounded {
+//!     fn normalize(&self, scores: Tensor<1>, _norms: Tensor<1>) -> Tensor<1> {
+//!         scores.tanh()
+//!     }
+//!
+//!     fn needs_gradient(&self) -> bool {
+//!         true // so that `normalize` is called with the norms
+//!     }
+//! }
+//!
+//! let model = GanModel::new(&Preset::Mlp.model(), Space::Points(2), &Bounded, 1);
+//! let points = model.tensor(vec![300.0, -200.0, 0.1, 0.2], 2);
+//! let (scores, norms) = normalized_scores(&Bounded, model.critic(), points);
+//! assert!(scores.abs().max().into_scalar::<f32>() <= 1.0 && norms.is_some());
+//! ```
 #![forbid(unsafe_code)]
 
 pub mod data;

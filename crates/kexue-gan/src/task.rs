@@ -22,7 +22,7 @@ const SLOPE_POINTS: usize = 256;
 
 /// The input of a player's step.
 pub enum Move {
-    /// The critic's.
+    /// A step of the critic.
     Critic {
         /// Real samples.
         real: Vec<f32>,
@@ -31,7 +31,7 @@ pub enum Move {
         /// A number within 0 and 1 for each pair of real and generated samples.
         shares: Vec<f32>,
     },
-    /// The generator's.
+    /// A step of the generator.
     Generator {
         /// The generator's input.
         noise: Vec<f32>,

@@ -122,7 +122,7 @@ fn nearest(points: &[Point], sample: Point) -> (usize, f64) {
 /// The quality of samples of a toy distribution.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct ToyQuality {
-    /// Number of modes.
+    /// Number of modes of the distribution.
     pub modes: usize,
     /// Number of modes that have at least a tenth of their share of the samples within three standard deviations.
     pub covered: usize,

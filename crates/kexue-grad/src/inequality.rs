@@ -368,7 +368,7 @@ impl Mlp {
         self
     }
 
-    /// The layers.
+    /// The layers, from input to output.
     pub fn layers(&self) -> &[Layer] {
         &self.layers
     }

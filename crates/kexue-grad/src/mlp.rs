@@ -36,7 +36,7 @@ impl Mlp {
         }
     }
 
-    /// Its layers.
+    /// The linear layers, from input to output.
     pub fn layers(&self) -> &[Linear] {
         &self.layers
     }

@@ -31,7 +31,7 @@ pub struct Row {
 /// A run at every length.
 #[derive(Clone, Debug)]
 pub struct MeasuredRun {
-    /// Its seed.
+    /// The seed of the run.
     pub seed: u64,
     /// Its folder, as given.
     pub folder: String,

@@ -26,12 +26,12 @@ pub struct LengthScore {
 }
 
 impl LengthScore {
-    /// Accuracy in percent.
+    /// The [accuracy](Self::accuracy) in percent.
     pub fn accuracy_percent(&self) -> f64 {
         100.0 * self.accuracy
     }
 
-    /// The baseline in percent.
+    /// The [baseline](Self::baseline) in percent.
     pub fn baseline_percent(&self) -> f64 {
         100.0 * self.baseline
     }

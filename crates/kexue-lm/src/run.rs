@@ -17,9 +17,9 @@ pub struct MlmConfig {
     /// The folder of the run it was warm-started from.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub start: Option<String>,
-    /// The model.
+    /// The configuration of the Transformer.
     pub model: TransformerConfig,
-    /// The training.
+    /// The settings of training.
     pub train: TrainSettings,
     /// Sequences and masks.
     pub mlm: MlmSettings,

@@ -45,7 +45,7 @@ pub enum Activation {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Head {
-    /// None.
+    /// No layers.
     #[default]
     None,
     /// A bias for each token.
@@ -103,7 +103,7 @@ pub struct TransformerConfig {
     /// Number of segments with an embedding (BERT's token types): 2 for pairs of texts, 0 for none.
     #[serde(default)]
     pub token_types: usize,
-    /// The placement of the norms.
+    /// The placement of the norms, before or after the branches.
     #[serde(default)]
     pub norm_placement: NormPlacement,
     /// The kind of norm.

@@ -6,8 +6,8 @@ use thiserror::Error;
 #[derive(Debug, Error, PartialEq, Eq)]
 #[error("{field}: {problem}")]
 pub struct ConfigError {
-    /// The field.
+    /// The path of the field in the configuration, such as `attention_scale.base`.
     pub field: &'static str,
-    /// The problem, and what to do.
+    /// The problem, and what to do about it.
     pub problem: String,
 }

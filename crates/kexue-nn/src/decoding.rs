@@ -107,7 +107,7 @@ impl<'m> Decoder<'m> {
         }
     }
 
-    /// The model.
+    /// The model that the decoder runs.
     pub fn model(&self) -> &'m Model {
         self.model
     }

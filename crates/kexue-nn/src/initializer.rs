@@ -31,7 +31,7 @@ pub enum Distribution {
         #[serde(default)]
         means: StdConvention,
     },
-    /// Normal.
+    /// Normal, without truncation.
     Normal {
         /// Standard deviation.
         std: f32,

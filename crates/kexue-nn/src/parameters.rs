@@ -63,7 +63,7 @@ pub struct Layout {
     pub type_embedding: Option<Range<usize>>,
     /// The norm of the embeddings if norms follow the branches, or of the last block's output if norms precede the branches.
     pub outer_norm: Option<Pair>,
-    /// The blocks.
+    /// The parameters of each block.
     pub blocks: Vec<BlockRanges>,
     /// The layers before the softmax.
     pub head_dense: Option<DenseNormRanges>,

@@ -43,7 +43,7 @@ impl ChildTuning {
         Self(self.0.undivided())
     }
 
-    /// The mask.
+    /// The mask of the gradient.
     pub fn mask(&self) -> &Mask {
         &self.0.mask
     }
@@ -66,7 +66,7 @@ impl UpdateDropout {
         Self(self.0.undivided())
     }
 
-    /// The mask.
+    /// The mask of the update.
     pub fn mask(&self) -> &Mask {
         &self.0.mask
     }

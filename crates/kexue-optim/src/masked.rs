@@ -27,7 +27,7 @@ impl Masked {
         &self.subset
     }
 
-    /// The chain.
+    /// The chain that is applied to the group.
     pub fn chain(&mut self) -> &mut Chain {
         &mut self.chain
     }

@@ -14,7 +14,7 @@ use std::path::Path;
 pub struct TrainedClassifier {
     /// The configuration of the run.
     pub config: PenaltyConfig,
-    /// Its network.
+    /// The trained network.
     pub network: FlatModule<Mlp>,
 }
 

@@ -46,7 +46,7 @@ pub struct PenaltyConfig {
     pub model: NetworkSettings,
     /// The run.
     pub train: TrainSettings,
-    /// The penalty.
+    /// The data, the penalty and the measurements.
     pub penalty: PenaltySettings,
 }
 

@@ -55,7 +55,7 @@ pub struct Columns {
 /// A known task: its columns and its measures.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Preset {
-    /// Its columns.
+    /// The columns of its files.
     pub columns: Columns,
     /// Its measures. The first one selects the best step.
     pub measures: Vec<Measure>,

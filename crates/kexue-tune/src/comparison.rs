@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 /// The results of several methods from the same seeds.
 #[derive(Clone, Debug, Default)]
 pub struct Comparison {
-    /// The measures.
+    /// The measures of the table; differences are those of the first.
     pub measures: Vec<Measure>,
     /// A row for each method. The others are compared with the first.
     pub rows: Vec<Row>,
@@ -20,7 +20,7 @@ pub struct Comparison {
 /// The results of a method.
 #[derive(Clone, Debug)]
 pub struct Row {
-    /// The method.
+    /// The method of fine-tuning.
     pub method: Method,
     /// One result for each seed.
     pub results: Vec<TuneResult>,

@@ -8,6 +8,27 @@
 //! - [`Comparison`]: comparison of methods, paired by seed
 //!
 //! Read `method.rs` and `task.rs` first, then `run.rs`.
+//!
+//! ```
+//! use kexue_text::{PretrainedTokenizer, Vocabulary};
+//! use kexue_tune::{Dataset, Labels, Masking, Method, Preset, read_examples};
+//!
+//! let file = "index\tsentence1\tsentence2\tlabel\n\
+//!             0\tIt rains.\tIt is wet.\tentailment\n\
+//!             1\tIt rains.\tIt is dry.\tnot_entailment\n";
+//! let preset = Preset::named("rte").ok_or("a preset")?;
+//! let examples = read_examples(file.as_bytes(), "train.tsv", &preset.columns, true)?;
+//! let labels = Labels::classes_of(&examples)?;
+//! assert_eq!(labels.names(), ["entailment", "not_entailment"]);
+//!
+//! let tokenizer = PretrainedTokenizer::try_from(&Vocabulary::new("It rainswedy.".chars(), false))?;
+//! let data = Dataset::encode(&examples, &labels, &tokenizer, 64)?;
+//! assert_eq!(data.examples[1].target, Some(1.0));
+//!
+//! let method: Method = "child-d:0.3+fgm:1".parse()?;
+//! assert_eq!(method.masking, Masking::TaskDriven(0.3));
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
 #![forbid(unsafe_code)]
 
 mod columns;

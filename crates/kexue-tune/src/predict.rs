@@ -36,7 +36,7 @@ pub fn logits(model: &Classifier, examples: &[Encoded]) -> Vec<Vec<f32>> {
     all
 }
 
-/// A prediction.
+/// The prediction for an example.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Prediction {
     /// A class by its index, and the probability of each.

@@ -107,7 +107,7 @@ impl TransformerRunConfig for TuneConfig {
 pub struct TuneResult {
     /// The method.
     pub method: Method,
-    /// The seed.
+    /// The seed of the initial head, the batches, dropout and masks.
     pub seed: u64,
     /// Number of steps.
     pub steps: u64,
@@ -291,7 +291,7 @@ pub struct Tuned {
     pub config: TuneConfig,
     /// Its tokenizer.
     pub tokenizer: PretrainedTokenizer,
-    /// The model.
+    /// The model of the best validation.
     pub model: Classifier,
 }
 

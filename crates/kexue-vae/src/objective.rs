@@ -26,7 +26,7 @@ pub enum Bound {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Objective {
-    /// The bound.
+    /// The bound that is maximised, and the estimator of its gradient.
     pub bound: Bound,
     /// Number of draws of the latents for each observation, k.
     pub draws: usize,

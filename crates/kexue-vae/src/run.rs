@@ -14,7 +14,7 @@ pub struct VaeRunConfig {
     pub version: String,
     /// Files of the training data.
     pub data: Vec<String>,
-    /// The model.
+    /// The configuration of the model.
     pub model: VaeConfig,
     /// The training settings.
     pub train: TrainSettings,
@@ -36,7 +36,7 @@ impl RunConfig for VaeRunConfig {
 pub struct VaeRun {
     /// The configuration of the run.
     pub config: VaeRunConfig,
-    /// The model.
+    /// The model of the best validation.
     pub model: Vae,
 }
 

@@ -54,24 +54,24 @@ pub use kexue_gan as gan;
 /// Derivatives of gradients on Burn (S5).
 #[cfg(feature = "burn")]
 pub use kexue_grad as grad;
-/// Sets of images in, grids of them out.
+/// Reading sets of images, and writing grids of images.
 pub use kexue_images as images;
 /// Knowledge graphs: import of triples, an index of facts, live changes.
 pub use kexue_kg as kg;
 /// Masked language models: training, accuracy and attention entropy by length (S2).
 pub use kexue_lm as lm;
-/// Transformers on a CPU: training, decoding, weights in and out.
+/// Transformers on a CPU: training, decoding, import and export of weights.
 pub use kexue_nn as nn;
 /// Optimisers as chains of gradient transformations.
 pub use kexue_optim as optim;
-/// Output files that appear whole, checks before the work starts, HTML reports.
+/// Output files that are written atomically, checks before the work starts, HTML reports.
 pub use kexue_output as output;
-/// Penalties of gradients, and the inequality between those of input and parameters (S5).
+/// Gradient penalties, and the inequality between the gradients with respect to input and parameters (S5).
 #[cfg(feature = "burn")]
 pub use kexue_penalty as penalty;
-/// What initialisation, norms and warm-up will do to a training (S3).
+/// The effects of initialisation, norms and warm-up on training (S3).
 pub use kexue_probe as probe;
-/// Question answering that can only answer with facts of a graph (S1).
+/// Question answering with facts of a graph only (S1).
 pub use kexue_qa as qa;
 /// Means, votes, rank flips and checks of results tables (S8).
 pub use kexue_rank as rank;
@@ -83,9 +83,9 @@ pub use kexue_text as text;
 pub use kexue_train as train;
 /// Prefix indexes over token sequences.
 pub use kexue_trie as trie;
-/// Fine-tuning on tasks of your own, and methods of it compared: ChildTuning (S4).
+/// Fine-tuning on your own tasks, and comparisons of methods: ChildTuning (S4).
 pub use kexue_tune as tune;
-/// How likely a sample is: densities by importance sampling, and variational autoencoders (S7).
+/// Densities of samples by importance sampling, and variational autoencoders (S7).
 pub use kexue_vae as vae;
 
 /// What most programs need.
