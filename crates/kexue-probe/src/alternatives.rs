@@ -14,21 +14,21 @@ use std::sync::atomic::{AtomicBool, Ordering};
 pub struct Alternative {
     /// The setting that differs.
     pub change: Change,
-    /// What is left of the embeddings at the top.
+    /// The share of the embeddings that is left at the top.
     pub identity: Identity,
-    /// The gradient of the first layer's parameters over that of the last layer's.
+    /// The ratio of the gradients of the first and the last layer's parameters.
     pub gradient_ratio: f64,
-    /// Norm of the change of the last hidden states by a first update at the full learning rate, over their norm.
+    /// Relative change of the last hidden states by a first update at the full learning rate.
     pub output_change: f64,
-    /// The gradient of single tokens after the first sub-layer over that after the last.
+    /// The ratio of the gradients of single tokens after the first and after the last sub-layer.
     pub token_gradient_ratio: f64,
-    /// The same without the part that the growth of the stream explains.
+    /// The same ratio, corrected for the growth of the stream.
     pub gradient_flow: f64,
     /// The gradient of single tokens after each sub-layer.
     pub token_gradients: Vec<f64>,
 }
 
-/// The smallest identity-path weight at the top with a suggested deviation.
+/// Minimum identity-path weight at the top with a suggested standard deviation.
 pub(crate) const KEPT: f64 = 0.5;
 
 fn alternative(
@@ -70,7 +70,7 @@ fn placements(optimizer: OptimizerKind) -> [NormPlacement; 4] {
     ]
 }
 
-/// Use another norm placement.
+/// The change to a norm placement.
 pub(crate) fn placement_change(placement: NormPlacement) -> Change {
     Change::new("norm_placement", placement_name(placement).replace('-', "_"))
 }
@@ -89,7 +89,7 @@ pub fn placement_name(placement: NormPlacement) -> &'static str {
     }
 }
 
-/// Probes an architecture with other norm placements, and with the largest initial deviation that keeps half of the input. Stops early once
+/// Probes an architecture with other norm placements, and with the largest initial standard deviation that keeps half of the input. Stops early once
 /// `interrupt` is set.
 ///
 /// # Errors
@@ -124,14 +124,14 @@ pub fn alternatives(
     Ok(all)
 }
 
-/// A positive number rounded down to two digits: what is printed is what is measured.
+/// Rounds a positive number down to two digits, so that the printed value is the measured one.
 fn two_digits(value: f32) -> f32 {
     let unit = 10f64.powf(f64::from(value).log10().floor() - 1.0);
     ((f64::from(value) / unit).floor() * unit) as f32
 }
 
-/// The largest effective deviation, to two digits and before what the branches are scaled by, at which the identity path keeps [`KEPT`], and the architecture
-/// with it; `None` where more is kept already, or where none keeps it.
+/// The largest effective standard deviation, to two digits and before the scaling of the branches, at which the identity path keeps [`KEPT`], and the
+/// architecture with it. `None` if more is kept already, or no standard deviation keeps it.
 fn smaller_std(
     architecture: &Architecture,
     batch: &Batch,

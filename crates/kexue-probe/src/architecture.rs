@@ -1,4 +1,4 @@
-//! What is probed: well-known architectures by name, others from TOML.
+//! Architectures: well-known ones by name, others from TOML.
 
 use crate::{OptimizerSettings, ProbeError};
 use kexue_nn::{
@@ -7,14 +7,14 @@ use kexue_nn::{
 };
 use serde::{Deserialize, Serialize};
 
-/// What a model is trained to predict.
+/// The training objective of a model.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Objective {
-    /// Masked tokens, from both sides (BERT).
+    /// Predict masked tokens from both sides (BERT).
     #[default]
     Masked,
-    /// The next token, from the left (GPT).
+    /// Predict the next token from the left (GPT).
     Causal,
 }
 
@@ -24,19 +24,19 @@ pub enum Objective {
 pub struct Architecture {
     /// The model.
     pub model: TransformerConfig,
-    /// What it is trained to predict.
+    /// The training objective.
     #[serde(default)]
     pub objective: Objective,
-    /// How it is trained.
+    /// The optimiser.
     #[serde(default)]
     pub optimizer: OptimizerSettings,
 }
 
-/// Architectures of well-known models, at their base size. Where the original has a position bias (T5), positions are rotary.
+/// Architectures of well-known models in their base size. Positions are rotary if the original has a position bias (T5).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Preset {
-    /// BERT-base: 12 post-norm layers of width 768, truncated normal of nominal deviation 0.02.
+    /// BERT-base: 12 post-norm layers of width 768, truncated normal with nominal standard deviation 0.02.
     Bert,
     /// RoFormer-base: BERT with rotary positions.
     Roformer,
@@ -44,7 +44,7 @@ pub enum Preset {
     Gpt2,
     /// BERT's size with DeepNorm's placement and initialisation (arXiv 2203.00555).
     Deepnet,
-    /// T5-base's encoder: pre-norm with RMS norms, LeCun-like initialisation, embeddings of deviation 1.
+    /// T5-base's encoder: pre-norm with RMS norms, LeCun-like initialisation, embeddings with standard deviation 1.
     T5,
 }
 
@@ -114,11 +114,11 @@ impl Preset {
 }
 
 impl Architecture {
-    /// Reads TOML: a `[model]` table with the fields of [`TransformerConfig`], `objective`, an `[optimizer]` table with those of
-    /// [`OptimizerSettings`]. If the table has no `vocab_size`, it is that of the data.
+    /// Reads TOML: a `[model]` table with the fields of [`TransformerConfig`], `objective`, and an `[optimizer]` table with those of
+    /// [`OptimizerSettings`]. The default of `vocab_size` is that of the data.
     ///
     /// # Errors
-    /// Names the line and the field that is not as expected.
+    /// If the text is invalid. The error names the line and the field.
     pub fn from_toml(text: &str, vocab_size: usize) -> Result<Self, ProbeError> {
         let read = || -> Result<Self, toml::de::Error> {
             #[derive(Deserialize)]
@@ -138,7 +138,7 @@ impl Architecture {
             }
             let model = match description.model.try_into() {
                 Ok(model) => model,
-                // Reading the text itself again gives messages with line numbers. Whatever is wrong is found before vocab_size is missed.
+                // Parsing the text itself gives messages with line numbers. Any other problem is found before the missing vocab_size.
                 Err(error) => match toml::from_str::<Self>(text) {
                     Err(other) if without && other.message() == "missing field `vocab_size`" => return Err(error),
                     read => return read,
@@ -156,13 +156,13 @@ impl Architecture {
     /// Checks the model and the optimiser.
     ///
     /// # Errors
-    /// Names the invalid field.
+    /// If a field is invalid. The error names it.
     pub fn validate(&self) -> Result<(), ProbeError> {
         self.model.validate()?;
         self.optimizer.validate()
     }
 
-    /// The same with another norm placement: see [`TransformerConfig::with_placement`].
+    /// The same architecture with another norm placement; see [`TransformerConfig::with_placement`].
     pub fn with_placement(&self, placement: NormPlacement) -> Self {
         Self {
             model: self.model.clone().with_placement(placement),

@@ -6,19 +6,19 @@ use kexue_text::{Corpus, Masking, SpecialTokens, Window};
 use rand::Rng;
 use std::collections::HashMap;
 
-/// Where sequences come from.
+/// The source of sequences.
 #[derive(Clone, Copy, Debug)]
 pub enum Source<'a> {
     /// Real text.
     Text {
         /// Its documents.
         corpus: &'a Corpus,
-        /// The ids that sequences are made with.
+        /// The special tokens of sequences.
         special: &'a SpecialTokens,
     },
     /// Ordinary tokens, drawn uniformly. Nothing can be learned from them, but activations and gradients can be measured.
     Random {
-        /// The ids that sequences are made with.
+        /// The special tokens of sequences.
         special: &'a SpecialTokens,
     },
 }
@@ -38,12 +38,12 @@ pub struct Data<'a> {
 pub struct Batch {
     /// The sequences.
     pub packed: PackedBatch,
-    /// The tokens to be predicted.
+    /// The tokens to predict.
     pub predictions: Vec<Prediction>,
 }
 
 impl<'a> Data<'a> {
-    /// Batches of `sequences` sequences of `length` tokens, separators included.
+    /// Creates batches of `sequences` sequences of `length` tokens, including separators.
     ///
     /// # Errors
     /// If the source is empty, or the sequences are too short to predict anything.
@@ -57,20 +57,20 @@ impl<'a> Data<'a> {
         if !(3..=1 << 16).contains(&length) {
             return Err(ProbeError::setting(
                 "length",
-                format!("{length} is not within 3 and 65536: a token between two separators is the least"),
+                format!("{length} is not within 3 and 65536: a sequence needs a token between two separators"),
             ));
         }
         if sequences * length > 1 << 20 {
-            let problem = format!("{sequences} sequences of {length} tokens are more than 1048576 tokens: take fewer");
+            let problem = format!("{sequences} sequences of {length} tokens are more than 1048576 tokens: use fewer");
             return Err(ProbeError::setting("batch_size", problem));
         }
         match source {
             Source::Text { corpus, .. } if corpus.is_empty() => {
-                Err(ProbeError::setting("texts", "there is no text in the files"))
+                Err(ProbeError::setting("texts", "the files contain no text"))
             }
             Source::Random { special } if special.ordinary.is_empty() => Err(ProbeError::setting(
                 "vocab_size",
-                "too small: there are no tokens but the special ones",
+                "too small: there are only special tokens",
             )),
             _ => Ok(Self {
                 source,
@@ -82,7 +82,7 @@ impl<'a> Data<'a> {
         }
     }
 
-    /// A fresh batch with something to predict: one whose masks chose nothing is drawn again.
+    /// Draws a batch with something to predict. A batch without masked tokens is drawn again.
     pub fn batch(&self, generator: &mut impl Rng) -> Batch {
         loop {
             let batch = self.draw(generator);
@@ -146,13 +146,13 @@ impl<'a> Data<'a> {
         matches!(self.source, Source::Text { .. })
     }
 
-    /// Tokens of a sequence, separators included.
+    /// Number of tokens of a sequence, including separators.
     pub(crate) fn length(&self) -> usize {
         self.length
     }
 
-    /// The loss, in nats, of the best model that ignores its input: the entropy of the token frequencies. A model whose loss stays here has
-    /// learned how often tokens occur, and nothing else.
+    /// The loss, in nats, of the best model that ignores its input: the entropy of the token frequencies. A model whose loss stays here has learned only
+    /// the frequencies of tokens.
     pub fn plateau(&self) -> f64 {
         match self.source {
             Source::Random { special } => (special.ordinary.len() as f64).ln(),
@@ -170,7 +170,7 @@ impl<'a> Data<'a> {
                     .values()
                     .map(|count| -count / total * (count / total).ln())
                     .collect();
-                // The order of a hash table is not that of the next run.
+                // Sorted, because the order of a hash table differs between runs.
                 entropies.sort_by(f64::total_cmp);
                 entropies.iter().sum()
             }

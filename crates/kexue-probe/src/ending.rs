@@ -1,15 +1,15 @@
-//! How a training ended, judged by the last quarter of its losses.
+//! The outcome of a training run, judged by the last quarter of its losses.
 
 use crate::mean::Mean;
 use crate::training::Trial;
 use serde::Serialize;
 
-/// The smallest difference that counts, in nats; more if the noise of the batches is larger.
+/// Minimum difference that counts, in nats; larger if the noise of the batches is larger.
 pub(crate) const TOLERANCE: f64 = 0.05;
-/// A run of fewer steps shows no trend.
+/// Minimum number of steps that shows a trend.
 const FEWEST_STEPS: usize = 20;
 
-/// How a run ended. Means are over quarters of the steps; two of them differ if they are more than two standard errors of the difference apart.
+/// The outcome of a run. Means are over quarters of the steps. Two means differ if they are more than two standard errors of the difference apart.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Ending {
@@ -19,7 +19,7 @@ pub enum Ending {
     Diverged,
     /// The last quarter is more than 0.05 nats above an earlier one.
     Rose,
-    /// The last quarter is within 0.05 nats (or two standard errors) of the plateau, and no further below the quarter before.
+    /// The last quarter is within 0.05 nats (or two standard errors) of the plateau, and not further than that below the previous quarter.
     Stalled,
     /// Not below the plateau yet, and still falling from quarter to quarter.
     Falling,
@@ -32,7 +32,7 @@ pub enum Ending {
 }
 
 impl Ending {
-    /// The word in tables.
+    /// The name in tables.
     pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Interrupted => "cut short",
@@ -47,7 +47,7 @@ impl Ending {
     }
 }
 
-/// The means of the quarters of some losses, with the standard errors of their noise.
+/// The means of the quarters of a run's losses, with their standard errors.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct Quarters([Mean; 4]);
 
@@ -62,12 +62,12 @@ impl Quarters {
         self.0[3]
     }
 
-    /// How far the last quarter is below the one before.
+    /// The decrease from the third quarter to the last.
     pub fn drop(&self) -> Mean {
         difference(self.0[2], self.last())
     }
 
-    /// The lowest of the quarters before the last.
+    /// The lowest mean of the quarters before the last.
     pub fn lowest(&self) -> Mean {
         let [first, second, third, _] = self.0;
         let lower = |a: Mean, b: Mean| if b.mean < a.mean { b } else { a };
@@ -75,7 +75,7 @@ impl Quarters {
     }
 }
 
-/// The first mean less the second.
+/// The first mean minus the second.
 fn difference(from: Mean, to: Mean) -> Mean {
     Mean {
         mean: from.mean - to.mean,
@@ -84,13 +84,13 @@ fn difference(from: Mean, to: Mean) -> Mean {
 }
 
 impl Trial {
-    /// The quarters of its losses; `None` if there are few steps, the run was interrupted, or not all losses are finite.
+    /// The quarters of the losses; `None` if there are too few steps, the run was interrupted, or a loss is not finite.
     pub(crate) fn quarters(&self) -> Option<Quarters> {
         let whole = self.diverged.is_none() && !self.interrupted;
         Quarters::of(&self.losses).filter(|_| whole)
     }
 
-    /// How it ended. `plateau` is the loss of the best model that ignores its input; `learnable` is false for random tokens.
+    /// The outcome. `plateau` is the loss of the best model that ignores its input; `learnable` is false for random tokens.
     pub fn ending(&self, plateau: f64, learnable: bool) -> Ending {
         if self.diverged.is_some() {
             return Ending::Diverged;
@@ -145,13 +145,13 @@ mod tests {
     fn the_last_quarter_decides() {
         for (quarters, ending) in [
             ([6.3, 5.4, 5.39, 5.41], Ending::Stalled),
-            // Fell to the plateau just now.
+            // Has just reached the plateau.
             ([6.9, 6.4, 5.8, 5.4], Ending::Falling),
-            // Far above it: not stalled.
+            // Far above the plateau, so not stalled.
             ([6.9, 6.8, 6.7, 6.6], Ending::Falling),
             ([6.9, 6.7, 6.69, 6.7], Ending::Level),
             ([6.0, 5.0, 4.6, 4.5], Ending::Learned),
-            // As by the plateau after it had been below.
+            // Back at the plateau after it had been below.
             ([6.0, 4.6, 5.1, 5.4], Ending::Rose),
             ([6.0, 4.6, 4.5, 4.7], Ending::Rose),
             ([6.0, 7.0, 9.0, 1e9], Ending::Diverged),

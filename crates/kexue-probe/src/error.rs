@@ -14,13 +14,13 @@ pub enum ProbeError {
     Setting {
         /// The setting.
         field: &'static str,
-        /// What is wrong with it, and what to do.
+        /// The problem, and what to do about it.
         problem: String,
     },
     /// A training failed.
     #[error(transparent)]
     Train(#[from] kexue_train::TrainError),
-    /// A description of an architecture that cannot be read.
+    /// The description of an architecture cannot be read.
     #[error("{0}")]
     Description(String),
 }

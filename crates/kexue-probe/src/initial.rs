@@ -1,4 +1,4 @@
-//! A model before its first step.
+//! Measurements of a model before its first step.
 
 use crate::data::Batch;
 use crate::snapshot::{Pass, Snapshot, branch_variance, jacobian_weights, rms};
@@ -7,29 +7,29 @@ use kexue_nn::{Model, Role, Tape};
 use kexue_train::{generator, streams};
 use serde::Serialize;
 
-/// What the first update does to the output and the loss.
+/// The effects of the first update on the output and the loss.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 pub struct FirstUpdate {
     /// The learning rate of that step.
     pub learning_rate: f32,
-    /// Norm of the change of the last hidden state of the same batch, over its norm.
+    /// Relative change of the last hidden state of the same batch.
     pub output_change: f64,
-    /// Mean loss on the same batch after it.
+    /// Mean loss on the same batch after the update.
     pub loss: f64,
 }
 
 /// A model before its first step.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Initial {
-    /// What a batch shows; the update ratios are those of a first step at the full learning rate.
+    /// The measurements on a batch. The update ratios are those of a first step at the full learning rate.
     pub snapshot: Snapshot,
-    /// What a first update at the full learning rate does.
+    /// The effects of a first update at the full learning rate.
     pub full_rate: FirstUpdate,
-    /// What the first update of the warm-up does.
+    /// The effects of the first update of the warm-up.
     pub warmed_up: FirstUpdate,
 }
 
-/// A fresh model of an architecture.
+/// Creates a model of an architecture with random weights.
 ///
 /// # Errors
 /// If the architecture is invalid.
@@ -51,7 +51,7 @@ pub fn initial(model: &Model, architecture: &Architecture, batch: &Batch, seed: 
     let loss = pass.run(model, batch, &mut gradient);
     let mut snapshot = match pass.tape.trace() {
         Some(trace) => Snapshot::new(model, batch, trace, &gradient, 0, loss),
-        None => unreachable!("the tape was made to trace"),
+        None => unreachable!("the tape traces"),
     };
     let weights = jacobian_weights(model, batch, &mut generator(seed, streams::DIRECTIONS, 0));
     for (sublayer, weight) in snapshot.sublayers.iter_mut().zip(weights) {
@@ -83,8 +83,8 @@ pub fn initial(model: &Model, architecture: &Architecture, batch: &Batch, seed: 
     })
 }
 
-/// Scales the last matrix of each branch, starting at the input, so that every branch adds `variance` times the variance of the stream, as the
-/// formula `(1 + σ²)^(−l/2)` assumes. Branches that are normalised, or that are 0, stay as they are.
+/// Scales the last matrix of each branch, starting at the input, so that the variance of every branch is `variance` times that of the stream, as the
+/// formula `(1 + σ²)^(−l/2)` assumes. Branches that are normalised or 0 are not changed.
 pub fn calibrate(model: &mut Model, batch: &Batch, variance: f64) {
     let last_matrices: Vec<_> = model
         .layout()

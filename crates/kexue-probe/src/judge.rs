@@ -131,7 +131,7 @@ impl Verdict {
     fn warmup(&mut self, probe: &Probe) {
         if let Some(first) = probe.initial.first() {
             let rate = |update: &FirstUpdate| short(update.learning_rate.into());
-            // Not a number if the update makes the hidden state non-finite.
+            // NaN if the update makes the hidden state non-finite.
             let change = |update: fn(&Initial) -> &FirstUpdate| {
                 let changes: Vec<f64> = probe
                     .initial
@@ -354,7 +354,7 @@ fn diverged(endings: &[Ending]) -> usize {
     endings.iter().filter(|ending| **ending == Ending::Diverged).count()
 }
 
-/// How the runs ended, with the numbers that show it.
+/// Describes the outcomes of runs with their numbers.
 fn describe(runs: &Trials, probe: &Probe) -> String {
     let count = runs.runs.len();
     let mut parts = Vec::new();
@@ -442,7 +442,7 @@ mod tests {
     use kexue_text::SpecialTokens;
     use std::sync::atomic::AtomicBool;
 
-    /// A probe whose runs ended as given, `None` where they diverged.
+    /// A probe whose runs ended with these losses; `None` for diverged runs.
     fn ended(cold: &[Option<f64>], warm: &[Option<f64>], text: bool) -> Probe {
         let special = SpecialTokens {
             cls: 1,

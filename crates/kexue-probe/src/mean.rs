@@ -12,7 +12,7 @@ pub struct Mean {
 }
 
 impl Mean {
-    /// The mean of some values.
+    /// The mean of values.
     pub fn of(values: &[f64]) -> Self {
         let count = values.len() as f64;
         let mean = values.iter().sum::<f64>() / count;
@@ -20,7 +20,7 @@ impl Mean {
         Self { mean, standard_error }
     }
 
-    /// The standard error as it is shown: a single seed has none.
+    /// The standard error to show; `None` for a single seed.
     pub(crate) fn shown_error(self) -> Option<f64> {
         Some(self.standard_error).filter(|error| *error > 0.0)
     }

@@ -4,7 +4,7 @@ use crate::ProbeError;
 use kexue_optim::{AdamConfig, Chain, ChainError, ChainSettings, Decay, Link, Slots};
 use serde::{Deserialize, Serialize};
 
-/// How a gradient becomes a direction.
+/// The rule that turns a gradient into a direction.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum OptimizerKind {
@@ -17,19 +17,19 @@ pub enum OptimizerKind {
     Lamb,
 }
 
-/// An optimiser and its learning rate, which rises from 0 over the warm-up and then stays.
+/// An optimiser and its learning rate, which increases from 0 during the warm-up and is then constant.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct OptimizerSettings {
-    /// How a gradient becomes a direction.
+    /// The rule that turns a gradient into a direction.
     pub kind: OptimizerKind,
     /// The learning rate after the warm-up.
     pub learning_rate: f32,
-    /// Steps of warm-up, in the runs that have one.
+    /// Number of warm-up steps, in the runs with warm-up.
     pub warmup: u64,
     /// Decoupled weight decay of the matrices.
     pub weight_decay: f32,
-    /// Largest norm of a gradient; 0 for no clipping.
+    /// Maximum norm of a gradient; 0 for no clipping.
     pub max_gradient_norm: f32,
     /// Adam's constants.
     pub adam: AdamConfig,
@@ -49,10 +49,10 @@ impl Default for OptimizerSettings {
 }
 
 impl OptimizerSettings {
-    /// Checks that such an optimiser can be.
+    /// Checks that the settings are valid.
     ///
     /// # Errors
-    /// Names the invalid setting.
+    /// If a setting is invalid. The error names it.
     pub fn validate(&self) -> Result<(), ProbeError> {
         let positive = |value: f32| value > 0.0 && value.is_finite();
         if !positive(self.learning_rate) {

@@ -1,4 +1,4 @@
-//! The instrument: measures, trains and judges.
+//! The probe: measurements, training runs and the verdict.
 
 use crate::alternatives::{alternatives, placement_name};
 use crate::change::Change;
@@ -15,10 +15,10 @@ use kexue_train::{generator, streams};
 use rayon::prelude::*;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-/// What is trained: where its norms stand if elsewhere, and its warm-up.
+/// A variant to train: its norm placement, if it differs, and its warm-up.
 type Variant = (Option<NormPlacement>, u64);
 
-/// Probes an architecture, or a model of it that is given. `interrupt` ends it early, with what was measured until then.
+/// Probes an architecture, or a given model of it. `interrupt` ends the probe early with the measurements so far.
 ///
 /// # Errors
 /// If the architecture or a setting is invalid.
@@ -34,7 +34,7 @@ pub fn probe(
     if saved.is_some() && !settings.compare.is_empty() {
         return Err(ProbeError::setting(
             "compare",
-            "a saved model has its norms where it has them",
+            "the norm placement of a saved model cannot be changed",
         ));
     }
     if let Some(longest) = architecture
@@ -63,7 +63,7 @@ pub fn probe(
     let interrupted = || interrupt.load(Ordering::Relaxed);
     let initial = seeds
         .iter()
-        // The first is measured whatever happens: without it there is nothing to say.
+        // The first seed is always measured, because the verdict needs it.
         .take_while(|&&seed| seed == settings.seed || !interrupted())
         .map(|&seed| {
             let model = model_of(architecture, seed)?;
@@ -107,7 +107,7 @@ pub fn probe(
             .iter()
             .flat_map(|&variant| seeds.iter().map(move |&seed| (variant, seed)))
             .collect();
-        // Trials, not shards of a batch: each is a function of its seed, whatever the number of cores.
+        // Trials run in parallel, not shards of a batch, so that each depends only on its seed and not on the number of cores.
         let runs = each
             .into_par_iter()
             .map(|((placement, warmup), seed)| {

@@ -1,13 +1,13 @@
-//! What a probe is to measure.
+//! The settings of a probe.
 
 use crate::ProbeError;
 use kexue_nn::NormPlacement;
 use serde::Serialize;
 
-/// The settings of a probe.
+/// The measurements that a probe makes.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct ProbeSettings {
-    /// The first seed. A seed decides weights, batches and directions.
+    /// The first seed. A seed determines weights, batches and directions.
     pub seed: u64,
     /// Number of seeds. Means over them are reported, with standard errors.
     pub seeds: u64,
@@ -49,7 +49,7 @@ impl ProbeSettings {
             .branch_variance
             .is_some_and(|variance| !(1e-12..=1e12).contains(&variance))
         {
-            // Beyond, the scaled weights leave single precision.
+            // Outside these bounds, the scaled weights exceed single precision.
             let problem = "must be a positive number, within 1e-12 and 1e12";
             return Err(ProbeError::setting("branch_variance", problem));
         }

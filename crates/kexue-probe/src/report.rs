@@ -80,7 +80,7 @@ fn sublayer_rows(snapshot: &Snapshot) -> Vec<Vec<String>> {
     std::iter::once(first).chain(rows).collect()
 }
 
-/// A table in a fixed width: the first column to the left, numbers to the right.
+/// A table of fixed width, with the first column aligned to the left and numbers to the right.
 fn table(head: &[&str], rows: &[Vec<String>]) -> String {
     let width = |at: usize| {
         let cells = rows
@@ -107,7 +107,7 @@ fn table(head: &[&str], rows: &[Vec<String>]) -> String {
     text
 }
 
-/// How runs ended, and how many so.
+/// The outcomes of runs, with counts.
 fn endings(endings: &[Ending]) -> String {
     let mut counts: Vec<(Ending, usize)> = Vec::new();
     for &ending in endings {
@@ -142,7 +142,7 @@ impl Probe {
         )
     }
 
-    /// What the first measurements are of.
+    /// The state of the model in the first measurements.
     fn when(&self) -> &'static str {
         match self.saved {
             true => "As loaded",
@@ -220,7 +220,7 @@ impl Probe {
     }
 
     fn norm_rows(&self) -> Vec<Vec<String>> {
-        // Of the run as asked for: with warm-up, where there is one.
+        // The run with the given settings: with warm-up, if there is one.
         let own = self
             .runs
             .iter()
@@ -285,7 +285,7 @@ impl Probe {
         text
     }
 
-    /// The same as a page with plots.
+    /// The tables, the verdict and plots as a page.
     pub fn to_page(&self, title: &str) -> Page {
         let mut page = Page::new(title);
         if let Some((first, rest)) = self.verdict.sentences.split_first() {
@@ -308,8 +308,8 @@ impl Probe {
         if !self.runs.is_empty() {
             page.fold("Sub-layers along the steps");
             page.paragraph(
-                "The first sub-layer, that in the middle and the last, without warm-up and with it. The measured weight is that by regression: Jacobian-vector \
-                products are taken before the first step only.",
+                "The first, the middle and the last sub-layer, with and without warm-up. The measured weight is by regression, because Jacobian-vector \
+                 products are computed before the first step only.",
             );
             page.charts(&self.sublayer_charts());
             page.table(&RUN_HEAD, &self.run_rows());
@@ -318,12 +318,12 @@ impl Probe {
         }
         page.fold("Sub-layers");
         page.paragraph(
-            "RMS: of the stream after the sub-layer. σ²: variance of what the branch adds over that of the stream before it. Weight: what is left of the first \
-            stream, by the formula Π(1 + σ²/α²)^(−1/2) where norms follow the sum and 1 elsewhere; by regression, the product of the slopes of each stream on \
-            the stream before it; by Jacobian-vector products, the same for a small random change of the embeddings (central differences). Share: the product of \
-            the correlations of successive streams. Alike: share of the stream's square that all tokens of a sequence have in common. Gradients are norms, of the mean loss with respect \
-            to the stream, of that without its mean over the tokens of each sequence, and with respect to the sub-layer's parameters. Δθ/θ: \
-            RMS of the first update at the full learning rate over that of the matrices.",
+            "RMS: of the stream after the sub-layer. σ²: variance of the branch's output divided by that of the stream before it. Weight: the share of the first \
+             stream that is left: by the formula Π(1 + σ²/α²)^(−1/2) if norms follow the sum, else 1; by regression, the product of the slopes of each stream on \
+             the previous stream; by Jacobian-vector products, the same for a small random change of the embeddings (central differences). Share: the product of \
+             the correlations of successive streams. Alike: share of the stream's square that all tokens of a sequence have in common. Gradients are norms of the \
+             gradient of the mean loss with respect to the stream, of this gradient without its mean over the tokens of each sequence, and of the gradient with \
+             respect to the sub-layer's parameters. Δθ/θ: RMS of the first update at the full learning rate divided by that of the matrices.",
         );
         page.table(&SUBLAYER_HEAD, &sublayer_rows(&self.mean));
         if !self.alternatives.is_empty() {
@@ -394,7 +394,7 @@ impl Probe {
                 "gradient of single tokens",
                 true,
                 gradients,
-                "Gradient of the stream after each sub-layer without the mean over the tokens of a sequence, here and under the alternatives; of the first seed.",
+                "Gradient of the stream after each sub-layer without its mean over the tokens of a sequence, for this architecture and the alternatives, with the first seed.",
             ),
             chart(
                 "gradients",
@@ -402,24 +402,24 @@ impl Probe {
                 vec![
                     series("of the stream", along(&|sublayer| Some(sublayer.stream_gradient))),
                     series(
-                        "of it, of single tokens",
+                        "of the stream, of single tokens",
                         along(&|sublayer| Some(sublayer.token_gradient)),
                     ),
                     series("of the parameters", along(&|sublayer| Some(sublayer.gradient))),
                 ],
-                "Norms, of the mean loss.",
+                "Norms of the gradients of the mean loss.",
             ),
             chart(
                 "what tokens have in common",
                 false,
                 vec![series("", along(&|sublayer| Some(sublayer.common)))],
-                "Share of the stream's square that all tokens of a sequence have in common: at 1 they cannot be told apart.",
+                "Share of the stream's square that all tokens of a sequence have in common; at 1, they cannot be distinguished.",
             ),
             chart(
                 "σ² of the branches",
                 false,
                 vec![series("", along(&|sublayer| Some(sublayer.branch_variance)))],
-                "Variance of what each branch adds, over that of the stream.",
+                "Variance of each branch's output, divided by that of the stream.",
             ),
             chart(
                 "RMS of the stream",
@@ -428,10 +428,10 @@ impl Probe {
                 "After each sub-layer.",
             ),
             chart(
-                "first update over weights",
+                "first update divided by weights",
                 true,
                 vec![series("", along(&|sublayer| sublayer.update_ratio))],
-                "RMS of the first update at the full learning rate over that of the matrices.",
+                "RMS of the first update at the full learning rate divided by that of the matrices.",
             ),
             Chart {
                 x: "norm, in the order of the stream".to_owned(),
@@ -442,13 +442,13 @@ impl Probe {
                         numbered("mean", &mut self.mean.norms.iter().map(|norm| norm.mean)),
                         numbered("largest", &mut self.mean.norms.iter().map(|norm| norm.max)),
                     ],
-                    "That of the embeddings, those of the sub-layers, the last one, that of the head: those that there are.",
+                    "In this order, as far as they exist: the norm of the embeddings, those of the sub-layers, the final norm, that of the head.",
                 )
             },
         ]
     }
 
-    /// What a sub-layer is measured by, along the steps: for the first, the middle and the last one, of the runs of the probed architecture.
+    /// Charts of the measurements along the steps, for the first, the middle and the last sub-layer, in the runs of the probed architecture.
     fn sublayer_charts(&self) -> Vec<Chart> {
         let count = self.mean.sublayers.len();
         let mut chosen = vec![0, count / 2, count.saturating_sub(1)];
@@ -484,7 +484,7 @@ impl Probe {
             chart(
                 "σ² of a branch",
                 true,
-                "Variance of what the branch adds, over that of the stream before it.",
+                "Variance of the branch's output, divided by that of the stream before it.",
                 &|sublayer| Some(sublayer.branch_variance),
             ),
             chart(
@@ -496,19 +496,19 @@ impl Probe {
             chart(
                 "what is left of the input, measured",
                 true,
-                "The same by regression; what is not positive is left out.",
+                "The same by regression; values that are not positive are omitted.",
                 &|sublayer| Some(sublayer.identity.regression),
             ),
             chart(
                 "gradient of the parameters of a sub-layer",
                 true,
-                "Norm, of the mean loss.",
+                "Norm of the gradient of the mean loss.",
                 &|sublayer| Some(sublayer.gradient),
             ),
             chart(
-                "update over weights",
+                "update divided by weights",
                 true,
-                "RMS of a step's update of the sub-layer's matrices over that of the matrices.",
+                "RMS of a step's update of the sub-layer's matrices divided by that of the matrices.",
                 &|sublayer| sublayer.update_ratio,
             ),
             chart(
@@ -570,19 +570,19 @@ impl Probe {
                 "Norm of the whole gradient.",
             ),
             chart(
-                "gradient of single tokens, first over last",
+                "gradient of single tokens, first divided by last",
                 true,
                 looked(&|snapshot| Some(snapshot.token_gradient_ratio())),
-                "After the first sub-layer over that after the last.",
+                "The norm after the first sub-layer divided by that after the last.",
             ),
             chart(
-                "update over weights, first layer",
+                "update divided by weights, first layer",
                 true,
                 looked(&|snapshot| snapshot.sublayers.first().and_then(|sublayer| sublayer.update_ratio)),
-                "RMS of a step's update of the first attention's matrices over that of the matrices.",
+                "RMS of a step's update of the first attention's matrices divided by that of the matrices.",
             ),
             chart(
-                "update over weights, last layer",
+                "update divided by weights, last layer",
                 true,
                 looked(&|snapshot| top(snapshot, &|sublayer| sublayer.update_ratio)),
                 "The same for the last feed-forward layer.",
@@ -597,7 +597,7 @@ impl Probe {
                 "σ² of the last branch",
                 true,
                 looked(&|snapshot| top(snapshot, &|sublayer| Some(sublayer.branch_variance))),
-                "Variance of what the last feed-forward layer adds, over that of the stream.",
+                "Variance of the last feed-forward layer's output, divided by that of the stream.",
             ),
             chart(
                 "γ of the encoder's last norm",
@@ -609,7 +609,7 @@ impl Probe {
     }
 }
 
-/// A mean over the seeds that got so far, at each look.
+/// A mean over the seeds that reached each snapshot.
 fn snapshots_over_steps(runs: &Trials, of: &dyn Fn(&Snapshot) -> Option<f64>) -> Vec<(f64, Mean)> {
     let longest = runs.runs.iter().map(|run| run.snapshots.len()).max().unwrap_or(0);
     (0..longest)
@@ -621,7 +621,7 @@ fn snapshots_over_steps(runs: &Trials, of: &dyn Fn(&Snapshot) -> Option<f64>) ->
         .collect()
 }
 
-/// The loss in fortieths of the run, a mean over the seeds that got so far.
+/// The loss in fortieths of the run, as a mean over the seeds that reached them.
 fn losses_over_steps(runs: &Trials) -> Vec<(f64, Mean)> {
     let longest = runs.runs.iter().map(|run| run.losses.len()).max().unwrap_or(0);
     let part = longest.div_ceil(40).max(1);

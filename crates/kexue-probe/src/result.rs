@@ -1,4 +1,4 @@
-//! Everything that a probe measured, in one value.
+//! The result of a probe.
 
 use crate::alternatives::Alternative;
 use crate::initial::Initial;
@@ -11,39 +11,39 @@ use crate::weights::WeightStd;
 use crate::{Architecture, Ending};
 use serde::Serialize;
 
-/// Everything that was measured.
+/// All measurements of a probe, and the verdict.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Probe {
-    /// What was probed.
+    /// The probed architecture.
     pub architecture: Architecture,
     /// The settings.
     pub settings: ProbeSettings,
     /// Number of parameters.
     pub parameters: usize,
-    /// Whether the model was a saved one, with its weights.
+    /// Whether the model was loaded with its weights.
     pub saved: bool,
-    /// Whether the data were text; nothing can be learned from random tokens.
+    /// Whether the data were text. Nothing can be learned from random tokens.
     pub text: bool,
-    /// The standard deviations of the weights of a fresh model; empty for a saved one.
+    /// The standard deviations of the weights of a new model; empty for a loaded one.
     pub weights: Vec<WeightStd>,
     /// Measurements before the first step, one for each seed. For a saved model only the batches differ.
     pub initial: Vec<Initial>,
-    /// Their mean.
+    /// The mean of these measurements.
     pub mean: Snapshot,
-    /// Alternatives; for fresh models.
+    /// Alternatives; empty for loaded models.
     pub alternatives: Vec<Alternative>,
-    /// The trainings: without warm-up, with it, and with other norm placements without it.
+    /// The training runs: without warm-up, with it, and with other norm placements without it.
     pub runs: Vec<Trials>,
     /// The loss of the best model that ignores its input.
     pub plateau: f64,
-    /// Whether it was interrupted; then it holds what was measured until then.
+    /// Whether the probe was interrupted. It then has the measurements so far.
     pub interrupted: bool,
-    /// What follows from all that.
+    /// The conclusions.
     pub verdict: Verdict,
 }
 
 impl Probe {
-    /// How each of some trainings ended.
+    /// The outcomes of training runs.
     pub fn endings(&self, runs: &Trials) -> Vec<Ending> {
         let ending = |run: &Trial| run.ending(self.plateau, self.text);
         runs.runs.iter().map(ending).collect()

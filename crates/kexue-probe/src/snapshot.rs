@@ -1,4 +1,4 @@
-//! What a model does with one batch, sub-layer by sub-layer.
+//! Measurements of a model on one batch, sub-layer by sub-layer.
 
 use crate::data::Batch;
 use crate::places::sublayer;
@@ -7,25 +7,25 @@ use kexue_optim::{Branch, Place};
 use rand::Rng;
 use serde::Serialize;
 
-/// How much of the stream before the first branch is left in the stream after some branch.
+/// The share of the stream before the first branch that is left in the stream after a branch.
 ///
-/// Where norms follow the sum, the stream keeps its size and each branch multiplies what was there by `(1 + σ²/α²)^(−1/2)`: the weight decays
-/// exponentially. Elsewhere the weight stays 1 and the stream grows, so that the *share* falls, as the root of the number of equal branches.
+/// If norms follow the sum, the stream keeps its size, and each branch multiplies the previous stream by `(1 + σ²/α²)^(−1/2)`, so the weight decays
+/// exponentially. Otherwise the weight stays 1 and the stream grows, so the *share* decreases with the square root of the number of equal branches.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
 pub struct Identity {
-    /// The weight that follows from the branch variances: `Π (1 + σᵢ²/α²)^(−1/2)` where norms follow the sum, otherwise 1.
+    /// The weight computed from the branch variances: `Π (1 + σᵢ²/α²)^(−1/2)` if norms follow the sum, otherwise 1.
     pub predicted: f64,
-    /// The weight by regression: the product of the slopes of each stream on the stream before it. Where norms follow the sum, the slopes of streams
-    /// scaled to RMS 1, so that a trained γ does not count.
+    /// The weight by regression: the product of the slopes of each stream on the previous stream. If norms follow the sum, the streams are scaled to RMS
+    /// 1, so that a trained γ does not count.
     pub regression: f64,
-    /// The weight by Jacobian-vector products: a random change of the embeddings is followed through the model by central differences; the
-    /// product of the slopes of each stream's change on the change of the stream before it.
+    /// The weight by Jacobian-vector products: the product of the slopes of each stream's change on the previous stream's change, for a random change of
+    /// the embeddings (by central differences).
     pub jacobian: Option<f64>,
-    /// The share: the product of the correlations of each stream with the stream before it.
+    /// The share: the product of the correlations of each stream with the previous stream.
     pub share: f64,
 }
 
-/// A norm's γ.
+/// The gain γ of a norm.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct NormGain {
     /// The parameter's name.
@@ -41,15 +41,15 @@ pub struct NormGain {
 pub struct SubLayer {
     /// The layer, from 0.
     pub layer: usize,
-    /// Which of its branches.
+    /// The branch of the layer.
     pub branch: Branch,
     /// Root mean square of the stream after it.
     pub rms: f64,
-    /// σ²: the variance of what the branch adds, over that of the stream before it.
+    /// σ²: the variance of the branch's output, divided by that of the stream before it.
     pub branch_variance: f64,
-    /// What is left of the first stream after it.
+    /// The share of the first stream that is left after it.
     pub identity: Identity,
-    /// Share of the stream's square that all tokens of a sequence have in common: 1 if they can no longer be told apart.
+    /// Share of the stream's square that all tokens of a sequence have in common; 1 if they cannot be distinguished.
     pub common: f64,
     /// Norm of the gradient of the mean loss with respect to the stream after it.
     pub stream_gradient: f64,
@@ -57,27 +57,27 @@ pub struct SubLayer {
     pub token_gradient: f64,
     /// Norm of the gradient of the mean loss with respect to its parameters.
     pub gradient: f64,
-    /// RMS of a step's update of its matrices over that of the matrices; `None` before the first step.
+    /// RMS of a step's update of its matrices divided by that of the matrices; `None` before the first step.
     pub update_ratio: Option<f64>,
-    /// Its norm's γ: mean and largest.
+    /// Mean and maximum of its norm's γ.
     pub gamma: Option<(f64, f64)>,
 }
 
-/// The size of a matrix, and of a step's update.
+/// The size of a matrix and of its update.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Matrix {
     /// The parameter's name.
     pub name: String,
     /// Root mean square of the weights.
     pub rms: f64,
-    /// RMS of a step's update over that of the weights; `None` before the first step.
+    /// RMS of a step's update divided by that of the weights; `None` before the first step.
     pub update_ratio: Option<f64>,
 }
 
 /// Measurements on one batch.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Snapshot {
-    /// Steps done.
+    /// Number of completed steps.
     pub step: u64,
     /// Mean loss in nats.
     pub loss: f64,
@@ -89,11 +89,11 @@ pub struct Snapshot {
     pub embedding_token_gradient: f64,
     /// Norm of the whole gradient.
     pub gradient: f64,
-    /// In the order of the stream.
+    /// The sub-layers, in the order of the stream.
     pub sublayers: Vec<SubLayer>,
-    /// Every norm, in the order of the stream.
+    /// All norms, in the order of the stream.
     pub norms: Vec<NormGain>,
-    /// Every matrix and embedding.
+    /// All matrices and embeddings.
     pub matrices: Vec<Matrix>,
 }
 
@@ -114,7 +114,7 @@ impl Pass {
         }
     }
 
-    /// Runs forward and backward, without dropout, and returns the mean loss; adds its gradient to `gradient`, which must be 0.
+    /// Runs a forward and a backward pass without dropout. Returns the mean loss and adds its gradient to `gradient`, which must be 0.
     pub fn run(&mut self, model: &Model, batch: &Batch, gradient: &mut [f32]) -> f64 {
         model.forward(&batch.packed, &mut self.tape, None);
         let hidden = self.tape.hidden();
@@ -123,7 +123,7 @@ impl Pass {
         let count = batch.predictions.len().max(1) as f64;
         let (loss, _) = model.prediction_loss(hidden, &batch.predictions, &mut self.head, &mut self.d_hidden, gradient);
         let factor = count.recip() as f32;
-        // What the head gave is of the sum; from here on all is of the mean.
+        // The head computes the gradient of the sum; from here on, all gradients are those of the mean.
         for values in [&mut self.d_hidden[..], gradient] {
             values.iter_mut().for_each(|value| *value *= factor);
         }
@@ -149,7 +149,7 @@ fn dot(x: &[f32], y: &[f32]) -> f64 {
     x.iter().zip(y).map(|(&x, &y)| f64::from(x) * f64::from(y)).sum()
 }
 
-/// The variance over the features, averaged over the tokens.
+/// The variance over the features, averaged over tokens.
 fn variance(values: &[f32], width: usize) -> f64 {
     let of = |row: &[f32]| {
         let mean = row.iter().map(|&value| f64::from(value)).sum::<f64>() / width as f64;
@@ -159,7 +159,7 @@ fn variance(values: &[f32], width: usize) -> f64 {
     values.chunks_exact(width).map(of).sum::<f64>() / rows.max(1) as f64
 }
 
-/// The square of what the tokens of each sequence have in common: their mean, once for each token.
+/// The square of the common part of each sequence's tokens: their mean, counted once per token.
 fn common_square(batch: &Batch, values: &[f32], width: usize) -> f64 {
     let of = |rows: std::ops::Range<usize>| {
         let count = rows.len().max(1) as f64;
@@ -244,7 +244,7 @@ impl Snapshot {
         }
     }
 
-    /// Sets the update ratios of a step that moved the parameters from `before` to `after`.
+    /// Sets the update ratios of a step that changed the parameters from `before` to `after`.
     pub(crate) fn set_updates(&mut self, slots: &[Slot], before: &[f32], after: &[f32]) {
         let mut sums = vec![(0.0, 0.0); self.sublayers.len()];
         let decaying = slots.iter().filter(|slot| slot.decays());
@@ -263,12 +263,12 @@ impl Snapshot {
         }
     }
 
-    /// The last sub-layer; a model has one.
+    /// The last sub-layer, which every model has.
     pub fn last(&self) -> Option<&SubLayer> {
         self.sublayers.last()
     }
 
-    /// The token gradient after the first sub-layer over that after the last: how much of what single tokens are asked for arrives at the input.
+    /// The ratio of the token gradients after the first and after the last sub-layer: how much of the signal of single tokens arrives at the input.
     pub fn token_gradient_ratio(&self) -> f64 {
         match (self.sublayers.first(), self.sublayers.last()) {
             (Some(first), Some(last)) => first.token_gradient / last.token_gradient,
@@ -276,8 +276,8 @@ impl Snapshot {
         }
     }
 
-    /// The same without what the stream's growth explains: the gradient of a stream that later branches have made n times as large is n times
-    /// as large before them, and harmless.
+    /// The same ratio, corrected for the growth of the stream: if later branches make a stream n times as large, its gradient before them is n times as
+    /// large, which is harmless.
     pub fn gradient_flow(&self) -> f64 {
         let ratio = self.token_gradient_ratio();
         match (self.sublayers.first(), self.sublayers.last()) {
@@ -286,7 +286,7 @@ impl Snapshot {
         }
     }
 
-    /// The gradient of the first layer's parameters over that of the last layer's: below 1, gradients decay on the way to the input.
+    /// The ratio of the gradients of the first and the last layer's parameters; below 1, gradients decay on the way to the input.
     pub fn gradient_ratio(&self) -> f64 {
         let layer = |which: usize| -> f64 {
             let parts = self.sublayers.iter().filter(|sublayer| sublayer.layer == which);
@@ -296,7 +296,7 @@ impl Snapshot {
     }
 }
 
-/// γ of every norm in the order of the stream: that of the last norm stands before the blocks in the layout, where it exists.
+/// γ of every norm in the order of the stream. In the layout, the last norm comes before the blocks.
 fn norms(model: &Model) -> Vec<NormGain> {
     let gains = |which: &dyn Fn(Place) -> bool| -> Vec<NormGain> {
         let slots = model.layout().slots().iter();
@@ -324,7 +324,7 @@ pub(crate) fn branch_variance(model: &Model, trace: &Trace, at: usize) -> f64 {
     variance(&trace.branches[at], d) / variance(&trace.streams[at], d)
 }
 
-/// What is left of the first stream after each branch.
+/// The share of the first stream that is left after each branch.
 pub(crate) fn identities(model: &Model, trace: &Trace) -> Vec<Identity> {
     let config = model.config();
     let alpha = config.norm_placement.residual_scale(config.layers);
@@ -350,8 +350,8 @@ pub(crate) fn identities(model: &Model, trace: &Trace) -> Vec<Identity> {
     (0..trace.branches.len()).map(step).collect()
 }
 
-/// The identity-path weights after each branch by Jacobian-vector products: the stream's change when every token's embedding moves in a random
-/// direction by a hundredth of its size, followed from branch to branch. None where that has no size.
+/// The identity-path weights after each branch by Jacobian-vector products: the change of the stream, from branch to branch, if every token's embedding
+/// is moved in a random direction by a hundredth of its size. Empty if it has no size.
 pub(crate) fn jacobian_weights(model: &Model, batch: &Batch, generator: &mut impl Rng) -> Vec<f64> {
     let slots = model.layout().slots();
     let Some(table) = slots.iter().find(|slot| slot.role == Role::Embedding) else {
@@ -391,7 +391,7 @@ pub(crate) fn jacobian_weights(model: &Model, batch: &Batch, generator: &mut imp
         .collect()
 }
 
-/// The mean of each number over snapshots of models of one architecture.
+/// The mean of each number over snapshots of models with the same architecture.
 pub(crate) fn mean(snapshots: &[&Snapshot]) -> Option<Snapshot> {
     let (first, count) = (snapshots.first()?, snapshots.len() as f64);
     let average = |of: &dyn Fn(&Snapshot) -> f64| snapshots.iter().map(|snapshot| of(snapshot)).sum::<f64>() / count;

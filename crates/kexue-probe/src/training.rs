@@ -1,4 +1,4 @@
-//! A model over its first steps.
+//! The first training steps of a model.
 
 use crate::data::Batch;
 use crate::mean::Mean;
@@ -10,18 +10,18 @@ use rand_chacha::ChaCha8Rng;
 use serde::Serialize;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-/// One training of some steps.
+/// A short training run.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Trial {
-    /// The seed of its weights and batches.
+    /// The seed of the weights and batches.
     pub seed: u64,
-    /// Steps of warm-up.
+    /// Number of warm-up steps.
     pub warmup: u64,
     /// The mean loss of each step's batch, before the step.
     pub losses: Vec<f64>,
     /// Measurements on some of the batches, with the updates of those steps.
     pub snapshots: Vec<Snapshot>,
-    /// The step whose loss or gradient was not finite; the training ended there.
+    /// The step with a loss or gradient that was not finite, at which the run ended.
     pub diverged: Option<u64>,
     /// Whether it was interrupted.
     pub interrupted: bool,
@@ -37,7 +37,7 @@ impl Trial {
         Some(last.iter().sum::<f64>() / last.len() as f64)
     }
 
-    /// The lowest mean loss of any tenth of the steps that were done; `None` if none is finite.
+    /// The lowest mean loss of any tenth of the completed steps; `None` if none is finite.
     pub fn best_loss(&self) -> Option<f64> {
         let tenth = self.losses.len().div_ceil(10).max(1);
         let means = self
@@ -48,26 +48,26 @@ impl Trial {
     }
 }
 
-/// Trainings that differ in their seed alone.
+/// Runs that differ only in their seed.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Trials {
-    /// What they have in common.
+    /// The name of their common settings.
     pub name: String,
     /// The norm placement, if it is not that of the probed architecture.
     pub placement: Option<NormPlacement>,
-    /// Steps of warm-up.
+    /// Number of warm-up steps.
     pub warmup: u64,
-    /// One for each seed.
+    /// One run for each seed.
     pub runs: Vec<Trial>,
 }
 
 impl Trials {
-    /// The mean final loss of the trainings that reached their end; `None` if none did.
+    /// The mean final loss of the completed runs; `None` if there is none.
     pub fn final_loss(&self) -> Option<Mean> {
         self.mean_of(Trial::final_loss)
     }
 
-    /// The mean of their lowest losses; `None` if no loss was finite.
+    /// The mean of the lowest losses; `None` if no loss was finite.
     pub fn best_loss(&self) -> Option<Mean> {
         self.mean_of(Trial::best_loss)
     }
@@ -78,16 +78,16 @@ impl Trials {
     }
 }
 
-/// Batches of the probe as a task: one shard, without dropout.
+/// The probe's batches as a task with one shard and without dropout.
 struct Steps<'a> {
     data: &'a Data<'a>,
 }
 
-/// Memory of the steps. A step that is to be measured leaves its snapshot.
+/// Working memory of the steps. A measured step leaves its snapshot.
 struct Workspace {
     plain: Pass,
     tracing: Pass,
-    /// The number of the step, if it is to be measured.
+    /// The number of the step, if it is measured.
     look: Option<u64>,
     snapshot: Option<Snapshot>,
 }
@@ -132,7 +132,7 @@ impl Task for Steps<'_> {
             .look
             .zip(pass.tape.trace())
             .map(|(step, trace)| Snapshot::new(model, batch, trace, gradient, step, loss));
-        // The loss and the gradient are of the mean already.
+        // The loss and the gradient are already those of the mean.
         Ok(Loss {
             sum: loss,
             terms: 1.0,
@@ -147,9 +147,8 @@ impl Task for Steps<'_> {
     }
 }
 
-/// Runs a trial: trains a model for some steps and takes about `snapshots` snapshots of it. Batches depend only on the seed, so trials with the same seed
-/// see the same batches.
-/// A non-finite loss or gradient ends the trial, and so does `interrupt`.
+/// Trains a model for some steps and takes about `snapshots` snapshots of it. Batches depend only on the seed, so trials with the same seed see the same
+/// batches. A non-finite loss or gradient ends the trial, and so does `interrupt`.
 ///
 /// # Errors
 /// If the architecture's optimiser is invalid.

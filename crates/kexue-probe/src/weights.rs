@@ -1,4 +1,4 @@
-//! Standard deviations of fresh weights: as configured, and as drawn.
+//! Standard deviations of initial weights, as configured and as drawn.
 
 use crate::snapshot::square;
 use kexue_nn::{Distribution, Model, Role};
@@ -7,23 +7,23 @@ use serde::Serialize;
 /// The weights of one role, over all layers.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct WeightStd {
-    /// What the matrices are for.
+    /// The role of the matrices.
     pub role: String,
     /// Their shape, `[out, in]`.
     pub shape: Vec<usize>,
-    /// The standard deviation to give to code that truncates at two deviations; `None` for a normal that is not truncated.
+    /// The nominal standard deviation, for code that truncates at two standard deviations; `None` for a normal without truncation.
     pub nominal: Option<f64>,
-    /// The standard deviation that the initialiser promises, as the layers see the weights.
+    /// The configured standard deviation, as the layers see the weights.
     pub effective: f64,
-    /// The standard deviation of the weights as drawn, as the layers see them.
+    /// The standard deviation of the drawn weights, as the layers see them.
     pub measured: f64,
-    /// Its standard error.
+    /// The standard error of [`measured`](Self::measured).
     pub standard_error: f64,
-    /// Xavier's deviation for this shape; not for embeddings, which have no fan.
+    /// Xavier's standard deviation for this shape; `None` for embeddings, which have no fan-in or fan-out.
     pub xavier: Option<f64>,
 }
 
-/// The deviations of a model's weights, by role.
+/// The standard deviations of a model's weights, by role.
 pub fn weight_stds(model: &Model) -> Vec<WeightStd> {
     let config = model.config();
     let mut roles: Vec<Role> = Vec::new();
@@ -54,7 +54,7 @@ pub fn weight_stds(model: &Model) -> Vec<WeightStd> {
             let &[fan_out, fan_in] = &first.shape[..] else {
                 return None;
             };
-            // Under the NTK parametrisation the layers divide what is stored.
+            // Under the NTK parametrisation, the layers divide the stored weights.
             let factor = f64::from(config.weight_factor(first));
             let own = distribution.effective_std(fan_in, fan_out);
             Some(WeightStd {
@@ -63,9 +63,9 @@ pub fn weight_stds(model: &Model) -> Vec<WeightStd> {
                 nominal: distribution.nominal_std().map(|nominal| nominal * effective / own),
                 effective,
                 measured: variance.sqrt() * factor,
-                // Of a root: that of the variance over twice the root.
+                // The error of a square root is that of the variance divided by twice the root.
                 standard_error: match variance {
-                    // All weights are zero, as the last ones of a branch are by Fixup.
+                    // All weights are zero, as in the last matrix of a branch with Fixup.
                     0.0 => 0.0,
                     _ => ((fourth - variance.powi(2)).max(0.0) / count).sqrt() / (2.0 * variance.sqrt()) * factor,
                 },

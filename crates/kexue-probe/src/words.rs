@@ -1,14 +1,14 @@
-//! Numbers in words.
+//! Formatting of numbers in texts.
 
 use crate::mean::Mean;
 
-/// A number in as many digits as it deserves.
+/// A number with a reasonable number of digits.
 pub(crate) fn short(value: f64) -> String {
     match value.abs() {
         0.0 => "0".to_owned(),
         size if !size.is_finite() => format!("{value}"),
         size if size < 1e-3 => format!("{value:.2e}"),
-        // What rounds to 1 has the digits of 1.
+        // A number that rounds to 1 has the digits of 1.
         size if size < 0.999_95 => format!("{value:.4}"),
         size if size < 100.0 => format!("{value:.3}"),
         size if size < 1e5 => format!("{value:.0}"),
@@ -16,7 +16,7 @@ pub(crate) fn short(value: f64) -> String {
     }
 }
 
-/// A mean with its standard error, where it has one.
+/// A mean with its standard error, if it has one.
 pub(crate) fn with_error(value: Mean) -> String {
     match value.mean.is_nan() {
         true => "not measurable".to_owned(),

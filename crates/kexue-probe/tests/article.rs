@@ -290,7 +290,7 @@ fn a_deep_post_norm_model_learns_with_warm_up_or_deep_norm_and_not_without() {
         "what is left of the input, predicted",
         "what is left of the input, measured",
         "gradient of the parameters of a sub-layer",
-        "update over weights",
+        "update divided by weights",
         "γ of the norm of a sub-layer",
         "γ of the norms",
     ] {
