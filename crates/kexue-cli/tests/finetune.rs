@@ -64,7 +64,7 @@ fn methods_are_compared_and_a_finished_comparison_is_not_run_again() {
         "last validation",
         "child-f:0.25",
         "lr:0.5",
-        "less none",
+        "minus none",
         "out/report.html",
     ] {
         assert!(printed.contains(expected), "{expected}: {printed}");

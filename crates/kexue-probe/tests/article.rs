@@ -368,7 +368,7 @@ fn alternatives_are_compared_with_the_seed_they_have() {
         (table.unwrap().to_owned(), update.unwrap().to_owned())
     };
     let ((one, single), (three, update)) = (of_seeds(1), of_seeds(3));
-    assert!(one.contains("--norm pre") && one == three, "{one}\n{three}");
+    assert!(one.contains("norm_placement = pre") && one == three, "{one}\n{three}");
     assert!(!single.contains('±') && update.matches('±').count() == 2, "{update}");
 }
 
