@@ -14,6 +14,9 @@ use std::collections::HashMap;
 /// The vector is authoritative: after changing it, call [`changed`](Parameters::changed) so that the module computes with the new values. Saving
 /// and loading include the module's buffers, under PyTorch's names.
 ///
+/// Checkpoints of `kexue-train` contain the parameters only. A resumed run of a module whose forward pass changes buffers, such as the running
+/// statistics of batch norm, does therefore not continue exactly. No network of Kexue has such buffers.
+///
 /// ```
 /// use burn::nn::LinearConfig;
 /// use burn::tensor::{Device, Tensor};
