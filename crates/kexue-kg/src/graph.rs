@@ -37,6 +37,16 @@ pub struct Fact {
     pub objects: Vec<String>,
 }
 
+impl Fact {
+    /// The subject with its sense in full-width brackets, as it is written in triples and in changes.
+    pub fn full_subject(&self) -> String {
+        match &self.sense {
+            Some(sense) => format!("{}（{sense}）", self.subject),
+            None => self.subject.clone(),
+        }
+    }
+}
+
 /// An open knowledge graph.
 ///
 /// The keys of its [prefix index](Self::index) are `subject [SEP] relation [SEP] sense [SEP]`; without a sense, two separators follow each

@@ -34,6 +34,7 @@
 #![cfg_attr(docsrs, feature(doc_cfg))]
 #![forbid(unsafe_code)]
 
+mod aliases;
 mod apply;
 mod batch;
 mod build;
@@ -71,6 +72,7 @@ mod similar;
 mod sorted;
 mod spellings;
 
+pub use aliases::Alias;
 pub use batch::{Batch, Problem};
 pub use build::GraphBuilder;
 pub use error::KgError;

@@ -300,10 +300,7 @@ mod tests {
         let mut found = Vec::new();
         graph
             .visit_facts(&mut |_, fact| {
-                let subject = match &fact.sense {
-                    Some(sense) => format!("{}（{sense}）", fact.subject),
-                    None => fact.subject.clone(),
-                };
+                let subject = fact.full_subject();
                 for object in fact.objects {
                     found.push([subject.clone(), fact.relation.clone(), object]);
                 }

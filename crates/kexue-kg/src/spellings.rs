@@ -101,6 +101,9 @@ fn letters(vocabulary: &Vocabulary) -> Vec<u8> {
     letters.into_iter().flat_map(u64::to_le_bytes).collect()
 }
 
+/// Is given a normalised name and the tokens of its subject.
+type VisitName<'v> = dyn FnMut(&[Token], &[Token]) -> ControlFlow<()> + 'v;
+
 /// The sections of an open index.
 #[derive(Debug)]
 pub(crate) struct Spellings {
@@ -158,6 +161,22 @@ impl Spellings {
         Ok(())
     }
 
+    /// Visits the names and aliases that begin with a normalised text, each with the tokens of its subject.
+    pub fn beginning(&self, text: &[Token], visit: &mut VisitName<'_>) -> Result<(), Error> {
+        let Some(names) = &self.names else { return Ok(()) };
+        let Some(at) = names.find(text)? else { return Ok(()) };
+        let mut name = text.to_vec();
+        names.completions(at, &mut |rest, _| {
+            // In the middle of a subject there is no other separator, and so no name that begins with the text.
+            let Some(end) = rest.iter().position(|&token| token == SEP) else {
+                return ControlFlow::Continue(());
+            };
+            name.truncate(text.len());
+            name.extend_from_slice(&rest[..end]);
+            visit(&name, &rest[end + 1..])
+        })
+    }
+
     /// Whether a normalised name leads to a subject.
     pub fn has(&self, compared: &[Token], subject: &[Token]) -> Result<bool, Error> {
         match &self.names {
@@ -168,11 +187,8 @@ impl Spellings {
 
     /// Visits all normalised names with their subjects.
     pub fn visit(&self, visit: &mut dyn FnMut(&[Token], &[Token])) -> Result<(), Error> {
-        let Some(names) = &self.names else { return Ok(()) };
-        names.completions(names.root(), &mut |tokens, _| {
-            if let Some(end) = tokens.iter().position(|&token| token == SEP) {
-                visit(&tokens[..end], &tokens[end + 1..]);
-            }
+        self.beginning(&[], &mut |name, subject| {
+            visit(name, subject);
             ControlFlow::Continue(())
         })
     }

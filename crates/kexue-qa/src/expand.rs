@@ -114,10 +114,7 @@ pub fn expand(graph: &KnowledgeGraph, templates: &Templates, options: &ExpandOpt
             let Some(question) = wording(templates, template, &fact.subject, options, &mut random) else {
                 continue;
             };
-            let subject = match &fact.sense {
-                Some(sense) => format!("{}（{sense}）", fact.subject),
-                None => fact.subject.clone(),
-            };
+            let subject = fact.full_subject();
             let object = fact.objects.first().map_or("", String::as_str);
             let line = format!("{question}\t{subject}\t{relation}\t{object}");
             if seen.insert(line.clone()) {

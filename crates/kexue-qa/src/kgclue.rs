@@ -55,10 +55,7 @@ pub fn kgclue_predictions(graph: &KnowledgeGraph, questions: &[Question], result
 }
 
 fn prediction(id: u64, fact: &Fact) -> String {
-    let subject = match &fact.sense {
-        Some(sense) => format!("{}（{sense}）", fact.subject),
-        None => fact.subject.clone(),
-    };
+    let subject = fact.full_subject();
     let object = fact.objects.first().map_or("", String::as_str);
     let answer = serde_json::Value::from(format!("{subject} ||| {} ||| {object}", fact.relation));
     format!("{{\"id\":{id},\"answer\":{answer}}}")
