@@ -6,10 +6,10 @@ use crate::explanation::ExplainedChoice;
 use crate::options::SearchOptions;
 use crate::prompt::Reading;
 use crate::rerank::{EVIDENCE, Evidence, Reranker};
-use crate::search::search;
+use crate::search::{search, search_with};
 use crate::state::SearchResult;
-use kexue_kg::{Fact, FactOrder, KnowledgeGraph};
-use kexue_nn::Model;
+use kexue_kg::{Fact, FactOrder, KnowledgeGraph, Mention};
+use kexue_nn::{Decoder, Model};
 use kexue_text::{SEP, Token, Vocabulary};
 use serde::Serialize;
 use std::ops::{ControlFlow, Range};
@@ -91,6 +91,9 @@ pub struct Answer {
     pub pinned: bool,
     /// The probability that the graph lacks the answer, estimated by learned rescoring; 0 without it.
     pub lacking: f64,
+    /// The subjects that the question mentions, by rising start.
+    #[serde(skip)]
+    pub mentions: Vec<Mention>,
     /// Words of the question that were recognised as a subject although they are not its exact name.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub readings: Vec<Reading>,
@@ -145,7 +148,34 @@ impl AskOptions {
 /// # Errors
 /// If a question cannot be asked, or the graph is damaged.
 pub fn ask(graph: &KnowledgeGraph, model: &Model, options: &AskOptions, questions: &[&str]) -> Result<Vec<Answer>> {
-    let results = search(graph, model, &options.search, questions, options.explain)?;
+    let mut searched = |questions: &[&str]| search(graph, model, &options.search, questions, options.explain);
+    answers(graph, options, questions, &mut searched)
+}
+
+/// As [`ask`], on this thread, with a decoder of the model whose memory is used again: for callers that ask one batch after the other.
+///
+/// # Errors
+/// As [`ask`].
+pub fn ask_with(
+    graph: &KnowledgeGraph,
+    decoder: &mut Decoder<'_>,
+    options: &AskOptions,
+    questions: &[&str],
+) -> Result<Vec<Answer>> {
+    let mut searched = |questions: &[&str]| search_with(graph, decoder, &options.search, questions, options.explain);
+    answers(graph, options, questions, &mut searched)
+}
+
+/// Searches for the facts that answer questions.
+type Searched<'s> = dyn FnMut(&[&str]) -> Result<Vec<SearchResult>> + 's;
+
+fn answers(
+    graph: &KnowledgeGraph,
+    options: &AskOptions,
+    questions: &[&str],
+    searched: &mut Searched<'_>,
+) -> Result<Vec<Answer>> {
+    let results = searched(questions)?;
     let answer = |(&question, result)| {
         let mut answer = single(graph, options, question, result)?;
         if answer.pinned {
@@ -153,22 +183,18 @@ pub fn ask(graph: &KnowledgeGraph, model: &Model, options: &AskOptions, question
         }
         let vocabulary = graph.vocabulary();
         let tokens = vocabulary.encode(question.trim());
-        let mentions: Vec<Range<usize>> = graph
-            .mentions(question.trim())?
-            .into_iter()
-            .map(|mention| mention.span)
-            .collect();
+        let mentions: Vec<Range<usize>> = answer.mentions.iter().map(|mention| mention.span.clone()).collect();
         let rest = without(vocabulary, &tokens, &mentions);
         let words = Composite::of_words(&rest);
         // A relation such as "highest mountain" answers a superlative itself.
         let relation = answer.candidates.first().map_or("", |best| best.relation.as_str());
         answer.composite = words.filter(|_| Composite::of_words(relation) != words);
-        let ask_each = |joined: Joined| -> Result<Vec<Answer>> {
+        let mut ask_each = |joined: Joined| -> Result<Vec<Answer>> {
             let around = [&tokens[..joined.whole.start], &tokens[joined.whole.end..]];
             let alone = |part: Range<usize>| vocabulary.decode(&[around[0], &tokens[part], around[1]].concat());
             let alone: Vec<String> = joined.each.into_iter().map(alone).collect();
             let alone: Vec<&str> = alone.iter().map(String::as_str).collect();
-            ask(graph, model, options, &alone)
+            answers(graph, options, &alone, searched)
         };
         if words == Some(Composite::Comparison) {
             return Ok(answer);
@@ -257,6 +283,7 @@ fn single(graph: &KnowledgeGraph, options: &AskOptions, question: &str, result: 
         confidence: confidence.unwrap_or(0.0),
         composite: None,
         parts: Vec::new(),
+        mentions: result.mentions,
         readings,
         candidates,
         choices: result.choices,

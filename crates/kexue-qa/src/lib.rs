@@ -58,7 +58,7 @@ mod wordings;
 mod words;
 
 pub use ablation::ablation;
-pub use answer::{Answer, AskOptions, Candidate, Reason, ask};
+pub use answer::{Answer, AskOptions, Candidate, Reason, ask, ask_with};
 pub use composite::Composite;
 pub use dataset::{Example, Tied, Untied, gold_facts, tie, untied};
 pub use embedded::{embedded, write_embedded};

@@ -3,7 +3,7 @@
 use crate::lcs::{LcsState, QuestionLcs};
 use crate::words::WordCounts;
 use crate::{Error, Result};
-use kexue_kg::{KnowledgeGraph, Recognition};
+use kexue_kg::{KnowledgeGraph, Mention, Recognition};
 use kexue_text::{CLS, SEP};
 use kexue_trie::{Handle, Key, PrefixIndex, Token};
 use serde::Serialize;
@@ -19,6 +19,8 @@ pub const MAX_QUESTION_TOKENS: usize = 512;
 pub(crate) struct Prompt {
     pub tokens: Vec<Token>,
     pub lcs: QuestionLcs,
+    /// The subjects that the question mentions, as the graph found them.
+    pub found: Vec<Mention>,
     pub mentions: Mentions,
     /// Facts that are treated as missing from the graph.
     pub hidden: Vec<Key>,
@@ -39,11 +41,13 @@ impl Prompt {
             let problem = format!("has {} tokens; the limit is {MAX_QUESTION_TOKENS}", tokens.len() - 1);
             return Err(Error::Question(problem));
         }
-        let mentions = Mentions::find(graph, question)?;
+        let found = graph.mentions(question)?;
+        let mentions = Mentions::of(question, &found);
         tokens.push(SEP);
         Ok(Self {
             lcs: QuestionLcs::new(&tokens),
             tokens,
+            found,
             mentions,
             hidden: Vec::new(),
             less: None,
@@ -104,22 +108,22 @@ pub(crate) struct Mentions(Vec<Mentioned>);
 impl Mentions {
     /// Finds the subjects that a question mentions.
     pub fn find(graph: &KnowledgeGraph, question: &str) -> Result<Self> {
-        let mut mentions: Vec<Mentioned> = (graph.mentions(question)?.into_iter())
-            .map(|mention| {
-                let mut subject = mention.subject;
-                subject.push(SEP);
-                Mentioned {
-                    subject,
-                    span: mention.span,
-                    recognition: mention.recognition,
-                    words: question[mention.bytes].to_owned(),
-                }
-            })
-            .collect();
+        Ok(Self::of(question, &graph.mentions(question)?))
+    }
+
+    /// The subjects that the graph found in a question.
+    fn of(question: &str, found: &[Mention]) -> Self {
+        let mentioned = |mention: &Mention| Mentioned {
+            subject: [&mention.subject[..], &[SEP]].concat(),
+            span: mention.span.clone(),
+            recognition: mention.recognition,
+            words: question[mention.bytes.clone()].to_owned(),
+        };
+        let mut mentions: Vec<Mentioned> = found.iter().map(mentioned).collect();
         mentions
             .sort_by(|a, b| (&a.subject, a.recognition, a.span.start).cmp(&(&b.subject, b.recognition, b.span.start)));
         mentions.dedup_by(|later, first| later.subject == first.subject);
-        Ok(Self(mentions))
+        Self(mentions)
     }
 
     /// The mentions that are neither a name of the graph nor a variant spelling of one.

@@ -10,6 +10,7 @@ use kexue_kg::KnowledgeGraph;
 use kexue_nn::{Decoder, Model};
 use kexue_trie::Key;
 use rayon::prelude::*;
+use std::borrow::Cow;
 use std::sync::Arc;
 
 /// Searches for the facts that answer questions, on all cores. A fact that is pinned to a question comes first.
@@ -23,13 +24,51 @@ pub fn search(
     questions: &[&str],
     explain: bool,
 ) -> Result<Vec<SearchResult>> {
-    let mut results = run(graph, model, options, &asked(questions), explain, explain)?;
+    pinned(
+        graph,
+        questions,
+        run(graph, model, options, &asked(questions), explain, explain)?,
+    )
+}
+
+/// As [`search`], on this thread, with a decoder whose memory is used again.
+pub(crate) fn search_with(
+    graph: &KnowledgeGraph,
+    decoder: &mut Decoder<'_>,
+    options: &SearchOptions,
+    questions: &[&str],
+    explain: bool,
+) -> Result<Vec<SearchResult>> {
+    let options = &*usable(graph, options)?;
+    let search = Search {
+        graph,
+        options,
+        explain,
+        keep_evidence: explain,
+    };
+    let mut results = Vec::with_capacity(questions.len());
+    for group in asked(questions).chunks(options.batch.max(1)) {
+        results.extend(search.group(decoder, group)?);
+    }
+    pinned(graph, questions, results)
+}
+
+/// Puts the fact that is pinned to a question first.
+fn pinned(graph: &KnowledgeGraph, questions: &[&str], mut results: Vec<SearchResult>) -> Result<Vec<SearchResult>> {
     for (question, result) in questions.iter().zip(&mut results) {
         if let Some((key, _)) = graph.pinned(question)? {
             result.pin(key);
         }
     }
     Ok(results)
+}
+
+/// The options that apply, if there is anything to search.
+fn usable<'o>(graph: &KnowledgeGraph, options: &'o SearchOptions) -> Result<Cow<'o, SearchOptions>> {
+    match graph.index().is_empty() {
+        true => Err(Error::Question("cannot be answered: the graph has no facts".to_owned())),
+        false => Ok(options.effective()),
+    }
 }
 
 /// A question, and what the search ignores for it.
@@ -68,10 +107,7 @@ fn run(
     explain: bool,
     keep_evidence: bool,
 ) -> Result<Vec<SearchResult>> {
-    let options = &*options.effective();
-    if graph.index().is_empty() {
-        return Err(Error::Question("cannot be answered: the graph has no facts".to_owned()));
-    }
+    let options = &*usable(graph, options)?;
     // Batches are smaller if there are few questions, so that every core gets one.
     let batch = questions
         .len()
@@ -111,7 +147,7 @@ impl Search<'_> {
         let mut states = prompts
             .into_iter()
             .zip(ends)
-            .map(|(prompt, end)| {
+            .map(|(mut prompt, end)| {
                 let mentions = match self.options.mentions {
                     MentionUse::Off => 0..0,
                     _ => prompt.mentions.all(),
@@ -129,6 +165,7 @@ impl Search<'_> {
                 };
                 self.follow(&prompt, &mut first)?;
                 let result = SearchResult {
+                    mentions: std::mem::take(&mut prompt.found),
                     mentioned: mentions.len(),
                     readings: prompt.mentions.readings(self.graph),
                     ..SearchResult::default()

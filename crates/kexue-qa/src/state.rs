@@ -4,7 +4,7 @@ use crate::explanation::ExplainedChoice;
 use crate::options::{MentionUse, SearchOptions};
 use crate::prompt::{Prompt, Reading, Subject};
 use crate::rerank::{EVIDENCE, Evidence};
-use kexue_kg::KnowledgeGraph;
+use kexue_kg::{KnowledgeGraph, Mention};
 use kexue_nn::Node;
 use kexue_trie::{Handle, Key, Token};
 use std::ops::Range;
@@ -25,6 +25,8 @@ pub struct SearchResult {
     pub found: Vec<Found>,
     /// The choices made, if requested.
     pub choices: Vec<ExplainedChoice>,
+    /// The subjects that the question mentions, by rising start; also if the search does not use them.
+    pub mentions: Vec<Mention>,
     /// How many subjects of the graph the question mentions; 0 if mentions are not used.
     pub mentioned: usize,
     /// Words of the question that were recognised as a subject by an alias or in spite of a typing error.

@@ -75,7 +75,7 @@ impl Reply<'_> {
 
     fn unknown(&self, answer: &Answer, composite: Option<&str>, text: &mut String) -> Result<()> {
         let language = self.language;
-        let mentioned = self.graph.mentions(answer.question.trim())?;
+        let mentioned = &answer.mentions;
         let related: Vec<&Candidate> = (answer.candidates.iter())
             .filter(|candidate| {
                 let subject = self.graph.vocabulary().encode(&candidate.subject);
