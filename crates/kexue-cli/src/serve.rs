@@ -11,25 +11,25 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// Answer questions over HTTP, with a page that shows how an answer comes about.
+/// Answer questions over HTTP, with a page that shows how each answer was found.
 #[derive(Args)]
 #[command(after_help = "Examples:
   kexue serve                                             the embedded graph, at http://127.0.0.1:8080
-  kexue serve --kg my.idx --model runs/qa                 a graph and a model of your own
-  kexue serve --kg my.idx --model runs/qa --token-file t  the same, and holders of a token may change facts
+  kexue serve --kg my.idx --model runs/qa                 your own graph and model
+  kexue serve --kg my.idx --model runs/qa --token-file t  the same; clients with a token may change facts
 
-SIGTERM and Ctrl-C let open requests finish; SIGHUP opens graph and model anew.")]
+SIGTERM and Ctrl-C end the service when its requests have finished. SIGHUP opens graph and model again.")]
 pub struct ServeArgs {
-    /// A graph built by `kexue kg build`; without it, the embedded one: countries and chemical elements.
+    /// A graph built by `kexue kg build`. Without it, the embedded graph of countries and chemical elements, which cannot be changed.
     #[arg(long)]
     kg: Option<PathBuf>,
-    /// The folder of a model trained by `kexue qa train`; without it, the embedded one, which needs a graph with its vocabulary.
+    /// The folder of a model trained by `kexue qa train`. Without it, the embedded model, which needs a graph with its vocabulary.
     #[arg(long, requires = "kg")]
     model: Option<PathBuf>,
-    /// The address to listen at. Beyond this machine, put a proxy with TLS in front. Port 0 lets the system choose.
+    /// The address to listen on. For other machines, put a proxy with TLS in front. Port 0 lets the system choose.
     #[arg(long, default_value = "127.0.0.1:8080")]
     listen: SocketAddr,
-    /// The least probability of an answer that is given, where a request does not say.
+    /// The lowest confidence of an answer that is given, unless a request states another.
     #[arg(long, default_value_t = 0.5)]
     min_confidence: f64,
     #[command(flatten)]
@@ -40,68 +40,70 @@ pub struct ServeArgs {
     limits: LimitFlags,
 }
 
-/// Who may do what.
+/// Who may read and write.
 #[derive(Args)]
 #[command(next_help_heading = "Access")]
 struct AccessFlags {
-    /// A file of tokens, one a line, whose holders may change facts and pins; without it nothing can be written.
-    #[arg(long, requires = "kg")]
+    /// A file of tokens, one per line, that allow changing facts and pins (and reading). Without it, nothing can be changed. Needs --kg.
+    #[arg(long)]
     token_file: Option<PathBuf>,
-    /// A file of tokens, one a line, without which nobody may read; without it, everybody may.
+    /// A file of tokens, one per line, that allow reading. Without it, everybody may read.
     #[arg(long)]
     read_token_file: Option<PathBuf>,
-    /// The origin of a page elsewhere whose scripts may use this service, such as https://example.org; may be repeated.
+    /// The origin of another page whose scripts may use the API, such as https://example.org. May be repeated.
     #[arg(long, value_name = "ORIGIN")]
     cors_origin: Vec<String>,
-    /// Requests per second of one client, twice as many at once; 0 for no limit. Without it, 50 beyond this machine, and no limit on it.
+    /// Maximum number of requests per second from one client; twice as many at once. 0 means no limit. [default: 50, or no limit on loopback]
     #[arg(long)]
     rate_limit: Option<u32>,
-    /// Take the client's address from the last entry of X-Forwarded-For, which the proxy in front sets.
+    /// Take the client's address from the last entry of X-Forwarded-For. Use this only behind a proxy that sets it.
     #[arg(long)]
     behind_proxy: bool,
 }
 
-/// How much at a time.
+/// Limits of load.
 #[derive(Args)]
 #[command(next_help_heading = "Limits")]
 struct LimitFlags {
-    /// Threads that decode; without it, one a core.
+    /// Number of decoding threads. [default: one per core]
     #[arg(long)]
     workers: Option<usize>,
-    /// Questions that one thread decodes together at most.
-    #[arg(long, default_value_t = 4)]
+    /// Maximum number of questions that a thread decodes together.
+    #[arg(long, default_value_t = 16)]
     batch: usize,
-    /// Questions that may wait; beyond, requests are refused with 503.
+    /// Maximum number of waiting questions. Further requests are refused with 503.
     #[arg(long, default_value_t = 256)]
     queue: usize,
-    /// Questions in one request.
+    /// Maximum number of questions in a request.
     #[arg(long, default_value_t = 64)]
     max_questions: usize,
-    /// Bytes of a request's body.
+    /// Maximum size of a request's body, in bytes.
     #[arg(long, default_value_t = 262_144)]
     max_body: usize,
-    /// Seconds that a request may take.
+    /// Maximum time for a request, in seconds.
     #[arg(long, default_value_t = 10.0)]
     deadline: f64,
-    /// Connections at a time.
+    /// Maximum number of open connections.
     #[arg(long, default_value_t = 1024)]
     connections: usize,
-    /// Seconds for requests to finish when the service is told to end.
+    /// Maximum time for requests to finish when the service is told to end, in seconds.
     #[arg(long, default_value_t = 30.0)]
     drain: f64,
-    /// Seconds between being told to end and closing the door, in which /readyz already says no: time for a balancer to look.
+    /// Seconds during which the service still accepts connections after it is told to end, while /readyz already returns 503. Gives load
+    /// balancers time to notice.
     #[arg(long, default_value_t = 0.0)]
     drain_delay: f64,
-    /// Log no requests.
+    /// Do not log requests.
     #[arg(long)]
     no_log: bool,
-    /// Log the texts of questions, too.
+    /// Also log the texts of questions.
     #[arg(long, conflicts_with = "no_log")]
     log_questions: bool,
 }
 
 /// Runs the command.
 pub fn run(args: &ServeArgs) -> Result<ExitCode> {
+    avoid_huge_pages();
     let server = Server::bind(settings(args)?).map_err(in_flags)?;
     note!("kexue serve: http://{}", server.address());
     match server.run()? {
@@ -110,11 +112,19 @@ pub fn run(args: &ServeArgs) -> Result<ExitCode> {
     }
 }
 
+/// The allocator asks for huge pages, which speed up training. Each holds 2 MiB of memory from the first byte that is used, which would make up a third
+/// of the memory of a service with a small model and not make it faster.
+fn avoid_huge_pages() {
+    // Without this the service only needs more memory.
+    #[cfg(target_os = "linux")]
+    let _ = rustix::thread::disable_transparent_huge_pages(true);
+}
+
 fn settings(args: &ServeArgs) -> Result<Settings> {
     let tokens = |path: &Option<PathBuf>| path.as_deref().map_or(Ok(Tokens::default()), Tokens::read);
     let seconds = |flag: &str, seconds: f64| {
         Duration::try_from_secs_f64(seconds)
-            .map_err(|_| Usage(format!("--{flag} {seconds} is no time in seconds; expected 0 or more")))
+            .map_err(|_| Usage(format!("--{flag} is {seconds}; expected seconds, 0 or more")))
     };
     let (search, access, limits) = (args.search.clone(), &args.access, &args.limits);
     let source = match &args.kg {
@@ -155,7 +165,7 @@ fn settings(args: &ServeArgs) -> Result<Settings> {
     })
 }
 
-/// An error that names a setting names its flag here.
+/// Replaces the name of a setting in an error by the name of its flag.
 fn in_flags(error: ServeError) -> anyhow::Error {
     let (field, problem) = match error {
         ServeError::Setting { field, problem } => (field, problem),
@@ -163,8 +173,10 @@ fn in_flags(error: ServeError) -> anyhow::Error {
     };
     let flag = match field {
         "adjust" => return Usage(problem).into(),
+        "write_tokens" => {
+            return Usage("--token-file needs --kg: the embedded graph cannot be changed".to_owned()).into();
+        }
         "min_confidence" => "min-confidence",
-        "write_tokens" => "token-file",
         "questions" => "max-questions",
         "body" => "max-body",
         "cors" => "cors-origin",

@@ -1,4 +1,4 @@
-//! `kexue serve` as a process: the same answers as `kexue ask`, signals, and being killed.
+//! `kexue serve` as a process: the same answers as `kexue ask`, signals, and recovery after SIGKILL.
 #![cfg(unix)]
 
 mod common;
@@ -37,7 +37,7 @@ impl Service {
             .strip_prefix("kexue serve: http://")
             .unwrap_or_else(|| panic!("{line}"));
         let address = address.to_owned();
-        // The log is read, or the service would write into a closed pipe.
+        // Read the log, or the service would write into a closed pipe.
         std::thread::spawn(move || std::io::copy(&mut lines, &mut std::io::sink()));
         Self { process, address }
     }
@@ -131,7 +131,7 @@ fn acknowledged_facts_survive_being_killed() {
             let response = service.send("POST", "/v1/facts", headers, &fact);
             assert!(response.starts_with("HTTP/1.1 200"), "{response}");
         }
-        // No warning, and no time to write anything.
+        // SIGKILL leaves no time to write anything.
         assert_eq!(service.end("-KILL"), None);
         service = Service::start(folder.path(), &FILES);
         let answer = service.ask(&format!("城{round}的编号"));
@@ -162,7 +162,7 @@ fn a_hangup_loads_files_anew() {
     }
 }
 
-/// Deadlines and limits are kept by a clock that nobody sets.
+/// Deadlines and rate limits use the monotonic clock.
 #[test]
 fn a_clock_that_jumps_disturbs_nobody() {
     let library = "/usr/lib/x86_64-linux-gnu/faketime/libfaketimeMT.so.1";
@@ -200,17 +200,21 @@ fn what_cannot_be_served_is_said() {
         (
             &["--min-confidence", "2"][..],
             2,
-            "--min-confidence is not within 0 and 1",
+            "--min-confidence must be between 0 and 1",
         ),
-        (&["--workers", "0"], 2, "--workers is 0"),
+        (&["--workers", "0"], 2, "--workers must be at least 1"),
         (
             &["--max-questions", "999"],
             2,
-            "--max-questions is more than the queue holds",
+            "--max-questions is larger than the queue",
         ),
-        (&["--deadline=-1"], 2, "--deadline -1 is no time"),
-        (&["--cors-origin", "*"], 2, "--cors-origin * is no origin"),
-        (&["--token-file", "tokens"], 2, "--kg"),
+        (&["--deadline=-1"], 2, "--deadline is -1; expected seconds"),
+        (&["--cors-origin", "*"], 2, "--cors-origin * is not an origin"),
+        (
+            &["--token-file", "tokens"],
+            2,
+            "--token-file needs --kg: the embedded graph cannot be changed",
+        ),
         (&["--kg", "none.idx"], 3, "none.idx"),
         (&["--kg", "my.idx", "--token-file", "my.idx"], 3, "my.idx"),
         (&["--prior", "3"], 2, "--prior needs --mentions prior"),
@@ -232,5 +236,5 @@ fn what_cannot_be_served_is_said() {
         "{errors}"
     );
     let (code, _, errors) = kexue(folder.path(), &["serve", "--listen", &first.address]);
-    assert!(code == 3 && errors.contains("cannot listen at"), "{errors}");
+    assert!(code == 3 && errors.contains("cannot listen on"), "{errors}");
 }

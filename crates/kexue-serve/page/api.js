@@ -14,7 +14,7 @@ export const session = {
   set token(token) { token ? sessionStorage.setItem("kexue-token", token) : sessionStorage.removeItem("kexue-token"); },
 };
 
-/** Sends a request, and returns the answer's JSON. A `Problem` is what the service says; a `TypeError` is no connection. */
+/** Sends a request and returns the JSON of the response. Throws a `Problem` if the service reports one, and a `TypeError` if there is no connection. */
 export async function call(method, path, body, signal) {
   const headers = { "Accept-Language": session.language === "zh" ? "zh-CN" : "en" };
   if (session.token) headers.Authorization = `Bearer ${session.token}`;
@@ -22,7 +22,7 @@ export async function call(method, path, body, signal) {
   const response = await fetch(path, { method, headers, body: body === undefined ? undefined : JSON.stringify(body), signal });
   if (response.ok) return response.json();
   let problem = { title: `HTTP ${response.status}`, detail: "" };
-  try { problem = await response.json(); } catch { /* A proxy's page. */ }
+  try { problem = await response.json(); } catch { /* The page of a proxy. */ }
   throw new Problem(response.status, problem);
 }
 
@@ -30,7 +30,7 @@ export function query(values) {
   return "?" + new URLSearchParams(Object.entries(values).filter(([, value]) => value !== undefined && value !== null));
 }
 
-/** Makes a change, and returns what came of it with the change that takes it back. */
+/** Makes a change. Returns whether there was anything to change, and the change that undoes it. */
 export async function change(kind, what) {
   const requests = {
     add: () => call("POST", "v1/facts", what),

@@ -1,4 +1,4 @@
-// The page: what is asked, what is shown, what is changed. Every view has an address of its own behind the #.
+// The views of the page: asking, answers, entities, editing. Every view has its own address after the #.
 
 import { Problem, call, change, query, session } from "./api.js";
 import { fill, h, percent, track } from "./dom.js";
@@ -48,17 +48,32 @@ function drawTools() {
   const next = { auto: "light", light: "dark", dark: "auto" }[theme];
   const names = { auto: words.themeAuto, light: words.themeLight, dark: words.themeDark };
   fill($("tools"),
-    about?.writable && h("button", { class: "plain", id: "lock", onclick: () => session.token ? forget() : askToken(words.tokenLead).then(show) }, session.token ? words.lock : words.unlock),
+    lockButton(),
     h("a", { href: to({ about: "" }) }, words.about),
     h("button", { class: "plain", id: "language", lang: session.language === "zh" ? "en" : "zh", onclick: () => { setLanguage(session.language === "zh" ? "en" : "zh"); $("language").focus(); show(); } }, words.language),
     h("button", { class: "plain", id: "theme", "aria-label": names[theme], title: names[theme], onclick: () => { setTheme(next); $("theme").focus(); } }, { auto: "◐", light: "☀", dark: "☾" }[theme]));
-  fill($("foot"), about && h("span", {}, `Kexue ${about.version}`), about && h("span", {}, words.facts(about.graph.facts.toLocaleString(document.documentElement.lang))), h("a", { href: "openapi.json" }, words.api));
+  fill($("foot"), about && h("span", {}, `Kexue ${about.version}`), about && h("span", {}, words.facts(about.graph.facts.toLocaleString(document.documentElement.lang))), about && !about.writable && h("a", { href: to({ about: "" }) }, words.readOnly), h("a", { href: "openapi.json" }, words.api));
+}
+
+/** Unlocks editing or locks it again; for a token that only reads, forgets it. */
+function lockButton() {
+  const [text, act] = about?.may_write ? [words.lock, forget] : about?.writable ? [words.unlock, unlock] : session.token ? [words.forget, forget] : [];
+  return text && h("button", { class: "plain", id: "lock", onclick: act }, text);
 }
 
 function forget() {
   session.token = "";
-  drawTools();
-  show();
+  refresh();
+}
+
+async function unlock() {
+  const before = session.token;
+  if (!await askToken(words.tokenLead)) return;
+  await show();
+  if (!about || about.may_write) return;
+  session.token = before;
+  toast(words.noWrite);
+  refresh();
 }
 
 // ---- Messages
@@ -73,17 +88,18 @@ function toast(text, undo) {
     undo && h("button", { id: "undo", onclick: () => { close(); undo(); } }, words.undo),
     h("button", { "aria-label": words.close, onclick: close }, "✕"));
   $("toast").hidden = false;
-  // What can be undone stays until it is closed.
+  // A message with an undo button stays until it is closed.
   if (!undo) toastTimer = setTimeout(close, 4000);
 }
 
 function problemCard(error, retry) {
   const isKnown = error instanceof Problem;
   const title = isKnown ? error.message : words.offline;
+  const mayHelp = !isKnown || error.status >= 429 || [401, 408].includes(error.status);
   say(title);
   return h("section", { class: "card problem" },
-    h("h1", {}, title), h("p", {}, isKnown ? error.detail : words.offlineDetail),
-    h("div", { class: "row" }, !(isKnown && error.status < 429 && error.status !== 408) && h("button", { class: "primary", id: "again", onclick: retry }, words.again), h("a", { href: "#" }, words.home)));
+    h("h1", {}, title), h("p", {}, !isKnown ? words.offlineDetail : error.status === 401 ? words.tokenNeeded : error.detail),
+    h("div", { class: "row" }, mayHelp && h("button", { class: "primary", id: "again", onclick: retry }, error.status === 401 ? words.enterToken : words.again), h("a", { href: "#" }, words.home)));
 }
 
 // ---- Views
@@ -108,8 +124,11 @@ async function show() {
   } catch (error) {
     if (mine !== turn || error.name === "AbortError") return;
     if (error.status === 401) {
+      const lead = session.token ? words.badToken : words.tokenNeeded;
       session.token = "";
-      if (await askToken(words.tokenNeeded)) return show();
+      drawTools();
+      if (await askToken(lead)) return show();
+      if (mine !== turn) return;
     }
     fill(view, problemCard(error, show));
   } finally {
@@ -205,7 +224,7 @@ function answerCard(answer, isWhole) {
 
 function answerTools(answer, best) {
   const shown = place().view === "decoding";
-  const mayEdit = about.writable && session.token;
+  const mayEdit = about.may_write;
   return h("div", { class: "row" },
     !answer.parts && h("button", { id: "decoding", "aria-expanded": String(shown), onclick: () => go(shown ? { q: answer.question } : { q: answer.question, view: "decoding" }) }, shown ? words.hideDecoding : words.decoding),
     best && !answer.parts && h("a", { class: "button", href: toEntity(fullSubject(best)) }, words.browse(best.subject)),
@@ -237,7 +256,7 @@ function decodingCard(answer) {
 async function drawEntity(name) {
   const load = offset => call("GET", `v1/entities/${encodeURIComponent(name)}` + query({ offset, limit: 100 }));
   const entity = await load(0);
-  const mayEdit = about.writable && session.token;
+  const mayEdit = about.may_write;
   const rows = facts => facts.map(fact => h("tr", {},
     h("th", { scope: "row" }, fact.relation, fact.sense && h("div", { class: "small" }, fact.sense)),
     h("td", {}, fact.objects.map((object, at) => [at > 0 && "; ", fact.entities.includes(object) ? h("a", { href: toEntity(object) }, object) : object])),
@@ -273,7 +292,7 @@ function drawAbout() {
       pair(words.changes, number(graph.changes)), pair(words.pins, number(graph.pins)),
       pair(words.model, words.modelValue(number(model.parameters), model.layers, model.d_model)),
       pair(words.searchField, words.searchValue(search.beam) + (about.reranked ? ", " + words.reranked : "")),
-      pair(words.writing, about.writable ? words.on : words.off), pair(words.version, about.version),
+      pair(words.writing, about.writable ? words.on : about.embedded ? words.offEmbedded : words.offNoTokens), pair(words.version, about.version),
       pair(words.api, [h("a", { href: "openapi.json" }, words.apiLink), ", ", h("a", { href: "metrics" }, words.metrics)]))),
     after: () => heading.focus({ preventScroll: true }),
   };
@@ -281,7 +300,7 @@ function drawAbout() {
 
 // ---- Changing
 
-/** Asks in a dialog; what `read` makes of it, or null if it was cancelled. */
+/** Shows a dialog. Returns what `read` returns, or null if it was cancelled. */
 function dialog(title, lead, fields, read, action = words.save) {
   return new Promise(resolve => {
     const opener = document.activeElement;
@@ -303,7 +322,15 @@ function dialog(title, lead, fields, read, action = words.save) {
 
 const field = (label, control) => h("label", { class: "field" }, label, control);
 
-async function askToken(lead) {
+let tokenAsked = null;
+
+/** Asks for a token, once at a time. */
+function askToken(lead) {
+  tokenAsked ??= tokenDialog(lead).finally(() => { tokenAsked = null; });
+  return tokenAsked;
+}
+
+async function tokenDialog(lead) {
   const token = h("input", { type: "password", autocomplete: "off", required: true });
   const given = await dialog(words.tokenTitle, lead, field(words.token, token), () => token.value.trim(), words.ok);
   if (!given) return false;
@@ -335,8 +362,7 @@ function refresh() {
 function failed(error) {
   if (error.status === 401) {
     session.token = "";
-    drawTools();
-    show();
+    refresh();
   }
   toast(error instanceof Problem ? (error.status === 401 ? words.badToken : `${error.message}. ${error.detail}`) : words.offline);
 }
@@ -411,7 +437,7 @@ async function suggest() {
     const found = await call("GET", "v1/complete" + query({ prefix, limit: 6 }), undefined, asking.signal);
     if (input.value !== prefix || document.activeElement !== input) return;
     options = [
-      ...found.entities.filter(one => one.text !== prefix || !found.relations.length).map(one => ({ text: one.text, note: words.facts(one.facts) })),
+      ...found.entities.filter(one => one.text !== prefix || !found.relations.length).map(one => ({ text: one.text, note: one.alias ? words.aliasOf(one.name) : words.facts(one.facts) })),
       ...found.relations.filter(one => one.text !== prefix).map(one => ({ text: one.text, note: words.relation, isWhole: true })),
     ].slice(0, 9);
     active = -1;
@@ -422,7 +448,7 @@ async function suggest() {
     input.removeAttribute("aria-activedescendant");
     say(words.found(options.length));
   } catch (error) {
-    // What is typed goes on without suggestions.
+    // Typing works without suggestions.
     if (error.name !== "AbortError") closeList();
   }
 }
@@ -446,7 +472,7 @@ function take(at) {
 
 input.addEventListener("input", event => {
   clearTimeout(timer);
-  // While characters are composed, what stands there is not yet a text.
+  // While an input method composes characters, the text is not final.
   if (!event.isComposing) timer = setTimeout(suggest, 120);
 });
 input.addEventListener("compositionend", () => { timer = setTimeout(suggest, 120); });

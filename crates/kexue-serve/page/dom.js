@@ -1,4 +1,4 @@
-// Elements, without markup in strings: nothing that comes from a graph is ever read as HTML.
+// Creates elements without HTML strings, so that names from a graph are never read as HTML.
 
 export function h(tag, properties = {}, ...children) {
   const element = document.createElement(tag);

@@ -1,9 +1,9 @@
-// The decoding as a tree: choices, allowed tokens, forced steps, and what rescoring weighed.
+// Shows the decoding as a tree: choices, allowed tokens, forced steps; and the evidence of rescoring.
 
 import { h, percent, track } from "./dom.js";
 import { evidenceName } from "./texts.js";
 
-// Tokens of a choice that are shown, and how probable what stands before a choice must be to be told.
+// Number of tokens shown for a choice, and the lowest probability of a prefix whose choice is shown.
 const SHOWN = 6, TOLD = 0.01;
 
 // Compared in lower case: a vocabulary that folds case does not say how a name is written.
@@ -85,7 +85,7 @@ export function decodingTree(answer, words) {
       h("span", { class: "won" }, h("span", { class: "step" }, h("span", { class: "token" }, "字"), " ", words.legendWon))));
 }
 
-/** What learned rescoring weighed of each fact, the weightiest evidence first. */
+/** The evidence of learned rescoring for each fact, the strongest first. */
 export function weights(answer, words, language) {
   const weighed = answer.candidates.filter(fact => fact.evidence?.some(reason => reason.logit !== 0));
   if (!weighed.length) return h("p", { class: "small" }, words.noWeights);

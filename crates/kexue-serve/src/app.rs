@@ -1,21 +1,22 @@
-//! What the handlers share.
+//! The state that all handlers share.
 
 use crate::batcher::Batcher;
-use crate::fault::Fault;
+use crate::fault::{Fault, Unwritable};
 use crate::keeper::Keeper;
 use crate::log::Log;
 use crate::metrics::Metrics;
 use crate::rate::Rates;
-use crate::settings::Settings;
+use crate::settings::{Settings, Source};
 use crate::store::{Snapshot, Store};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 use tokio::sync::Semaphore;
 
-/// Look-ups in the graph that may run at a time, each on a thread for blocking work.
+/// Maximum number of look-ups in the graph at a time. Each runs on a thread for blocking work.
 pub(crate) const LOOKUPS: usize = 32;
 
+/// The state that all handlers share.
 pub(crate) struct App {
     pub settings: Settings,
     pub store: Arc<Store>,
@@ -33,12 +34,16 @@ impl App {
         self.draining.load(Ordering::Relaxed)
     }
 
-    /// Whether anybody can write.
-    pub fn is_writable(&self) -> bool {
-        !self.settings.write_tokens.is_empty() && self.store.source() != &crate::settings::Source::Embedded
+    /// Why nobody can change the graph, if so.
+    pub fn unwritable(&self) -> Option<Unwritable> {
+        match self.store.source() {
+            Source::Embedded => Some(Unwritable::Embedded),
+            Source::Files { .. } if self.settings.write_tokens.is_empty() => Some(Unwritable::NoTokens),
+            Source::Files { .. } => None,
+        }
     }
 
-    /// Reads from the graph, off the threads that talk to clients.
+    /// Reads from the graph, on another thread than those that serve connections.
     pub async fn look_up<T: Send + 'static>(
         &self,
         read: impl FnOnce(&Snapshot) -> Result<T, Fault> + Send + 'static,
@@ -52,7 +57,7 @@ impl App {
         read.unwrap_or(Err(Fault::Internal))
     }
 
-    /// Loads graph and model anew.
+    /// Opens graph and model again.
     pub async fn reload(&self) -> Result<u64, Fault> {
         let loaded = self.keeper.reload().await;
         match &loaded {
@@ -67,10 +72,4 @@ impl App {
         }
         loaded
     }
-}
-
-/// The graph could not be read.
-pub(crate) fn damaged(error: impl std::fmt::Display) -> Fault {
-    crate::log::complain(&format!("the graph cannot be read: {error}"));
-    Fault::Internal
 }

@@ -1,4 +1,4 @@
-//! What happens around every request: limits, problem documents, headers, metrics, logs.
+//! The outermost layer of every request: rate limits, problem documents, headers, metrics and logs.
 
 use crate::app::App;
 use crate::fault::Fault;
@@ -16,15 +16,15 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Instant;
 
-/// The other end of the connection that a request came on.
+/// The address of the client at the other end of the connection.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Peer(pub SocketAddr);
 
-/// The questions of a request, for the log.
+/// The questions of a request, attached to the response for the log.
 #[derive(Clone)]
 pub(crate) struct Asked(pub Arc<[String]>);
 
-/// Scripts, styles and answers come from here and nowhere else; the page is in nobody's frame and sends no forms.
+/// The page loads scripts, styles and data from this service only, cannot be framed, and submits no forms.
 const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; base-uri 'none'; \
                       form-action 'none'; frame-ancestors 'none'";
 
@@ -40,7 +40,7 @@ const HEADERS: [(HeaderName, &str); 6] = [
     (HeaderName::from_static("cross-origin-opener-policy"), "same-origin"),
 ];
 
-/// Who sent a request: the other end of the connection, or whom the proxy names there.
+/// The client's address: that of the connection, or the one that the proxy states.
 fn client(app: &App, headers: &HeaderMap, peer: Option<Peer>) -> Option<IpAddr> {
     let forwarded = || {
         let value = headers.get_all("x-forwarded-for").iter().next_back()?;
@@ -50,7 +50,7 @@ fn client(app: &App, headers: &HeaderMap, peer: Option<Peer>) -> Option<IpAddr> 
     named.or(peer.map(|peer| peer.0.ip()))
 }
 
-/// The method, of those that are known: others would let clients make metrics without end.
+/// The name of a method for metrics. Unknown methods share one name, so that clients cannot create metrics without limit.
 fn method_name(method: &Method) -> &'static str {
     match *method {
         Method::GET => "GET",
@@ -63,7 +63,7 @@ fn method_name(method: &Method) -> &'static str {
     }
 }
 
-/// The outermost layer.
+/// Handles a request and its response as described above.
 pub(crate) async fn around(State(app): State<Arc<App>>, request: Request, next: Next) -> Response {
     let start = Instant::now();
     let language = Language::of(request.headers());
@@ -71,7 +71,7 @@ pub(crate) async fn around(State(app): State<Arc<App>>, request: Request, next: 
     let route = request.extensions().get::<MatchedPath>();
     let route = route.map_or("(none)", |route| route.as_str()).to_owned();
     let client = client(&app, request.headers(), request.extensions().get().copied());
-    // Probes and scrapers are not clients.
+    // Probes and monitoring are not limited.
     let is_counted = !matches!(route.as_str(), "/healthz" | "/readyz" | "/metrics");
     let over = client
         .filter(|_| is_counted)
@@ -86,7 +86,7 @@ pub(crate) async fn around(State(app): State<Arc<App>>, request: Request, next: 
     for (name, value) in HEADERS {
         response.headers_mut().insert(name, HeaderValue::from_static(value));
     }
-    // What is answered may be another thing after the next change.
+    // The next change may alter the response.
     response
         .headers_mut()
         .entry(CACHE_CONTROL)

@@ -1,4 +1,4 @@
-//! Bodies and queries of requests: JSON within limits of size and time, and unknown fields refused.
+//! Reads bodies and queries of requests. Bodies are JSON and limited in size and time.
 
 use crate::app::App;
 use crate::fault::Fault;
@@ -14,29 +14,29 @@ use std::sync::Arc;
 /// Reads a value from the bytes of a body.
 ///
 /// # Errors
-/// [`Fault::BadBody`] says what is wrong and where.
+/// [`Fault::BadBody`] with the problem and its position.
 pub fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Fault> {
     serde_json::from_slice(bytes).map_err(|error| Fault::BadBody(error.to_string()))
 }
 
-/// A field that may be left out, but is no `null`: for `#[serde(default, deserialize_with = …)]`.
+/// Reads a field that may be missing but not `null`; for `#[serde(default, deserialize_with = …)]`.
 pub(crate) fn present<'de, T: Deserialize<'de>, D: Deserializer<'de>>(deserializer: D) -> Result<Option<T>, D::Error> {
     T::deserialize(deserializer).map(Some)
 }
 
-/// The same for a whole number from 0 on, which may be written as `3.0`: to JSON that is the same number.
+/// Reads such a field as a non-negative integer, which may be written as `3.0`: in JSON that is the same number.
 pub(crate) fn whole<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<u64>, D::Error> {
     let number = f64::deserialize(deserializer)?;
-    // As far as every whole number has a float of its own.
+    // Up to this limit, floats represent every integer.
     match number.fract() == 0.0 && (0.0..=9e15).contains(&number) {
         true => Ok(Some(number as u64)),
         false => Err(serde::de::Error::custom(format!(
-            "{number} is not a whole number from 0 on"
+            "{number} is not a non-negative integer"
         ))),
     }
 }
 
-/// A body of JSON.
+/// A JSON body.
 pub(crate) struct Json<T>(pub T);
 
 impl<T: DeserializeOwned> FromRequest<Arc<App>> for Json<T> {
@@ -55,7 +55,7 @@ impl<T: DeserializeOwned> FromRequest<Arc<App>> for Json<T> {
 async fn read(request: Request, app: &App) -> Result<Bytes, Fault> {
     let (most, time) = (app.settings.body, app.settings.body_time);
     let body = request.into_body();
-    // What is announced as too long is not waited for.
+    // If the declared length is too long, do not wait for the body.
     if body.size_hint().lower() > most as u64 {
         return Err(Fault::TooLarge(most));
     }
@@ -67,7 +67,7 @@ async fn read(request: Request, app: &App) -> Result<Bytes, Fault> {
     }
 }
 
-/// The query of an address.
+/// The query of a URL.
 pub(crate) struct Queried<T>(pub T);
 
 impl<T: DeserializeOwned> FromRequestParts<Arc<App>> for Queried<T> {

@@ -1,18 +1,18 @@
-//! Why a service cannot start.
+//! Errors of starting and running a service.
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use thiserror::Error;
 
-/// Why a service cannot start, or ended.
+/// An error of starting or running a service.
 #[derive(Debug, Error)]
 pub enum ServeError {
-    /// A setting cannot be.
+    /// A setting is invalid.
     #[error("{field}: {problem}")]
     Setting {
         /// The field of [`Settings`](crate::Settings).
         field: &'static str,
-        /// What is wrong with it, what was expected.
+        /// What is wrong with it, and what was expected.
         problem: String,
     },
     /// A file cannot be used.
@@ -20,29 +20,29 @@ pub enum ServeError {
     File {
         /// The file.
         path: PathBuf,
-        /// What was found, what was expected, what to do.
+        /// What is wrong, what was expected, and what to do.
         problem: String,
     },
-    /// The address cannot be listened at.
-    #[error("cannot listen at {address}: {source}")]
+    /// The service cannot listen on the address.
+    #[error("cannot listen on {address}: {source}")]
     Listen {
         /// The address.
         address: SocketAddr,
-        /// What the system said.
+        /// The system's error.
         source: std::io::Error,
     },
-    /// The system gives no thread, signal or socket.
+    /// The system refused a thread, a signal handler or a socket.
     #[error("cannot {what}: {source}")]
     System {
-        /// What failed.
+        /// What the service tried to do.
         what: &'static str,
-        /// What the system said.
+        /// The system's error.
         source: std::io::Error,
     },
-    /// The graph.
+    /// The graph cannot be used.
     #[error(transparent)]
     Graph(#[from] kexue_kg::KgError),
-    /// The model.
+    /// The model cannot be used.
     #[error(transparent)]
     Model(#[from] kexue_qa::Error),
 }

@@ -1,4 +1,4 @@
-//! What can go wrong with a request, as problem documents (RFC 9457) in the client's language.
+//! Why a request failed, as a problem document (RFC 9457) in the client's language.
 
 use crate::language::Language;
 use axum::body::Body;
@@ -7,14 +7,24 @@ use axum::http::{HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use kexue_kg::KgError;
 use serde_json::json;
+use std::fmt::Display;
 use std::time::Duration;
 
-/// Why a request is not served.
+/// Why nobody can change the graph.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Unwritable {
+    /// The embedded graph is part of the program.
+    Embedded,
+    /// No token allows changes.
+    NoTokens,
+}
+
+/// Why a request failed.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Fault {
     /// No such address.
     NoSuchPath,
-    /// The address exists, but not with this method.
+    /// The address does not support this method.
     NoSuchMethod,
     /// The body is not declared as JSON.
     NotJson,
@@ -26,52 +36,52 @@ pub enum Fault {
     TooLarge(usize),
     /// The body did not arrive in this time.
     SlowBody(Duration),
-    /// A field has a value that cannot be.
+    /// A field has an invalid value.
     Invalid {
         /// Which field, such as `questions[2]`.
         field: String,
-        /// What is wrong, in English and Chinese.
+        /// What is wrong with it, in English and Chinese.
         problem: [String; 2],
     },
-    /// A token is needed, or the one given is none.
+    /// A token is needed, or the given one is unknown or does not allow this.
     Unauthorized,
-    /// Writing is off.
-    ReadOnly,
-    /// The client sends too many requests; it may try again after this time.
+    /// The graph cannot be changed.
+    ReadOnly(Unwritable),
+    /// The client sent too many requests. It may try again after this time.
     TooMany(Duration),
-    /// Too many questions are waiting; the client may try again after this time.
+    /// Too many questions are waiting. The client may try again after this time.
     Busy(Duration),
-    /// The service is about to end.
+    /// The service is shutting down.
     Draining,
-    /// There was no answer within the request's deadline.
+    /// The response was not ready before the request's deadline.
     Late,
-    /// The graph has no such thing.
+    /// The graph does not contain it.
     NotFound {
         /// What, in English and Chinese.
         what: [String; 2],
     },
-    /// Another program changes the graph.
+    /// Another program is changing the graph.
     WriterElsewhere,
-    /// More subjects would have changed than can be laid over an index.
+    /// More than this number of subjects would have changes.
     TooManyChanges(usize),
     /// A change could not be written.
     NotWritten(String),
-    /// What was to be loaded cannot be; what was served before still is.
+    /// The files cannot be loaded. The service continues with the previous ones.
     NotReloaded(String),
-    /// A defect, or a damaged index.
+    /// A defect of the service, or a damaged index.
     Internal,
 }
 
-/// What is common to all faults of a kind.
+/// The properties that all faults of a kind share.
 struct Kind {
     status: StatusCode,
-    /// The end of the problem's type.
+    /// The last part of the problem's type.
     name: &'static str,
     title: [&'static str; 2],
 }
 
 impl Fault {
-    /// A field with a value that cannot be.
+    /// A field with an invalid value.
     pub(crate) fn invalid(field: impl Into<String>, english: impl Into<String>, chinese: impl Into<String>) -> Self {
         Self::Invalid {
             field: field.into(),
@@ -79,7 +89,22 @@ impl Fault {
         }
     }
 
-    /// What a change of the graph failed by.
+    /// A field whose number is too small or too large.
+    pub(crate) fn out_of_range(field: &str, least: u64, most: u64) -> Self {
+        Self::invalid(
+            field,
+            format!("must be between {least} and {most}"),
+            format!("须在 {least} 与 {most} 之间"),
+        )
+    }
+
+    /// The graph could not be read. The log says why.
+    pub(crate) fn of_damage(error: impl Display) -> Self {
+        crate::log::complain(&format!("the graph cannot be read: {error}"));
+        Self::Internal
+    }
+
+    /// Why a change of the graph failed.
     pub(crate) fn of_change(error: &KgError) -> Self {
         match error {
             KgError::Busy { .. } => Self::WriterElsewhere,
@@ -100,7 +125,7 @@ impl Fault {
             Self::NoSuchMethod => (
                 StatusCode::METHOD_NOT_ALLOWED,
                 "no-such-method",
-                ["Not with this method", "不支持这种请求方法"],
+                ["Method not allowed", "不支持这种请求方法"],
             ),
             Self::NotJson => (
                 StatusCode::UNSUPPORTED_MEDIA_TYPE,
@@ -125,19 +150,23 @@ impl Fault {
             Self::SlowBody(_) => (
                 StatusCode::REQUEST_TIMEOUT,
                 "slow-body",
-                ["The body came too slowly", "请求体传输过慢"],
+                ["The body arrived too slowly", "请求体传输过慢"],
             ),
             Self::Invalid { .. } => (
                 StatusCode::UNPROCESSABLE_ENTITY,
                 "invalid",
-                ["A value cannot be used", "参数值无效"],
+                ["Invalid value", "参数值无效"],
             ),
             Self::Unauthorized => (
                 StatusCode::UNAUTHORIZED,
                 "unauthorized",
                 ["A valid token is needed", "需要有效的令牌"],
             ),
-            Self::ReadOnly => (StatusCode::FORBIDDEN, "read-only", ["Writing is off", "未开放写入"]),
+            Self::ReadOnly(_) => (
+                StatusCode::FORBIDDEN,
+                "read-only",
+                ["This service is read-only", "本服务只读"],
+            ),
             Self::TooMany(_) => (
                 StatusCode::TOO_MANY_REQUESTS,
                 "too-many-requests",
@@ -151,12 +180,12 @@ impl Fault {
             Self::Draining => (
                 StatusCode::SERVICE_UNAVAILABLE,
                 "draining",
-                ["The service is about to end", "服务即将停止"],
+                ["The service is shutting down", "服务即将停止"],
             ),
             Self::Late => (
                 StatusCode::GATEWAY_TIMEOUT,
                 "late",
-                ["No answer within the deadline", "未能在时限内作答"],
+                ["The deadline has passed", "未能在时限内作答"],
             ),
             Self::NotFound { .. } => (StatusCode::NOT_FOUND, "not-found", ["Not in the graph", "图谱中没有"]),
             Self::WriterElsewhere => (
@@ -182,7 +211,7 @@ impl Fault {
             Self::Internal => (
                 StatusCode::INTERNAL_SERVER_ERROR,
                 "internal",
-                ["Something is wrong in the service", "服务内部出错"],
+                ["Internal error", "服务内部出错"],
             ),
         };
         Kind { status, name, title }
@@ -193,7 +222,7 @@ impl Fault {
         self.kind().status
     }
 
-    /// One sentence about this very case, and what to do.
+    /// What happened and what to do, in one or two sentences.
     fn detail(&self, language: Language) -> String {
         let say = |english: &str, chinese: &str| language.pick(english, chinese).to_owned();
         match self {
@@ -202,75 +231,89 @@ impl Fault {
                 "全部地址见 /openapi.json。",
             ),
             Self::NoSuchMethod => say(
-                "The header Allow names the methods of this address; /openapi.json describes them.",
-                "响应头 Allow 列出此地址支持的方法，说明见 /openapi.json。",
+                "The header Allow lists the methods of this address; /openapi.json describes them.",
+                "响应头 Allow 列出了此地址支持的方法，说明见 /openapi.json。",
             ),
             Self::NotJson => say(
                 "Send the body with the header `Content-Type: application/json`.",
-                "请以请求头 `Content-Type: application/json` 发送。",
+                "请在请求头中加上 `Content-Type: application/json`。",
             ),
             Self::BadBody(problem) => {
-                say("The body is not as expected: ", "请求体不符合要求：") + problem + say(".", "。").as_str()
+                say("The body is invalid: ", "请求体不符合要求：") + problem + say(".", "。").as_str()
             }
             Self::BadQuery(problem) => {
-                say("The query is not as expected: ", "查询参数不符合要求：") + problem + say(".", "。").as_str()
+                say("The query is invalid: ", "查询参数不符合要求：") + problem + say(".", "。").as_str()
             }
             Self::TooLarge(most) => say(
                 &format!("The body may have at most {most} bytes."),
                 &format!("请求体最多 {most} 字节。"),
             ),
             Self::SlowBody(time) => say(
-                &format!("The body did not arrive within {} s.", time.as_secs_f64()),
-                &format!("请求体未在 {} 秒内传完。", time.as_secs_f64()),
+                &format!(
+                    "The body did not arrive within {} s. Send it faster, or send less.",
+                    time.as_secs_f64()
+                ),
+                &format!("请求体未在 {} 秒内传完；请加快传输，或减少内容。", time.as_secs_f64()),
             ),
             Self::Invalid { field, problem } => say(
                 &format!("`{field}` {}.", problem[0]),
                 &format!("`{field}` {}。", problem[1]),
             ),
             Self::Unauthorized => say(
-                "Send the header `Authorization: Bearer TOKEN` with a token of this service.",
-                "请在请求头 `Authorization: Bearer 令牌` 中给出本服务的令牌。",
+                "Send the header `Authorization: Bearer TOKEN` with a token of this service that allows this.",
+                "请在请求头 `Authorization: Bearer 令牌` 中给出有此权限的本服务令牌。",
             ),
-            Self::ReadOnly => say(
-                "This service only reads: it was started without tokens for writing, or with the embedded graph.",
-                "本服务只读：启动时未指定写入令牌，或使用的是内置图谱。",
+            Self::ReadOnly(Unwritable::Embedded) => say(
+                "The embedded graph cannot be changed. To change facts, start the service with a graph file and a file of tokens: \
+                 `kexue serve --kg GRAPH --token-file TOKENS`.",
+                "内置图谱不能修改。要修改事实，请用自己的图谱文件和令牌文件启动服务：`kexue serve --kg 图谱 --token-file 令牌文件`。",
+            ),
+            Self::ReadOnly(Unwritable::NoTokens) => say(
+                "The service was started without tokens that allow changes. To change facts, start it with a file of tokens: \
+                 `kexue serve --kg GRAPH --token-file TOKENS`.",
+                "服务启动时没有指定写入令牌。要修改事实，请指定令牌文件：`kexue serve --kg 图谱 --token-file 令牌文件`。",
             ),
             Self::TooMany(_) => say(
-                "This client has sent more requests than it may; the header Retry-After says when to try again.",
+                "This client has sent more requests than the limit allows; the header Retry-After says when to try again.",
                 "该客户端的请求超过限额；响应头 Retry-After 给出重试时间。",
             ),
             Self::Busy(_) => say(
                 "The queue is full; the header Retry-After says when to try again.",
                 "队列已满；响应头 Retry-After 给出重试时间。",
             ),
-            Self::Draining => say("Try another replica.", "请改用其他副本。"),
+            Self::Draining => say(
+                "Send the request to another replica, or try again later.",
+                "请改用其他副本，或稍后重试。",
+            ),
             Self::Late => say(
-                "The answer was not ready in time; ask fewer questions at once, or give more time with `deadline_ms`.",
-                "答案未能及时得出；请减少一次所问的问题，或用 `deadline_ms` 放宽时限。",
+                "The answer was not ready in time. Ask fewer questions at once, or allow more time with `deadline_ms`.",
+                "答案未能及时得出；请减少一次提问的数量，或用 `deadline_ms` 放宽时限。",
             ),
             Self::NotFound { what } => say(
                 &format!("The graph has no {}.", what[0]),
                 &format!("图谱中没有{}。", what[1]),
             ),
             Self::WriterElsewhere => say(
-                "A graph has one writer at a time; try again when the other program is done.",
+                "Only one program may change a graph at a time. Try again when the other one has finished.",
                 "图谱同一时间只能由一个程序写入；请等其完成后重试。",
             ),
             Self::TooManyChanges(most) => say(
-                &format!("More than {most} subjects would have changed: fold the changes in with `kexue kg compact`."),
-                &format!("已修改的主体将超过 {most} 个：请用 `kexue kg compact` 合并修改。"),
+                &format!(
+                    "More than {most} subjects would have changes. Stop the service and write the changes into the index with `kexue kg compact`."
+                ),
+                &format!("有修改的主体将超过 {most} 个；请停止服务，用 `kexue kg compact` 把修改并入索引。"),
             ),
             Self::NotWritten(problem) => say(
-                &format!("Nothing was changed: {problem}."),
-                &format!("没有作出任何修改：{problem}。"),
+                &format!("The change was not made: {problem}."),
+                &format!("修改没有生效：{problem}。"),
             ),
             Self::NotReloaded(problem) => say(
-                &format!("What was served before still is: {problem}."),
-                &format!("仍使用原有的图谱和模型：{problem}。"),
+                &format!("The service continues with the previous graph and model: {problem}."),
+                &format!("服务继续使用原来的图谱和模型：{problem}。"),
             ),
             Self::Internal => say(
-                "The log of the service tells more; the request may be tried again.",
-                "详情见服务日志；可以重试。",
+                "The log of the service has details. Trying again may help.",
+                "详情见服务日志；也可以重试。",
             ),
         }
     }
@@ -283,7 +326,7 @@ impl Fault {
         }
     }
 
-    /// The response in a language.
+    /// Turns a response into the problem document in a language.
     pub(crate) fn render(&self, language: Language, mut response: Response) -> Response {
         let kind = self.kind();
         let mut document = json!({
@@ -312,7 +355,7 @@ impl Fault {
     }
 }
 
-/// Marks a response with the fault, which [`crate::around`] renders once the client's language is known.
+/// Attaches the fault to a response. [`crate::around`], which knows the client's language, renders it.
 impl IntoResponse for Fault {
     fn into_response(self) -> Response {
         let mut response = self.status().into_response();

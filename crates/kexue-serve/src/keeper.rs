@@ -1,20 +1,20 @@
-//! The one thread that changes what is served: it writes facts and pins, and loads graph and model anew.
+//! The only thread that changes what is served: it writes facts and pins, and opens graph and model again.
 
 use crate::ServeError;
-use crate::fault::Fault;
+use crate::fault::{Fault, Unwritable};
 use crate::settings::Source;
 use crate::store::{Snapshot, Store};
-use kexue_kg::{Change, Fact, GraphWriter, KgError};
+use kexue_kg::{Change, Fact, GraphWriter};
 use serde::Serialize;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 use std::time::Duration;
 use tokio::sync::oneshot;
 
-/// Changes that may wait for the disk.
+/// Maximum number of orders that wait for the thread.
 const WAITING: usize = 64;
 
-/// A fact as the API shows it.
+/// A fact in the form of the API.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub(crate) struct FactView {
     /// The subject with its sense in full-width brackets, as it is written in changes.
@@ -25,19 +25,15 @@ pub(crate) struct FactView {
 
 impl FactView {
     pub fn new(fact: Fact) -> Self {
-        let subject = match &fact.sense {
-            Some(sense) => format!("{}（{sense}）", fact.subject),
-            None => fact.subject,
-        };
         Self {
-            subject,
+            subject: fact.full_subject(),
             relation: fact.relation,
             objects: fact.objects,
         }
     }
 }
 
-/// What a question is pinned to.
+/// A pinned question and its fact.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub(crate) struct PinView {
     pub question: String,
@@ -45,7 +41,7 @@ pub(crate) struct PinView {
     pub relation: String,
 }
 
-/// What stood at the place of a change. With it a client undoes the change.
+/// The fact or pin that a change affects, before or after it. A client undoes the change by sending the one before.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(untagged)]
 pub(crate) enum Stood {
@@ -53,10 +49,10 @@ pub(crate) enum Stood {
     Pin(Option<PinView>),
 }
 
-/// A change that was made, and is on disk.
+/// A change that was made and is on disk.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub(crate) struct Changed {
-    /// False where there was nothing to change.
+    /// False if there was nothing to change.
     pub changed: bool,
     pub before: Stood,
     pub after: Stood,
@@ -67,22 +63,22 @@ enum Order {
     Reload(oneshot::Sender<Result<u64, Fault>>),
 }
 
-/// The way to the thread.
+/// Sends orders to the thread.
 #[derive(Clone)]
 pub(crate) struct Keeper {
     orders: SyncSender<Order>,
 }
 
 impl Keeper {
-    /// Starts the thread; with the right to write, if the graph is a file and may be changed.
+    /// Starts the thread. If `writes`, it takes the lock of the graph and may change it.
     ///
     /// # Errors
-    /// If another program writes to the graph.
+    /// If another program is changing the graph, or a file cannot be opened.
     pub fn start(store: Arc<Store>, writes: bool) -> Result<Self, ServeError> {
         let writer = match store.source() {
             Source::Files { kg, .. } if writes => {
                 let writer = GraphWriter::open(kg)?;
-                // What others changed until the lock was taken.
+                // Others may have changed the graph before the lock was taken.
                 store.refresh()?;
                 Some(writer)
             }
@@ -107,14 +103,14 @@ impl Keeper {
         })
     }
 
-    /// Makes changes, which are on disk and served when this returns; in order, up to the first that fails.
+    /// Makes changes in order, up to the first that fails. They are on disk and served when this returns.
     pub async fn change(&self, changes: Vec<Change>) -> Result<Vec<Changed>, Fault> {
         let (reply, answer) = oneshot::channel();
         self.order(Order::Changes(changes, reply))?;
         answer.await.unwrap_or(Err(Fault::Internal))
     }
 
-    /// Loads graph and model anew, and returns the generation that is then served.
+    /// Opens graph and model again, and returns the generation that is then served.
     pub async fn reload(&self) -> Result<u64, Fault> {
         let (reply, answer) = oneshot::channel();
         self.order(Order::Reload(reply))?;
@@ -146,14 +142,14 @@ impl State {
 
     fn change(&mut self, changes: &[Change]) -> Result<Vec<Changed>, Fault> {
         let Source::Files { kg, .. } = self.store.source() else {
-            return Err(Fault::ReadOnly);
+            return Err(Fault::ReadOnly(Unwritable::Embedded));
         };
         if !self.writes {
-            return Err(Fault::ReadOnly);
+            return Err(Fault::ReadOnly(Unwritable::NoTokens));
         }
         let mut writer = match self.writer.take() {
             Some(writer) => writer,
-            // Another program had the graph when it was loaded last.
+            // Another program had the lock when the graph was last opened.
             None => {
                 let writer = GraphWriter::open(kg).map_err(|error| Fault::of_change(&error))?;
                 self.store.refresh().map_err(served)?;
@@ -169,10 +165,13 @@ impl State {
         let now = self.store.current();
         let before = stood(&now, change)?;
         if let (Change::Pin { subject, relation, .. }, Stood::Pin(_)) = (change, &before)
-            && now.graph.key_of(subject, relation).map_err(damaged)?.is_none()
+            && now.graph.key_of(subject, relation).map_err(Fault::of_damage)?.is_none()
         {
             return Err(Fault::NotFound {
-                what: ["such fact to pin".to_owned(), "这条可以固定的事实".to_owned()],
+                what: [
+                    "fact with this subject and relation".to_owned(),
+                    "主体和关系都相符的事实".to_owned(),
+                ],
             });
         }
         let changed = writer.apply(change).map_err(|error| Fault::of_change(&error))?;
@@ -187,7 +186,7 @@ impl State {
         })
     }
 
-    /// The lock on the old index stays until the new one is known to be good.
+    /// Opens graph and model again. The lock on the old index is kept until the new one has been checked.
     fn reload(&mut self) -> Result<u64, Fault> {
         let refused = |error: ServeError| Fault::NotReloaded(error.to_string());
         let old = self.store.current().graph.container().identity();
@@ -198,27 +197,22 @@ impl State {
             self.writer = None;
             match GraphWriter::open(kg) {
                 Ok(writer) => self.writer = Some(writer),
-                Err(error) => crate::log::complain(&format!("the new index is served, but cannot be written: {error}")),
+                Err(error) => crate::log::complain(&format!("the new index is served, but cannot be changed: {error}")),
             }
         }
         Ok(next.generation)
     }
 }
 
-/// A change is on disk, but cannot be shown.
+/// A change is on disk, but the graph cannot be opened with it.
 fn served(error: ServeError) -> Fault {
     crate::log::complain(&format!(
-        "a change is on disk, but the graph cannot be opened anew: {error}"
+        "a change is on disk, but the graph cannot be opened again: {error}"
     ));
     Fault::Internal
 }
 
-fn damaged(error: KgError) -> Fault {
-    crate::log::complain(&format!("the graph cannot be read: {error}"));
-    Fault::Internal
-}
-
-/// What stands where a change is made.
+/// The fact or pin that a change affects, as it is in a snapshot.
 fn stood(snapshot: &Snapshot, change: &Change) -> Result<Stood, Fault> {
     let graph = &snapshot.graph;
     match change {
@@ -229,12 +223,12 @@ fn stood(snapshot: &Snapshot, change: &Change) -> Result<Stood, Fault> {
             relation: Some(relation),
             ..
         } => {
-            let key = graph.key_of(subject, relation).map_err(damaged)?;
-            let fact = key.map(|key| graph.fact(key)).transpose().map_err(damaged)?;
+            let key = graph.key_of(subject, relation).map_err(Fault::of_damage)?;
+            let fact = key.map(|key| graph.fact(key)).transpose().map_err(Fault::of_damage)?;
             Ok(Stood::Fact(fact.map(FactView::new)))
         }
         Change::Pin { question, .. } | Change::Unpin { question } => {
-            let pinned = graph.pinned(question).map_err(damaged)?;
+            let pinned = graph.pinned(question).map_err(Fault::of_damage)?;
             Ok(Stood::Pin(pinned.map(|(_, fact)| {
                 let FactView { subject, relation, .. } = FactView::new(fact);
                 PinView {

@@ -1,4 +1,4 @@
-//! The language that a client wants messages in.
+//! The language of messages.
 
 use axum::http::HeaderMap;
 use axum::http::header::ACCEPT_LANGUAGE;
@@ -6,15 +6,15 @@ use axum::http::header::ACCEPT_LANGUAGE;
 /// A language that messages exist in.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Language {
-    /// English, which is what clients get that do not say.
+    /// English, the default.
     #[default]
     English,
-    /// Chinese in simplified characters.
+    /// Simplified Chinese.
     Chinese,
 }
 
 impl Language {
-    /// The one that the header `Accept-Language` (RFC 9110, 12.5.4) gives the highest weight; the first of several.
+    /// The language with the highest weight in the header `Accept-Language` (RFC 9110, 12.5.4); the first of several.
     pub fn of(headers: &HeaderMap) -> Self {
         let values = headers.get_all(ACCEPT_LANGUAGE).iter();
         let ranges = values
@@ -38,7 +38,7 @@ impl Language {
         best.1
     }
 
-    /// Its tag, for `Content-Language`.
+    /// The language tag, for `Content-Language`.
     pub fn tag(self) -> &'static str {
         match self {
             Self::English => "en",
@@ -46,7 +46,7 @@ impl Language {
         }
     }
 
-    /// One of two texts that say the same.
+    /// The text in this language, of two.
     pub fn pick<T>(self, english: T, chinese: T) -> T {
         match self {
             Self::English => english,

@@ -1,8 +1,8 @@
-//! Question answering over a knowledge graph as an HTTP service (article 8802), with a page that shows how an answer comes about.
+//! Question answering over a knowledge graph as an HTTP service (article 8802), with a page that shows how each answer was found.
 //!
 //! [`Server`] opens a graph and a model and serves them on one address: questions by `POST /v1/ask`, the page at `/`, the description of the API
-//! at `/openapi.json`. Read `server.rs` first (its life), then `batcher.rs` (questions that arrive together are decoded together), `keeper.rs` (how
-//! facts are changed and files loaded anew) and `api/` (the addresses).
+//! at `/openapi.json`. Read `server.rs` first (starting, serving, shutting down), then `batcher.rs` (decoding questions in batches), `keeper.rs`
+//! (changing facts and reloading files) and `api/` (the handler of each address).
 //!
 //! ```
 //! use kexue_serve::{Ended, Server, Settings};
@@ -41,6 +41,7 @@ mod language;
 mod log;
 mod metrics;
 mod rate;
+mod reply;
 mod server;
 mod settings;
 mod store;
@@ -49,7 +50,7 @@ mod tokens;
 pub use api::{AskRequest, NewFacts, Pinning, Replacement};
 pub use body::parse;
 pub use error::ServeError;
-pub use fault::Fault;
+pub use fault::{Fault, Unwritable};
 pub use language::Language;
 pub use server::{Ended, Handle, Server};
 pub use settings::{Adjust, Settings, Source};

@@ -1,6 +1,6 @@
-//! Logs: one JSON object a line, on standard error.
+//! The log: one JSON object per line, on standard error.
 //!
-//! A thread of its own writes them, so that nobody waits for a slow reader; what does not fit into its queue is dropped and counted.
+//! A separate thread writes it, so that requests do not wait for a slow reader. Lines that do not fit into its queue are dropped and counted.
 
 use serde::Serialize;
 use std::io::Write as _;
@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{SyncSender, sync_channel};
 use std::time::{SystemTime, UNIX_EPOCH};
 
-/// Lines that may wait.
+/// Maximum number of waiting lines.
 const WAITING: usize = 4096;
 
 /// A request, as it is logged.
@@ -59,7 +59,7 @@ pub(crate) struct Log {
 }
 
 impl Log {
-    /// Starts the thread, if requests are to be logged.
+    /// Starts the thread if requests are logged.
     pub fn start(wanted: bool) -> std::io::Result<Self> {
         let lines = match wanted {
             false => None,
@@ -94,12 +94,12 @@ impl Log {
     }
 }
 
-/// Logs what went wrong beside any request, even where requests are not logged.
+/// Logs an error that does not belong to a request, even if requests are not logged.
 pub(crate) fn complain(message: &str) {
     let _ = std::io::stderr().write_all(line("error", Some(message), None, 0).as_bytes());
 }
 
-/// Logs what happened beside any request.
+/// Logs an event that does not belong to a request.
 pub(crate) fn note(message: &str) {
     let _ = std::io::stderr().write_all(line("info", Some(message), None, 0).as_bytes());
 }

@@ -1,4 +1,4 @@
-//! What happens, counted for Prometheus.
+//! Metrics for Prometheus.
 
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::encoding::text::encode;
@@ -15,7 +15,7 @@ pub(crate) struct Request {
     pub status: u16,
 }
 
-/// Counters, and the registry that prints them.
+/// The metrics, and the registry that prints them.
 pub(crate) struct Metrics {
     registry: Registry,
     pub requests: Family<Request, Counter>,
@@ -46,45 +46,41 @@ impl Metrics {
             reloads_failed: Counter::default(),
             registry: Registry::default(),
         };
-        registry.register("requests", "Requests that were answered", metrics.requests.clone());
+        registry.register("requests", "Responses sent", metrics.requests.clone());
         registry.register_with_unit(
             "request_duration",
-            "Time from a request's head to its response",
+            "Time from receiving a request's head to its response",
             Unit::Seconds,
             metrics.seconds.clone(),
         );
-        registry.register("questions", "Questions that were answered", metrics.questions.clone());
+        registry.register("questions", "Questions answered", metrics.questions.clone());
         registry.register("questions_waiting", "Questions in the queue", metrics.waiting.clone());
         registry.register(
             "batch_size",
-            "Questions that were decoded together",
+            "Questions decoded in one batch",
             metrics.batch_size.clone(),
         );
         registry.register(
             "questions_cancelled",
-            "Questions whose client left before they were decoded",
+            "Questions that were not decoded because their client had disconnected",
             metrics.cancelled.clone(),
         );
         registry.register(
             "questions_late",
-            "Questions whose deadline passed in the queue",
+            "Questions that were not decoded because their deadline had passed",
             metrics.late.clone(),
         );
         registry.register("connections", "Open connections", metrics.connections.clone());
         registry.register(
             "generation",
-            "Rises with every change of what is served",
+            "Increases with every change of the graph or the model",
             metrics.generation.clone(),
         );
-        registry.register(
-            "reloads_failed",
-            "Reloads whose files could not be used",
-            metrics.reloads_failed.clone(),
-        );
+        registry.register("reloads_failed", "Reloads that failed", metrics.reloads_failed.clone());
         Self { registry, ..metrics }
     }
 
-    /// All of them in the text format of OpenMetrics.
+    /// All metrics in the text format of OpenMetrics.
     pub fn text(&self) -> Result<String, std::fmt::Error> {
         let mut text = String::new();
         encode(&mut text, &self.registry)?;

@@ -1,4 +1,4 @@
-//! A limit of requests per client.
+//! The rate limit of each client.
 
 use governor::clock::{Clock as _, MonotonicClock};
 use governor::state::keyed::HashMapStateStore;
@@ -8,17 +8,17 @@ use std::num::NonZeroU32;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
-/// After so many requests the clients are forgotten that have been quiet.
+/// After this number of requests, clients that have been quiet are forgotten.
 const FORGET_AFTER: u32 = 4096;
 
-/// Who has sent how many requests of late.
+/// The recent requests of each client.
 pub(crate) struct Rates {
     limiter: Option<RateLimiter<IpAddr, HashMapStateStore<IpAddr>, MonotonicClock>>,
     seen: AtomicU32,
 }
 
 impl Rates {
-    /// So many requests a second, and twice as many at once; 0 for no limit.
+    /// Allows this number of requests per second, and twice as many at once; 0 means no limit.
     pub fn new(per_second: u32) -> Self {
         let limiter = NonZeroU32::new(per_second).map(|rate| {
             let burst = NonZeroU32::new(per_second.saturating_mul(2)).unwrap_or(rate);
@@ -34,7 +34,7 @@ impl Rates {
         }
     }
 
-    /// Counts a request; an error says how long the client has to wait.
+    /// Counts a request. The error is the time that the client has to wait.
     pub fn count(&self, client: IpAddr) -> Result<(), Duration> {
         let Some(limiter) = &self.limiter else { return Ok(()) };
         if self.seen.fetch_add(1, Ordering::Relaxed) % FORGET_AFTER == FORGET_AFTER - 1 {
@@ -46,7 +46,7 @@ impl Rates {
     }
 }
 
-/// What counts as one client: an IPv4 address, or the 64 bits of an IPv6 address that a subscriber is given.
+/// The address that identifies a client: an IPv4 address, or the first 64 bits of an IPv6 address, which one subscriber shares.
 fn network(address: IpAddr) -> IpAddr {
     match address.to_canonical() {
         IpAddr::V6(address) => {

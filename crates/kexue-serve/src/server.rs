@@ -1,4 +1,4 @@
-//! The life of a service: it opens what it serves, listens, serves, reloads, and ends without losing a request.
+//! The life of a service: it opens graph and model, listens, serves, reloads, and shuts down without losing a request.
 
 use crate::ServeError;
 use crate::api::routes;
@@ -27,7 +27,7 @@ use tokio::sync::{Notify, Semaphore};
 use tokio_io_timeout::TimeoutStream;
 use tower::ServiceExt as _;
 
-/// A service that listens but does not serve yet.
+/// A service that listens. [`run`](Self::run) serves.
 pub struct Server {
     app: Arc<App>,
     listener: TcpListener,
@@ -42,7 +42,7 @@ struct End {
     by_interrupt: std::sync::atomic::AtomicBool,
 }
 
-/// Ends or reloads a service from elsewhere.
+/// Shuts down or reloads a service from another thread.
 #[derive(Clone)]
 pub struct Handle {
     app: Arc<App>,
@@ -51,27 +51,27 @@ pub struct Handle {
 }
 
 impl Handle {
-    /// Lets the service finish its requests and end.
+    /// Tells the service to finish its requests and end.
     pub fn shut_down(&self) {
         self.app.draining.store(true, Ordering::Relaxed);
         self.end.notify.notify_one();
     }
 
-    /// Opens graph and model anew, and returns the generation that is then served.
+    /// Opens graph and model again, and returns the generation that is then served.
     ///
     /// # Errors
-    /// If they cannot be used; what was served before still is.
+    /// If they cannot be used. The service then continues with the previous ones.
     pub fn reload(&self) -> Result<u64, Fault> {
         self.runtime.block_on(self.app.reload())
     }
 }
 
-/// How a service ended.
+/// Why a service ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Ended {
-    /// As it was told to.
+    /// It was told to, by a handle or by SIGTERM.
     Told,
-    /// By Ctrl-C.
+    /// It was interrupted by Ctrl-C.
     Interrupted,
 }
 
@@ -121,12 +121,12 @@ impl Server {
         })
     }
 
-    /// The address that is listened at.
+    /// The address that the service listens on.
     pub fn address(&self) -> SocketAddr {
         self.address
     }
 
-    /// To end or reload it while it runs.
+    /// A handle to shut the service down or to reload it while it runs.
     pub fn handle(&self) -> Handle {
         Handle {
             app: self.app.clone(),
@@ -135,10 +135,10 @@ impl Server {
         }
     }
 
-    /// Serves until it is told to end, and its requests are done.
+    /// Serves until the service is told to end and its requests are finished.
     ///
     /// # Errors
-    /// If the system does not let signals be watched.
+    /// If signal handlers cannot be installed.
     pub fn run(self) -> Result<Ended, ServeError> {
         let Self {
             app,
@@ -155,7 +155,7 @@ impl Server {
             Ok::<(), ServeError>(())
         })?;
         app.batcher.close();
-        // Connections that would not end are cut.
+        // Connections that are still open are closed.
         runtime.shutdown_timeout(Duration::from_millis(100));
         match end.by_interrupt.load(Ordering::Relaxed) {
             false => Ok(Ended::Told),
@@ -172,7 +172,7 @@ fn check(settings: &Settings) -> Result<(), ServeError> {
         })
     };
     if !(0.0..=1.0).contains(&settings.min_confidence) {
-        return problem("min_confidence", "is not within 0 and 1");
+        return problem("min_confidence", "must be between 0 and 1");
     }
     for (field, number) in [
         ("workers", settings.workers),
@@ -183,27 +183,30 @@ fn check(settings: &Settings) -> Result<(), ServeError> {
         ("connections", settings.connections),
     ] {
         if number == 0 {
-            return problem(field, "is 0; at least 1 is expected");
+            return problem(field, "must be at least 1");
         }
     }
     if settings.questions > settings.queue {
-        return problem("questions", "is more than the queue holds");
+        return problem("questions", "is larger than the queue; lower it, or enlarge the queue");
     }
     if settings.deadline.is_zero() {
-        return problem("deadline", "is 0; no answer is so fast");
+        return problem("deadline", "must be longer than 0");
     }
     for origin in &settings.cors {
         let host = origin
             .strip_prefix("https://")
             .or_else(|| origin.strip_prefix("http://"));
         if host.is_none_or(|host| host.is_empty() || host.contains('/')) || !origin.is_ascii() {
-            return problem("cors", &format!("{origin} is no origin, such as https://example.org"));
+            return problem(
+                "cors",
+                &format!("{origin} is not an origin; expected one such as https://example.org"),
+            );
         }
     }
     if !settings.write_tokens.is_empty() && settings.source == Source::Embedded {
         return problem(
             "write_tokens",
-            "the embedded graph cannot be written; serve an index file of your own",
+            "the embedded graph cannot be changed; serve a graph file",
         );
     }
     Ok(())
@@ -219,7 +222,7 @@ async fn serve(app: &Arc<App>, listener: TcpListener, end: &End) {
     };
     tokio::pin!(ended);
     loop {
-        // A connection that finds no place waits at the system's door.
+        // At the limit of connections, further ones wait in the system's queue.
         let accepted = async {
             let place = places.clone().acquire_owned().await;
             (place, listener.accept().await)
@@ -235,31 +238,31 @@ async fn serve(app: &Arc<App>, listener: TcpListener, end: &End) {
                 let connections = app.metrics.connections.clone();
                 connections.inc();
                 tokio::spawn(async move {
-                    // Clients break off; that is their right.
+                    // Clients may disconnect at any time; that is no error.
                     let _ = connection.await;
                     connections.dec();
                     drop(place);
                 });
             }
-            // No file descriptors are left, or the client is gone already.
+            // No file descriptors are left, or the client has disconnected already.
             Err(_) => tokio::time::sleep(Duration::from_millis(20)).await,
         }
     }
     drop(listener);
     let drained = tokio::time::timeout(app.settings.drain_time, graceful.shutdown()).await;
     if drained.is_err() {
-        crate::log::complain("some connections did not end in time and were cut");
+        crate::log::complain("some requests did not finish in time; their connections were closed");
     }
 }
 
-/// A connection, with limits on the size and the time of everything that a client sends or does not read.
+/// Serves a connection, with limits on the size and time of what the client sends, and on the time that the client does not read.
 fn connection(
     app: &App,
     routes: &Router,
     stream: TcpStream,
     peer: Peer,
 ) -> impl GracefulConnection<Error = hyper::Error> + Send + use<> {
-    // Answers are small: waiting to fill a packet only makes them late.
+    // Responses are small: waiting for a full packet would only delay them.
     let _ = stream.set_nodelay(true);
     let mut stream = TimeoutStream::new(stream);
     stream.set_write_timeout(Some(app.settings.write_time));
@@ -293,7 +296,7 @@ fn watch_signals(app: &Arc<App>, end: &Arc<End>) -> Result<(), ServeError> {
             tokio::select! {
                 _ = terminate.recv() => {}
                 _ = interrupt.recv() => {
-                    // The second time, nothing is waited for.
+                    // The second Ctrl-C ends the service at once.
                     if end.by_interrupt.swap(true, Ordering::Relaxed) {
                         std::process::exit(130);
                     }

@@ -1,4 +1,4 @@
-//! How to serve.
+//! The settings of a service.
 
 use crate::tokens::Tokens;
 use kexue_qa::SearchOptions;
@@ -11,75 +11,75 @@ use std::time::Duration;
 /// The graph and the model to answer with.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Source {
-    /// Those that come with the crate: countries and chemical elements.
+    /// Those embedded in the crate: countries and chemical elements.
     Embedded,
-    /// Files, which are opened again at each reload.
+    /// Files, which are opened again on each reload.
     Files {
         /// A graph built by `kexue kg build`.
         kg: PathBuf,
-        /// The folder of a model trained by `kexue qa train`; the embedded model where there is none.
+        /// The folder of a model trained by `kexue qa train`; without it, the embedded model.
         model: Option<PathBuf>,
     },
 }
 
-/// Turns a model's own search options into those that are used, or says what is wrong.
+/// Turns the search options of a model into those that are used, or says what is wrong.
 pub type Adjust = Arc<dyn Fn(SearchOptions) -> Result<SearchOptions, String> + Send + Sync>;
 
-/// How to serve.
+/// The settings of a service.
 #[derive(Clone)]
 pub struct Settings {
-    /// The address to listen at; port 0 lets the system choose.
+    /// The address to listen on. Port 0 lets the system choose.
     pub listen: SocketAddr,
-    /// What to answer with.
+    /// The graph and the model.
     pub source: Source,
-    /// How to search.
+    /// Adjusts the search options of the model.
     pub adjust: Adjust,
-    /// Tokens that allow writing and reading. Without, nothing can be written.
+    /// Tokens that allow changes and reading. Without them, nothing can be changed.
     pub write_tokens: Tokens,
-    /// Tokens that allow reading. Without, everybody may read.
+    /// Tokens that allow reading. Without them, everybody may read.
     pub read_tokens: Tokens,
-    /// The least confidence of an answer that is given, where a request does not say.
+    /// The lowest confidence of an answer that is given, unless a request states another.
     pub min_confidence: f64,
-    /// Threads that decode. Each decodes batches of its own.
+    /// Number of decoding threads. Each decodes its own batches.
     pub workers: usize,
-    /// Questions that one thread decodes together at most.
+    /// Maximum number of questions in a batch.
     pub batch: usize,
-    /// Questions that may wait. Beyond, requests are refused.
+    /// Maximum number of waiting questions. Further requests are refused.
     pub queue: usize,
-    /// Questions in one request.
+    /// Maximum number of questions in a request.
     pub questions: usize,
-    /// Bytes of a request's body.
+    /// Maximum size of a request's body, in bytes.
     pub body: usize,
-    /// Time that a request may take unless it says so, and at most.
+    /// Maximum time for a request. Requests may state a shorter one.
     pub deadline: Duration,
-    /// Time for a request's head to arrive, and for a connection to stay open without a request.
+    /// Maximum time for the head of a request to arrive, and for a connection without a request.
     pub head_time: Duration,
-    /// Time for a request's body to arrive.
+    /// Maximum time for the body of a request to arrive.
     pub body_time: Duration,
-    /// Time without progress after which a response is given up.
+    /// Maximum time without progress while a response is sent.
     pub write_time: Duration,
-    /// Connections at a time.
+    /// Maximum number of open connections.
     pub connections: usize,
-    /// Requests per second of one client (an IPv4 address, or the first 64 bits of an IPv6 address); 0 for no limit.
+    /// Maximum number of requests per second from one client (an IPv4 address, or the first 64 bits of an IPv6 address); 0 means no limit.
     pub rate: u32,
-    /// Whether the client's address is the last one of the header `X-Forwarded-For`, which a proxy in front must set.
+    /// Whether to take the client's address from the last entry of the header `X-Forwarded-For`, which a proxy in front must set.
     pub behind_proxy: bool,
-    /// Origins of other pages that may use the API in a browser.
+    /// Origins of other pages whose scripts may use the API.
     pub cors: Vec<String>,
-    /// Time for requests to finish once the service is told to end.
+    /// Maximum time for requests to finish when the service is told to end.
     pub drain_time: Duration,
-    /// Time between being told to end and closing the door, in which `/readyz` already says no.
+    /// Time during which the service still accepts connections after it is told to end. `/readyz` already returns 503.
     pub drain_delay: Duration,
-    /// Whether requests are logged.
+    /// Whether to log requests.
     pub log: bool,
-    /// Whether logs hold the texts of questions.
+    /// Whether to log the texts of questions.
     pub log_questions: bool,
     /// Whether SIGTERM and SIGINT end the service and SIGHUP reloads.
     pub signals: bool,
 }
 
 impl Default for Settings {
-    /// On port 8080 of loopback, with the embedded graph and model; nothing can be written.
+    /// Serves the embedded graph and model on port 8080 of loopback. Nothing can be changed.
     fn default() -> Self {
         Self {
             listen: SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 8080),
@@ -89,7 +89,7 @@ impl Default for Settings {
             read_tokens: Tokens::default(),
             min_confidence: 0.5,
             workers: std::thread::available_parallelism().map_or(1, usize::from),
-            batch: 4,
+            batch: 16,
             queue: 256,
             questions: 64,
             body: 256 << 10,

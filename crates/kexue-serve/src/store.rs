@@ -1,4 +1,4 @@
-//! What is served: a graph and a model, replaced as a whole.
+//! The graph and the model that are served, which are replaced together.
 
 use crate::ServeError;
 use crate::settings::{Adjust, Source};
@@ -6,16 +6,16 @@ use kexue_kg::KnowledgeGraph;
 use kexue_qa::{SearchOptions, Trained, embedded, open_run};
 use std::sync::{Arc, PoisonError, RwLock};
 
-/// A graph and the model that answers from it, as they were at one moment. A request keeps the one it began with.
+/// A graph and a model at one moment. A request keeps the snapshot that it began with.
 pub(crate) struct Snapshot {
     pub graph: KnowledgeGraph,
     pub model: Arc<Trained>,
     pub search: Arc<SearchOptions>,
-    /// Rises with every change of graph or model.
+    /// Increases with every change of the graph or the model.
     pub generation: u64,
 }
 
-/// What is served now.
+/// Holds the current snapshot.
 pub(crate) struct Store {
     source: Source,
     adjust: Adjust,
@@ -41,14 +41,14 @@ impl Store {
         self.current.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// Opens graph and model again, checked from beginning to end. What is served stays if they cannot be used.
+    /// Opens graph and model again and checks the whole graph. If they cannot be used, the current snapshot stays.
     pub fn reload(&self) -> Result<Arc<Snapshot>, ServeError> {
         let next = load(&self.source, &self.adjust, self.current().generation + 1)?;
         next.graph.verify(&|_| {})?;
         Ok(self.replace(next))
     }
 
-    /// Reads the changes of the graph since it was opened.
+    /// Opens the graph again to read its latest changes.
     pub fn refresh(&self) -> Result<Arc<Snapshot>, ServeError> {
         let now = self.current();
         let Source::Files { kg, .. } = &self.source else {

@@ -6,18 +6,18 @@ use axum::http::header::AUTHORIZATION;
 use std::path::Path;
 use subtle::{Choice, ConstantTimeEq as _};
 
-/// The fewest characters of a token: guessing shorter ones is a matter of patience.
+/// Minimum length of a token. Shorter ones could be guessed.
 const LEAST: usize = 16;
 
-/// Tokens that a client may show.
+/// A set of tokens, one of which a client must send.
 #[derive(Clone, Default)]
 pub struct Tokens(Vec<Vec<u8>>);
 
 impl Tokens {
-    /// Reads a file of tokens, one a line. Blank lines and lines that begin with `#` are none.
+    /// Reads a file of tokens, one per line. Blank lines and lines that begin with `#` are skipped.
     ///
     /// # Errors
-    /// If the file cannot be read, has no token, or has one of fewer than 16 characters or of characters that no header carries.
+    /// If the file cannot be read or has no token, or if a token is shorter than 16 characters or not visible ASCII.
     pub fn read(path: &Path) -> Result<Self, ServeError> {
         let file_problem = |problem: String| ServeError::File {
             path: path.to_path_buf(),
@@ -31,35 +31,35 @@ impl Tokens {
                 continue;
             }
             let problem = if token.len() < LEAST {
-                format!("a token of {} characters; {LEAST} are the fewest", token.len())
+                format!("the token has {} characters; expected at least {LEAST}", token.len())
             } else if !token.bytes().all(|byte| byte.is_ascii_graphic()) {
-                "a token of other characters than visible ASCII".to_owned()
+                "the token has characters other than visible ASCII".to_owned()
             } else {
                 tokens.push(token.as_bytes().to_vec());
                 continue;
             };
             return Err(file_problem(format!(
-                "line {}: {problem}; `openssl rand -hex 24` makes a good one",
+                "line {}: {problem}; `openssl rand -hex 24` prints a good one",
                 number + 1
             )));
         }
         if tokens.is_empty() {
-            return Err(file_problem("there is no token in it; expected one a line".to_owned()));
+            return Err(file_problem("the file has no token; expected one per line".to_owned()));
         }
         Ok(Self(tokens))
     }
 
-    /// These tokens, unchecked.
+    /// A set of these tokens, which are not checked.
     pub fn of(tokens: &[&str]) -> Self {
         Self(tokens.iter().map(|token| token.as_bytes().to_vec()).collect())
     }
 
-    /// Whether there are none.
+    /// Whether the set is empty.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 
-    /// Whether a request shows one of them. The time it takes does not tell how much of a token was right.
+    /// Whether a request has one of these tokens. The time this takes does not depend on how much of a token is right.
     pub(crate) fn allow(&self, headers: &HeaderMap) -> bool {
         let shown = headers.get(AUTHORIZATION).and_then(|value| {
             let (scheme, token) = value.to_str().ok()?.split_once(' ')?;

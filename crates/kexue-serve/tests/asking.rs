@@ -1,10 +1,11 @@
-//! Questions over HTTP: the same answers as from the library, whatever batch they ride in; refusals; deadlines.
+//! Questions over HTTP: answers equal those of the library in every batch; refusals; deadlines.
 
 mod common;
 
-use common::{Service, escaped, quiet};
+use common::{GraphFile, Service, escaped, quiet, writable};
+use kexue_kg::{Change, GraphWriter};
 use kexue_qa::{AskOptions, ask, embedded};
-use kexue_serve::Settings;
+use kexue_serve::{Settings, Tokens};
 use serde_json::json;
 use std::time::Duration;
 
@@ -46,7 +47,7 @@ fn an_answer_does_not_depend_on_its_batch() {
             );
             assert_eq!((response.status, &response.body), (200, line));
         }
-        // All at once, and in one request.
+        // At the same time, and in one request.
         std::thread::scope(|scope| {
             for _ in 0..4 {
                 for (question, line) in QUESTIONS.iter().zip(&lines) {
@@ -109,9 +110,9 @@ fn what_cannot_be_asked_is_refused() {
     let get = service.get("/v1/ask");
     assert_eq!((get.status, get.problem().as_str()), (405, "no-such-method"));
     assert!(get.head.contains("allow: post"), "{}", get.head);
-    // To JSON this is a whole number.
+    // In JSON this is an integer.
     assert_eq!(ask(r#"{"question":"a","top":1.0}"#).status, 200);
-    // Nothing of it hurt the service.
+    // The service still works.
     assert_eq!(ask(r#"{"question":"法国的首都是哪里？"}"#).json()["known"], true);
 }
 
@@ -154,6 +155,41 @@ fn what_is_typed_is_completed() {
 }
 
 #[test]
+fn an_alias_is_completed_and_leads_to_its_subject() {
+    let graph = GraphFile::new();
+    // It only reads, so that aliases can be added beside it.
+    let service = Service::start(Settings {
+        write_tokens: Tokens::default(),
+        ..writable(&graph.path)
+    });
+    let complete = |text: &str| service.get(&format!("/v1/complete?prefix={}", escaped(text))).json();
+    assert_eq!(complete("法兰")["entities"], json!([]));
+    let mut writer = GraphWriter::open(&graph.path).unwrap();
+    for (subject, alias) in [("法国", "法兰西"), ("France", "Hexagone")] {
+        let (subject, alias) = (subject.to_owned(), alias.to_owned());
+        assert!(writer.apply(&Change::Alias { subject, alias }).unwrap());
+    }
+    assert_eq!(service.handle.reload(), Ok(2));
+    let entity = &complete("请问法兰")["entities"][0];
+    assert_eq!(
+        (&entity["text"], &entity["name"]),
+        (&json!("请问法兰西"), &json!("法国"))
+    );
+    assert_eq!(entity["alias"], "法兰西");
+    assert!(entity["facts"].as_u64().unwrap() > 0);
+    let entity = &complete("capital of HEXA")["entities"][0];
+    assert_eq!(
+        (&entity["text"], &entity["name"]),
+        (&json!("capital of hexagone"), &json!("France"))
+    );
+    // Names have no alias, and relations follow an alias as they follow a name.
+    assert!(complete("法国")["entities"][0].get("alias").is_none());
+    assert_eq!(complete("法兰西的首")["relations"][0]["text"], "法兰西的首都");
+    let answer = service.post("/v1/ask", r#"{"question":"法兰西的首都是哪里？"}"#).json();
+    assert_eq!(answer["candidates"][0]["objects"], json!(["巴黎"]));
+}
+
+#[test]
 fn a_subject_is_shown_with_links() {
     let service = Service::start(quiet());
     let entity = service.get(&format!("/v1/entities/{}", escaped("法国"))).json();
@@ -191,7 +227,7 @@ fn a_full_queue_refuses_at_once_and_late_questions_are_dropped() {
         assert_eq!((response.status, response.problem().as_str()), (503, "busy"));
         assert!(response.head.contains("retry-after: 1"), "{}", response.head);
     }
-    // Decoding them takes much longer than that.
+    // Decoding them takes much longer than the deadline.
     let late = json!({ "questions": vec!["长".repeat(512); 32], "deadline_ms": 50 }).to_string();
     let late = service.post("/v1/ask", &late);
     assert_eq!((late.status, late.problem().as_str()), (504, "late"));
@@ -199,7 +235,7 @@ fn a_full_queue_refuses_at_once_and_late_questions_are_dropped() {
 }
 
 #[test]
-fn a_client_that_leaves_is_not_worked_for() {
+fn questions_of_a_client_that_left_are_not_decoded() {
     let service = Service::start(Settings {
         workers: 1,
         batch: 1,
@@ -209,17 +245,10 @@ fn a_client_that_leaves_is_not_worked_for() {
     });
     let many = json!({ "questions": vec![QUESTIONS[2]; 1024] }).to_string();
     for _ in 0..3 {
-        let mut stream = service.connect();
-        common::write_request(
-            &mut stream,
-            "POST",
-            "/v1/ask",
-            &[("Content-Type", "application/json")],
-            &many,
-        );
+        let _leaving = service.begin_asking(&many);
         std::thread::sleep(Duration::from_millis(100));
     }
-    // What it still waits for is given up, so that others come soon.
+    // Its questions are dropped, so that others are answered soon.
     assert_eq!(service.post("/v1/ask", r#"{"question":"x"}"#).status, 200);
     let metrics = service.get("/metrics").body;
     let cancelled = metrics
@@ -229,17 +258,10 @@ fn a_client_that_leaves_is_not_worked_for() {
 }
 
 #[test]
-fn the_end_waits_for_the_last_answer() {
+fn shutting_down_waits_for_the_last_answer() {
     let service = Service::start(quiet());
     let many = json!({ "questions": vec![QUESTIONS[2]; 64] }).to_string();
-    let mut stream = service.connect();
-    common::write_request(
-        &mut stream,
-        "POST",
-        "/v1/ask",
-        &[("Content-Type", "application/json")],
-        &many,
-    );
+    let stream = service.begin_asking(&many);
     std::thread::sleep(Duration::from_millis(20));
     let address = service.address;
     service.end();

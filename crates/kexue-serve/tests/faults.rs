@@ -1,8 +1,8 @@
-//! What clients and disks do wrong, and that the service goes on.
+//! Faulty clients and a full disk: the service continues.
 
 mod common;
 
-use common::{Service, escaped, quiet, read_response, writable, write_graph, write_request};
+use common::{GraphFile, Service, escaped, quiet, read_response, writable, write_request};
 use kexue_serve::Settings;
 use serde_json::json;
 use std::io::{Read as _, Write as _};
@@ -29,7 +29,7 @@ fn is_well(service: &Service) {
 fn slow_clients_are_cut_off() {
     let service = Service::start(hurried());
     let start = Instant::now();
-    // A head that never ends, drop by drop; no head at all; an open connection after a request; a body that stops.
+    // A head that arrives byte by byte and never ends; no head; a connection that stays open after its request; a body that stops.
     let mut dripping = service.connect();
     dripping.write_all(b"GET /healthz HTTP/1.1\r\nHost: ").unwrap();
     let silent = service.connect();
@@ -59,7 +59,7 @@ fn clients_that_do_not_read_are_cut_off() {
         body: 1 << 20,
         ..hurried()
     });
-    // Answers that fill every buffer on the way, from as many clients as there are places.
+    // Responses that fill all buffers, for as many clients as there may be connections.
     let body = json!({ "questions": vec!["法国的首都是哪里？"; 64], "explain": true, "top": 100 }).to_string();
     let streams: Vec<_> = (0..4)
         .map(|_| {
@@ -85,7 +85,7 @@ fn clients_that_do_not_read_are_cut_off() {
 #[test]
 fn half_open_connections_are_closed() {
     let service = Service::start(hurried());
-    // The client closes its side: before a request, in the middle of one, and after one.
+    // The client closes its side before, during and after a request.
     let quiet = service.connect();
     quiet.shutdown(Shutdown::Write).unwrap();
     let mut middle = service.connect();
@@ -126,7 +126,7 @@ fn garbage_is_refused() {
     garbage.push(noise.take(5000).collect());
     for bytes in garbage {
         let mut stream = service.connect();
-        // The other side may close before it has read it all.
+        // The service may close the connection before it has read everything.
         let _ = stream.write_all(&bytes);
         let status = read_response(stream).status;
         let shown = String::from_utf8_lossy(&bytes[..bytes.len().min(60)]).into_owned();
@@ -141,7 +141,7 @@ fn oversized_bodies_are_refused() {
     let long = json!({ "question": "x".repeat(5000) }).to_string();
     let announced = service.post("/v1/ask", &long);
     assert_eq!((announced.status, announced.problem().as_str()), (413, "too-large"));
-    // Not announced: in pieces.
+    // Without a declared length, in chunks.
     let mut stream = service.connect();
     let head = b"POST /v1/ask HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n";
     stream.write_all(head).unwrap();
@@ -154,7 +154,7 @@ fn oversized_bodies_are_refused() {
         }
     }
     assert_eq!(read_response(stream).status, 413);
-    // Announced as longer than any memory, and never sent.
+    // A declared length larger than any memory, and no body.
     let mut stream = service.connect();
     let head =
         b"POST /v1/ask HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 99999999999999\r\n\r\n";
@@ -215,7 +215,7 @@ fn headers_keep_others_out() {
             .head
             .contains("access-control")
     );
-    // Nothing of the page comes from elsewhere.
+    // The page loads nothing from other hosts.
     for path in [
         "/",
         "/app.js",
@@ -257,9 +257,7 @@ fn a_full_disk_loses_no_acknowledged_fact() {
     }
     let _unmount = Unmount(disk.clone());
     let kg = disk.join("graph.idx");
-    let elsewhere = folder.path().join("graph.idx");
-    write_graph(&elsewhere, &[]);
-    std::fs::copy(&elsewhere, &kg).unwrap();
+    std::fs::copy(GraphFile::new().path, &kg).unwrap();
     let service = Service::start(Settings {
         body: 1 << 20,
         ..writable(&kg)
@@ -287,7 +285,7 @@ fn a_full_disk_loses_no_acknowledged_fact() {
             == 200
     };
     assert!((0..number).all(|number| has(&service, number)) && !has(&service, number));
-    // Something smaller still fits, or is refused in turn; then the service starts again from what is on disk.
+    // A smaller fact may still fit. The service then starts again from what is on disk.
     let small = service
         .edit("POST", "/v1/facts", r#"{"subject":"小","relation":"r","object":"o"}"#)
         .status;

@@ -1,8 +1,8 @@
-//! Facts and pins changed over HTTP: by whom, what comes back, how it is undone, what happens when files are bad.
+//! Changing facts and pins over HTTP: tokens, responses, undoing, several writers, damaged files.
 
 mod common;
 
-use common::{Service, TOKEN, escaped, quiet, writable, write_graph};
+use common::{GraphFile, JSON, Service, TOKEN, escaped, quiet, writable, write_graph};
 use kexue_kg::{Change, GraphWriter, KgError, KnowledgeGraph};
 use kexue_serve::{Fault, ServeError, Server, Settings, Tokens};
 use serde_json::{Value, json};
@@ -18,10 +18,8 @@ fn best(service: &Service, question: &str) -> Value {
 
 #[test]
 fn changes_are_served_and_undone() {
-    let folder = tempfile::tempdir().unwrap();
-    let kg = folder.path().join("graph.idx");
-    write_graph(&kg, &[]);
-    let service = Service::start(writable(&kg));
+    let graph = GraphFile::new();
+    let service = graph.serve();
     let question = "法国的首都是哪里？";
     assert_eq!(best(&service, question), json!(["巴黎"]));
 
@@ -34,7 +32,7 @@ fn changes_are_served_and_undone() {
         service.edit("PUT", "/v1/facts", &fact.to_string()).json()["changed"],
         false
     );
-    // What stood there undoes it.
+    // Sending what was there before undoes the change.
     assert_eq!(
         service.edit("PUT", "/v1/facts", &changed["before"].to_string()).status,
         200
@@ -112,16 +110,14 @@ fn changes_are_served_and_undone() {
 
 #[test]
 fn writing_and_reading_need_their_tokens() {
-    let folder = tempfile::tempdir().unwrap();
-    let kg = folder.path().join("graph.idx");
-    write_graph(&kg, &[]);
+    let graph = GraphFile::new();
     let fact = r#"{"subject":"a","relation":"b","object":"c"}"#;
     let service = Service::start(Settings {
         read_tokens: Tokens::of(&["a-token-for-reading"]),
-        ..writable(&kg)
+        ..writable(&graph.path)
     });
     let with = |method: &str, path: &str, authorization: &str, body: &str| {
-        let headers = [("Content-Type", "application/json"), ("Authorization", authorization)];
+        let headers = [JSON, ("Authorization", authorization)];
         service.send(method, path, &headers, body)
     };
     for wrong in [
@@ -141,8 +137,12 @@ fn writing_and_reading_need_their_tokens() {
         assert!(response.head.contains("www-authenticate: bearer"));
     }
     assert_eq!(service.get("/v1/model").status, 401);
-    for token in ["a-token-for-reading", TOKEN] {
-        assert_eq!(with("GET", "/v1/model", &format!("Bearer {token}"), "").status, 200);
+    for (token, may_write) in [("a-token-for-reading", false), (TOKEN, true)] {
+        let about = with("GET", "/v1/model", &format!("Bearer {token}"), "").json();
+        assert_eq!(
+            (&about["writable"], &about["may_write"]),
+            (&json!(true), &json!(may_write))
+        );
     }
     assert_eq!(with("POST", "/v1/facts", &format!("bearer {TOKEN}"), fact).status, 200);
     assert_eq!(
@@ -150,9 +150,39 @@ fn writing_and_reading_need_their_tokens() {
         (200, 200)
     );
 
+    // A service that cannot be changed says why, and what to do.
     let open = Service::start(quiet());
-    let refused = open.edit("POST", "/v1/facts", fact);
-    assert_eq!((refused.status, refused.problem().as_str()), (403, "read-only"));
+    let without_tokens = Service::start(Settings {
+        write_tokens: Tokens::default(),
+        ..writable(&graph.path)
+    });
+    for (service, why) in [
+        (&open, "The embedded graph cannot be changed"),
+        (&without_tokens, "started without tokens"),
+    ] {
+        for (method, path, body) in [
+            ("POST", "/v1/facts", fact),
+            ("PUT", "/v1/facts", r#"{"subject":"a","relation":"b","objects":["c"]}"#),
+            ("DELETE", "/v1/facts?subject=a&relation=b", ""),
+            ("PUT", "/v1/pins", r#"{"question":"a","subject":"b","relation":"c"}"#),
+            ("DELETE", "/v1/pins?question=a", ""),
+            ("POST", "/v1/reload", ""),
+        ] {
+            let refused = service.edit(method, path, body);
+            assert_eq!((refused.status, refused.problem().as_str()), (403, "read-only"));
+            let detail = refused.json()["detail"].as_str().unwrap().to_owned();
+            assert!(detail.contains(why), "{detail}");
+            assert!(
+                detail.contains("kexue serve --kg GRAPH --token-file TOKENS"),
+                "{detail}"
+            );
+        }
+        let about = service.edit("GET", "/v1/model", "").json();
+        assert_eq!(
+            (&about["writable"], &about["may_write"]),
+            (&json!(false), &json!(false))
+        );
+    }
     let embedded = Server::bind(Settings {
         write_tokens: Tokens::of(&[TOKEN]),
         ..quiet()
@@ -171,15 +201,15 @@ fn files_of_tokens_are_checked() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("tokens");
     for (text, message) in [
-        ("", "there is no token in it"),
-        ("# a comment\n\n", "there is no token in it"),
+        ("", "the file has no token"),
+        ("# a comment\n\n", "the file has no token"),
         (
             "0123456789abcdef\nshort\n",
-            "line 2: a token of 5 characters; 16 are the fewest",
+            "line 2: the token has 5 characters; expected at least 16",
         ),
         (
             "0123456789 abcdef\n",
-            "line 1: a token of other characters than visible ASCII",
+            "line 1: the token has characters other than visible ASCII",
         ),
     ] {
         fs::write(&path, text).unwrap();
@@ -192,19 +222,17 @@ fn files_of_tokens_are_checked() {
 
 #[test]
 fn a_second_writer_is_told() {
-    let folder = tempfile::tempdir().unwrap();
-    let kg = folder.path().join("graph.idx");
-    write_graph(&kg, &[]);
-    let service = Service::start(writable(&kg));
-    let second = Server::bind(writable(&kg)).err();
+    let graph = GraphFile::new();
+    let service = graph.serve();
+    let second = Server::bind(writable(&graph.path)).err();
     assert!(
         matches!(second, Some(ServeError::Graph(KgError::Busy { .. }))),
         "{second:?}"
     );
-    // Those who only read are welcome, and see changes when they reload.
+    // Services that only read may open the graph, and see changes when they reload.
     let reader = Service::start(Settings {
         write_tokens: Tokens::default(),
-        ..writable(&kg)
+        ..writable(&graph.path)
     });
     service.edit(
         "POST",
@@ -215,15 +243,13 @@ fn a_second_writer_is_told() {
     assert_eq!(reader.handle.reload(), Ok(2));
     assert_eq!(reader.get(&format!("/v1/entities/{}", escaped("新国"))).status, 200);
     drop(service);
-    assert!(GraphWriter::open(&kg).is_ok());
+    assert!(GraphWriter::open(&graph.path).is_ok());
 }
 
 #[test]
 fn many_read_while_one_writes() {
-    let folder = tempfile::tempdir().unwrap();
-    let kg = folder.path().join("graph.idx");
-    write_graph(&kg, &[]);
-    let service = Service::start(writable(&kg));
+    let graph = GraphFile::new();
+    let service = graph.serve();
     let done = AtomicBool::new(false);
     std::thread::scope(|scope| {
         for _ in 0..3 {
@@ -243,34 +269,32 @@ fn many_read_while_one_writes() {
         done.store(true, Ordering::Relaxed);
     });
     drop(service);
-    let graph = KnowledgeGraph::open(&kg).unwrap();
+    let graph = KnowledgeGraph::open(&graph.path).unwrap();
     assert!((0..40).all(|number| graph.key_of(&format!("城{number}"), "市长").unwrap().is_some()));
 }
 
 #[test]
 fn a_reload_takes_good_files_and_leaves_bad_ones() {
-    let folder = tempfile::tempdir().unwrap();
-    let at = |name: &str| folder.path().join(name);
-    let kg = at("graph.idx");
-    write_graph(&kg, &[]);
-    write_graph(&at("next.idx"), &[("新国", "首都", "新城")]);
-    let service = Service::start(writable(&kg));
+    let graph = GraphFile::new();
+    let kg = &graph.path;
+    write_graph(&graph.beside("next.idx"), &[("新国", "首都", "新城")]);
+    let service = graph.serve();
     let question = "新国的首都是哪里？";
 
-    // Damaged in the middle, cut off, and something else altogether; each appears by rename, as an index does.
-    let good = fs::read(at("next.idx")).unwrap();
+    // Damaged in the middle, truncated, and not an index; each replaces the file by renaming, as `kexue kg build` does.
+    let good = fs::read(graph.beside("next.idx")).unwrap();
     let mut flipped = good.clone();
     let middle = flipped.len() / 2;
     flipped[middle] ^= 0x10;
     for bad in [&flipped[..], &good[..good.len() / 2], b"no index"] {
-        fs::write(at("bad"), bad).unwrap();
-        fs::rename(at("bad"), &kg).unwrap();
+        fs::write(graph.beside("bad"), bad).unwrap();
+        fs::rename(graph.beside("bad"), kg).unwrap();
         let response = service.edit("POST", "/v1/reload", "");
         assert_eq!((response.status, response.problem().as_str()), (409, "not-reloaded"));
         assert!(matches!(service.handle.reload(), Err(Fault::NotReloaded(_))));
         assert_eq!(best(&service, "法国的首都是哪里？"), json!(["巴黎"]));
     }
-    // While others ask, the good one comes, and none of them is lost.
+    // A good file replaces it while clients ask. No request is lost.
     let done = AtomicBool::new(false);
     std::thread::scope(|scope| {
         for _ in 0..3 {
@@ -280,32 +304,30 @@ fn a_reload_takes_good_files_and_leaves_bad_ones() {
                 }
             });
         }
-        fs::rename(at("next.idx"), &kg).unwrap();
+        fs::rename(graph.beside("next.idx"), kg).unwrap();
         for _ in 0..5 {
             assert_eq!(service.edit("POST", "/v1/reload", "").status, 200);
         }
         done.store(true, Ordering::Relaxed);
     });
     assert_eq!(best(&service, question), json!(["新城"]));
-    // The new index is the one that is written.
+    // Changes go to the new index.
     let fact = json!({ "subject": "新国", "relation": "首都", "objects": ["旧城"] });
     assert_eq!(service.edit("PUT", "/v1/facts", &fact.to_string()).status, 200);
     drop(service);
-    let graph = KnowledgeGraph::open(&kg).unwrap();
+    let graph = KnowledgeGraph::open(&graph.path).unwrap();
     let key = graph.key_of("新国", "首都").unwrap().unwrap();
     assert_eq!(graph.fact(key).unwrap().objects, ["旧城"]);
 }
 
-/// Another program took the graph between two reloads: it is told to the client, and writing goes on once that program is done.
+/// After a reload, the service has the lock of the new index, and releases it when it ends.
 #[test]
-fn writing_goes_on_after_another_program() {
-    let folder = tempfile::tempdir().unwrap();
-    let at = |name: &str| folder.path().join(name);
-    let kg = at("graph.idx");
-    write_graph(&kg, &[]);
-    write_graph(&at("next.idx"), &[("新国", "首都", "新城")]);
-    let service = Service::start(writable(&kg));
-    fs::rename(at("next.idx"), &kg).unwrap();
+fn a_reloaded_index_can_be_changed_by_the_service_and_then_by_others() {
+    let graph = GraphFile::new();
+    let kg = &graph.path;
+    write_graph(&graph.beside("next.idx"), &[("新国", "首都", "新城")]);
+    let service = graph.serve();
+    fs::rename(graph.beside("next.idx"), kg).unwrap();
     let change = |service: &Service, object: &str| {
         let fact = json!({ "subject": "新国", "relation": "首都", "objects": [object] });
         service.edit("PUT", "/v1/facts", &fact.to_string())
@@ -313,7 +335,7 @@ fn writing_goes_on_after_another_program() {
     service.edit("POST", "/v1/reload", "");
     assert_eq!(change(&service, "甲").status, 200);
     drop(service);
-    let mut other = GraphWriter::open(&kg).unwrap();
+    let mut other = GraphWriter::open(&graph.path).unwrap();
     let alias = Change::Alias {
         subject: "新国".to_owned(),
         alias: "新地".to_owned(),

@@ -1,46 +1,45 @@
-//! `POST /v1/ask`: questions in, answers out.
+//! `POST /v1/ask`: answers questions.
 
 use crate::app::App;
 use crate::around::Asked;
 use crate::batcher::{Reply, Wanted};
 use crate::body::{Json, present, whole};
 use crate::fault::Fault;
+use crate::reply::json_line;
 use crate::store::Snapshot;
 use axum::extract::State;
-use axum::http::HeaderValue;
-use axum::http::header::CONTENT_TYPE;
-use axum::response::{IntoResponse as _, Response};
+use axum::response::Response;
 use kexue_qa::{Answer, MAX_QUESTION_TOKENS};
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::sync::oneshot;
 
-/// The most facts shown for a question.
+/// Maximum number of facts returned for a question.
 const MOST_FACTS: usize = 100;
-/// The shortest deadline, in milliseconds: a shorter one might not be met by an idle service.
+/// The shortest deadline, in milliseconds. Even an idle service might miss a shorter one.
 const SHORTEST: u64 = 50;
 
-/// The body of a request: a question, or several.
+/// The body of a request: one question, or several.
 #[derive(Clone, Debug, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct AskRequest {
-    /// One question, which is answered by an object.
+    /// One question. The response is an answer.
     #[serde(default, deserialize_with = "present")]
     question: Option<String>,
-    /// Several questions, which are answered by an object with a list.
+    /// Several questions. The response is an object with a list of answers.
     #[serde(default, deserialize_with = "present")]
     questions: Option<Vec<String>>,
-    /// Facts shown, the answer included.
+    /// Number of facts to return, including the best one.
     #[serde(default, deserialize_with = "whole")]
     top: Option<u64>,
-    /// The least confidence of an answer that is given.
+    /// The lowest confidence of an answer that is given.
     #[serde(default, deserialize_with = "present")]
     min_confidence: Option<f64>,
-    /// Whether to tell the choices on the way.
+    /// Whether to return the choices made during decoding.
     #[serde(default)]
     explain: bool,
-    /// Milliseconds that the answer may take.
+    /// Maximum time for the response, in milliseconds.
     #[serde(default, deserialize_with = "whole")]
     deadline_ms: Option<u64>,
 }
@@ -60,30 +59,16 @@ pub(crate) async fn ask(State(app): State<Arc<App>>, Json(request): Json<AskRequ
         explain: request.explain,
     };
     if !(0.0..=1.0).contains(&wanted.min_confidence) {
-        return Err(Fault::invalid(
-            "min_confidence",
-            "is not within 0 and 1",
-            "不在 0 与 1 之间",
-        ));
+        return Err(Fault::out_of_range("min_confidence", 0, 1));
     }
     if !(1..=MOST_FACTS).contains(&wanted.top) {
-        return Err(Fault::invalid(
-            "top",
-            format!("is not within 1 and {MOST_FACTS}"),
-            format!("不在 1 与 {MOST_FACTS} 之间"),
-        ));
+        return Err(Fault::out_of_range("top", 1, MOST_FACTS as u64));
     }
     let most = settings.deadline.as_millis() as u64;
     let deadline = match request.deadline_ms {
         None => settings.deadline,
         Some(time) if (SHORTEST..=most.max(SHORTEST)).contains(&time) => Duration::from_millis(time),
-        Some(_) => {
-            return Err(Fault::invalid(
-                "deadline_ms",
-                format!("is not within {SHORTEST} and {most}"),
-                format!("不在 {SHORTEST} 与 {most} 之间"),
-            ));
-        }
+        Some(_) => return Err(Fault::out_of_range("deadline_ms", SHORTEST, most.max(SHORTEST))),
     };
     let is_one = request.question.is_some();
     let questions = match (request.question, request.questions) {
@@ -92,14 +77,12 @@ pub(crate) async fn ask(State(app): State<Arc<App>>, Json(request): Json<AskRequ
         (None, Some(_)) => {
             return Err(Fault::invalid(
                 "questions",
-                format!("must be 1 to {}", settings.questions),
-                format!("须有 1 至 {} 个", settings.questions),
+                format!("must hold 1 to {} questions", settings.questions),
+                format!("须含 1 至 {} 个问题", settings.questions),
             ));
         }
         _ => {
-            return Err(Fault::BadBody(
-                "either `question` or `questions` is expected".to_owned(),
-            ));
+            return Err(Fault::BadBody("expected either `question` or `questions`".to_owned()));
         }
     };
     let snapshot = app.store.current();
@@ -116,19 +99,13 @@ pub(crate) async fn ask(State(app): State<Arc<App>>, Json(request): Json<AskRequ
     let answers = tokio::time::timeout_at(deadline.into(), all(replies)).await;
     let mut answers = answers.unwrap_or(Err(Fault::Late))?;
     app.metrics.questions.inc_by(answers.len() as u64);
-    let body = match (is_one, answers.pop()) {
-        (true, Some(answer)) => serde_json::to_vec(&answer),
+    let mut response = match (is_one, answers.pop()) {
+        (true, Some(answer)) => json_line(&answer)?,
         (_, last) => {
             answers.extend(last);
-            serde_json::to_vec(&Answers { answers })
+            json_line(&Answers { answers })?
         }
     };
-    let mut body = body.map_err(|_| Fault::Internal)?;
-    body.push(b'\n');
-    let mut response = body.into_response();
-    response
-        .headers_mut()
-        .insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
     if let Some(asked) = asked {
         response.extensions_mut().insert(asked);
     }
@@ -143,11 +120,11 @@ async fn all(replies: Vec<oneshot::Receiver<Reply>>) -> Result<Vec<Answer>, Faul
     Ok(answers)
 }
 
-/// Refuses what no model can be asked.
+/// Refuses a question that is empty or too long for any model.
 fn check(snapshot: &Snapshot, question: &str, field: impl Fn() -> String) -> Result<(), Fault> {
     let question = question.trim();
     if question.is_empty() {
-        return Err(Fault::invalid(field(), "is empty", "是空的"));
+        return Err(Fault::invalid(field(), "is empty", "不能为空"));
     }
     // A token has at most four bytes.
     let tokens = match question.len() {
@@ -159,8 +136,10 @@ fn check(snapshot: &Snapshot, question: &str, field: impl Fn() -> String) -> Res
         false => Ok(()),
         true => Err(Fault::invalid(
             field(),
-            format!("is longer than {MAX_QUESTION_TOKENS} tokens, which are characters where the model knows them"),
-            format!("超过 {MAX_QUESTION_TOKENS} 个词元（模型认识的字符各为一个词元）"),
+            format!(
+                "is longer than {MAX_QUESTION_TOKENS} tokens; a token is a character that the model knows, or a byte of another one"
+            ),
+            format!("超过 {MAX_QUESTION_TOKENS} 个词元；模型认识的字符各为一个词元，其他字符每字节一个"),
         )),
     }
 }

@@ -1,24 +1,25 @@
-//! `GET /v1/complete`: what a text that is being typed may become. First the name of a subject is completed, then a relation of that subject.
+//! `GET /v1/complete`: completes a text while it is typed. First the name or an alias of a subject is completed, then a relation of that subject.
 
-use crate::app::{App, damaged};
+use crate::app::App;
 use crate::body::Queried;
 use crate::fault::Fault;
+use crate::reply::json;
 use crate::store::Snapshot;
 use axum::extract::State;
-use kexue_kg::KnowledgeGraph;
+use kexue_kg::{Alias, KgError, KnowledgeGraph};
 use kexue_text::SEP;
 use kexue_trie::{Allowed, Handle, PrefixIndex, Token};
 use serde::{Deserialize, Serialize};
 use std::ops::ControlFlow;
 use std::sync::Arc;
 
-/// Characters of a text that are looked at: its end.
+/// Number of characters at the end of a text in which a name is looked for.
 const LOOKED_AT: usize = 64;
-/// Subjects that are weighed, of which the shortest are shown.
+/// Number of subjects that are compared, of which the shortest are returned.
 const WEIGHED: usize = 128;
-/// Facts of a subject that are looked through for relations.
+/// Maximum number of facts of a subject that are searched for relations.
 const LOOKED_THROUGH: usize = 2000;
-/// The most suggestions of a kind.
+/// Maximum number of suggestions of a kind.
 const MOST: usize = 50;
 
 #[derive(Deserialize)]
@@ -28,7 +29,7 @@ pub(crate) struct Query {
     limit: Option<usize>,
 }
 
-/// What a text may become.
+/// The suggestions for a text.
 #[derive(Serialize)]
 pub(crate) struct Completions {
     entities: Vec<Entity>,
@@ -37,9 +38,13 @@ pub(crate) struct Completions {
 
 #[derive(Serialize)]
 struct Entity {
-    /// The whole text with the name completed.
+    /// The whole text with the name or alias completed.
     text: String,
+    /// The subject.
     name: String,
+    /// The alias of the subject that the text completes, if it is not the name.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    alias: Option<String>,
     facts: u64,
 }
 
@@ -57,11 +62,7 @@ pub(crate) async fn complete(
 ) -> Result<axum::response::Response, Fault> {
     let limit = query.limit.unwrap_or(8);
     if !(1..=MOST).contains(&limit) {
-        return Err(Fault::invalid(
-            "limit",
-            format!("is not within 1 and {MOST}"),
-            format!("不在 1 与 {MOST} 之间"),
-        ));
+        return Err(Fault::out_of_range("limit", 1, MOST as u64));
     }
     if query.prefix.len() > app.settings.body {
         return Err(Fault::TooLarge(app.settings.body));
@@ -69,7 +70,7 @@ pub(crate) async fn complete(
     let found = app
         .look_up(move |snapshot| completions(snapshot, &query.prefix, limit))
         .await?;
-    super::json(&found)
+    json(&found)
 }
 
 fn completions(snapshot: &Snapshot, text: &str, limit: usize) -> Result<Completions, Fault> {
@@ -80,25 +81,24 @@ fn completions(snapshot: &Snapshot, text: &str, limit: usize) -> Result<Completi
     };
     let text = text.trim_start();
     for start in starts(text) {
-        let typed = &text[start..];
-        found.entities = entities(graph, typed, limit)
-            .map_err(damaged)?
-            .into_iter()
-            .map(|(name, facts)| Entity {
-                text: format!("{}{name}", &text[..start]),
-                name,
-                facts,
-            })
-            .collect();
-        if !found.entities.is_empty() {
+        let (before, typed) = text.split_at(start);
+        let begun = entities(graph, typed, limit).map_err(Fault::of_damage)?;
+        if !begun.is_empty() {
+            let entity = |subject: Begun| Entity {
+                text: format!("{before}{}", subject.alias.as_ref().unwrap_or(&subject.name)),
+                name: subject.name,
+                alias: subject.alias,
+                facts: subject.facts,
+            };
+            found.entities = begun.into_iter().map(entity).collect();
             break;
         }
     }
-    found.relations = relations(graph, text, limit).map_err(damaged)?;
+    found.relations = relations(graph, text, limit).map_err(Fault::of_damage)?;
     Ok(found)
 }
 
-/// Where the name of a subject may begin: at the start of a word, or at any character of a script without spaces; the earliest first.
+/// The places where a name may begin, in order: at the start of a word, or at any character of a script without spaces.
 fn starts(text: &str) -> impl Iterator<Item = usize> + '_ {
     let skipped = text.chars().count().saturating_sub(LOOKED_AT);
     let mut before = None;
@@ -113,35 +113,69 @@ fn starts(text: &str) -> impl Iterator<Item = usize> + '_ {
         .filter(move |&at| skipped == 0 || text[..at].chars().count() >= skipped)
 }
 
-/// The subjects whose names begin so, the shortest first, each with the number of its facts.
-fn entities(graph: &KnowledgeGraph, typed: &str, limit: usize) -> Result<Vec<(String, u64)>, kexue_kg::KgError> {
+/// A subject whose name or alias begins with what was typed.
+struct Begun {
+    name: String,
+    alias: Option<String>,
+    facts: u64,
+    /// How many tokens or letters are missing.
+    missing: usize,
+}
+
+/// The subjects with a name or an alias that begins with what was typed, the shortest first.
+fn entities(graph: &KnowledgeGraph, typed: &str, limit: usize) -> Result<Vec<Begun>, KgError> {
+    let mut begun = named(graph, typed, limit)?;
+    let letters = typed.chars().count();
+    for Alias { alias, subject } in graph.complete_alias(typed, limit)? {
+        let key = [graph.vocabulary().encode(&subject), vec![SEP]].concat();
+        let at = graph.index().find(&key)?;
+        begun.push(Begun {
+            missing: alias.chars().count().saturating_sub(letters),
+            facts: at.map_or(Ok(0), |at| graph.index().count(at))?,
+            name: subject,
+            alias: Some(alias),
+        });
+    }
+    // Names and aliases are each sorted already.
+    begun.sort_by_key(|subject| subject.missing);
+    begun.truncate(limit);
+    Ok(begun)
+}
+
+/// The subjects whose name begins with what was typed, the shortest first; of the same length, those with the most facts first.
+fn named(graph: &KnowledgeGraph, typed: &str, limit: usize) -> Result<Vec<Begun>, KgError> {
     let index = graph.index();
     let tokens = graph.vocabulary().encode(typed);
-    let Some(at) = index.find(&tokens)? else {
-        return Ok(Vec::new());
-    };
-    // A name must have begun, and no more than that.
+    // Something must be typed, and not beyond the end of the name.
     if tokens.is_empty() || tokens.contains(&SEP) {
         return Ok(Vec::new());
     }
+    let Some(at) = index.find(&tokens)? else {
+        return Ok(Vec::new());
+    };
     let mut subjects = Vec::new();
     collect(index, at, 0, &mut subjects)?;
-    subjects.sort_by_key(|&(longer, at)| (longer, index.count(at).map_or(0, |facts| u64::MAX - facts)));
-    let mut found: Vec<(String, u64)> = Vec::new();
-    for (_, at) in subjects.into_iter().take(limit) {
+    subjects.sort_by_key(|&(missing, at)| (missing, index.count(at).map_or(0, |facts| u64::MAX - facts)));
+    let mut found = Vec::new();
+    for (missing, at) in subjects.into_iter().take(limit) {
         let mut key = None;
         index.completions(at, &mut |_, first| {
             key = Some(first);
             ControlFlow::Break(())
         })?;
         if let Some(key) = key {
-            found.push((graph.fact(key)?.subject, index.count(at)?));
+            found.push(Begun {
+                name: graph.fact(key)?.subject,
+                alias: None,
+                facts: index.count(at)?,
+                missing,
+            });
         }
     }
     Ok(found)
 }
 
-/// The subjects below a place, in order: by how many tokens they are longer, and where their facts are.
+/// Collects the subjects below a node of the index: how many tokens each is longer, and the node of its facts.
 fn collect(
     index: &dyn PrefixIndex,
     at: Handle,
@@ -168,8 +202,8 @@ fn collect(
     Ok(())
 }
 
-/// Relations of the last subject that the text names, where what stands behind the name begins one.
-fn relations(graph: &KnowledgeGraph, text: &str, limit: usize) -> Result<Vec<Relation>, kexue_kg::KgError> {
+/// The relations of the last subject in the text that begin with what follows its name.
+fn relations(graph: &KnowledgeGraph, text: &str, limit: usize) -> Result<Vec<Relation>, KgError> {
     let mentions = graph.mentions(text)?;
     let Some(mention) = mentions
         .into_iter()

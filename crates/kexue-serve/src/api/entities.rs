@@ -1,8 +1,9 @@
-//! `GET /v1/entities/{name}`: what the graph says of a subject.
+//! `GET /v1/entities/{name}`: the facts of a subject.
 
-use crate::app::{App, damaged};
+use crate::app::App;
 use crate::body::Queried;
 use crate::fault::Fault;
+use crate::reply::json;
 use crate::store::Snapshot;
 use axum::extract::{Path, State};
 use axum::response::Response;
@@ -12,11 +13,11 @@ use serde::{Deserialize, Serialize};
 use std::ops::ControlFlow;
 use std::sync::Arc;
 
-/// Facts shown at a time.
+/// Maximum number of facts in a response.
 const MOST: usize = 200;
-/// The farthest fact: no subject has so many.
+/// Maximum offset. No subject has so many facts.
 const FARTHEST: usize = 1_000_000_000;
-/// Objects of a fact that are looked up as subjects.
+/// Maximum number of objects of a fact that are looked up as subjects.
 const LOOKED_UP: usize = 200;
 
 #[derive(Deserialize)]
@@ -30,19 +31,19 @@ pub(crate) struct Query {
 #[derive(Serialize)]
 struct Entity {
     name: String,
-    /// Facts in all, of this sense where one was asked for.
+    /// Total number of facts, of this sense if one was asked for.
     total: usize,
     facts: Vec<FactOf>,
 }
 
 #[derive(Serialize)]
 struct FactOf {
-    /// The subject with its sense, as changes name it.
+    /// The subject with its sense, as it is written in changes.
     subject: String,
     sense: Option<String>,
     relation: String,
     objects: Vec<String>,
-    /// Those of the objects that are subjects themselves.
+    /// The objects that are also subjects.
     entities: Vec<String>,
 }
 
@@ -54,24 +55,16 @@ pub(crate) async fn entity(
     let Path(name) = name.map_err(|error| Fault::BadQuery(error.body_text()))?;
     let limit = query.limit.unwrap_or(50);
     if !(1..=MOST).contains(&limit) {
-        return Err(Fault::invalid(
-            "limit",
-            format!("is not within 1 and {MOST}"),
-            format!("不在 1 与 {MOST} 之间"),
-        ));
+        return Err(Fault::out_of_range("limit", 1, MOST as u64));
     }
     let offset = query.offset.unwrap_or(0);
     if offset > FARTHEST {
-        return Err(Fault::invalid(
-            "offset",
-            format!("is more than {FARTHEST}"),
-            format!("大于 {FARTHEST}"),
-        ));
+        return Err(Fault::out_of_range("offset", 0, FARTHEST as u64));
     }
     let found = app
         .look_up(move |snapshot| read(snapshot, &name, offset, limit))
         .await?;
-    super::json(&found)
+    json(&found)
 }
 
 fn read(snapshot: &Snapshot, name: &str, offset: usize, limit: usize) -> Result<Entity, Fault> {
@@ -80,12 +73,12 @@ fn read(snapshot: &Snapshot, name: &str, offset: usize, limit: usize) -> Result<
         let mut tokens = graph.vocabulary().encode(name);
         tokens.push(SEP);
         let mut keys = Vec::new();
-        if let Some(at) = graph.index().find(&tokens).map_err(damaged)? {
+        if let Some(at) = graph.index().find(&tokens).map_err(Fault::of_damage)? {
             let visited = graph.index().completions(at, &mut |_, key| {
                 keys.push(key);
                 ControlFlow::Continue(())
             });
-            visited.map_err(damaged)?;
+            visited.map_err(Fault::of_damage)?;
         }
         Ok(keys)
     };
@@ -110,10 +103,7 @@ fn read(snapshot: &Snapshot, name: &str, offset: usize, limit: usize) -> Result<
         if is_of_sense {
             if entity.total >= offset && entity.facts.len() < limit {
                 entity.facts.push(FactOf {
-                    subject: match &fact.sense {
-                        Some(sense) => format!("{}（{sense}）", fact.subject),
-                        None => fact.subject.clone(),
-                    },
+                    subject: fact.full_subject(),
                     sense: fact.sense,
                     relation: fact.relation,
                     objects: fact.objects,
@@ -125,16 +115,16 @@ fn read(snapshot: &Snapshot, name: &str, offset: usize, limit: usize) -> Result<
         }
         ControlFlow::Continue(())
     });
-    visited.map_err(damaged)?;
+    visited.map_err(Fault::of_damage)?;
     if entity.total == 0 {
         return Err(Fault::NotFound {
-            what: [format!("subject “{name}”"), format!("主体“{name}”")],
+            what: [format!("subject “{name}”"), format!("名为“{name}”的主体")],
         });
     }
     for fact in &mut entity.facts {
         for object in fact.objects.iter().take(LOOKED_UP) {
-            let is_subject = graph.has_subject(object).map_err(damaged)?
-                || graph.has_subject(split_sense(object).0).map_err(damaged)?;
+            let is_subject = graph.has_subject(object).map_err(Fault::of_damage)?
+                || graph.has_subject(split_sense(object).0).map_err(Fault::of_damage)?;
             if is_subject {
                 fact.entities.push(object.clone());
             }

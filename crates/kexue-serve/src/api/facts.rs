@@ -1,9 +1,11 @@
 //! `/v1/facts`: adding, replacing and removing facts.
 
+use super::change;
 use crate::app::App;
 use crate::body::{Json, Queried};
 use crate::fault::Fault;
 use crate::keeper::Changed;
+use crate::reply::json;
 use axum::extract::State;
 use axum::response::Response;
 use kexue_kg::Change;
@@ -30,7 +32,7 @@ pub struct ManyFacts {
     facts: Vec<NewFact>,
 }
 
-/// An object to be added to a fact, which is created if need be.
+/// An object to add to a fact. The fact is created if there is none.
 #[derive(Clone, Debug, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct NewFact {
@@ -48,7 +50,7 @@ pub struct Replacement {
     objects: Vec<String>,
 }
 
-/// What is to be removed: an object, or the whole fact.
+/// What to remove: an object, or the whole fact.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Removal {
@@ -63,21 +65,21 @@ struct ManyChanged {
 }
 
 pub(crate) async fn add(State(app): State<Arc<App>>, Json(facts): Json<NewFacts>) -> Result<Response, Fault> {
-    let change = |fact: NewFact| Change::Add {
+    let added = |fact: NewFact| Change::Add {
         subject: fact.subject,
         relation: fact.relation,
         object: fact.object,
     };
     match facts {
-        NewFacts::One(fact) => one(&app, change(fact)).await,
+        NewFacts::One(fact) => change::make(&app, added(fact)).await,
         NewFacts::Many(ManyFacts { facts }) if (1..=MOST).contains(&facts.len()) => {
-            let changes = app.keeper.change(facts.into_iter().map(change).collect()).await?;
-            super::json(&ManyChanged { changes })
+            let changes = app.keeper.change(facts.into_iter().map(added).collect()).await?;
+            json(&ManyChanged { changes })
         }
         NewFacts::Many(_) => Err(Fault::invalid(
             "facts",
-            format!("must be 1 to {MOST}"),
-            format!("须有 1 至 {MOST} 条"),
+            format!("must hold 1 to {MOST} facts"),
+            format!("须含 1 至 {MOST} 条事实"),
         )),
     }
 }
@@ -86,29 +88,23 @@ pub(crate) async fn replace(State(app): State<Arc<App>>, Json(fact): Json<Replac
     if fact.objects.is_empty() {
         return Err(Fault::invalid(
             "objects",
-            "is empty; DELETE removes a fact",
-            "是空的；删除事实请用 DELETE",
+            "is empty; to remove a fact, use DELETE",
+            "不能为空；删除事实请用 DELETE",
         ));
     }
-    let change = Change::Replace {
+    let replaced = Change::Replace {
         subject: fact.subject,
         relation: fact.relation,
         objects: fact.objects,
     };
-    one(&app, change).await
+    change::make(&app, replaced).await
 }
 
 pub(crate) async fn remove(State(app): State<Arc<App>>, Queried(fact): Queried<Removal>) -> Result<Response, Fault> {
-    let change = Change::Remove {
+    let removed = Change::Remove {
         subject: fact.subject,
         relation: Some(fact.relation),
         object: fact.object,
     };
-    one(&app, change).await
-}
-
-/// Makes one change.
-pub(crate) async fn one(app: &App, change: Change) -> Result<Response, Fault> {
-    let mut made = app.keeper.change(vec![change]).await?;
-    super::json(&made.pop().ok_or(Fault::Internal)?)
+    change::make(&app, removed).await
 }

@@ -1,4 +1,4 @@
-//! For orchestrators and monitors: `/healthz`, `/readyz`, `/metrics`.
+//! `/healthz`, `/readyz` and `/metrics`, for orchestrators and monitoring.
 
 use crate::app::App;
 use crate::fault::Fault;
@@ -7,12 +7,12 @@ use axum::http::header::CONTENT_TYPE;
 use axum::response::{IntoResponse as _, Response};
 use std::sync::Arc;
 
-/// The process lives.
+/// The process is running.
 pub(crate) async fn alive() -> &'static str {
     "ok\n"
 }
 
-/// Requests are welcome.
+/// The service accepts requests.
 pub(crate) async fn ready(State(app): State<Arc<App>>) -> Result<&'static str, Fault> {
     match app.is_draining() {
         false => Ok("ready\n"),

@@ -1,6 +1,7 @@
 //! The addresses of the service.
 
 mod ask;
+mod change;
 mod complete;
 mod entities;
 mod facts;
@@ -28,7 +29,7 @@ use std::sync::Arc;
 use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::cors::CorsLayer;
 
-/// All addresses, with what happens around them.
+/// The routes of all addresses, with their layers.
 pub(crate) fn routes(app: &Arc<App>) -> Router {
     let reading = Router::new()
         .route("/v1/ask", post(ask::ask))
@@ -80,18 +81,11 @@ async fn may_read(State(app): State<Arc<App>>, request: Request, next: Next) -> 
 }
 
 async fn may_write(State(app): State<Arc<App>>, request: Request, next: Next) -> Response {
-    let tokens = &app.settings.write_tokens;
-    if tokens.is_empty() {
-        return Fault::ReadOnly.into_response();
+    if let Some(why) = app.unwritable() {
+        return Fault::ReadOnly(why).into_response();
     }
-    match tokens.allow(request.headers()) {
+    match app.settings.write_tokens.allow(request.headers()) {
         true => next.run(request).await,
         false => Fault::Unauthorized.into_response(),
     }
-}
-
-/// A value as the body of a response.
-fn json(value: &impl serde::Serialize) -> Result<Response, Fault> {
-    let body = serde_json::to_vec(value).map_err(|_| Fault::Internal)?;
-    Ok(([(CONTENT_TYPE, "application/json")], body).into_response())
 }

@@ -1,16 +1,18 @@
-//! `GET /v1/model`: what answers here.
+//! `GET /v1/model`: describes the graph, the model and the limits.
 
-use crate::app::{App, damaged};
+use crate::app::App;
 use crate::fault::Fault;
+use crate::reply::json;
 use crate::settings::Source;
 use crate::store::Snapshot;
 use axum::extract::State;
+use axum::http::HeaderMap;
 use axum::response::Response;
 use kexue_qa::SearchOptions;
 use serde::Serialize;
 use std::sync::Arc;
 
-/// Questions that the embedded graph answers, in Chinese and English.
+/// Example questions for the embedded graph, in Chinese and English.
 const EXAMPLES: [&str; 8] = [
     "法国的首都是哪里？",
     "What is the capital of Australia?",
@@ -27,7 +29,10 @@ struct About {
     version: &'static str,
     generation: u64,
     embedded: bool,
+    /// Whether the service has tokens that allow changes.
     writable: bool,
+    /// Whether the token of this request allows changes.
+    may_write: bool,
     graph: Graph,
     model: Model,
     search: SearchOptions,
@@ -61,9 +66,10 @@ struct Limits {
     deadline_ms: u64,
 }
 
-pub(crate) async fn model(State(app): State<Arc<App>>) -> Result<Response, Fault> {
-    let (embedded, writable) = (app.store.source() == &Source::Embedded, app.is_writable());
+pub(crate) async fn model(State(app): State<Arc<App>>, headers: HeaderMap) -> Result<Response, Fault> {
     let settings = &app.settings;
+    let (embedded, writable) = (app.store.source() == &Source::Embedded, app.unwritable().is_none());
+    let may_write = writable && settings.write_tokens.allow(&headers);
     let limits = Limits {
         questions: settings.questions,
         body: settings.body,
@@ -79,6 +85,7 @@ pub(crate) async fn model(State(app): State<Arc<App>>) -> Result<Response, Fault
                 generation: snapshot.generation,
                 embedded,
                 writable,
+                may_write,
                 graph: Graph {
                     facts: graph.index().len(),
                     subjects: graph.facts().subjects(),
@@ -100,10 +107,10 @@ pub(crate) async fn model(State(app): State<Arc<App>>) -> Result<Response, Fault
             })
         })
         .await?;
-    super::json(&about)
+    json(&about)
 }
 
-/// Questions to begin with: for a graph of one's own, facts from all over it.
+/// Example questions. For a graph other than the embedded one they are built from facts at regular distances.
 fn examples(snapshot: &Snapshot, embedded: bool) -> Result<Vec<String>, Fault> {
     if embedded {
         return Ok(EXAMPLES.map(str::to_owned).to_vec());
@@ -114,7 +121,7 @@ fn examples(snapshot: &Snapshot, embedded: bool) -> Result<Vec<String>, Fault> {
     for place in 0..wanted.min(facts) {
         let fact = graph
             .fact((2 * place + 1) * facts / (2 * wanted.min(facts)))
-            .map_err(damaged)?;
+            .map_err(Fault::of_damage)?;
         let joint = match fact.relation.is_ascii() && fact.subject.is_ascii() {
             true => " ",
             false => "的",

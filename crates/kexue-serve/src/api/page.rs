@@ -8,7 +8,7 @@ use axum::response::{IntoResponse as _, Response};
 use axum::routing::get;
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 
-/// A file that is part of the program. Browsers ask each time whether theirs is still the one.
+/// A file that is part of the program. Browsers may keep it, and ask each time whether it has changed.
 fn file(headers: &HeaderMap, kind: &'static str, text: &'static str) -> Response {
     let mut hasher = DefaultHasher::new();
     text.hash(&mut hasher);

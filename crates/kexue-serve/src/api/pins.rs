@@ -1,6 +1,6 @@
-//! `/v1/pins`: answers by decree.
+//! `/v1/pins`: questions with a fixed answer.
 
-use super::facts::one;
+use super::change;
 use crate::app::App;
 use crate::body::{Json, Queried};
 use crate::fault::Fault;
@@ -26,14 +26,14 @@ pub(crate) struct Unpinning {
 }
 
 pub(crate) async fn pin(State(app): State<Arc<App>>, Json(pin): Json<Pinning>) -> Result<Response, Fault> {
-    let change = Change::Pin {
+    let pin = Change::Pin {
         question: pin.question,
         subject: pin.subject,
         relation: pin.relation,
     };
-    one(&app, change).await
+    change::make(&app, pin).await
 }
 
 pub(crate) async fn unpin(State(app): State<Arc<App>>, Queried(pin): Queried<Unpinning>) -> Result<Response, Fault> {
-    one(&app, Change::Unpin { question: pin.question }).await
+    change::make(&app, Change::Unpin { question: pin.question }).await
 }

@@ -1,7 +1,8 @@
-//! `POST /v1/reload`: graph and model are opened anew.
+//! `POST /v1/reload`: opens graph and model again.
 
 use crate::app::App;
 use crate::fault::Fault;
+use crate::reply;
 use axum::extract::State;
 use axum::response::Response;
 use serde_json::json;
@@ -9,5 +10,5 @@ use std::sync::Arc;
 
 pub(crate) async fn reload(State(app): State<Arc<App>>) -> Result<Response, Fault> {
     let generation = app.reload().await?;
-    super::json(&json!({ "generation": generation }))
+    reply::json(&json!({ "generation": generation }))
 }

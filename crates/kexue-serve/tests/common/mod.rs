@@ -1,4 +1,4 @@
-//! A service on a port of its own, and a client that sends what it is told to.
+//! A service on a free port, and a client that sends arbitrary requests.
 
 #![allow(dead_code)]
 
@@ -9,13 +9,17 @@ use serde_json::Value;
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::ops::ControlFlow;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::thread::JoinHandle;
 use std::time::Duration;
+use tempfile::TempDir;
+
+/// The header of a JSON body.
+pub const JSON: (&str, &str) = ("Content-Type", "application/json");
 
 pub const TOKEN: &str = "a-token-for-these-tests";
 
-/// A service that ends with the test.
+/// A service that ends with its test.
 pub struct Service {
     pub address: SocketAddr,
     pub handle: Handle,
@@ -32,7 +36,7 @@ pub fn quiet() -> Settings {
     }
 }
 
-/// The same over an index file with a token to write.
+/// The same for an index file, with a token that allows changes.
 pub fn writable(kg: &Path) -> Settings {
     Settings {
         source: Source::Files {
@@ -44,7 +48,32 @@ pub fn writable(kg: &Path) -> Settings {
     }
 }
 
-/// Writes the embedded graph's facts, and others, to an index of the same vocabulary.
+/// An index file in a temporary folder, with the facts of the embedded graph.
+pub struct GraphFile {
+    folder: TempDir,
+    pub path: PathBuf,
+}
+
+impl GraphFile {
+    pub fn new() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("graph.idx");
+        write_graph(&path, &[]);
+        Self { folder, path }
+    }
+
+    /// Another file in the same folder.
+    pub fn beside(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    /// A service that may change the graph.
+    pub fn serve(&self) -> Service {
+        Service::start(writable(&self.path))
+    }
+}
+
+/// Writes the facts of the embedded graph and others to an index with the same vocabulary.
 pub fn write_graph(path: &Path, more: &[(&str, &str, &str)]) {
     let (graph, _) = embedded().unwrap();
     let mut builder = GraphBuilder::new(BuildOptions {
@@ -85,18 +114,20 @@ impl Service {
     }
 
     pub fn post(&self, path: &str, body: &str) -> Response {
-        self.send("POST", path, &[("Content-Type", "application/json")], body)
+        self.send("POST", path, &[JSON], body)
     }
 
-    /// With the token.
+    /// Asks, and does not read the response.
+    pub fn begin_asking(&self, body: &str) -> TcpStream {
+        let mut stream = self.connect();
+        write_request(&mut stream, "POST", "/v1/ask", &[JSON], body);
+        stream
+    }
+
+    /// Sends the token, too.
     pub fn edit(&self, method: &str, path: &str, body: &str) -> Response {
         let token = format!("Bearer {TOKEN}");
-        self.send(
-            method,
-            path,
-            &[("Content-Type", "application/json"), ("Authorization", &token)],
-            body,
-        )
+        self.send(method, path, &[JSON, ("Authorization", &token)], body)
     }
 
     pub fn send(&self, method: &str, path: &str, headers: &[(&str, &str)], body: &str) -> Response {
@@ -131,7 +162,7 @@ pub fn write_request(stream: &mut TcpStream, method: &str, path: &str, headers: 
     stream.write_all(format!("{head}\r\n{body}").as_bytes()).unwrap();
 }
 
-/// All that comes until the other side closes.
+/// Reads until the other side closes the connection.
 pub fn read_response(mut stream: TcpStream) -> Response {
     let mut bytes = Vec::new();
     let _ = stream.read_to_end(&mut bytes);
@@ -161,7 +192,7 @@ impl Response {
         serde_json::from_str(&self.body).unwrap_or_else(|error| panic!("{error}: {self:?}"))
     }
 
-    /// The end of a problem's type.
+    /// The last part of a problem's type.
     pub fn problem(&self) -> String {
         assert!(self.head.contains("content-type: application/problem+json"), "{self:?}");
         let document = self.json();
@@ -171,7 +202,7 @@ impl Response {
     }
 }
 
-/// A text as it stands in an address.
+/// A text as it is written in a URL.
 pub fn escaped(text: &str) -> String {
     text.bytes().map(|byte| format!("%{byte:02X}")).collect()
 }
