@@ -84,13 +84,14 @@ fn completions(snapshot: &Snapshot, text: &str, limit: usize) -> Result<Completi
         let (before, typed) = text.split_at(start);
         let begun = entities(graph, typed, limit).map_err(Fault::of_damage)?;
         if !begun.is_empty() {
-            let entity = |subject: Begun| Entity {
-                text: format!("{before}{}", subject.alias.as_ref().unwrap_or(&subject.name)),
-                name: subject.name,
-                alias: subject.alias,
-                facts: subject.facts,
-            };
-            found.entities = begun.into_iter().map(entity).collect();
+            for subject in begun {
+                found.entities.push(Entity {
+                    text: format!("{before}{}", subject.alias.as_ref().unwrap_or(&subject.name)),
+                    facts: graph.index().count(subject.at).map_err(Fault::of_damage)?,
+                    name: subject.name,
+                    alias: subject.alias,
+                });
+            }
             break;
         }
     }
@@ -117,7 +118,8 @@ fn starts(text: &str) -> impl Iterator<Item = usize> + '_ {
 struct Begun {
     name: String,
     alias: Option<String>,
-    facts: u64,
+    /// The node of its facts.
+    at: Handle,
     /// How many tokens or letters are missing.
     missing: usize,
 }
@@ -128,13 +130,13 @@ fn entities(graph: &KnowledgeGraph, typed: &str, limit: usize) -> Result<Vec<Beg
     let letters = typed.chars().count();
     for Alias { alias, subject } in graph.complete_alias(typed, limit)? {
         let key = [graph.vocabulary().encode(&subject), vec![SEP]].concat();
-        let at = graph.index().find(&key)?;
-        begun.push(Begun {
+        let Some(at) = graph.index().find(&key)? else { continue };
+        begun.extend(name_at(graph, at)?.map(|name| Begun {
             missing: alias.chars().count().saturating_sub(letters),
-            facts: at.map_or(Ok(0), |at| graph.index().count(at))?,
-            name: subject,
+            name,
             alias: Some(alias),
-        });
+            at,
+        }));
     }
     // Names and aliases are each sorted already.
     begun.sort_by_key(|subject| subject.missing);
@@ -158,21 +160,24 @@ fn named(graph: &KnowledgeGraph, typed: &str, limit: usize) -> Result<Vec<Begun>
     subjects.sort_by_key(|&(missing, at)| (missing, index.count(at).map_or(0, |facts| u64::MAX - facts)));
     let mut found = Vec::new();
     for (missing, at) in subjects.into_iter().take(limit) {
-        let mut key = None;
-        index.completions(at, &mut |_, first| {
-            key = Some(first);
-            ControlFlow::Break(())
-        })?;
-        if let Some(key) = key {
-            found.push(Begun {
-                name: graph.fact(key)?.subject,
-                alias: None,
-                facts: index.count(at)?,
-                missing,
-            });
-        }
+        found.extend(name_at(graph, at)?.map(|name| Begun {
+            name,
+            alias: None,
+            at,
+            missing,
+        }));
     }
     Ok(found)
+}
+
+/// The name of the subject with its facts at a node, as the first of them spells it: a vocabulary may fold case.
+fn name_at(graph: &KnowledgeGraph, at: Handle) -> Result<Option<String>, KgError> {
+    let mut key = None;
+    graph.index().completions(at, &mut |_, first| {
+        key = Some(first);
+        ControlFlow::Break(())
+    })?;
+    key.map(|key| Ok(graph.fact(key)?.subject)).transpose()
 }
 
 /// Collects the subjects below a node of the index: how many tokens each is longer, and the node of its facts.
