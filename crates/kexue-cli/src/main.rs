@@ -101,7 +101,7 @@ enum Command {
     Qa(qa::QaArgs),
     /// Leaderboards: means over equal columns, rank flips, votes, and a check of claimed averages.
     Rank(rank::RankArgs),
-    /// Answer questions over HTTP, with a page that shows how an answer comes about.
+    /// Answer questions over HTTP, with a page that shows how each answer was found.
     Serve(Box<serve::ServeArgs>),
     /// How likely a sample is: train a variational autoencoder, rank samples by their density, and draw new ones.
     Vae(vae::VaeArgs),
