@@ -36,16 +36,16 @@ pub struct AskArgs {
     /// The folder of a model trained by `kexue qa train`.
     #[arg(long, requires = "kg")]
     model: Option<PathBuf>,
-    /// The least probability of an answer that is given, doubts included that the graph has it; below it, "I don't know" and exit code 1.
+    /// Minimum probability of an answer, which includes the doubt whether the graph has it. Below it: "I don't know", and exit code 1.
     #[arg(long, default_value_t = 0.5)]
     min_confidence: f64,
-    /// Facts shown, the answer included.
+    /// Number of facts to show, including the answer.
     #[arg(long, default_value_t = 3)]
     top: usize,
-    /// Show the choices on the way: what was allowed, and how probable.
+    /// Explain how the answer was found: the allowed choices and their probabilities.
     #[arg(long)]
     explain: bool,
-    /// Print JSON, one object a question.
+    /// Print JSON, one object per question.
     #[arg(long)]
     json: bool,
     #[command(flatten)]
@@ -92,7 +92,7 @@ pub fn run(args: &AskArgs) -> Result<ExitCode> {
     }
 }
 
-/// Who answers.
+/// The graph, the model and the options that answer.
 struct Respondent<'a> {
     args: &'a AskArgs,
     graph: &'a KnowledgeGraph,
@@ -105,7 +105,7 @@ impl Respondent<'_> {
         language::of_environment()
     }
 
-    /// Prints the answer to a question; whether it is one. A greeting gets what can be asked.
+    /// Prints the answer to a question, and returns whether there is one. A greeting gets a list of what can be asked.
     fn respond(&self, question: &str) -> Result<bool> {
         if !self.args.json && greeting::is_greeting(self.graph, question)? {
             print(&self.welcome()?)?;
@@ -131,7 +131,7 @@ impl Respondent<'_> {
             .ok_or_else(|| anyhow::anyhow!("no answer to one question"))
     }
 
-    /// What can be asked.
+    /// A list of what can be asked.
     fn welcome(&self) -> Result<String> {
         let is_embedded = self.args.kg.is_none();
         let examples = match is_embedded {
@@ -147,7 +147,7 @@ impl Respondent<'_> {
         Ok(greeting::welcome(is_embedded, &examples, self.language()))
     }
 
-    /// Answers what is typed on a terminal.
+    /// Answers questions typed on a terminal.
     fn converse(&self) -> Result<ExitCode> {
         let mut editor = LineEditor::new(self.graph).map_err(std::io::Error::other)?;
         let (welcome, help) = (self.welcome()?, greeting::prompt_help(self.language()));
@@ -174,7 +174,7 @@ impl Respondent<'_> {
         Ok(ExitCode::from(u8::from(unknown > 0)))
     }
 
-    /// Answers one question a line of standard input.
+    /// Answers one question per line of standard input.
     fn stream(&self) -> Result<ExitCode> {
         let mut input = std::io::stdin().lock();
         let (mut unknown, mut bad, mut number) = (0u64, 0u64, 0u64);
@@ -213,7 +213,7 @@ impl Respondent<'_> {
 
 /// Why there is no answer.
 enum Failed {
-    /// The question is bad; others may be good.
+    /// The question is invalid; others may be valid.
     Question(String),
     /// No question can be answered.
     Command(anyhow::Error),
@@ -228,10 +228,10 @@ impl Failed {
     }
 }
 
-/// The most bytes of a line of standard input. Far shorter questions are too long for every model.
+/// Maximum number of bytes of a line of standard input. Every model refuses far shorter questions.
 const LONGEST_LINE: u64 = 1 << 20;
 
-/// The next line of a stream, or what is wrong with it; nothing at the end. No more of a line is kept than a question may have.
+/// The next line of a stream, or what is wrong with it; `None` at the end. Of a longer line than a question may be, only the beginning is kept.
 fn read_line(input: &mut impl BufRead) -> std::io::Result<Option<Result<String, &'static str>>> {
     let mut bytes = Vec::new();
     if input.by_ref().take(LONGEST_LINE).read_until(b'\n', &mut bytes)? == 0 {

@@ -8,7 +8,7 @@ use kexue_output::write_file;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-/// Print a script with which a shell completes the command's words.
+/// Print a completion script for a shell.
 #[derive(Args)]
 #[command(after_help = "\
 Examples:

@@ -29,7 +29,7 @@ pub struct FinetuneArgs {
 
 #[derive(Subcommand)]
 enum Verb {
-    /// Fine-tune a model, by one method or by several from several seeds, or resume what was interrupted.
+    /// Fine-tune a model, by one method or by several from several seeds, or resume an interrupted comparison.
     #[command(after_help = EXAMPLES)]
     Train(Box<TrainArgs>),
     /// Predict the labels of a file.
@@ -60,10 +60,10 @@ struct ColumnFlags {
     /// The column of the label.
     #[arg(long)]
     label: Option<String>,
-    /// How the files are laid out [default: by their names]
+    /// Format of the files [default: determined from their names]
     #[arg(long, value_parser = named::<Format>(&["tsv", "csv", "json-lines"]))]
     format: Option<Format>,
-    /// The files have no header. Columns go by their numbers.
+    /// The files have no header. Columns are given by number.
     #[arg(long)]
     no_header: bool,
 }
@@ -113,13 +113,13 @@ struct TrainArgs {
     /// Take the settings of another run, from its config.toml. Other flags override them.
     #[arg(long)]
     config: Option<PathBuf>,
-    /// The examples to validate on. Without it, one training example in HOLD_OUT is held out.
+    /// Validation examples. Without this flag, one training example in HOLD_OUT is held out.
     #[arg(long)]
     dev: Option<PathBuf>,
-    /// Which training examples are held out if there is no --dev: every HOLD_OUT-th.
+    /// Without --dev, hold out every HOLD_OUT-th training example for validation.
     #[arg(long, default_value_t = 10, conflicts_with = "dev")]
     hold_out: usize,
-    /// The folder of the run. With several methods or seeds it holds a folder for each, and their comparison. What was interrupted is resumed.
+    /// The folder of the run. With several methods or seeds, it holds a folder for each and their comparison. Interrupted runs are resumed.
     #[arg(long, short)]
     out: PathBuf,
     #[command(flatten)]
@@ -127,35 +127,35 @@ struct TrainArgs {
     /// Predict a number instead of a class.
     #[arg(long)]
     regression: bool,
-    /// What is measured; the first decides which step is kept [default: that of the preset, else accuracy, or pearson,spearman with --regression]
+    /// The metrics. The first one decides which step is kept [default: that of the preset, else accuracy, or pearson,spearman with --regression]
     #[arg(long, value_delimiter = ',', value_parser = named::<Measure>(&["accuracy", "f1", "matthews", "pearson", "spearman"]))]
     metrics: Vec<Measure>,
-    /// Cut examples to so many tokens, special tokens included. Of a pair the longer text is cut first [default: 128, or the positions of the model]
+    /// Cut examples to this many tokens, including special tokens. In a pair, the longer text is cut first [default: 128, or the positions of the model]
     #[arg(long)]
     max_length: Option<usize>,
-    /// The methods to compare; the others are compared with the first. A method is `none`, or parts joined by +: child-f:P, child-d:P and update-dropout:P keep the
-    /// share P of what moves; lr:F multiplies the learning rate; r-drop:W, fgm:E and layer-lr:F add R-Drop, FGM and layer-wise learning rates.
+    /// The methods to compare. All others are compared with the first. A method is `none`, or parts joined by +: child-f:P, child-d:P and update-dropout:P train
+    /// the share P of the parameters; lr:F multiplies the learning rate; r-drop:W, fgm:E and layer-lr:F add R-Drop, FGM and layer-wise learning rates.
     #[arg(long, value_delimiter = ',', default_value = "none", help_heading = "Methods")]
     compare: Vec<Method>,
-    /// The number of seeds of each method.
+    /// Number of seeds per method.
     #[arg(long, default_value_t = 1, help_heading = "Methods")]
     seeds: u64,
     /// The first seed.
     #[arg(long, default_value_t = 0, help_heading = "Methods")]
     seed: u64,
-    /// Leave out the control of child-f:P, which is plain training at √P times the learning rate.
+    /// Omit the control for child-f:P, which is plain training with √P times the learning rate.
     #[arg(long, help_heading = "Methods")]
     no_control: bool,
-    /// How child-d measures the Fisher information: by the gradient of each sample, or as the authors' code does.
+    /// How child-d measures the Fisher information: from the gradient of each sample, or as in the authors' code.
     #[arg(long, value_parser = named::<FisherKind>(&["samples", "authors"]), default_value = "samples", help_heading = "Methods")]
     fisher: FisherKind,
-    /// The most training examples that the Fisher information is measured on: the first of the file.
+    /// Maximum number of training examples for the Fisher information, from the first.
     #[arg(long, default_value_t = usize::MAX, hide_default_value = true, help_heading = "Methods")]
     fisher_samples: usize,
-    /// Mask the weight decay too.
+    /// Also mask the weight decay.
     #[arg(long, help_heading = "Methods")]
     masked_decay: bool,
-    /// Keep the weights of every run, not of the best one alone.
+    /// Keep the weights of every run, not only of the best.
     #[arg(long, help_heading = "Methods")]
     keep_models: bool,
     #[command(flatten)]
@@ -166,46 +166,46 @@ struct TrainArgs {
 #[derive(Args, Clone)]
 #[command(next_help_heading = "Training")]
 struct TuneFlags {
-    /// How often every training example is seen.
+    /// Number of passes over the training examples.
     #[arg(long, default_value_t = 3.0)]
     epochs: f64,
-    /// Examples a step.
+    /// Examples per step.
     #[arg(long, default_value_t = 16)]
     batch_size: usize,
     /// Highest learning rate.
     #[arg(long, default_value_t = 5e-5)]
     learning_rate: f32,
-    /// The share of the steps in which the learning rate rises.
+    /// Fraction of the steps during which the learning rate warms up.
     #[arg(long, default_value_t = 0.1)]
     warmup: f64,
-    /// How it falls afterwards.
+    /// How the learning rate decays afterwards.
     #[arg(long, value_parser = named::<Decay>(&["constant", "linear", "cosine"]), default_value = "linear")]
     decay: Decay,
-    /// Decoupled weight decay of the matrices.
+    /// Decoupled weight decay, for matrices only.
     #[arg(long, default_value_t = 0.01)]
     weight_decay: f32,
-    /// Largest norm of a gradient.
+    /// Clip gradients to this norm.
     #[arg(long, default_value_t = 1.0)]
     max_gradient_norm: f32,
     /// Dropout probability [default: that of the model]
     #[arg(long)]
     dropout: Option<f32>,
-    /// Weight of the past in the moving average of the weights; 0 for none.
+    /// Decay of the moving average of the weights; 0 for none.
     #[arg(long, default_value_t = 0.0)]
     average: f32,
-    /// Parts of a batch that are computed in parallel. The result depends on their number, not on that of the threads.
+    /// Number of parts of a batch that are computed in parallel. The result depends on this number, but not on the number of threads.
     #[arg(long, default_value_t = 2)]
     shards: usize,
     /// Steps between validations and checkpoints [default: an epoch]
     #[arg(long)]
     validate_every: Option<u64>,
-    /// Stop after so many validations without a better result; 0 for never.
+    /// Stop after this many validations without improvement; 0 for never.
     #[arg(long, default_value_t = 0)]
     patience: u64,
-    /// Leave the parameters whose names match this pattern as they are; `*` stands for any characters: 'embeddings.*'.
+    /// Do not train the parameters whose names match this pattern; `*` stands for any characters: 'embeddings.*'.
     #[arg(long, value_name = "PATTERN")]
     freeze: Vec<Pattern>,
-    /// Multiply the learning rate of the parameters whose names match: 'encoder.layer.0.*=0.5'. Of several that match, the first counts.
+    /// Multiply the learning rate of the parameters whose names match: 'encoder.layer.0.*=0.5'. The first matching pattern counts.
     #[arg(long, value_name = "PATTERN=FACTOR", value_parser = rate_factor)]
     lr_factor: Vec<SlotGroup>,
 }
@@ -294,7 +294,7 @@ fn read(path: &Path, columns: &Columns, labelled: bool) -> Result<Examples> {
     )?)
 }
 
-/// What a training reads.
+/// The data of a training.
 struct Data {
     labels: Labels,
     training: Dataset,
@@ -355,7 +355,7 @@ fn read_data(args: &TrainArgs, columns: &Columns, start: &Start, length: usize, 
     })
 }
 
-/// The methods, with the controls that are asked for, each once.
+/// The methods and their controls, without duplicates.
 fn methods(args: &TrainArgs) -> Vec<Method> {
     let mut methods: Vec<Method> = Vec::new();
     let is_compared = args.compare.len() > 1;
@@ -372,13 +372,13 @@ fn methods(args: &TrainArgs) -> Vec<Method> {
     methods
 }
 
-/// The folder of a method's run in that of the comparison.
+/// The folder of a method's run, inside that of the comparison.
 fn folder_of(out: &Path, method: &Method, seed: u64) -> PathBuf {
     let name = method.to_string().replace(':', "-").replace('+', "_");
     out.join(name).join(format!("seed-{seed}"))
 }
 
-/// Flags with another name than their settings.
+/// Flags whose settings have a different name.
 const SETTINGS: &[(&str, &str)] = &[
     ("epochs", "steps"),
     ("epochs", "warmup"),
@@ -387,13 +387,13 @@ const SETTINGS: &[(&str, &str)] = &[
     ("lr_factor", "groups"),
 ];
 
-/// Settings that [`filled`] takes from the other run, or that the data decide.
+/// Settings that [`filled`] takes from the other run, or that follow from the data.
 const OF_DATA: &[&str] = &[
     "version", "model", "seed", "start", "training", "held_out", "hold_out", "columns", "labels", "measures", "length",
     "method",
 ];
 
-/// The flags, with those that are not given taken from the configuration of another run.
+/// The flags. Those not given are taken from the configuration of another run.
 fn filled(args: &TrainArgs, base: &TuneConfig) -> TrainArgs {
     let (mut args, tune) = (args.clone(), &base.finetune);
     let path = |text: &String| PathBuf::from(text);
@@ -583,7 +583,7 @@ fn run_train(args: &TrainArgs) -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// Writes what is known so far: a comparison can be looked at before it is finished.
+/// Writes the results so far, so that a comparison can be read before it is finished.
 fn write_comparison(args: &TrainArgs, comparison: &Comparison, config: &TuneConfig) -> Result<()> {
     if !kexue_train::is_first() {
         return Ok(());
@@ -624,7 +624,7 @@ fn best(result: &TuneResult) -> String {
     format!("best at step {} of {}: {values}", result.best_step, result.steps)
 }
 
-/// A model with the examples that it is to read.
+/// A model and the examples for it.
 fn encode(tuned: &Tuned, input: &Path, flags: &ColumnFlags, labelled: bool) -> Result<(Examples, Dataset)> {
     let (columns, _) = flags.columns(Some(&tuned.config.finetune.columns))?;
     let mut examples = read(input, &columns, labelled)?;

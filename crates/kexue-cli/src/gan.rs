@@ -72,7 +72,7 @@ struct TrainArgs {
     /// The folder of the run. An interrupted run in it is resumed.
     #[arg(long, short)]
     out: PathBuf,
-    /// Where the settings start from [default: mlp for points, cnn for images]
+    /// The settings to start from [default: mlp for points, cnn for images]
     #[arg(long, value_parser = named::<Preset>(&["mlp", "cnn", "resnet"]))]
     preset: Option<Preset>,
     /// What bounds the critic's slope: nothing, weight clipping, a gradient penalty (two- or one-sided), spectral normalisation, D/(‖g‖+|D|),
@@ -88,19 +88,19 @@ struct TrainArgs {
     /// ε of --normalizer gran and scaled.
     #[arg(long, default_value_t = 0.1)]
     epsilon: f64,
-    /// What the players play for [default: the preset's]
+    /// The loss of both players [default: the preset's]
     #[arg(long, value_parser = named::<AdversarialLoss>(&["hinge", "bce", "wasserstein"]))]
     loss: Option<AdversarialLoss>,
-    /// Steps of the generator [default: the preset's]
+    /// Number of generator steps [default: the preset's]
     #[arg(long)]
     steps: Option<u64>,
-    /// Steps of the critic before each of the generator's [default: the preset's]
+    /// Number of critic steps per generator step [default: the preset's]
     #[arg(long)]
     critic_steps: Option<u64>,
-    /// Real samples, and as many generated ones, in a step of the critic [default: the preset's]
+    /// Number of real samples, and of generated samples, per critic step [default: the preset's]
     #[arg(long)]
     critic_batch: Option<usize>,
-    /// Generated samples in a step of the generator [default: the preset's]
+    /// Number of generated samples per generator step [default: the preset's]
     #[arg(long)]
     generator_batch: Option<usize>,
     /// Highest learning rate of the critic [default: the preset's]
@@ -109,19 +109,19 @@ struct TrainArgs {
     /// Highest learning rate of the generator [default: the preset's]
     #[arg(long)]
     generator_learning_rate: Option<f32>,
-    /// How both rates fall [default: the preset's]
+    /// How both learning rates decay [default: the preset's]
     #[arg(long, value_parser = named::<Decay>(&["constant", "linear", "cosine"]))]
     decay: Option<Decay>,
-    /// Weight of the past in the moving average of the generator; 0 for none [default: the preset's]
+    /// Decay of the moving average of the generator; 0 for none [default: the preset's]
     #[arg(long)]
     average: Option<f32>,
-    /// Numbers that the generator starts from [default: the preset's]
+    /// Number of latents of the generator [default: the preset's]
     #[arg(long)]
     latent: Option<usize>,
     /// Width of the hidden layers; channels after the critic's first convolution [default: the preset's]
     #[arg(long)]
     width: Option<usize>,
-    /// Hidden layers of an MLP [default: the preset's]
+    /// Number of hidden layers of an MLP [default: the preset's]
     #[arg(long)]
     layers: Option<usize>,
     /// The critic's activation [default: the preset's]
@@ -136,13 +136,13 @@ struct TrainArgs {
     /// Standard deviation of the initial weights [default: the preset's initialisation]
     #[arg(long)]
     initial_std: Option<f32>,
-    /// Seed of every random choice.
+    /// Seed of all random choices.
     #[arg(long, default_value_t = 0)]
     seed: u64,
-    /// Generated samples at each validation [default: the preset's]
+    /// Number of generated samples per validation [default: the preset's]
     #[arg(long)]
     samples: Option<usize>,
-    /// Steps of the generator between validations and checkpoints.
+    /// Generator steps between validations and checkpoints.
     #[arg(long, default_value_t = 500)]
     validate_every: u64,
 }
@@ -158,13 +158,13 @@ struct SampleArgs {
     /// Number of samples.
     #[arg(long, default_value_t = 64)]
     count: usize,
-    /// Images in a row of the grid.
+    /// Number of images per row of the grid.
     #[arg(long, default_value_t = 8)]
     columns: usize,
     /// Seed of the samples.
     #[arg(long, default_value_t = 0)]
     seed: u64,
-    /// The data of the training, if they have moved.
+    /// The training data, if the files have moved.
     #[arg(long)]
     data: Option<String>,
 }
@@ -174,20 +174,20 @@ struct EvalArgs {
     /// Folders of runs.
     #[arg(long, required = true, num_args = 1..)]
     model: Vec<PathBuf>,
-    /// Samples of each.
+    /// Number of samples of each run.
     #[arg(long, default_value_t = 10_000)]
     samples: usize,
-    /// Seed of the samples, and of the places where slopes are measured.
+    /// Seed of the samples and of the points where slopes are measured.
     #[arg(long, default_value_t = 0)]
     seed: u64,
-    /// The data of the training, if they have moved.
+    /// The training data, if the files have moved.
     #[arg(long)]
     data: Option<String>,
     /// Compare samples with the data on the features of this classifier of the same images, a run of `kexue penalty train`: FID, KID, precision and recall.
-    /// They order models of one data set; they are not the published ones, which stand on Inception's features.
+    /// These figures compare models of one data set. They are not the published ones, which use Inception's features.
     #[arg(long)]
     classifier: Option<PathBuf>,
-    /// Print JSON, a line for each run.
+    /// Print JSON, one line per run.
     #[arg(long)]
     json: bool,
 }
@@ -272,7 +272,7 @@ fn set<T>(setting: &mut T, flag: Option<T>) {
     }
 }
 
-/// Flags with another name than their settings.
+/// Flags whose settings have a different name.
 const SETTINGS: &[(&str, &str)] = &[
     ("normalizer", "normalizer"),
     ("clip", "normalizer"),

@@ -39,7 +39,7 @@ use std::process::ExitCode;
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
-/// Eight systems out of the blog Scientific Spaces (科学空间, kexue.fm): questions answered from a graph of facts, masked language models, fine-tuning,
+/// Eight results of the blog Scientific Spaces (科学空间, kexue.fm): questions answered from a graph of facts, masked language models, fine-tuning,
 /// probes of initialisation, gradient penalties, critics of GANs, density estimation, honest leaderboards.
 #[derive(Parser)]
 #[command(
@@ -52,7 +52,7 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 struct Cli {
     #[command(subcommand)]
     command: Command,
-    /// Threads that compute; as many as the machine has cores by default.
+    /// Number of threads [default: the number of cores].
     #[arg(long, global = true, value_name = "N", value_parser = clap::value_parser!(u16).range(1..), help_heading = "Everywhere")]
     threads: Option<u16>,
 }
@@ -71,7 +71,7 @@ enum Command {
     /// Answer a question with a fact of a graph, or say "I don't know".
     #[command(display_order = 0)]
     Ask(ask::AskArgs),
-    /// Print what makes a shell complete the command's words.
+    /// Print a completion script for a shell.
     #[command(display_order = 90)]
     Completions(completions::CompletionsArgs),
     /// Write the manual pages.
@@ -95,7 +95,7 @@ enum Command {
     #[cfg(not(feature = "burn"))]
     #[command(about = "Gradient penalties and their inequality (not in this build: needs the feature `burn`)")]
     Penalty(without_burn::Anything),
-    /// What a Transformer's initialisation, norms and optimiser will do to its training.
+    /// Measure how a Transformer's initialisation, norms and optimiser will affect its training.
     Probe(Box<probe::ProbeArgs>),
     /// Question answering: train, evaluate and use models that answer from a graph.
     Qa(qa::QaArgs),
@@ -103,7 +103,7 @@ enum Command {
     Rank(rank::RankArgs),
     /// Answer questions over HTTP, with a page that shows how each answer was found.
     Serve(Box<serve::ServeArgs>),
-    /// How likely a sample is: train a variational autoencoder, rank samples by their density, and draw new ones.
+    /// Density estimation: train a variational autoencoder, rank samples by their density, and draw new samples.
     Vae(vae::VaeArgs),
     /// Count a vocabulary from texts.
     Vocab(vocab::VocabArgs),

@@ -108,7 +108,7 @@ enum LikelihoodFlag {
 #[derive(Args)]
 struct TrainArgs {
     /// What to train on: idx files (MNIST), .bits files of 28×28 binary pixels, packs of JPEG files, folders of .png or .jpg files, or tables of numbers (.csv,
-    /// .tsv). Files may be packed (.gz, .zst).
+    /// .tsv). Files may be compressed (.gz, .zst).
     #[arg(long, required_unless_present = "config", num_args = 1..)]
     data: Vec<PathBuf>,
     /// Take the settings of another run, from its config.toml. Other flags override them.
@@ -117,25 +117,25 @@ struct TrainArgs {
     /// The folder of the run. An interrupted run in it is resumed.
     #[arg(long, short)]
     out: PathBuf,
-    /// Train on the first LIMIT samples alone.
+    /// Train on only the first LIMIT samples.
     #[arg(long)]
     limit: Option<usize>,
-    /// Hold out one sample in HOLD_OUT, for validation; 0 for none. The model that validates best is saved.
+    /// Hold out one sample in HOLD_OUT for validation; 0 for none. The model with the best validation is saved.
     #[arg(long, default_value_t = 20)]
     hold_out: usize,
-    /// The most held-out samples that a validation reads.
+    /// Maximum number of held-out samples per validation.
     #[arg(long, default_value_t = 1000)]
     validate_on: usize,
     /// The architecture [default: one-layer; for tables a single layer of 64,64:8]
     #[arg(long, help_heading = "Model")]
     preset: Option<Preset>,
-    /// A stochastic layer in place of the preset's, as the widths of its hidden layers and its latents. Give several for several layers, from the data upwards.
+    /// A stochastic layer instead of the preset's: the widths of its hidden layers, and its number of latents. Repeat the flag for several layers, starting at the data.
     #[arg(long, value_name = "HIDDEN,…:LATENTS", help_heading = "Model")]
     layer: Vec<LayerFlag>,
-    /// Channels of convolutions before the hidden layers; each halves both sides of the image.
+    /// Channels of the convolutions before the hidden layers. Each convolution halves both sides of the image.
     #[arg(long, value_delimiter = ',', help_heading = "Model")]
     convolutions: Vec<usize>,
-    /// The function after hidden layers [default: tanh; relu for the convolutional preset]
+    /// The activation of the hidden layers [default: tanh; relu for the convolutional preset]
     #[arg(long, value_parser = named::<Activation>(&["tanh", "relu", "linear"]), help_heading = "Model")]
     activation: Option<Activation>,
     /// The distribution of a sample given its latents [default: bernoulli for images, gaussian for tables]
@@ -144,19 +144,19 @@ struct TrainArgs {
     /// The standard deviation of the gaussian likelihood: learned, per-dimension (learned for each), or a number.
     #[arg(long, value_parser = deviation, default_value = "per-dimension", help_heading = "Model")]
     deviation: Deviation,
-    /// Add uniform noise to bytes, so that the gaussian likelihood is one of bytes.
+    /// Add uniform noise to bytes, so that the gaussian likelihood applies to them.
     #[arg(long, help_heading = "Model")]
     dequantize: bool,
-    /// Classes of the categorical likelihood.
+    /// Number of classes of the categorical likelihood.
     #[arg(long, default_value_t = 256, help_heading = "Model")]
     classes: usize,
-    /// How grey pixels become binary ones: drawn anew for each batch, by a threshold, or not at all.
+    /// How grey pixels become binary: drawn again for each batch, by a threshold, or not at all.
     #[arg(long, value_parser = named::<Binarization>(&["drawn", "threshold", "none"]), default_value = "drawn", help_heading = "Model")]
     binarize: Binarization,
-    /// The bound that is maximised: the mean of log w over the draws, the logarithm of the mean w (IWAE), or that with the gradient of smaller variance (DReG).
+    /// The bound to maximise: the mean of log w over the draws (VAE), the logarithm of the mean w (IWAE), or the latter with a gradient of smaller variance (DReG).
     #[arg(long, value_parser = named::<Bound>(&["vae", "iwae", "dreg"]), default_value = "vae", help_heading = "Objective")]
     bound: Bound,
-    /// Draws of the latents for each sample, k.
+    /// Number of draws of the latents per sample, k.
     #[arg(long, default_value_t = 1, help_heading = "Objective")]
     draws: usize,
     /// Compute the Kullback–Leibler divergence of the last stochastic layer in closed form.
@@ -170,46 +170,46 @@ struct TrainArgs {
         help_heading = "Objective"
     )]
     beta: f32,
-    /// Steps in which the factor rises from 0 to --beta.
+    /// Number of steps over which the factor rises from 0 to --beta.
     #[arg(long, default_value_t = 0, help_heading = "Objective")]
     kl_warmup: u64,
-    /// Seed of every random choice.
+    /// Seed of all random choices.
     #[arg(long, default_value_t = 0, help_heading = "Training")]
     seed: u64,
     /// Passes over the data. The published schedule has 3280.
     #[arg(long, default_value_t = 80.0, help_heading = "Training")]
     epochs: f64,
-    /// Optimiser steps, in place of --epochs.
+    /// Number of optimiser steps, instead of --epochs.
     #[arg(long, conflicts_with = "epochs", help_heading = "Training")]
     steps: Option<u64>,
-    /// Samples a step.
+    /// Samples per step.
     #[arg(long, default_value_t = 20, help_heading = "Training")]
     batch_size: usize,
     /// Highest learning rate.
     #[arg(long, default_value_t = 1e-3, help_heading = "Training")]
     learning_rate: f32,
-    /// Steps of warm-up.
+    /// Number of warm-up steps.
     #[arg(long, default_value_t = 0, help_heading = "Training")]
     warmup: u64,
-    /// How the rate falls: in the published phases, of which each is three times as long as the one before, or otherwise.
+    /// How the learning rate decays: in the published phases, each three times as long as the previous one, or otherwise.
     #[arg(long, value_parser = named::<Decay>(&["phases", "constant", "linear", "cosine"]), default_value = "phases", help_heading = "Training")]
     decay: Decay,
     /// Adam's ε.
     #[arg(long, default_value_t = 1e-4, help_heading = "Training")]
     adam_epsilon: f32,
-    /// The optimiser as TOML: [[optimizer]] tables, in the order in which they are applied.
+    /// The optimiser as a TOML file: [[optimizer]] tables, in the order in which to apply them.
     #[arg(long, conflicts_with_all = ["learning_rate", "warmup", "decay", "adam_epsilon"], help_heading = "Training")]
     optimizer: Option<PathBuf>,
-    /// Weight of the past in the moving average of the weights; 0 for none.
+    /// Decay of the moving average of the weights; 0 for none.
     #[arg(long, default_value_t = 0.0, help_heading = "Training")]
     average: f32,
-    /// Parts of a batch that are computed in parallel; the result depends on it.
+    /// Number of parts of a batch that are computed in parallel. The result depends on it.
     #[arg(long, default_value_t = 1, help_heading = "Training")]
     shards: usize,
     /// Steps between validations and checkpoints [default: one epoch]
     #[arg(long, help_heading = "Training")]
     validate_every: Option<u64>,
-    /// Stop after so many validations without a better result; 0 for never.
+    /// Stop after this many validations without improvement; 0 for never.
     #[arg(long, default_value_t = 0, help_heading = "Training")]
     patience: u64,
 }
@@ -219,40 +219,40 @@ struct DensityArgs {
     /// The folder of a run of kexue vae train.
     #[arg(long)]
     model: PathBuf,
-    /// The samples, in files of the kind that the model was trained on.
+    /// The samples, in the same kind of files as the training data.
     #[arg(long, required = true, num_args = 1..)]
     data: Vec<PathBuf>,
-    /// Samples of another kind: how well the density tells them from those of --data is measured.
+    /// Samples of another kind. Measures how well the density tells them from those of --data.
     #[arg(long, num_args = 1..)]
     against: Vec<PathBuf>,
-    /// The first LIMIT samples of each set alone.
+    /// Use only the first LIMIT samples of each set.
     #[arg(long)]
     limit: Option<usize>,
-    /// The most draws for a sample.
+    /// Maximum number of draws per sample.
     #[arg(long, default_value_t = 5000)]
     samples: u64,
     /// Stop drawing for a sample once the standard error of its log-density is this small, in nats.
     #[arg(long)]
     precision: Option<f64>,
-    /// Draws that are computed at once.
+    /// Number of draws to compute at once.
     #[arg(long, default_value_t = 250)]
     block: usize,
-    /// Samples in work at the same time; the result does not depend on it.
+    /// Number of samples to process at the same time. The result does not depend on it.
     #[arg(long, default_value_t = 64)]
     batch: usize,
-    /// Seed of the draws, and of drawn pixels.
+    /// Seed of the draws and of drawn pixels.
     #[arg(long, default_value_t = 0)]
     seed: u64,
-    /// Check the estimator: annealed importance sampling on CHECK samples of --data, and bounds from both sides on as many samples of the model. Slow.
+    /// Check the estimator: annealed importance sampling on CHECK samples of --data, and bounds from both sides on as many samples drawn from the model. Slow.
     #[arg(long, value_name = "CHECK", default_value_t = 0)]
     check: usize,
-    /// Temperatures of the chains of --check.
+    /// Number of temperatures of the chains of --check.
     #[arg(long, default_value_t = 1000)]
     temperatures: usize,
-    /// Write the ranking to this file in place of standard output.
+    /// Write the ranking to this file instead of standard output.
     #[arg(long, short)]
     out: Option<PathBuf>,
-    /// Write the ranking as JSON Lines in place of CSV.
+    /// Write the ranking as JSON Lines instead of CSV.
     #[arg(long)]
     json: bool,
     /// Write an HTML page with the histogram of the scores and the bound by the number of draws to this file.
@@ -265,16 +265,16 @@ struct SampleArgs {
     /// The folder of a run of kexue vae train.
     #[arg(long)]
     model: PathBuf,
-    /// Samples to draw.
+    /// Number of samples to draw.
     #[arg(long, default_value_t = 64)]
     count: usize,
-    /// Images side by side in the grid.
+    /// Number of images per row of the grid.
     #[arg(long, default_value_t = 8)]
     columns: usize,
     /// Seed of the samples.
     #[arg(long, default_value_t = 0)]
     seed: u64,
-    /// Draw every pixel or number from its distribution, in place of the mean given the latents.
+    /// Draw every pixel or number from its distribution, instead of taking its mean given the latents.
     #[arg(long)]
     draw: bool,
     /// The file to write: .png for images, .csv for tables.
@@ -339,7 +339,7 @@ impl TrainArgs {
         Ok(config)
     }
 
-    /// The settings, for so many samples to train on.
+    /// The settings, for this number of training samples.
     fn training(&self, samples: usize) -> Result<TrainSettings> {
         if self.batch_size == 0 {
             return Err(Usage("--batch-size must be at least 1".to_owned()).into());
@@ -380,7 +380,7 @@ impl TrainArgs {
     }
 }
 
-/// Reads data, or the beginning of it.
+/// Reads data, or only the first samples.
 fn read(paths: &[PathBuf], limit: Option<usize>) -> Result<Dataset> {
     let data = Dataset::read(paths)?;
     Ok(match limit {
@@ -390,7 +390,7 @@ fn read(paths: &[PathBuf], limit: Option<usize>) -> Result<Dataset> {
     })
 }
 
-/// Flags with another name than their settings.
+/// Flags whose settings have a different name.
 const SETTINGS: &[(&str, &str)] = &[
     ("preset", "layers"),
     ("preset", "convolutions"),
@@ -406,7 +406,7 @@ const SETTINGS: &[(&str, &str)] = &[
     ("adam_epsilon", "epsilon"),
 ];
 
-/// The configuration of the flags.
+/// The configuration that the flags make.
 fn config_of_flags(args: &TrainArgs, paths: &[PathBuf], data: &Dataset) -> Result<VaeRunConfig> {
     let model = args.model(data)?;
     let vae = VaeSettings {
@@ -500,7 +500,7 @@ fn run_train(args: &TrainArgs) -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// Samples to show and to count active units on: held-out ones if there are any.
+/// The samples to show and to count active units on: held-out ones, if there are any.
 fn shown(data: &Dataset, settings: &VaeSettings) -> Vec<usize> {
     let held_out = (0..data.len()).filter(|&index| settings.holds_out(index));
     let held_out: Vec<usize> = held_out.take(2000).collect();
@@ -643,7 +643,7 @@ fn run_density(args: &DensityArgs) -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// The samples of a data set as the model reads them. Pixels are drawn by the seed and the place alone.
+/// The samples of a data set as the model reads them. Drawn pixels depend only on the seed and their position.
 fn observe(run: &VaeRun, data: &Dataset, seed: u64) -> Vec<Observations> {
     let (preparation, likelihood) = (&run.config.vae.preparation, run.config.model.likelihood);
     let one = |index: usize| {
@@ -703,7 +703,7 @@ fn of_set(ranked: &[Ranked], against: bool) -> impl Iterator<Item = &Ranked> + C
     ranked.iter().filter(move |ranked| ranked.against == against)
 }
 
-/// Says what a set's densities are on average.
+/// Prints the mean densities of a set.
 fn summarise(ranked: &[Ranked], against: bool, dimensions: usize) {
     let values = |of: fn(&Ranked) -> f64| -> Vec<f64> { of_set(ranked, against).map(of).collect() };
     let mean = |values: &[f64]| values.iter().sum::<f64>() / values.len() as f64;
@@ -797,7 +797,7 @@ fn check_estimator(run: &VaeRun, data: &Dataset, ranked: &[Ranked], args: &Densi
     Ok(())
 }
 
-/// What the page of densities is called.
+/// The title of the page of densities.
 fn density_title(args: &DensityArgs) -> String {
     let data: Vec<String> = args.data.iter().map(|path| path.display().to_string()).collect();
     format!("Density of {} by {}", data.join(", "), args.model.display())
@@ -878,7 +878,7 @@ fn report(ranked: &[Ranked], telling: &[(&'static str, Auroc)], dimensions: usiz
     page
 }
 
-/// The mean bound over the samples, as far as all of them have so many draws.
+/// The mean bound over the samples, up to the number of draws that all of them have.
 fn mean_curve(ranked: &[Ranked]) -> Vec<Series> {
     let sets = [false, true]
         .into_iter()

@@ -10,10 +10,10 @@ use rustyline::validate::Validator;
 use rustyline::{Config, Context, Editor, Helper};
 use std::path::PathBuf;
 
-/// Names offered at most.
+/// Maximum number of completions.
 const MOST_NAMES: usize = 50;
 
-/// An editor of lines.
+/// A line editor.
 pub struct LineEditor<'g> {
     editor: Editor<Names<'g>, FileHistory>,
     history: Option<PathBuf>,
@@ -33,7 +33,7 @@ impl<'g> LineEditor<'g> {
         Ok(Self { editor, history })
     }
 
-    /// The next line; nothing at the end, which Ctrl-C and Ctrl-D are too.
+    /// The next line; `None` at the end, or after Ctrl-C or Ctrl-D.
     pub fn read(&mut self) -> std::io::Result<Option<String>> {
         match self.editor.readline("> ") {
             Ok(line) => Ok(Some(line)),
@@ -54,7 +54,7 @@ impl Drop for LineEditor<'_> {
     }
 }
 
-/// Where questions are remembered: `$XDG_STATE_HOME/kexue/ask-history`, or below `~/.local/state`.
+/// The file of the history: `$XDG_STATE_HOME/kexue/ask-history`, or the same below `~/.local/state`.
 fn history_file() -> Option<PathBuf> {
     let folder = |name: &str| {
         std::env::var_os(name)
@@ -71,7 +71,7 @@ struct Names<'g>(&'g KnowledgeGraph);
 impl Completer for Names<'_> {
     type Candidate = String;
 
-    /// The longest ending of the line that names begin with is completed: names have blanks too.
+    /// Completes the longest end of the line that is the beginning of a name. Names may contain spaces.
     fn complete(&self, line: &str, cursor: usize, _: &Context<'_>) -> rustyline::Result<(usize, Vec<String>)> {
         let before = &line[..cursor];
         let mut earlier = ' ';
@@ -96,7 +96,7 @@ impl Completer for Names<'_> {
     }
 }
 
-/// A beginning as it is typed, and with a capital.
+/// A prefix as typed, and capitalised.
 fn cases(typed: &str) -> [String; 2] {
     let mut letters = typed.chars();
     let capital = letters

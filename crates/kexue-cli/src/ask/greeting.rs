@@ -51,14 +51,14 @@ const GREETINGS: [&str; 40] = [
     "测试",
 ];
 
-/// Questions that the embedded graph answers, of both languages.
+/// Questions that the embedded graph answers, in both languages.
 pub const EMBEDDED_EXAMPLES: [&str; 3] = [
     "What is the capital of France?",
     "铁的熔点是多少？",
     "Which element has the symbol Na?",
 ];
 
-/// Whether a text is a greeting or a call for help, and no name of the graph.
+/// Whether a text is a greeting or a call for help, but not a name of the graph.
 pub fn is_greeting(graph: &KnowledgeGraph, text: &str) -> Result<bool> {
     let text = text.trim().to_lowercase();
     let plain = text.trim_end_matches(|character: char| " .!?~。！？～".contains(character));
@@ -66,7 +66,7 @@ pub fn is_greeting(graph: &KnowledgeGraph, text: &str) -> Result<bool> {
     Ok(GREETINGS.contains(&plain) && !graph.has_subject(plain)?)
 }
 
-/// Facts that are tried as examples.
+/// Number of facts to try as examples.
 const TRIED: u64 = 24;
 
 /// Questions that a graph and its model answer: up to three, of different relations.
@@ -97,7 +97,7 @@ pub fn examples(graph: &KnowledgeGraph, model: &Model, options: &AskOptions) -> 
     Ok(good)
 }
 
-/// What can be asked.
+/// A list of what can be asked.
 pub fn welcome(is_embedded: bool, examples: &[String], language: Language) -> String {
     let mut text = match is_embedded {
         true => language.pick(
@@ -117,7 +117,7 @@ pub fn welcome(is_embedded: bool, examples: &[String], language: Language) -> St
     text
 }
 
-/// The words that the prompt itself understands.
+/// The commands of the prompt.
 pub fn prompt_help(language: Language) -> &'static str {
     language.pick(
         "One question a line. Tab completes a name, the arrow keys bring back earlier questions.\n\

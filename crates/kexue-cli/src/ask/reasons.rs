@@ -5,7 +5,7 @@ use anyhow::Result;
 use kexue_qa::{Answer, Candidate};
 use std::fmt::Write as _;
 
-/// What pieces of evidence have in common, as people see it.
+/// Groups of pieces of evidence.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Theme {
     Model,
@@ -43,7 +43,7 @@ impl Theme {
         }
     }
 
-    /// What speaks for a fact, or against it.
+    /// The evidence for or against a fact, in words.
     fn told(self, candidate: &Candidate, shared: &str, language: Language) -> String {
         let Candidate { subject, relation, .. } = candidate;
         match self {
@@ -79,10 +79,10 @@ impl Theme {
     }
 }
 
-/// Differences smaller than this are not told.
+/// Smaller differences are not mentioned.
 const SMALLEST: f64 = 0.1;
 
-/// Why the best candidate is before the second: what speaks for it, what against it, the weightiest first. Nothing where nothing was learned.
+/// Why the best candidate is ranked above the second: the evidence for and against it, by weight. Empty if no rescoring was learned.
 pub fn compare(answer: &Answer, language: Language, text: &mut String) -> Result<()> {
     let [best, second, ..] = &answer.candidates[..] else {
         return Ok(());
@@ -138,7 +138,7 @@ pub fn compare(answer: &Answer, language: Language, text: &mut String) -> Result
     Ok(())
 }
 
-/// The longest text that both have, whatever its case.
+/// The longest common substring, ignoring case.
 fn longest_shared(relation: &str, question: &str) -> String {
     let question = question.to_lowercase();
     let relation = relation.to_lowercase();

@@ -7,16 +7,16 @@ use kexue_kg::KnowledgeGraph;
 use kexue_qa::{Answer, Candidate, Composite};
 use std::fmt::Write as _;
 
-/// From this probability on that the graph lacks the answer, it is said why nothing is known.
+/// Minimum probability that the graph lacks the answer for the reply to name it as the reason.
 const DOUBTFUL: f64 = 0.25;
 
-/// Facts less probable than this are not shown beside an answer.
+/// Minimum probability of a fact to be shown beside an answer.
 const NEGLIGIBLE: f64 = 0.0005;
 
-/// Names offered for one that is not found.
+/// Number of names to suggest for one that is not found.
 const MOST_NAMES: usize = 3;
 
-/// How answers are told.
+/// How to print answers.
 pub struct Reply<'g> {
     pub graph: &'g KnowledgeGraph,
     pub language: Language,
@@ -24,7 +24,7 @@ pub struct Reply<'g> {
 }
 
 impl Reply<'_> {
-    /// All that is said to a question.
+    /// The whole reply to a question.
     pub fn text(&self, answer: &Answer) -> Result<String> {
         let mut text = String::new();
         if answer.parts.is_empty() {
@@ -43,7 +43,7 @@ impl Reply<'_> {
         Ok(text)
     }
 
-    /// The answer by one fact.
+    /// The answer that one fact gives.
     fn describe(&self, answer: &Answer, text: &mut String) -> Result<()> {
         let language = self.language;
         let composite = answer.composite.map(|composite| reason(composite, language));
@@ -125,7 +125,7 @@ impl Reply<'_> {
         Ok(())
     }
 
-    /// The names that the question spells otherwise.
+    /// The names that the question spells differently.
     fn readings(&self, answer: &Answer, text: &mut String) -> Result<()> {
         for reading in &answer.readings {
             if (answer.candidates.first()).is_some_and(|best| best.subject == reading.subject) {
@@ -157,7 +157,7 @@ impl Reply<'_> {
     }
 }
 
-/// What the question does, to be read after "the question".
+/// The kind of question, as a phrase after "the question".
 fn reason(composite: Composite, language: Language) -> &'static str {
     let chinese = match composite {
         Composite::SeveralSubjects => "提到了几个对象",
@@ -170,13 +170,13 @@ fn reason(composite: Composite, language: Language) -> &'static str {
     language.pick(composite.reason(), chinese)
 }
 
-/// Choices listed at most.
+/// Maximum number of choices to list.
 const SHOWN: usize = 8;
 
-/// Choices after prefixes less probable than this are only counted.
+/// Choices after less probable prefixes are only counted.
 const TOLD: f64 = 0.01;
 
-/// How the answer came about: what the percentages are, why the first fact is before the second, and how the facts were spelt.
+/// How the answer was found: the meaning of the percentages, why the first fact is ranked above the second, and the steps of decoding.
 fn explain(answer: &Answer, language: Language, text: &mut String) -> Result<()> {
     let confidence = 100.0 * answer.confidence;
     let lacking = 100.0 * answer.lacking;
