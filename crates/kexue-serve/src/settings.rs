@@ -89,7 +89,8 @@ impl Default for Settings {
             read_tokens: Tokens::default(),
             min_confidence: 0.5,
             workers: std::thread::available_parallelism().map_or(1, usize::from),
-            batch: 16,
+            // Larger batches answer a tenth more questions at capacity, but the slowest answers at half of it wait longer.
+            batch: 4,
             queue: 256,
             questions: 64,
             body: 256 << 10,
