@@ -85,7 +85,7 @@ fn an_interrupted_training_ends_like_an_uninterrupted_one() {
         let report = std::fs::read_to_string(whole.path().join("report.html")).unwrap();
         for text in [
             "Samples (red)",
-            "slope.largest_of_pairs: last",
+            "slope.largest of pairs: last",
             "generator.loss",
             "critic.loss",
         ] {
