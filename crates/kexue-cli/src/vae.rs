@@ -400,8 +400,7 @@ const SETTINGS: &[(&str, &str)] = &[
     ("deviation", "likelihood"),
     ("dequantize", "likelihood"),
     ("classes", "likelihood"),
-    ("binarize", "preparation"),
-    ("likelihood", "preparation"),
+    ("binarize", "binarization"),
     ("epochs", "steps"),
     ("adam_epsilon", "epsilon"),
 ];
@@ -417,7 +416,11 @@ fn config_of_flags(args: &TrainArgs, paths: &[PathBuf], data: &Dataset) -> Resul
             beta: args.beta,
             kl_warmup: args.kl_warmup,
         },
-        preparation: Preparation::of(data, model.likelihood, args.binarize)?,
+        // What follows from the data is filled in when the likelihood is decided.
+        preparation: Preparation {
+            binarization: args.binarize,
+            ..Preparation::default()
+        },
         hold_out: args.hold_out,
         validate_on: args.validate_on,
     };
@@ -439,12 +442,13 @@ fn run_train(args: &TrainArgs) -> Result<ExitCode> {
     };
     let data = read(&paths, args.limit)?;
     let run = config_of_flags(args, &paths, &data)?;
-    let run = match base {
+    let mut run = match base {
         Some(base) => overridden(&base, &run, SETTINGS, &["version", "data", "dimensions", "image"])?,
         None => run,
     };
     run.model.validate()?;
     run.train.validate()?;
+    run.vae.preparation = Preparation::of(&data, run.model.likelihood, run.vae.preparation.binarization)?;
     let (config, settings, seed) = (run.model.clone(), run.vae.clone(), run.train.seed);
     let likelihood = config.likelihood;
     let held_out = data.len().checked_div(settings.hold_out).unwrap_or(0);

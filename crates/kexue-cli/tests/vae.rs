@@ -161,6 +161,23 @@ fn tables_keep_their_units() {
     let heights = numbers(&rows, "height");
     let mean = heights.iter().sum::<f64>() / heights.len() as f64;
     assert!(heights.len() == 200 && (mean - 170.0).abs() < 4.0, "{mean}");
+    // The settings of a run go to other data, and what follows from the data does not.
+    let more: String = (0..100)
+        .map(|line| format!("{},{},{}\n", line % 9, line % 11, 1000 + line % 13))
+        .collect();
+    fs::write(folder.path().join("more.csv"), format!("a,b,c\n{more}")).unwrap();
+    done(
+        folder.path(),
+        "vae train --config run --data more.csv --steps 2 --out more",
+    );
+    let changed = common::changed_lines(&folder.path().join("run"), &folder.path().join("more"));
+    assert!(changed.contains(&"dimensions = 3".to_owned()), "{changed:?}");
+    let config = fs::read_to_string(folder.path().join("more/config.toml")).unwrap();
+    let config: toml::Table = config.parse().unwrap();
+    let preparation = &config["vae"]["preparation"];
+    assert_eq!(preparation["columns"].as_array().unwrap().len(), 3);
+    let mean = preparation["means"][2].as_float().unwrap();
+    assert!((1000.0..1013.0).contains(&mean), "{mean}");
 }
 
 #[test]
