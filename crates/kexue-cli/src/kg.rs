@@ -726,8 +726,7 @@ impl Complete {
                 });
                 writeln!(out, "{object}")
             } else {
-                let sense = fact.sense.map(|sense| format!("（{sense}）")).unwrap_or_default();
-                let names = [fact.subject + &sense, fact.relation, fact.objects.join(" | ")];
+                let names = [fact.full_subject(), fact.relation, fact.objects.join(" | ")];
                 writeln!(out, "{}", line(&names))
             };
             match printed {

@@ -15,7 +15,7 @@ use crate::parts::Parts;
 use crate::replay::{LogState, log_state};
 use crate::sample::Sample;
 use crate::sections::INVERSE;
-use crate::sense::split_sense;
+use crate::sense::{join_sense, split_sense};
 use kexue_output::real_path;
 use kexue_trie::ContainerWriter;
 use std::io::{BufWriter, Cursor, Seek, Write};
@@ -137,10 +137,7 @@ impl GraphBuilder {
             )?;
             if self.options.inverse {
                 let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-                let name = match sense {
-                    Some((sense, _)) => format!("{}（{}）", text(subject), text(sense)),
-                    None => text(subject),
-                };
+                let name = join_sense(&text(subject), sense.map(|(sense, _)| text(sense)).as_deref());
                 self.add_inverse(&name, &text(relation), &text(object))?;
             }
         }

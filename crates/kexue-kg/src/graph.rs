@@ -7,7 +7,7 @@ use crate::objects::{Objects, Record, Records};
 use crate::options::BuildReport;
 use crate::replay::changes_of;
 use crate::sections::INVERSE;
-use crate::sense::split_sense;
+use crate::sense::{join_sense, split_sense};
 use crate::spellings::{Spellings, compared};
 use kexue_output::real_path;
 use kexue_text::{SEP, Token, Vocabulary};
@@ -40,10 +40,7 @@ pub struct Fact {
 impl Fact {
     /// The subject with its sense in full-width brackets, as it is written in triples and in changes.
     pub fn full_subject(&self) -> String {
-        match &self.sense {
-            Some(sense) => format!("{}（{sense}）", self.subject),
-            None => self.subject.clone(),
-        }
+        join_sense(&self.subject, self.sense.as_deref())
     }
 }
 

@@ -89,7 +89,7 @@ pub use mentions::{Mention, Recognition};
 pub use options::{BuildOptions, BuildReport};
 pub use output::check_output;
 pub use remedy::Remedy;
-pub use sense::split_sense;
+pub use sense::{join_sense, split_sense};
 
 /// The page about the prefix index, whose example is run with the tests.
 #[cfg(doctest)]

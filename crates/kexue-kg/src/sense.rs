@@ -33,6 +33,19 @@ pub fn split_sense(name: &str) -> (&str, Option<&str>) {
     (name, None)
 }
 
+/// Joins a subject and its sense, if it has one, as names are written in triples and in changes: the inverse of [`split_sense`].
+///
+/// ```
+/// assert_eq!(kexue_kg::join_sense("牛郎织女", Some("2015年的图书")), "牛郎织女（2015年的图书）");
+/// assert_eq!(kexue_kg::join_sense("水", None), "水");
+/// ```
+pub fn join_sense(subject: &str, sense: Option<&str>) -> String {
+    match sense {
+        Some(sense) => format!("{subject}（{sense}）"),
+        None => subject.to_owned(),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -60,11 +73,7 @@ mod tests {
         #[test]
         fn joins_to_the_same_name(name in "[甲乙（）a]{0,12}") {
             let (subject, sense) = split_sense(&name);
-            let joined = match sense {
-                Some(sense) => format!("{subject}（{sense}）"),
-                None => subject.to_owned(),
-            };
-            prop_assert_eq!(joined, name);
+            prop_assert_eq!(join_sense(subject, sense), name);
         }
     }
 }

@@ -8,7 +8,7 @@ use crate::prompt::Reading;
 use crate::rerank::{EVIDENCE, Evidence, Reranker};
 use crate::search::{search, search_with};
 use crate::state::SearchResult;
-use kexue_kg::{Fact, FactOrder, KnowledgeGraph, Mention};
+use kexue_kg::{Fact, FactOrder, KnowledgeGraph, Mention, join_sense};
 use kexue_nn::{Decoder, Model};
 use kexue_text::{SEP, Token, Vocabulary};
 use serde::Serialize;
@@ -73,10 +73,7 @@ impl Candidate {
 
     /// The subject with its sense in full-width brackets.
     pub fn full_subject(&self) -> String {
-        match &self.sense {
-            Some(sense) => format!("{}（{sense}）", self.subject),
-            None => self.subject.clone(),
-        }
+        join_sense(&self.subject, self.sense.as_deref())
     }
 }
 
