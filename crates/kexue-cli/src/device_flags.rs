@@ -3,10 +3,10 @@
 use crate::output::Usage;
 use anyhow::Result;
 use clap::Args;
-use kexue_nn::Model;
-use kexue_train::{Accelerator, Task, TrainSettings, TransformerBatch};
+use kexue_nn::{Classifier, Model};
+use kexue_train::{Accelerator, ClassifierTask, Task, TrainError, TrainSettings, TransformerBatch};
 
-#[derive(Args)]
+#[derive(Args, Clone)]
 #[command(next_help_heading = "Device")]
 pub struct DeviceFlags {
     /// The device for training steps: cpu, or cuda:N for NVIDIA GPU number N. Validation runs on the CPU. A run may be continued on another device.
@@ -73,6 +73,40 @@ impl DeviceFlags {
         T: Task<Model = Model>,
         T::Batch: TransformerBatch,
     {
+        Ok(None)
+    }
+
+    /// As [`accelerator`](Self::accelerator), for fine-tuning.
+    #[cfg(feature = "cuda")]
+    pub fn classifier_accelerator<T: ClassifierTask>(
+        &self,
+        model: &Classifier,
+        settings: &TrainSettings,
+    ) -> Result<Option<Box<dyn Accelerator<T>>>, TrainError> {
+        if self.device == "cpu" {
+            return Ok(None);
+        }
+        let device = self
+            .device
+            .parse()
+            .map_err(|error: kexue_cuda::CudaError| TrainError::task(error))?;
+        let precision = self
+            .precision
+            .parse()
+            .map_err(|error: String| TrainError::task(error))?;
+        let run = kexue_cuda::ClassifierRun::new(device, model, settings, precision)?;
+        crate::output::note!("computing on {}, {device}, in {precision}", run.device_name());
+        Ok(Some(Box::new(run)))
+    }
+
+    /// As [`accelerator`](Self::accelerator), for fine-tuning.
+    #[cfg(not(feature = "cuda"))]
+    #[allow(clippy::unused_self)]
+    pub fn classifier_accelerator<T: ClassifierTask>(
+        &self,
+        _: &Classifier,
+        _: &TrainSettings,
+    ) -> Result<Option<Box<dyn Accelerator<T>>>, TrainError> {
         Ok(None)
     }
 }

@@ -1,5 +1,6 @@
 //! `kexue finetune`: pretrained models on a task of one's own, by methods that are compared.
 
+use crate::device_flags::DeviceFlags;
 use crate::model_flags::{check_memory, named};
 use crate::output::{Interrupt, Usage, note, print, print_json};
 use crate::run_config::{is_given, overridden, read_config};
@@ -13,8 +14,8 @@ use kexue_optim::{AdamConfig, Decay, Parameters, Pattern, SlotGroup};
 use kexue_output::{check_folder, check_output, write_file};
 use kexue_train::{RunConfig, TrainError, TrainSettings, generator, least_memory, streams};
 use kexue_tune::{
-    Columns, Comparison, Dataset, Examples, FisherKind, Format, Labels, Measure, Method, PRESETS, Prediction, Preset,
-    Row, Start, TuneConfig, TuneResult, TuneSettings, Tuned, logits, measure, read_examples, tune,
+    Accelerate, Columns, Comparison, Dataset, Examples, FisherKind, Format, Labels, Measure, Method, PRESETS,
+    Prediction, Preset, Row, Start, TuneConfig, TuneResult, TuneSettings, Tuned, logits, measure, read_examples, tune,
 };
 use serde_json::{Map, Value, json};
 use std::path::{Path, PathBuf};
@@ -160,6 +161,8 @@ struct TrainArgs {
     keep_models: bool,
     #[command(flatten)]
     training: TuneFlags,
+    #[command(flatten)]
+    device: DeviceFlags,
 }
 
 /// How to train. Fine-tuning counts in epochs.
@@ -425,6 +428,7 @@ fn run_train(args: &TrainArgs) -> Result<ExitCode> {
     let base: Option<TuneConfig> = args.config.as_deref().map(read_config).transpose()?;
     let args = &base.as_ref().map_or_else(|| args.clone(), |base| filled(args, base));
     let (columns, preset_measures) = args.columns.columns(base.as_ref().map(|base| &base.finetune.columns))?;
+    args.device.check()?;
     check_folder(&args.out)?;
     if args.seeds == 0 {
         return Err(Usage("--seeds must be 1 or more".to_owned()).into());
@@ -512,6 +516,7 @@ fn run_train(args: &TrainArgs) -> Result<ExitCode> {
         least_memory(&model, passes * settings.batch_size, data.training.longest()),
         "--batch-size or --max-length",
     )?;
+    let accelerate: &Accelerate = &|_, model, settings| args.device.classifier_accelerator(model, settings);
     let interrupt = Interrupt::install();
     if let ([method], 1) = (&methods[..], args.seeds) {
         let config = config(*method, args.seed)?;
@@ -521,6 +526,7 @@ fn run_train(args: &TrainArgs) -> Result<ExitCode> {
             &data.training,
             &data.held_out,
             &args.out,
+            accelerate,
             interrupt.flag(),
         )?;
         let Some(result) = result else {
@@ -556,6 +562,7 @@ fn run_train(args: &TrainArgs) -> Result<ExitCode> {
                 &data.training,
                 &data.held_out,
                 &folder,
+                accelerate,
                 interrupt.flag(),
             )?
             else {

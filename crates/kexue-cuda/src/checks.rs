@@ -1,5 +1,6 @@
 //! Compares a device with the CPU for every option of the configuration: the emulator everywhere, and a GPU if there is one.
 
+use crate::classifier_run::ClassifierRun;
 use crate::cuda::Gpu;
 use crate::emulator::Emulator;
 use crate::program::Program;
@@ -7,12 +8,14 @@ use crate::run::DeviceRun;
 use crate::{Device, Engine, Precision, Shard};
 use kexue_lm::{MlmSettings, MlmTask};
 use kexue_nn::{
-    Activation, AttentionScale, Choice, Head, HeadTape, Initializer, LogitScale, Mask, Model, NormKind, NormPlacement,
-    PackedBatch, Parametrization, Positions, Prediction, StdConvention, Tape, Token, TransformerConfig,
+    Activation, AttentionScale, Choice, Classifier, Head, HeadTape, Initializer, LogitScale, Mask, Model, NormKind,
+    NormPlacement, PackedBatch, Parametrization, Positions, Prediction, Pretrained, StdConvention, Tape, Token,
+    TransformerConfig,
 };
-use kexue_optim::SlotGroup;
+use kexue_optim::{BitMask, Parameters, SlotGroup};
 use kexue_text::{Corpus, TextEncoder, VocabularyBuilder};
 use kexue_train::{Accelerator, Objective, Record, TrainSettings, train_on};
+use kexue_tune::{ChildSettings, Dataset, Encoded, Labels, Measure, Method, TuneTask};
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use std::path::Path;
@@ -486,6 +489,124 @@ fn a_run_on_the_emulator_is_that_of_the_processor() {
 #[test]
 fn a_run_on_a_gpu_is_that_of_the_processor() {
     check_runs(On::Gpu, 100);
+}
+
+/// Fine-tunes with every method on the CPU and on a device.
+fn check_tuning(on: On, steps: u64) {
+    let mut random = ChaCha8Rng::seed_from_u64(4);
+    let mut example = |_| {
+        let length = random.random_range(3..20);
+        Encoded {
+            tokens: (0..length).map(|_| random.random_range(0..61)).collect(),
+            second: length / 2,
+            target: Some(random.random_range(0..3) as f32),
+        }
+    };
+    let examples = Dataset {
+        examples: (0..40).map(&mut example).collect(),
+        cut: 0,
+    };
+    let labels = Labels::Classes(["a", "b", "c"].map(str::to_owned).to_vec());
+    let folder = tempfile::tempdir().unwrap();
+    let child = ChildSettings {
+        mask_file: folder.path().join("mask.safetensors"),
+        undivided: false,
+        masked_decay: true,
+    };
+    for (positions, methods) in [
+        (
+            Positions::Learned,
+            &["none", "child-f:0.3", "update-dropout:0.5", "r-drop:4+fgm:0.5"][..],
+        ),
+        (Positions::Rotary, &["child-d:0.3+layer-lr:0.8"]),
+    ] {
+        let Case { model, .. } = case("BERT or RoFormer", |config| {
+            config.norm_placement = NormPlacement::Post;
+            config.positions = positions;
+            config.max_positions = if positions == Positions::Learned { 20 } else { 0 };
+            config.token_types = 2;
+        });
+        let classifier = Classifier::new(&Pretrained::new(model), 3, &mut ChaCha8Rng::seed_from_u64(1));
+        let mask = BitMask::from_fn(classifier.slots().size(), |at| at % 3 == 0);
+        std::fs::write(&child.mask_file, mask.save(classifier.slots()).unwrap()).unwrap();
+        for text in methods {
+            let method: Method = text.parse().unwrap();
+            let task = TuneTask {
+                training: &examples,
+                held_out: &examples,
+                labels: &labels,
+                measures: &[Measure::Accuracy],
+                method,
+                has_segments: true,
+            };
+            let mut settings = TrainSettings {
+                steps,
+                batch_size: 8,
+                shards: 3,
+                warmup: 2,
+                learning_rate: 2e-3,
+                max_gradient_norm: 0.1,
+                validate_every: 1,
+                ..TrainSettings::default()
+            };
+            // Frozen parameters move the positions of those after them in masks.
+            settings.groups = vec![SlotGroup::frozen("encoder.layer.0.attention.output.*".parse().unwrap())];
+            if text.starts_with("child-d") {
+                settings.groups.clear();
+            }
+            let settings = method.settings(&settings, classifier.model().config(), &child);
+            let run = |is_on_device: bool| {
+                let folder = tempfile::tempdir().unwrap();
+                let accelerator: Option<Box<dyn Accelerator<TuneTask<'_>>>> = match is_on_device {
+                    false => None,
+                    true => {
+                        let engine = on.engine(classifier.model(), Precision::F32)?;
+                        Some(Box::new(ClassifierRun::on(engine, &classifier, &settings).unwrap()))
+                    }
+                };
+                let interrupt = AtomicBool::new(false);
+                let model = classifier.clone();
+                Some(train_on(accelerator, &task, model, &settings, folder.path(), "", &interrupt).unwrap())
+            };
+            let Some(found) = run(true) else {
+                return;
+            };
+            let expected = run(false).unwrap();
+            for (found, expected) in found.records.iter().zip(&expected.records) {
+                for name in ["loss", "divergence", "adversarial_loss", "held_out_loss"] {
+                    let pair = [found, expected].map(|record| record.values.get(name).copied().unwrap_or(0.0));
+                    assert!((pair[0] - pair[1]).abs() < 1e-3, "{text}, {name}: {pair:?}");
+                }
+            }
+            // The gradient of the keys' bias is 0 except for rounding, which Adam turns into whole steps.
+            let slots = classifier.slots().iter();
+            let ranges: Vec<_> = slots
+                .filter(|slot| !slot.name.ends_with("self.key.bias"))
+                .map(|slot| slot.range.clone())
+                .collect();
+            let values = |of: &Classifier| -> Vec<f32> {
+                let parts = ranges
+                    .iter()
+                    .flat_map(|range| of.values()[range.clone()].iter().copied());
+                parts.collect()
+            };
+            let [start, found, expected] = [&classifier, &found.model, &expected.model].map(values);
+            let moved = relative_length(&start, &expected);
+            let differs = relative_length(&found, &expected);
+            println!("{text}: parameters differ by {differs:.1e} after moving by {moved:.1e}");
+            assert!(differs < 1e-2 * moved, "{text}: {differs} after {moved}");
+        }
+    }
+}
+
+#[test]
+fn fine_tuning_on_the_emulator_is_that_of_the_processor() {
+    check_tuning(On::Emulator, 3);
+}
+
+#[test]
+fn fine_tuning_on_a_gpu_is_that_of_the_processor() {
+    check_tuning(On::Gpu, 30);
 }
 
 #[test]

@@ -2,7 +2,7 @@
 
 use crate::machine::{Address, Arg, Launch, Machine, Matrix, Number, Product, Recording, bytes_of, bytes_of_mut};
 use crate::memory::{BlockAt, BranchAt, COLUMN_PARTS, Memory, SUMS, boundary_blocks};
-use crate::plan::{Key, Plan};
+use crate::plan::{Key, Plan, Purpose};
 use crate::program::Program;
 use crate::{CudaError, Precision, Shard};
 use kexue_nn::{BranchRanges, Dropout, Layout, Model, PackedBatch, Pair, Rotary, TransformerConfig};
@@ -18,6 +18,16 @@ const MOST_RECORDINGS: usize = 64;
 /// Number of steps of a size before a step is recorded, because libraries initialise themselves in the first.
 const BEFORE_RECORDING: u32 = 1;
 
+/// The part of a step that is computed at once.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum Part {
+    Whole,
+    /// The forward pass of a step whose loss is computed elsewhere.
+    Forward,
+    /// Its backward pass.
+    Backward,
+}
+
 /// Growing memory on the device.
 #[derive(Default)]
 struct Buffer {
@@ -29,7 +39,7 @@ struct Buffer {
 pub struct Engine {
     pub(crate) machine: Box<dyn Machine>,
     program: Program,
-    config: TransformerConfig,
+    pub(crate) config: TransformerConfig,
     pub(crate) layout: Layout,
     /// The parameters, in single precision.
     pub(crate) parameters: Address,
@@ -39,7 +49,11 @@ pub struct Engine {
     arena: Buffer,
     rotary: Buffer,
     positions: usize,
-    recordings: HashMap<Key, (u32, Option<Recording>)>,
+    recordings: HashMap<(Key, Part), (u32, Option<Recording>)>,
+    /// The step whose backward pass is to follow.
+    pub(crate) open: Option<(Plan, Memory)>,
+    /// A gradient that is kept aside; 0 if none ever was.
+    pub(crate) kept: Address,
     /// Whether steps are recorded and replayed.
     is_recording: bool,
     /// Memory to release at the end.
@@ -78,6 +92,8 @@ impl Engine {
             rotary: Buffer::default(),
             positions: 0,
             recordings: HashMap::new(),
+            open: None,
+            kept: 0,
             is_recording,
             allocated,
         };
@@ -183,8 +199,9 @@ impl Engine {
         if batch.is_empty() {
             return Ok(Vec::new());
         }
-        let plan = Plan::new(&self.config, &self.layout, &[shard])?;
-        let memory = self.run(&plan)?;
+        let plan = Plan::new(&self.config, &self.layout, &[shard], Purpose::Hidden)?;
+        let memory = self.prepare(&plan)?;
+        self.run(&plan, &memory, Part::Whole)?;
         let mut hidden = vec![0.0; batch.len() * self.config.d_model];
         self.machine.download(memory.hidden, bytes_of_mut(&mut hidden))?;
         Ok(hidden)
@@ -199,15 +216,17 @@ impl Engine {
             self.machine.zero(self.gradient, 4 * self.layout.len())?;
             return Ok((0.0, 0));
         }
-        let plan = Plan::new(&self.config, &self.layout, shards)?;
-        let memory = self.run(&plan)?;
+        let plan = Plan::new(&self.config, &self.layout, shards, Purpose::Loss)?;
+        let memory = self.prepare(&plan)?;
+        self.run(&plan, &memory, Part::Whole)?;
         let mut sums = [0.0f64; 2];
         self.machine.download(memory.sums, bytes_of_mut(&mut sums))?;
         Ok((sums[0], sums[1] as usize))
     }
 
-    /// Executes a plan.
-    fn run(&mut self, plan: &Plan) -> Result<Memory, CudaError> {
+    /// Divides the memory for a plan and uploads its words.
+    pub(crate) fn prepare(&mut self, plan: &Plan) -> Result<Memory, CudaError> {
+        self.open = None;
         self.reserve_positions(plan.end_of_positions)?;
         let processors = self.machine.multiprocessors();
         let cut = |base| Memory::new(base, &plan.key, &plan.places, &self.config, &self.program, processors);
@@ -224,32 +243,36 @@ impl Engine {
         let base = self.arena.at;
         let memory = Memory::new(base, &plan.key, &plan.places, &self.config, &self.program, processors);
         self.machine.upload(memory.words, bytes_of(&plan.words))?;
+        Ok(memory)
+    }
+
+    /// Executes a part of a plan.
+    pub(crate) fn run(&mut self, plan: &Plan, memory: &Memory, part: Part) -> Result<(), CudaError> {
         if !self.is_recording {
-            self.pass(plan, &memory)?;
-            return Ok(memory);
+            return self.pass(plan, memory, part);
         }
-        if self.recordings.len() >= MOST_RECORDINGS && !self.recordings.contains_key(&plan.key) {
+        let key = (plan.key, part);
+        if self.recordings.len() >= MOST_RECORDINGS && !self.recordings.contains_key(&key) {
             self.machine.forget_recordings();
             self.recordings.clear();
         }
-        let (done, recording) = *self.recordings.entry(plan.key).or_default();
+        let (done, recording) = *self.recordings.entry(key).or_default();
         match recording {
-            Some(recording) => self.machine.play(recording)?,
+            Some(recording) => self.machine.play(recording),
             None if done < BEFORE_RECORDING => {
-                self.pass(plan, &memory)?;
-                self.recordings.insert(plan.key, (done + 1, None));
+                self.recordings.insert(key, (done + 1, None));
+                self.pass(plan, memory, part)
             }
             None => {
                 self.machine.begin_recording()?;
-                let passed = self.pass(plan, &memory);
+                let passed = self.pass(plan, memory, part);
                 let recording = self.machine.end_recording();
                 passed?;
                 let recording = recording?;
-                self.recordings.insert(plan.key, (done, Some(recording)));
-                self.machine.play(recording)?;
+                self.recordings.insert(key, (done, Some(recording)));
+                self.machine.play(recording)
             }
         }
-        Ok(memory)
     }
 
     /// Computes the cosines and sines of all positions up to `end`.
@@ -275,7 +298,7 @@ impl Engine {
         Ok(())
     }
 
-    fn pass(&mut self, plan: &Plan, memory: &Memory) -> Result<(), CudaError> {
+    fn pass(&mut self, plan: &Plan, memory: &Memory, part: Part) -> Result<(), CudaError> {
         let mut pass = Pass {
             operand: self.program.operand,
             logits: self.program.logits,
@@ -286,12 +309,22 @@ impl Engine {
             dropped: u32::from(Dropout::new(self.config.dropout).dropped()),
             engine: self,
         };
-        pass.forward()?;
-        if plan.key.training {
-            pass.loss()?;
-            pass.backward()?;
+        match (part, plan.key.purpose) {
+            (Part::Whole, Purpose::Loss) => {
+                pass.forward()?;
+                pass.loss()?;
+                pass.backward()
+            }
+            (Part::Whole, _) => pass.forward(),
+            (Part::Forward, _) => {
+                pass.forward()?;
+                pass.gather_first()
+            }
+            (Part::Backward, _) => {
+                pass.scatter_first()?;
+                pass.backward()
+            }
         }
-        Ok(())
     }
 
     pub(crate) fn launch(
@@ -514,6 +547,7 @@ impl Pass<'_> {
             self.parameter(&layout.embedding),
             tables[0],
             tables[1],
+            memory.offset,
         ]
         .to_vec();
         args.extend(after);
@@ -747,20 +781,51 @@ impl Pass<'_> {
         };
         if are_choices {
             // Choices skip the head.
-            for range in layout.head_dense.iter().flat_map(|at| [&at.dense, &at.norm]) {
-                let start = range.weight.start;
-                let bytes = 4 * (range.bias.end.max(range.weight.end) - start);
-                self.engine
-                    .machine
-                    .zero(self.engine.gradient + 4 * start as u64, bytes)?;
-            }
-            if let Some(bias) = &layout.head_bias {
-                self.engine.machine.zero(self.gradient(bias), 4 * bias.len())?;
-            }
+            self.zero_head()?;
         }
         self.engine.machine.zero(memory.d_hidden, 4 * self.rows() * d)?;
         let scatter = args![places, place_rows, d_states, memory.d_hidden];
         self.by_rows("scatter_states", places, scatter)
+    }
+
+    /// Zeroes the gradient of the head.
+    fn zero_head(&mut self) -> Result<(), CudaError> {
+        let layout = self.engine.layout.clone();
+        for range in layout.head_dense.iter().flat_map(|at| [&at.dense, &at.norm]) {
+            let start = range.weight.start;
+            let bytes = 4 * (range.bias.end.max(range.weight.end) - start);
+            self.engine
+                .machine
+                .zero(self.engine.gradient + 4 * start as u64, bytes)?;
+        }
+        match &layout.head_bias {
+            Some(bias) => self.engine.machine.zero(self.gradient(bias), 4 * bias.len()),
+            None => Ok(()),
+        }
+    }
+
+    /// Copies the states of first tokens, in single precision.
+    fn gather_first(&mut self) -> Result<(), CudaError> {
+        let (memory, places) = (self.memory, self.plan.key.places);
+        let rows = self.word(self.plan.places.place_rows);
+        self.by_rows("gather_first", places, args![places, rows, memory.hidden, memory.first])
+    }
+
+    /// The gradient of the last hidden states from that of the states of first tokens. No other token has one, and neither have the head and, from this
+    /// side, the embeddings.
+    fn scatter_first(&mut self) -> Result<(), CudaError> {
+        let (memory, places) = (self.memory, self.plan.key.places);
+        let bytes = 4 * self.rows() * self.config().d_model;
+        self.engine.machine.zero(memory.d_hidden, bytes)?;
+        let rows = self.word(self.plan.places.place_rows);
+        self.by_rows(
+            "scatter_first",
+            places,
+            args![places, rows, memory.d_first, memory.d_hidden],
+        )?;
+        self.zero_head()?;
+        let embedding = self.engine.layout.embedding.clone();
+        self.engine.machine.zero(self.gradient(&embedding), 4 * embedding.len())
     }
 
     fn sum_parts(&mut self, parts: usize, stride: usize, width: usize, to: [Address; 6]) -> Result<(), CudaError> {

@@ -4,7 +4,8 @@
 //! choices. The driver, NVRTC and cuBLAS are loaded at run time, so a program with this crate also runs without them, and reports what is missing.
 //!
 //! Read `engine.rs` first: the passes, kernel by kernel. `plan.rs` lays out a batch, `kernels/` has the CUDA C++ code, `optimizer.rs` updates the
-//! parameters, and `run.rs` has the [`Accelerator`](kexue_train::Accelerator) of a training run.
+//! parameters, and `run.rs` has the [`Accelerator`](kexue_train::Accelerator) of a
+//! training run, `classifier_run.rs` that of fine-tuning.
 //!
 //! ```
 //! use kexue_cuda::{Device, Engine, Precision, Shard};
@@ -33,6 +34,7 @@
 
 #[cfg(test)]
 mod checks;
+mod classifier_run;
 mod compile;
 mod cuda;
 mod device;
@@ -48,7 +50,9 @@ mod precision;
 mod program;
 mod run;
 mod shard;
+mod states;
 
+pub use classifier_run::ClassifierRun;
 pub use device::Device;
 pub use engine::Engine;
 pub use error::CudaError;

@@ -1,7 +1,7 @@
 //! The addresses of a step's activations in one block of memory, which is divided anew for each size.
 
 use crate::machine::{Address, Number};
-use crate::plan::{Key, Words};
+use crate::plan::{Key, Purpose, Words};
 use crate::program::Program;
 use kexue_nn::{NormPlacement, TransformerConfig};
 
@@ -68,6 +68,11 @@ pub(crate) struct Memory {
     pub right: Address,
     pub scores: Address,
     pub sums: Address,
+    /// What is added to the embeddings; 0 for nothing.
+    pub offset: Address,
+    /// States of first tokens in single precision, and the derivative with respect to them.
+    pub first: Address,
+    pub d_first: Address,
     /// Total number of bytes.
     pub end: u64,
 }
@@ -111,10 +116,13 @@ impl Memory {
             branch: take(operands),
             ..Self::default()
         };
+        if key.is_moved {
+            memory.offset = take(floats);
+        }
         if key.shards > 0 {
             memory.bytes = take(rows * d * (2 * config.layers + 1));
         }
-        let training = key.training;
+        let training = key.is_training();
         let mut norm = |is_there: bool, rows: usize| match is_there && training {
             true => NormAt {
                 normal: take(rows * d * size),
@@ -176,6 +184,10 @@ impl Memory {
             memory.right = take(4 * places);
             memory.scores = take(4 * places * key.longest);
             memory.sums = take(16);
+            if key.purpose == Purpose::States {
+                memory.first = take(4 * places * d);
+                memory.d_first = take(4 * places * d);
+            }
             let boundaries = boundary_blocks(rows.max(places), multiprocessors) * SUMS * d;
             let columns = COLUMN_PARTS * config.d_ffn.max(3 * d);
             let vocabulary = COLUMN_PARTS * places.div_ceil(memory.chunk) * config.vocab_size;

@@ -1,13 +1,16 @@
-//! Updates of the parameters on a device: clip → Adam → decay → rate, and moving averages, in two passes over memory.
+//! Updates of the parameters on a device: clip → mask → Adam → mask → decay → rate, and moving averages, in two passes over memory.
 
 use crate::machine::{Address, Arg, bytes_of, bytes_of_mut};
 use crate::{CudaError, Engine};
-use kexue_optim::{AdamConfig, ChainSettings, Link, Schedule, Slot, SlotGroup};
+use kexue_optim::{AdamConfig, ChainError, ChainSettings, Link, Mask, Schedule, Slot, SlotGroup, StepMask};
 use kexue_train::{NamedState, TrainError};
 use std::ops::Range;
 
 /// Parameters per piece; see `optimizer.cu`.
 const PIECE: usize = 1 << 14;
+
+/// Bytes of the values that change from step to step; see `optimizer.cu`.
+const SCALARS: usize = 4 * 8 + 8;
 
 /// Maximum number of moving averages.
 const AVERAGES: usize = 4;
@@ -19,6 +22,7 @@ pub struct DeviceOptimizer {
     /// Maximum norm of the gradient; infinite for no bound.
     max_norm: f32,
     schedules: Vec<Schedule>,
+    masking: Option<Masking>,
     averages: Vec<f32>,
     /// The trained parameters.
     trained: Vec<Range<usize>>,
@@ -28,6 +32,21 @@ pub struct DeviceOptimizer {
     at: Places,
 }
 
+/// A mask and what it is applied to.
+#[derive(Clone, Debug)]
+struct Masking {
+    mask: Mask,
+    /// The bits of `optimizer.cu`.
+    what: u32,
+    factor: f32,
+    decay_factor: f32,
+}
+
+/// What a mask is applied to; see `optimizer.cu`.
+const MASK_GRADIENT: u32 = 1;
+const MASK_UPDATE: u32 = 2;
+const MASK_DECAY: u32 = 4;
+
 /// Addresses.
 #[derive(Debug, Default)]
 struct Places {
@@ -36,6 +55,8 @@ struct Places {
     second: Address,
     averages: [Address; AVERAGES],
     scalars: Address,
+    /// The bits of a fixed mask; 0 for none.
+    bits: Address,
     sums: Address,
     factor: Address,
 }
@@ -44,11 +65,15 @@ impl DeviceOptimizer {
     /// Creates the optimiser of a run of `steps` steps. `averages` are the decay factors of moving averages, which start at the parameters.
     ///
     /// # Errors
-    /// If a setting is invalid, or the chain is not one of clip, Adam, decay and rate in this order. The error names the transformation.
+    /// If a setting is invalid, or the chain is not one of clip, a mask of the gradient, Adam, a mask of the update, decay
+    /// and rate in this order. The error names the transformation.
     pub fn new(engine: &mut Engine, chain: &ChainSettings, steps: u64, averages: &[f32]) -> Result<Self, TrainError> {
         let slots = engine.layout.slots().clone();
         chain.build(&slots, steps)?;
-        let parts = Parts::of(&chain.links, steps).map_err(TrainError::task)?;
+        let is_frozen = |slot: &Slot| group_of(&chain.groups, slot).is_some_and(|group| group.frozen);
+        let subset = slots.subset(|slot| !is_frozen(slot));
+        let mask_of = |link: &Link| chain.mask_of(link, subset.slots());
+        let parts = Parts::of(&chain.links, steps, mask_of)?;
         if averages.len() > AVERAGES {
             let problem = format!(
                 "{} moving averages are more than the {AVERAGES} that a GPU supports",
@@ -56,11 +81,9 @@ impl DeviceOptimizer {
             );
             return Err(TrainError::task(CudaError::unsupported("average", problem)));
         }
-        let trained: Vec<&Slot> = slots
-            .iter()
-            .filter(|slot| !group_of(&chain.groups, slot).is_some_and(|group| group.frozen))
-            .collect();
-        let mut words = Vec::new();
+        let trained: Vec<&Slot> = slots.iter().filter(|slot| !is_frozen(slot)).collect();
+        // Masks count the trained parameters only.
+        let (mut words, mut position) = (Vec::new(), 0);
         for slot in &trained {
             let group = group_of(&chain.groups, slot);
             let decay = group
@@ -69,10 +92,17 @@ impl DeviceOptimizer {
             let rate = group.map_or(1.0, |group| group.rate);
             for start in slot.range.clone().step_by(PIECE) {
                 let count = PIECE.min(slot.range.end - start);
-                words.extend([start as u32, count as u32, decay.to_bits(), rate.to_bits()]);
+                words.extend([
+                    start as u32,
+                    count as u32,
+                    position as u32,
+                    decay.to_bits(),
+                    rate.to_bits(),
+                ]);
+                position += count;
             }
         }
-        let (size, pieces) = (slots.size(), words.len() / 4);
+        let (size, pieces) = (slots.size(), words.len() / 5);
         let blocks = pieces.min(8 * engine.machine.multiprocessors());
         let mut at = Places::default();
         let allocated = |problem: CudaError| TrainError::task(problem);
@@ -80,7 +110,7 @@ impl DeviceOptimizer {
             (&mut at.pieces, 4 * words.len()),
             (&mut at.first, 4 * size),
             (&mut at.second, 4 * size),
-            (&mut at.scalars, 4 * 8),
+            (&mut at.scalars, SCALARS),
             (&mut at.sums, 8 * blocks),
             (&mut at.factor, 4),
         ] {
@@ -90,10 +120,16 @@ impl DeviceOptimizer {
             *place = engine.allocate(4 * size).map_err(allocated)?;
         }
         engine.machine.upload(at.pieces, bytes_of(&words)).map_err(allocated)?;
+        if let Some(StepMask::Fixed(mask)) = parts.masking.as_ref().map(|masking| masking.mask.at(0)) {
+            let words: Vec<u32> = mask.words().collect();
+            at.bits = engine.allocate(4 * words.len()).map_err(allocated)?;
+            engine.machine.upload(at.bits, bytes_of(&words)).map_err(allocated)?;
+        }
         let mut optimizer = Self {
             adam: parts.adam,
             max_norm: parts.max_norm,
             schedules: parts.schedules,
+            masking: parts.masking,
             averages: averages.to_vec(),
             trained: trained.iter().map(|slot| slot.range.clone()).collect(),
             size,
@@ -136,7 +172,17 @@ impl DeviceOptimizer {
             *scalar = 1.0 - decay.min((step + 1) as f32 / (step + 10) as f32);
         }
         let at = &self.at;
-        engine.machine.upload(at.scalars, bytes_of(&scalars))?;
+        let (mut key, mut threshold) = (0, 0);
+        if let Some(StepMask::Random {
+            key: here,
+            threshold: t,
+        }) = self.masking.as_ref().map(|m| m.mask.at(step))
+        {
+            (key, threshold) = (here, t);
+        }
+        let mut bytes = bytes_of(&scalars).to_vec();
+        bytes.extend(key.to_ne_bytes());
+        engine.machine.upload(at.scalars, &bytes)?;
         let (pieces, table) = (Arg::from(self.pieces), Arg::from(at.pieces));
         let gradient = Arg::from(engine.gradient);
         engine.launch(
@@ -169,6 +215,17 @@ impl DeviceOptimizer {
             engine.operands().into(),
         ];
         adam.extend(at.averages.map(Arg::from));
+        let (what, factor, decay_factor) = self
+            .masking
+            .as_ref()
+            .map_or((0, 0.0, 0.0), |m| (m.what, m.factor, m.decay_factor));
+        adam.extend([
+            Arg::Word(what),
+            Arg::Word(threshold),
+            at.bits.into(),
+            factor.into(),
+            decay_factor.into(),
+        ]);
         engine.launch("adam", (self.pieces.min(1 << 16), 1), 256, 0, &adam)
     }
 
@@ -246,18 +303,35 @@ struct Parts<'a> {
     /// The decay rate, and the parameters that decay.
     decay: Option<(f32, &'a [kexue_optim::Pattern])>,
     schedules: Vec<Schedule>,
+    masking: Option<Masking>,
 }
 
 impl<'a> Parts<'a> {
-    fn of(links: &'a [Link], steps: u64) -> Result<Self, CudaError> {
+    fn of(
+        links: &'a [Link],
+        steps: u64,
+        mask_of: impl Fn(&Link) -> Result<Option<(Mask, f32)>, ChainError>,
+    ) -> Result<Self, TrainError> {
         let refuse = |what: &str| {
-            let problem = format!("a GPU supports clip, adam, decay and rate, in this order; {what}");
-            Err(CudaError::unsupported("optimizer", problem))
+            let problem = format!(
+                "a GPU supports clip, child_tuning, adam, update_dropout, decay and rate, in this order, and one mask; {what}"
+            );
+            Err(TrainError::task(CudaError::unsupported("optimizer", problem)))
         };
         let mut rest = links;
         let mut max_norm = f32::INFINITY;
         if let [Link::Clip { max }, after @ ..] = rest {
             (max_norm, rest) = (*max, after);
+        }
+        let mut masking = None;
+        if let [link @ Link::ChildTuning { .. }, after @ ..] = rest {
+            masking = mask_of(link)?.map(|(mask, factor)| Masking {
+                mask,
+                what: MASK_GRADIENT,
+                factor,
+                decay_factor: 1.0,
+            });
+            rest = after;
         }
         let [Link::Adam(adam), after @ ..] = rest else {
             return refuse(&format!(
@@ -267,16 +341,26 @@ impl<'a> Parts<'a> {
         };
         rest = after;
         let mut decay = None;
-        if let [
-            Link::Decay {
-                rate,
-                on,
-                masked: false,
-            },
-            after @ ..,
-        ] = rest
-        {
-            (decay, rest) = (Some((*rate, &on[..])), after);
+        loop {
+            match rest {
+                [Link::Decay { rate, on, masked }, after @ ..] if decay.is_none() => {
+                    if let Some(masking) = masking.as_mut().filter(|_| *masked) {
+                        masking.what |= MASK_DECAY;
+                    }
+                    (decay, rest) = (Some((*rate, &on[..])), after);
+                }
+                [link @ Link::UpdateDropout { .. }, after @ ..] if masking.is_none() => {
+                    masking = mask_of(link)?.map(|(mask, factor)| Masking {
+                        mask,
+                        // Decay before it is part of the update.
+                        what: MASK_UPDATE | if decay.is_some() { MASK_DECAY } else { 0 },
+                        factor,
+                        decay_factor: factor,
+                    });
+                    rest = after;
+                }
+                _ => break,
+            }
         }
         let mut schedules = Vec::new();
         for link in rest {
@@ -295,6 +379,7 @@ impl<'a> Parts<'a> {
             adam: *adam,
             decay,
             schedules,
+            masking,
         })
     }
 

@@ -5,7 +5,7 @@
 
 use crate::program::TILE;
 use crate::{CudaError, Shard};
-use kexue_nn::{Dropout, Layout, Prediction, TransformerConfig};
+use kexue_nn::{Dropout, Layout, PackedBatch, Prediction, TransformerConfig};
 use kexue_train::Objective;
 use std::ops::Range;
 
@@ -18,12 +18,24 @@ const PART: usize = 32;
 /// Words per shard; see `dropout.cu`.
 const SHARD_WORDS: usize = 14;
 
+/// What a step computes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub(crate) enum Purpose {
+    /// The last hidden states.
+    #[default]
+    Hidden,
+    /// The loss of the shards' objectives, and its gradient.
+    Loss,
+    /// The states of first tokens, and the gradient of a loss that is computed elsewhere.
+    States,
+}
+
 /// The rounded sizes of a step. Batches with the same key differ only in their words.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Key {
     pub rows: usize,
     pub tiles: usize,
-    /// Number of predictions or choices.
+    /// Number of predictions, choices or first tokens.
     pub places: usize,
     /// Whether the places are choices.
     pub are_choices: bool,
@@ -33,8 +45,16 @@ pub(crate) struct Key {
     pub longest: usize,
     /// Number of shards that draw random bytes; 0 without dropout.
     pub shards: usize,
+    pub purpose: Purpose,
+    /// Whether something is added to the embeddings.
+    pub is_moved: bool,
+}
+
+impl Key {
     /// Whether the values that a backward pass needs are kept.
-    pub training: bool,
+    pub fn is_training(&self) -> bool {
+        self.purpose != Purpose::Hidden
+    }
 }
 
 /// Rounds up by at most a sixteenth.
@@ -82,7 +102,7 @@ impl Words {
         let distinct: usize = tables.iter().map(|&size| size.min(key.rows)).sum();
         let used = tables.iter().filter(|&&size| size > 0).count();
         let most_parts = distinct + used * key.rows.div_ceil(PART);
-        let places = if key.training { key.places } else { 0 };
+        let places = if key.is_training() { key.places } else { 0 };
         let mut words = Self {
             tokens: take(key.rows),
             positions: take(key.rows),
@@ -128,18 +148,27 @@ struct Place<'a> {
 }
 
 impl Plan {
-    /// Plans a step over the concatenated batches of the shards; only a forward pass if no shard has an objective.
+    /// Plans a step over the concatenated batches of the shards.
     ///
     /// # Errors
     /// If the device does not support a mask, or a token is out of range.
-    pub fn new(config: &TransformerConfig, layout: &Layout, shards: &[Shard<'_>]) -> Result<Self, CudaError> {
+    pub fn new(
+        config: &TransformerConfig,
+        layout: &Layout,
+        shards: &[Shard<'_>],
+        purpose: Purpose,
+    ) -> Result<Self, CudaError> {
         check(config, shards)?;
         let rows: usize = shards.iter().map(|shard| shard.packed.len()).sum();
-        let training = shards.iter().any(|shard| shard.objective.is_some());
+        let training = purpose != Purpose::Hidden;
         let drops = |shard: &&Shard<'_>| shard.generator.is_some() && !shard.packed.is_empty();
         let random: Vec<&Shard<'_>> = shards.iter().filter(drops).collect();
         let is_dropping = training && Dropout::new(config.dropout).dropped() > 0 && !random.is_empty();
-        let places = places(shards)?;
+        let places = if purpose == Purpose::States {
+            first_tokens(shards)
+        } else {
+            places(shards)?
+        };
         let are_choices = shards
             .iter()
             .any(|shard| matches!(shard.objective, Some(Objective::Choices(_))));
@@ -157,7 +186,8 @@ impl Plan {
             },
             longest: if are_choices { rounded(lists.longest, 64) } else { 0 },
             shards: if is_dropping { random.len() } else { 0 },
-            training,
+            purpose,
+            is_moved: false,
         };
         if key.rows >= 1 << 24 || key.listed >= 1 << 30 {
             return Err(CudaError::Batch(format!("{rows} tokens are too many for one step")));
@@ -284,6 +314,21 @@ fn places<'a>(shards: &[Shard<'a>]) -> Result<Vec<Place<'a>>, CudaError> {
     Ok(all)
 }
 
+/// The first token of each sequence.
+fn first_tokens<'a>(shards: &[Shard<'a>]) -> Vec<Place<'a>> {
+    let (mut all, mut start) = (Vec::new(), 0);
+    for shard in shards {
+        all.extend(shard.packed.rows().map(|rows| Place {
+            row: start + rows.start,
+            target: 0,
+            allowed: &[],
+            bias: &[],
+        }));
+        start += shard.packed.len();
+    }
+    all
+}
+
 /// The distinct lists of choices.
 #[derive(Default)]
 struct Lists {
@@ -375,6 +420,14 @@ impl Sight {
             self.query_tiles.push(words(seen));
             self.key_tiles.push(words(from..to));
         }
+    }
+}
+
+/// Number of random words that a pass over a batch draws for dropout.
+pub(crate) fn dropout_words(config: &TransformerConfig, packed: &PackedBatch) -> u128 {
+    match Dropout::new(config.dropout).dropped() {
+        0 => 0,
+        _ => (packed.len() * config.d_model / 4 * (2 * config.layers + 1)) as u128,
     }
 }
 

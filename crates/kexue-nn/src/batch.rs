@@ -242,6 +242,20 @@ impl PackedBatch {
             .map(|sequence| sequence.start..sequence.start + sequence.length)
     }
 
+    /// For each sequence, a vector of a fixed length in the direction of its part of `derivative`, `[tokens, width]`: FGM's perturbation of the embeddings
+    /// (Miyato et al., arXiv 1605.07725). A sequence without a derivative gets zeros.
+    pub fn steps_along(&self, derivative: &[f32], length: f32) -> Vec<f32> {
+        let width = derivative.len() / self.len().max(1);
+        let mut steps = derivative.to_vec();
+        for rows in self.rows() {
+            let part = &mut steps[rows.start * width..rows.end * width];
+            let norm = part.iter().map(|g| f64::from(*g).powi(2)).sum::<f64>().sqrt();
+            let factor = if norm > 0.0 { f64::from(length) / norm } else { 0.0 };
+            part.iter_mut().for_each(|g| *g *= factor as f32);
+        }
+        steps
+    }
+
     /// The rows that each token sees.
     pub fn visible_rows(&self) -> impl Iterator<Item = Range<usize>> + '_ {
         self.sequences.iter().flat_map(|sequence| {

@@ -151,14 +151,23 @@ impl Classifier {
         batch: &PackedBatch,
         hidden: &[f32],
         tape: &mut ClassifierTape,
-        mut generator: Option<&mut dyn RngCore>,
+        generator: Option<&mut dyn RngCore>,
     ) {
-        let config = self.model.config();
-        let (d, count) = (config.d_model, batch.sequences().len());
-        tape.states.clear();
+        let d = self.model.config().d_model;
+        let mut states = std::mem::take(&mut tape.states);
+        states.clear();
         for sequence in batch.rows() {
-            tape.states.extend_from_slice(&hidden[sequence.start * d..][..d]);
+            states.extend_from_slice(&hidden[sequence.start * d..][..d]);
         }
+        self.states_forward(states, tape, generator);
+    }
+
+    /// Computes the logits from the last hidden states of the sequences' first tokens, `[sequences, d_model]`.
+    pub fn states_forward(&self, states: Vec<f32>, tape: &mut ClassifierTape, mut generator: Option<&mut dyn RngCore>) {
+        let config = self.model.config();
+        let d = config.d_model;
+        let count = states.len() / d;
+        tape.states = states;
         let dropout = Dropout::new(config.dropout);
         if self.family == Family::RoFormer {
             dropout.forward(&mut tape.states, &mut tape.states_kept, generator.as_deref_mut());
@@ -176,14 +185,20 @@ impl Classifier {
         linear(&mut tape.logits, activated, self.model.linear(&self.output), count);
     }
 
-    /// Adds to `gradient` the gradient of a loss whose derivative with respect to the logits is `d_logits`, `[sequences, labels]`. Batch and tape must be those
-    /// of the last [`Self::forward`].
+    /// The backward pass of [`Self::states_forward`]: adds to the head's part of `gradient`, and returns the derivative of the loss with respect to the
+    /// states, `[sequences, d_model]`.
     ///
     /// # Panics
-    /// As [`Model::backward`].
-    pub fn backward(&self, batch: &PackedBatch, tape: &mut ClassifierTape, d_logits: &[f32], gradient: &mut [f32]) {
+    /// If the shapes do not match.
+    pub fn states_backward<'t>(
+        &self,
+        tape: &'t mut ClassifierTape,
+        d_logits: &[f32],
+        gradient: &mut [f32],
+    ) -> &'t mut [f32] {
         let config = self.model.config();
-        let (d, count) = (config.d_model, batch.sequences().len());
+        let d = config.d_model;
+        let count = d_logits.len() / self.labels;
         let dropout = Dropout::new(config.dropout);
         let d_activated = resize(&mut tape.d_activated, count * d);
         let output = self.model.linear(&self.output);
@@ -211,12 +226,25 @@ impl Classifier {
         if self.family == Family::RoFormer {
             dropout.backward(d_states, &tape.states_kept);
         }
-        tape.d_hidden.clear();
-        tape.d_hidden.resize(batch.len() * d, 0.0);
+        d_states
+    }
+
+    /// Adds to `gradient` the gradient of a loss whose derivative with respect to the logits is `d_logits`, `[sequences, labels]`. Batch and tape must be those
+    /// of the last [`Self::forward`].
+    ///
+    /// # Panics
+    /// As [`Model::backward`].
+    pub fn backward(&self, batch: &PackedBatch, tape: &mut ClassifierTape, d_logits: &[f32], gradient: &mut [f32]) {
+        let d = self.model.config().d_model;
+        let mut d_hidden = std::mem::take(&mut tape.d_hidden);
+        d_hidden.clear();
+        d_hidden.resize(batch.len() * d, 0.0);
+        let d_states = self.states_backward(tape, d_logits, gradient);
         for (sequence, d_state) in batch.rows().zip(d_states.chunks_exact(d)) {
-            tape.d_hidden[sequence.start * d..][..d].copy_from_slice(d_state);
+            d_hidden[sequence.start * d..][..d].copy_from_slice(d_state);
         }
-        self.model.backward(batch, &mut tape.tape, &mut tape.d_hidden, gradient);
+        self.model.backward(batch, &mut tape.tape, &mut d_hidden, gradient);
+        tape.d_hidden = d_hidden;
     }
 }
 

@@ -111,6 +111,11 @@ impl BitMask {
         slot.range.clone().filter(|&position| self.keeps(position)).count()
     }
 
+    /// The bits, 32 in a word, the first in the lowest bit.
+    pub fn words(&self) -> impl Iterator<Item = u32> + '_ {
+        self.words.iter().map(|word| word.to_bits())
+    }
+
     pub(crate) fn words_mut(&mut self) -> &mut Vec<f32> {
         &mut self.words
     }

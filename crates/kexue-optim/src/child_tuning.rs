@@ -47,6 +47,11 @@ impl ChildTuning {
     pub fn mask(&self) -> &Mask {
         &self.0.mask
     }
+
+    /// The factor of what is kept.
+    pub fn factor(&self) -> f32 {
+        self.0.factor
+    }
 }
 
 /// Masks the update, `Δθ ← Δθ·M/p`, with a fresh mask at every step (article 8764). Put it after the moments in the chain.
@@ -69,6 +74,11 @@ impl UpdateDropout {
     /// The mask of the update.
     pub fn mask(&self) -> &Mask {
         &self.0.mask
+    }
+
+    /// The factor of what is kept.
+    pub fn factor(&self) -> f32 {
+        self.0.factor
     }
 }
 

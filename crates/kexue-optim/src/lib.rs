@@ -69,7 +69,7 @@ pub use child_tuning::{ChildTuning, UpdateDropout};
 pub use clip::{ClipEachNorm, ClipGlobalNorm, ClipValue};
 pub use decay::{Scale, WeightDecay};
 pub use fisher::Fisher;
-pub use mask::Mask;
+pub use mask::{Mask, StepMask};
 pub use masked::{Group, Masked, Partition};
 pub use momentum::{Lion, LionConfig, Momentum, MomentumConfig};
 pub use named::NamedVectors;

@@ -70,7 +70,7 @@ impl Mask {
     }
 
     /// The mask of a step.
-    pub(crate) fn at(&self, step: u64) -> StepMask<'_> {
+    pub fn at(&self, step: u64) -> StepMask<'_> {
         match &self.0 {
             Source::Random { seed, threshold } => StepMask::Random {
                 key: key(&[*seed, step]),
@@ -97,10 +97,18 @@ impl Mask {
     }
 }
 
-/// The mask of one step.
-#[derive(Clone, Copy)]
-pub(crate) enum StepMask<'a> {
-    Random { key: u64, threshold: u32 },
+/// The mask of one step, in the form in which other devices compute it.
+#[derive(Clone, Copy, Debug)]
+pub enum StepMask<'a> {
+    /// Position `4·i + j` is kept if 16 bits of a random word, of which bit `16·j` is the lowest, are less than `threshold`. The word is SplitMix64's
+    /// finisher of `key + i·0x9E3779B97F4A7C15`.
+    Random {
+        /// The key of seed and step.
+        key: u64,
+        /// The probability times 65536.
+        threshold: u32,
+    },
+    /// A fixed mask.
     Fixed(&'a BitMask),
 }
 
@@ -134,7 +142,7 @@ impl StepMask<'_> {
     }
 
     /// Multiplies the kept values from position `start` on by `factor`. The others become 0, even if they are not finite.
-    pub fn apply(self, start: usize, values: &mut [f32], factor: f32) {
+    pub(crate) fn apply(self, start: usize, values: &mut [f32], factor: f32) {
         let mut kept = [0; BLOCK];
         for (values, start) in values.chunks_mut(BLOCK).zip((start..).step_by(BLOCK)) {
             let kept = &mut kept[..values.len()];
@@ -146,7 +154,7 @@ impl StepMask<'_> {
     }
 
     /// Adds `factor · source` to the kept values from position `start` on.
-    pub fn add(self, start: usize, values: &mut [f32], source: &[f32], factor: f32) {
+    pub(crate) fn add(self, start: usize, values: &mut [f32], source: &[f32], factor: f32) {
         let mut kept = [0; BLOCK];
         let blocks = values.chunks_mut(BLOCK).zip(source.chunks(BLOCK));
         for ((values, source), start) in blocks.zip((start..).step_by(BLOCK)) {

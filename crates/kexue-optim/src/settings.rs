@@ -428,11 +428,7 @@ impl ChainSettings {
                 positive("adafactor", "clip", config.clip)?;
                 chain.then(Adafactor::new(*config, slots))
             }
-            Link::UpdateDropout { p, divide, seed } => {
-                check("update_dropout", "p", *p, *p > 0.0 && *p <= 1.0, SHARE)?;
-                let dropout = UpdateDropout::new(*p, key(&[self.seed, UPDATES, *seed]));
-                chain.then(if *divide { dropout } else { dropout.undivided() })
-            }
+            Link::UpdateDropout { p, divide, seed } => chain.then(self.update_dropout(*p, *divide, *seed)?),
             Link::TrustRatio {} => chain.then(TrustRatio::new(slots)),
             Link::Scale { factor, on } => {
                 check("scale", "factor", *factor, true, "a number")?;
@@ -498,6 +494,30 @@ impl ChainSettings {
         let bytes = std::fs::read(path).map_err(|error| problem(error.to_string()))?;
         let mask = BitMask::load(&bytes, slots).map_err(|error| problem(error.to_string()))?;
         Ok(ChildTuning::new(Mask::fixed(mask), if divide { 1.0 / p } else { 1.0 }))
+    }
+
+    fn update_dropout(&self, p: f32, divide: bool, seed: u64) -> Result<UpdateDropout, ChainError> {
+        check("update_dropout", "p", p, p > 0.0 && p <= 1.0, SHARE)?;
+        let dropout = UpdateDropout::new(p, key(&[self.seed, UPDATES, seed]));
+        Ok(if divide { dropout } else { dropout.undivided() })
+    }
+
+    /// The mask of a link of the chain, and the factor of what it keeps; `None` if the link has no mask. `slots` are the trained parameters.
+    ///
+    /// # Errors
+    /// If a setting is out of bounds, or the file of a mask cannot be read.
+    pub fn mask_of(&self, link: &Link, slots: &Slots) -> Result<Option<(Mask, f32)>, ChainError> {
+        Ok(match link {
+            Link::ChildTuning { p, mask, divide, seed } => {
+                let child = self.child(*p, mask.as_deref(), *divide, *seed, slots)?;
+                Some((child.mask().clone(), child.factor()))
+            }
+            Link::UpdateDropout { p, divide, seed } => {
+                let dropout = self.update_dropout(*p, *divide, *seed)?;
+                Some((dropout.mask().clone(), dropout.factor()))
+            }
+            _ => None,
+        })
     }
 
     fn decay(&self, rate: f32, on: &[Pattern], slots: &Slots) -> Result<WeightDecay, ChainError> {

@@ -1,7 +1,7 @@
 //! Training steps that are computed on another device.
 
 use crate::{Loss, Task, TrainError};
-use kexue_nn::{Choice, PackedBatch, Prediction};
+use kexue_nn::{Choice, Classifier, PackedBatch, Prediction};
 use rand_chacha::ChaCha8Rng;
 
 /// A named vector of an optimiser's state.
@@ -54,4 +54,19 @@ pub trait TransformerBatch {
 
     /// The loss of the batch, given its sum: adds terms, items, and other recorded means.
     fn loss(&self, sum: f64) -> Loss;
+}
+
+/// A task that trains a [`Classifier`]. A device computes the Transformer's passes; the head and the loss, which are small, stay on the CPU.
+pub trait ClassifierTask: Task<Model = Classifier> {
+    /// The sequences of a batch.
+    fn packed(batch: &Self::Batch) -> &PackedBatch;
+
+    /// Computes the loss of a batch from its logits, `[sequences, labels]`, and replaces `d_logits` by its derivative with respect to them.
+    fn logits_loss(&self, batch: &Self::Batch, logits: &[f32], d_logits: &mut Vec<f32>) -> Loss;
+
+    /// The length of the adversarial perturbation of each sequence's embeddings; 0 for none.
+    fn perturbation(&self) -> f32;
+
+    /// The loss to record, given the one of the perturbed embeddings. The gradient is that of their sum.
+    fn with_adversarial(loss: Loss, adversarial: Loss) -> Loss;
 }

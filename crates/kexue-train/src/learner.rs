@@ -274,7 +274,7 @@ impl<'a, T: Task> Learner<'a, T> {
 
     /// The loss of the whole batch; the first gradient becomes that of its mean.
     fn sum(&mut self, losses: Result<Vec<Loss>, TrainError>) -> Result<Loss, TrainError> {
-        let loss = total(self.exchange(losses)?);
+        let loss = self.exchange(losses)?.into_iter().sum::<Loss>();
         if self.accelerator.is_some() {
             return Ok(loss);
         }
@@ -397,20 +397,4 @@ impl Bits {
                 .collect(),
         }
     }
-}
-
-/// The losses of the shards as one.
-fn total(losses: Vec<Loss>) -> Loss {
-    losses.into_iter().fold(Loss::default(), |mut total, loss| {
-        total.sum += loss.sum;
-        total.terms += loss.terms;
-        total.items += loss.items;
-        for (name, sum, terms) in loss.also {
-            match total.also.iter_mut().find(|(other, ..)| *other == name) {
-                Some(other) => (other.1, other.2) = (other.1 + sum, other.2 + terms),
-                None => total.also.push((name, sum, terms)),
-            }
-        }
-        total
-    })
 }

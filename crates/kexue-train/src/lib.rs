@@ -158,7 +158,7 @@ mod task;
 mod trainer;
 mod transformer;
 
-pub use accelerator::{Accelerator, NamedState, Objective, TransformerBatch};
+pub use accelerator::{Accelerator, ClassifierTask, NamedState, Objective, TransformerBatch};
 pub use error::TrainError;
 pub use group::{GroupSettings, ParameterGroup, Turn};
 pub use learner::{BatchSettings, Learner};

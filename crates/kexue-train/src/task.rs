@@ -19,6 +19,29 @@ pub struct Loss {
     pub also: Vec<(String, f64, f64)>,
 }
 
+impl std::ops::AddAssign for Loss {
+    fn add_assign(&mut self, loss: Self) {
+        self.sum += loss.sum;
+        self.terms += loss.terms;
+        self.items += loss.items;
+        for (name, sum, terms) in loss.also {
+            match self.also.iter_mut().find(|(other, ..)| *other == name) {
+                Some(other) => (other.1, other.2) = (other.1 + sum, other.2 + terms),
+                None => self.also.push((name, sum, terms)),
+            }
+        }
+    }
+}
+
+impl std::iter::Sum for Loss {
+    fn sum<I: Iterator<Item = Self>>(losses: I) -> Self {
+        losses.fold(Self::default(), |mut total, loss| {
+            total += loss;
+            total
+        })
+    }
+}
+
 /// Which values of a metric are better.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]

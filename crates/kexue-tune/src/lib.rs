@@ -54,6 +54,6 @@ pub use method::{ChildSettings, Masking, Method};
 pub use metrics::Measure;
 pub use predict::{Prediction, logits, measure};
 pub use reader::{Example, Examples, read_examples};
-pub use run::{TuneConfig, TuneResult, TuneSettings, Tuned, tune};
+pub use run::{Accelerate, TuneConfig, TuneResult, TuneSettings, Tuned, tune};
 pub use start::Start;
 pub use task::{TuneBatch, TuneTask, TuneWorkspace};

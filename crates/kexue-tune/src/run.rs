@@ -12,7 +12,8 @@ use kexue_optim::{BitMask, Parameters};
 use kexue_output::{Lock, write_file};
 use kexue_text::PretrainedTokenizer;
 use kexue_train::{
-    Record, RunConfig, TrainError, TrainSettings, TransformerRunConfig, generator, prepare, streams, train,
+    Accelerator, Record, RunConfig, TrainError, TrainSettings, TransformerRunConfig, generator, prepare, streams,
+    train_on,
 };
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -181,18 +182,26 @@ impl TuneResult {
     }
 }
 
+/// Creates the accelerator of a run, from the initial model and the training settings; `None` for the CPU.
+pub type Accelerate = dyn for<'t> Fn(
+    &TuneTask<'t>,
+    &Classifier,
+    &TrainSettings,
+) -> Result<Option<Box<dyn Accelerator<TuneTask<'t>>>>, TrainError>;
+
 /// Trains in a folder, continues an interrupted run, or returns the result of a finished one. `None` if the training was interrupted.
 ///
 /// The folder then also has the files with which `transformers` loads the best model as `…ForSequenceClassification`, if it supports the model.
 ///
 /// # Errors
-/// As [`kexue_train::train`], or if the folder contains another run.
+/// As [`kexue_train::train_on`], or if the folder contains another run.
 pub fn tune(
     start: &Start,
     config: &TuneConfig,
     training: &Dataset,
     held_out: &Dataset,
     folder: &Path,
+    accelerate: &Accelerate,
     interrupt: &AtomicBool,
 ) -> Result<Option<TuneResult>, TrainError> {
     let description = prepare(folder, config, &[])?;
@@ -232,7 +241,16 @@ pub fn tune(
         masked_decay: settings.masked_decay,
     };
     let train_settings = settings.method.settings(&config.train, &config.model, &child);
-    let outcome = train(&task, model, &train_settings, folder, &description, interrupt)?;
+    let accelerator = accelerate(&task, &model, &train_settings)?;
+    let outcome = train_on(
+        accelerator,
+        &task,
+        model,
+        &train_settings,
+        folder,
+        &description,
+        interrupt,
+    )?;
     if outcome.interrupted {
         return Ok(None);
     }

@@ -6,7 +6,7 @@ use crate::metrics::Measure;
 use crate::objective::{divergence, loss};
 use crate::predict::{logits, measure};
 use kexue_nn::{Classifier, ClassifierTape, PackedBatch};
-use kexue_train::{Loss, Metric, Task, TrainError};
+use kexue_train::{ClassifierTask, Loss, Metric, Task, TrainError};
 use rand_chacha::ChaCha8Rng;
 use std::collections::HashMap;
 
@@ -40,13 +40,6 @@ pub struct TuneWorkspace {
     d_logits: Vec<f32>,
 }
 
-/// The sums of a pass.
-#[derive(Default)]
-pub(crate) struct Sums {
-    loss: f64,
-    divergence: f64,
-}
-
 impl TuneTask<'_> {
     /// Packs examples into a batch, twice for R-Drop.
     pub(crate) fn pack<'e>(&self, examples: impl Iterator<Item = &'e Encoded> + Clone) -> TuneBatch {
@@ -60,61 +53,6 @@ impl TuneTask<'_> {
         TuneBatch { packed, targets }
     }
 
-    /// The losses of the last forward pass. Leaves their derivative in the workspace.
-    fn losses(&self, model: &Classifier, batch: &TuneBatch, workspace: &mut TuneWorkspace) -> Sums {
-        let TuneWorkspace { tape, d_logits } = workspace;
-        let (width, logits) = (model.labels(), tape.logits());
-        d_logits.clear();
-        d_logits.resize(logits.len(), 0.0);
-        let passes = logits.len() / (width * batch.targets.len()).max(1);
-        let weight = 1.0 / passes as f32;
-        let mut sums = Sums::default();
-        let rows = logits.chunks_exact(width).zip(d_logits.chunks_exact_mut(width));
-        for ((logits, d_logits), target) in rows.zip(batch.targets.iter().cycle()) {
-            sums.loss += f64::from(weight) * loss(logits, *target, weight, d_logits);
-        }
-        if passes == 2 {
-            let half = logits.len() / 2;
-            let (first, second) = d_logits.split_at_mut(half);
-            let pairs = logits[..half]
-                .chunks_exact(width)
-                .zip(logits[half..].chunks_exact(width));
-            let d_pairs = first.chunks_exact_mut(width).zip(second.chunks_exact_mut(width));
-            for ((a, b), (d_a, d_b)) in pairs.zip(d_pairs) {
-                sums.divergence += divergence([a, b], self.method.r_drop, [d_a, d_b]);
-            }
-        }
-        sums
-    }
-
-    /// Adds the gradient of the loss at perturbed embeddings and returns that loss. The embeddings of each sequence are moved by a fixed length along the
-    /// derivative of the loss.
-    fn adversarial(
-        &self,
-        model: &Classifier,
-        batch: &TuneBatch,
-        generator: &mut ChaCha8Rng,
-        workspace: &mut TuneWorkspace,
-        gradient: &mut [f32],
-    ) -> f64 {
-        let d = model.model().config().d_model;
-        let mut offset = workspace.tape.d_embeddings().to_vec();
-        for rows in batch.packed.rows() {
-            let part = &mut offset[rows.start * d..rows.end * d];
-            let norm = part.iter().map(|g| f64::from(*g).powi(2)).sum::<f64>().sqrt();
-            let factor = if norm > 0.0 {
-                f64::from(self.method.fgm) / norm
-            } else {
-                0.0
-            };
-            part.iter_mut().for_each(|g| *g *= factor as f32);
-        }
-        workspace.tape.tape.set_offset(offset);
-        let sums = self.gradient(model, batch, Some(generator), workspace, gradient);
-        workspace.tape.tape.set_offset(Vec::new());
-        sums.loss
-    }
-
     /// Computes the loss of a batch and adds its gradient. Dropout is applied only if a generator is given.
     pub(crate) fn gradient(
         &self,
@@ -123,12 +61,62 @@ impl TuneTask<'_> {
         generator: Option<&mut ChaCha8Rng>,
         workspace: &mut TuneWorkspace,
         gradient: &mut [f32],
-    ) -> Sums {
+    ) -> Loss {
         let random = generator.map(|random| random as &mut dyn rand_chacha::rand_core::RngCore);
-        model.forward(&batch.packed, &mut workspace.tape, random);
-        let sums = self.losses(model, batch, workspace);
-        model.backward(&batch.packed, &mut workspace.tape, &workspace.d_logits, gradient);
-        sums
+        let TuneWorkspace { tape, d_logits } = workspace;
+        model.forward(&batch.packed, tape, random);
+        let loss = self.logits_loss(batch, tape.logits(), d_logits);
+        model.backward(&batch.packed, tape, d_logits, gradient);
+        loss
+    }
+}
+
+impl ClassifierTask for TuneTask<'_> {
+    fn packed(batch: &TuneBatch) -> &PackedBatch {
+        &batch.packed
+    }
+
+    fn logits_loss(&self, batch: &TuneBatch, logits: &[f32], d_logits: &mut Vec<f32>) -> Loss {
+        let terms = batch.targets.len() as f64;
+        let width = self.labels.logits();
+        d_logits.clear();
+        d_logits.resize(logits.len(), 0.0);
+        let passes = logits.len() / (width * batch.targets.len()).max(1);
+        let weight = 1.0 / passes as f32;
+        let mut sum = 0.0;
+        let rows = logits.chunks_exact(width).zip(d_logits.chunks_exact_mut(width));
+        for ((logits, d_logits), target) in rows.zip(batch.targets.iter().cycle()) {
+            sum += f64::from(weight) * loss(logits, *target, weight, d_logits);
+        }
+        let mut also = Vec::new();
+        if self.method.r_drop > 0.0 {
+            let half = logits.len() / 2;
+            let (first, second) = d_logits.split_at_mut(half);
+            let pairs = logits[..half]
+                .chunks_exact(width)
+                .zip(logits[half..].chunks_exact(width));
+            let d_pairs = first.chunks_exact_mut(width).zip(second.chunks_exact_mut(width));
+            let divergences = pairs
+                .zip(d_pairs)
+                .map(|((a, b), (d_a, d_b))| divergence([a, b], self.method.r_drop, [d_a, d_b]));
+            also.push(("divergence".to_owned(), divergences.sum(), terms));
+        }
+        Loss {
+            sum,
+            terms,
+            items: batch.targets.len(),
+            also,
+        }
+    }
+
+    fn perturbation(&self) -> f32 {
+        self.method.fgm
+    }
+
+    fn with_adversarial(mut loss: Loss, adversarial: Loss) -> Loss {
+        let name = "adversarial_loss".to_owned();
+        loss.also.push((name, adversarial.sum, adversarial.terms));
+        loss
     }
 }
 
@@ -158,25 +146,20 @@ impl Task for TuneTask<'_> {
         workspace: &mut TuneWorkspace,
         gradient: &mut [f32],
     ) -> Result<Loss, TrainError> {
-        let terms = batch.targets.len() as f64;
         if batch.targets.is_empty() {
             return Ok(Loss::default());
         }
-        let sums = self.gradient(model, batch, Some(generator), workspace, gradient);
-        let mut also = Vec::new();
-        if self.method.r_drop > 0.0 {
-            also.push(("divergence".to_owned(), sums.divergence, terms));
+        let loss = self.gradient(model, batch, Some(generator), workspace, gradient);
+        if self.perturbation() == 0.0 {
+            return Ok(loss);
         }
-        if self.method.fgm > 0.0 {
-            let loss = self.adversarial(model, batch, generator, workspace, gradient);
-            also.push(("adversarial_loss".to_owned(), loss, terms));
-        }
-        Ok(Loss {
-            sum: sums.loss,
-            terms,
-            items: batch.targets.len(),
-            also,
-        })
+        let offset = batch
+            .packed
+            .steps_along(workspace.tape.d_embeddings(), self.perturbation());
+        workspace.tape.tape.set_offset(offset);
+        let adversarial = self.gradient(model, batch, Some(generator), workspace, gradient);
+        workspace.tape.tape.set_offset(Vec::new());
+        Ok(Self::with_adversarial(loss, adversarial))
     }
 
     fn validate(&self, model: &Classifier) -> Result<Vec<Metric>, TrainError> {

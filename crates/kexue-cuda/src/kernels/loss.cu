@@ -29,6 +29,24 @@ extern "C" __global__ void scatter_states(u32 count, const u32* rows, const OPER
     store(d_hidden + (size_t)row * D_MODEL, sum, lane);
 }
 
+// Gathers the hidden states of rows, and scatters the gradients of these states, of which no two have the same row. One warp per place.
+extern "C" __global__ void gather_first(u32 count, const u32* rows, const float* hidden, float* states) {
+    int lane = threadIdx.x & 31;
+    u32 place = (blockIdx.x * blockDim.x + threadIdx.x) >> 5;
+    if (place >= count || rows[place] == NO_ROW) return;
+    Row x;
+    load(x, hidden + (size_t)rows[place] * D_MODEL, lane);
+    store(states + (size_t)place * D_MODEL, x, lane);
+}
+extern "C" __global__ void scatter_first(u32 count, const u32* rows, const float* d_states, float* d_hidden) {
+    int lane = threadIdx.x & 31;
+    u32 place = (blockIdx.x * blockDim.x + threadIdx.x) >> 5;
+    if (place >= count || rows[place] == NO_ROW) return;
+    Row x;
+    load(x, d_states + (size_t)place * D_MODEL, lane);
+    store(d_hidden + (size_t)rows[place] * D_MODEL, x, lane);
+}
+
 // The dense layer of the head: adds its bias, applies activation and norm.
 extern "C" __global__ void head_forward(u32 count, OPERAND* dense, const float* bias, const float* gamma, const float* beta, OPERAND* normal,
                                         float* inverse_std, OPERAND* outputs) {

@@ -1,8 +1,8 @@
 // The residual stream between the matrix products: embeddings, sums with branches, norms, dropout, with one warp per row.
 
-// The sum of the embeddings, the norm after them, dropout; then the input of the first branch.
+// The sum of the embeddings and of an offset, which may be missing, the norm after them, dropout; then the input of the first branch.
 extern "C" __global__ void embed(u32 rows, float* stream, const u32* tokens, const u32* positions, const u32* types, const float* word_table,
-                                 const float* position_table, const float* type_table, const float* after_gamma, const float* after_beta,
+                                 const float* position_table, const float* type_table, const float* offset, const float* after_gamma, const float* after_beta,
                                  OPERAND* after_normal, float* after_inverse, const u8* bytes, u32 dropped, float drop_scale, OPERAND* input,
                                  const float* before_gamma, const float* before_beta, OPERAND* before_normal, float* before_inverse) {
     int lane = threadIdx.x & 31;
@@ -17,6 +17,10 @@ extern "C" __global__ void embed(u32 rows, float* stream, const u32* tokens, con
     }
     if (type_table) {
         load(other, type_table + (size_t)types[row] * D_MODEL, lane);
+        add(x, other);
+    }
+    if (offset) {
+        load(other, offset + at, lane);
         add(x, other);
     }
     if (POST) normalise(x, after_gamma, after_beta, after_normal ? after_normal + at : 0, after_inverse + row, lane);
