@@ -3,8 +3,16 @@
 use crate::output::Usage;
 use anyhow::Result;
 use clap::Args;
-use kexue_nn::{Classifier, Model};
-use kexue_train::{Accelerator, ClassifierTask, Task, TrainError, TrainSettings, TransformerBatch};
+use kexue_nn::Model;
+use kexue_train::{Accelerator, Task, TrainSettings, TransformerBatch};
+use kexue_tune::Compute;
+#[cfg(feature = "cuda")]
+use {
+    kexue_nn::Classifier,
+    kexue_optim::Fisher,
+    kexue_train::TrainError,
+    kexue_tune::{TuneAccelerator, TuneBatch, TuneTask},
+};
 
 #[derive(Args, Clone)]
 #[command(next_help_heading = "Device")]
@@ -48,6 +56,21 @@ impl DeviceFlags {
         .into())
     }
 
+    /// The GPU and its precision; `None` for the CPU.
+    #[cfg(feature = "cuda")]
+    fn gpu(&self) -> Result<Option<(kexue_cuda::Device, kexue_cuda::Precision)>, TrainError> {
+        if self.device == "cpu" {
+            return Ok(None);
+        }
+        let device = self.device.parse();
+        let device = device.map_err(|error: kexue_cuda::CudaError| TrainError::task(error))?;
+        let precision = self
+            .precision
+            .parse()
+            .map_err(|error: String| TrainError::task(error))?;
+        Ok(Some((device, precision)))
+    }
+
     /// The accelerator that computes the steps; `None` for the CPU.
     #[cfg(feature = "cuda")]
     pub fn accelerator<T>(&self, model: &Model, settings: &TrainSettings) -> Result<Option<Box<dyn Accelerator<T>>>>
@@ -55,11 +78,9 @@ impl DeviceFlags {
         T: Task<Model = Model>,
         T::Batch: TransformerBatch,
     {
-        if self.device == "cpu" {
+        let Some((device, precision)) = self.gpu()? else {
             return Ok(None);
-        }
-        let device = self.device.parse()?;
-        let precision = self.precision.parse().map_err(Usage)?;
+        };
         let run = kexue_cuda::DeviceRun::new(device, model, settings, precision)?;
         crate::output::note!("computing on {}, {device}, in {precision}", run.device_name());
         Ok(Some(Box::new(run)))
@@ -75,38 +96,36 @@ impl DeviceFlags {
     {
         Ok(None)
     }
+}
 
-    /// As [`accelerator`](Self::accelerator), for fine-tuning.
-    #[cfg(feature = "cuda")]
-    pub fn classifier_accelerator<T: ClassifierTask>(
+#[cfg(not(feature = "cuda"))]
+impl Compute for DeviceFlags {}
+
+#[cfg(feature = "cuda")]
+impl Compute for DeviceFlags {
+    fn accelerator<'t>(
         &self,
+        _: &TuneTask<'t>,
         model: &Classifier,
         settings: &TrainSettings,
-    ) -> Result<Option<Box<dyn Accelerator<T>>>, TrainError> {
-        if self.device == "cpu" {
+    ) -> Result<Option<TuneAccelerator<'t>>, TrainError> {
+        let Some((device, precision)) = self.gpu()? else {
             return Ok(None);
-        }
-        let device = self
-            .device
-            .parse()
-            .map_err(|error: kexue_cuda::CudaError| TrainError::task(error))?;
-        let precision = self
-            .precision
-            .parse()
-            .map_err(|error: String| TrainError::task(error))?;
+        };
         let run = kexue_cuda::ClassifierRun::new(device, model, settings, precision)?;
         crate::output::note!("computing on {}, {device}, in {precision}", run.device_name());
         Ok(Some(Box::new(run)))
     }
 
-    /// As [`accelerator`](Self::accelerator), for fine-tuning.
-    #[cfg(not(feature = "cuda"))]
-    #[allow(clippy::unused_self)]
-    pub fn classifier_accelerator<T: ClassifierTask>(
+    fn fisher(
         &self,
-        _: &Classifier,
-        _: &TrainSettings,
-    ) -> Result<Option<Box<dyn Accelerator<T>>>, TrainError> {
-        Ok(None)
+        task: &TuneTask<'_>,
+        model: &Classifier,
+        samples: &mut dyn Iterator<Item = TuneBatch>,
+    ) -> Result<Option<Fisher>, TrainError> {
+        let Some((device, precision)) = self.gpu()? else {
+            return Ok(None);
+        };
+        kexue_cuda::fisher(device, precision, task, model, samples).map(Some)
     }
 }

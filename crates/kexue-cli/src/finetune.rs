@@ -14,8 +14,8 @@ use kexue_optim::{AdamConfig, Decay, Parameters, Pattern, SlotGroup};
 use kexue_output::{check_folder, check_output, write_file};
 use kexue_train::{RunConfig, TrainError, TrainSettings, generator, least_memory, streams};
 use kexue_tune::{
-    Accelerate, Columns, Comparison, Dataset, Examples, FisherKind, Format, Labels, Measure, Method, PRESETS,
-    Prediction, Preset, Row, Start, TuneConfig, TuneResult, TuneSettings, Tuned, logits, measure, read_examples, tune,
+    Columns, Comparison, Dataset, Examples, FisherKind, Format, Labels, Measure, Method, PRESETS, Prediction, Preset,
+    Row, Start, TuneConfig, TuneResult, TuneSettings, Tuned, logits, measure, read_examples, tune,
 };
 use serde_json::{Map, Value, json};
 use std::path::{Path, PathBuf};
@@ -516,7 +516,6 @@ fn run_train(args: &TrainArgs) -> Result<ExitCode> {
         least_memory(&model, passes * settings.batch_size, data.training.longest()),
         "--batch-size or --max-length",
     )?;
-    let accelerate: &Accelerate = &|_, model, settings| args.device.classifier_accelerator(model, settings);
     let interrupt = Interrupt::install();
     if let ([method], 1) = (&methods[..], args.seeds) {
         let config = config(*method, args.seed)?;
@@ -526,7 +525,7 @@ fn run_train(args: &TrainArgs) -> Result<ExitCode> {
             &data.training,
             &data.held_out,
             &args.out,
-            accelerate,
+            &args.device,
             interrupt.flag(),
         )?;
         let Some(result) = result else {
@@ -562,7 +561,7 @@ fn run_train(args: &TrainArgs) -> Result<ExitCode> {
                 &data.training,
                 &data.held_out,
                 &folder,
-                accelerate,
+                &args.device,
                 interrupt.flag(),
             )?
             else {

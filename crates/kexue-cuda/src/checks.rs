@@ -1,6 +1,6 @@
 //! Compares a device with the CPU for every option of the configuration: the emulator everywhere, and a GPU if there is one.
 
-use crate::classifier_run::ClassifierRun;
+use crate::classifier_run::{ClassifierRun, fisher_on};
 use crate::cuda::Gpu;
 use crate::emulator::Emulator;
 use crate::program::Program;
@@ -14,8 +14,8 @@ use kexue_nn::{
 };
 use kexue_optim::{BitMask, Parameters, SlotGroup};
 use kexue_text::{Corpus, TextEncoder, VocabularyBuilder};
-use kexue_train::{Accelerator, Objective, Record, TrainSettings, train_on};
-use kexue_tune::{ChildSettings, Dataset, Encoded, Labels, Measure, Method, TuneTask};
+use kexue_train::{Accelerator, Objective, Record, Task, TrainSettings, train_on};
+use kexue_tune::{ChildSettings, Dataset, Encoded, FisherKind, Labels, Measure, Method, TuneTask, fisher};
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use std::path::Path;
@@ -503,7 +503,7 @@ fn check_tuning(on: On, steps: u64) {
         }
     };
     let examples = Dataset {
-        examples: (0..40).map(&mut example).collect(),
+        examples: (0..16).map(&mut example).collect(),
         cut: 0,
     };
     let labels = Labels::Classes(["a", "b", "c"].map(str::to_owned).to_vec());
@@ -529,6 +529,24 @@ fn check_tuning(on: On, steps: u64) {
         let classifier = Classifier::new(&Pretrained::new(model), 3, &mut ChaCha8Rng::seed_from_u64(1));
         let mask = BitMask::from_fn(classifier.slots().size(), |at| at % 3 == 0);
         std::fs::write(&child.mask_file, mask.save(classifier.slots()).unwrap()).unwrap();
+        if let Some(engine) = on.engine(classifier.model(), Precision::F32) {
+            let task = TuneTask {
+                training: &examples,
+                held_out: &examples,
+                labels: &labels,
+                measures: &[Measure::Accuracy],
+                method: Method::default(),
+                has_segments: true,
+            };
+            let mut random = ChaCha8Rng::seed_from_u64(0);
+            let mut samples = (0..examples.examples.len()).map(|at| task.batch(&[at], 0, &mut random).unwrap());
+            let found = fisher_on(engine, &task, &classifier, &mut samples).unwrap();
+            let expected = fisher(&task, &classifier, FisherKind::Samples, 1, 1.0, 0);
+            assert_eq!(found.gradients(), expected.gradients());
+            let differs = relative_length(&found.diagonal(), &expected.diagonal());
+            println!("Fisher information differs by {differs:.1e}");
+            assert!(differs < 1e-4);
+        }
         for text in methods {
             let method: Method = text.parse().unwrap();
             let task = TuneTask {

@@ -13,7 +13,7 @@ use std::ops::Range;
 const THREADS: usize = 256;
 
 /// Maximum number of stored recordings.
-const MOST_RECORDINGS: usize = 64;
+const MOST_RECORDINGS: usize = 256;
 
 /// Number of steps of a size before a step is recorded, because libraries initialise themselves in the first.
 const BEFORE_RECORDING: u32 = 1;

@@ -52,7 +52,7 @@ mod run;
 mod shard;
 mod states;
 
-pub use classifier_run::ClassifierRun;
+pub use classifier_run::{ClassifierRun, fisher};
 pub use device::Device;
 pub use engine::Engine;
 pub use error::CudaError;

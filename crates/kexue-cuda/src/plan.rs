@@ -176,7 +176,7 @@ impl Plan {
         let sight = Sight::new(config, shards, rounded(rows, 16));
         let key = Key {
             rows: rounded(rows, 16),
-            tiles: rounded(sight.query_tiles.len(), 1),
+            tiles: rounded(sight.query_tiles.len(), 4),
             places: rounded(places.len(), 8),
             are_choices,
             listed: if are_choices {

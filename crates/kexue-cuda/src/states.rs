@@ -97,22 +97,46 @@ impl Engine {
     /// # Errors
     /// If memory is insufficient, or the device fails.
     pub fn keep_gradient(&mut self) -> Result<(), CudaError> {
-        if self.kept == 0 {
-            self.kept = self.allocate(4 * self.layout.len())?;
-        }
-        self.add(self.gradient, 0.0, self.kept)
+        let kept = self.kept()?;
+        self.add(self.gradient, 0.0, kept)
     }
 
     /// Adds the gradient that was kept aside to the present one.
     ///
     /// # Errors
-    /// If the device fails.
-    ///
-    /// # Panics
-    /// If none was kept.
+    /// If memory is insufficient, or the device fails.
     pub fn add_kept_gradient(&mut self) -> Result<(), CudaError> {
-        assert!(self.kept != 0, "no gradient was kept");
-        self.add(self.kept, 1.0, self.gradient)
+        let kept = self.kept()?;
+        self.add(kept, 1.0, self.gradient)
+    }
+
+    /// Adds the squares of the gradient to what is kept aside, which is 0 at first.
+    ///
+    /// # Errors
+    /// If memory is insufficient, or the device fails.
+    pub fn keep_squares(&mut self) -> Result<(), CudaError> {
+        let (kept, count) = (self.kept()?, self.layout.len());
+        let args = [Arg::Long(count as u64), self.gradient.into(), kept.into()];
+        self.launch("add_squares", (count.div_ceil(256).min(4096), 1), 256, 0, &args)
+    }
+
+    /// Copies what is kept aside from the device.
+    ///
+    /// # Errors
+    /// If memory is insufficient, or the device fails.
+    pub fn kept_values(&mut self) -> Result<Vec<f32>, CudaError> {
+        let kept = self.kept()?;
+        let mut values = vec![0.0; self.layout.len()];
+        self.machine.download(kept, bytes_of_mut(&mut values))?;
+        Ok(values)
+    }
+
+    /// The memory for what is kept aside.
+    fn kept(&mut self) -> Result<Address, CudaError> {
+        if self.kept == 0 {
+            self.kept = self.allocate(4 * self.layout.len())?;
+        }
+        Ok(self.kept)
     }
 
     fn add(&mut self, from: Address, keep: f32, to: Address) -> Result<(), CudaError> {

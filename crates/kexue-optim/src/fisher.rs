@@ -35,6 +35,11 @@ impl Fisher {
         }
     }
 
+    /// The result of another device: the sums of the squares of some gradients.
+    pub fn of_sums(sums: Vec<f32>, gradients: u64) -> Self {
+        Self { sums, gradients }
+    }
+
     /// Adds the squares of a gradient.
     pub fn add(&mut self, gradient: &[f32]) {
         self.gradients += 1;

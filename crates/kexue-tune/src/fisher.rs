@@ -1,6 +1,5 @@
 //! The Fisher information of a model before training, and the child network selected by it.
 
-use crate::Method;
 use crate::dataset::{Dataset, Encoded};
 use crate::task::{TuneTask, TuneWorkspace};
 use kexue_nn::Classifier;
@@ -33,11 +32,7 @@ pub fn fisher(
     clip: f32,
     seed: u64,
 ) -> Fisher {
-    // Without R-Drop and FGM, which change the loss but not the probability of the labels.
-    let task = TuneTask {
-        method: Method::default(),
-        ..task.clone()
-    };
+    let task = task.without_technique();
     let size = model.slots().size();
     let Dataset { examples, .. } = task.training;
     match kind {

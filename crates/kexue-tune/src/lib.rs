@@ -33,6 +33,7 @@
 
 mod columns;
 mod comparison;
+mod compute;
 mod dataset;
 mod fisher;
 mod forest;
@@ -47,6 +48,7 @@ mod task;
 
 pub use columns::{Columns, Format, PRESETS, Preset};
 pub use comparison::{Comparison, Row};
+pub use compute::{Compute, Cpu, TuneAccelerator};
 pub use dataset::{Dataset, Encoded, Labels};
 pub use fisher::{FisherKind, KeptShare, child, fisher, kept_shares};
 pub use forest::{Estimate, forest_plot};
@@ -54,6 +56,6 @@ pub use method::{ChildSettings, Masking, Method};
 pub use metrics::Measure;
 pub use predict::{Prediction, logits, measure};
 pub use reader::{Example, Examples, read_examples};
-pub use run::{Accelerate, TuneConfig, TuneResult, TuneSettings, Tuned, tune};
+pub use run::{TuneConfig, TuneResult, TuneSettings, Tuned, tune};
 pub use start::Start;
 pub use task::{TuneBatch, TuneTask, TuneWorkspace};

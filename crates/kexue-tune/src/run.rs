@@ -1,6 +1,7 @@
 //! A training run with one method and one seed, in a folder.
 
 use crate::columns::Columns;
+use crate::compute::Compute;
 use crate::dataset::{Dataset, Labels};
 use crate::fisher::{FisherKind, KeptShare, child, fisher, kept_shares};
 use crate::method::{ChildSettings, Masking, Method};
@@ -12,8 +13,7 @@ use kexue_optim::{BitMask, Parameters};
 use kexue_output::{Lock, write_file};
 use kexue_text::PretrainedTokenizer;
 use kexue_train::{
-    Accelerator, Record, RunConfig, TrainError, TrainSettings, TransformerRunConfig, generator, prepare, streams,
-    train_on,
+    Record, RunConfig, TrainError, TrainSettings, TransformerRunConfig, generator, prepare, streams, train_on,
 };
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -182,13 +182,6 @@ impl TuneResult {
     }
 }
 
-/// Creates the accelerator of a run, from the initial model and the training settings; `None` for the CPU.
-pub type Accelerate = dyn for<'t> Fn(
-    &TuneTask<'t>,
-    &Classifier,
-    &TrainSettings,
-) -> Result<Option<Box<dyn Accelerator<TuneTask<'t>>>>, TrainError>;
-
 /// Trains in a folder, continues an interrupted run, or returns the result of a finished one. `None` if the training was interrupted.
 ///
 /// The folder then also has the files with which `transformers` loads the best model as `…ForSequenceClassification`, if it supports the model.
@@ -201,7 +194,7 @@ pub fn tune(
     training: &Dataset,
     held_out: &Dataset,
     folder: &Path,
-    accelerate: &Accelerate,
+    compute: &dyn Compute,
     interrupt: &AtomicBool,
 ) -> Result<Option<TuneResult>, TrainError> {
     let description = prepare(folder, config, &[])?;
@@ -230,7 +223,7 @@ pub fn tune(
     };
     let kept = match settings.method.masking {
         Masking::TaskDriven(p) => {
-            let mask = child_network(&task, &model, config, p, folder)?;
+            let mask = child_network(&task, &model, config, p, folder, compute)?;
             kept_shares(&mask, &model)
         }
         _ => Vec::new(),
@@ -241,7 +234,7 @@ pub fn tune(
         masked_decay: settings.masked_decay,
     };
     let train_settings = settings.method.settings(&config.train, &config.model, &child);
-    let accelerator = accelerate(&task, &model, &train_settings)?;
+    let accelerator = compute.accelerator(&task, &model, &train_settings)?;
     let outcome = train_on(
         accelerator,
         &task,
@@ -269,6 +262,7 @@ fn child_network(
     config: &TuneConfig,
     p: f32,
     folder: &Path,
+    compute: &dyn Compute,
 ) -> Result<BitMask, TrainError> {
     let path = folder.join(MASK);
     if path.exists() {
@@ -287,14 +281,23 @@ fn child_network(
         ..task.clone()
     };
     let train = &config.train;
-    let information = fisher(
-        &on,
-        model,
-        settings.fisher,
-        train.batch_size,
-        train.max_gradient_norm,
-        train.seed,
-    );
+    let computed = match settings.fisher {
+        FisherKind::Samples => {
+            let on = on.without_technique();
+            compute.fisher(&on, model, &mut on.samples())?
+        }
+        FisherKind::Authors => None,
+    };
+    let information = computed.unwrap_or_else(|| {
+        fisher(
+            &on,
+            model,
+            settings.fisher,
+            train.batch_size,
+            train.max_gradient_norm,
+            train.seed,
+        )
+    });
     let mask = child(&information, settings.fisher, p, model);
     // Keeps a second process from writing the mask of the same folder.
     let _lock = Lock::of_folder(folder)?;

@@ -41,6 +41,20 @@ pub struct TuneWorkspace {
 }
 
 impl TuneTask<'_> {
+    /// The task without R-Drop and FGM, which change the loss but not the probability of the labels.
+    pub(crate) fn without_technique(&self) -> Self {
+        Self {
+            method: Method::default(),
+            ..self.clone()
+        }
+    }
+
+    /// The training examples, one by one.
+    pub(crate) fn samples(&self) -> impl Iterator<Item = TuneBatch> + '_ {
+        let examples = &self.training.examples;
+        examples.iter().map(|example| self.pack(std::iter::once(example)))
+    }
+
     /// Packs examples into a batch, twice for R-Drop.
     pub(crate) fn pack<'e>(&self, examples: impl Iterator<Item = &'e Encoded> + Clone) -> TuneBatch {
         let mut packed = PackedBatch::default();

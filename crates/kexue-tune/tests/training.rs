@@ -5,9 +5,8 @@ use kexue_optim::{BitMask, Parameters};
 use kexue_text::{PretrainedTokenizer, Vocabulary};
 use kexue_train::{Loss, Task, TrainSettings, generator};
 use kexue_tune::{
-    Accelerate, Columns, Dataset, Example, Examples, FisherKind, Format, Labels, Masking, Measure, Method, Start,
-    TuneConfig, TuneResult, TuneSettings, TuneTask, TuneWorkspace, Tuned, child, fisher, kept_shares, logits, measure,
-    tune,
+    Columns, Cpu, Dataset, Example, Examples, FisherKind, Format, Labels, Masking, Measure, Method, Start, TuneConfig,
+    TuneResult, TuneSettings, TuneTask, TuneWorkspace, Tuned, child, fisher, kept_shares, logits, measure, tune,
 };
 use std::path::Path;
 use std::sync::atomic::AtomicBool;
@@ -96,8 +95,7 @@ fn config(start: &Start, labels: &Labels, method: &str, steps: u64) -> TuneConfi
 }
 
 fn run(start: &Start, config: &TuneConfig, data: &Dataset, folder: &Path, interrupt: bool) -> Option<TuneResult> {
-    let on_cpu: &Accelerate = &|_, _, _| Ok(None);
-    tune(start, config, data, data, folder, on_cpu, &AtomicBool::new(interrupt)).unwrap()
+    tune(start, config, data, data, folder, &Cpu, &AtomicBool::new(interrupt)).unwrap()
 }
 
 #[test]

@@ -162,3 +162,9 @@ extern "C" __global__ void add_floats(u64 count, const float* from, float keep, 
     u64 step = (u64)gridDim.x * blockDim.x;
     for (u64 i = (u64)blockIdx.x * blockDim.x + threadIdx.x; i < count; i += step) to[i] = keep == 0.0f ? from[i] : from[i] + keep * to[i];
 }
+
+// Adds the squares of a gradient.
+extern "C" __global__ void add_squares(u64 count, const float* gradient, float* sums) {
+    u64 step = (u64)gridDim.x * blockDim.x;
+    for (u64 i = (u64)blockIdx.x * blockDim.x + threadIdx.x; i < count; i += step) sums[i] += gradient[i] * gradient[i];
+}
