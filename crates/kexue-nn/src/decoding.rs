@@ -5,8 +5,9 @@
 
 use crate::attention::rotate_and_scale;
 use crate::batch::Mask;
-use crate::kernels::{Rotary, SET, Shape, activate, attend, linear, matmul};
+use crate::kernels::{Rotary, SET, Shape, Work, activate, attend, matmul};
 use crate::model::Model;
+use crate::packed_linear::PackedLinear;
 use crate::parameters::BranchRanges;
 use crate::training::{BranchTape, NormTape};
 use kexue_text::Token;
@@ -25,7 +26,8 @@ struct Cached {
     position: u32,
 }
 
-/// Decodes continuations of prompts with a UniLM mask: a prompt sees all of itself, and a continuation sees the prompt and its own past.
+/// Decodes continuations of prompts with a UniLM mask: a prompt sees all of itself, and a continuation sees the prompt and its own past. It uses the
+/// packed weights of the model, as an [`Encoder`](crate::Encoder) does.
 #[derive(Debug)]
 pub struct Decoder<'m> {
     model: &'m Model,
@@ -226,15 +228,12 @@ impl<'m> Decoder<'m> {
         let placed = placed.map(|(&token, node)| (token, node.position as usize, 0));
         model.embed(&mut scratch.stream, placed);
         scratch.outer_norm(model, config.norm_placement.after());
-        for (at, (keys, values)) in layout.blocks.iter().zip(keys_values) {
+        let blocks = layout.blocks.iter().zip(&model.packed().blocks);
+        for ((at, packed), (keys, values)) in blocks.zip(keys_values) {
+            let multiply = |layer: &PackedLinear, y: &mut [f32], x: &[f32]| layer.multiply(Work::Pieces, y, x, rows);
             scratch.branch_input(model, &at.attention);
             let input = &scratch.tape.input[..rows * d];
-            linear(
-                &mut scratch.query_key_value,
-                input,
-                model.linear(&at.query_key_value),
-                rows,
-            );
+            multiply(&packed.query_key_value, &mut scratch.query_key_value, input);
             for (row, node) in scratch.query_key_value.chunks_exact_mut(3 * d).zip(new) {
                 let position = node.position as usize;
                 let seen = Mask::unilm(node.prompt.1 as usize).visible(position, usize::MAX).len();
@@ -250,19 +249,13 @@ impl<'m> Decoder<'m> {
                 attend(context, &row[..d], keys, values, visible, heads, scores);
                 start = end;
             }
-            let output = model.linear(&at.attention_output);
-            linear(&mut scratch.branch, &scratch.context, output, rows);
+            multiply(&packed.attention_output, &mut scratch.branch, &scratch.context);
             scratch.add_branch(model, &at.attention);
 
             scratch.branch_input(model, &at.ffn);
-            linear(
-                &mut scratch.up,
-                &scratch.tape.input[..rows * d],
-                model.linear(&at.up),
-                rows,
-            );
+            multiply(&packed.up, &mut scratch.up, &scratch.tape.input[..rows * d]);
             activate(config.activation, &mut scratch.activated, &scratch.up);
-            linear(&mut scratch.branch, &scratch.activated, model.linear(&at.down), rows);
+            multiply(&packed.down, &mut scratch.branch, &scratch.activated);
             scratch.add_branch(model, &at.ffn);
         }
         scratch.outer_norm(model, config.norm_placement.before());

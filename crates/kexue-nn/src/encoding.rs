@@ -5,6 +5,9 @@ use crate::{Model, PackedBatch, Tape};
 use rayon::prelude::*;
 
 /// Computes hidden states for inference. Its memory is reused from batch to batch and does not grow with the number of layers.
+///
+/// The first pass of a model packs the weights of its blocks. The model keeps this second copy until its parameters change, for all encoders and
+/// decoders.
 #[derive(Debug)]
 pub struct Encoder {
     workers: Vec<Worker>,
@@ -22,7 +25,7 @@ impl Encoder {
     /// Creates an encoder that uses `threads` threads of the current `rayon` pool.
     ///
     /// The sequences of a batch are divided among the threads if there are at least as many. In a smaller batch, the threads share the products, heads
-    /// and activations, so that a single sequence uses all cores. Operations are split into the same pieces in both cases.
+    /// and activations, so that a single sequence uses all cores. The results are the same, bit for bit, for any number of threads.
     pub fn new(threads: usize) -> Self {
         let worker = || Worker {
             batch: PackedBatch::default(),
@@ -105,6 +108,32 @@ mod tests {
             less.push(&[3, 4], Mask::CAUSAL);
             assert_eq!(encoder.run(&model, &less).len(), 2 * 16);
         }
+    }
+
+    #[test]
+    fn changed_parameters_are_used() {
+        let config = TransformerConfig {
+            d_model: 16,
+            layers: 2,
+            heads: 2,
+            d_ffn: 24,
+            ..TransformerConfig::new(30)
+        };
+        let mut generator = rand_chacha::ChaCha8Rng::seed_from_u64(3);
+        let mut model = Model::new(config, &mut generator).unwrap();
+        let other = Model::new(model.config().clone(), &mut generator).unwrap();
+        let mut batch = PackedBatch::default();
+        batch.push(&[1, 2, 3], Mask::BIDIRECTIONAL);
+        let mut encoder = Encoder::new(1);
+        let before = encoder.run(&model, &batch).to_vec();
+        let kept = model.clone();
+        let expected = encoder.run(&other, &batch).to_vec();
+        model.values_mut().copy_from_slice(other.values());
+        assert_eq!(encoder.run(&model, &batch), expected);
+        assert_eq!(encoder.run(&kept, &batch), before, "a copy keeps its own parameters");
+        let mut model = kept.clone();
+        model.copy_matching(&other);
+        assert_eq!(encoder.run(&model, &batch), expected);
     }
 
     #[test]

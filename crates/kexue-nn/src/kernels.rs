@@ -143,7 +143,7 @@ pub(crate) struct ColumnBlocks<'a> {
     matrix: std::marker::PhantomData<&'a mut [f32]>,
 }
 
-// SAFETY: the only access through a shared reference is `multiply`, whose condition keeps threads apart.
+// SAFETY: the only accesses through a shared reference are `row` and `multiply`, whose conditions keep threads apart.
 #[allow(unsafe_code)]
 unsafe impl Sync for ColumnBlocks<'_> {}
 
@@ -157,6 +157,22 @@ impl<'a> ColumnBlocks<'a> {
             width,
             matrix: std::marker::PhantomData,
         }
+    }
+
+    /// The columns `at` of a row.
+    ///
+    /// # Safety
+    /// Nothing else may access these columns of the row while the result lives.
+    #[allow(unsafe_code)]
+    #[inline(always)]
+    #[allow(clippy::mut_from_ref)] // the condition above
+    pub unsafe fn row(&self, row: usize, at: Range<usize>) -> &mut [f32] {
+        assert!(
+            row < self.rows && at.start <= at.end && at.end <= self.width,
+            "columns out of range"
+        );
+        // SAFETY: `new` checked that all rows are within the matrix, and the columns are within its width. The caller excludes other accesses.
+        unsafe { std::slice::from_raw_parts_mut(self.start.add(row * self.width + at.start), at.len()) }
     }
 
     /// Sets the columns `at` to `bias` (0 if it is empty) `+ factor·a·b`.
@@ -199,12 +215,12 @@ impl<'a> ColumnBlocks<'a> {
 /// How the operations of a forward pass are computed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) enum Work {
-    /// Each operation as a whole, on the calling thread.
+    /// As training does, on the calling thread, with the weights as they are stored.
     #[default]
     Whole,
-    /// In pieces of a fixed size, on the calling thread.
+    /// With packed weights, on the calling thread.
     Pieces,
-    /// In the same pieces, on all threads of the current `rayon` pool. No sum crosses pieces, so the results equal those of `Pieces`.
+    /// With packed weights, in pieces on all threads of the current `rayon` pool. No sum crosses pieces, so the results equal those of `Pieces`.
     ParallelPieces,
 }
 
@@ -217,9 +233,6 @@ impl Work {
         }
     }
 }
-
-/// Number of outputs of a linear layer per piece: small enough to occupy several cores, large enough for fast products.
-const PIECE_OUTPUTS: usize = 128;
 
 /// Number of elements of an activation per piece.
 const PIECE_NUMBERS: usize = 8192;
@@ -236,7 +249,8 @@ pub struct Linear<'a> {
 }
 
 impl Linear<'_> {
-    fn inputs(&self) -> usize {
+    /// Number of inputs.
+    pub fn inputs(&self) -> usize {
         self.weight.len() / self.bias.len()
     }
 }
@@ -256,31 +270,6 @@ pub fn linear(y: &mut [f32], x: &[f32], layer: Linear<'_>, rows: usize) {
         Shape::dense(outputs, inputs).t(),
         ADD.times(layer.factor),
     );
-}
-
-/// [`linear`], computed with `work`.
-#[allow(unsafe_code)]
-pub(crate) fn linear_with(work: Work, y: &mut [f32], x: &[f32], layer: Linear<'_>, rows: usize) {
-    if work == Work::Whole {
-        return linear(y, x, layer, rows);
-    }
-    let (outputs, inputs) = (layer.bias.len(), layer.inputs());
-    let blocks = ColumnBlocks::new(y, rows, outputs);
-    work.for_each(outputs.div_ceil(PIECE_OUTPUTS), |piece| {
-        let at = piece * PIECE_OUTPUTS..((piece + 1) * PIECE_OUTPUTS).min(outputs);
-        let weight = &layer.weight[at.start * inputs..at.end * inputs];
-        let shape = Shape::dense(at.len(), inputs).t();
-        let bias = &layer.bias[at.clone()];
-        // SAFETY: pieces are disjoint ranges of columns.
-        unsafe {
-            blocks.multiply(
-                at,
-                (x, Shape::dense(rows, inputs)),
-                (weight, shape),
-                (bias, layer.factor),
-            );
-        }
-    });
 }
 
 /// The gradients of [`linear`]: sets `dx`, and adds to the gradients of the weight and the bias.

@@ -49,6 +49,8 @@ mod initializer;
 pub mod kernels;
 mod model;
 mod norm_placement;
+mod packed_linear;
+mod packed_weights;
 mod parameters;
 mod pretrained;
 mod tensors;

@@ -1,10 +1,12 @@
 //! A Transformer: its configuration and its parameters.
 
+use crate::packed_weights::PackedWeights;
 use crate::{AttentionScale, ConfigError, Layout, TransformerConfig};
 use kexue_optim::Role;
 use kexue_text::Token;
 use rand::Rng;
 use std::ops::Range;
+use std::sync::{Arc, OnceLock};
 
 /// A Transformer on the CPU.
 #[derive(Clone, Debug)]
@@ -12,9 +14,21 @@ pub struct Model {
     config: TransformerConfig,
     layout: Layout,
     values: Vec<f32>,
+    /// Made by the first pass of inference, and removed when the parameters may change.
+    packed: OnceLock<Arc<PackedWeights>>,
 }
 
 impl Model {
+    /// A model of a valid configuration.
+    fn of(config: TransformerConfig, layout: Layout, values: Vec<f32>) -> Self {
+        Self {
+            config,
+            layout,
+            values,
+            packed: OnceLock::new(),
+        }
+    }
+
     /// Creates a model with random parameters.
     ///
     /// # Errors
@@ -23,7 +37,7 @@ impl Model {
         config.validate()?;
         let layout = Layout::new(&config);
         let values = layout.initialise(&config, generator);
-        Ok(Self { config, layout, values })
+        Ok(Self::of(config, layout, values))
     }
 
     /// Creates a model with these parameters, in the order of its layout. `None` if their number is wrong.
@@ -33,7 +47,7 @@ impl Model {
     pub fn with_values(config: TransformerConfig, values: Vec<f32>) -> Result<Option<Self>, ConfigError> {
         config.validate()?;
         let layout = Layout::new(&config);
-        Ok((values.len() == layout.len()).then_some(Self { config, layout, values }))
+        Ok((values.len() == layout.len()).then(|| Self::of(config, layout, values)))
     }
 
     /// The configuration.
@@ -53,12 +67,14 @@ impl Model {
 
     /// All parameters, mutable.
     pub fn values_mut(&mut self) -> &mut [f32] {
+        self.packed.take();
         &mut self.values
     }
 
     /// Copies the parameters of `other` that have the same name and shape here. Returns how many of this model's values were copied, and how many
     /// were not.
     pub fn copy_matching(&mut self, other: &Self) -> (usize, usize) {
+        self.packed.take();
         let mut taken = 0;
         for slot in self.layout.slots() {
             let theirs = other.layout.slots().iter().find(|theirs| theirs.name == slot.name);
@@ -84,13 +100,18 @@ impl Model {
     pub(crate) fn truncated(config: TransformerConfig, values: Vec<f32>) -> Self {
         let layout = Layout::new(&config);
         debug_assert_eq!(layout.len(), values.len());
-        Self { config, layout, values }
+        Self::of(config, layout, values)
     }
 
     /// Adds a parameter at the end of the flat vector, which the Transformer itself does not use.
     pub(crate) fn extend(&mut self, name: &str, role: Role, shape: &[usize], values: &[f32]) -> Range<usize> {
         self.values.extend_from_slice(values);
         self.layout.extend(name, role, shape)
+    }
+
+    /// The weights of the blocks as inference reads them. The first call packs them.
+    pub(crate) fn packed(&self) -> &PackedWeights {
+        self.packed.get_or_init(|| Arc::new(PackedWeights::new(self)))
     }
 
     pub(crate) fn at(&self, range: &Range<usize>) -> &[f32] {

@@ -7,10 +7,11 @@ use crate::attention::{self, Probabilities};
 use crate::batch::PackedBatch;
 use crate::dropout::Dropout;
 use crate::kernels::{
-    Linear, Rotary, Work, activate_backward, activate_with, add, dot, linear_backward, linear_with, norm,
-    norm_backward, resize,
+    Linear, Rotary, Work, activate_backward, activate_with, add, dot, linear, linear_backward, norm, norm_backward,
+    resize,
 };
 use crate::model::Model;
+use crate::packed_linear::PackedLinear;
 use crate::parameters::{BranchRanges, Pair};
 use rand::{Rng, RngCore};
 use std::ops::Range;
@@ -294,6 +295,12 @@ impl Model {
             "a sequence of {end} positions is longer than the model's positions"
         );
         let work = if tape.forward_only { tape.work } else { Work::Whole };
+        // Training changes the weights after every pass, so it does not pack them.
+        let packed = (work != Work::Whole).then(|| self.packed());
+        let multiply = |y: &mut [f32], x: &[f32], at: &Pair, packed: Option<&PackedLinear>| match packed {
+            Some(packed) => packed.multiply(work, y, x, rows),
+            None => linear(y, x, self.linear(at), rows),
+        };
         // Capped distances need two more score matrices per head, so heads are computed one after another.
         let by_heads = work != Work::Whole && !batch.caps_distances();
         let kept = if tape.forward_only { 1 } else { config.layers };
@@ -332,10 +339,16 @@ impl Model {
 
         for (layer, at) in layout.blocks.iter().enumerate() {
             let block = &mut tape.blocks[layer % kept];
+            let packed = packed.map(|packed| &packed.blocks[layer]);
             self.branch_input(hidden, &mut block.attention, &at.attention);
             let qkv = resize(&mut block.query_key_value, rows * 3 * d);
             let input = &block.attention.input[..rows * d];
-            linear_with(work, qkv, input, self.linear(&at.query_key_value), rows);
+            multiply(
+                qkv,
+                input,
+                &at.query_key_value,
+                packed.map(|packed| &packed.query_key_value),
+            );
             let context = resize(&mut block.context, rows * d);
             let buffer = &mut block.probabilities;
             if by_heads {
@@ -345,17 +358,27 @@ impl Model {
                 let probabilities = Probabilities { buffer, kept };
                 attention::forward(config, batch, &tape.rotary, qkv, probabilities, context);
             }
-            linear_with(work, branch, context, self.linear(&at.attention_output), rows);
+            multiply(
+                branch,
+                context,
+                &at.attention_output,
+                packed.map(|packed| &packed.attention_output),
+            );
             let random = generator.as_deref_mut();
             self.add_branch(hidden, branch, scratch, &mut block.attention, &at.attention, random);
             record(hidden, branch);
 
             self.branch_input(hidden, &mut block.ffn, &at.ffn);
             let up = resize(&mut block.up, rows * config.d_ffn);
-            linear_with(work, up, &block.ffn.input[..rows * d], self.linear(&at.up), rows);
+            multiply(
+                up,
+                &block.ffn.input[..rows * d],
+                &at.up,
+                packed.map(|packed| &packed.up),
+            );
             let activated = resize(&mut block.activated, rows * config.d_ffn);
             activate_with(work, config.activation, activated, up);
-            linear_with(work, branch, activated, self.linear(&at.down), rows);
+            multiply(branch, activated, &at.down, packed.map(|packed| &packed.down));
             let random = generator.as_deref_mut();
             self.add_branch(hidden, branch, scratch, &mut block.ffn, &at.ffn, random);
             record(hidden, branch);
