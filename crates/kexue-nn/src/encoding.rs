@@ -14,11 +14,23 @@ pub struct Encoder {
     hidden: Vec<f32>,
 }
 
-/// A thread's part of a batch and its working memory.
+/// A thread's parts of a batch and its working memory.
 #[derive(Debug)]
 struct Worker {
-    batch: PackedBatch,
     tape: Tape,
+    /// The last hidden states of its parts, `[tokens, d_model]`.
+    hidden: Vec<f32>,
+}
+
+impl Worker {
+    fn run(&mut self, model: &Model, parts: &[PackedBatch]) {
+        self.tape.set_work(Work::Pieces);
+        self.hidden.clear();
+        for part in parts.iter().filter(|part| !part.is_empty()) {
+            model.forward(part, &mut self.tape, None);
+            self.hidden.extend_from_slice(self.tape.hidden());
+        }
+    }
 }
 
 impl Encoder {
@@ -28,8 +40,8 @@ impl Encoder {
     /// and activations, so that a single sequence uses all cores. The results are the same, bit for bit, for any number of threads.
     pub fn new(threads: usize) -> Self {
         let worker = || Worker {
-            batch: PackedBatch::default(),
-            tape: Tape::forward_only().with_work(Work::Pieces),
+            tape: Tape::forward_only(),
+            hidden: Vec::new(),
         };
         Self {
             workers: std::iter::repeat_with(worker).take(threads.max(1)).collect(),
@@ -43,29 +55,30 @@ impl Encoder {
     /// As [`Model::forward`].
     pub fn run(&mut self, model: &Model, batch: &PackedBatch) -> &[f32] {
         let threads = self.workers.len();
-        if threads == 1 || batch.sequences().len() < threads {
+        let is_divided = batch.sequences().len() >= threads;
+        if !is_divided || threads == 1 && batch.len() <= PART_TOKENS {
             let tape = &mut self.workers[0].tape;
-            let is_shared = threads > 1 && batch.len() >= SHARED_TOKENS;
+            let is_shared = !is_divided && batch.len() >= SHARED_TOKENS;
             tape.set_work(if is_shared { Work::ParallelPieces } else { Work::Pieces });
             model.forward(batch, tape, None);
             return tape.hidden();
         }
-        self.workers[0].tape.set_work(Work::Pieces);
-        let parts = batch.split(threads);
-        for (worker, part) in self.workers.iter_mut().zip(parts) {
-            worker.batch = part;
-        }
+        let each = batch.len().div_ceil(threads * PART_TOKENS).max(1);
+        let parts = batch.split(threads * each);
         self.workers
             .par_iter_mut()
-            .filter(|worker| !worker.batch.is_empty())
-            .for_each(|worker| model.forward(&worker.batch, &mut worker.tape, None));
+            .zip(parts.par_chunks(each))
+            .for_each(|(worker, parts)| worker.run(model, parts));
         self.hidden.clear();
-        for worker in self.workers.iter().filter(|worker| !worker.batch.is_empty()) {
-            self.hidden.extend_from_slice(worker.tape.hidden());
+        for worker in &self.workers {
+            self.hidden.extend_from_slice(&worker.hidden);
         }
         &self.hidden
     }
 }
+
+/// Number of tokens that a thread computes at once, unless a sequence is longer. The values of a layer then stay in its cache.
+const PART_TOKENS: usize = 128;
 
 /// Minimum number of tokens for which several threads are faster than one.
 const SHARED_TOKENS: usize = 16;

@@ -201,7 +201,10 @@ impl Product<'_> {
                 if inputs.start > 0 {
                     // SAFETY: no other thread computes this panel, and the reference ends here.
                     let kept = unsafe { self.out.row(row + r, layer.columns(panel + p)) };
-                    start.0[..kept.len()].copy_from_slice(kept);
+                    match <&[f32; WIDTH]>::try_from(&*kept) {
+                        Ok(kept) => start.0 = *kept,
+                        Err(_) => start.0[..kept.len()].copy_from_slice(kept),
+                    }
                 }
                 sums[r][p].copy_from_slice(S::as_simd_f32s(&start.0).0);
             }
@@ -223,7 +226,11 @@ impl Product<'_> {
                 S::as_mut_simd_f32s(&mut end.0).0.copy_from_slice(&sums[r][p]);
                 // SAFETY: as above.
                 let y = unsafe { self.out.row(row + r, layer.columns(panel + p)) };
-                y.copy_from_slice(&end.0[..y.len()]);
+                match <&mut [f32; WIDTH]>::try_from(&mut *y) {
+                    // A copy of a length known at compile time is not a call.
+                    Ok(y) => *y = end.0,
+                    Err(_) => y.copy_from_slice(&end.0[..y.len()]),
+                }
             }
         }
     }

@@ -99,11 +99,6 @@ impl Tape {
         }
     }
 
-    /// The same tape, computed with `work`.
-    pub(crate) fn with_work(self, work: Work) -> Self {
-        Self { work, ..self }
-    }
-
     /// Changes how the next pass is computed.
     pub(crate) fn set_work(&mut self, work: Work) {
         self.work = work;
