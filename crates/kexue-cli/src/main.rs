@@ -9,6 +9,7 @@ mod failure;
 mod finetune;
 #[cfg(feature = "burn")]
 mod gan;
+mod given_flags;
 mod help;
 mod kg;
 mod language;
@@ -115,8 +116,9 @@ fn main() -> ExitCode {
     let session = kexue_train::mpi::Session::start();
     output::set_quiet(!kexue_train::is_first());
     setting_flags::set_command(Cli::command);
-    let matches = help::localized(Cli::command()).get_matches();
-    run_config::set_given(&matches);
+    let mut command = help::localized(Cli::command());
+    let matches = command.get_matches_mut();
+    given_flags::set_given(&command, &matches);
     let cli = match Cli::from_arg_matches(&matches) {
         Ok(cli) => cli,
         Err(error) => error.exit(),

@@ -1,5 +1,6 @@
 //! `kexue probe`: predict how a Transformer's initialisation, norms and optimiser will affect its training.
 
+use crate::given_flags::given_but;
 use crate::model_flags::{BATCH_SIZES, ModelFlags, PLACEMENTS, check_memory, check_model, named};
 use crate::output::{Interrupt, Usage, check_page, note, print, print_json};
 use crate::setting_flags::{flag_of, refused};
@@ -311,31 +312,13 @@ fn place_of_page(args: &ProbeArgs) -> Result<PathBuf> {
 }
 
 fn title(args: &ProbeArgs) -> String {
-    let name = |path: &PathBuf| path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-    let of = args.saved.as_ref().or(args.config.as_ref()).map(name);
+    let of = args.saved.as_ref().or(args.config.as_ref());
+    let of = of.map(|path| path.display().to_string());
     let preset = args.preset.map(|preset| format!("{preset:?}"));
-    let flags = flags_of_the_model();
-    match of.or(preset) {
-        Some(of) => format!("Probe of {of}{flags}"),
-        None => format!("Probe of a model{flags}"),
-    }
-}
-
-/// The flags of this command line that describe the model, in brackets.
-fn flags_of_the_model() -> String {
-    let mut flags = Vec::new();
-    let mut arguments = std::env::args().skip(2);
-    while let Some(argument) = arguments.next() {
-        match argument.as_str() {
-            "--json" => {}
-            "-o" | "--out" | "--preset" | "--model" | "--threads" => {
-                arguments.next();
-            }
-            _ => flags.push(argument),
-        }
-    }
+    let of = of.or(preset).unwrap_or_else(|| "a model".to_owned());
+    let flags = given_but(&["preset", "saved", "config", "out", "json", "threads"]);
     match flags.is_empty() {
-        true => String::new(),
-        false => format!(" ({})", flags.join(" ")),
+        true => format!("Probe of {of}"),
+        false => format!("Probe of {of} ({})", flags.join(" ")),
     }
 }

@@ -1,27 +1,13 @@
 //! `--config`: the settings of another run as the base of a new one.
 
+pub use crate::given_flags::is_given;
 use anyhow::Result;
 use kexue_output::read_text;
 use kexue_train::TrainError;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use std::path::Path;
-use std::sync::OnceLock;
 use toml::{Table, Value};
-
-/// The flags of the command line.
-static GIVEN: OnceLock<Vec<String>> = OnceLock::new();
-
-/// Remembers which flags the command line has, as opposed to defaults.
-pub fn set_given(mut matches: &clap::ArgMatches) {
-    while let Some((_, subcommand)) = matches.subcommand() {
-        matches = subcommand;
-    }
-    let is_given = |id: &&clap::Id| matches.value_source(id.as_str()) == Some(clap::parser::ValueSource::CommandLine);
-    let given = matches.ids().filter(is_given).map(ToString::to_string).collect();
-    // A second call would set the same flags.
-    let _ = GIVEN.set(given);
-}
 
 /// Reads the `config.toml` of a run, or of the run in a folder.
 ///
@@ -35,15 +21,6 @@ pub fn read_config<T: DeserializeOwned>(path: &Path) -> Result<T> {
     let text = read_text(&path).map_err(TrainError::io(&path))?;
     let read = toml::from_str(&text);
     Ok(read.map_err(|error| TrainError::file(&path, error.to_string().trim_end().to_owned()))?)
-}
-
-/// Whether the command line has a flag.
-pub fn is_given(flag: &str) -> bool {
-    given().iter().any(|given| given == flag)
-}
-
-fn given() -> &'static [String] {
-    GIVEN.get().map_or(&[], Vec::as_slice)
 }
 
 /// The settings of another run, overridden by the flags of the command line. `flags` is the configuration that the flags alone would make. `named` lists

@@ -364,3 +364,23 @@ fn weights_that_are_all_zero_have_no_error() {
             .contains("NaN")
     );
 }
+
+#[test]
+fn the_title_says_what_was_probed_however_the_command_is_written() {
+    let folder = folder();
+    for command in [
+        "probe -o p.html --layers 2 --d-model 16 --heads 2 --length 12 --json",
+        "--threads 2 probe --length=12 --heads=2 --d-model=16 --out=p.html --layers=2",
+    ] {
+        let (code, _, errors) = kexue(folder.path(), &command.split(' ').collect::<Vec<_>>());
+        // The second is not refused: the page shows the same probe.
+        assert_eq!(code, 0, "{errors}");
+        let page = fs::read_to_string(folder.path().join("p.html")).unwrap();
+        let title = page.split("<title>").nth(1).unwrap().split('<').next().unwrap();
+        assert_eq!(title, "Probe of a model (--length 12 --d-model 16 --layers 2 --heads 2)");
+    }
+    let another = "probe --out p.html --layers 1 --d-model 16 --heads 2 --length 12";
+    let (code, _, errors) = kexue(folder.path(), &another.split(' ').collect::<Vec<_>>());
+    assert_eq!(code, 3, "{errors}");
+    assert!(errors.contains("p.html"), "{errors}");
+}
