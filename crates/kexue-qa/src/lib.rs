@@ -16,7 +16,7 @@
 //! # Ok::<(), kexue_qa::Error>(())
 //! ```
 //!
-//! - [`read_questions`], [`Split`], [`tie`]: questions, held-out questions, and the facts that questions ask for
+//! - [`read_questions`], [`hold_out`], [`tie`]: questions, held-out questions, and the facts that questions ask for
 //! - [`Templates`], [`expand`], [`expand_unanswerable`], [`swap_subjects`]: generating questions, with and without an answer
 //! - [`QaTask`]: training with [`kexue_train::train`]
 //! - [`search`], [`ask`]: answering
@@ -77,7 +77,7 @@ pub use questions::{questions_for, read_questions, read_unanswerable};
 pub use rerank::{Doubt, EVIDENCE, Evidence, RERANKER_FILE, Reranker};
 pub use run::{QaConfig, Trained, open_model, open_run};
 pub use search::search;
-pub use split::{Split, hold_out, spread};
+pub use split::{hold_out, spread};
 pub use state::{Found, SearchResult};
 pub use task::{LossOver, QaSettings, QaTask};
 pub use templates::Templates;

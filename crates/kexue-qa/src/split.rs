@@ -6,8 +6,7 @@ use kexue_kg::KnowledgeGraph;
 use std::path::Path;
 
 /// The questions of a file in two parts.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Split {
+pub(crate) struct Split {
     /// The questions to train on.
     pub kept: Vec<Question>,
     /// The held-out questions.
@@ -16,9 +15,6 @@ pub struct Split {
 
 impl Split {
     /// Reads a file of questions and holds one in `every` out, as [`hold_out`] does.
-    ///
-    /// # Errors
-    /// As [`questions_for`].
     pub fn read(graph: &KnowledgeGraph, path: &Path, every: usize) -> Result<Self> {
         let (kept, held_out) = hold_out(questions_for(graph, path, false)?, every);
         Ok(Self { kept, held_out })
