@@ -605,7 +605,7 @@ fn write_comparison(args: &TrainArgs, comparison: &Comparison, config: &TuneConf
     };
     let json = serde_json::to_string_pretty(&known.to_json())? + "\n";
     write_file(&args.out.join("comparison.json"), json.as_bytes())?;
-    let title = args.columns.preset.as_deref().unwrap_or("fine-tuning");
+    let title = args.columns.preset.as_deref().unwrap_or("Fine-tuning");
     known
         .to_page(title, &config.to_toml()?)
         .write(&args.out.join("report.html"))?;

@@ -153,7 +153,7 @@ struct SampleArgs {
     #[arg(long)]
     model: PathBuf,
     /// The file to write: .png for images, .csv for points.
-    #[arg(long, short, short)]
+    #[arg(long, short)]
     out: PathBuf,
     /// Number of samples.
     #[arg(long, default_value_t = 64)]

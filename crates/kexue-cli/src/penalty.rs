@@ -8,7 +8,7 @@ use kexue_grad::Activation;
 use kexue_grad::inequality::MatrixNorm;
 use kexue_nn::Distribution;
 use kexue_optim::{AdamConfig, Decay};
-use kexue_output::{check_output, read_text, standard_error, with_error};
+use kexue_output::{check_output, mean_with_error, read_text, text_table};
 use kexue_penalty::examples::Examples;
 use kexue_penalty::network::{NetworkSettings, in_double};
 use kexue_penalty::run::TrainedClassifier;
@@ -332,6 +332,13 @@ struct Row {
     slack: Vec<f64>,
 }
 
+impl Row {
+    /// The accuracy with its error, in percent.
+    fn shown_accuracy(&self) -> String {
+        mean_with_error(&self.accuracy, |value| format!("{value:.2}"))
+    }
+}
+
 fn run_train(args: &TrainArgs) -> Result<ExitCode> {
     if args.seeds == 0 || args.train_examples == 0 || args.samples == 0 {
         return Err(Usage("--seeds, --train-examples and --samples must be 1 or more".to_owned()).into());
@@ -390,9 +397,10 @@ fn run_train(args: &TrainArgs) -> Result<ExitCode> {
     let verdict = verdict(&rows);
     match args.json {
         true => print_json(&rows)?,
-        false => print(&lines(&head, &cells))?,
+        false => print(&text_table(&head, &cells))?,
     }
-    write_page(&report, &verdict, &head, &cells, &curves)?;
+    let title = title(args);
+    write_page(&report, &title, &verdict, &head, &cells, &curves)?;
     Ok(ExitCode::SUCCESS)
 }
 
@@ -441,21 +449,16 @@ impl TrainArgs {
 
 /// Means over the seeds with their standard errors.
 fn table(rows: &[Row]) -> ([&'static str; 7], Vec<Vec<String>>) {
-    let cell = |values: &[f64], format: fn(f64) -> String| {
-        let mean = values.iter().sum::<f64>() / values.len() as f64;
-        with_error(mean, standard_error(values), format)
-    };
-    let fixed = |value: f64| format!("{value:.2}");
-    let scientific = |value: f64| format!("{value:.2e}");
+    let short = |values: &[f64]| mean_with_error(values, short);
     let cells = rows.iter().map(|row| {
         vec![
             row.regularizer.clone(),
-            cell(&row.accuracy, fixed),
-            cell(&row.test_loss, |value| format!("{value:.3}")),
-            cell(&row.input_gradient_square, scientific),
-            cell(&row.parameter_gradient_square, scientific),
-            cell(&row.bracket, scientific),
-            cell(&row.slack, scientific),
+            row.shown_accuracy(),
+            mean_with_error(&row.test_loss, |value| format!("{value:.3}")),
+            short(&row.input_gradient_square),
+            short(&row.parameter_gradient_square),
+            short(&row.bracket),
+            short(&row.slack),
         ]
     });
     let head = [
@@ -470,48 +473,65 @@ fn table(rows: &[Row]) -> ([&'static str; 7], Vec<Vec<String>>) {
     (head, cells.collect())
 }
 
-fn lines(head: &[&str], cells: &[Vec<String>]) -> String {
-    let mut text = head.join(" | ") + "\n";
-    for row in cells {
-        text += &(row.join(" | ") + "\n");
+/// A number with two decimals, or with an exponent if it is small or large.
+fn short(value: f64) -> String {
+    match value.abs() {
+        size if value == 0.0 || (0.1..1e4).contains(&size) => format!("{value:.2}"),
+        _ => format!("{value:.1e}"),
     }
-    text
+}
+
+/// The title of the page of a comparison.
+fn title(args: &TrainArgs) -> String {
+    let methods: Vec<String> = args.regularizer.iter().map(|method| method.name()).collect();
+    let data = args.data.file_name().unwrap_or_default().to_string_lossy();
+    format!("Gradient penalties on {data}: {}", methods.join(", "))
 }
 
 /// The method with the highest test accuracy, in a sentence.
 fn verdict(rows: &[Row]) -> String {
-    let mean = |row: &Row| row.accuracy.iter().sum::<f64>() / row.accuracy.len() as f64;
-    let best = rows.iter().max_by(|a, b| mean(a).total_cmp(&mean(b)));
+    // Each method has as many seeds, so that the sums are ordered as the means.
+    let total = |row: &Row| row.accuracy.iter().sum::<f64>();
+    let best = rows.iter().max_by(|a, b| total(a).total_cmp(&total(b)));
     best.map_or_else(String::new, |row| {
-        let accuracy = with_error(mean(row), standard_error(&row.accuracy), |value| format!("{value:.2}"));
-        format!("Highest test accuracy: {}, {accuracy} %.", row.regularizer)
+        format!(
+            "Highest test accuracy: {}, {} %.",
+            row.regularizer,
+            row.shown_accuracy()
+        )
     })
 }
 
 fn write_page(
     path: &Path,
+    title: &str,
     verdict: &str,
     head: &[&str],
     cells: &[Vec<String>],
     curves: &[(String, Vec<Record>)],
 ) -> Result<()> {
-    let mut page = Page::new("Gradient penalties");
+    let mut page = Page::new(title);
     page.verdict(verdict);
     page.paragraph(
         "Means over the seeds with their standard errors, at the end of training. Gradients are of the cross-entropy of single training examples; the \
          bracket and the slack (right side over left side) are medians over them.",
     );
     page.table(head, cells);
-    let names = [
-        "gradient.input_square",
-        "gradient.parameter_square",
-        "inequality.bracket",
-        "inequality.slack",
-        "test.accuracy",
+    let shown = [
+        ("test.accuracy", "test accuracy", "%"),
+        ("gradient.input_square", "mean square of the input's gradient", "‖∇ₓf‖²"),
+        (
+            "gradient.parameter_square",
+            "mean square of the parameters' gradient",
+            "‖∇_θf‖²",
+        ),
+        ("inequality.bracket", "bracket of the inequality", ""),
+        ("inequality.slack", "slack of the inequality", "right side / left side"),
     ];
-    let charts = names.map(|name| Chart {
-        title: name.to_owned(),
+    let charts = shown.map(|(name, title, y)| Chart {
+        title: title.to_owned(),
         x: "step".to_owned(),
+        y: y.to_owned(),
         log_y: name != "test.accuracy",
         caption: "The first seed.".to_owned(),
         series: curves

@@ -7,7 +7,7 @@ use anyhow::{Context, Result};
 use clap::{Args, Subcommand};
 use indicatif::{ProgressBar, ProgressStyle};
 use kexue_optim::{AdamConfig, Decay, Parameters};
-use kexue_output::{NewFile, check_output, standard_error, with_error, write_file};
+use kexue_output::{NewFile, check_output, mean_with_error, write_file};
 use kexue_train::{
     Chart, Goal, Outcome, Page, Series, TrainError, TrainSettings, generator, prepare, read_optimizer, report_page,
     streams, train,
@@ -31,12 +31,11 @@ const PIXELS: u64 = 0x7069_7865;
 const SAMPLES: u64 = 0x7361_6d70;
 
 /// Train variational autoencoders, and use them to measure densities.
-///
-/// Train on images and rank others by how likely they are:
-///   kexue vae train --data train-images-idx3-ubyte --out runs/mnist
-///   kexue vae density --model runs/mnist --data t10k-images-idx3-ubyte --limit 1000
 #[derive(Args)]
-#[command(verbatim_doc_comment)]
+#[command(after_help = "Examples:
+  kexue vae train --data train-images-idx3-ubyte --out runs/mnist
+  kexue vae density --model runs/mnist --data t10k-images-idx3-ubyte --limit 1000   # the least likely first
+  kexue vae sample --model runs/mnist --out samples.png")]
 pub struct VaeArgs {
     #[command(subcommand)]
     verb: Verb,
@@ -711,7 +710,7 @@ fn of_set(ranked: &[Ranked], against: bool) -> impl Iterator<Item = &Ranked> + C
 fn summarise(ranked: &[Ranked], against: bool, dimensions: usize) {
     let values = |of: fn(&Ranked) -> f64| -> Vec<f64> { of_set(ranked, against).map(of).collect() };
     let mean = |values: &[f64]| values.iter().sum::<f64>() / values.len() as f64;
-    let shown = |values: &[f64]| with_error(mean(values), standard_error(values), |value| format!("{value:.3}"));
+    let shown = |values: &[f64]| mean_with_error(values, |value| format!("{value:.3}"));
     let nll = values(|ranked| -ranked.density.log_density);
     let elbo = values(|ranked| -ranked.density.elbo);
     let draws = mean(&values(|ranked| ranked.density.draws as f64));

@@ -83,7 +83,7 @@ mod with_burn {
                 .starts_with(b"\x89PNG")
         );
         let page = fs::read_to_string(folder.path().join("run/report.html")).unwrap();
-        assert!(page.contains("data:image/png;base64,") && page.contains("slope.largest gradient"));
+        assert!(page.contains("data:image/png;base64,") && page.contains("slope largest gradient"));
 
         write("odd", 15);
         fs::write(folder.path().join("text"), "hello").unwrap();
@@ -132,7 +132,7 @@ mod with_burn {
         assert_eq!(rows[3]["regularizer"], "fgm:0.1");
         assert_eq!(rows[1]["accuracy"].as_array().unwrap().len(), 2);
         let page = fs::read_to_string(folder.path().join("runs/report.html")).unwrap();
-        assert!(page.contains("sam:0.05") && page.contains("inequality.bracket"));
+        assert!(page.contains("sam:0.05") && page.contains("bracket of the inequality"));
         // The trained network can be checked.
         let (code, out, error) = run("penalty check --data a.csv --model runs/none-seed-0 --samples 3 --json");
         assert_eq!((code, out.lines().count()), (0, 3), "{error}");

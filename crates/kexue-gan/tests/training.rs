@@ -85,9 +85,9 @@ fn an_interrupted_training_ends_like_an_uninterrupted_one() {
         let report = std::fs::read_to_string(whole.path().join("report.html")).unwrap();
         for text in [
             "Samples (red)",
-            "slope.largest of pairs: last",
-            "generator.loss",
-            "critic.loss",
+            "slope largest of pairs: last",
+            "generator loss",
+            "critic loss",
         ] {
             assert!(report.contains(text), "{text}");
         }

@@ -25,12 +25,14 @@ mod number;
 mod page;
 mod path;
 mod place;
+mod text_table;
 
 pub use check::{check_folder, check_output};
 pub use error::OutputError;
 pub use input::{git_lfs_problem, read_text, text_input};
 pub use lock::Lock;
 pub use new_file::{NewFile, write_file};
-pub use number::{standard_error, with_error};
+pub use number::{mean_with_error, standard_error, with_error};
 pub use page::{Page, escape_html, series_colour};
 pub use path::{folder_of, real_path};
+pub use text_table::text_table;

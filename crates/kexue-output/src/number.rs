@@ -24,6 +24,19 @@ pub fn with_error(mean: f64, error: Option<f64>, format: impl Fn(f64) -> String)
     }
 }
 
+/// The mean of independent values with its standard error, each number formatted by `format`.
+///
+/// ```
+/// use kexue_output::mean_with_error;
+///
+/// assert_eq!(mean_with_error(&[1.0, 2.0, 3.0], |value| format!("{value:.2}")), "2.00 ± 0.58");
+/// assert_eq!(mean_with_error(&[1.0], |value| format!("{value:.2}")), "1.00");
+/// ```
+pub fn mean_with_error(values: &[f64], format: impl Fn(f64) -> String) -> String {
+    let mean = values.iter().sum::<f64>() / values.len() as f64;
+    with_error(mean, standard_error(values), format)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -8,7 +8,7 @@ use crate::snapshot::{Snapshot, SubLayer};
 use crate::training::Trials;
 use crate::words::short;
 use kexue_optim::Branch;
-use kexue_output::with_error;
+use kexue_output::{text_table, with_error};
 use kexue_train::{Chart, Page, Series};
 use std::fmt::Write as _;
 
@@ -80,33 +80,6 @@ fn sublayer_rows(snapshot: &Snapshot) -> Vec<Vec<String>> {
     std::iter::once(first).chain(rows).collect()
 }
 
-/// A table of fixed width, with the first column aligned to the left and numbers to the right.
-fn table(head: &[&str], rows: &[Vec<String>]) -> String {
-    let width = |at: usize| {
-        let cells = rows
-            .iter()
-            .filter_map(|row| row.get(at))
-            .map(|cell| cell.chars().count());
-        cells.chain([head[at].chars().count()]).max().unwrap_or(0)
-    };
-    let widths: Vec<usize> = (0..head.len()).map(width).collect();
-    let mut text = String::new();
-    let mut line = |cells: &mut dyn Iterator<Item = &str>| {
-        for (at, (cell, width)) in cells.zip(&widths).enumerate() {
-            let _ = match at {
-                0 => write!(text, "{cell:<width$}"),
-                _ => write!(text, "  {cell:>width$}"),
-            };
-        }
-        text.push('\n');
-    };
-    line(&mut head.iter().copied());
-    for row in rows {
-        line(&mut row.iter().map(String::as_str));
-    }
-    text
-}
-
 /// The outcomes of runs, with counts.
 fn endings(endings: &[Ending]) -> String {
     let mut counts: Vec<(Ending, usize)> = Vec::new();
@@ -128,6 +101,8 @@ fn endings(endings: &[Ending]) -> String {
 
 /// Curves before the first step that are shown at once: what is left of the input, and the gradient of single tokens.
 const TELLING: usize = 2;
+/// Curves along the steps that are shown at once: the same and the loss.
+const TELLING_STEPS: usize = 3;
 
 impl Probe {
     fn title(&self) -> String {
@@ -257,7 +232,7 @@ impl Probe {
     pub fn to_text(&self) -> String {
         let mut text = format!("{}\n\n", self.title());
         if !self.weights.is_empty() {
-            text.push_str(&table(&WEIGHT_HEAD, &self.weight_rows()));
+            text.push_str(&text_table(&WEIGHT_HEAD, &self.weight_rows()));
             text.push('\n');
         }
         let _ = writeln!(
@@ -267,16 +242,16 @@ impl Probe {
             short(self.mean.loss),
             short(self.plateau)
         );
-        text.push_str(&table(&SUBLAYER_HEAD, &sublayer_rows(&self.mean)));
+        text.push_str(&text_table(&SUBLAYER_HEAD, &sublayer_rows(&self.mean)));
         text.push('\n');
         if !self.alternatives.is_empty() {
-            text.push_str(&table(&ALTERNATIVE_HEAD, &self.alternative_rows()));
+            text.push_str(&text_table(&ALTERNATIVE_HEAD, &self.alternative_rows()));
             text.push('\n');
         }
         if !self.runs.is_empty() {
-            text.push_str(&table(&RUN_HEAD, &self.run_rows()));
+            text.push_str(&text_table(&RUN_HEAD, &self.run_rows()));
             text.push('\n');
-            text.push_str(&table(&NORM_HEAD, &self.norm_rows()));
+            text.push_str(&text_table(&NORM_HEAD, &self.norm_rows()));
             text.push('\n');
         }
         for sentence in &self.verdict.sentences {
@@ -288,31 +263,34 @@ impl Probe {
     /// The tables, the verdict and plots as a page.
     pub fn to_page(&self, title: &str) -> Page {
         let mut page = Page::new(title);
-        if let Some((first, rest)) = self.verdict.sentences.split_first() {
-            page.verdict(first);
-            for sentence in rest {
-                page.paragraph(sentence);
-            }
-        }
+        page.verdict(&self.verdict.headline());
         page.paragraph(&self.title());
         page.heading(self.when());
         let initial = self.initial_charts();
         let (telling, others) = initial.split_at(initial.len().min(TELLING));
         page.charts(telling);
+        let runs = self.run_charts();
+        let (telling_steps, other_steps) = runs.split_at(runs.len().min(TELLING_STEPS));
         if !self.runs.is_empty() {
             page.heading("Along the steps");
-            page.charts(&self.run_charts());
+            page.table(&RUN_HEAD, &self.run_rows());
+            page.charts(telling_steps);
         }
-        page.fold("More curves");
+        page.fold("In sentences");
+        for sentence in &self.verdict.sentences {
+            page.paragraph(sentence);
+        }
+        page.fold(&format!("More curves {}", self.when().to_lowercase()));
         page.charts(others);
         if !self.runs.is_empty() {
+            page.fold("More curves along the steps");
+            page.charts(other_steps);
             page.fold("Sub-layers along the steps");
             page.paragraph(
                 "The first, the middle and the last sub-layer, with and without warm-up. The measured weight is by regression, because Jacobian-vector \
                  products are computed before the first step only.",
             );
             page.charts(&self.sublayer_charts());
-            page.table(&RUN_HEAD, &self.run_rows());
             page.fold("Norms: γ before and after the run with the longest warm-up");
             page.table(&NORM_HEAD, &self.norm_rows());
         }
@@ -564,16 +542,22 @@ impl Probe {
                  the loss of token frequencies.",
             ),
             chart(
-                "gradient",
-                true,
-                looked(&|snapshot| Some(snapshot.gradient)),
-                "Norm of the whole gradient.",
-            ),
-            chart(
                 "gradient of single tokens, first divided by last",
                 true,
                 looked(&|snapshot| Some(snapshot.token_gradient_ratio())),
                 "The norm after the first sub-layer divided by that after the last.",
+            ),
+            chart(
+                "what is left of the input at the top",
+                true,
+                looked(&|snapshot| top(snapshot, &|sublayer| Some(sublayer.identity.predicted))),
+                "Weight of the identity path, from the branch variances.",
+            ),
+            chart(
+                "gradient",
+                true,
+                looked(&|snapshot| Some(snapshot.gradient)),
+                "Norm of the whole gradient.",
             ),
             chart(
                 "update divided by weights, first layer",
@@ -586,12 +570,6 @@ impl Probe {
                 true,
                 looked(&|snapshot| top(snapshot, &|sublayer| sublayer.update_ratio)),
                 "The same for the last feed-forward layer.",
-            ),
-            chart(
-                "what is left of the input at the top",
-                true,
-                looked(&|snapshot| top(snapshot, &|sublayer| Some(sublayer.identity.predicted))),
-                "Weight of the identity path, from the branch variances.",
             ),
             chart(
                 "σ² of the last branch",

@@ -168,7 +168,7 @@ pub use page::{Chart, Page, Series};
 pub use processes::{is_first, ranks};
 pub use ranks::{Alone, Ranks};
 pub use regularizer::Regularizer;
-pub use report::{report_page, write_report};
+pub use report::{data_of, report_page, write_report};
 pub use run::{RunConfig, RunFile, check_free, prepare, settings};
 pub use saved_model::SavedModel;
 pub use settings::{TrainSettings, read_optimizer};

@@ -46,7 +46,7 @@ pub fn report_page(
         })
         .collect();
     let steps = records.iter().map(|record| record.step).max().unwrap_or(0);
-    let mut page = Page::new(&format!("{title}{}", what_of(description)));
+    let mut page = Page::new(&format!("{title}{}{}", data_of(description), kind_of(description)));
     let best: Vec<String> = verdicts(&curves);
     match best.is_empty() {
         true => page.verdict(&format!("{steps} steps; no validation.")),
@@ -73,16 +73,21 @@ pub fn report_page(
 /// Maximum number of results in the verdict.
 const TOLD: usize = 3;
 
-/// The best values of the numbers with a goal. The loss is named only if nothing else was validated.
+/// The best values of the numbers with a goal. Losses are named only if nothing else was validated. The losses of players against each other have no best
+/// step, so their last values are named.
 fn verdicts(curves: &[Curve<'_>]) -> Vec<String> {
-    let best = |is_loss: bool| -> Vec<String> {
-        let of_kind = curves.iter().filter(|curve| curve.name.contains("loss") == is_loss);
-        of_kind.filter_map(Curve::best).take(TOLD).collect()
-    };
-    let validated = best(false);
+    let with_goal = curves.iter().filter(|curve| curve.goal.is_some());
+    let (losses, validated): (Vec<&Curve<'_>>, Vec<&Curve<'_>>) =
+        with_goal.partition(|curve| curve.name.contains("loss"));
+    let best = |curves: &[&Curve<'_>]| curves.iter().filter_map(|curve| curve.best()).take(TOLD).collect();
+    let are_of_players = losses.len() > 1 && losses.iter().all(|curve| curve.name.ends_with(".loss"));
     match validated.is_empty() {
-        true => best(true),
-        false => validated,
+        false => best(&validated),
+        true if are_of_players => {
+            let last = |curve: &&Curve<'_>| format!("{} {} at the end", curve.title(), number(curve.last()));
+            losses.iter().map(last).take(TOLD).collect()
+        }
+        true => best(&losses),
     }
 }
 
@@ -124,14 +129,19 @@ fn chart(curves: &[&Curve<'_>]) -> Chart {
     }
 }
 
-/// The data of a run, from its configuration, for the title.
-fn what_of(description: &str) -> String {
+/// The data of a run, from its configuration, for a title: ` on q.tsv`. Empty if the configuration names none.
+pub fn data_of(description: &str) -> String {
     let Ok(settings) = description.parse::<toml::Table>() else {
         return String::new();
     };
-    let named = ["questions", "texts", "data", "train"]
-        .iter()
-        .find_map(|name| settings.get(*name));
+    // At the top, or among the settings of the task.
+    let tables = std::iter::once(&settings).chain(settings.values().filter_map(toml::Value::as_table));
+    let is_data = |value: &&toml::Value| value.is_str() || value.is_array();
+    let names = ["questions", "texts", "data", "training"];
+    let named = tables.into_iter().find_map(|table| {
+        let mut values = names.iter().filter_map(|name| table.get(*name));
+        values.find(is_data)
+    });
     let name = |value: &toml::Value| -> Option<String> {
         let path = Path::new(value.as_str()?);
         Some(path.file_name()?.to_string_lossy().into_owned())
@@ -148,6 +158,26 @@ fn what_of(description: &str) -> String {
     }
 }
 
+/// What was trained, from the configuration, for a title: ` (finetune, child-f:0.3, seed 2)`. Empty if the configuration does not say.
+fn kind_of(description: &str) -> String {
+    let Ok(settings) = description.parse::<toml::Table>() else {
+        return String::new();
+    };
+    let shared = ["model", "train", "search"];
+    let of_task = settings
+        .iter()
+        .find(|(name, value)| value.is_table() && !shared.contains(&name.as_str()));
+    let method = of_task.and_then(|(_, task)| task.get("method")?.as_str());
+    let seed = settings.get("train").and_then(|train| train.get("seed")?.as_integer());
+    let mut parts: Vec<String> = of_task.iter().map(|(name, _)| (*name).clone()).collect();
+    parts.extend(method.map(str::to_owned));
+    parts.extend(seed.map(|seed| format!("seed {seed}")));
+    match parts.is_empty() {
+        true => String::new(),
+        false => format!(" ({})", parts.join(", ")),
+    }
+}
+
 /// The values of a number over the steps.
 struct Curve<'r> {
     name: &'r str,
@@ -158,7 +188,7 @@ struct Curve<'r> {
 impl Curve<'_> {
     /// The name in words.
     fn title(&self) -> String {
-        self.name.replace('_', " ")
+        self.name.replace(['_', '.'], " ")
     }
 
     /// Whether it is worth a picture: a constant is not.
@@ -270,5 +300,15 @@ mod tests {
         assert!(html.contains("<title>Training on x.txt and 1 more</title>"), "{html}");
         assert!(page("questions = \"q.tsv\"\n").contains("<h1>Training on q.tsv</h1>"));
         assert!(page("no TOML").contains("<h1>Training</h1>"));
+        let losses = ["critic.loss", "generator.loss"].map(|name| (name.to_owned(), Goal::Minimize));
+        let players = [1.0, 2.0].map(|value| Record {
+            step: value as u64,
+            values: losses.iter().map(|(name, _)| (name.clone(), value)).collect(),
+        });
+        let game = report_page("Training", "", &players, &losses.into(), |_| ()).to_html();
+        assert!(game.contains("After 2 steps: critic loss 2 at the end; generator loss 2 at the end."));
+        let tuned =
+            "[model]\nlayers = 2\n[train]\nseed = 3\n[finetune]\ntraining = \"x/rte.tsv\"\nmethod = \"sam:0.1\"\n";
+        assert!(page(tuned).contains("<h1>Training on rte.tsv (finetune, sam:0.1, seed 3)</h1>"));
     }
 }

@@ -127,7 +127,7 @@ fn metrics_go_by_player_and_goal_and_the_best_average_is_saved() {
             .next()
             .unwrap()
     };
-    assert!(report.contains("best cost -9") && caption("critic.loss").contains("smallest"));
+    assert!(report.contains("best cost -9") && caption("critic loss").contains("smallest"));
     assert!(!caption("first").contains("est ") && !caption("noise").contains("est "));
     // Validations saw the averages of the generator, and the critic as it was.
     let seen = task.seen.lock().unwrap();

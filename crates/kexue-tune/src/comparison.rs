@@ -4,8 +4,8 @@ use crate::forest::{Estimate, forest_plot};
 use crate::method::Method;
 use crate::metrics::Measure;
 use crate::run::TuneResult;
-use kexue_output::{standard_error, with_error};
-use kexue_train::{Chart, Page, Series};
+use kexue_output::{standard_error, text_table, with_error};
+use kexue_train::{Chart, Page, Series, data_of};
 use serde_json::{Value, json};
 
 /// The results of several methods from the same seeds.
@@ -150,26 +150,8 @@ impl Comparison {
         for point in Point::ALL {
             let (mut header, rows) = self.table(point);
             header[0] = point.name().to_owned();
-            let width = |column: usize| {
-                let cells = std::iter::once(&header)
-                    .chain(&rows)
-                    .map(|row| row[column].chars().count());
-                cells.max().unwrap_or(0)
-            };
-            let widths: Vec<usize> = (0..header.len()).map(width).collect();
-            for row in std::iter::once(&header).chain(&rows) {
-                let mut line = String::new();
-                for (at, (cell, width)) in row.iter().zip(&widths).enumerate() {
-                    let space = " ".repeat(width - cell.chars().count());
-                    line += &if at == 0 {
-                        format!("{cell}{space}")
-                    } else {
-                        format!("  {space}{cell}")
-                    };
-                }
-                text += line.trim_end();
-                text.push('\n');
-            }
+            let header: Vec<&str> = header.iter().map(String::as_str).collect();
+            text += &text_table(&header, &rows);
             text.push('\n');
         }
         text.pop();
@@ -212,6 +194,8 @@ impl Comparison {
         let mean = |row: &Row| Mean::of(&row.values(Point::Best, measure));
         let best = (self.rows.iter())
             .filter(|row| mean(row).mean.is_finite())
+            // Of equals, the first is named.
+            .rev()
             .max_by(|a, b| mean(a).mean.total_cmp(&mean(b).mean))?;
         let (method, name) = (best.method.to_string(), measure.name());
         let result = format!("Highest {name}: {method}, {}", mean(best).show());
@@ -233,7 +217,7 @@ impl Comparison {
 
     /// The page of a report: tables, a forest plot, the curves, and the shares of the model that ChildTuning-D trains.
     pub fn to_page(&self, title: &str, description: &str) -> Page {
-        let mut page = Page::new(title);
+        let mut page = Page::new(&format!("{title}{}", data_of(description)));
         if let Some(verdict) = self.verdict() {
             page.verdict(&verdict);
         }

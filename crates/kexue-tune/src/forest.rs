@@ -16,9 +16,12 @@ pub struct Estimate {
     pub single: Vec<f64>,
 }
 
-const LEFT: f64 = 250.0;
-const RIGHT: f64 = 740.0;
-const LINE: f64 = 30.0;
+/// As wide as a phone, so that ticks stay 12 pixels high there.
+const WIDTH: f64 = 358.0;
+const LEFT: f64 = 12.0;
+const RIGHT: f64 = WIDTH - 12.0;
+/// The height of an estimate, under its name.
+const LINE: f64 = 48.0;
 
 /// Draws the plot as an SVG figure in the colours of [`kexue_output::Page`]: intervals as bars, estimates as squares, single values as dots, and a line at
 /// 0. Empty if no estimate is finite.
@@ -42,8 +45,8 @@ pub fn forest_plot(axis: &str, estimates: &[Estimate]) -> String {
     let x = |value: f64| LEFT + (value - low) / (high - low) * (RIGHT - LEFT);
     let bottom = LINE * estimates.len() as f64 + 12.0;
     let mut svg = format!(
-        "<figure><svg viewBox=\"0 0 760 {height}\" width=\"760\" height=\"{height}\" role=\"img\">\n",
-        height = bottom + 44.0
+        "<figure><svg viewBox=\"0 0 {WIDTH} {height}\" width=\"{WIDTH}\" height=\"{height}\" role=\"img\">\n",
+        height = bottom + 24.0
     );
     let mut add = |text: String| {
         let _ = writeln!(svg, "{text}");
@@ -65,10 +68,11 @@ pub fn forest_plot(axis: &str, estimates: &[Estimate]) -> String {
         ));
     }
     for (index, estimate) in estimates.iter().enumerate() {
-        let (y, colour) = (LINE * index as f64 + 20.0, series_colour(index));
+        let (top, colour) = (LINE * index as f64, series_colour(index));
+        let y = top + 32.0;
         add(format!(
-            "<text x=\"8\" y=\"{:.1}\">{}</text>",
-            y + 4.0,
+            "<text x=\"0\" y=\"{:.1}\">{}</text>",
+            top + 18.0,
             escape_html(&estimate.name)
         ));
         for value in estimate.single.iter().filter(|value| value.is_finite()) {
@@ -94,18 +98,12 @@ pub fn forest_plot(axis: &str, estimates: &[Estimate]) -> String {
             ));
         }
     }
-    let middle = (LEFT + RIGHT) / 2.0;
-    add(format!(
-        "<text x=\"{middle}\" y=\"{:.1}\" text-anchor=\"middle\">{}</text>",
-        bottom + 36.0,
-        escape_html(axis)
-    ));
-    svg + "</svg></figure>\n"
+    svg + &format!("</svg><figcaption>{}</figcaption></figure>\n", escape_html(axis))
 }
 
 /// Round numbers between two others, including 0 if it is between them.
 fn ticks(low: f64, high: f64) -> Vec<f64> {
-    let rough = (high - low) / 8.0;
+    let rough = (high - low) / 5.0;
     let power = 10f64.powf(rough.log10().floor());
     let step = [1.0, 2.0, 5.0, 10.0]
         .into_iter()
