@@ -377,7 +377,10 @@ fn the_title_says_what_was_probed_however_the_command_is_written() {
         assert_eq!(code, 0, "{errors}");
         let page = fs::read_to_string(folder.path().join("p.html")).unwrap();
         let title = page.split("<title>").nth(1).unwrap().split('<').next().unwrap();
-        assert_eq!(title, "Probe of a model (--length 12 --d-model 16 --layers 2 --heads 2)");
+        assert_eq!(
+            title,
+            "Probe of a model (--length 12 --d-model 16 --layers 2 --heads 2)"
+        );
     }
     let another = "probe --out p.html --layers 1 --d-model 16 --heads 2 --length 12";
     let (code, _, errors) = kexue(folder.path(), &another.split(' ').collect::<Vec<_>>());
