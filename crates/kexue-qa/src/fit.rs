@@ -1,19 +1,26 @@
 //! Fits the weights of learned rescoring by Newton's method: a conditional logit that ranks facts, and a logistic regression that estimates
 //! how probable it is that the graph lacks the answer.
 //!
-//! The graph has the facts of the questions to fit on. The same questions with their fact hidden serve as examples of missing answers: once as
-//! they are, and once as if no training question had asked for their relation, so that its words are new.
+//! The graph has the facts of the questions to fit on. If there are no questions that it cannot answer, the same questions with their fact hidden
+//! serve as examples of missing answers: once as they are, and once as if no training question had asked for their relation, so that its words
+//! are new.
 
 use crate::distribution::log_softmax;
 use crate::evaluate::Case;
 use crate::options::SearchOptions;
-use crate::rerank::{DOUBTS, Doubt, EVIDENCE, Evidence, OF_RELATION, QUESTIONS_OF_RELATION, Reranker, dot, doubt};
+use crate::phrasing::Phrasing;
+use crate::prompt::Mentions;
+use crate::rerank::{
+    DOUBTS, Doubt, EVIDENCE, Evidence, OF_RELATION, QUESTIONS_OF_RELATION, Reranker, dot, doubt, phrase_around,
+};
 use crate::search::{Asked, candidates};
 use crate::state::SearchResult;
 use crate::words::WordCounts;
 use crate::{Error, Question, Result};
 use kexue_kg::KnowledgeGraph;
 use kexue_nn::Model;
+use kexue_text::SEP;
+use rayon::prelude::*;
 use serde::Serialize;
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -94,7 +101,7 @@ struct Variants {
 pub struct FitQuestions<'a> {
     /// Questions that the model was trained on. Their words are counted.
     pub known: &'a [Case],
-    /// Questions that the graph cannot answer. Their words are counted too.
+    /// Questions that the graph cannot answer. Their words, and how they are phrased, are counted too.
     pub known_unanswerable: &'a [Question],
     /// Questions to fit on. The model must not have been trained on them.
     pub cases: &'a [Case],
@@ -124,10 +131,12 @@ pub fn fit(
     for question in known_unanswerable {
         counts.add_unanswerable(graph.vocabulary(), &question.text);
     }
+    let mut phrasing = count_phrases(graph, known.iter(), known_unanswerable)?;
     let mut options = SearchOptions {
         rescore: true,
         reranker: Some(Arc::new(Reranker {
             counts: counts.clone(),
+            phrasing: phrasing.clone(),
             ..Reranker::default()
         })),
         ..options.clone()
@@ -168,11 +177,13 @@ pub fn fit(
     }
     if !are_relations_known(&choices) {
         counts.relations.clear();
+        phrasing = Phrasing::default();
         for evidence in choices.iter_mut().flat_map(|choice| &mut choice.candidates) {
             evidence[OF_RELATION].fill(0.0);
         }
         options.reranker = Some(Arc::new(Reranker {
             counts: counts.clone(),
+            phrasing: phrasing.clone(),
             ..Reranker::default()
         }));
     }
@@ -246,12 +257,21 @@ pub fn fit(
     let plain = variants
         .iter()
         .map(|variants| (&variants.plain.candidates, variants.plain.right));
+    // The weights tell what wordings are worth that were not counted. From now on those that were fitted on are counted too.
+    if !phrasing.is_empty() {
+        phrasing = count_phrases(graph, known.iter().chain(cases), known_unanswerable)?;
+        for case in cases {
+            let relation = relation_of(graph, case)?;
+            counts.add(graph.vocabulary(), &case.question.text, relation.as_deref());
+        }
+    }
     Ok(Some(Fit {
         before: measure(&Reranker::default(), plain),
         reranker: Reranker {
             weights,
             lacking: doubts,
             counts,
+            phrasing,
         },
         questions: variants.len(),
         out_of_reach: cases.len() - variants.len(),
@@ -298,13 +318,13 @@ fn learn(variants: &[&Variants], unanswerable: &[&Vec<Evidence>]) -> (Evidence, 
     };
     let nothing = [0.0; DOUBTS];
     let mut doubts: Vec<Choice<DOUBTS>> = Vec::new();
-    // Each source of unanswerable questions gets the same weight.
-    let (share, sources) = if unanswerable.is_empty() {
-        (LACKING, 2.0)
+    // Hidden facts only stand in for real examples.
+    let (share, hides) = if unanswerable.is_empty() {
+        (LACKING, true)
     } else {
-        (UNANSWERABLE, 3.0)
+        (UNANSWERABLE, false)
     };
-    let weight = share / (1.0 - share) / sources;
+    let weight = share / (1.0 - share);
     let mut add = |candidates: &[Evidence], weight: f64| {
         // A subject without any fact cannot be asked about.
         if let Some((best, log_probability)) = best(&ranking, candidates) {
@@ -315,9 +335,9 @@ fn learn(variants: &[&Variants], unanswerable: &[&Vec<Evidence>]) -> (Evidence, 
             });
         }
     };
-    for variants in variants {
+    for variants in variants.iter().filter(|_| hides) {
         for candidates in &variants.hidden {
-            add(candidates, weight);
+            add(candidates, weight / 2.0);
         }
     }
     for candidates in unanswerable {
@@ -357,6 +377,44 @@ fn count_words<'c>(
     Ok(counts)
 }
 
+/// Counts how questions are phrased. Without unanswerable ones to compare with, nothing is counted.
+fn count_phrases<'c>(
+    graph: &KnowledgeGraph,
+    known: impl Iterator<Item = &'c Case>,
+    unanswerable: &[Question],
+) -> Result<Phrasing> {
+    if unanswerable.is_empty() {
+        return Ok(Phrasing::default());
+    }
+    let vocabulary = graph.vocabulary();
+    let words = |text: &str, subject: Option<&str>| -> Result<Vec<String>> {
+        let mentions = Mentions::find(graph, text)?;
+        let span = match subject {
+            Some(subject) => mentions.span(&[&vocabulary.encode(subject)[..], &[SEP]].concat()),
+            None => mentions.longest(),
+        };
+        Ok(phrase_around(vocabulary, &vocabulary.encode(text), span))
+    };
+    let known: Vec<&Case> = known.collect();
+    let asked = known.into_par_iter().map(|case| -> Result<_> {
+        let Some(&key) = case.gold_keys.first() else {
+            return Ok(None);
+        };
+        let relation = relation_of(graph, case)?.unwrap_or_default();
+        let subject = graph.fact(key)?.subject;
+        Ok(Some((relation, words(case.question.text.trim(), Some(&subject))?)))
+    });
+    let asked = asked
+        .collect::<Result<Vec<_>>>()?
+        .into_iter()
+        .flatten()
+        .collect::<Vec<_>>();
+    let others = unanswerable
+        .par_iter()
+        .map(|question| words(question.text.trim(), None));
+    Ok(Phrasing::count(&asked, &others.collect::<Result<Vec<_>>>()?))
+}
+
 /// The relation that a question asks for, as the vocabulary spells it.
 fn relation_of(graph: &KnowledgeGraph, case: &Case) -> Result<Option<String>> {
     let Some(&key) = case.gold_keys.first() else {
@@ -379,7 +437,7 @@ fn count_by_relation(graph: &KnowledgeGraph, known: &[Case], cases: &[&Case]) ->
     }
     let mut counts: HashMap<&str, Arc<WordCounts>> = HashMap::new();
     for (relation, group) in groups {
-        counts.insert(relation, Arc::new(count_words(graph, group, false)?));
+        counts.insert(relation, Arc::new(count_words(graph, group, true)?));
     }
     Ok(wanted
         .iter()
@@ -568,7 +626,10 @@ mod tests {
                 "word_association",
                 "least_association",
                 "strange_words",
-                "log_questions"
+                "log_questions",
+                "phrasing",
+                "phrasing_of_a_word",
+                "better_phrasing"
             ]
         );
         // A hundred candidates, some of relations that no question asks for.
@@ -590,7 +651,7 @@ mod tests {
 
     #[test]
     fn finds_the_weights_that_drew_the_answers() {
-        let truth: Evidence = std::array::from_fn(|index| 0.18 * index as f64 - 1.5);
+        let truth: Evidence = std::array::from_fn(|index| 3.8 * index as f64 / EVIDENCE.len() as f64 - 1.5);
         let choices = drawn(&truth, 4000);
         let centre = Reranker::default().weights;
         let found = newton(&choices.iter().collect::<Vec<_>>(), centre);

@@ -144,6 +144,12 @@ impl Mentions {
         place.ok().map(|place| self.0[place].span.clone())
     }
 
+    /// The place of the longest mention; the first of several.
+    pub fn longest(&self) -> Option<Range<usize>> {
+        let spans = self.0.iter().map(|mention| mention.span.clone());
+        spans.min_by_key(|span| (std::cmp::Reverse(span.len()), span.start))
+    }
+
     /// All of them.
     pub fn all(&self) -> Range<usize> {
         0..self.0.len()

@@ -6,19 +6,21 @@
 //! that the model was not trained on, so that they show how far it can be trusted there.
 
 use crate::lcs::QuestionLcs;
+use crate::phrasing::{Explained, Phrasing, phrase};
 use crate::prompt::Prompt;
 use crate::words::{WordCounts, words};
 use crate::{Error, Result};
 use kexue_kg::{FactOrder, KnowledgeGraph};
-use kexue_text::SEP;
+use kexue_text::{SEP, Vocabulary};
 use kexue_trie::Token;
 use serde::Deserialize;
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
+use std::ops::Range;
 use std::path::Path;
 
 /// The names of the evidence for a candidate. Lengths are in tokens, without spaces; "the rest" is the question without the subject's mention.
-pub const EVIDENCE: [&str; 22] = [
+pub const EVIDENCE: [&str; 25] = [
     // The model's log-probability of the subject, and of relation and sense after it.
     "subject_log_probability",
     "fact_log_probability",
@@ -50,7 +52,13 @@ pub const EVIDENCE: [&str; 22] = [
     "least_association",
     "strange_words",
     "log_questions",
-    // The same for questions that the graph cannot answer, if any were counted: the sum over the words, and the highest one.
+    // How the question is phrased: how much more probable it is by the bigram model of the relation's questions than by that of unanswerable
+    // questions (logarithms of the ratio, divided by the root of the number of words, and by the number), and by how much the relation that
+    // explains it best is better. All are 0 if no unanswerable questions were counted.
+    "phrasing",
+    "phrasing_of_a_word",
+    "better_phrasing",
+    // The mutual information of the words with questions that the graph cannot answer, if any were counted: the sum, and the highest one.
     "unanswerable_association",
     "most_unanswerable_association",
 ];
@@ -82,7 +90,7 @@ pub(crate) const SUBJECTS: usize = 24;
 pub const RERANKER_FILE: &str = "reranker.toml";
 
 /// The places in [`EVIDENCE`] of what comes from a relation's questions, and of the number of these questions.
-pub(crate) const OF_RELATION: std::ops::Range<usize> = 16..20;
+pub(crate) const OF_RELATION: Range<usize> = 16..23;
 pub(crate) const QUESTIONS_OF_RELATION: usize = 19;
 
 /// The weights of the evidence, and the word counts that it is computed from.
@@ -94,6 +102,8 @@ pub struct Reranker {
     pub lacking: Doubt,
     /// How many training questions have each word.
     pub counts: WordCounts,
+    /// How the training questions are phrased.
+    pub phrasing: Phrasing,
 }
 
 /// The contents of the file: weights by name.
@@ -103,6 +113,8 @@ struct File {
     weights: BTreeMap<String, f64>,
     lacking: BTreeMap<String, f64>,
     words: String,
+    #[serde(default)]
+    phrases: String,
 }
 
 impl Default for Reranker {
@@ -114,6 +126,7 @@ impl Default for Reranker {
             weights,
             lacking: [0.0; DOUBTS],
             counts: WordCounts::default(),
+            phrasing: Phrasing::default(),
         }
     }
 }
@@ -144,6 +157,7 @@ impl Reranker {
         let file: File = toml::from_str(text).map_err(|error| problem(error.to_string().trim_end().to_owned()))?;
         let mut reranker = Self {
             counts: WordCounts::from_text(&file.words).map_err(&problem)?,
+            phrasing: Phrasing::from_text(&file.phrases).map_err(&problem)?,
             ..Self::default()
         };
         let doubts = LACKING.iter().chain(&EVIDENCE);
@@ -158,8 +172,11 @@ impl Reranker {
         // A literal string is parsed much faster than a table of so many words.
         let mut text = format!(
             "# How many questions have each word: of all that were trained on, and of those for each relation.\nwords = '''\n{}'''\n\n\
+             # How often words, given by their numbers in the first line, and pairs of them occur in unanswerable questions and in those for each\n\
+             # relation.\nphrases = '''\n{}'''\n\n\
              # How `--rescore learned` weighs what it knows of a fact: its logit is the sum of weight times evidence.\n[weights]\n",
-            self.counts.to_text()
+            self.counts.to_text(),
+            self.phrasing.to_text()
         );
         let doubts = LACKING.iter().chain(&EVIDENCE).zip(&self.lacking);
         // Writing to a string does not fail.
@@ -228,6 +245,7 @@ pub(crate) struct Spelling<'a> {
     /// The question without the mention.
     rest: Vec<Token>,
     words: Vec<Word>,
+    explained: Explained,
     lcs: QuestionLcs,
     blank: Vec<Token>,
     /// The evidence that is the same for all facts of the subject.
@@ -257,6 +275,7 @@ impl<'a> Spelling<'a> {
             .flatten()
             .collect();
         let mut rest = question.to_vec();
+        let phrase = phrase_around(vocabulary, question, prompt.mentions.span(subject));
         if let Some(span) = prompt.mentions.span(subject) {
             let length = span.len() as f64;
             common[2] = length;
@@ -266,7 +285,7 @@ impl<'a> Spelling<'a> {
             rest.splice(span, [SEP]);
         }
         let less = prompt.less.as_deref();
-        let word = |range: std::ops::Range<usize>| {
+        let word = |range: Range<usize>| {
             let tokens = rest[range].to_vec();
             let text = vocabulary.decode(&tokens);
             Word {
@@ -282,14 +301,16 @@ impl<'a> Spelling<'a> {
         words.dedup_by(|a, b| a.tokens == b.tokens);
         for word in &words {
             let association = reranker.counts.unanswerable.association(&word.text, word.share);
-            common[20] += association;
-            common[21] = f64::max(common[21], association);
+            common[23] += association;
+            common[24] = f64::max(common[24], association);
         }
+        let unasked = |relation: &str| less.is_some_and(|less| less.relations.contains_key(relation));
         rest.retain(|token| !blank.contains(token));
         Self {
             graph,
             counts: &reranker.counts,
             words,
+            explained: reranker.phrasing.explain(&phrase, unasked),
             lcs: QuestionLcs::new(&rest),
             rest,
             blank,
@@ -332,11 +353,11 @@ impl<'a> Spelling<'a> {
                 evidence[15] = f64::max(evidence[15], word.information);
             }
         }
-        let asked = match self.counts.relations.is_empty() {
-            true => None,
-            false => self.counts.relations.get(&self.graph.vocabulary().decode(named)),
+        let relation = match self.counts.relations.is_empty() {
+            true => String::new(),
+            false => self.graph.vocabulary().decode(named),
         };
-        if let Some(asked) = asked {
+        if let Some(asked) = self.counts.relations.get(&relation) {
             for word in &self.words {
                 let association = asked.association(&word.text, word.share);
                 evidence[16] += association;
@@ -344,8 +365,20 @@ impl<'a> Spelling<'a> {
                 evidence[18] += f64::from(u8::from(asked.count(&word.text) == 0));
             }
             evidence[19] = f64::from(asked.questions).ln_1p();
+            evidence[20..23].copy_from_slice(&self.explained.by(&relation));
         }
         evidence
+    }
+}
+
+/// The words of a question around the mention of its subject.
+pub(crate) fn phrase_around(vocabulary: &Vocabulary, question: &[Token], mention: Option<Range<usize>>) -> Vec<String> {
+    match mention {
+        Some(span) => phrase(
+            &vocabulary.decode(&question[..span.start]),
+            Some(&vocabulary.decode(&question[span.end..])),
+        ),
+        None => phrase(&vocabulary.decode(question), None),
     }
 }
 
@@ -383,10 +416,12 @@ mod tests {
             of_relation in proptest::collection::btree_map("[a-z铁]{1,4}", 0u32..9, 0..4),
         ) {
             let unanswerable = RelationWords { questions: of_relation.len() as u32, words: of_relation.clone() };
+            let phrases = [phrase("who made ", Some("")), phrase("", Some("的国王"))];
+            let phrasing = Phrasing::count(&[(relation.clone(), phrases[1].clone())], &phrases);
             let relations = [(relation, RelationWords { questions: 5, words: of_relation })].into();
             let (weights, lacking) = weights.split_at(EVIDENCE.len());
             let (weights, lacking) = (weights.try_into().unwrap(), lacking.try_into().unwrap());
-            let reranker = Reranker { weights, lacking, counts: WordCounts { questions: 7, words, relations, unanswerable } };
+            let reranker = Reranker { weights, lacking, counts: WordCounts { questions: 7, words, relations, unanswerable }, phrasing };
             prop_assert_eq!(Reranker::from_toml(&reranker.to_toml(), Path::new("x")).unwrap(), reranker);
         }
     }

@@ -5,7 +5,7 @@ use kexue_nn::{
     AttentionScale, Initializer, Mask, Model, NormPlacement, PackedBatch, StdConvention, Tape, TransformerConfig,
 };
 use kexue_qa::{
-    Doubt, EVIDENCE, LookAhead, MentionUse, RelationWords, Reranker, SearchOptions, SearchResult, WordCounts,
+    Doubt, EVIDENCE, LookAhead, MentionUse, Phrasing, RelationWords, Reranker, SearchOptions, SearchResult, WordCounts,
     lcs_of_texts, search,
 };
 use kexue_text::{CLS, SEP, Vocabulary};
@@ -320,7 +320,7 @@ proptest! {
         let weighed = |weights: [f64; EVIDENCE.len()]| {
             let options = SearchOptions {
                 // The look-ahead's power does not enter.
-                reranker: Some(Reranker { weights, lacking: doubts(weights), counts: short_words() }.into()),
+                reranker: Some(Reranker { weights, lacking: doubts(weights), counts: short_words(), phrasing: Phrasing::default() }.into()),
                 ..options(LookAhead::Allowed, MentionUse::Off, true, 10_000)
             };
             search(&graph, &model, &options, &[&question], true).unwrap().remove(0)
@@ -388,8 +388,8 @@ proptest! {
                 ((f64::from(u8::from(**word == *"㐁")) * 2.0 + 5.0 * share) / 7.0 / share).ln()
             };
             let unanswerable: Vec<f64> = words.iter().map(unanswerable_of).collect();
-            prop_assert!((evidence[20] - unanswerable.iter().sum::<f64>()).abs() < 1e-9);
-            prop_assert!((evidence[21] - unanswerable.iter().copied().fold(0.0, f64::max)).abs() < 1e-9);
+            prop_assert!((evidence[23] - unanswerable.iter().sum::<f64>()).abs() < 1e-9);
+            prop_assert!((evidence[24] - unanswerable.iter().copied().fold(0.0, f64::max)).abs() < 1e-9);
             prop_assert_eq!(evidence[19], if relation == "c" { 5f64.ln() } else { 0.0 });
             prop_assert_eq!(evidence[11] == 1.0, relation.chars().next_back().is_some_and(|c| rest.contains(c)));
             prop_assert_eq!(evidence[12] == 1.0, fact.sense.is_some());

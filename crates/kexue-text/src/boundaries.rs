@@ -41,6 +41,19 @@ pub struct Boundaries<'t> {
     last_words: RefCell<HashMap<usize, usize>>,
 }
 
+/// The words of a text, as Unicode Standard Annex 29 and a dictionary for scripts without spaces tell them apart. Segments without a letter or a
+/// digit are left out.
+///
+/// ```
+/// assert_eq!(kexue_text::words("Who wrote it? 法国的总统"), ["Who", "wrote", "it", "法国", "的", "总统"]);
+/// ```
+pub fn words(text: &str) -> Vec<&str> {
+    let segmenter = WordSegmenter::new_dictionary(WordBreakInvariantOptions::default());
+    let ends: Vec<usize> = segmenter.segment_str(text).collect();
+    let segments = ends.windows(2).map(|range| &text[range[0]..range[1]]);
+    segments.filter(|word| word.contains(char::is_alphanumeric)).collect()
+}
+
 impl<'t> Boundaries<'t> {
     /// Finds the boundaries of a text.
     pub fn new(text: &'t str) -> Self {

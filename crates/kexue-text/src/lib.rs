@@ -27,7 +27,7 @@ mod spelling;
 mod tokenizer;
 mod vocabulary;
 
-pub use boundaries::Boundaries;
+pub use boundaries::{Boundaries, words};
 pub use builder::VocabularyBuilder;
 pub use corpus::{Corpus, SpecialTokens, TextEncoder, Window};
 pub use file::VocabularyError;

@@ -37,7 +37,10 @@ impl Theme {
             | "word_association"
             | "least_association"
             | "strange_words"
-            | "log_questions" => Self::Words,
+            | "log_questions"
+            | "phrasing"
+            | "phrasing_of_a_word"
+            | "better_phrasing" => Self::Words,
             "unanswerable_association" | "most_unanswerable_association" => Self::Unanswerable,
             _ => Self::Spelling,
         }

@@ -38,11 +38,13 @@ else
 fi
 
 expand --templates "$work/held_out.tsv" --each 30 --typos 0.04 --seed 2 -o "$work/fit_wordings.tsv"
-expand --templates "$work/rules.tsv" "$here/unanswerable_train.tsv" "$here/unanswerable_fit.tsv" --unanswerable --each 6 --typos 0.04 --seed 2 \
-    -o "$work/fit_unanswerable.txt"
+# How unanswerable questions are phrased is counted on some kinds of them, and what that is worth is learned on others.
+expand --templates "$work/rules.tsv" "$here/unanswerable_train.tsv" --unanswerable --each 30 --typos 0.04 -o "$work/known_unanswerable.txt"
+expand --templates "$work/rules.tsv" "$here/unanswerable_fit.tsv" --unanswerable --each 12 --typos 0.04 --seed 2 -o "$work/fit_unanswerable.txt"
 expand --templates "$work/held_out.tsv" --unanswerable --each 12 --seed 2 -o "$work/fit_other_subjects.txt"
 $kexue qa fit --kg "$work/graph.index" --model "$work/run" --questions "$work/fit_wordings.tsv" --hold-out 0 \
-    --known "$work/flat.tsv" "$work/grammars.tsv" --unanswerable "$work/fit_unanswerable.txt" "$work/fit_other_subjects.txt"
+    --known "$work/flat.tsv" "$work/grammars.tsv" --known-unanswerable "$work/known_unanswerable.txt" \
+    --unanswerable "$work/fit_unanswerable.txt" "$work/fit_other_subjects.txt"
 
 # Nothing here is replaced before all of it is made.
 mkdir -p "$here/model"
