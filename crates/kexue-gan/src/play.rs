@@ -5,7 +5,7 @@ use crate::network::{Critic, Generator, score};
 use crate::normalizer::Normalizer;
 use burn::module::Module;
 use burn::tensor::Tensor;
-use kexue_grad::{ForwardDual, jvp, norm_per_sample, scores_and_grad_norms, scores_and_input_gradient};
+use kexue_grad::{ForwardDual, jvp, norm_per_sample};
 
 /// The normalised scores D̂ of samples, `[batch]`, and the norms of the gradients of D if the normaliser needs them. `critic` has the weights of
 /// [`Normalizer::weights`]. The scores are exactly differentiable with respect to the parameters, and to the samples if they require gradients.
@@ -17,7 +17,7 @@ pub fn normalized_scores(
     if !normalizer.needs_gradient() {
         return (critic.scores(samples), None);
     }
-    let (mut scores, norms) = scores_and_grad_norms(critic, samples.clone(), score);
+    let (mut scores, norms) = critic.scores_and_grad_norms(samples.clone());
     if normalizer.projects() {
         // The derivative in the direction of x.
         scores = score(jvp(critic, samples.clone(), samples)).tangent_or_zeros();
@@ -89,7 +89,7 @@ pub fn generator_step(
         let loss = loss.generator(normalized_scores(normalizer, &critic, samples).0);
         return (loss.clone().detach(), loss);
     }
-    let (mut scores, gradients) = scores_and_input_gradient(&critic, samples.clone().detach(), score);
+    let (mut scores, gradients) = critic.scores_and_input_gradient(samples.clone().detach());
     if normalizer.projects() {
         let batch = scores.dims();
         scores = (gradients.clone() * samples.clone().detach()).sum_dim(1).reshape(batch);

@@ -4,12 +4,12 @@ use burn::module::Module;
 use burn::tensor::Tensor;
 use kexue_gan::lipschitz::{scores_and_gradients, slopes};
 use kexue_gan::loss::AdversarialLoss;
-use kexue_gan::network::{Architecture, ModelSettings, NormKind, Space};
+use kexue_gan::network::{Architecture, ModelSettings, NormKind, Space, score};
 use kexue_gan::normalizer::{Normalizer, NormalizerSettings};
-use kexue_gan::play::{GeneratorFormula, critic_step, generator_step};
+use kexue_gan::play::{GeneratorFormula, critic_step, generator_step, normalized_scores};
 use kexue_gan::players::GanModel;
 use kexue_gan::settings::Preset;
-use kexue_grad::{Activation, norm_per_sample};
+use kexue_grad::{Activation, norm_per_sample, scores_and_grad_norms};
 use kexue_images::Shape;
 use kexue_nn::Distribution;
 use kexue_optim::Parameters;
@@ -244,6 +244,39 @@ fn gradients_are_those_of_differences() {
                     );
                 }
             }
+        }
+    }
+}
+
+/// Chains that are linear between kinks have passes of their own.
+#[test]
+fn normalised_scores_and_their_gradients_are_those_of_the_general_functions() {
+    let kinds = [
+        NormalizerSettings::None {},
+        NormalizerSettings::Spectral {},
+        NormalizerSettings::Gradient {},
+        NormalizerSettings::Gran { epsilon: 0.1 },
+        NormalizerSettings::Scaled { epsilon: 0.1 },
+    ];
+    for (settings, space) in architectures() {
+        for kind in kinds {
+            let normalizer = kind.build();
+            let model = GanModel::new(&settings, space, &*normalizer, 3);
+            let critic = normalizer.weights(model.critic());
+            let points = random_points(&model, 11, space.size(), 1);
+            let own = normalized_scores(&*normalizer, &critic, points.clone()).0;
+            let (scores, norms) = scores_and_grad_norms(&critic, points, score);
+            let general = match normalizer.needs_gradient() {
+                true => normalizer.normalize(scores, norms),
+                false => scores,
+            };
+            let gradient = |scores: &Tensor<1>| {
+                let loss = (scores.clone().square() + scores.clone() * 0.7).sum();
+                model.gradient(loss.backward())
+            };
+            let of = |what: f64, limit: f64| assert!(what < limit, "{settings:?} {kind:?}: {what}");
+            of(distance(&gradient(&own), &gradient(&general)), 1e-4);
+            of(distance(&numbers(own), &numbers(general)), 1e-5);
         }
     }
 }

@@ -68,19 +68,31 @@ pub fn scores_and_input_gradient<N: ForwardDual<I, O>, const I: usize, const O: 
     input: Tensor<I>,
     score: impl Fn(Dual<O>) -> Dual<1>,
 ) -> (Tensor<1>, Tensor<I>) {
+    // Gradients of the parameters would only cost time here. A clone shares parameters that are not initialised yet, and whether they require gradients.
+    network.visit(&mut Draw);
+    let frozen = network.clone().no_grad();
+    let scores = |input| Some(score(frozen.forward_dual(None, Dual::constant(input))).value);
+    gradient_of_scores(input, scores).expect("the scores are computed")
+}
+
+/// The scores and their gradient with respect to the input, as constants. `None` if there are no scores.
+///
+/// # Panics
+/// If the input is not on a device with autodiff.
+pub(crate) fn gradient_of_scores<const I: usize>(
+    input: Tensor<I>,
+    scores: impl FnOnce(Tensor<I>) -> Option<Tensor<1>>,
+) -> Option<(Tensor<1>, Tensor<I>)> {
     assert!(
         input.is_autodiff(),
         "the input is on a device without autodiff; create it on `device.autodiff()`"
     );
-    // Gradients of the parameters would only cost time here. A clone shares parameters that are not initialised yet, and whether they require gradients.
-    network.visit(&mut Draw);
-    let frozen = network.clone().no_grad();
     let input = input.detach().require_grad();
-    let scores = score(frozen.forward_dual(None, Dual::constant(input.clone()))).value;
+    let scores = scores(input.clone())?;
     let total = scores.clone().sum();
     let gradient = total.is_tracked().then(|| input.grad(&total.backward())).flatten();
     let gradient = gradient.map_or_else(|| input.zeros_like().detach(), Tensor::from_inner);
-    (scores.detach(), gradient)
+    Some((scores.detach(), gradient))
 }
 
 /// The length of each sample's vector, `[batch]`.

@@ -14,6 +14,8 @@
 //! | Hessian with respect to the parameters times a direction | [`hvp`] |
 //! | `‖∇_θL‖²`, differentiable | [`parameter_gradient_penalty`] |
 //!
+//! For chains of convolutions and dense layers with ReLU or leaky ReLU, [`PiecewiseLinear`] computes scores and norms in fewer passes.
+//!
 //! [`inequality`] computes both sides of the inequality between the two penalties (article 8796).
 //!
 //! The following example trains a critic with WGAN-GP's penalty:
@@ -61,6 +63,7 @@ mod forward;
 pub mod inequality;
 mod mlp;
 mod norm;
+mod piecewise_linear;
 mod pooling;
 mod product;
 mod reduction;
@@ -76,3 +79,4 @@ pub use forward::{ForwardDual, embed};
 pub use inequality::Activation;
 pub use mlp::Mlp;
 pub use norm::SingularVectors;
+pub use piecewise_linear::PiecewiseLinear;

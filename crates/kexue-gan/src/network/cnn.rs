@@ -6,7 +6,7 @@ use burn::module::Module;
 use burn::nn::conv::{Conv2d, Conv2dConfig, ConvTranspose2d, ConvTranspose2dConfig};
 use burn::nn::{Linear, LinearConfig, PaddingConfig2d};
 use burn::tensor::Device;
-use kexue_grad::{Activation, Dual, ForwardDual};
+use kexue_grad::{Activation, Dual, ForwardDual, PiecewiseLinear};
 use kexue_images::Shape;
 
 /// The sides of the image after the last convolution, and the number of convolutions.
@@ -75,6 +75,17 @@ impl CnnCritic {
             activation: settings.critic_activation,
             input: [shape.channels, shape.height, shape.width],
         }
+    }
+
+    /// The critic as a chain that is linear between kinks, if it is one.
+    pub(super) fn piecewise_linear(&self) -> Option<PiecewiseLinear> {
+        if self.norms.iter().any(Option::is_some) {
+            return None;
+        }
+        let chain = PiecewiseLinear::new(self.input, self.activation)?;
+        let mut convolutions = self.convolutions.iter();
+        let chain = convolutions.try_fold(chain, PiecewiseLinear::convolution)?;
+        chain.dense(&self.score)
     }
 }
 

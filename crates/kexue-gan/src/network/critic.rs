@@ -7,7 +7,7 @@ use super::settings::{Architecture, ModelSettings, Space};
 use super::variant::by_variant;
 use burn::module::Module;
 use burn::tensor::{Device, Tensor};
-use kexue_grad::{Dual, ForwardDual, Mlp};
+use kexue_grad::{Dual, ForwardDual, Mlp, PiecewiseLinear, scores_and_grad_norms, scores_and_input_gradient};
 
 /// The critic: `[batch, size]` → `[batch, 1]`.
 // There is one per training run, so its size does not matter.
@@ -32,9 +32,38 @@ impl Critic {
         }
     }
 
+    /// The critic in the form that computes the following faster, if it has one.
+    fn piecewise_linear(&self) -> Option<PiecewiseLinear> {
+        match self {
+            Self::Mlp(mlp) => {
+                let inputs = mlp.layers().first()?.weight.dims()[0];
+                let chain = PiecewiseLinear::new([inputs, 1, 1], mlp.activation())?;
+                mlp.layers().iter().try_fold(chain, PiecewiseLinear::dense)
+            }
+            Self::Cnn(cnn) => cnn.piecewise_linear(),
+            // Its shortcuts make it more than a chain.
+            Self::ResNet(_) => None,
+        }
+    }
+
     /// The score of each sample, `[batch]`.
     pub fn scores(&self, input: Tensor<2>) -> Tensor<1> {
-        score(self.forward_dual(None, Dual::constant(input))).value
+        let fast = self.piecewise_linear().and_then(|chain| chain.scores(input.clone()));
+        fast.unwrap_or_else(|| score(self.forward_dual(None, Dual::constant(input))).value)
+    }
+
+    /// The scores of the samples and the norms of their gradients, both `[batch]` and differentiable.
+    pub fn scores_and_grad_norms(&self, input: Tensor<2>) -> (Tensor<1>, Tensor<1>) {
+        let chain = self.piecewise_linear();
+        let fast = chain.and_then(|chain| chain.scores_and_grad_norms(input.clone()));
+        fast.unwrap_or_else(|| scores_and_grad_norms(self, input, score))
+    }
+
+    /// The scores of the samples, `[batch]`, and the gradient of each with respect to its sample, `[batch, size]`, as constants.
+    pub fn scores_and_input_gradient(&self, input: Tensor<2>) -> (Tensor<1>, Tensor<2>) {
+        let chain = self.piecewise_linear();
+        let fast = chain.and_then(|chain| chain.scores_and_input_gradient(input.clone()));
+        fast.unwrap_or_else(|| scores_and_input_gradient(self, input, score))
     }
 }
 

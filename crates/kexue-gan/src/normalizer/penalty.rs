@@ -1,9 +1,9 @@
 //! WGAN-GP (arXiv 1704.00028).
 
 use super::method::Normalizer;
-use crate::network::{Critic, score};
+use crate::network::Critic;
 use burn::tensor::Tensor;
-use kexue_grad::{NormPenalty, input_gradient_penalty};
+use kexue_grad::NormPenalty;
 
 /// `weight·(‖∇ₓD‖ − 1)²` at points between real and generated samples.
 #[derive(Clone, Copy, Debug)]
@@ -21,6 +21,7 @@ impl Normalizer for GradientPenalty {
             true => NormPenalty::OneSided { target: 1.0 },
             false => NormPenalty::TwoSided { target: 1.0 },
         };
-        Some(input_gradient_penalty(critic, between, score, penalty) * self.weight)
+        let (_, norms) = critic.scores_and_grad_norms(between);
+        Some(penalty.of(norms).mean() * self.weight)
     }
 }
