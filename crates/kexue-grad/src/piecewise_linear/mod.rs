@@ -40,8 +40,42 @@ use std::sync::Arc;
 #[derive(Clone, Debug)]
 pub struct PiecewiseLinear {
     chain: Chain,
-    parameters: Vec<Tensor<1>>,
+    parameters: Vec<Parameter>,
     image: Image,
+}
+
+/// A parameter as the layer has it, so that every call starts from it: Burn forgets what was computed from a parameter once a loss is differentiated.
+#[derive(Clone, Debug)]
+enum Parameter {
+    Convolution(Tensor<4>),
+    Dense(Tensor<2>),
+    Bias(Tensor<1>),
+}
+
+impl Parameter {
+    fn flat(&self) -> Tensor<1> {
+        match self {
+            Self::Convolution(weight) => weight.clone().flatten(0, 3),
+            Self::Dense(weight) => weight.clone().flatten(0, 1),
+            Self::Bias(bias) => bias.clone(),
+        }
+    }
+
+    fn detached(&self) -> Self {
+        match self {
+            Self::Convolution(weight) => Self::Convolution(weight.clone().detach()),
+            Self::Dense(weight) => Self::Dense(weight.clone().detach()),
+            Self::Bias(bias) => Self::Bias(bias.clone().detach()),
+        }
+    }
+
+    fn is_supported(&self) -> bool {
+        match self {
+            Self::Convolution(weight) => is_supported(weight),
+            Self::Dense(weight) => is_supported(weight),
+            Self::Bias(bias) => is_supported(bias),
+        }
+    }
 }
 
 impl PiecewiseLinear {
@@ -99,7 +133,7 @@ impl PiecewiseLinear {
             dense: false,
         };
         let bias = layer.bias.as_ref()?.val();
-        self.with(added, weight.flatten(0, 3), bias)
+        self.with(added, Parameter::Convolution(weight), bias)
     }
 
     /// Adds a dense layer, whose input is the image as a vector, channel by channel. `None` if it has no bias or does not fit the image.
@@ -122,16 +156,17 @@ impl PiecewiseLinear {
             dense: true,
         };
         let bias = layer.bias.as_ref()?.val();
-        self.with(added, weight.flatten(0, 1), bias)
+        self.with(added, Parameter::Dense(weight), bias)
     }
 
-    fn with(mut self, layer: Layer, weight: Tensor<1>, bias: Tensor<1>) -> Option<Self> {
-        if ![&weight, &bias].into_iter().all(is_supported) {
+    fn with(mut self, layer: Layer, weight: Parameter, bias: Tensor<1>) -> Option<Self> {
+        let both = [weight, Parameter::Bias(bias)];
+        if !both.iter().all(Parameter::is_supported) {
             return None;
         }
         self.image = layer.output;
         self.chain.layers.push(layer);
-        self.parameters.extend([weight, bias]);
+        self.parameters.extend(both);
         Some(self)
     }
 
@@ -141,7 +176,7 @@ impl PiecewiseLinear {
         if !fits || !is_supported(&input) {
             return None;
         }
-        let parameters = Tensor::cat(self.parameters.clone(), 0);
+        let parameters = Tensor::cat(self.parameters.iter().map(Parameter::flat).collect(), 0);
         let request = Request {
             chain: Arc::new(self.chain.clone()),
             norms,
@@ -173,11 +208,7 @@ impl PiecewiseLinear {
     pub fn scores_and_input_gradient(&self, input: Tensor<2>) -> Option<(Tensor<1>, Tensor<2>)> {
         // Gradients of the parameters would only cost time here.
         let frozen = Self {
-            parameters: self
-                .parameters
-                .iter()
-                .map(|parameter| parameter.clone().detach())
-                .collect(),
+            parameters: self.parameters.iter().map(Parameter::detached).collect(),
             ..self.clone()
         };
         gradient_of_scores(input, |input| frozen.scores(input))
