@@ -69,7 +69,7 @@ struct LimitFlags {
     #[arg(long)]
     workers: Option<usize>,
     /// Maximum number of questions that a thread decodes together.
-    #[arg(long, default_value_t = 4)]
+    #[arg(long, default_value_t = 2)]
     batch: usize,
     /// Maximum number of waiting questions. Further requests are refused with 503.
     #[arg(long, default_value_t = 256)]

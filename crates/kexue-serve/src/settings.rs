@@ -89,8 +89,8 @@ impl Default for Settings {
             read_tokens: Tokens::default(),
             min_confidence: 0.5,
             workers: std::thread::available_parallelism().map_or(1, usize::from),
-            // Larger batches answer a tenth more questions at capacity, but the slowest answers at half of it wait longer.
-            batch: 4,
+            // Larger batches answer at most a tenth more questions at capacity, but the slowest answers at half of it wait much longer.
+            batch: 2,
             queue: 256,
             questions: 64,
             body: 256 << 10,
