@@ -46,7 +46,7 @@ pub fn report_page(
         })
         .collect();
     let steps = records.iter().map(|record| record.step).max().unwrap_or(0);
-    let mut page = Page::new(&format!("{title}{}{}", data_of(description), kind_of(description)));
+    let mut page = Page::new(&format!("{title}{}", what_of(description)));
     let best: Vec<String> = verdicts(&curves);
     match best.is_empty() {
         true => page.verdict(&format!("{steps} steps; no validation.")),
@@ -129,13 +129,21 @@ fn chart(curves: &[&Curve<'_>]) -> Chart {
     }
 }
 
+/// What was trained on which data, from the configuration, for a title. Empty if the configuration does not say.
+fn what_of(description: &str) -> String {
+    let settings = description.parse::<toml::Table>();
+    settings.map_or_else(|_| String::new(), |settings| data_in(&settings) + &kind_in(&settings))
+}
+
 /// The data of a run, from its configuration, for a title: ` on q.tsv`. Empty if the configuration names none.
 pub fn data_of(description: &str) -> String {
-    let Ok(settings) = description.parse::<toml::Table>() else {
-        return String::new();
-    };
+    let settings = description.parse::<toml::Table>();
+    settings.map_or_else(|_| String::new(), |settings| data_in(&settings))
+}
+
+fn data_in(settings: &toml::Table) -> String {
     // At the top, or among the settings of the task.
-    let tables = std::iter::once(&settings).chain(settings.values().filter_map(toml::Value::as_table));
+    let tables = std::iter::once(settings).chain(settings.values().filter_map(toml::Value::as_table));
     let is_data = |value: &&toml::Value| value.is_str() || value.is_array();
     let names = ["questions", "texts", "data", "training"];
     let named = tables.into_iter().find_map(|table| {
@@ -158,11 +166,8 @@ pub fn data_of(description: &str) -> String {
     }
 }
 
-/// What was trained, from the configuration, for a title: ` (finetune, child-f:0.3, seed 2)`. Empty if the configuration does not say.
-fn kind_of(description: &str) -> String {
-    let Ok(settings) = description.parse::<toml::Table>() else {
-        return String::new();
-    };
+/// What was trained: ` (finetune, child-f:0.3, seed 2)`. Empty if the configuration does not say.
+fn kind_in(settings: &toml::Table) -> String {
     let shared = ["model", "train", "search"];
     let of_task = settings
         .iter()
