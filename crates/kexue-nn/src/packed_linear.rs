@@ -246,13 +246,18 @@ mod tests {
         (0..length).map(|_| generator.random_range(-1.0..1.0)).collect()
     }
 
-    /// The largest difference from the definition, relative to the sum of the absolute terms.
-    fn check(rows: usize, outputs: usize, inputs: usize, factor: f32) {
-        let (weight, bias, x) = (
+    /// Weights, biases and inputs of a product.
+    fn product(rows: usize, outputs: usize, inputs: usize) -> [Vec<f32>; 3] {
+        [
             random(1, outputs * inputs),
             random(2, outputs),
             random(3, rows * inputs),
-        );
+        ]
+    }
+
+    /// The largest difference from the definition, relative to the sum of the absolute terms.
+    fn check(rows: usize, outputs: usize, inputs: usize, factor: f32) {
+        let [weight, bias, x] = product(rows, outputs, inputs);
         let layer = Linear {
             weight: &weight,
             bias: &bias,
@@ -307,11 +312,7 @@ mod tests {
     #[test]
     fn every_instruction_set_computes_the_same() {
         let (rows, outputs, inputs) = (9, 70, 50);
-        let (weight, bias, x) = (
-            random(1, outputs * inputs),
-            random(2, outputs),
-            random(3, rows * inputs),
-        );
+        let [weight, bias, x] = product(rows, outputs, inputs);
         let layer = Linear {
             weight: &weight,
             bias: &bias,
@@ -342,11 +343,7 @@ mod tests {
     #[test]
     fn neither_threads_nor_other_rows_change_a_bit() {
         let (rows, outputs, inputs) = (101, 300, 500);
-        let (weight, bias, x) = (
-            random(1, outputs * inputs),
-            random(2, outputs),
-            random(3, rows * inputs),
-        );
+        let [weight, bias, x] = product(rows, outputs, inputs);
         let layer = Linear {
             weight: &weight,
             bias: &bias,
