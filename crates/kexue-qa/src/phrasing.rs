@@ -148,14 +148,14 @@ pub struct Phrasing {
 
 /// How well relations explain the phrasing of a question.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Explained {
+pub(crate) struct Explained<'p> {
     /// For each relation, how much more probable the question is by it than by the unanswerable questions, as a difference of natural logarithms.
-    relations: BTreeMap<String, f64>,
+    relations: BTreeMap<&'p str, f64>,
     best: f64,
     words: f64,
 }
 
-impl Explained {
+impl Explained<'_> {
     /// For a relation: the logarithm of the ratio of the probabilities by it and by the unanswerable questions, the same for each word, and by
     /// how much, for each word, the relation that explains the question best is better.
     pub fn by(&self, relation: &str) -> [f64; 3] {
@@ -245,7 +245,7 @@ impl Phrasing {
     }
 
     /// How well each relation explains a question, given by its words. The relations in `without` are left out.
-    pub(crate) fn explain(&self, question: &[String], without: impl Fn(&str) -> bool) -> Explained {
+    pub(crate) fn explain(&self, question: &[String], without: impl Fn(&str) -> bool) -> Explained<'_> {
         if self.is_empty() {
             return Explained::default();
         }
@@ -258,7 +258,7 @@ impl Phrasing {
         let other = self.unanswerable.log_probability(&words, &base);
         let ratio = |bigrams: &Bigrams| bigrams.log_probability(&words, &base) - other;
         let counted = self.relations.iter().filter(|(name, _)| !without(name));
-        let relations: BTreeMap<String, f64> = counted.map(|(name, bigrams)| (name.clone(), ratio(bigrams))).collect();
+        let relations: BTreeMap<&str, f64> = counted.map(|(name, bigrams)| (name.as_str(), ratio(bigrams))).collect();
         Explained {
             best: relations.values().copied().fold(f64::NEG_INFINITY, f64::max),
             relations,

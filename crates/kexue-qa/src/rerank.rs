@@ -245,7 +245,7 @@ pub(crate) struct Spelling<'a> {
     /// The question without the mention.
     rest: Vec<Token>,
     words: Vec<Word>,
-    explained: Explained,
+    explained: Explained<'a>,
     lcs: QuestionLcs,
     blank: Vec<Token>,
     /// The evidence that is the same for all facts of the subject.
