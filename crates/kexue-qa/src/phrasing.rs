@@ -4,6 +4,7 @@
 //! no question for the year has "who discovered". Words are those of [`kexue_text::words`]; the name of the subject is one word, [`SUBJECT`].
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Range;
 
 /// A word by its number in [`Phrasing::vocabulary`]; [`UNKNOWN`] if it is not there.
 type Word = u32;
@@ -25,49 +26,72 @@ const NEW_WORD: f64 = NEW / 30_000.0;
 const LEAST_PAIRS: u32 = 2;
 
 /// A bigram model with absolute discounting.
+///
+/// Its counts lie side by side, ascending: `kexue ask` reads tens of thousands of them for one question.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 struct Bigrams {
     questions: u32,
     /// How often each word occurs.
-    words: BTreeMap<Word, u32>,
+    words: Vec<(Word, u32)>,
     /// The sum of `words`.
     total: u32,
-    /// What follows each word.
-    next: BTreeMap<Word, Next>,
+    /// How often a word is followed by another one.
+    pairs: Vec<((Word, Word), u32)>,
+    /// The words that others follow.
+    next: Vec<Next>,
 }
 
-/// The words that follow a word, ascending, and how often; and the sum of these counts.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+/// What follows a word.
+#[derive(Clone, Debug, PartialEq, Eq)]
 struct Next {
-    words: Vec<(Word, u32)>,
+    first: Word,
+    /// The place of its pairs.
+    pairs: Range<usize>,
+    /// The sum of their counts.
     sum: u32,
 }
 
-impl Next {
-    fn new(words: Vec<(Word, u32)>) -> Self {
-        let sum = words.iter().map(|(_, count)| count).sum();
-        Self { words, sum }
-    }
-
-    fn count(&self, word: Word) -> u32 {
-        let place = self.words.binary_search_by_key(&word, |(next, _)| *next);
-        place.map_or(0, |place| self.words[place].1)
+/// Counts in the order of what they count, of which the last count of each holds.
+fn ascending<K: Copy + Ord>(counts: Vec<(K, u32)>) -> Vec<(K, u32)> {
+    match counts.is_sorted_by(|a, b| a.0 < b.0) {
+        true => counts,
+        false => BTreeMap::from_iter(counts).into_iter().collect(),
     }
 }
 
+fn count_of<K: Ord>(counts: &[(K, u32)], counted: &K) -> u32 {
+    let place = counts.binary_search_by(|(other, _)| other.cmp(counted));
+    place.map_or(0, |place| counts[place].1)
+}
+
 impl Bigrams {
-    fn new(questions: u32, words: BTreeMap<Word, u32>, next: BTreeMap<Word, Next>) -> Self {
-        let total = words.values().sum();
+    fn new(questions: u32, words: Vec<(Word, u32)>, pairs: Vec<((Word, Word), u32)>) -> Self {
+        let (words, pairs) = (ascending(words), ascending(pairs));
+        let mut next: Vec<Next> = Vec::new();
+        for group in pairs.chunk_by(|a, b| a.0.0 == b.0.0) {
+            let start = next.last().map_or(0, |next| next.pairs.end);
+            next.push(Next {
+                first: group[0].0.0,
+                pairs: start..start + group.len(),
+                sum: group.iter().map(|(_, count)| count).sum(),
+            });
+        }
         Self {
             questions,
+            total: words.iter().map(|(_, count)| count).sum(),
             words,
-            total,
+            pairs,
             next,
         }
     }
 
     fn count(&self, word: Word) -> f64 {
-        f64::from(self.words.get(&word).copied().unwrap_or(0))
+        f64::from(count_of(&self.words, &word))
+    }
+
+    fn next(&self, first: Word) -> Option<&Next> {
+        let place = self.next.binary_search_by_key(&first, |next| next.first);
+        place.ok().map(|place| &self.next[place])
     }
 
     /// The natural logarithm of the probability of a question, given by its words from start to end and the probability of each word where
@@ -85,9 +109,10 @@ impl Bigrams {
                 word => self.count(word),
             };
             if before > 0.0 {
-                let next = self.next.get(&pair[0]);
-                let count = next.map_or(0, |next| next.count(pair[1]));
-                let (kept, kinds) = next.map_or((0, 0), |next| (next.sum, next.words.len() as u32));
+                let (count, kept, kinds) = self.next(pair[0]).map_or((0, 0, 0), |next| {
+                    let count = count_of(&self.pairs[next.pairs.clone()], &(pair[0], pair[1]));
+                    (count, next.sum, next.pairs.len() as u32)
+                });
                 let unseen = before - f64::from(kept) + DISCOUNT * f64::from(kinds);
                 probability = ((f64::from(count) - DISCOUNT).max(0.0) + unseen * probability) / before;
             }
@@ -98,41 +123,67 @@ impl Bigrams {
 
     /// The counts as text: the number of questions, the words with their counts, and for each first word of a pair the second ones.
     fn to_text(&self) -> String {
-        fn listed<'w>(words: impl Iterator<Item = (&'w Word, &'w u32)>, between: &str) -> String {
-            let words: Vec<String> = words.map(|(word, count)| format!("{word}:{count}")).collect();
-            words.join(between)
-        }
-        let after = |(first, next): (&Word, &Next)| {
-            format!(
-                "{first}>{}",
-                listed(next.words.iter().map(|(word, count)| (word, count)), "|")
-            )
-        };
-        let next: Vec<String> = self.next.iter().map(after).collect();
-        format!(
-            "{}\t{}\t{}",
-            self.questions,
-            listed(self.words.iter(), " "),
-            next.join(" ")
-        )
+        let words = self.words.iter().map(|(word, count)| format!("{word}:{count}"));
+        let next = self.next.iter().map(|next| {
+            let pairs = self.pairs[next.pairs.clone()].iter();
+            let second: Vec<String> = pairs.map(|((_, second), count)| format!("{second}:{count}")).collect();
+            format!("{}>{}", next.first, second.join("|"))
+        });
+        let [words, next] = [words.collect::<Vec<String>>(), next.collect()].map(|parts| parts.join(" "));
+        format!("{}\t{words}\t{next}", self.questions)
     }
 
     fn from_text(text: &str) -> Option<Self> {
-        fn counted(text: &str) -> Option<(Word, u32)> {
-            let (word, count) = text.split_once(':')?;
-            Some((word.parse().ok()?, count.parse().ok()?))
+        let mut text = Text(text.as_bytes());
+        let questions = text.number()?;
+        text.take(b'\t')?;
+        let (mut words, mut pairs) = (Vec::new(), Vec::new());
+        while text.skip_spaces().take(b'\t').is_none() {
+            words.push(text.counted()?);
         }
-        fn after(text: &str) -> Option<(Word, Next)> {
-            let (first, words) = text.split_once('>')?;
-            let mut words: Vec<(Word, u32)> = words.split('|').map(counted).collect::<Option<_>>()?;
-            words.sort_unstable();
-            Some((first.parse().ok()?, Next::new(words)))
+        while !text.skip_spaces().0.is_empty() {
+            let first = text.number()?;
+            text.take(b'>')?;
+            loop {
+                let (second, count) = text.counted()?;
+                pairs.push(((first, second), count));
+                if text.take(b'|').is_none() {
+                    break;
+                }
+            }
         }
-        let mut fields = text.split('\t');
-        let (questions, words, next) = (fields.next()?.parse().ok()?, fields.next()?, fields.next()?);
-        let words = words.split_ascii_whitespace().map(counted).collect::<Option<_>>()?;
-        let next = next.split_ascii_whitespace().map(after).collect::<Option<_>>()?;
-        Some(Self::new(questions, words, next))
+        Some(Self::new(questions, words, pairs))
+    }
+}
+
+/// The rest of a text of numbers.
+struct Text<'t>(&'t [u8]);
+
+impl Text<'_> {
+    fn number(&mut self) -> Option<u32> {
+        let digits = self.0.iter().take_while(|byte| byte.is_ascii_digit()).count();
+        let (number, rest) = self.0.split_at(digits);
+        self.0 = rest;
+        let digit = |number: u32, byte: &u8| number.checked_mul(10)?.checked_add(u32::from(byte - b'0'));
+        number.split_first()?;
+        number.iter().try_fold(0, digit)
+    }
+
+    /// A word and its count.
+    fn counted(&mut self) -> Option<(Word, u32)> {
+        let word = self.number()?;
+        self.take(b':')?;
+        Some((word, self.number()?))
+    }
+
+    fn take(&mut self, byte: u8) -> Option<()> {
+        self.0 = self.0.strip_prefix(&[byte])?;
+        Some(())
+    }
+
+    fn skip_spaces(&mut self) -> &mut Self {
+        while self.take(b' ').is_some() {}
+        self
     }
 }
 
@@ -193,7 +244,7 @@ impl Phrasing {
             groups.entry(relation).or_default().push(words);
         }
         let of = |questions: &[&Vec<String>]| {
-            let (mut words, mut pairs) = (BTreeMap::new(), BTreeMap::<(Word, Word), u32>::new());
+            let (mut words, mut pairs) = (BTreeMap::<Word, u32>::new(), BTreeMap::<(Word, Word), u32>::new());
             for question in questions {
                 let numbered: Vec<Word> = sequence(question.iter().map(|word| numbers[word]));
                 for pair in numbered.windows(2) {
@@ -201,15 +252,8 @@ impl Phrasing {
                     *pairs.entry((pair[0], pair[1])).or_default() += 1;
                 }
             }
-            let mut next: BTreeMap<Word, Vec<(Word, u32)>> = BTreeMap::new();
-            for ((first, second), count) in pairs.into_iter().filter(|(_, count)| *count >= LEAST_PAIRS) {
-                next.entry(first).or_default().push((second, count));
-            }
-            let next = next
-                .into_iter()
-                .map(|(first, words)| (first, Next::new(words)))
-                .collect();
-            Bigrams::new(questions.len() as u32, words, next)
+            let pairs = pairs.into_iter().filter(|(_, count)| *count >= LEAST_PAIRS);
+            Bigrams::new(questions.len() as u32, words.into_iter().collect(), pairs.collect())
         };
         let relations = groups
             .iter()
@@ -221,7 +265,7 @@ impl Phrasing {
 
     fn new(vocabulary: BTreeMap<String, Word>, relations: BTreeMap<String, Bigrams>, unanswerable: Bigrams) -> Self {
         let mut all = vec![0.0; vocabulary.len()];
-        for (&word, &count) in relations.values().flat_map(|bigrams| &bigrams.words) {
+        for &(word, count) in relations.values().flat_map(|bigrams| &bigrams.words) {
             all[word as usize] += f64::from(count);
         }
         let total = all.iter().sum::<f64>().max(1.0);
@@ -303,7 +347,7 @@ impl Phrasing {
         let read = |line: &str, counts: &str| {
             let bigrams = Bigrams::from_text(counts).ok_or_else(|| bad(line))?;
             let known = |word: &Word| (*word as usize) < vocabulary.len();
-            match bigrams.words.keys().all(known) {
+            match bigrams.words.iter().all(|(word, _)| known(word)) {
                 true => Ok(bigrams),
                 false => Err(bad(line)),
             }
