@@ -3,8 +3,9 @@
 // Marks unused places of predictions.
 #define NO_ROW 0xffffffffu
 
-// Gathers the hidden states of the rows that predict; 0 for unused places. One warp per place.
-extern "C" __global__ void gather_states(u32 count, const u32* rows, const float* hidden, OPERAND* states) {
+// Gathers the hidden states of rows; 0 for unused places. One warp per place.
+template <class X>
+__device__ inline void gather(u32 count, const u32* rows, const float* hidden, X* states) {
     int lane = threadIdx.x & 31;
     u32 place = (blockIdx.x * blockDim.x + threadIdx.x) >> 5;
     if (place >= count) return;
@@ -14,8 +15,18 @@ extern "C" __global__ void gather_states(u32 count, const u32* rows, const float
     store(states + (size_t)place * D_MODEL, x, lane);
 }
 
+// Of the rows that predict.
+extern "C" __global__ void gather_states(u32 count, const u32* rows, const float* hidden, OPERAND* states) {
+    gather(count, rows, hidden, states);
+}
+// Of first tokens, in single precision.
+extern "C" __global__ void gather_first(u32 count, const u32* rows, const float* hidden, float* states) {
+    gather(count, rows, hidden, states);
+}
+
 // Adds the gradients of states to those of their rows, which are 0. Rows are in ascending order; the first of several that are equal adds all.
-extern "C" __global__ void scatter_states(u32 count, const u32* rows, const OPERAND* d_states, float* d_hidden) {
+template <class X>
+__device__ inline void scatter(u32 count, const u32* rows, const X* d_states, float* d_hidden) {
     int lane = threadIdx.x & 31;
     u32 place = (blockIdx.x * blockDim.x + threadIdx.x) >> 5;
     if (place >= count || rows[place] == NO_ROW || place > 0 && rows[place - 1] == rows[place]) return;
@@ -29,22 +40,11 @@ extern "C" __global__ void scatter_states(u32 count, const u32* rows, const OPER
     store(d_hidden + (size_t)row * D_MODEL, sum, lane);
 }
 
-// Gathers the hidden states of rows, and scatters the gradients of these states, of which no two have the same row. One warp per place.
-extern "C" __global__ void gather_first(u32 count, const u32* rows, const float* hidden, float* states) {
-    int lane = threadIdx.x & 31;
-    u32 place = (blockIdx.x * blockDim.x + threadIdx.x) >> 5;
-    if (place >= count || rows[place] == NO_ROW) return;
-    Row x;
-    load(x, hidden + (size_t)rows[place] * D_MODEL, lane);
-    store(states + (size_t)place * D_MODEL, x, lane);
+extern "C" __global__ void scatter_states(u32 count, const u32* rows, const OPERAND* d_states, float* d_hidden) {
+    scatter(count, rows, d_states, d_hidden);
 }
 extern "C" __global__ void scatter_first(u32 count, const u32* rows, const float* d_states, float* d_hidden) {
-    int lane = threadIdx.x & 31;
-    u32 place = (blockIdx.x * blockDim.x + threadIdx.x) >> 5;
-    if (place >= count || rows[place] == NO_ROW) return;
-    Row x;
-    load(x, d_states + (size_t)place * D_MODEL, lane);
-    store(d_hidden + (size_t)rows[place] * D_MODEL, x, lane);
+    scatter(count, rows, d_states, d_hidden);
 }
 
 // The dense layer of the head: adds its bias, applies activation and norm.
