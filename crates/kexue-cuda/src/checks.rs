@@ -579,7 +579,8 @@ fn check_tuning(on: On, steps: u64) {
                     false => None,
                     true => {
                         let engine = on.engine(classifier.model(), Precision::F32)?;
-                        Some(Box::new(ClassifierRun::on(engine, &classifier, &settings).unwrap()))
+                        let run = DeviceRun::on(engine, &settings).unwrap();
+                        Some(Box::new(ClassifierRun::of(run, &classifier)))
                     }
                 };
                 let interrupt = AtomicBool::new(false);

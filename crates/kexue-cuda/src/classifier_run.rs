@@ -1,17 +1,16 @@
 //! Fine-tuning runs: the Transformer on a device, the head and the loss on the CPU.
 
 use crate::plan::dropout_words;
-use crate::{CudaError, Device, DeviceOptimizer, Engine, Precision, Shard};
+use crate::{CudaError, Device, DeviceRun, Engine, Precision, Shard};
 use kexue_nn::{Classifier, ClassifierTape};
 use kexue_optim::{Fisher, Parameters};
 use kexue_train::{Accelerator, ClassifierTask, Loss, NamedState, TrainError, TrainSettings};
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::RngCore;
 
-/// A classifier whose Transformer is on a device.
+/// The head of a classifier whose Transformer is on a device.
 #[derive(Debug)]
-struct DeviceClassifier {
-    engine: Engine,
+struct HostHead {
     /// Of which only the head's parameters are those of the present step.
     classifier: Classifier,
     tape: ClassifierTape,
@@ -20,10 +19,9 @@ struct DeviceClassifier {
     gradient: Vec<f32>,
 }
 
-impl DeviceClassifier {
-    fn on(engine: Engine, classifier: &Classifier) -> Self {
+impl HostHead {
+    fn new(classifier: &Classifier) -> Self {
         Self {
-            engine,
             classifier: classifier.clone(),
             tape: ClassifierTape::default(),
             d_logits: Vec::new(),
@@ -35,6 +33,7 @@ impl DeviceClassifier {
     /// CPU.
     fn pass<T: ClassifierTask>(
         &mut self,
+        engine: &mut Engine,
         task: &T,
         batches: &[&T::Batch],
         generators: &mut [ChaCha8Rng],
@@ -49,7 +48,7 @@ impl DeviceClassifier {
                 generator: generators.get(shard),
             })
             .collect();
-        let states = self.engine.states(&views, offset)?;
+        let states = engine.states(&views, offset)?;
         let head = self.classifier.head();
         self.gradient[head.clone()].fill(0.0);
         let (mut total, mut d_states) = (Loss::default(), Vec::with_capacity(states.len()));
@@ -72,32 +71,37 @@ impl DeviceClassifier {
                 .states_backward(&mut self.tape, &self.d_logits, &mut self.gradient);
             d_states.extend_from_slice(back);
         }
-        self.engine.states_backward(&d_states)?;
-        self.engine.set_gradient_of(head, &self.gradient)?;
+        engine.states_backward(&d_states)?;
+        engine.set_gradient_of(head, &self.gradient)?;
         Ok(total)
     }
 
-    fn loss<T: ClassifierTask>(&mut self, task: &T, shards: &[(T::Batch, ChaCha8Rng)]) -> Result<Loss, CudaError> {
+    fn loss<T: ClassifierTask>(
+        &mut self,
+        engine: &mut Engine,
+        task: &T,
+        shards: &[(T::Batch, ChaCha8Rng)],
+    ) -> Result<Loss, CudaError> {
         let head = self.classifier.head();
-        self.engine.parameters_of(head, self.classifier.values_mut())?;
+        engine.parameters_of(head, self.classifier.values_mut())?;
         let batches: Vec<&T::Batch> = shards.iter().map(|(batch, _)| batch).collect();
         let mut generators: Vec<ChaCha8Rng> = shards.iter().map(|(_, generator)| generator.clone()).collect();
-        let loss = self.pass(task, &batches, &mut generators, &[])?;
+        let loss = self.pass(engine, task, &batches, &mut generators, &[])?;
         if task.perturbation() == 0.0 {
             return Ok(loss);
         }
         let d = self.classifier.model().config().d_model;
         let tokens = batches.iter().map(|batch| T::packed(batch).len()).sum();
-        let derivative = self.engine.d_embeddings(tokens)?;
+        let derivative = engine.d_embeddings(tokens)?;
         let (mut offset, mut rest) = (Vec::with_capacity(derivative.len()), &derivative[..]);
         for batch in &batches {
             let here;
             (here, rest) = rest.split_at(T::packed(batch).len() * d);
             offset.extend(T::packed(batch).steps_along(here, task.perturbation()));
         }
-        self.engine.keep_gradient()?;
-        let adversarial = self.pass(task, &batches, &mut generators, &offset)?;
-        self.engine.add_kept_gradient()?;
+        engine.keep_gradient()?;
+        let adversarial = self.pass(engine, task, &batches, &mut generators, &offset)?;
+        engine.add_kept_gradient()?;
         Ok(T::with_adversarial(loss, adversarial))
     }
 }
@@ -118,86 +122,73 @@ pub fn fisher<T: ClassifierTask>(
 }
 
 pub(crate) fn fisher_on<T: ClassifierTask>(
-    engine: Engine,
+    mut engine: Engine,
     task: &T,
     classifier: &Classifier,
     samples: &mut dyn Iterator<Item = T::Batch>,
 ) -> Result<Fisher, CudaError> {
-    let mut on_device = DeviceClassifier::on(engine, classifier);
+    let mut head = HostHead::new(classifier);
     let mut count = 0;
     for batch in samples {
-        on_device.pass(task, &[&batch], &mut [], &[])?;
-        on_device.engine.keep_squares()?;
+        head.pass(&mut engine, task, &[&batch], &mut [], &[])?;
+        engine.keep_squares()?;
         count += 1;
     }
-    Ok(Fisher::of_sums(on_device.engine.kept_values()?, count))
+    Ok(Fisher::of_sums(engine.kept_values()?, count))
 }
 
 /// The accelerator of a run of [`train_on`](kexue_train::train_on), for tasks that train a [`Classifier`].
 #[derive(Debug)]
 pub struct ClassifierRun {
-    model: DeviceClassifier,
-    optimizer: DeviceOptimizer,
-    /// Number of terms of the last gradient.
-    terms: f64,
+    run: DeviceRun,
+    head: HostHead,
 }
 
 impl ClassifierRun {
     /// Moves the model and the optimiser of a run to a device.
     ///
     /// # Errors
-    /// As [`Engine::new`] and [`DeviceOptimizer::new`].
+    /// As [`DeviceRun::new`].
     pub fn new(
         device: Device,
         classifier: &Classifier,
         settings: &TrainSettings,
         precision: Precision,
     ) -> Result<Self, TrainError> {
-        let engine = Engine::new(device, classifier.model(), precision).map_err(TrainError::task)?;
-        Self::on(engine, classifier, settings)
+        let run = DeviceRun::new(device, classifier.model(), settings, precision)?;
+        Ok(Self::of(run, classifier))
     }
 
-    pub(crate) fn on(
-        mut engine: Engine,
-        classifier: &Classifier,
-        settings: &TrainSettings,
-    ) -> Result<Self, TrainError> {
-        let (chain, averages) = (settings.chain(), settings.averages());
-        let optimizer = DeviceOptimizer::new(&mut engine, &chain, settings.steps, &averages)?;
-        Ok(Self {
-            model: DeviceClassifier::on(engine, classifier),
-            optimizer,
-            terms: 0.0,
-        })
+    pub(crate) fn of(run: DeviceRun, classifier: &Classifier) -> Self {
+        Self {
+            run,
+            head: HostHead::new(classifier),
+        }
     }
 
     /// The driver's name of the device, such as `NVIDIA H100`.
     pub fn device_name(&self) -> String {
-        self.model.engine.device_name()
+        self.run.device_name()
     }
 }
 
 impl<T: ClassifierTask> Accelerator<T> for ClassifierRun {
     fn load(&mut self, values: &[f32], state: Vec<NamedState<'_>>) -> Result<(), TrainError> {
-        let engine = &mut self.model.engine;
-        engine.set_parameters(values).map_err(TrainError::task)?;
-        self.optimizer.load(engine, state).map_err(TrainError::task)
+        self.run.take_over(values, state)
     }
 
     fn gradient(&mut self, task: &T, shards: &[(T::Batch, ChaCha8Rng)], _: u64) -> Result<Loss, TrainError> {
-        let loss = self.model.loss(task, shards).map_err(TrainError::task)?;
-        self.terms = loss.terms;
+        let loss = self.head.loss(&mut self.run.engine, task, shards);
+        let loss = loss.map_err(TrainError::task)?;
+        self.run.terms = loss.terms;
         Ok(loss)
     }
 
     fn apply(&mut self, step: u64) -> Result<(), TrainError> {
-        let engine = &mut self.model.engine;
-        self.optimizer.step(engine, step, self.terms).map_err(TrainError::task)
+        self.run.update(step)
     }
 
     fn store(&mut self, values: &mut [f32], state: Vec<NamedState<'_>>) -> Result<(), TrainError> {
-        let engine = &mut self.model.engine;
-        engine.parameters_into(values).map_err(TrainError::task)?;
-        self.optimizer.store(engine, state).map_err(TrainError::task)
+        self.run.bring_back(values, state)
     }
 }

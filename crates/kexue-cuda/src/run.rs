@@ -1,4 +1,6 @@
 //! Training runs with steps on a device.
+//!
+//! The state and its updates are here for every run; `classifier_run.rs` computes its gradients otherwise.
 
 use crate::{CudaError, Device, DeviceOptimizer, Engine, Precision, Shard};
 use kexue_nn::Model;
@@ -8,10 +10,10 @@ use rand_chacha::ChaCha8Rng;
 /// The accelerator of a run of [`train_on`](kexue_train::train_on), for tasks whose model is a Transformer.
 #[derive(Debug)]
 pub struct DeviceRun {
-    engine: Engine,
+    pub(crate) engine: Engine,
     optimizer: DeviceOptimizer,
     /// Number of terms of the last gradient.
-    terms: f64,
+    pub(crate) terms: f64,
 }
 
 impl DeviceRun {
@@ -43,6 +45,25 @@ impl DeviceRun {
     pub fn device_name(&self) -> String {
         self.engine.device_name()
     }
+
+    /// [`Accelerator::load`].
+    pub(crate) fn take_over(&mut self, values: &[f32], state: Vec<NamedState<'_>>) -> Result<(), TrainError> {
+        self.engine.set_parameters(values).map_err(TrainError::task)?;
+        self.optimizer.load(&mut self.engine, state).map_err(TrainError::task)
+    }
+
+    /// [`Accelerator::apply`].
+    pub(crate) fn update(&mut self, step: u64) -> Result<(), TrainError> {
+        self.optimizer
+            .step(&mut self.engine, step, self.terms)
+            .map_err(TrainError::task)
+    }
+
+    /// [`Accelerator::store`].
+    pub(crate) fn bring_back(&mut self, values: &mut [f32], state: Vec<NamedState<'_>>) -> Result<(), TrainError> {
+        self.engine.parameters_into(values).map_err(TrainError::task)?;
+        self.optimizer.store(&mut self.engine, state).map_err(TrainError::task)
+    }
 }
 
 impl<T> Accelerator<T> for DeviceRun
@@ -51,8 +72,7 @@ where
     T::Batch: TransformerBatch,
 {
     fn load(&mut self, values: &[f32], state: Vec<NamedState<'_>>) -> Result<(), TrainError> {
-        self.engine.set_parameters(values).map_err(TrainError::task)?;
-        self.optimizer.load(&mut self.engine, state).map_err(TrainError::task)
+        self.take_over(values, state)
     }
 
     fn gradient(&mut self, _: &T, shards: &[(T::Batch, ChaCha8Rng)], _: u64) -> Result<Loss, TrainError> {
@@ -80,13 +100,10 @@ where
     }
 
     fn apply(&mut self, step: u64) -> Result<(), TrainError> {
-        self.optimizer
-            .step(&mut self.engine, step, self.terms)
-            .map_err(TrainError::task)
+        self.update(step)
     }
 
     fn store(&mut self, values: &mut [f32], state: Vec<NamedState<'_>>) -> Result<(), TrainError> {
-        self.engine.parameters_into(values).map_err(TrainError::task)?;
-        self.optimizer.store(&mut self.engine, state).map_err(TrainError::task)
+        self.bring_back(values, state)
     }
 }
