@@ -1,9 +1,10 @@
 //! `kexue finetune`: pretrained models on a task of one's own, by methods that are compared.
 
 use crate::device_flags::DeviceFlags;
+use crate::given_flags::is_given;
 use crate::model_flags::{check_memory, named};
 use crate::output::{Interrupt, Usage, note, print, print_json};
-use crate::run_config::{is_given, overridden, read_config};
+use crate::run_config::{overridden, read_config};
 use crate::setting_flags::refused;
 use crate::training_flags::rate_factor;
 use anyhow::Result;

@@ -1,6 +1,6 @@
 //! `--config`: the settings of another run as the base of a new one.
 
-pub use crate::given_flags::is_given;
+use crate::given_flags::is_given;
 use anyhow::Result;
 use kexue_output::read_text;
 use kexue_train::TrainError;
