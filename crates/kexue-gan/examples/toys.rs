@@ -9,7 +9,7 @@ use kexue_gan::normalizer::NormalizerSettings;
 use kexue_gan::run::TrainedGan;
 use kexue_gan::settings::{GanConfig, Preset};
 use kexue_gan::task::GanTask;
-use kexue_output::standard_error;
+use kexue_output::mean_with_error;
 use kexue_train::{Trainer, prepare};
 use std::path::PathBuf;
 use std::sync::atomic::AtomicBool;
@@ -49,14 +49,6 @@ fn processor_time() -> f64 {
     let after = text.rsplit(')').next().unwrap_or_default();
     let ticks = after.split_whitespace().skip(11).take(2);
     ticks.filter_map(|field| field.parse::<f64>().ok()).sum::<f64>() / 100.0
-}
-
-fn show(values: &[f64]) -> String {
-    let mean = values.iter().sum::<f64>() / values.len() as f64;
-    match standard_error(values) {
-        Some(error) => format!("{mean:.2} ± {error:.2}"),
-        None => format!("{mean:.2}"),
-    }
 }
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -107,7 +99,10 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
                 column.push(value);
             }
         }
-        let shown: Vec<String> = columns.iter().map(|column| show(column)).collect();
+        let shown: Vec<String> = columns
+            .iter()
+            .map(|column| mean_with_error(column, |value| format!("{value:.2}")))
+            .collect();
         println!("| `{name}` | {} |", shown.join(" | "));
     }
     Ok(())

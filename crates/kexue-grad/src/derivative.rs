@@ -12,7 +12,7 @@ use burn::tensor::{Element, Tensor};
 use kexue_burn::Layout;
 
 /// A gradient shorter than this counts as 0 and has no direction.
-const SHORTEST: f64 = 1e-30;
+pub(crate) const SHORTEST: f64 = 1e-30;
 
 /// Initialises parameters that are initialised lazily.
 struct Draw;

@@ -82,12 +82,9 @@ impl PiecewiseLinear {
     /// A network without layers for images `[channels, height, width]`; for vectors, these are `[size, 1, 1]`. `None` if the activation is not linear
     /// between kinks.
     pub fn new(image: [usize; 3], activation: Activation) -> Option<Self> {
-        let slope = match activation {
-            Activation::Identity => 1.0,
-            Activation::Relu => 0.0,
-            Activation::LeakyRelu => 0.1,
-            _ => return None,
-        };
+        let slope = activation
+            .is_piecewise_linear()
+            .then(|| activation.derivative(-1.0) as f32)?;
         let [channels, height, width] = image;
         Some(Self {
             chain: Chain {

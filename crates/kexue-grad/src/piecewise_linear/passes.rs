@@ -4,13 +4,11 @@
 //! one forward pass: what is computed once for `f` also serves the derivatives of `‖∇ₓf‖`.
 
 use super::layer::{Image, Layer};
+use crate::derivative::SHORTEST;
 use kexue_nn::kernels::{ADD, SET, Shape, dot, matmul};
 use multiversion::multiversion;
 use rayon::prelude::*;
 use std::ops::Range;
-
-/// A gradient shorter than this counts as 0 and has no direction.
-const SHORTEST: f32 = 1e-30;
 
 /// The layers, and the slope of the activation between them below 0.
 #[derive(Clone, Debug, PartialEq)]
@@ -306,7 +304,7 @@ impl Chain {
         let rows = from.chunks_exact_mut(size).zip(of_input.values.chunks_exact(size));
         for (sample, (row, gradient)) in rows.enumerate() {
             let length = of_input.norms[sample];
-            let along = if length < SHORTEST {
+            let along = if length < SHORTEST as f32 {
                 0.0
             } else {
                 of_norms[sample] / length
