@@ -26,7 +26,7 @@ pub struct SearchFlags {
     #[arg(long)]
     gain_weight: Option<f32>,
     /// After the subjects are found: continue the beam search, score all their facts exactly, or also weigh these scores with spelling as
-    /// learned (the default for models with a reranker.toml, unless --look-ahead is given).
+    /// learned (the default for models with a reranker.txt, unless --look-ahead is given).
     #[arg(long, value_enum)]
     rescore: Option<RescoreFlag>,
 }
@@ -99,7 +99,7 @@ impl SearchFlags {
         }
         match self.rescore {
             Some(RescoreFlag::Learned) if options.reranker.is_none() => {
-                let problem = "--rescore learned needs the model's reranker.toml, which `kexue qa fit` writes";
+                let problem = "--rescore learned needs the model's reranker.txt, which `kexue qa fit` writes";
                 return Err(Usage(problem.to_owned()));
             }
             Some(RescoreFlag::Learned) => options.rescore = true,

@@ -137,7 +137,7 @@ fn rescoring_is_learned_kept_and_explained() {
     let (code, _, errors) = kexue(folder, &learned);
     assert_eq!(code, 2);
     assert!(
-        errors.contains("--rescore learned needs the model's reranker.toml"),
+        errors.contains("--rescore learned needs the model's reranker.txt"),
         "{errors}"
     );
 
@@ -166,7 +166,7 @@ fn rescoring_is_learned_kept_and_explained() {
         out.starts_with("rescoring learned on 240 held-out questions (0 without"),
         "{out}"
     );
-    assert!(folder.join("run/reranker.toml").exists());
+    assert!(folder.join("run/reranker.txt").exists());
     let (code, out, _) = kexue(folder, &[&learned[..], &["--explain"]].concat());
     assert_eq!(
         (code, out.contains("\nWhy 蓝城 · 面积 comes before 蓝城 · 人口:\n")),
@@ -174,21 +174,21 @@ fn rescoring_is_learned_kept_and_explained() {
         "{out}"
     );
     // What training did not learn, its repetition does not take away.
-    let learned_weights = fs::read(folder.join("run/reranker.toml")).unwrap();
+    let learned_weights = fs::read(folder.join("run/reranker.txt")).unwrap();
     let (code, _, errors) = kexue(folder, &train);
     assert_eq!(code, 0);
     assert!(errors.contains("its rescoring is kept"), "{errors}");
-    assert_eq!(fs::read(folder.join("run/reranker.toml")).unwrap(), learned_weights);
+    assert_eq!(fs::read(folder.join("run/reranker.txt")).unwrap(), learned_weights);
     // It is used unless another way is asked for.
     let asked = |more: &[&str]| kexue(folder, &[&["ask", "蓝城有多大？", "--json"], &model[..], more].concat()).1;
     assert_eq!(asked(&[]), asked(&["--rescore", "learned"]));
     assert_ne!(asked(&[]), asked(&["--rescore", "exact"]));
     assert_eq!(asked(&["--look-ahead", "allowed"]), asked(&["--rescore", "exact"]));
 
-    fs::write(folder.join("run/reranker.toml"), "sense = 1.0\n").unwrap();
+    fs::write(folder.join("run/reranker.txt"), "sense = 1.0\n").unwrap();
     let (code, _, errors) = kexue(folder, &learned);
     assert_eq!(code, 3);
-    assert!(errors.contains("run/reranker.toml: TOML parse error"), "{errors}");
+    assert!(errors.contains("run/reranker.txt: TOML parse error"), "{errors}");
     // As the message says.
     assert_eq!(kexue(folder, &fit).0, 0);
     assert_eq!(kexue(folder, &learned).0, 0);
@@ -322,7 +322,7 @@ fn with_bad_files(folder: &Path) {
         ("noise", "model.safetensors", b"x".to_vec()),
         (
             "weights",
-            "reranker.toml",
+            "reranker.txt",
             b"words = \"\"\n[weights]\nsense = 1.0\n[lacking]\n".to_vec(),
         ),
     ];

@@ -15,7 +15,7 @@ const GRAPH: &[u8] = include_bytes!("../data/default/graph.index");
 const CONFIG: &str = include_str!("../data/default/model/config.toml");
 const VOCABULARY: &str = include_str!("../data/default/model/vocab.txt");
 const WEIGHTS: &[u8] = include_bytes!("../data/default/model/model.safetensors");
-const RERANKER: &str = include_str!("../data/default/model/reranker.toml");
+const RERANKER: &str = include_str!("../data/default/model/reranker.txt");
 
 /// The embedded graph and the model for it.
 ///
@@ -25,7 +25,7 @@ pub fn embedded() -> Result<(KnowledgeGraph, Trained)> {
     let graph = KnowledgeGraph::from_bytes(GRAPH)?;
     let folder = Path::new("(embedded)");
     let mut trained = Trained::from_parts(CONFIG, VOCABULARY, WEIGHTS, folder)?;
-    trained.config.search.reranker = Some(Reranker::from_toml(RERANKER, &folder.join(RERANKER_FILE))?.into());
+    trained.config.search.reranker = Some(Reranker::from_text(RERANKER, &folder.join(RERANKER_FILE))?.into());
     check_vocabulary(&trained, &graph)?;
     Ok((graph, trained))
 }

@@ -4,7 +4,7 @@ use crate::Result;
 use crate::distribution::{Context, distribution, log_softmax};
 use crate::explanation::explain;
 use crate::prompt::Facts;
-use crate::rerank::{Evidence, Reranker, Spelling};
+use crate::rerank::{Evidence, Lookups, Reranker, Spelling};
 use crate::state::{Found, Hypothesis, Search, State, best_first};
 use kexue_nn::{Decoder, Node, Steps};
 use kexue_trie::{Allowed, Token};
@@ -53,11 +53,13 @@ pub(crate) fn rescore(search: Search<'_>, decoder: &mut Decoder<'_>, states: &mu
         decoder.extend(&steps);
     }
     let mut evidence: Vec<Vec<Evidence>> = vec![Vec::new(); states.len()];
+    let mut lookups: Vec<Lookups<'_>> = states.iter().map(|_| Lookups::default()).collect();
     for tree in &trees {
         let state = &mut states[tree.state];
         let found = tree.score(search, decoder, state);
         if let Some(reranker) = &search.options.reranker {
-            evidence[tree.state].extend(tree.evidence(search, reranker, state, &found));
+            let lookups = &mut lookups[tree.state];
+            evidence[tree.state].extend(tree.evidence(search, reranker, state, &found, lookups));
         }
         state.result.found.extend(found);
     }
@@ -119,7 +121,14 @@ impl Tree {
     }
 
     /// The evidence for each fact.
-    fn evidence(&self, search: Search<'_>, reranker: &Reranker, state: &State, found: &[Found]) -> Vec<Evidence> {
+    fn evidence<'s>(
+        &self,
+        search: Search<'s>,
+        reranker: &'s Reranker,
+        state: &State,
+        found: &[Found],
+        lookups: &mut Lookups<'s>,
+    ) -> Vec<Evidence> {
         let hypothesis = &state.beam[self.hypothesis];
         let subject = hypothesis
             .subject
@@ -127,7 +136,15 @@ impl Tree {
             .flat_map(|subject| subject.tokens.iter().copied());
         let subject: Vec<Token> = subject.collect();
         let before = hypothesis.log_probability;
-        let spelling = Spelling::new(reranker, search.graph, &state.prompt, &subject, before, found.len());
+        let spelling = Spelling::new(
+            reranker,
+            search.graph,
+            &state.prompt,
+            &subject,
+            before,
+            found.len(),
+            lookups,
+        );
         let of =
             |(fact, found): (usize, &Found)| spelling.evidence(self.facts.suffix(fact), found.log_probability - before);
         found.iter().enumerate().map(of).collect()

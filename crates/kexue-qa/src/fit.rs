@@ -15,7 +15,7 @@ use crate::rerank::{
 };
 use crate::search::{Asked, candidates};
 use crate::state::SearchResult;
-use crate::words::WordCounts;
+use crate::words::{WordCounter, WordCounts};
 use crate::{Error, Question, Result};
 use kexue_kg::KnowledgeGraph;
 use kexue_nn::Model;
@@ -127,15 +127,15 @@ pub fn fit(
         cases,
         unanswerable,
     } = questions;
-    let mut counts = count_words(graph, known, true)?;
+    let mut words = count_words(graph, known)?;
     for question in known_unanswerable {
-        counts.add_unanswerable(graph.vocabulary(), &question.text);
+        words.add_unanswerable(graph.vocabulary(), &question.text);
     }
     let mut phrasing = count_phrases(graph, known.iter(), known_unanswerable)?;
     let mut options = SearchOptions {
         rescore: true,
         reranker: Some(Arc::new(Reranker {
-            counts: counts.clone(),
+            counts: words.counts(),
             phrasing: phrasing.clone(),
             ..Reranker::default()
         })),
@@ -176,13 +176,13 @@ pub fn fit(
         });
     }
     if !are_relations_known(&choices) {
-        counts.relations.clear();
+        words.relations.clear();
         phrasing = Phrasing::default();
         for evidence in choices.iter_mut().flat_map(|choice| &mut choice.candidates) {
             evidence[OF_RELATION].fill(0.0);
         }
         options.reranker = Some(Arc::new(Reranker {
-            counts: counts.clone(),
+            counts: words.counts(),
             phrasing: phrasing.clone(),
             ..Reranker::default()
         }));
@@ -262,7 +262,7 @@ pub fn fit(
         phrasing = count_phrases(graph, known.iter().chain(cases), known_unanswerable)?;
         for case in cases {
             let relation = relation_of(graph, case)?;
-            counts.add(graph.vocabulary(), &case.question.text, relation.as_deref());
+            words.add(graph.vocabulary(), &case.question.text, relation.as_deref());
         }
     }
     Ok(Some(Fit {
@@ -270,7 +270,7 @@ pub fn fit(
         reranker: Reranker {
             weights,
             lacking: doubts,
-            counts,
+            counts: words.counts(),
             phrasing,
         },
         questions: variants.len(),
@@ -363,18 +363,14 @@ fn best(ranking: &Reranker, candidates: &[Evidence]) -> Option<(usize, f64)> {
     logits.into_iter().enumerate().rev().max_by(|a, b| a.1.total_cmp(&b.1))
 }
 
-/// Counts the words of questions; with `by_relation` also for each relation that they ask for.
-fn count_words<'c>(
-    graph: &KnowledgeGraph,
-    cases: impl IntoIterator<Item = &'c Case>,
-    by_relation: bool,
-) -> Result<WordCounts> {
-    let mut counts = WordCounts::default();
+/// Counts the words of questions, also for each relation that they ask for.
+fn count_words<'c>(graph: &KnowledgeGraph, cases: impl IntoIterator<Item = &'c Case>) -> Result<WordCounter> {
+    let mut words = WordCounter::default();
     for case in cases {
-        let relation = if by_relation { relation_of(graph, case)? } else { None };
-        counts.add(graph.vocabulary(), &case.question.text, relation.as_deref());
+        let relation = relation_of(graph, case)?;
+        words.add(graph.vocabulary(), &case.question.text, relation.as_deref());
     }
-    Ok(counts)
+    Ok(words)
 }
 
 /// Counts how questions are phrased. Without unanswerable ones to compare with, nothing is counted.
@@ -437,7 +433,7 @@ fn count_by_relation(graph: &KnowledgeGraph, known: &[Case], cases: &[&Case]) ->
     }
     let mut counts: HashMap<&str, Arc<WordCounts>> = HashMap::new();
     for (relation, group) in groups {
-        counts.insert(relation, Arc::new(count_words(graph, group, true)?));
+        counts.insert(relation, Arc::new(count_words(graph, group)?.counts()));
     }
     Ok(wanted
         .iter()

@@ -122,7 +122,7 @@ pub fn fit_and_store(
     };
     let path = folder.join(RERANKER_FILE);
     if fitted.is_better() {
-        write_file(&path, fitted.reranker.to_toml().as_bytes()).map_err(TrainError::from)?;
+        write_file(&path, fitted.reranker.to_text().as_bytes()).map_err(TrainError::from)?;
     } else if let Err(source) = std::fs::remove_file(&path)
         && source.kind() != std::io::ErrorKind::NotFound
     {

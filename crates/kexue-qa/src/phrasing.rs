@@ -3,19 +3,18 @@
 //! Counts of single words cannot tell "who discovered radium" from "when was radium discovered" if both words are common. Bigram models can, since
 //! no question for the year has "who discovered". Words are those of [`kexue_text::words`]; the name of the subject is one word, [`SUBJECT`].
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::ops::Range;
-
-/// A word by its number in [`Phrasing::vocabulary`]; [`UNKNOWN`] if it is not there.
-type Word = u32;
+use crate::postings::{Counted, Postings};
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 
 /// What stands for the subject's name.
 pub(crate) const SUBJECT: &str = "{S}";
-/// The words that every vocabulary begins with: the start and the end of a question, and the subject.
-const SPECIAL: [&str; 3] = ["^", "$", SUBJECT];
-const START: Word = 0;
-const END: Word = 1;
-const UNKNOWN: Word = Word::MAX;
+/// The start and the end of a question.
+const START: &str = "^";
+const END: &str = "$";
+/// After a word, what stands for all words that follow it: the sum of the counts of these pairs, and their number.
+const FOLLOWED: &str = "+";
+const FOLLOWERS: &str = "#";
 
 /// The absolute discount: what is subtracted from each count, and given to words that were not seen there (Ney, Essen and Kneser 1994).
 const DISCOUNT: f64 = 0.7;
@@ -25,176 +24,30 @@ const NEW_WORD: f64 = NEW / 30_000.0;
 /// The lowest count of a pair of words that is kept.
 const LEAST_PAIRS: u32 = 2;
 
-/// A bigram model with absolute discounting.
-///
-/// Its counts lie side by side, ascending: `kexue ask` reads tens of thousands of them for one question.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-struct Bigrams {
+/// The questions that a bigram model was counted on.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Phrased {
     questions: u32,
-    /// How often each word occurs.
-    words: Vec<(Word, u32)>,
-    /// The sum of `words`.
-    total: u32,
-    /// How often a word is followed by another one.
-    pairs: Vec<((Word, Word), u32)>,
-    /// The words that others follow.
-    next: Vec<Next>,
+    /// Number of words, and of different ones.
+    words: u32,
+    distinct: u32,
 }
 
-/// What follows a word.
-#[derive(Clone, Debug, PartialEq, Eq)]
-struct Next {
-    first: Word,
-    /// The place of its pairs.
-    pairs: Range<usize>,
-    /// The sum of their counts.
-    sum: u32,
+/// The questions of the bigram models.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Phrases {
+    unanswerable: Phrased,
+    relations: BTreeMap<String, Phrased>,
 }
 
-/// Counts in the order of what they count, of which the last count of each holds.
-fn ascending<K: Copy + Ord>(counts: Vec<(K, u32)>) -> Vec<(K, u32)> {
-    match counts.is_sorted_by(|a, b| a.0 < b.0) {
-        true => counts,
-        false => BTreeMap::from_iter(counts).into_iter().collect(),
-    }
-}
-
-fn count_of<K: Ord>(counts: &[(K, u32)], counted: &K) -> u32 {
-    let place = counts.binary_search_by(|(other, _)| other.cmp(counted));
-    place.map_or(0, |place| counts[place].1)
-}
-
-impl Bigrams {
-    fn new(questions: u32, words: Vec<(Word, u32)>, pairs: Vec<((Word, Word), u32)>) -> Self {
-        let (words, pairs) = (ascending(words), ascending(pairs));
-        let mut next: Vec<Next> = Vec::new();
-        for group in pairs.chunk_by(|a, b| a.0.0 == b.0.0) {
-            let start = next.last().map_or(0, |next| next.pairs.end);
-            next.push(Next {
-                first: group[0].0.0,
-                pairs: start..start + group.len(),
-                sum: group.iter().map(|(_, count)| count).sum(),
-            });
-        }
-        Self {
-            questions,
-            total: words.iter().map(|(_, count)| count).sum(),
-            words,
-            pairs,
-            next,
-        }
-    }
-
-    fn count(&self, word: Word) -> f64 {
-        f64::from(count_of(&self.words, &word))
-    }
-
-    fn next(&self, first: Word) -> Option<&Next> {
-        let place = self.next.binary_search_by_key(&first, |next| next.first);
-        place.ok().map(|place| &self.next[place])
-    }
-
-    /// The natural logarithm of the probability of a question, given by its words from start to end and the probability of each word where
-    /// nothing is known.
-    fn log_probability(&self, words: &[Word], base: &[f64]) -> f64 {
-        let mut sum = 0.0;
-        for (pair, base) in words.windows(2).zip(&base[1..]) {
-            let mut probability = *base;
-            if self.total > 0 {
-                let unseen = DISCOUNT * self.words.len() as f64 * probability;
-                probability = ((self.count(pair[1]) - DISCOUNT).max(0.0) + unseen) / f64::from(self.total);
-            }
-            let before = match pair[0] {
-                START => f64::from(self.questions),
-                word => self.count(word),
-            };
-            if before > 0.0 {
-                let (count, kept, kinds) = self.next(pair[0]).map_or((0, 0, 0), |next| {
-                    let count = count_of(&self.pairs[next.pairs.clone()], &(pair[0], pair[1]));
-                    (count, next.sum, next.pairs.len() as u32)
-                });
-                let unseen = before - f64::from(kept) + DISCOUNT * f64::from(kinds);
-                probability = ((f64::from(count) - DISCOUNT).max(0.0) + unseen * probability) / before;
-            }
-            sum += probability.ln();
-        }
-        sum
-    }
-
-    /// The counts as text: the number of questions, the words with their counts, and for each first word of a pair the second ones.
-    fn to_text(&self) -> String {
-        let words = self.words.iter().map(|(word, count)| format!("{word}:{count}"));
-        let next = self.next.iter().map(|next| {
-            let pairs = self.pairs[next.pairs.clone()].iter();
-            let second: Vec<String> = pairs.map(|((_, second), count)| format!("{second}:{count}")).collect();
-            format!("{}>{}", next.first, second.join("|"))
-        });
-        let [words, next] = [words.collect::<Vec<String>>(), next.collect()].map(|parts| parts.join(" "));
-        format!("{}\t{words}\t{next}", self.questions)
-    }
-
-    fn from_text(text: &str) -> Option<Self> {
-        let mut text = Text(text.as_bytes());
-        let questions = text.number()?;
-        text.take(b'\t')?;
-        let (mut words, mut pairs) = (Vec::new(), Vec::new());
-        while text.skip_spaces().take(b'\t').is_none() {
-            words.push(text.counted()?);
-        }
-        while !text.skip_spaces().0.is_empty() {
-            let first = text.number()?;
-            text.take(b'>')?;
-            loop {
-                let (second, count) = text.counted()?;
-                pairs.push(((first, second), count));
-                if text.take(b'|').is_none() {
-                    break;
-                }
-            }
-        }
-        Some(Self::new(questions, words, pairs))
-    }
-}
-
-/// The rest of a text of numbers.
-struct Text<'t>(&'t [u8]);
-
-impl Text<'_> {
-    fn number(&mut self) -> Option<u32> {
-        let digits = self.0.iter().take_while(|byte| byte.is_ascii_digit()).count();
-        let (number, rest) = self.0.split_at(digits);
-        self.0 = rest;
-        let digit = |number: u32, byte: &u8| number.checked_mul(10)?.checked_add(u32::from(byte - b'0'));
-        number.split_first()?;
-        number.iter().try_fold(0, digit)
-    }
-
-    /// A word and its count.
-    fn counted(&mut self) -> Option<(Word, u32)> {
-        let word = self.number()?;
-        self.take(b':')?;
-        Some((word, self.number()?))
-    }
-
-    fn take(&mut self, byte: u8) -> Option<()> {
-        self.0 = self.0.strip_prefix(&[byte])?;
-        Some(())
-    }
-
-    fn skip_spaces(&mut self) -> &mut Self {
-        while self.take(b' ').is_some() {}
-        self
-    }
-}
-
-/// Bigram models of the questions for each relation, and of unanswerable questions.
-#[derive(Clone, Debug, Default, PartialEq)]
+/// Bigram models, with absolute discounting, of the questions for each relation and of unanswerable questions.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Phrasing {
-    vocabulary: BTreeMap<String, Word>,
-    relations: BTreeMap<String, Bigrams>,
-    unanswerable: Bigrams,
-    /// The probability of each word in any question.
-    base: Vec<f64>,
+    pub(crate) phrases: Phrases,
+    /// How often words and pairs of words occur in the unanswerable questions, the first group, and in those for the relations in order.
+    pub(crate) counts: Postings,
 }
 
 /// How well relations explain the phrasing of a question.
@@ -222,70 +75,118 @@ impl Explained<'_> {
     }
 }
 
+/// A pair of words: the counts that the probability of the second one after the first comes from, by group.
+struct Pair {
+    first: Vec<u32>,
+    second: Vec<u32>,
+    both: Vec<u32>,
+    followed: Vec<u32>,
+    followers: Vec<u32>,
+    /// The probability of the second word in any question.
+    base: f64,
+}
+
+impl Pair {
+    fn probability(&self, group: usize, of: &Phrased) -> f64 {
+        let of_group = |row: &[u32]| f64::from(row[group]);
+        let mut probability = self.base;
+        if of.words > 0 {
+            let unseen = DISCOUNT * f64::from(of.distinct) * probability;
+            probability = ((of_group(&self.second) - DISCOUNT).max(0.0) + unseen) / f64::from(of.words);
+        }
+        let before = of_group(&self.first);
+        if before > 0.0 {
+            let unseen = before - of_group(&self.followed) + DISCOUNT * of_group(&self.followers);
+            probability = ((of_group(&self.both) - DISCOUNT).max(0.0) + unseen * probability) / before;
+        }
+        probability
+    }
+}
+
 impl Phrasing {
     /// Counts the words of questions: those for each relation, and those that are unanswerable.
     pub(crate) fn count(asked: &[(String, Vec<String>)], unanswerable: &[Vec<String>]) -> Self {
-        let mut numbers: BTreeMap<String, Word> = BTreeMap::new();
-        for (number, word) in SPECIAL.iter().enumerate() {
-            numbers.insert((*word).to_owned(), number as Word);
-        }
-        let distinct: BTreeSet<&String> = asked
-            .iter()
-            .map(|(_, words)| words)
-            .chain(unanswerable)
-            .flatten()
-            .collect();
-        for word in distinct {
-            let next = numbers.len() as Word;
-            numbers.entry(word.clone()).or_insert(next);
-        }
-        let mut groups: BTreeMap<&str, Vec<&Vec<String>>> = BTreeMap::new();
+        let mut relations: BTreeMap<&str, Vec<&Vec<String>>> = BTreeMap::new();
         for (relation, words) in asked {
-            groups.entry(relation).or_default().push(words);
+            relations.entry(relation).or_default().push(words);
         }
-        let of = |questions: &[&Vec<String>]| {
-            let (mut words, mut pairs) = (BTreeMap::<Word, u32>::new(), BTreeMap::<(Word, Word), u32>::new());
+        let unanswerable = unanswerable.iter().collect();
+        let mut counted = Counted::new();
+        let mut phrased = Vec::new();
+        for (group, questions) in [&unanswerable].into_iter().chain(relations.values()).enumerate() {
+            let (mut words, mut pairs) = (BTreeMap::<&str, u32>::new(), BTreeMap::<[&str; 2], u32>::new());
             for question in questions {
-                let numbered: Vec<Word> = sequence(question.iter().map(|word| numbers[word]));
-                for pair in numbered.windows(2) {
+                for pair in sequence(question).windows(2) {
                     *words.entry(pair[1]).or_default() += 1;
-                    *pairs.entry((pair[0], pair[1])).or_default() += 1;
+                    *pairs.entry([pair[0], pair[1]]).or_default() += 1;
                 }
             }
-            let pairs = pairs.into_iter().filter(|(_, count)| *count >= LEAST_PAIRS);
-            Bigrams::new(questions.len() as u32, words.into_iter().collect(), pairs.collect())
-        };
-        let relations = groups
-            .iter()
-            .map(|(name, group)| ((*name).to_owned(), of(group)))
-            .collect();
-        let unanswerable = of(&unanswerable.iter().collect::<Vec<_>>());
-        Self::new(numbers, relations, unanswerable)
-    }
-
-    fn new(vocabulary: BTreeMap<String, Word>, relations: BTreeMap<String, Bigrams>, unanswerable: Bigrams) -> Self {
-        let mut all = vec![0.0; vocabulary.len()];
-        for &(word, count) in relations.values().flat_map(|bigrams| &bigrams.words) {
-            all[word as usize] += f64::from(count);
+            phrased.push(Phrased {
+                questions: questions.len() as u32,
+                words: words.values().sum(),
+                distinct: words.len() as u32,
+            });
+            let mut add = |key: String, count: u32| *counted.entry(key).or_default().entry(group).or_default() += count;
+            for (word, count) in words {
+                add(word.to_owned(), count);
+            }
+            for ([first, second], count) in pairs {
+                if count >= LEAST_PAIRS {
+                    add(key(first, second), count);
+                    add(key(first, FOLLOWED), count);
+                    add(key(first, FOLLOWERS), 1);
+                }
+            }
         }
-        let total = all.iter().sum::<f64>().max(1.0);
-        let others = f64::from(unanswerable.total.max(1));
-        let share = |(word, count): (usize, f64)| {
-            let of_both = (count / total + unanswerable.count(word as Word) / others) / 2.0;
-            (1.0 - NEW) * of_both + NEW_WORD
-        };
-        let base = all.into_iter().enumerate().map(share).collect();
+        let unanswerable = phrased.remove(0);
+        let names = relations.into_keys().map(str::to_owned);
         Self {
-            vocabulary,
-            relations,
-            unanswerable,
-            base,
+            phrases: Phrases {
+                unanswerable,
+                relations: names.zip(phrased).collect(),
+            },
+            counts: Postings::new(&counted),
         }
     }
 
     /// Whether no unanswerable questions were counted. Then the phrasing of a question says nothing.
     pub fn is_empty(&self) -> bool {
-        self.unanswerable.questions == 0
+        self.phrases.unanswerable.questions == 0
+    }
+
+    /// What was counted, in the order of the groups.
+    fn groups(&self) -> impl Iterator<Item = &Phrased> {
+        [&self.phrases.unanswerable]
+            .into_iter()
+            .chain(self.phrases.relations.values())
+    }
+
+    fn row(&self, key: &str) -> Vec<u32> {
+        self.counts.row(key, 1 + self.phrases.relations.len())
+    }
+
+    /// The probability of a word in any question, half in those for relations and half in unanswerable ones, from its counts.
+    fn base(&self, counts: &[u32]) -> f64 {
+        let share = |count: u32, words: u32| f64::from(count) / f64::from(words.max(1));
+        let asked: u32 = self.phrases.relations.values().map(|of| of.words).sum();
+        let of_both = share(counts[1..].iter().sum(), asked) + share(counts[0], self.phrases.unanswerable.words);
+        (1.0 - NEW) * of_both / 2.0 + NEW_WORD
+    }
+
+    /// The counts of each two words of a sequence.
+    fn pairs(&self, words: &[&str]) -> Vec<Pair> {
+        let mut counts: Vec<Vec<u32>> = words.iter().map(|word| self.row(word)).collect();
+        // What begins a question is no word of it.
+        counts[0] = self.groups().map(|of| of.questions).collect();
+        let pair = |(words, counts): (&[&str], &[Vec<u32>])| Pair {
+            first: counts[0].clone(),
+            second: counts[1].clone(),
+            both: self.row(&key(words[0], words[1])),
+            followed: self.row(&key(words[0], FOLLOWED)),
+            followers: self.row(&key(words[0], FOLLOWERS)),
+            base: self.base(&counts[1]),
+        };
+        words.windows(2).zip(counts.windows(2)).map(pair).collect()
     }
 
     /// How well each relation explains a question, given by its words. The relations in `without` are left out.
@@ -293,79 +194,32 @@ impl Phrasing {
         if self.is_empty() {
             return Explained::default();
         }
-        let number = |word: &String| self.vocabulary.get(word).copied().unwrap_or(UNKNOWN);
-        let words = sequence(question.iter().map(number));
-        let base: Vec<f64> = words
-            .iter()
-            .map(|&word| self.base.get(word as usize).copied().unwrap_or(NEW_WORD))
+        let words = sequence(question);
+        let pairs = self.pairs(&words);
+        let log_probability =
+            |(group, of): (usize, &Phrased)| -> f64 { pairs.iter().map(|pair| pair.probability(group, of).ln()).sum() };
+        let mut by_group = self.groups().enumerate().map(log_probability);
+        let other = by_group.next().unwrap_or_default();
+        let ratios = self.phrases.relations.keys().zip(by_group);
+        let relations: BTreeMap<&str, f64> = ratios
+            .filter(|(name, _)| !without(name))
+            .map(|(name, of_relation)| (name.as_str(), of_relation - other))
             .collect();
-        let other = self.unanswerable.log_probability(&words, &base);
-        let ratio = |bigrams: &Bigrams| bigrams.log_probability(&words, &base) - other;
-        let counted = self.relations.iter().filter(|(name, _)| !without(name));
-        let relations: BTreeMap<&str, f64> = counted.map(|(name, bigrams)| (name.as_str(), ratio(bigrams))).collect();
         Explained {
             best: relations.values().copied().fold(f64::NEG_INFINITY, f64::max),
             relations,
             words: words.len() as f64,
         }
     }
+}
 
-    /// The counts as lines without apostrophes: the vocabulary, then the unanswerable questions and those for each relation.
-    pub(crate) fn to_text(&self) -> String {
-        let mut words: Vec<&str> = vec![""; self.vocabulary.len()];
-        for (word, &number) in &self.vocabulary {
-            words[number as usize] = word;
-        }
-        let mut text = format!("{}\n{}\n", words.join(" "), self.unanswerable.to_text());
-        for (relation, bigrams) in &self.relations {
-            let name = serde_json::Value::from(relation.as_str()).to_string();
-            text += &format!("{}\t{}\n", name.replace('\'', "\\u0027"), bigrams.to_text());
-        }
-        text
-    }
-
-    /// Reads the text of [`Phrasing::to_text`].
-    ///
-    /// # Errors
-    /// If a line is malformed; the message quotes its beginning.
-    pub(crate) fn from_text(text: &str) -> Result<Self, String> {
-        let mut lines = text.lines();
-        let Some(words) = lines.next().filter(|words| !words.is_empty()) else {
-            return Ok(Self::default());
-        };
-        let vocabulary: BTreeMap<String, Word> = words
-            .split(' ')
-            .zip(0..)
-            .map(|(word, number)| (word.to_owned(), number))
-            .collect();
-        let bad = |line: &str| {
-            let begin: String = line.chars().take(40).collect();
-            format!(
-                "`{begin}` in `phrases` is not a number of questions with words and pairs of words, such as `7\\t3:2 4:1\\t3>4:1`"
-            )
-        };
-        let read = |line: &str, counts: &str| {
-            let bigrams = Bigrams::from_text(counts).ok_or_else(|| bad(line))?;
-            let known = |word: &Word| (*word as usize) < vocabulary.len();
-            match bigrams.words.iter().all(|(word, _)| known(word)) {
-                true => Ok(bigrams),
-                false => Err(bad(line)),
-            }
-        };
-        let line = lines.next().unwrap_or_default();
-        let unanswerable = read(line, line)?;
-        let mut relations = BTreeMap::new();
-        for line in lines.filter(|line| !line.is_empty()) {
-            let (name, counts) = line.split_once('\t').ok_or_else(|| bad(line))?;
-            let name: String = serde_json::from_str(name).map_err(|_| bad(line))?;
-            relations.insert(name, read(line, counts)?);
-        }
-        Ok(Self::new(vocabulary, relations, unanswerable))
-    }
+fn key(first: &str, second: &str) -> String {
+    format!("{first} {second}")
 }
 
 /// The words of a question, between its start and its end.
-fn sequence(words: impl Iterator<Item = Word>) -> Vec<Word> {
+fn sequence(words: &[String]) -> Vec<&str> {
+    let words = words.iter().map(String::as_str);
     std::iter::once(START).chain(words).chain([END]).collect()
 }
 
@@ -432,35 +286,23 @@ mod tests {
     #[test]
     fn probabilities_add_up_to_one() {
         let phrasing = counted();
-        let size = phrasing.vocabulary.len() as Word;
-        for bigrams in phrasing.relations.values().chain([&phrasing.unanswerable]) {
-            for before in [START, 2, 3, 5, size - 1] {
-                let of = |word: Word| {
-                    let base = phrasing.base[word as usize];
-                    bigrams.log_probability(&[before, word], &[0.0, base]).exp()
-                };
-                let sum: f64 = (0..size).map(of).sum();
+        let keys = phrasing
+            .counts
+            .text()
+            .lines()
+            .filter_map(|line| line.split('\t').next());
+        let words: Vec<&str> = keys.filter(|key| !key.contains(' ')).collect();
+        assert!(words.len() == 15 && words.contains(&"discovered"), "{words:?}");
+        for (group, of) in phrasing.groups().enumerate() {
+            for before in ["discovered", "的", SUBJECT, "invented", "never"] {
+                let of = |word: &&str| phrasing.pairs(&[START, before, word])[1].probability(group, of);
+                let sum: f64 = words.iter().map(of).sum();
                 // What is left is the share of new words.
                 assert!(sum > 0.85 && sum <= 1.0 + 1e-9, "{before}: {sum}");
             }
+            let of = |word: &&str| phrasing.pairs(&[START, word])[0].probability(group, of);
+            let sum: f64 = words.iter().map(of).sum();
+            assert!(sum > 0.85 && sum <= 1.0 + 1e-9, "{sum}");
         }
-    }
-
-    #[test]
-    fn counts_survive_their_text() {
-        let phrasing = counted();
-        let text = phrasing.to_text();
-        assert_eq!(Phrasing::from_text(&text), Ok(phrasing));
-        assert_eq!(
-            Phrasing::from_text(&Phrasing::default().to_text()),
-            Ok(Phrasing::default())
-        );
-        assert!(
-            Phrasing::from_text(&text.replacen('>', "<", 1))
-                .unwrap_err()
-                .contains("in `phrases`")
-        );
-        let far = text.replacen("year\"\t10\t", "year\"\t10\t999:1 ", 1);
-        assert!(Phrasing::from_text(&far).is_err());
     }
 }

@@ -6,18 +6,23 @@
 //! that the model was not trained on, so that they show how far it can be trusted there.
 
 use crate::lcs::QuestionLcs;
-use crate::phrasing::{Explained, Phrasing, phrase};
+use crate::phrasing::{Explained, Phrases, Phrasing, phrase};
+use crate::postings::Postings;
 use crate::prompt::Prompt;
-use crate::words::{WordCounts, words};
+use crate::words::{Questions, WordCount, WordCounts, words};
 use crate::{Error, Result};
 use kexue_kg::{FactOrder, KnowledgeGraph};
 use kexue_text::{SEP, Vocabulary};
 use kexue_trie::Token;
-use serde::Deserialize;
-use std::collections::BTreeMap;
+use serde::{Deserialize, Serialize};
+use std::borrow::Cow;
+use std::collections::{BTreeMap, HashMap};
 use std::fmt::Write as _;
+use std::io::ErrorKind;
 use std::ops::Range;
 use std::path::Path;
+use std::rc::Rc;
+use xxhash_rust::xxh3::xxh3_64;
 
 /// The names of the evidence for a candidate. Lengths are in tokens, without spaces; "the rest" is the question without the subject's mention.
 pub const EVIDENCE: [&str; 25] = [
@@ -86,8 +91,12 @@ pub(crate) fn doubt(evidence: &Evidence, log_probability: f64) -> Doubt {
 /// The number of subjects whose facts are scored before learned rescoring.
 pub(crate) const SUBJECTS: usize = 24;
 
-/// The file with the weights, in a run's folder.
-pub const RERANKER_FILE: &str = "reranker.toml";
+/// The file with the weights and counts, in a run's folder.
+pub const RERANKER_FILE: &str = "reranker.txt";
+/// The file of versions that wrote all of it in TOML.
+const OLD_FILE: &str = "reranker.toml";
+/// The line between the weights, in TOML, and the counts.
+const COUNTS_BELOW: &str = "\n+++\n";
 
 /// The places in [`EVIDENCE`] of what comes from a relation's questions, and of the number of these questions.
 pub(crate) const OF_RELATION: Range<usize> = 16..23;
@@ -106,15 +115,25 @@ pub struct Reranker {
     pub phrasing: Phrasing,
 }
 
-/// The contents of the file: weights by name.
+/// What the file has in TOML.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct File {
     weights: BTreeMap<String, f64>,
     lacking: BTreeMap<String, f64>,
-    words: String,
-    #[serde(default)]
-    phrases: String,
+    counted: Counted,
+}
+
+/// What the counts below are of.
+#[derive(Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+struct Counted {
+    /// The checksum (XXH3) of the counts, in hexadecimal digits.
+    xxh3: String,
+    /// The size of the counts of words in bytes; those of phrases follow.
+    words: usize,
+    questions: Questions,
+    phrases: Phrases,
 }
 
 impl Default for Reranker {
@@ -132,32 +151,57 @@ impl Default for Reranker {
 }
 
 impl Reranker {
-    /// Reads the weights in a run's folder; `None` if it has none.
+    /// Reads the weights and counts in a run's folder; `None` if it has none.
     ///
     /// # Errors
-    /// If the file cannot be read; if a field is missing, unknown or not a finite number.
+    /// If the file cannot be read or is that of an earlier version; if a field is missing, unknown or not a finite number; if the counts are
+    /// damaged.
     pub fn open(folder: &Path) -> Result<Option<Self>> {
         let path = folder.join(RERANKER_FILE);
         match std::fs::read_to_string(&path) {
-            Ok(text) => Self::from_toml(&text, &path).map(Some),
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
+            Ok(text) => Self::from_text(text, &path).map(Some),
+            Err(error) if error.kind() == ErrorKind::NotFound => match folder.join(OLD_FILE) {
+                old if old.exists() => Err(Error::File {
+                    path: old,
+                    problem: format!("was written by an earlier version; `kexue qa fit` writes {RERANKER_FILE}"),
+                }),
+                _ => Ok(None),
+            },
             Err(source) => Err(Error::Io { path, source }),
         }
     }
 
-    /// Reads the text of `reranker.toml`; `path` is for messages.
+    /// Reads the text of the file; `path` is for messages.
     ///
     /// # Errors
     /// As [`Reranker::open`].
-    pub fn from_toml(text: &str, path: &Path) -> Result<Self> {
+    pub fn from_text(text: impl Into<Cow<'static, str>>, path: &Path) -> Result<Self> {
         let problem = |problem: String| Error::File {
             path: path.to_path_buf(),
             problem: format!("{problem}; `kexue qa fit` rewrites the file"),
         };
-        let file: File = toml::from_str(text).map_err(|error| problem(error.to_string().trim_end().to_owned()))?;
+        let (head, counts) = cut(text.into(), COUNTS_BELOW)
+            .ok_or_else(|| problem("has no line `+++` between its weights and its counts".to_owned()))?;
+        let file: File = toml::from_str(&head).map_err(|error| problem(error.to_string().trim_end().to_owned()))?;
+        let Counted {
+            xxh3,
+            words,
+            questions,
+            phrases,
+        } = file.counted;
+        if xxh3 != checksum(&counts) || !counts.is_char_boundary(words) {
+            return Err(problem("the counts below `+++` are damaged".to_owned()));
+        }
+        let (of_words, of_phrases) = split_at(counts, words);
         let mut reranker = Self {
-            counts: WordCounts::from_text(&file.words).map_err(&problem)?,
-            phrasing: Phrasing::from_text(&file.phrases).map_err(&problem)?,
+            counts: WordCounts {
+                questions,
+                words: Postings::from_text(of_words),
+            },
+            phrasing: Phrasing {
+                phrases,
+                counts: Postings::from_text(of_phrases),
+            },
             ..Self::default()
         };
         let doubts = LACKING.iter().chain(&EVIDENCE);
@@ -167,17 +211,18 @@ impl Reranker {
         Ok(reranker)
     }
 
-    /// The text of `reranker.toml`.
-    pub fn to_toml(&self) -> String {
-        // A literal string is parsed much faster than a table of so many words.
-        let mut text = format!(
-            "# How many questions have each word: of all that were trained on, and of those for each relation.\nwords = '''\n{}'''\n\n\
-             # How often words, given by their numbers in the first line, and pairs of them occur in unanswerable questions and in those for each\n\
-             # relation.\nphrases = '''\n{}'''\n\n\
-             # How `--rescore learned` weighs what it knows of a fact: its logit is the sum of weight times evidence.\n[weights]\n",
-            self.counts.to_text(),
-            self.phrasing.to_text()
-        );
+    /// The text of the file.
+    pub fn to_text(&self) -> String {
+        let [words, phrases] = [&self.counts.words, &self.phrasing.counts].map(Postings::text);
+        let counts = format!("{words}{phrases}");
+        let counted = Counted {
+            xxh3: checksum(&counts),
+            words: words.len(),
+            questions: self.counts.questions.clone(),
+            phrases: self.phrasing.phrases.clone(),
+        };
+        let mut text =
+            "# How `--rescore learned` weighs what it knows of a fact: its logit is the sum of weight times evidence.\n[weights]\n".to_owned();
         let doubts = LACKING.iter().chain(&EVIDENCE).zip(&self.lacking);
         // Writing to a string does not fail.
         for (name, weight) in EVIDENCE.iter().zip(&self.weights) {
@@ -187,7 +232,13 @@ impl Reranker {
         for (name, weight) in doubts {
             let _ = writeln!(text, "{name} = {weight:?}");
         }
-        text
+        // Names are keys of tables, and numbers are in range, so this does not fail either.
+        let counted = toml::to_string(&BTreeMap::from([("counted", counted)])).unwrap_or_default();
+        text + "\n# What is counted below: how many questions have each word, of all, of unanswerable ones and of those for each relation in order,\n\
+                # as number:count; then how often words, and pairs of words, occur in unanswerable questions and in those for each relation.\n"
+            + counted.trim_end()
+            + COUNTS_BELOW
+            + &counts
     }
 
     /// The logit of a candidate.
@@ -201,6 +252,33 @@ impl Reranker {
             return 0.0;
         }
         1.0 / (1.0 + (-dot(&self.lacking, &doubt(best, log_probability))).exp())
+    }
+}
+
+/// The checksum of counts.
+fn checksum(counts: &str) -> String {
+    format!("{:016x}", xxh3_64(counts.as_bytes()))
+}
+
+/// What is before and after a separator.
+fn cut(text: Cow<'static, str>, separator: &str) -> Option<(Cow<'static, str>, Cow<'static, str>)> {
+    let at = text.find(separator)?;
+    let (head, rest) = split_at(text, at);
+    let (_, rest) = split_at(rest, separator.len());
+    Some((head, rest))
+}
+
+/// Splits a text without a copy, where it is part of the program.
+fn split_at(text: Cow<'static, str>, at: usize) -> (Cow<'static, str>, Cow<'static, str>) {
+    match text {
+        Cow::Borrowed(text) => {
+            let (head, rest) = text.split_at(at);
+            (head.into(), rest.into())
+        }
+        Cow::Owned(mut head) => {
+            let rest = head.split_off(at);
+            (head.into(), rest.into())
+        }
     }
 }
 
@@ -232,10 +310,14 @@ pub(crate) fn dot<const N: usize>(weights: &[f64; N], evidence: &[f64; N]) -> f6
 /// A word of the rest of a question.
 struct Word {
     tokens: Vec<Token>,
-    text: String,
-    information: f64,
-    share: f64,
-    is_new: bool,
+    count: Rc<WordCount>,
+}
+
+/// What was looked up for one question. Its subjects have most of it in common.
+#[derive(Default)]
+pub(crate) struct Lookups<'a> {
+    words: HashMap<String, Rc<WordCount>>,
+    explained: HashMap<Vec<String>, Rc<Explained<'a>>>,
 }
 
 /// Evidence from the spelling of a question, for the facts of one subject.
@@ -245,7 +327,7 @@ pub(crate) struct Spelling<'a> {
     /// The question without the mention.
     rest: Vec<Token>,
     words: Vec<Word>,
-    explained: Explained<'a>,
+    explained: Rc<Explained<'a>>,
     lcs: QuestionLcs,
     blank: Vec<Token>,
     /// The evidence that is the same for all facts of the subject.
@@ -261,6 +343,7 @@ impl<'a> Spelling<'a> {
         subject: &[Token],
         log_probability: f64,
         facts: usize,
+        lookups: &mut Lookups<'a>,
     ) -> Self {
         let question = prompt.question();
         let mut common = [0.0; EVIDENCE.len()];
@@ -288,29 +371,39 @@ impl<'a> Spelling<'a> {
         let word = |range: Range<usize>| {
             let tokens = rest[range].to_vec();
             let text = vocabulary.decode(&tokens);
-            Word {
-                tokens,
-                information: reranker.counts.information(&text, less),
-                share: reranker.counts.share(&text, less),
-                is_new: reranker.counts.count(&text, less) == 0,
-                text,
-            }
+            let count = match lookups.words.get(&text) {
+                Some(count) => count.clone(),
+                None => {
+                    let count = Rc::new(reranker.counts.word(&text, less));
+                    lookups.words.insert(text, count.clone());
+                    count
+                }
+            };
+            Word { tokens, count }
         };
         let mut words: Vec<Word> = words(vocabulary, &rest).into_iter().map(word).collect();
         words.sort_by(|a, b| a.tokens.cmp(&b.tokens));
         words.dedup_by(|a, b| a.tokens == b.tokens);
         for word in &words {
-            let association = reranker.counts.unanswerable.association(&word.text, word.share);
+            let association = reranker.counts.unanswerable(&word.count);
             common[23] += association;
             common[24] = f64::max(common[24], association);
         }
-        let unasked = |relation: &str| less.is_some_and(|less| less.relations.contains_key(relation));
+        let unasked = |relation: &str| less.is_some_and(|less| less.relation(relation).is_some());
+        let explained = match lookups.explained.get(&phrase) {
+            Some(explained) => explained.clone(),
+            None => {
+                let explained = Rc::new(reranker.phrasing.explain(&phrase, unasked));
+                lookups.explained.insert(phrase, explained.clone());
+                explained
+            }
+        };
         rest.retain(|token| !blank.contains(token));
         Self {
             graph,
             counts: &reranker.counts,
             words,
-            explained: reranker.phrasing.explain(&phrase, unasked),
+            explained,
             lcs: QuestionLcs::new(&rest),
             rest,
             blank,
@@ -347,22 +440,22 @@ impl<'a> Spelling<'a> {
         evidence[12] = f64::from(u8::from(!sense.is_empty()));
         for word in &self.words {
             if named.windows(word.tokens.len()).any(|window| window == word.tokens) {
-                evidence[9] += word.information;
+                evidence[9] += word.count.information;
             } else {
-                evidence[14] += f64::from(u8::from(word.is_new));
-                evidence[15] = f64::max(evidence[15], word.information);
+                evidence[14] += f64::from(u8::from(word.count.is_new));
+                evidence[15] = f64::max(evidence[15], word.count.information);
             }
         }
-        let relation = match self.counts.relations.is_empty() {
-            true => String::new(),
-            false => self.graph.vocabulary().decode(named),
+        let relation = match self.counts.has_relations() {
+            true => self.graph.vocabulary().decode(named),
+            false => String::new(),
         };
-        if let Some(asked) = self.counts.relations.get(&relation) {
+        if let Some(asked) = self.counts.relation(&relation) {
             for word in &self.words {
-                let association = asked.association(&word.text, word.share);
+                let association = word.count.with(asked);
                 evidence[16] += association;
                 evidence[17] = f64::min(evidence[17], association);
-                evidence[18] += f64::from(u8::from(asked.count(&word.text) == 0));
+                evidence[18] += f64::from(u8::from(word.count.count(asked) == 0));
             }
             evidence[19] = f64::from(asked.questions).ln_1p();
             evidence[20..23].copy_from_slice(&self.explained.by(&relation));
@@ -397,7 +490,7 @@ fn common_substring(a: &[Token], b: &[Token]) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::words::RelationWords;
+    use crate::words::{CountedWords, WordCounter};
     use proptest::prelude::*;
 
     proptest! {
@@ -415,35 +508,50 @@ mod tests {
             relation in "\\PC{1,4}|[\"'\\\\\n]{3}",
             of_relation in proptest::collection::btree_map("[a-z铁]{1,4}", 0u32..9, 0..4),
         ) {
-            let unanswerable = RelationWords { questions: of_relation.len() as u32, words: of_relation.clone() };
+            let unanswerable = CountedWords { questions: of_relation.len() as u32, words: of_relation.clone() };
             let phrases = [phrase("who made ", Some("")), phrase("", Some("的国王"))];
             let phrasing = Phrasing::count(&[(relation.clone(), phrases[1].clone())], &phrases);
-            let relations = [(relation, RelationWords { questions: 5, words: of_relation })].into();
+            let relations = [(relation, CountedWords { questions: 5, words: of_relation })].into();
+            let counter = WordCounter { all: CountedWords { questions: 7, words }, relations, unanswerable };
             let (weights, lacking) = weights.split_at(EVIDENCE.len());
             let (weights, lacking) = (weights.try_into().unwrap(), lacking.try_into().unwrap());
-            let reranker = Reranker { weights, lacking, counts: WordCounts { questions: 7, words, relations, unanswerable }, phrasing };
-            prop_assert_eq!(Reranker::from_toml(&reranker.to_toml(), Path::new("x")).unwrap(), reranker);
+            let reranker = Reranker { weights, lacking, counts: counter.counts(), phrasing };
+            prop_assert_eq!(Reranker::from_text(reranker.to_text(), Path::new("x")).unwrap(), reranker);
         }
     }
 
     #[test]
+    fn a_file_of_an_earlier_version_is_not_passed_over() {
+        let folder = tempfile::tempdir().unwrap();
+        assert_eq!(Reranker::open(folder.path()).unwrap(), None);
+        std::fs::write(folder.path().join(OLD_FILE), "").unwrap();
+        let error = Reranker::open(folder.path()).unwrap_err().to_string();
+        assert!(
+            error.ends_with("reranker.toml: was written by an earlier version; `kexue qa fit` writes reranker.txt"),
+            "{error}"
+        );
+        std::fs::write(folder.path().join(RERANKER_FILE), Reranker::default().to_text()).unwrap();
+        assert_eq!(Reranker::open(folder.path()).unwrap(), Some(Reranker::default()));
+    }
+
+    #[test]
     fn bad_files_are_refused_by_name() {
-        let good = Reranker::default().to_toml();
+        let good = Reranker::default().to_text();
         let refused = |text: String| {
-            Reranker::from_toml(&text, Path::new("run/reranker.toml"))
+            Reranker::from_text(text, Path::new("run/reranker.txt"))
                 .unwrap_err()
                 .to_string()
         };
         assert_eq!(
             refused(good.replacen("sense = 0.0\n", "", 1)),
-            "run/reranker.toml: [weights] has no weight of `sense`; `kexue qa fit` rewrites the file"
+            "run/reranker.txt: [weights] has no weight of `sense`; `kexue qa fit` rewrites the file"
         );
         let more = good.replace("[lacking]\n", "[lacking]\nsens = 1.0\n");
         assert!(refused(more).contains("[lacking] `sens` is not the name of any evidence"));
         let nan = good.replacen("sense = 0.0", "sense = nan", 1);
         assert!(refused(nan).contains("[weights] `sense` is NaN, not a finite number"));
         assert!(refused(good.replace("sense = 0.0", "sense = \"x\"")).contains("expected f64"));
-        let words = good.replacen("all\t0", "all\t7 the", 1);
-        assert!(refused(words).contains("`all\t7 the` in `words` is not a name and"));
+        assert!(refused(good.replace("+++", "")).contains("has no line `+++`"));
+        assert!(refused(good + "the\t0:1\n").contains("the counts below `+++` are damaged"));
     }
 }

@@ -1,6 +1,8 @@
 //! The words of questions: how informative each is, and how strongly it is associated with a relation.
 
+use crate::postings::{Counted, Postings};
 use kexue_text::{BYTES, FIRST_CHARACTER, Token, Vocabulary};
+use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 
@@ -29,72 +31,34 @@ pub(crate) fn words(vocabulary: &Vocabulary, tokens: &[Token]) -> Vec<Range<usiz
     words
 }
 
-/// How many questions contain each word.
+/// Questions and their words, while they are counted.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct WordCounts {
+pub struct CountedWords {
     /// Number of questions counted.
     pub questions: u32,
-    /// How many of them contain each word. Words that occur in none are left out.
-    pub words: BTreeMap<String, u32>,
-    /// The same for the questions that ask for each relation.
-    pub relations: BTreeMap<String, RelationWords>,
-    /// The same for questions that the graph cannot answer. They are not included in the counts above.
-    pub unanswerable: RelationWords,
-}
-
-/// How many questions for a relation contain each word.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct RelationWords {
-    /// Number of questions for the relation.
-    pub questions: u32,
-    /// How many of them contain each word. Words that occur in none are left out.
+    /// How many of them contain each word.
     pub words: BTreeMap<String, u32>,
 }
 
-/// Strength of the prior: each relation gets this many pseudo-questions with the words of an average question.
-const PRIOR_QUESTIONS: f64 = 5.0;
-
-impl RelationWords {
+impl CountedWords {
     fn add(&mut self, words: &BTreeSet<String>) {
         self.questions += 1;
         for word in words {
             *self.words.entry(word.clone()).or_default() += 1;
         }
     }
-
-    /// Number of questions that contain a word.
-    pub fn count(&self, word: &str) -> u32 {
-        self.words.get(word).copied().unwrap_or(0)
-    }
-
-    /// The pointwise mutual information of word and relation: the logarithm of how many times more often the word occurs in questions for the
-    /// relation than in all questions, where its share is `share`.
-    pub fn association(&self, word: &str, share: f64) -> f64 {
-        let expected = PRIOR_QUESTIONS * share;
-        ((f64::from(self.count(word)) + expected) / (f64::from(self.questions) + PRIOR_QUESTIONS) / share).ln()
-    }
-
-    /// The counts as text: the number of questions, then each word with its count.
-    fn to_text(&self) -> String {
-        let words = self.words.iter().map(|(word, count)| format!(" {word}:{count}"));
-        self.questions.to_string() + &words.collect::<String>()
-    }
-
-    fn from_text(text: &str) -> Option<Self> {
-        let mut fields = text.split(' ');
-        let questions = fields.next()?.parse().ok()?;
-        let word = |field: &str| {
-            let (word, count) = field.rsplit_once(':')?;
-            Some((word.to_owned(), count.parse().ok()?))
-        };
-        let words = fields.map(word).collect::<Option<_>>()?;
-        Some(Self { questions, words })
-    }
 }
 
-/// The first field of the line for all questions, and for those without an answer. Other lines begin with a relation in quotation marks.
-const ALL: &str = "all";
-const UNANSWERABLE: &str = "unanswerable";
+/// Counts the words of questions.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct WordCounter {
+    /// All questions but the unanswerable ones.
+    pub all: CountedWords,
+    /// Those that ask for each relation.
+    pub relations: BTreeMap<String, CountedWords>,
+    /// Questions that the graph cannot answer.
+    pub unanswerable: CountedWords,
+}
 
 fn distinct_words(vocabulary: &Vocabulary, question: &str) -> BTreeSet<String> {
     let tokens = vocabulary.encode(question);
@@ -102,62 +66,14 @@ fn distinct_words(vocabulary: &Vocabulary, question: &str) -> BTreeSet<String> {
     words.map(|word| vocabulary.decode(&tokens[word])).collect()
 }
 
-impl WordCounts {
+impl WordCounter {
     /// Counts a question, and counts it for the relation that it asks for.
     pub fn add(&mut self, vocabulary: &Vocabulary, question: &str, relation: Option<&str>) {
         let found = distinct_words(vocabulary, question);
         if let Some(relation) = relation {
             self.relations.entry(relation.to_owned()).or_default().add(&found);
         }
-        self.questions += 1;
-        for word in found {
-            *self.words.entry(word).or_default() += 1;
-        }
-    }
-
-    /// The counts as lines without apostrophes: `all ⇥ 7 the:3 of:2`, then the same for questions without an answer and for each relation.
-    pub(crate) fn to_text(&self) -> String {
-        let all = RelationWords {
-            questions: self.questions,
-            words: self.words.clone(),
-        };
-        let mut text = format!(
-            "{ALL}\t{}\n{UNANSWERABLE}\t{}\n",
-            all.to_text(),
-            self.unanswerable.to_text()
-        );
-        for (relation, words) in &self.relations {
-            let name = serde_json::Value::from(relation.as_str()).to_string();
-            text += &format!("{}\t{}\n", name.replace('\'', "\\u0027"), words.to_text());
-        }
-        text
-    }
-
-    /// Reads the text of [`WordCounts::to_text`].
-    ///
-    /// # Errors
-    /// If a line is malformed; the message quotes it.
-    pub(crate) fn from_text(text: &str) -> std::result::Result<Self, String> {
-        let mut counts = Self::default();
-        for line in text.lines().filter(|line| !line.is_empty()) {
-            let bad = || {
-                let begin: String = line.chars().take(40).collect();
-                format!(
-                    "`{begin}` in `words` is not a name and, after a tab, a number of questions with words, such as `7 the:3`"
-                )
-            };
-            let (name, words) = line.split_once('\t').ok_or_else(bad)?;
-            let words = RelationWords::from_text(words).ok_or_else(bad)?;
-            match name {
-                ALL => (counts.questions, counts.words) = (words.questions, words.words),
-                UNANSWERABLE => counts.unanswerable = words,
-                _ => {
-                    let relation = serde_json::from_str(name).map_err(|_| bad())?;
-                    counts.relations.insert(relation, words);
-                }
-            }
-        }
-        Ok(counts)
+        self.all.add(&found);
     }
 
     /// Counts a question that the graph cannot answer.
@@ -165,24 +81,126 @@ impl WordCounts {
         self.unanswerable.add(&distinct_words(vocabulary, question));
     }
 
-    /// The smoothed share of questions that contain a word: half a question is added to the count, and one to the total. The questions in `less`
-    /// are subtracted.
-    pub fn share(&self, word: &str, less: Option<&Self>) -> f64 {
-        let questions = self.questions.saturating_sub(less.map_or(0, |less| less.questions));
-        (f64::from(self.count(word, less).min(questions)) + 0.5) / (f64::from(questions) + 1.0)
+    /// What was counted.
+    pub fn counts(&self) -> WordCounts {
+        let groups = [&self.all, &self.unanswerable]
+            .into_iter()
+            .chain(self.relations.values());
+        let mut counted = Counted::new();
+        for (group, words) in groups.enumerate() {
+            for (word, &count) in &words.words {
+                counted.entry(word.clone()).or_default().insert(group, count);
+            }
+        }
+        let of = |(name, words): (&String, &CountedWords)| (name.clone(), words.questions);
+        WordCounts {
+            questions: Questions {
+                all: self.all.questions,
+                unanswerable: self.unanswerable.questions,
+                relations: self.relations.iter().map(of).collect(),
+            },
+            words: Postings::new(&counted),
+        }
+    }
+}
+
+/// Numbers of questions.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Questions {
+    pub all: u32,
+    pub unanswerable: u32,
+    pub relations: BTreeMap<String, u32>,
+}
+
+/// How many questions contain each word: of all, of those that ask for each relation, and of those that the graph cannot answer.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct WordCounts {
+    pub(crate) questions: Questions,
+    /// The groups are all questions, the unanswerable ones, and the relations in order.
+    pub(crate) words: Postings,
+}
+
+/// How many questions of each group contain a word.
+#[derive(Debug)]
+pub(crate) struct WordCount {
+    /// In the order of [`WordCounts::words`].
+    row: Vec<u32>,
+    /// The smoothed share of all questions that contain the word: half a question is added to the count, and one to the total.
+    share: f64,
+    /// `−ln` of the smoothed share of questions that contain the word: one question with the word is added.
+    pub information: f64,
+    /// Whether no question contains the word.
+    pub is_new: bool,
+}
+
+/// A relation that was asked for.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct AskedRelation {
+    group: usize,
+    /// Number of questions for it.
+    pub questions: u32,
+}
+
+/// Strength of the prior: each relation gets this many pseudo-questions with the words of an average question.
+const PRIOR_QUESTIONS: f64 = 5.0;
+
+impl WordCounts {
+    /// Whether questions were counted for relations.
+    pub(crate) fn has_relations(&self) -> bool {
+        !self.questions.relations.is_empty()
     }
 
-    /// Number of questions that contain a word, minus those in `less`.
-    pub fn count(&self, word: &str, less: Option<&Self>) -> u32 {
-        let of = |counts: &Self| counts.words.get(word).copied().unwrap_or(0);
-        of(self).saturating_sub(less.map_or(0, of))
+    /// A relation, if questions for it were counted.
+    pub(crate) fn relation(&self, name: &str) -> Option<AskedRelation> {
+        let (place, (_, &questions)) = self
+            .questions
+            .relations
+            .iter()
+            .enumerate()
+            .find(|(_, (other, _))| *other == name)?;
+        Some(AskedRelation {
+            group: 2 + place,
+            questions,
+        })
     }
 
-    /// `−ln` of the smoothed share of questions that contain a word: one question with the word is added. The questions in `less` are subtracted.
-    pub fn information(&self, word: &str, less: Option<&Self>) -> f64 {
-        let questions = self.questions.saturating_sub(less.map_or(0, |less| less.questions));
-        let count = self.count(word, less).min(questions);
-        ((f64::from(questions) + 1.0) / (f64::from(count) + 1.0)).ln()
+    /// The counts of a word. The questions in `less` are subtracted from all.
+    pub(crate) fn word(&self, word: &str, less: Option<&Self>) -> WordCount {
+        let row = self.words.row(word, 2 + self.questions.relations.len());
+        let (less_questions, less_count) = less.map_or((0, 0), |less| (less.questions.all, less.words.row(word, 1)[0]));
+        let questions = self.questions.all.saturating_sub(less_questions);
+        let count = row[0].saturating_sub(less_count);
+        let [total, with_word] = [questions, count.min(questions)].map(f64::from);
+        WordCount {
+            row,
+            share: (with_word + 0.5) / (total + 1.0),
+            information: ((total + 1.0) / (with_word + 1.0)).ln(),
+            is_new: count == 0,
+        }
+    }
+
+    /// The association of a word with unanswerable questions.
+    pub(crate) fn unanswerable(&self, word: &WordCount) -> f64 {
+        word.association(1, self.questions.unanswerable)
+    }
+}
+
+impl WordCount {
+    /// The pointwise mutual information of word and relation: the logarithm of how many times more often the word occurs in questions for the
+    /// relation than in all questions.
+    pub fn with(&self, relation: AskedRelation) -> f64 {
+        self.association(relation.group, relation.questions)
+    }
+
+    /// Number of questions for a relation that contain the word.
+    pub fn count(&self, relation: AskedRelation) -> u32 {
+        self.row[relation.group]
+    }
+
+    fn association(&self, group: usize, questions: u32) -> f64 {
+        let expected = PRIOR_QUESTIONS * self.share;
+        ((f64::from(self.row[group]) + expected) / (f64::from(questions) + PRIOR_QUESTIONS) / self.share).ln()
     }
 }
 
@@ -209,47 +227,47 @@ mod tests {
     #[test]
     fn counts_questions_not_words() {
         let vocabulary = Vocabulary::new("ab铁".chars(), false);
-        let (mut counts, mut less) = (WordCounts::default(), WordCounts::default());
+        let (mut counter, mut less) = (WordCounter::default(), WordCounter::default());
         for text in ["a a 铁", "b", "铁"] {
-            counts.add(&vocabulary, text, None);
+            counter.add(&vocabulary, text, None);
         }
         less.add(&vocabulary, "b", None);
-        assert_eq!(
-            (
-                counts.count("a", None),
-                counts.count("铁", None),
-                counts.count("c", None)
-            ),
-            (1, 2, 0)
-        );
-        assert_eq!(counts.information("铁", None), (4.0f64 / 3.0).ln());
-        assert_eq!(counts.count("b", Some(&less)), 0);
-        assert_eq!(counts.information("b", Some(&less)), 3.0f64.ln());
+        let (counts, less) = (counter.counts(), less.counts());
+        let of = |word: &str| counts.word(word, None);
+        assert_eq!([of("a").row[0], of("铁").row[0], of("c").row[0]], [1, 2, 0]);
+        assert_eq!(of("铁").information, (4.0f64 / 3.0).ln());
+        let subtracted = counts.word("b", Some(&less));
+        assert!(subtracted.is_new && !of("b").is_new);
+        assert_eq!(subtracted.information, 3.0f64.ln());
     }
 
     #[test]
     fn words_speak_for_relations() {
         let vocabulary = Vocabulary::new("abcdw".chars(), false);
-        let mut counts = WordCounts::default();
+        let mut counter = WordCounter::default();
         for _ in 0..40 {
-            counts.add(&vocabulary, "a w", Some("capital"));
-            counts.add(&vocabulary, "b w", Some("area"));
+            counter.add(&vocabulary, "a w", Some("capital"));
+            counter.add(&vocabulary, "b w", Some("area"));
         }
-        let of = |relation: &str, word: &str| counts.relations[relation].association(word, counts.share(word, None));
+        let counts = counter.counts();
+        let of = |relation: &str, word: &str| counts.word(word, None).with(counts.relation(relation).unwrap());
         assert!(of("capital", "a") > 0.5 && of("capital", "b") < -1.5);
         assert!(of("capital", "w").abs() < 0.01, "{}", of("capital", "w"));
-        // A relation that nothing asks for has nothing to do with any word.
-        assert_eq!(RelationWords::default().association("a", 0.25), 0.0);
-        // (2 + 5 · 0.1) / (8 + 5) / 0.1
-        let few = RelationWords {
+        assert!(counts.relation("height").is_none());
+        // A word that unanswerable questions do not have either says nothing.
+        assert_eq!(counts.unanswerable(&counts.word("x", None)), 0.0);
+        // In 2 of 8 questions for the relation, and in (2 + 1/2) of 8 + 1 of all: (2 + 5 · 2.5/9) / (8 + 5) / (2.5/9).
+        let few = CountedWords {
             questions: 8,
             words: [("x".to_owned(), 2)].into(),
         };
-        assert!((few.association("x", 0.1) - (2.5f64 / 13.0 / 0.1).ln()).abs() < 1e-12);
-        assert_eq!(few.to_text(), "8 x:2");
-        assert_eq!(RelationWords::from_text("8 x:2"), Some(few));
-        assert_eq!(RelationWords::from_text("8 x"), None);
-        assert_eq!(RelationWords::from_text(""), None);
-        assert_eq!(WordCounts::from_text(&counts.to_text()), Ok(counts));
+        let counts = WordCounter {
+            relations: [("few".to_owned(), few.clone())].into(),
+            all: few,
+            ..WordCounter::default()
+        };
+        let (counts, share) = (counts.counts(), 2.5f64 / 9.0);
+        let association = counts.word("x", None).with(counts.relation("few").unwrap());
+        assert!((association - ((2.0 + 5.0 * share) / 13.0 / share).ln()).abs() < 1e-12);
     }
 }

@@ -5,8 +5,8 @@ use kexue_nn::{
     AttentionScale, Initializer, Mask, Model, NormPlacement, PackedBatch, StdConvention, Tape, TransformerConfig,
 };
 use kexue_qa::{
-    Doubt, EVIDENCE, LookAhead, MentionUse, Phrasing, RelationWords, Reranker, SearchOptions, SearchResult, WordCounts,
-    lcs_of_texts, search,
+    CountedWords, Doubt, EVIDENCE, LookAhead, MentionUse, Phrasing, Reranker, SearchOptions, SearchResult, WordCounter,
+    WordCounts, lcs_of_texts, search,
 };
 use kexue_text::{CLS, SEP, Vocabulary};
 use kexue_trie::{Key, Token};
@@ -246,22 +246,14 @@ fn short_words() -> WordCounts {
     let pairs = letters
         .iter()
         .flat_map(|a| letters.iter().map(move |b| format!("{a}{b}")));
-    WordCounts {
-        questions: 3,
-        words: pairs.chain(letters.map(str::to_owned)).map(|word| (word, 1)).collect(),
-        relations: [(
-            "c".to_owned(),
-            RelationWords {
-                questions: 4,
-                words: [("㐀".to_owned(), 2)].into(),
-            },
-        )]
-        .into(),
-        unanswerable: RelationWords {
-            questions: 2,
-            words: [("㐁".to_owned(), 2)].into(),
-        },
-    }
+    let one_each = pairs.chain(letters.map(str::to_owned)).map(|word| (word, 1)).collect();
+    let counted = |questions: u32, words: BTreeMap<String, u32>| CountedWords { questions, words };
+    let counter = WordCounter {
+        all: counted(3, one_each),
+        relations: [("c".to_owned(), counted(4, [("㐀".to_owned(), 2)].into()))].into(),
+        unanswerable: counted(2, [("㐁".to_owned(), 2)].into()),
+    };
+    counter.counts()
 }
 
 /// Weights of doubts: a constant, the best fact's log-probability, and its squared mention.

@@ -49,7 +49,7 @@ $kexue qa fit --kg "$work/graph.index" --model "$work/run" --questions "$work/fi
 # Nothing here is replaced before all of it is made.
 mkdir -p "$here/model"
 cp "$work/graph.index" "$here/graph.index"
-for name in vocab.txt model.safetensors reranker.toml; do cp "$work/run/$name" "$here/model/$name"; done
+for name in vocab.txt model.safetensors reranker.txt; do cp "$work/run/$name" "$here/model/$name"; done
 sed "s|$work/||g; s|$here/||g" "$work/run/config.toml" > "$work/config.toml"
 cp "$work/config.toml" "$here/model/config.toml"
 
