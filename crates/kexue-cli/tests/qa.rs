@@ -188,7 +188,12 @@ fn rescoring_is_learned_kept_and_explained() {
     fs::write(folder.join("run/reranker.txt"), "sense = 1.0\n").unwrap();
     let (code, _, errors) = kexue(folder, &learned);
     assert_eq!(code, 3);
-    assert!(errors.contains("run/reranker.txt: TOML parse error"), "{errors}");
+    assert!(
+        errors.contains(
+            "run/reranker.txt: has no line `+++` between its weights and its counts; `kexue qa fit` rewrites"
+        ),
+        "{errors}"
+    );
     // As the message says.
     assert_eq!(kexue(folder, &fit).0, 0);
     assert_eq!(kexue(folder, &learned).0, 0);
@@ -323,7 +328,9 @@ fn with_bad_files(folder: &Path) {
         (
             "weights",
             "reranker.txt",
-            b"words = \"\"\n[weights]\nsense = 1.0\n[lacking]\n".to_vec(),
+            b"[weights]\nsense = 1.0\n[lacking]\n[counted]\nxxh3 = \"2d06800538d394c2\"\nwords = 0\nquestions = {all = 0, unanswerable = 0, relations = {}}\n\
+              phrases = {unanswerable = {questions = 0, words = 0, distinct = 0}, relations = {}}\n\n+++\n"
+                .to_vec(),
         ),
     ];
     for (name, file, content) in broken {
