@@ -167,9 +167,11 @@ impl Phrasing {
 
     /// The probability of a word in any question, half in those for relations and half in unanswerable ones, from its counts.
     fn base(&self, counts: &[u32]) -> f64 {
-        let share = |count: u32, words: u32| f64::from(count) / f64::from(words.max(1));
-        let asked: u32 = self.phrases.relations.values().map(|of| of.words).sum();
-        let of_both = share(counts[1..].iter().sum(), asked) + share(counts[0], self.phrases.unanswerable.words);
+        // Sums of what a file says need not fit into 32 bits.
+        let words: f64 = self.phrases.relations.values().map(|of| f64::from(of.words)).sum();
+        let asked: f64 = counts[1..].iter().map(|&count| f64::from(count)).sum();
+        let unanswerable = f64::from(counts[0]) / f64::from(self.phrases.unanswerable.words.max(1));
+        let of_both = asked / words.max(1.0) + unanswerable;
         (1.0 - NEW) * of_both / 2.0 + NEW_WORD
     }
 
