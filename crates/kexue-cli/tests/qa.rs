@@ -197,6 +197,14 @@ fn rescoring_is_learned_kept_and_explained() {
     // As the message says.
     assert_eq!(kexue(folder, &fit).0, 0);
     assert_eq!(kexue(folder, &learned).0, 0);
+    // So it is with the file of an earlier version, which is gone then.
+    fs::rename(folder.join("run/reranker.txt"), folder.join("run/reranker.toml")).unwrap();
+    let (code, _, errors) = kexue(folder, &learned);
+    assert_eq!(code, 3);
+    assert!(errors.contains("`kexue qa fit` writes reranker.txt"), "{errors}");
+    assert_eq!(kexue(folder, &fit).0, 0);
+    assert_eq!(kexue(folder, &learned).0, 0);
+    assert!(!folder.join("run/reranker.toml").exists());
 }
 
 #[test]

@@ -3,13 +3,14 @@
 use crate::evaluate::Case;
 use crate::fit::{Fit, FitQuestions, fit};
 use crate::questions::{questions_for, read_unanswerable};
-use crate::rerank::RERANKER_FILE;
+use crate::rerank::{OLD_FILE, RERANKER_FILE};
 use crate::run::{QaConfig, Trained};
 use crate::split::Split;
 use crate::{Error, Question, Result};
 use kexue_kg::KnowledgeGraph;
 use kexue_output::write_file;
 use kexue_train::TrainError;
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicBool;
 
@@ -123,10 +124,18 @@ pub fn fit_and_store(
     let path = folder.join(RERANKER_FILE);
     if fitted.is_better() {
         write_file(&path, fitted.reranker.to_text().as_bytes()).map_err(TrainError::from)?;
-    } else if let Err(source) = std::fs::remove_file(&path)
-        && source.kind() != std::io::ErrorKind::NotFound
-    {
-        return Err(Error::Io { path, source });
+    } else {
+        remove(path)?;
     }
+    // Whether or not there is a new file: a folder with the old one only is refused.
+    remove(folder.join(OLD_FILE))?;
     Ok(Some(fitted))
+}
+
+/// Deletes a file, if it exists.
+fn remove(path: PathBuf) -> Result<()> {
+    match std::fs::remove_file(&path) {
+        Err(source) if source.kind() != ErrorKind::NotFound => Err(Error::Io { path, source }),
+        _ => Ok(()),
+    }
 }

@@ -94,7 +94,7 @@ pub(crate) const SUBJECTS: usize = 24;
 /// The file with the weights and counts, in a run's folder.
 pub const RERANKER_FILE: &str = "reranker.txt";
 /// The file of versions that wrote all of it in TOML.
-const OLD_FILE: &str = "reranker.toml";
+pub(crate) const OLD_FILE: &str = "reranker.toml";
 /// The line between the weights, in TOML, and the counts.
 const COUNTS_BELOW: &str = "\n+++\n";
 
@@ -121,13 +121,13 @@ pub struct Reranker {
 struct File {
     weights: BTreeMap<String, f64>,
     lacking: BTreeMap<String, f64>,
-    counted: Counted,
+    counted: CountedQuestions,
 }
 
 /// What the counts below are of.
 #[derive(Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
-struct Counted {
+struct CountedQuestions {
     /// The checksum (XXH3) of the counts, in hexadecimal digits.
     xxh3: String,
     /// The size of the counts of words in bytes; those of phrases follow.
@@ -180,10 +180,14 @@ impl Reranker {
             path: path.to_path_buf(),
             problem: format!("{problem}; `kexue qa fit` rewrites the file"),
         };
-        let (head, counts) = cut(text.into(), COUNTS_BELOW)
+        let text = text.into();
+        let end = text
+            .find(COUNTS_BELOW)
             .ok_or_else(|| problem("has no line `+++` between its weights and its counts".to_owned()))?;
-        let file: File = toml::from_str(&head).map_err(|error| problem(error.to_string().trim_end().to_owned()))?;
-        let Counted {
+        let (head, counts) = split_at(text, end + COUNTS_BELOW.len());
+        let file: File =
+            toml::from_str(&head[..end]).map_err(|error| problem(error.to_string().trim_end().to_owned()))?;
+        let CountedQuestions {
             xxh3,
             words,
             questions,
@@ -215,7 +219,7 @@ impl Reranker {
     pub fn to_text(&self) -> String {
         let [words, phrases] = [&self.counts.words, &self.phrasing.counts].map(Postings::text);
         let counts = format!("{words}{phrases}");
-        let counted = Counted {
+        let counted = CountedQuestions {
             xxh3: checksum(&counts),
             words: words.len(),
             questions: self.counts.questions.clone(),
@@ -258,14 +262,6 @@ impl Reranker {
 /// The checksum of counts.
 fn checksum(counts: &str) -> String {
     format!("{:016x}", xxh3_64(counts.as_bytes()))
-}
-
-/// What is before and after a separator.
-fn cut(text: Cow<'static, str>, separator: &str) -> Option<(Cow<'static, str>, Cow<'static, str>)> {
-    let at = text.find(separator)?;
-    let (head, rest) = split_at(text, at);
-    let (_, rest) = split_at(rest, separator.len());
-    Some((head, rest))
 }
 
 /// Splits a text without a copy, where it is part of the program.
@@ -371,14 +367,8 @@ impl<'a> Spelling<'a> {
         let word = |range: Range<usize>| {
             let tokens = rest[range].to_vec();
             let text = vocabulary.decode(&tokens);
-            let count = match lookups.words.get(&text) {
-                Some(count) => count.clone(),
-                None => {
-                    let count = Rc::new(reranker.counts.word(&text, less));
-                    lookups.words.insert(text, count.clone());
-                    count
-                }
-            };
+            let look_up = |text: &String| Rc::new(reranker.counts.word(text, less));
+            let count = lookups.words.entry(text).or_insert_with_key(look_up).clone();
             Word { tokens, count }
         };
         let mut words: Vec<Word> = words(vocabulary, &rest).into_iter().map(word).collect();
@@ -390,14 +380,8 @@ impl<'a> Spelling<'a> {
             common[24] = f64::max(common[24], association);
         }
         let unasked = |relation: &str| less.is_some_and(|less| less.relation(relation).is_some());
-        let explained = match lookups.explained.get(&phrase) {
-            Some(explained) => explained.clone(),
-            None => {
-                let explained = Rc::new(reranker.phrasing.explain(&phrase, unasked));
-                lookups.explained.insert(phrase, explained.clone());
-                explained
-            }
-        };
+        let explain = |phrase: &Vec<String>| Rc::new(reranker.phrasing.explain(phrase, unasked));
+        let explained = lookups.explained.entry(phrase).or_insert_with_key(explain).clone();
         rest.retain(|token| !blank.contains(token));
         Self {
             graph,
