@@ -278,14 +278,17 @@ def sentences(program: str) -> None:
     weights = batch["attention_mask"][..., None].float()
     theirs = torch.nn.functional.normalize((hidden * weights).sum(1) / weights.sum(1), dim=1)
 
-    def embed(folder: Path) -> torch.Tensor:
+    def embed(folder: Path, *flags: str) -> torch.Tensor:
         lines = "".join(sentence + "\n" for sentence in SENTENCES)
-        command = [program, str(folder), "--longest", str(longest)]
+        command = [program, str(folder), "--longest", str(longest), *flags]
         done = subprocess.run(command, check=True, input=lines, stdout=subprocess.PIPE, text=True)
         return torch.tensor([json.loads(line) for line in done.stdout.splitlines()])
 
     found = (embed(folder) - theirs).abs().max().item()
     report(f"sentence embeddings of MiniLM-L6, {len(SENTENCES)} sentences, largest difference", found, found <= BOUND)
+    rounded = embed(folder, "--int8")
+    found = (rounded @ rounded.T - theirs @ theirs.T).abs().max().item()
+    report("the same with eight bits, largest difference of a similarity", found, found <= 0.01)
     with tempfile.TemporaryDirectory() as work:
         for name in ("config.json", "model.safetensors", "vocab.txt", "tokenizer_config.json"):
             shutil.copy(folder / name, work)

@@ -2,6 +2,7 @@
 
     python benches/peers/nn/inference_speed.py                       # 4 layers of width 256, 8 sequences of 128 tokens
     python benches/peers/nn/inference_speed.py --base --batch 1      # BERT-base, one sequence
+    python benches/peers/nn/inference_speed.py --int8                # linear layers quantised dynamically
 """
 
 import argparse
@@ -20,12 +21,15 @@ def main() -> None:
     parser.add_argument("--batch", type=int, default=8)
     parser.add_argument("--length", type=int, default=128)
     parser.add_argument("--base", action="store_true", help="BERT-base")
+    parser.add_argument("--int8", action="store_true", help="linear layers with weights of eight bits, inputs rounded when they come")
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)
     torch.manual_seed(0)
     small = {"hidden_size": 256, "num_hidden_layers": 4, "num_attention_heads": 4, "intermediate_size": 1024}
     config = BertConfig(**({} if arguments.base else small), attn_implementation="sdpa")
     model = BertModel(config, add_pooling_layer=False).eval()
+    if arguments.int8:
+        model = torch.ao.quantization.quantize_dynamic(model, {torch.nn.Linear}, dtype=torch.qint8)
     # No mask: there is no padding, and the fused attention is fastest without.
     tokens = torch.randint(config.vocab_size, (arguments.batch, arguments.length))
     seconds = []

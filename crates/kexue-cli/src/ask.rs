@@ -5,6 +5,7 @@ mod greeting;
 mod reasons;
 mod reply;
 
+use crate::inference_flags::InferenceFlags;
 use crate::language::{self, Language};
 use crate::output::{Usage, note, print, print_json};
 use crate::search_flags::SearchFlags;
@@ -50,6 +51,8 @@ pub struct AskArgs {
     json: bool,
     #[command(flatten)]
     search: SearchFlags,
+    #[command(flatten)]
+    inference: InferenceFlags,
 }
 
 /// Runs the command.
@@ -61,7 +64,7 @@ pub fn run(args: &AskArgs) -> Result<ExitCode> {
         ))
         .into());
     }
-    let (graph, trained) = match (&args.kg, &args.model) {
+    let (graph, mut trained) = match (&args.kg, &args.model) {
         (Some(kg), Some(model)) => {
             let graph = KnowledgeGraph::open(kg)?;
             let trained = open_run(model, &graph)?;
@@ -69,6 +72,7 @@ pub fn run(args: &AskArgs) -> Result<ExitCode> {
         }
         _ => embedded()?,
     };
+    trained.model.set_inference_precision(args.inference.precision());
     let options = AskOptions {
         search: args.search.apply(trained.config.search.clone())?,
         min_confidence: args.min_confidence,

@@ -2,6 +2,7 @@
 
 use crate::device_flags::DeviceFlags;
 use crate::given_flags::is_given;
+use crate::inference_flags::InferenceFlags;
 use crate::model_flags::{check_memory, named};
 use crate::output::{Interrupt, Usage, note, print, print_json};
 use crate::run_config::{overridden, read_config};
@@ -257,6 +258,8 @@ struct PredictArgs {
     input: PathBuf,
     #[command(flatten)]
     columns: ColumnFlags,
+    #[command(flatten)]
+    inference: InferenceFlags,
     /// Write the predictions to this file instead of standard output.
     #[arg(long, short)]
     out: Option<PathBuf>,
@@ -275,6 +278,8 @@ struct EvalArgs {
     input: PathBuf,
     #[command(flatten)]
     columns: ColumnFlags,
+    #[command(flatten)]
+    inference: InferenceFlags,
     /// Print JSON.
     #[arg(long)]
     json: bool,
@@ -656,7 +661,8 @@ fn run_predict(args: &PredictArgs) -> Result<ExitCode> {
     if let Some(out) = &args.out {
         check_output(out, [&args.input])?;
     }
-    let tuned = Tuned::open(&args.model)?;
+    let mut tuned = Tuned::open(&args.model)?;
+    tuned.model.set_inference_precision(args.inference.precision());
     let (_, encoded) = encode(&tuned, &args.input, &args.columns, false)?;
     let labels = tuned.labels();
     let mut text = String::new();
@@ -689,7 +695,8 @@ fn run_predict(args: &PredictArgs) -> Result<ExitCode> {
 
 fn run_eval(args: &EvalArgs) -> Result<ExitCode> {
     for folder in &args.model {
-        let tuned = Tuned::open(folder)?;
+        let mut tuned = Tuned::open(folder)?;
+        tuned.model.set_inference_precision(args.inference.precision());
         let (_, encoded) = encode(&tuned, &args.input, &args.columns, true)?;
         let logits = logits(&tuned.model, &encoded.examples);
         let metrics = measure(

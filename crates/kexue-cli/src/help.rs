@@ -105,6 +105,7 @@ fn chinese_heading(arg: &Arg) -> &'static str {
     match arg.get_help_heading().unwrap_or_default() {
         "Everywhere" => "通用",
         "Decoding" => "解码",
+        "Inference" => "推理",
         "Access" => "访问",
         "Limits" => "限额",
         "Model" => "模型",

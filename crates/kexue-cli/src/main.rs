@@ -11,6 +11,7 @@ mod finetune;
 mod gan;
 mod given_flags;
 mod help;
+mod inference_flags;
 mod kg;
 mod language;
 mod mlm;

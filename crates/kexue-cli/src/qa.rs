@@ -1,6 +1,7 @@
 //! `kexue qa`: train, evaluate and use models that answer from a graph.
 
 use crate::device_flags::DeviceFlags;
+use crate::inference_flags::InferenceFlags;
 use crate::model_flags::{
     BATCH_SIZES, ModelFlags, check_memory, check_model, fresh_model, named, shaped_like, start_from,
 };
@@ -497,19 +498,22 @@ struct EvalArgs {
     ablation: bool,
     #[command(flatten)]
     search: SearchFlags,
+    #[command(flatten)]
+    inference: InferenceFlags,
     /// Print JSON.
     #[arg(long)]
     json: bool,
 }
 
-fn open(kg: &Path, model: &Path) -> Result<(KnowledgeGraph, Trained)> {
+fn open(kg: &Path, model: &Path, inference: &InferenceFlags) -> Result<(KnowledgeGraph, Trained)> {
     let graph = KnowledgeGraph::open(kg)?;
-    let trained = open_run(model, &graph)?;
+    let mut trained = open_run(model, &graph)?;
+    trained.model.set_inference_precision(inference.precision());
     Ok((graph, trained))
 }
 
 fn run_eval(args: &EvalArgs) -> Result<ExitCode> {
-    let (graph, trained) = open(&args.kg, &args.model)?;
+    let (graph, trained) = open(&args.kg, &args.model, &args.inference)?;
     let mut questions = questions_for(&graph, &args.questions, false)?;
     if args.hold_out > 0 {
         questions = hold_out(questions, args.hold_out).1;
@@ -670,10 +674,12 @@ struct PredictArgs {
     out: Option<PathBuf>,
     #[command(flatten)]
     search: SearchFlags,
+    #[command(flatten)]
+    inference: InferenceFlags,
 }
 
 fn run_predict(args: &PredictArgs) -> Result<ExitCode> {
-    let (graph, trained) = open(&args.kg, &args.model)?;
+    let (graph, trained) = open(&args.kg, &args.model, &args.inference)?;
     if let Some(out) = &args.out {
         check_output(out, [&args.questions])?;
     }

@@ -1,5 +1,6 @@
 //! `kexue serve`: question answering over HTTP.
 
+use crate::inference_flags::InferenceFlags;
 use crate::output::{Usage, note};
 use crate::search_flags::SearchFlags;
 use anyhow::Result;
@@ -34,6 +35,8 @@ pub struct ServeArgs {
     min_confidence: f64,
     #[command(flatten)]
     search: SearchFlags,
+    #[command(flatten)]
+    inference: InferenceFlags,
     #[command(flatten)]
     access: AccessFlags,
     #[command(flatten)]
@@ -126,7 +129,8 @@ fn settings(args: &ServeArgs) -> Result<Settings> {
         Duration::try_from_secs_f64(seconds)
             .map_err(|_| Usage(format!("--{flag} is {seconds}; expected seconds, 0 or more")))
     };
-    let (search, access, limits) = (args.search.clone(), &args.access, &args.limits);
+    let (search, precision) = (args.search.clone(), args.inference.precision());
+    let (access, limits) = (&args.access, &args.limits);
     let source = match &args.kg {
         Some(kg) => Source::Files {
             kg: kg.clone(),
@@ -142,7 +146,11 @@ fn settings(args: &ServeArgs) -> Result<Settings> {
     Ok(Settings {
         listen: args.listen,
         source,
-        adjust: Arc::new(move |options| search.apply(options).map_err(|usage| usage.0)),
+        adjust: Arc::new(move |trained| {
+            trained.model.set_inference_precision(precision);
+            trained.config.search = search.apply(trained.config.search.clone()).map_err(|usage| usage.0)?;
+            Ok(())
+        }),
         write_tokens: tokens(&access.token_file)?,
         read_tokens: tokens(&access.read_token_file)?,
         min_confidence: args.min_confidence,

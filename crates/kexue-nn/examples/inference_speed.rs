@@ -1,8 +1,10 @@
 //! Tokens per second of a forward pass, measured like that of `transformers` in `benches/peers/nn/inference_speed.py`.
 //!
-//! Flags: `--threads N` (2), `--rounds N` (8), `--batch N` (8), `--length N` (128), `--base` for BERT-base instead of 4 layers of width 256.
+//! Flags: `--threads N` (2), `--rounds N` (8), `--batch N` (8), `--length N` (128), `--base` for BERT-base instead of 4 layers of width 256, `--int8`.
 //! One JSON object on standard output.
-use kexue_nn::{Encoder, Head, Mask, Model, NormPlacement, PackedBatch, Positions, Token, TransformerConfig};
+use kexue_nn::{
+    Encoder, Head, InferencePrecision, Mask, Model, NormPlacement, PackedBatch, Positions, Token, TransformerConfig,
+};
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use std::time::Instant;
@@ -23,7 +25,8 @@ fn main() {
         .build_global()
         .expect("a thread pool");
 
-    let base = arguments.iter().any(|argument| argument == "--base");
+    let has = |flag: &str| arguments.iter().any(|argument| argument == flag);
+    let base = has("--base");
     let (d_model, layers, heads) = if base { (768, 12, 12) } else { (256, 4, 4) };
     let config = TransformerConfig {
         d_model,
@@ -38,7 +41,10 @@ fn main() {
         ..TransformerConfig::new(30522)
     };
     let mut generator = ChaCha8Rng::seed_from_u64(0);
-    let model = Model::new(config, &mut generator).expect("a valid configuration");
+    let mut model = Model::new(config, &mut generator).expect("a valid configuration");
+    if has("--int8") {
+        model.set_inference_precision(InferencePrecision::Int8);
+    }
     let mut batch = PackedBatch::default();
     for _ in 0..sequences {
         let tokens: Vec<Token> = (0..length).map(|_| generator.random_range(0..30522)).collect();

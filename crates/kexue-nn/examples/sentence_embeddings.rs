@@ -1,7 +1,7 @@
 //! Embeddings of sentences by a pretrained BERT: the mean of the last hidden states, normalised, as models of `sentence-transformers` do.
 //!
-//! `sentence_embeddings FOLDER [--longest N]`: one sentence per line on standard input, one JSON array per line on standard output.
-use kexue_nn::{Mask, PackedBatch, Pretrained, Tape};
+//! `sentence_embeddings FOLDER [--longest N] [--int8]`: one sentence per line on standard input, one JSON array per line on standard output.
+use kexue_nn::{Encoder, InferencePrecision, Mask, PackedBatch, Pretrained};
 use kexue_text::PretrainedTokenizer;
 use std::error::Error;
 use std::io::BufRead;
@@ -14,9 +14,12 @@ fn main() -> Result<(), Box<dyn Error>> {
     let folder = arguments
         .get(1)
         .ok_or("name a folder with config.json, weights and tokenizer")?;
-    let pretrained = Pretrained::load(folder)?;
+    let mut model = Pretrained::load(folder)?.model;
+    if arguments.iter().any(|argument| argument == "--int8") {
+        model.set_inference_precision(InferencePrecision::Int8);
+    }
     let mut tokenizer = PretrainedTokenizer::load(folder)?;
-    let config = pretrained.model.config();
+    let config = model.config();
     let longest = match arguments.iter().position(|argument| argument == "--longest") {
         Some(at) => Some(arguments.get(at + 1).ok_or("--longest needs a number")?.parse()?),
         None => config.longest_sequence(),
@@ -25,21 +28,16 @@ fn main() -> Result<(), Box<dyn Error>> {
         tokenizer.truncate(longest)?;
     }
     let sentences: Vec<String> = std::io::stdin().lock().lines().collect::<Result<_, _>>()?;
-    let (mut batch, mut tape) = (PackedBatch::default(), Tape::default());
+    let (mut batch, mut encoder) = (PackedBatch::default(), Encoder::new(1));
     for sentences in sentences.chunks(BATCH) {
         batch.clear();
         for sentence in sentences {
             batch.push(&tokenizer.encode(sentence)?.ids, Mask::BIDIRECTIONAL);
         }
-        pretrained.model.forward(&batch, &mut tape, None);
+        let hidden = encoder.run(&model, &batch);
         for rows in batch.rows() {
             let mut mean = vec![0.0f32; config.d_model];
-            for state in tape
-                .hidden()
-                .chunks_exact(config.d_model)
-                .take(rows.end)
-                .skip(rows.start)
-            {
+            for state in hidden.chunks_exact(config.d_model).take(rows.end).skip(rows.start) {
                 mean.iter_mut().zip(state).for_each(|(mean, x)| *mean += x);
             }
             // The normalisation makes dividing by the number of tokens unnecessary.

@@ -5,7 +5,7 @@ use crate::kernels::{activate, activate_backward, linear, linear_backward, resiz
 use crate::parameters::Pair;
 use crate::pretrained::{Family, Pretrained};
 use crate::training::two;
-use crate::{Head, Model, PackedBatch, Role, Tape};
+use crate::{Head, InferencePrecision, Model, PackedBatch, Role, Tape};
 use kexue_optim::{Parameters, Place, Slots};
 use rand::{Rng, RngCore};
 use std::collections::HashMap;
@@ -98,6 +98,11 @@ impl Classifier {
     /// The Transformer. Its flat vector holds the head's parameters too.
     pub fn model(&self) -> &Model {
         &self.model
+    }
+
+    /// Changes the precision in which an [`Encoder`](crate::Encoder) runs the Transformer.
+    pub fn set_inference_precision(&mut self, precision: InferencePrecision) {
+        self.model.set_inference_precision(precision);
     }
 
     /// The family, which determines the head.

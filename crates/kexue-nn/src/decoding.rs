@@ -7,7 +7,7 @@ use crate::attention::rotate_and_scale;
 use crate::batch::Mask;
 use crate::kernels::{Rotary, SET, Shape, Work, activate, attend, matmul};
 use crate::model::Model;
-use crate::packed_linear::PackedLinear;
+use crate::packed_weights::InferenceLinear;
 use crate::parameters::BranchRanges;
 use crate::training::{BranchTape, NormTape};
 use kexue_text::Token;
@@ -230,7 +230,7 @@ impl<'m> Decoder<'m> {
         scratch.outer_norm(model, config.norm_placement.after());
         let blocks = layout.blocks.iter().zip(&model.packed().blocks);
         for ((at, packed), (keys, values)) in blocks.zip(keys_values) {
-            let multiply = |layer: &PackedLinear, y: &mut [f32], x: &[f32]| layer.multiply(Work::Pieces, y, x, rows);
+            let multiply = |layer: &InferenceLinear, y: &mut [f32], x: &[f32]| layer.multiply(Work::Pieces, y, x, rows);
             scratch.branch_input(model, &at.attention);
             let input = &scratch.tape.input[..rows * d];
             multiply(&packed.query_key_value, &mut scratch.query_key_value, input);

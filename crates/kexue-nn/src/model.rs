@@ -1,6 +1,6 @@
 //! A Transformer: its configuration and its parameters.
 
-use crate::packed_weights::PackedWeights;
+use crate::packed_weights::{InferencePrecision, PackedWeights};
 use crate::{AttentionScale, ConfigError, Layout, TransformerConfig};
 use kexue_optim::Role;
 use kexue_text::Token;
@@ -14,6 +14,7 @@ pub struct Model {
     config: TransformerConfig,
     layout: Layout,
     values: Vec<f32>,
+    inference_precision: InferencePrecision,
     /// Made by the first pass of inference, and removed when the parameters may change.
     packed: OnceLock<Arc<PackedWeights>>,
 }
@@ -25,6 +26,7 @@ impl Model {
             config,
             layout,
             values,
+            inference_precision: InferencePrecision::default(),
             packed: OnceLock::new(),
         }
     }
@@ -96,6 +98,17 @@ impl Model {
         Ok(self)
     }
 
+    /// The precision in which [`Encoder`](crate::Encoder) and [`Decoder`](crate::Decoder) compute.
+    pub fn inference_precision(&self) -> InferencePrecision {
+        self.inference_precision
+    }
+
+    /// Changes the precision in which [`Encoder`](crate::Encoder) and [`Decoder`](crate::Decoder) compute.
+    pub fn set_inference_precision(&mut self, precision: InferencePrecision) {
+        self.packed.take();
+        self.inference_precision = precision;
+    }
+
     /// A model with these parameters, whose number must fit the configuration, which must be valid.
     pub(crate) fn truncated(config: TransformerConfig, values: Vec<f32>) -> Self {
         let layout = Layout::new(&config);
@@ -111,7 +124,8 @@ impl Model {
 
     /// The weights of the blocks as inference reads them. The first call packs them.
     pub(crate) fn packed(&self) -> &PackedWeights {
-        self.packed.get_or_init(|| Arc::new(PackedWeights::new(self)))
+        self.packed
+            .get_or_init(|| Arc::new(PackedWeights::new(self, self.inference_precision)))
     }
 
     pub(crate) fn at(&self, range: &Range<usize>) -> &[f32] {

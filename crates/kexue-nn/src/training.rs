@@ -11,7 +11,7 @@ use crate::kernels::{
     resize,
 };
 use crate::model::Model;
-use crate::packed_linear::PackedLinear;
+use crate::packed_weights::InferenceLinear;
 use crate::parameters::{BranchRanges, Pair};
 use rand::{Rng, RngCore};
 use std::ops::Range;
@@ -292,7 +292,7 @@ impl Model {
         let work = if tape.forward_only { tape.work } else { Work::Whole };
         // Training changes the weights after every pass, so it does not pack them.
         let packed = (work != Work::Whole).then(|| self.packed());
-        let multiply = |y: &mut [f32], x: &[f32], at: &Pair, packed: Option<&PackedLinear>| match packed {
+        let multiply = |y: &mut [f32], x: &[f32], at: &Pair, packed: Option<&InferenceLinear>| match packed {
             Some(packed) => packed.multiply(work, y, x, rows),
             None => linear(y, x, self.linear(at), rows),
         };

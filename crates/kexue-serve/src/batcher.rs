@@ -309,7 +309,7 @@ fn answers(decoder: &mut Decoder<'_>, batch: &[Job]) -> Result<Vec<Answer>, Faul
         return Ok(Vec::new());
     };
     let options = AskOptions {
-        search: (*first.snapshot.search).clone(),
+        search: first.snapshot.model.config.search.clone(),
         min_confidence: first.wanted.min_confidence,
         top: first.wanted.top,
         explain: first.wanted.explain,
@@ -349,7 +349,7 @@ mod tests {
 
     /// The sizes of the batches that one worker after the other takes of waiting questions, which differ in what they ask for.
     fn sizes(shared: &Shared, tops: &[usize]) -> Vec<usize> {
-        let snapshot = Store::open(Source::Embedded, Arc::new(Ok)).unwrap().current();
+        let snapshot = Store::open(Source::Embedded, Arc::new(|_| Ok(()))).unwrap().current();
         let deadline = Instant::now() + Duration::from_secs(60);
         let mut replies = Vec::new();
         for &top in tops {

@@ -1,7 +1,7 @@
 //! The settings of a service.
 
 use crate::tokens::Tokens;
-use kexue_qa::SearchOptions;
+use kexue_qa::Trained;
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
@@ -22,8 +22,8 @@ pub enum Source {
     },
 }
 
-/// Turns the search options of a model into those that are used, or says what is wrong.
-pub type Adjust = Arc<dyn Fn(SearchOptions) -> Result<SearchOptions, String> + Send + Sync>;
+/// Adjusts an opened model, such as its search options, or says what is wrong.
+pub type Adjust = Arc<dyn Fn(&mut Trained) -> Result<(), String> + Send + Sync>;
 
 /// The settings of a service.
 #[derive(Clone)]
@@ -32,7 +32,7 @@ pub struct Settings {
     pub listen: SocketAddr,
     /// The graph and the model.
     pub source: Source,
-    /// Adjusts the search options of the model.
+    /// Adjusts the model whenever it is opened.
     pub adjust: Adjust,
     /// Tokens that allow changes and reading. Without them, nothing can be changed.
     pub write_tokens: Tokens,
@@ -84,7 +84,7 @@ impl Default for Settings {
         Self {
             listen: SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 8080),
             source: Source::Embedded,
-            adjust: Arc::new(Ok),
+            adjust: Arc::new(|_| Ok(())),
             write_tokens: Tokens::default(),
             read_tokens: Tokens::default(),
             min_confidence: 0.5,

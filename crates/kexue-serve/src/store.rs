@@ -3,14 +3,13 @@
 use crate::ServeError;
 use crate::settings::{Adjust, Source};
 use kexue_kg::KnowledgeGraph;
-use kexue_qa::{SearchOptions, Trained, embedded, open_run};
+use kexue_qa::{Trained, embedded, open_run};
 use std::sync::{Arc, PoisonError, RwLock};
 
 /// A graph and a model at one moment. A request keeps the snapshot that it began with.
 pub(crate) struct Snapshot {
     pub graph: KnowledgeGraph,
     pub model: Arc<Trained>,
-    pub search: Arc<SearchOptions>,
     /// Increases with every change of the graph or the model.
     pub generation: u64,
 }
@@ -57,7 +56,6 @@ impl Store {
         Ok(self.replace(Snapshot {
             graph: KnowledgeGraph::open(kg)?,
             model: now.model.clone(),
-            search: now.search.clone(),
             generation: now.generation + 1,
         }))
     }
@@ -70,7 +68,7 @@ impl Store {
 }
 
 fn load(source: &Source, adjust: &Adjust, generation: u64) -> Result<Snapshot, ServeError> {
-    let (graph, trained) = match source {
+    let (graph, mut trained) = match source {
         Source::Embedded => embedded()?,
         Source::Files { kg, model: Some(model) } => {
             let graph = KnowledgeGraph::open(kg)?;
@@ -86,14 +84,13 @@ fn load(source: &Source, adjust: &Adjust, generation: u64) -> Result<Snapshot, S
             (graph, trained)
         }
     };
-    let search = adjust(trained.config.search.clone()).map_err(|problem| ServeError::Setting {
+    adjust(&mut trained).map_err(|problem| ServeError::Setting {
         field: "adjust",
         problem,
     })?;
     Ok(Snapshot {
         graph,
         model: Arc::new(trained),
-        search: Arc::new(search),
         generation,
     })
 }
