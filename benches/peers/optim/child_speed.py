@@ -14,7 +14,7 @@ import time
 import torch
 from torch.distributions.bernoulli import Bernoulli
 
-SIZE, STEPS, P = 20_000_000, 3, 0.3
+SIZE, STEPS, P = 20_000_000, 10, 0.3
 
 
 def main() -> None:

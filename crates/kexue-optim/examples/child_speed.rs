@@ -7,7 +7,7 @@ use kexue_optim::{
 };
 
 const SIZE: usize = 20_000_000;
-const STEPS: u64 = 3;
+const STEPS: u64 = 10;
 
 /// Processor time of this process in seconds, all threads together.
 fn processor_time() -> f64 {

@@ -2,6 +2,7 @@
 
 use crate::Transformation;
 use crate::chain::{Piece, apply_pieces};
+use crate::vectors::{AdamStep, adam};
 use serde::{Deserialize, Serialize};
 
 /// Constants of [`Adam`]; the defaults are PyTorch's.
@@ -61,19 +62,16 @@ impl Transformation for Adam {
     fn pieces(&mut self, _pieces: usize, size: usize, step: u64) -> Vec<Piece<'_>> {
         let AdamConfig { beta1, beta2, epsilon } = self.config;
         let correction = |beta: f32| 1.0 - f64::from(beta).powf((step + 1) as f64);
-        let first_factor = (1.0 / correction(beta1)) as f32;
-        let second_factor = (1.0 / correction(beta2)) as f32;
+        let step = AdamStep {
+            beta1,
+            beta2,
+            epsilon,
+            first_factor: (1.0 / correction(beta1)) as f32,
+            second_factor: (1.0 / correction(beta2)) as f32,
+        };
         let moments = self.first.chunks_mut(size).zip(self.second.chunks_mut(size));
         moments
-            .map(|(first, second)| -> Piece<'_> {
-                Box::new(move |update, _| {
-                    for ((update, first), second) in update.iter_mut().zip(first).zip(second) {
-                        *first += (1.0 - beta1) * (*update - *first);
-                        *second += (1.0 - beta2) * (*update * *update - *second);
-                        *update = *first * first_factor / ((*second * second_factor).sqrt() + epsilon);
-                    }
-                })
-            })
+            .map(|(first, second)| -> Piece<'_> { Box::new(move |update, _| adam(update, first, second, step)) })
             .collect()
     }
 

@@ -1,6 +1,7 @@
 //! Averages weights over the steps.
 
 use crate::chunk::CHUNK;
+use crate::vectors::approach;
 use rayon::prelude::*;
 
 /// An exponential moving average of the parameters. It is often a better model than the last one (Polyak & Juditsky, 1992).
@@ -27,11 +28,7 @@ impl MovingAverage {
         self.values
             .par_chunks_mut(CHUNK)
             .zip(parameters.par_chunks(CHUNK))
-            .for_each(|(average, parameters)| {
-                for (average, parameter) in average.iter_mut().zip(parameters) {
-                    *average += (1.0 - decay) * (parameter - *average);
-                }
-            });
+            .for_each(|(average, parameters)| approach(average, parameters, 1.0 - decay));
     }
 
     /// The average.

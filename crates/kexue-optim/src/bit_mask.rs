@@ -1,5 +1,6 @@
 //! One bit for each parameter, and the choice of the parameters with the largest scores.
 
+use crate::vectors::expand_bits;
 use crate::{Slot, Slots, WeightsError};
 use safetensors::SafeTensors;
 use safetensors::tensor::{Dtype, TensorView};
@@ -122,17 +123,14 @@ impl BitMask {
 
     /// All bits set for the parameters from `start` on that are kept, none for the others.
     pub(crate) fn look_up(&self, start: usize, kept: &mut [u32]) {
-        if start.is_multiple_of(32) {
-            for (kept, word) in kept.chunks_mut(32).zip(&self.words[start / 32..]) {
-                let word = word.to_bits();
-                for (place, kept) in kept.iter_mut().enumerate() {
-                    *kept = u32::from(word & (1 << place) != 0).wrapping_neg();
-                }
-            }
-        } else {
-            for (kept, position) in kept.iter_mut().zip(start..) {
-                *kept = u32::from(self.keeps(position)).wrapping_neg();
-            }
+        let aligned = start.next_multiple_of(32).min(start + kept.len());
+        let (head, rest) = kept.split_at_mut(aligned - start);
+        let (words, tail) = rest.as_chunks_mut();
+        let first = aligned / 32;
+        expand_bits(words, &self.words[first.min(self.words.len())..]);
+        let end = aligned + 32 * words.len();
+        for (kept, position) in head.iter_mut().zip(start..).chain(tail.iter_mut().zip(end..)) {
+            *kept = u32::from(self.keeps(position)).wrapping_neg();
         }
     }
 

@@ -1,6 +1,7 @@
 //! Transformations, one after another.
 
 use crate::chunk::CHUNK;
+use crate::vectors::subtract;
 use rayon::prelude::*;
 use std::fmt;
 
@@ -76,7 +77,7 @@ pub(crate) fn apply_pieces(transformation: &mut dyn Transformation, update: &mut
 }
 
 /// The size of a piece. A piece and its moments fit the second-level cache, so that a pass reads and writes memory once.
-const PIECE: usize = 1 << 14;
+const PIECE: usize = 1 << 15;
 
 /// A list of transformations that are applied in order. A chain is itself a transformation.
 #[derive(Default)]
@@ -107,9 +108,7 @@ impl Chain {
             .zip(pieces)
             .for_each(|((parameters, update), pieces)| {
                 pieces.into_iter().for_each(|piece| piece(update, parameters));
-                for (parameter, update) in parameters.iter_mut().zip(update) {
-                    *parameter -= *update;
-                }
+                subtract(parameters, update);
             });
     }
 

@@ -2,24 +2,14 @@
 
 use crate::chain::{Piece, apply_pieces};
 use crate::chunk::CHUNK;
+use crate::vectors::{scale, sum_of_squares};
 use crate::{Slots, Transformation};
 use rayon::prelude::*;
 use std::ops::Range;
 
 /// The Euclidean norm; the same for any number of threads.
 pub(crate) fn norm(values: &[f32]) -> f64 {
-    let sums: Vec<f64> = values
-        .par_chunks(CHUNK)
-        .map(|chunk| {
-            let mut lanes = [0.0f64; 8];
-            for part in chunk.chunks(8) {
-                for (lane, &value) in lanes.iter_mut().zip(part) {
-                    *lane += f64::from(value) * f64::from(value);
-                }
-            }
-            lanes.iter().sum()
-        })
-        .collect();
+    let sums: Vec<f64> = values.par_chunks(CHUNK).map(sum_of_squares).collect();
     sums.iter().sum::<f64>().sqrt()
 }
 
@@ -28,9 +18,7 @@ fn clip(values: &mut [f32], max_norm: f32) {
     let norm = norm(values);
     if norm > f64::from(max_norm) {
         let factor = (f64::from(max_norm) / norm) as f32;
-        values
-            .par_chunks_mut(CHUNK)
-            .for_each(|chunk| chunk.iter_mut().for_each(|u| *u *= factor));
+        values.par_chunks_mut(CHUNK).for_each(|chunk| scale(chunk, factor));
     }
 }
 

@@ -1,6 +1,7 @@
 //! Factors for some parameters: decoupled weight decay, and scaled updates.
 
 use crate::chain::{Piece, apply_pieces};
+use crate::vectors::{add_scaled, scale};
 use crate::{Mask, Transformation};
 use std::ops::Range;
 
@@ -26,14 +27,13 @@ impl Factors {
         })
     }
 
-    fn pieces(&self, pieces: usize, size: usize, change: fn(&mut f32, f32, f32)) -> Vec<Piece<'_>> {
+    /// `change` is called with the update and the parameters of a part, and its factor.
+    fn pieces(&self, pieces: usize, size: usize, change: fn(&mut [f32], &[f32], f32)) -> Vec<Piece<'_>> {
         let piece = |at: usize| -> Piece<'_> {
             Box::new(move |update, parameters| {
                 let start = at * size;
                 for (range, factor) in self.within(start..start + update.len()) {
-                    for (update, &parameter) in update[range.clone()].iter_mut().zip(&parameters[range]) {
-                        change(update, parameter, factor);
-                    }
+                    change(&mut update[range.clone()], &parameters[range], factor);
                 }
             })
         };
@@ -93,9 +93,7 @@ impl Transformation for WeightDecay {
 
     fn pieces(&mut self, pieces: usize, size: usize, step: u64) -> Vec<Piece<'_>> {
         let Some(mask) = &self.mask else {
-            return self
-                .factors
-                .pieces(pieces, size, |update, parameter, rate| *update += rate * parameter);
+            return self.factors.pieces(pieces, size, add_scaled);
         };
         let (factors, mask) = (&self.factors, mask.at(step));
         let piece = |at: usize| -> Piece<'_> {
@@ -155,7 +153,8 @@ impl Transformation for Scale {
     }
 
     fn pieces(&mut self, pieces: usize, size: usize, _: u64) -> Vec<Piece<'_>> {
-        self.factors.pieces(pieces, size, |update, _, factor| *update *= factor)
+        self.factors
+            .pieces(pieces, size, |update, _, factor| scale(update, factor))
     }
 
     fn describe(&self) -> String {

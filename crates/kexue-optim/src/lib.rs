@@ -57,6 +57,7 @@ mod schedule;
 mod settings;
 mod slots;
 mod trust_ratio;
+mod vectors;
 mod weights;
 
 pub use accumulate::Accumulate;

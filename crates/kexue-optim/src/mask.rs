@@ -1,6 +1,7 @@
 //! Masks of parameters: redrawn at every step, or fixed.
 
 use crate::bit_mask::BitMask;
+use crate::vectors::{add_kept, keep};
 
 /// Probabilities are multiples of `1/STEPS`, so that 16 random bits decide for one parameter.
 const STEPS: f32 = 65536.0;
@@ -12,10 +13,23 @@ const BLOCK: usize = 1024;
 const GOLDEN: u64 = 0x9E37_79B9_7F4A_7C15;
 
 /// The finisher of SplitMix64 (Steele et al., OOPSLA 2014): random bits from a counter.
+#[inline(always)]
 fn mix(counter: u64) -> u64 {
     let z = (counter ^ (counter >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
     let z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
     z ^ (z >> 31)
+}
+
+/// Decides for four parameters of each random word from `first` on.
+#[multiversion::multiversion(targets("x86_64+avx512f+avx512vl+avx512dq+avx512bw", "x86_64+avx2"))]
+fn draw(kept: &mut [[u32; 4]], key: u64, first: u64, threshold: u32) {
+    for (four, index) in kept.iter_mut().zip(first..) {
+        let word = mix(key.wrapping_add(index.wrapping_mul(GOLDEN)));
+        for (place, kept) in four.iter_mut().enumerate() {
+            let bits = (word >> (16 * place)) & 0xffff;
+            *kept = u32::from((bits as u32) < threshold).wrapping_neg();
+        }
+    }
 }
 
 /// A key that depends on all parts and their order.
@@ -129,10 +143,7 @@ impl StepMask<'_> {
                 }
                 let first = (start + head.len()) / 4;
                 let (fours, tail) = rest.as_chunks_mut::<4>();
-                for (four, index) in fours.iter_mut().zip(first..) {
-                    let word = word(index);
-                    *four = [0, 1, 2, 3].map(|place| decide(word, place));
-                }
+                draw(fours, key, first as u64, threshold);
                 let last = word(first + fours.len());
                 for (kept, place) in tail.iter_mut().zip(0..) {
                     *kept = decide(last, place);
@@ -147,9 +158,7 @@ impl StepMask<'_> {
         for (values, start) in values.chunks_mut(BLOCK).zip((start..).step_by(BLOCK)) {
             let kept = &mut kept[..values.len()];
             self.look_up(start, kept);
-            for (value, kept) in values.iter_mut().zip(&*kept) {
-                *value = f32::from_bits((*value * factor).to_bits() & kept);
-            }
+            keep(values, kept, factor);
         }
     }
 
@@ -160,9 +169,7 @@ impl StepMask<'_> {
         for ((values, source), start) in blocks.zip((start..).step_by(BLOCK)) {
             let kept = &mut kept[..values.len()];
             self.look_up(start, kept);
-            for ((value, source), kept) in values.iter_mut().zip(source).zip(&*kept) {
-                *value += f32::from_bits((factor * source).to_bits() & kept);
-            }
+            add_kept(values, source, kept, factor);
         }
     }
 }

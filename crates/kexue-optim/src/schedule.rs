@@ -2,6 +2,7 @@
 
 use crate::Transformation;
 use crate::chain::{Piece, apply_pieces};
+use crate::vectors::scale;
 use serde::{Deserialize, Serialize};
 
 /// How the learning rate decays after the warm-up.
@@ -104,7 +105,7 @@ impl Transformation for LearningRate {
 
     fn pieces(&mut self, pieces: usize, _: usize, step: u64) -> Vec<Piece<'_>> {
         let rate = self.0.at(step);
-        let piece = |_| -> Piece<'_> { Box::new(move |update, _| update.iter_mut().for_each(|u| *u *= rate)) };
+        let piece = |_| -> Piece<'_> { Box::new(move |update, _| scale(update, rate)) };
         (0..pieces).map(piece).collect()
     }
 
