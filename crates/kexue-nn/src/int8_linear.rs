@@ -1,8 +1,10 @@
 //! A linear layer with weights of eight bits, for inference.
 //!
 //! Each output's weights are rounded to 255 steps of its own size. Each row of inputs is rounded to 256 steps between its least and its greatest number
-//! when the product is computed. Products and sums of these integers are exact: the result is the same, bit for bit, for any number of threads, whatever
-//! the other rows are, and with any instruction set.
+//! when the product is computed. Few numbers are far larger than the others and would make all steps large, so these are left out of the rounding: the
+//! inputs with the largest weights, and the two largest inputs of each row (after LLM.int8(), Dettmers et al., arXiv 2208.07339).
+//! Products and sums of the integers are exact, and the others are in a fixed order: the result is the same, bit for bit, for any number of threads,
+//! whatever the other rows are, and with any instruction set.
 
 use crate::kernels::{ColumnBlocks, Linear, Work};
 use rayon::prelude::*;
@@ -20,6 +22,12 @@ const PIECE_PANELS: usize = 8;
 /// Number of rows that a thread rounds at once.
 const PIECE_ROWS: usize = 16;
 
+/// Number of inputs whose weights are not rounded.
+const EXACT: usize = 16;
+
+/// Number of largest inputs of a row that are not rounded.
+const LARGEST: usize = 4;
+
 /// Number of inputs below which no sum exceeds 31 bits.
 const MOST_INPUTS: usize = i32::MAX as usize / (255 * 127);
 
@@ -36,6 +44,8 @@ struct Panel {
     bias: [f32; WIDTH],
     /// The sum of the weights, in steps.
     sum: [i32; WIDTH],
+    /// The weights of the inputs that are not rounded.
+    exact: [[f32; WIDTH]; EXACT],
 }
 
 /// A row of inputs, in steps from its least number.
@@ -45,6 +55,10 @@ struct Scale {
     step: f32,
     /// The step that stands for 0.
     zero: i32,
+    /// The inputs whose weights are not rounded.
+    exact: [f32; EXACT],
+    /// The largest of the other inputs, with their places.
+    largest: [(usize, f32); LARGEST],
 }
 
 /// A linear layer with its weights in panels of 16 outputs.
@@ -56,6 +70,8 @@ pub(crate) struct Int8Linear {
     weight: Vec<Group>,
     /// `[outputs / 16]`.
     panels: Vec<Panel>,
+    /// The places of the inputs whose weights are not rounded, ascending; at most [`EXACT`].
+    exact: Vec<usize>,
     instructions: Instructions,
 }
 
@@ -67,6 +83,7 @@ impl Int8Linear {
             return None;
         }
         let groups = inputs.div_ceil(DEPTH);
+        let exact = largest_columns(layer.weight, inputs);
         let mut weight = Vec::with_capacity(outputs.div_ceil(WIDTH) * groups);
         let mut panels = Vec::with_capacity(outputs.div_ceil(WIDTH));
         for (rows, bias) in layer.weight.chunks(WIDTH * inputs).zip(layer.bias.chunks(WIDTH)) {
@@ -76,9 +93,14 @@ impl Int8Linear {
                 step: [0.0; WIDTH],
                 bias: [0.0; WIDTH],
                 sum: [0; WIDTH],
+                exact: [[0.0; WIDTH]; EXACT],
             };
             panel.bias[..bias.len()].copy_from_slice(bias);
             for (output, row) in rows.chunks_exact(inputs).enumerate() {
+                let mut row = row.to_vec();
+                for (&at, exact) in exact.iter().zip(&mut panel.exact) {
+                    exact[output] = layer.factor * std::mem::take(&mut row[at]);
+                }
                 let largest = row.iter().fold(0.0, |most: f32, w| most.max(w.abs()));
                 let inverse = if largest > 0.0 { 127.0 / largest } else { 0.0 };
                 panel.step[output] = layer.factor * (largest / 127.0);
@@ -96,6 +118,7 @@ impl Int8Linear {
             outputs,
             weight,
             panels,
+            exact,
             instructions: Instructions::of_this_processor(),
         })
     }
@@ -113,8 +136,8 @@ impl Int8Linear {
                 .par_chunks_mut(PIECE_ROWS * groups)
                 .zip(scales.par_chunks_mut(PIECE_ROWS))
                 .zip(x.par_chunks(PIECE_ROWS * self.inputs))
-                .for_each(|((steps, scales), x)| round(steps, scales, x)),
-            Work::Whole | Work::Pieces => round(&mut steps, &mut scales, x),
+                .for_each(|((steps, scales), x)| round(steps, scales, x, &self.exact)),
+            Work::Whole | Work::Pieces => round(&mut steps, &mut scales, x, &self.exact),
         }
         let out = &ColumnBlocks::new(y, rows, self.outputs);
         let (x, scales) = (&steps[..], &scales[..]);
@@ -140,23 +163,71 @@ impl Int8Linear {
     }
 }
 
+/// The places of the inputs with the largest weights, by the sum of their squares, ascending.
+fn largest_columns(weight: &[f32], inputs: usize) -> Vec<usize> {
+    let mut squares = vec![0.0f32; inputs];
+    for row in weight.chunks_exact(inputs) {
+        for (sum, number) in squares.iter_mut().zip(row) {
+            *sum += number * number;
+        }
+    }
+    let mut places: Vec<usize> = (0..inputs).collect();
+    places.sort_by(|&a, &b| squares[b].total_cmp(&squares[a]));
+    // Small layers have no numbers that stand out.
+    places.truncate(EXACT.min(inputs / 8));
+    places.sort_unstable();
+    places
+}
+
+/// Number of numbers that are compared side by side.
+const LANES: usize = 16;
+
+/// The place of a number of the largest size; 0 if all are 0.
+#[inline(always)]
+fn place_of_largest(row: &[f32]) -> usize {
+    let (chunks, rest) = row.as_chunks::<LANES>();
+    let mut sizes = [0.0f32; LANES];
+    for chunk in chunks {
+        for (size, number) in sizes.iter_mut().zip(chunk) {
+            *size = if number.abs() > *size { number.abs() } else { *size };
+        }
+    }
+    let largest = sizes
+        .iter()
+        .chain(rest)
+        .fold(0.0, |most: f32, number| most.max(number.abs()));
+    let chunk = chunks.iter().position(|chunk| {
+        let equal = chunk.iter().filter(|number| number.abs() == largest);
+        equal.count() > 0
+    });
+    let start = chunk.unwrap_or(chunks.len()) * LANES;
+    let within = row[start..].iter().position(|number| number.abs() == largest);
+    within.map_or(0, |within| start + within)
+}
+
 /// Rounds the rows of `x`, `[rows, inputs]`, to steps, `[rows, inputs / 4]`. Inputs that fill up a group are left alone: their weights are 0.
 #[multiversion::multiversion(targets("x86_64+avx512f+avx512vl+avx512bw", "x86_64+avx2", "aarch64+neon"))]
-fn round(steps: &mut [[u8; DEPTH]], scales: &mut [Scale], x: &[f32]) {
-    const LANES: usize = 16;
+fn round(steps: &mut [[u8; DEPTH]], scales: &mut [Scale], x: &[f32], exact: &[usize]) {
     // Added to a number below 2²², it leaves the nearest whole number in the last bits.
     const SHIFT: f32 = 12_582_912.0;
     let rows = scales.len();
     let (inputs, groups) = (x.len() / rows.max(1), steps.len() / rows.max(1));
+    // What is rounded of a row, filled up with zeros.
+    let mut rounded = vec![0.0; inputs.next_multiple_of(LANES)];
     let x = x.chunks_exact(inputs);
     for ((row, steps), scale) in x.zip(steps.chunks_exact_mut(groups)).zip(scales) {
         let steps = &mut steps.as_flattened_mut()[..inputs];
+        rounded[..inputs].copy_from_slice(row);
+        for (exact, &at) in scale.exact.iter_mut().zip(exact) {
+            *exact = std::mem::take(&mut rounded[at]);
+        }
+        for largest in &mut scale.largest {
+            let at = place_of_largest(&rounded);
+            *largest = (at, std::mem::take(&mut rounded[at]));
+        }
         // The bounds include 0, so that 0 is a step.
         let (mut least, mut most, mut not_finite) = ([0.0; LANES], [0.0; LANES], [0.0; LANES]);
-        let (chunks, rest) = row.as_chunks::<LANES>();
-        let mut last = [0.0; LANES];
-        last[..rest.len()].copy_from_slice(rest);
-        for chunk in chunks.iter().chain([&last]) {
+        for chunk in rounded.as_chunks::<LANES>().0 {
             for lane in 0..LANES {
                 let number = chunk[lane];
                 least[lane] = if number < least[lane] { number } else { least[lane] };
@@ -168,15 +239,13 @@ fn round(steps: &mut [[u8; DEPTH]], scales: &mut [Scale], x: &[f32]) {
         let most: f32 = most.into_iter().fold(0.0, f32::max);
         let step = (most / 255.0 - least / 255.0) + not_finite.iter().sum::<f32>();
         let inverse = 1.0 / step;
-        // A row of zeros, of numbers too small for a step, or with one that is not finite.
+        // A row of zeros, of numbers too small for a step, or with one that is not a number.
         let inverse = if inverse.is_finite() { inverse } else { 0.0 };
         let zero = (-least * inverse).round();
-        *scale = Scale {
-            step,
-            zero: zero as i32,
-        };
+        scale.step = step;
+        scale.zero = zero as i32;
         let (low, high) = (-zero, 255.0 - zero);
-        for (steps, number) in steps.iter_mut().zip(row) {
+        for (steps, number) in steps.iter_mut().zip(&rounded) {
             let number = number * inverse;
             let number = if number > low { number } else { low };
             let number = if number < high { number } else { high };
@@ -349,6 +418,35 @@ mod x86 {
     }
 }
 
+/// The outputs of a panel from the sums of the integers, the bias, and what was not rounded. Fused operations are the same with and without instructions
+/// for them.
+#[multiversion::multiversion(targets("x86_64+avx512f+avx512vl+fma", "x86_64+avx2+fma", "aarch64+neon"))]
+#[allow(clippy::needless_range_loop)] // the arrays share the index
+fn finish(end: &mut [f32; WIDTH], sum: &[i32; WIDTH], scale: &Scale, panel: &Panel, weights: &[Group]) {
+    *end = panel.bias;
+    for (x, weights) in scale.exact.iter().zip(&panel.exact) {
+        for output in 0..WIDTH {
+            end[output] = x.mul_add(weights[output], end[output]);
+        }
+    }
+    // In steps of the weights.
+    let mut rest = [0.0f32; WIDTH];
+    for output in 0..WIDTH {
+        rest[output] = scale.step * (sum[output] - scale.zero * panel.sum[output]) as f32;
+    }
+    for (place, x) in scale.largest {
+        let group = &weights[place / DEPTH].0;
+        for output in 0..WIDTH {
+            let bytes = i32::from_le_bytes(group[output].map(i8::cast_unsigned));
+            let weight = (bytes << (24 - 8 * (place % DEPTH))) >> 24;
+            rest[output] = x.mul_add(weight as f32, rest[output]);
+        }
+    }
+    for output in 0..WIDTH {
+        end[output] = panel.step[output].mul_add(rest[output], end[output]);
+    }
+}
+
 /// The product with some panels, which no other thread computes at the same time.
 struct Product<'a> {
     layer: &'a Int8Linear,
@@ -458,12 +556,8 @@ impl Product<'_> {
             let start = (panel + p) * WIDTH;
             let columns = start..(start + WIDTH).min(layer.outputs);
             for r in 0..R {
-                let (sum, scale) = (sums[r][p].finish(), self.scales[row + r]);
                 let mut end = [0.0; WIDTH];
-                for output in 0..WIDTH {
-                    let steps = sum[output] - scale.zero * at.sum[output];
-                    end[output] = at.bias[output] + (scale.step * at.step[output]) * steps as f32;
-                }
+                finish(&mut end, &sums[r][p].finish(), &self.scales[row + r], at, weights[p]);
                 // SAFETY: no other thread computes this panel, and the reference ends here.
                 let y = unsafe { self.out.row(row + r, columns.clone()) };
                 match <&mut [f32; WIDTH]>::try_from(&mut *y) {
@@ -554,6 +648,42 @@ mod tests {
         Case::new(97, 40, 385).check(1.0);
     }
 
+    /// Numbers that are far larger than all others, in the weights and in the inputs, do not coarsen the steps of the others.
+    #[test]
+    fn outliers_do_not_coarsen_the_steps() {
+        let (rows, outputs, inputs) = (5, 40, 200);
+        let usual = Case::new(rows, outputs, inputs);
+        let error = |case: &Case| {
+            let mut y = vec![0.0; rows * outputs];
+            case.layer(1.0).multiply(Work::Pieces, &mut y, &case.x, rows);
+            let exact = case.x.chunks_exact(inputs).flat_map(|row| {
+                let outputs = case.weight.chunks_exact(inputs).zip(&case.bias);
+                outputs.map(move |(weight, bias)| bias + weight.iter().zip(row).map(|(w, x)| w * x).sum::<f32>())
+            });
+            let squares = y.iter().zip(exact).map(|(y, exact)| (y - exact).powi(2));
+            squares.sum::<f32>()
+        };
+        let usual = error(&usual);
+        let mut large = Case::new(rows, outputs, inputs);
+        for row in large.weight.chunks_exact_mut(inputs) {
+            row[17] *= 50.0;
+            row[101] *= 20.0;
+        }
+        assert!(error(&large) < 2.0 * usual, "{} {usual}", error(&large));
+        let mut large = Case::new(rows, outputs, inputs);
+        for (at, row) in large.x.chunks_exact_mut(inputs).enumerate() {
+            row[3 + at] = 1e3;
+            row[150] = -1e2;
+        }
+        // A large input multiplies the rounding of its weight, at most half a step of 1/127. Steps of 1,000/255 for all inputs would add five times as much.
+        let weights = (1e3f32.powi(2) + 1e2f32.powi(2)) * rows as f32 * outputs as f32 / 254.0f32.powi(2);
+        assert!(
+            error(&large) < 2.0 * usual + weights,
+            "{} {usual} {weights}",
+            error(&large)
+        );
+    }
+
     /// Steps that are whole numbers are multiplied without any error.
     #[test]
     fn whole_numbers_are_exact() {
@@ -570,10 +700,14 @@ mod tests {
             x: whole(rows * inputs, 100),
             rows,
         };
-        // The bounds, which give a step of 1.
-        case.weight.chunks_exact_mut(inputs).for_each(|row| row[0] = 127.0);
+        // Some that are not rounded, and the bounds of the others, which give a step of 1.
+        for row in case.weight.chunks_exact_mut(inputs) {
+            row[..EXACT.min(inputs / 8)].fill(500.0);
+            row[10] = 127.0;
+        }
         for row in case.x.chunks_exact_mut(inputs) {
-            (row[0], row[1]) = (-105.0, 150.0);
+            row[20..20 + LARGEST].fill(-1000.0);
+            (row[30], row[31]) = (-105.0, 150.0);
         }
         let mut y = vec![0.0; rows * outputs];
         case.layer(1.0).multiply(Work::Pieces, &mut y, &case.x, rows);
@@ -646,7 +780,7 @@ mod tests {
             for at in [0, 7, 19] {
                 let mut x = case.x.clone();
                 x[at] = number;
-                assert!(result(&x).iter().all(|y| y.is_nan()), "{number} at {at}");
+                assert!(!result(&x).iter().any(|y| y.is_finite()), "{number} at {at}");
             }
         }
     }
@@ -657,11 +791,12 @@ mod tests {
         let mut generator = rand_chacha::ChaCha8Rng::seed_from_u64(5);
         for _ in 0..20_000 {
             let (a, b) = (generator.random_range(-1.0..1.0), generator.random_range(-1.0..1.0f32));
-            let mut steps = [[0; DEPTH]];
+            let mut steps = [[0; DEPTH]; 2];
             let mut scale = [Scale::default()];
-            round(&mut steps, &mut scale, &[a, b, 0.0, 0.0]);
+            round(&mut steps, &mut scale, &[a, b, 2.0, -3.0, 4.0, -5.0], &[]);
+            assert_eq!(scale[0].largest, [(5, -5.0), (4, 4.0), (3, -3.0), (2, 2.0)]);
             let (step, zero) = (scale[0].step, scale[0].zero as f32);
-            for (number, at) in [a, b, 0.0].into_iter().zip(steps[0]) {
+            for (number, at) in [a, b, 0.0, 0.0].into_iter().zip(steps[0]) {
                 let back = (f32::from(at) - zero) * step;
                 assert!(
                     (back - number).abs() <= 0.5001 * step + 1e-7,
