@@ -7,7 +7,7 @@ use kexue_nn::InferencePrecision;
 #[command(next_help_heading = "Inference")]
 pub struct InferenceFlags {
     /// The precision of the model's linear layers.
-    #[arg(long = "precision", value_enum, default_value_t = PrecisionFlag::F32)]
+    #[arg(long = "precision", value_name = "PRECISION", value_enum, default_value_t = PrecisionFlag::F32)]
     inference_precision: PrecisionFlag,
 }
 

@@ -501,6 +501,23 @@ fn the_embedded_model_answers_in_both_languages() {
     assert_eq!(answer["candidates"][0]["objects"][0], "巴黎");
     assert_eq!(answer["candidates"].as_array().unwrap().len(), 3);
     assert!(answer["choices"].as_array().is_some_and(|choices| !choices.is_empty()));
+    let (code, rounded, _) = kexue(
+        folder.path(),
+        &[
+            "ask",
+            "法国的首都是哪里？",
+            "--json",
+            "--top",
+            "3",
+            "--explain",
+            "--precision",
+            "int8",
+        ],
+    );
+    assert_eq!(code, 0);
+    let rounded: serde_json::Value = serde_json::from_str(&rounded).unwrap();
+    assert_eq!(rounded["candidates"][0]["objects"][0], "巴黎");
+    assert_ne!(rounded, answer, "the probabilities are not quite the same");
 
     let piped = Command::cargo_bin("kexue")
         .unwrap()
