@@ -2,7 +2,7 @@
 //!
 //! Each output's weights are rounded to 255 steps of its own size. Each row of inputs is rounded to 256 steps between its least and its greatest number
 //! when the product is computed. Few numbers are far larger than the others and would make all steps large, so these are left out of the rounding: the
-//! inputs with the largest weights, and the two largest inputs of each row (after LLM.int8(), Dettmers et al., arXiv 2208.07339).
+//! inputs with the largest weights, and the largest inputs of each row (after LLM.int8(), Dettmers et al., arXiv 2208.07339).
 //! Products and sums of the integers are exact, and the others are in a fixed order: the result is the same, bit for bit, for any number of threads,
 //! whatever the other rows are, and with any instruction set.
 
@@ -103,7 +103,9 @@ impl Int8Linear {
                 }
                 let largest = row.iter().fold(0.0, |most: f32, w| most.max(w.abs()));
                 let inverse = if largest > 0.0 { 127.0 / largest } else { 0.0 };
-                panel.step[output] = layer.factor * (largest / 127.0);
+                // NaN if a weight is not finite.
+                let not_finite: f32 = row.iter().map(|w| 0.0 * w).sum();
+                panel.step[output] = layer.factor * (largest / 127.0) + not_finite;
                 for (group, numbers) in weight[first..].iter_mut().zip(row.chunks(DEPTH)) {
                     for (steps, number) in group.0[output].iter_mut().zip(numbers) {
                         *steps = (number * inverse).round() as i8;
@@ -222,7 +224,7 @@ fn round(steps: &mut [[u8; DEPTH]], scales: &mut [Scale], x: &[f32], exact: &[us
             *exact = std::mem::take(&mut rounded[at]);
         }
         for largest in &mut scale.largest {
-            let at = place_of_largest(&rounded);
+            let at = place_of_largest(&rounded[..inputs]);
             *largest = (at, std::mem::take(&mut rounded[at]));
         }
         // The bounds include 0, so that 0 is a step.
@@ -776,6 +778,17 @@ mod tests {
         assert_eq!(result(&[0.0; 20])[..], case.bias[..], "zeros");
         let tiny = result(&[f32::MIN_POSITIVE / 1024.0; 20]);
         assert!(tiny.iter().zip(&case.bias).all(|(y, bias)| (y - bias).abs() < 1e-6));
+        for inputs in [3, 5, 20, 33] {
+            let case = Case::new(1, 3, inputs);
+            let mut y = [0.0; 3];
+            case.layer(1.0)
+                .multiply(Work::Pieces, &mut y, &vec![f32::NAN; inputs], 1);
+            assert!(y.iter().all(|y| y.is_nan()), "{inputs} that are no numbers");
+            let mut case = Case::new(1, 3, inputs);
+            case.weight[inputs + 2] = f32::NAN;
+            case.layer(1.0).multiply(Work::Pieces, &mut y, &case.x, 1);
+            assert_eq!(y.map(f32::is_nan), [false, true, false], "a weight that is no number");
+        }
         for number in [f32::NAN, f32::INFINITY, f32::NEG_INFINITY] {
             for at in [0, 7, 19] {
                 let mut x = case.x.clone();
