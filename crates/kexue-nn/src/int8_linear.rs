@@ -7,17 +7,12 @@
 //! whatever the other rows are, and with any instruction set.
 
 use crate::kernels::{ColumnBlocks, Linear, Work};
+use crate::packed_linear::{PIECE_PANELS, WIDTH, rows_at_once};
 use rayon::prelude::*;
 use std::ops::Range;
 
-/// Number of outputs side by side.
-const WIDTH: usize = 16;
-
 /// Number of inputs that one instruction multiplies for each output.
 const DEPTH: usize = 4;
-
-/// Number of panels in a piece of parallel work: 128 outputs, so that even small layers occupy several cores.
-const PIECE_PANELS: usize = 8;
 
 /// Number of rows that a thread rounds at once.
 const PIECE_ROWS: usize = 16;
@@ -154,14 +149,8 @@ impl Int8Linear {
             product.run(self.instructions);
         };
         let panels = self.panels.len();
-        match work {
-            // Pieces are disjoint ranges of panels, as `Product` requires.
-            Work::ParallelPieces => work.for_each(panels.div_ceil(PIECE_PANELS), |piece| {
-                let start = piece * PIECE_PANELS;
-                product(start..(start + PIECE_PANELS).min(panels));
-            }),
-            Work::Whole | Work::Pieces => product(0..panels),
-        }
+        // Disjoint ranges of panels, as `Product` requires.
+        work.for_each_range(panels, PIECE_PANELS, product);
     }
 }
 
@@ -512,12 +501,7 @@ impl Product<'_> {
         let rows = self.scales.len();
         let mut row = 0;
         while row < rows {
-            let left = rows - row;
-            // Seven rows are four and three, rather than six and one.
-            let count = match left {
-                7..12 => left.div_ceil(2),
-                _ => left.min(6),
-            };
+            let count = rows_at_once(rows - row);
             match count {
                 1 => self.tile::<S, P, 1>(panel, row),
                 2 => self.tile::<S, P, 2>(panel, row),
@@ -555,18 +539,11 @@ impl Product<'_> {
         }
         for p in 0..P {
             let at = &layer.panels[panel + p];
-            let start = (panel + p) * WIDTH;
-            let columns = start..(start + WIDTH).min(layer.outputs);
             for r in 0..R {
                 let mut end = [0.0; WIDTH];
                 finish(&mut end, &sums[r][p].finish(), &self.scales[row + r], at, weights[p]);
-                // SAFETY: no other thread computes this panel, and the reference ends here.
-                let y = unsafe { self.out.row(row + r, columns.clone()) };
-                match <&mut [f32; WIDTH]>::try_from(&mut *y) {
-                    // A copy of a length known at compile time is not a call.
-                    Ok(y) => *y = end,
-                    Err(_) => y.copy_from_slice(&end[..y.len()]),
-                }
+                // SAFETY: no other thread computes this panel.
+                unsafe { self.out.set(row + r, (panel + p) * WIDTH, &end) };
             }
         }
     }

@@ -175,6 +175,22 @@ impl<'a> ColumnBlocks<'a> {
         unsafe { std::slice::from_raw_parts_mut(self.start.add(row * self.width + at.start), at.len()) }
     }
 
+    /// Sets the columns of a row from `start` on to `values`, as far as there are columns.
+    ///
+    /// # Safety
+    /// Nothing else may access these columns of the row at the same time.
+    #[allow(unsafe_code)]
+    #[inline(always)]
+    pub unsafe fn set<const N: usize>(&self, row: usize, start: usize, values: &[f32; N]) {
+        // SAFETY: the caller excludes other accesses, and the reference ends here.
+        let columns = unsafe { self.row(row, start..(start + N).min(self.width)) };
+        match <&mut [f32; N]>::try_from(&mut *columns) {
+            // A copy of a length known at compile time is not a call.
+            Ok(columns) => *columns = *values,
+            Err(_) => columns.copy_from_slice(&values[..columns.len()]),
+        }
+    }
+
     /// Sets the columns `at` to `bias` (0 if it is empty) `+ factor·a·b`.
     ///
     /// # Safety
@@ -230,6 +246,17 @@ impl Work {
         match self {
             Self::ParallelPieces => (0..count).into_par_iter().with_max_len(1).for_each(piece),
             Self::Whole | Self::Pieces => (0..count).for_each(piece),
+        }
+    }
+
+    /// Calls `piece` for disjoint ranges that make up `0..count`: those of `size` numbers if they run on several threads, else one.
+    pub fn for_each_range(self, count: usize, size: usize, piece: impl Fn(Range<usize>) + Sync + Send) {
+        match self {
+            Self::ParallelPieces => self.for_each(count.div_ceil(size), |at| {
+                let start = at * size;
+                piece(start..(start + size).min(count));
+            }),
+            Self::Whole | Self::Pieces => piece(0..count),
         }
     }
 }

@@ -8,10 +8,10 @@ use pulp::{Arch, Simd, WithSimd};
 use std::ops::Range;
 
 /// Number of outputs side by side: two vector registers of AVX2, one of AVX-512.
-const WIDTH: usize = 16;
+pub(crate) const WIDTH: usize = 16;
 
 /// Number of panels in a piece of parallel work: 128 outputs, so that even small layers occupy several cores.
-const PIECE_PANELS: usize = 8;
+pub(crate) const PIECE_PANELS: usize = 8;
 
 /// Number of rows that are computed before the next panel. Their inputs stay in the second-level cache.
 const BLOCK_ROWS: usize = 96;
@@ -77,20 +77,23 @@ impl PackedLinear {
             let (layer, out) = (self, &out);
             self.arch.dispatch(Product { layer, x, out, panels });
         };
-        match work {
-            // Pieces are disjoint ranges of panels, as `Product` requires.
-            Work::ParallelPieces => work.for_each(panels.div_ceil(PIECE_PANELS), |piece| {
-                let start = piece * PIECE_PANELS;
-                product(start..(start + PIECE_PANELS).min(panels));
-            }),
-            Work::Whole | Work::Pieces => product(0..panels),
-        }
+        // Disjoint ranges of panels, as `Product` requires.
+        work.for_each_range(panels, PIECE_PANELS, product);
     }
 
     /// The columns of the output that a panel computes.
     #[inline(always)]
     fn columns(&self, panel: usize) -> Range<usize> {
         panel * WIDTH..((panel + 1) * WIDTH).min(self.outputs)
+    }
+}
+
+/// The number of rows to compute at once, when so many are left: at most six. Seven rows are four and three, rather than six and one.
+#[inline(always)]
+pub(crate) fn rows_at_once(left: usize) -> usize {
+    match left {
+        7..12 => left.div_ceil(2),
+        _ => left.min(6),
     }
 }
 
@@ -154,13 +157,7 @@ impl Product<'_> {
             let inputs = start..(start + BLOCK_INPUTS).min(self.layer.inputs);
             let mut row = rows.start;
             while row < rows.end {
-                let left = rows.end - row;
-                // Seven rows are four and three, rather than six and one.
-                let count = if (7..12).contains(&left) {
-                    left.div_ceil(2)
-                } else {
-                    left.min(6)
-                };
+                let count = rows_at_once(rows.end - row);
                 match count {
                     1 => self.tile::<S, V, P, 1>(simd, panel, row, inputs.clone()),
                     2 => self.tile::<S, V, P, 2>(simd, panel, row, inputs.clone()),
@@ -225,12 +222,7 @@ impl Product<'_> {
                 let mut end = Column([0.0; WIDTH]);
                 S::as_mut_simd_f32s(&mut end.0).0.copy_from_slice(&sums[r][p]);
                 // SAFETY: as above.
-                let y = unsafe { self.out.row(row + r, layer.columns(panel + p)) };
-                match <&mut [f32; WIDTH]>::try_from(&mut *y) {
-                    // A copy of a length known at compile time is not a call.
-                    Ok(y) => *y = end.0,
-                    Err(_) => y.copy_from_slice(&end.0[..y.len()]),
-                }
+                unsafe { self.out.set(row + r, (panel + p) * WIDTH, &end.0) };
             }
         }
     }

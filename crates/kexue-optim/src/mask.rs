@@ -20,14 +20,26 @@ fn mix(counter: u64) -> u64 {
     z ^ (z >> 31)
 }
 
+/// The random word that decides for four parameters.
+#[inline(always)]
+fn random_word(key: u64, index: u64) -> u64 {
+    mix(key.wrapping_add(index.wrapping_mul(GOLDEN)))
+}
+
+/// All bits set if a word keeps the parameter at one of its four places, else none.
+#[inline(always)]
+fn decide(word: u64, place: usize, threshold: u32) -> u32 {
+    let bits = (word >> (16 * place)) & 0xffff;
+    u32::from((bits as u32) < threshold).wrapping_neg()
+}
+
 /// Decides for four parameters of each random word from `first` on.
 #[multiversion::multiversion(targets("x86_64+avx512f+avx512vl+avx512dq+avx512bw", "x86_64+avx2"))]
 fn draw(kept: &mut [[u32; 4]], key: u64, first: u64, threshold: u32) {
     for (four, index) in kept.iter_mut().zip(first..) {
-        let word = mix(key.wrapping_add(index.wrapping_mul(GOLDEN)));
+        let word = random_word(key, index);
         for (place, kept) in four.iter_mut().enumerate() {
-            let bits = (word >> (16 * place)) & 0xffff;
-            *kept = u32::from((bits as u32) < threshold).wrapping_neg();
+            *kept = decide(word, place, threshold);
         }
     }
 }
@@ -132,21 +144,16 @@ impl StepMask<'_> {
         match self {
             Self::Fixed(mask) => mask.look_up(start, kept),
             Self::Random { key, threshold } => {
-                let decide = |word: u64, place: usize| {
-                    let bits = (word >> (16 * (place % 4))) & 0xffff;
-                    u32::from((bits as u32) < threshold).wrapping_neg()
-                };
-                let word = |index: usize| mix(key.wrapping_add((index as u64).wrapping_mul(GOLDEN)));
                 let (head, rest) = kept.split_at_mut((start.next_multiple_of(4) - start).min(kept.len()));
                 for (kept, place) in head.iter_mut().zip(start..) {
-                    *kept = decide(word(place / 4), place);
+                    *kept = decide(random_word(key, place as u64 / 4), place % 4, threshold);
                 }
                 let first = (start + head.len()) / 4;
                 let (fours, tail) = rest.as_chunks_mut::<4>();
                 draw(fours, key, first as u64, threshold);
-                let last = word(first + fours.len());
+                let last = random_word(key, (first + fours.len()) as u64);
                 for (kept, place) in tail.iter_mut().zip(0..) {
-                    *kept = decide(last, place);
+                    *kept = decide(last, place, threshold);
                 }
             }
         }
