@@ -26,14 +26,12 @@ impl Session {
 
     /// Ends all processes of the run with this exit code. Used after an error, since the other processes would wait forever.
     pub fn abort(&self, code: i32) -> ! {
-        SimpleCommunicator::world().abort(code)
+        world().abort(code)
     }
 }
 
-/// All processes that `mpirun` started.
-pub struct World {
-    world: SimpleCommunicator,
-}
+/// All processes that `mpirun` started. MPI is used on the main thread only.
+pub struct World(());
 
 impl World {
     /// `None` if MPI was not started, or for a single process.
@@ -41,9 +39,12 @@ impl World {
         if !mpi::environment::is_initialized() || mpi::environment::is_finalized() {
             return None;
         }
-        let world = SimpleCommunicator::world();
-        (world.size() > 1).then_some(Self { world })
+        (world().size() > 1).then_some(Self(()))
     }
+}
+
+fn world() -> SimpleCommunicator {
+    SimpleCommunicator::world()
 }
 
 /// The size of a message. A vector is summed in many messages, so that all links of the chain of processes work at the same time.
@@ -51,23 +52,23 @@ const MESSAGE: usize = 1 << 16;
 
 impl Ranks for World {
     fn rank(&self) -> usize {
-        self.world.rank() as usize
+        world().rank() as usize
     }
 
     fn size(&self) -> usize {
-        self.world.size() as usize
+        world().size() as usize
     }
 
     fn gather(&self, own: &[u8]) -> Vec<Vec<u8>> {
         let mut lengths: Vec<Count> = vec![0; self.size()];
-        self.world.all_gather_into(&(own.len() as Count), &mut lengths[..]);
+        world().all_gather_into(&(own.len() as Count), &mut lengths[..]);
         let mut all = vec![0; lengths.iter().map(|&length| length as usize).sum()];
         let starts: Vec<Count> = lengths
             .iter()
             .scan(0, |next, length| Some(std::mem::replace(next, *next + length)))
             .collect();
         let mut parts = PartitionMut::new(&mut all[..], &lengths[..], &starts[..]);
-        self.world.all_gather_varcount_into(own, &mut parts);
+        world().all_gather_varcount_into(own, &mut parts);
         let parts = starts.iter().zip(&lengths);
         parts
             .map(|(&start, &length)| all[start as usize..(start + length) as usize].to_vec())
@@ -75,13 +76,13 @@ impl Ranks for World {
     }
 
     fn broadcast(&self, values: &mut [f32]) {
-        self.world.process_at_rank(0).broadcast_into(values);
+        world().process_at_rank(0).broadcast_into(values);
     }
 
     /// Each process sends message by message to the next one, which adds its own values; the last one sends the sum to all. As in a ring, each link
     /// transfers the vector twice, regardless of the number of processes.
     fn sum(&self, own: &mut [Vec<f32>]) {
-        let (rank, last) = (self.world.rank(), self.world.size() - 1);
+        let (rank, last) = (world().rank(), world().size() - 1);
         let Some((first, others)) = own.split_first_mut() else {
             return;
         };
@@ -90,7 +91,7 @@ impl Ranks for World {
             let at = index * MESSAGE;
             if rank > 0 {
                 let before = &mut before[..sum.len()];
-                self.world.process_at_rank(rank - 1).receive_into(before);
+                world().process_at_rank(rank - 1).receive_into(before);
                 sum.iter_mut()
                     .zip(&*before)
                     .for_each(|(own, before)| *own = before + *own);
@@ -99,9 +100,9 @@ impl Ranks for World {
                 sum.iter_mut().zip(&other[at..]).for_each(|(sum, more)| *sum += more);
             }
             if rank < last {
-                self.world.process_at_rank(rank + 1).send(sum);
+                world().process_at_rank(rank + 1).send(sum);
             }
         }
-        self.world.process_at_rank(last).broadcast_into(&mut first[..]);
+        world().process_at_rank(last).broadcast_into(&mut first[..]);
     }
 }

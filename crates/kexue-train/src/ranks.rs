@@ -4,7 +4,7 @@
 //! shards, but not on the number of processes.
 
 /// The processes that train a run together. All must call the same methods in the same order.
-pub trait Ranks {
+pub trait Ranks: Send {
     /// The number of this process, from 0. The process of number 0 validates, writes and prints.
     fn rank(&self) -> usize;
 

@@ -106,7 +106,7 @@ impl Metric {
 /// passed from [`batch`](Self::batch) to [`loss`](Self::loss) with the batch. See the [crate's documentation](crate) for an example.
 pub trait Task: Sync {
     /// The model to train.
-    type Model: Parameters + Sync;
+    type Model: Parameters + Send + Sync;
     /// A shard of a step's batch.
     type Batch: Send + Sync;
     /// Memory that a shard reuses from step to step.

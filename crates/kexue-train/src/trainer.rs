@@ -163,7 +163,16 @@ impl<'a, T: Task> Trainer<'a, T> {
     ///
     /// # Errors
     /// If a file cannot be written, another process is training in the folder, the folder holds another run, the loss diverges, or the task fails.
-    pub fn run(mut self, interrupt: &AtomicBool) -> Result<Outcome<T::Model>, TrainError> {
+    pub fn run(self, interrupt: &AtomicBool) -> Result<Outcome<T::Model>, TrainError> {
+        match self.learner.ranks().size() {
+            // On a thread of the pool: otherwise each parallel operation of a step would wake another thread, which takes as long as a small step.
+            1 => rayon::scope(|_| self.run_here(interrupt)),
+            // MPI is called from the main thread only.
+            _ => self.run_here(interrupt),
+        }
+    }
+
+    fn run_here(mut self, interrupt: &AtomicBool) -> Result<Outcome<T::Model>, TrainError> {
         // Two runs in a folder would mix their metrics. The processes of one run share its folder; the first one holds the lock for all.
         let lock = self.is_first.then(|| Lock::of_folder(&self.folder)).transpose();
         let (_lock, locked) = match lock {
