@@ -1,5 +1,6 @@
 //! One bit for each parameter, and the choice of the parameters with the largest scores.
 
+use crate::mask::Four;
 use crate::vectors::expand_bits;
 use crate::{Slot, Slots, WeightsError};
 use safetensors::SafeTensors;
@@ -121,17 +122,12 @@ impl BitMask {
         &mut self.words
     }
 
-    /// All bits set for the parameters from `start` on that are kept, none for the others.
-    pub(crate) fn look_up(&self, start: usize, kept: &mut [u32]) {
-        let aligned = start.next_multiple_of(32).min(start + kept.len());
-        let (head, rest) = kept.split_at_mut(aligned - start);
-        let (words, tail) = rest.as_chunks_mut();
-        let first = aligned / 32;
-        expand_bits(words, &self.words[first.min(self.words.len())..]);
-        let end = aligned + 32 * words.len();
-        for (kept, position) in head.iter_mut().zip(start..).chain(tail.iter_mut().zip(end..)) {
-            *kept = u32::from(self.keeps(position)).wrapping_neg();
-        }
+    /// For `count` parameters from `start` on, all bits set for those that are kept, none for the others; returns how many others precede them.
+    pub(crate) fn look_up(&self, start: usize, count: usize, fours: &mut [Four]) -> usize {
+        let before = start % 32;
+        let words = &self.words[start / 32..(start + count).div_ceil(32)];
+        expand_bits(fours.as_flattened_mut().as_chunks_mut().0, words);
+        before
     }
 
     /// The content of a mask file: a safetensors file with a tensor of bytes for each slot, 8 parameters per byte, the first in the lowest bit.

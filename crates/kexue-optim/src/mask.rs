@@ -9,6 +9,12 @@ const STEPS: f32 = 65536.0;
 /// The number of parameters whose mask is computed at a time.
 const BLOCK: usize = 1024;
 
+/// The mask of four parameters: 16 bits for each, all set if it is kept. A byte array, so that it can be seen as four lanes.
+pub(crate) type Four = [u8; 8];
+
+/// The masks of the block that is computed, and of those that share a word of a fixed mask with its ends.
+const FOURS: usize = BLOCK / 4 + 16;
+
 /// The increment of SplitMix64.
 const GOLDEN: u64 = 0x9E37_79B9_7F4A_7C15;
 
@@ -26,21 +32,24 @@ fn random_word(key: u64, index: u64) -> u64 {
     mix(key.wrapping_add(index.wrapping_mul(GOLDEN)))
 }
 
-/// All bits set if a word keeps the parameter at one of its four places, else none.
+/// The highest bit of each lane.
+const HIGH: u64 = 0x8000_8000_8000_8000;
+
+/// Decides for the four parameters of a random word, whose lanes are compared with those of `largest`.
 #[inline(always)]
-fn decide(word: u64, place: usize, threshold: u32) -> u32 {
-    let bits = (word >> (16 * place)) & 0xffff;
-    u32::from((bits as u32) < threshold).wrapping_neg()
+fn decide(word: u64, largest: u64) -> Four {
+    // Where the highest bits agree, the difference of the others tells; no lane borrows from another.
+    let difference = (largest | HIGH) - (word & !HIGH);
+    let dropped = ((!largest & word) | (!(largest ^ word) & !difference)) & HIGH;
+    (!((dropped - (dropped >> 15)) | dropped)).to_le_bytes()
 }
 
-/// Decides for four parameters of each random word from `first` on.
+/// Decides for the four parameters of each random word from `first` on.
 #[multiversion::multiversion(targets("x86_64+avx512f+avx512vl+avx512dq+avx512bw", "x86_64+avx2"))]
-fn draw(kept: &mut [[u32; 4]], key: u64, first: u64, threshold: u32) {
-    for (four, index) in kept.iter_mut().zip(first..) {
-        let word = random_word(key, index);
-        for (place, kept) in four.iter_mut().enumerate() {
-            *kept = decide(word, place, threshold);
-        }
+fn draw(kept: &mut [Four], key: u64, first: u64, threshold: u32) {
+    let largest = u64::from(threshold - 1) * 0x0001_0001_0001_0001;
+    for (kept, index) in kept.iter_mut().zip(first..) {
+        *kept = decide(random_word(key, index), largest);
     }
 }
 
@@ -90,9 +99,8 @@ impl Mask {
 
     /// Whether a step moves the parameter at a position.
     pub fn keeps(&self, step: u64, position: usize) -> bool {
-        let mut kept = [0];
-        self.at(step).look_up(position, &mut kept);
-        kept[0] != 0
+        let mut fours = [Four::default(); FOURS];
+        self.at(step).look_up(position, 1, &mut fours)[0] != [0; 2]
     }
 
     /// The mask of a step.
@@ -139,43 +147,36 @@ pub enum StepMask<'a> {
 }
 
 impl StepMask<'_> {
-    /// All bits set for the parameters from `start` on that are kept, none for the others.
-    fn look_up(self, start: usize, kept: &mut [u32]) {
-        match self {
-            Self::Fixed(mask) => mask.look_up(start, kept),
+    /// For `count` parameters from `start` on, at most a block: all bits set for those that are kept, none for the others.
+    fn look_up(self, start: usize, count: usize, fours: &mut [Four; FOURS]) -> &[[u8; 2]] {
+        let before = match self {
             Self::Random { key, threshold } => {
-                let (head, rest) = kept.split_at_mut((start.next_multiple_of(4) - start).min(kept.len()));
-                for (kept, place) in head.iter_mut().zip(start..) {
-                    *kept = decide(random_word(key, place as u64 / 4), place % 4, threshold);
-                }
-                let first = (start + head.len()) / 4;
-                let (fours, tail) = rest.as_chunks_mut::<4>();
-                draw(fours, key, first as u64, threshold);
-                let last = random_word(key, (first + fours.len()) as u64);
-                for (kept, place) in tail.iter_mut().zip(0..) {
-                    *kept = decide(last, place, threshold);
-                }
+                let before = start % 4;
+                let fours = &mut fours[..(before + count).div_ceil(4)];
+                draw(fours, key, (start / 4) as u64, threshold);
+                before
             }
-        }
+            Self::Fixed(mask) => mask.look_up(start, count, fours),
+        };
+        let (lanes, _) = fours.as_flattened().as_chunks();
+        &lanes[before..][..count]
     }
 
     /// Multiplies the kept values from position `start` on by `factor`. The others become 0, even if they are not finite.
     pub(crate) fn apply(self, start: usize, values: &mut [f32], factor: f32) {
-        let mut kept = [0; BLOCK];
+        let mut fours = [Four::default(); FOURS];
         for (values, start) in values.chunks_mut(BLOCK).zip((start..).step_by(BLOCK)) {
-            let kept = &mut kept[..values.len()];
-            self.look_up(start, kept);
+            let kept = self.look_up(start, values.len(), &mut fours);
             keep(values, kept, factor);
         }
     }
 
     /// Adds `factor · source` to the kept values from position `start` on.
     pub(crate) fn add(self, start: usize, values: &mut [f32], source: &[f32], factor: f32) {
-        let mut kept = [0; BLOCK];
+        let mut fours = [Four::default(); FOURS];
         let blocks = values.chunks_mut(BLOCK).zip(source.chunks(BLOCK));
         for ((values, source), start) in blocks.zip((start..).step_by(BLOCK)) {
-            let kept = &mut kept[..values.len()];
-            self.look_up(start, kept);
+            let kept = self.look_up(start, values.len(), &mut fours);
             add_kept(values, source, kept, factor);
         }
     }

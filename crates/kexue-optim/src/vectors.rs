@@ -56,19 +56,25 @@ pub(crate) fn adam(update: &mut [f32], first: &mut [f32], second: &mut [f32], st
     }
 }
 
+/// The bits of a number that is kept or not, given 16 of them.
+#[inline(always)]
+fn widen(kept: [u8; 2]) -> u32 {
+    i32::from(i16::from_le_bytes(kept)).cast_unsigned()
+}
+
 /// Multiplies the values whose bits are set in `kept` by a factor, and sets the others to 0, even if they are not finite.
-#[multiversion(targets("x86_64+avx512f+avx512vl", "x86_64+avx2"))]
-pub(crate) fn keep(values: &mut [f32], kept: &[u32], factor: f32) {
+#[multiversion(targets("x86_64+avx512f+avx512vl+avx512bw", "x86_64+avx2"))]
+pub(crate) fn keep(values: &mut [f32], kept: &[[u8; 2]], factor: f32) {
     for (value, kept) in values.iter_mut().zip(kept) {
-        *value = f32::from_bits((*value * factor).to_bits() & kept);
+        *value = f32::from_bits((*value * factor).to_bits() & widen(*kept));
     }
 }
 
 /// Adds `factor·source` to the values whose bits are set in `kept`.
-#[multiversion(targets("x86_64+avx512f+avx512vl", "x86_64+avx2"))]
-pub(crate) fn add_kept(values: &mut [f32], source: &[f32], kept: &[u32], factor: f32) {
+#[multiversion(targets("x86_64+avx512f+avx512vl+avx512bw", "x86_64+avx2"))]
+pub(crate) fn add_kept(values: &mut [f32], source: &[f32], kept: &[[u8; 2]], factor: f32) {
     for ((value, source), kept) in values.iter_mut().zip(source).zip(kept) {
-        *value += f32::from_bits((factor * source).to_bits() & kept);
+        *value += f32::from_bits((factor * source).to_bits() & widen(*kept));
     }
 }
 
@@ -88,14 +94,14 @@ pub(crate) fn sum_of_squares(values: &[f32]) -> f64 {
     lanes.iter().sum()
 }
 
-/// All bits set for each bit of `words` that is set, the lowest first.
-#[multiversion(targets("x86_64+avx512f+avx512vl", "x86_64+avx2"))]
-pub(crate) fn expand_bits(kept: &mut [[u32; 32]], words: &[f32]) {
+/// For each bit of `words`, the lowest first, 16 bits of the same value.
+#[multiversion(targets("x86_64+avx512f+avx512vl+avx512bw", "x86_64+avx2"))]
+pub(crate) fn expand_bits(kept: &mut [[u8; 64]], words: &[f32]) {
     for (kept, word) in kept.iter_mut().zip(words) {
         // Hidden, so that the compiler goes through the places of a word side by side, rather than scatter those of many words.
         let word = std::hint::black_box(word.to_bits());
-        for (place, kept) in (0u32..).zip(kept) {
-            *kept = ((word >> place) & 1).wrapping_neg();
+        for (place, kept) in (0u32..).zip(kept.as_chunks_mut::<2>().0) {
+            *kept = (((word >> place) & 1) as u16).wrapping_neg().to_le_bytes();
         }
     }
 }
