@@ -11,7 +11,7 @@ use crate::options::SearchOptions;
 use crate::phrasing::Phrasing;
 use crate::prompt::Mentions;
 use crate::rerank::{
-    DOUBTS, Doubt, EVIDENCE, Evidence, OF_RELATION, QUESTIONS_OF_RELATION, Reranker, dot, doubt, phrase_around,
+    DOUBTS, Doubt, EVIDENCE, Evidence, OF_RELATION, QUESTIONS_OF_RELATION, Reranker, WORDING, dot, doubt, phrase_around,
 };
 use crate::search::{Asked, candidates};
 use crate::state::SearchResult;
@@ -180,6 +180,7 @@ pub fn fit(
         phrasing = Phrasing::default();
         for evidence in choices.iter_mut().flat_map(|choice| &mut choice.candidates) {
             evidence[OF_RELATION].fill(0.0);
+            evidence[WORDING] = 0.0;
         }
         options.reranker = Some(Arc::new(Reranker {
             counts: words.counts(),

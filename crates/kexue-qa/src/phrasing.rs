@@ -3,6 +3,7 @@
 //! Counts of single words cannot tell "who discovered radium" from "when was radium discovered" if both words are common. Bigram models can, since
 //! no question for the year has "who discovered". Words are those of [`kexue_text::words`]; the name of the subject is one word, [`SUBJECT`].
 
+use crate::ngram_weights::learn;
 use crate::postings::{Counted, Postings};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -21,6 +22,8 @@ const DISCOUNT: f64 = 0.7;
 /// The probability of all words that were never counted, and of each.
 const NEW: f64 = 0.1;
 const NEW_WORD: f64 = NEW / 30_000.0;
+/// Weights are stored as whole numbers of these.
+const HUNDREDTHS: f64 = 100.0;
 /// The lowest count of a pair of words that is kept.
 const LEAST_PAIRS: u32 = 2;
 
@@ -46,7 +49,8 @@ pub(crate) struct Phrases {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Phrasing {
     pub(crate) phrases: Phrases,
-    /// How often words and pairs of words occur in the unanswerable questions, the first group, and in those for the relations in order.
+    /// How often words and pairs of words occur in the unanswerable questions, the first group, and in those for the relations in order. Two more groups
+    /// are a hundred times their weights for unanswerable questions, and against.
     pub(crate) counts: Postings,
 }
 
@@ -57,6 +61,8 @@ pub(crate) struct Explained<'p> {
     relations: BTreeMap<&'p str, f64>,
     best: f64,
     words: f64,
+    /// The logarithm of the odds that the question is unanswerable, by the weights of its words and pairs of words.
+    pub unanswerable: f64,
 }
 
 impl Explained<'_> {
@@ -105,12 +111,12 @@ impl Pair {
 
 impl Phrasing {
     /// Counts the words of questions: those for each relation, and those that are unanswerable.
-    pub(crate) fn count(asked: &[(String, Vec<String>)], unanswerable: &[Vec<String>]) -> Self {
+    pub(crate) fn count(asked: &[(String, Vec<String>)], without_answer: &[Vec<String>]) -> Self {
         let mut relations: BTreeMap<&str, Vec<&Vec<String>>> = BTreeMap::new();
         for (relation, words) in asked {
             relations.entry(relation).or_default().push(words);
         }
-        let unanswerable = unanswerable.iter().collect();
+        let unanswerable = without_answer.iter().collect();
         let mut counted = Counted::new();
         let mut phrased = Vec::new();
         for (group, questions) in [&unanswerable].into_iter().chain(relations.values()).enumerate() {
@@ -138,6 +144,16 @@ impl Phrasing {
                 }
             }
         }
+        let (for_unanswerable, against) = (phrased.len(), phrased.len() + 1);
+        let answerable: Vec<Vec<String>> = asked.iter().map(|(_, words)| features(words)).collect();
+        let others: Vec<Vec<String>> = without_answer.iter().map(|words| features(words)).collect();
+        for (feature, weight) in learn(&answerable, &others) {
+            let group = if weight > 0.0 { for_unanswerable } else { against };
+            match (HUNDREDTHS * weight.abs()).round() as u32 {
+                0 => {}
+                size => *counted.entry(feature).or_default().entry(group).or_default() = size,
+            }
+        }
         let unanswerable = phrased.remove(0);
         let names = relations.into_keys().map(str::to_owned);
         Self {
@@ -163,6 +179,16 @@ impl Phrasing {
 
     fn row(&self, key: &str) -> Vec<u32> {
         self.counts.row(key, 1 + self.phrases.relations.len())
+    }
+
+    /// The logarithm of the odds that a question is unanswerable.
+    fn unanswerable(&self, question: &[String]) -> f64 {
+        let groups = 1 + self.phrases.relations.len();
+        let weight = |feature: String| {
+            let row = self.counts.row(&feature, groups + 2);
+            (f64::from(row[groups]) - f64::from(row[groups + 1])) / HUNDREDTHS
+        };
+        features(question).into_iter().map(weight).sum()
     }
 
     /// The probability of a word in any question, half in those for relations and half in unanswerable ones, from its counts.
@@ -211,12 +237,23 @@ impl Phrasing {
             best: relations.values().copied().fold(f64::NEG_INFINITY, f64::max),
             relations,
             words: words.len() as f64,
+            unanswerable: self.unanswerable(question),
         }
     }
 }
 
 fn key(first: &str, second: &str) -> String {
     format!("{first} {second}")
+}
+
+/// The words and pairs of words of a question, once each. The start of a question is one of them.
+fn features(words: &[String]) -> Vec<String> {
+    let words = sequence(words);
+    let pairs = words.windows(2).map(|pair| key(pair[0], pair[1]));
+    let mut features: Vec<String> = words.iter().map(|&word| word.to_owned()).chain(pairs).collect();
+    features.sort_unstable();
+    features.dedup();
+    features
 }
 
 /// The words of a question, between its start and its end.
@@ -278,6 +315,9 @@ mod tests {
         let left_out = phrasing.explain(&phrase("", Some("的首都")), |name| name == "首都");
         assert_eq!(left_out.by("year")[2], 0.0);
         assert_eq!(left_out.by("首都"), [0.0; 3]);
+        let odds = |question: &[String]| phrasing.explain(question, |_| false).unanswerable;
+        assert!(odds(&phrase("who invented", Some(""))) > 0.5);
+        assert!(odds(&phrase("who knows when", Some("was found"))) < -0.5);
         // Without unanswerable questions to compare with, it says nothing.
         assert_eq!(
             Phrasing::default().explain(&phrase("a", None), |_| false).by("year"),
@@ -293,7 +333,7 @@ mod tests {
             .text()
             .lines()
             .filter_map(|line| line.split('\t').next());
-        let words: Vec<&str> = keys.filter(|key| !key.contains(' ')).collect();
+        let words: Vec<&str> = keys.filter(|key| !key.contains(' ') && *key != START).collect();
         assert!(words.len() == 15 && words.contains(&"discovered"), "{words:?}");
         for (group, of) in phrasing.groups().enumerate() {
             for before in ["discovered", "的", SUBJECT, "invented", "never"] {

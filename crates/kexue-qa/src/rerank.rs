@@ -25,7 +25,7 @@ use std::rc::Rc;
 use xxhash_rust::xxh3::xxh3_64;
 
 /// The names of the evidence for a candidate. Lengths are in tokens, without spaces; "the rest" is the question without the subject's mention.
-pub const EVIDENCE: [&str; 25] = [
+pub const EVIDENCE: [&str; 26] = [
     // The model's log-probability of the subject, and of relation and sense after it.
     "subject_log_probability",
     "fact_log_probability",
@@ -66,6 +66,8 @@ pub const EVIDENCE: [&str; 25] = [
     // The mutual information of the words with questions that the graph cannot answer, if any were counted: the sum, and the highest one.
     "unanswerable_association",
     "most_unanswerable_association",
+    // The logarithm of the odds that the question is unanswerable, by the weights of its words and pairs of words, if any were counted.
+    "unanswerable_wording",
 ];
 
 /// Values of [`EVIDENCE`], in its order.
@@ -101,6 +103,8 @@ const COUNTS_BELOW: &str = "\n+++\n";
 /// The places in [`EVIDENCE`] of what comes from a relation's questions, and of the number of these questions.
 pub(crate) const OF_RELATION: Range<usize> = 16..23;
 pub(crate) const QUESTIONS_OF_RELATION: usize = 19;
+/// The place of what comes from the wordings of unanswerable questions.
+pub(crate) const WORDING: usize = 25;
 
 /// The weights of the evidence, and the word counts that it is computed from.
 #[derive(Clone, Debug, PartialEq)]
@@ -208,10 +212,15 @@ impl Reranker {
             },
             ..Self::default()
         };
+        // Earlier versions did not weigh the wording.
+        let [mut weights, mut lacking] = [file.weights, file.lacking];
+        for table in [&mut weights, &mut lacking] {
+            table.entry(EVIDENCE[WORDING].to_owned()).or_default();
+        }
         let doubts = LACKING.iter().chain(&EVIDENCE);
         let places = EVIDENCE.iter().zip(&mut reranker.weights);
-        take("weights", file.weights, places).map_err(&problem)?;
-        take("lacking", file.lacking, doubts.zip(&mut reranker.lacking)).map_err(&problem)?;
+        take("weights", weights, places).map_err(&problem)?;
+        take("lacking", lacking, doubts.zip(&mut reranker.lacking)).map_err(&problem)?;
         Ok(reranker)
     }
 
@@ -239,7 +248,8 @@ impl Reranker {
         // Names are keys of tables, and numbers are in range, so this does not fail either.
         let counted = toml::to_string(&BTreeMap::from([("counted", counted)])).unwrap_or_default();
         text + "\n# What is counted below: how many questions have each word, of all, of unanswerable ones and of those for each relation in order,\n\
-                # as number:count; then how often words, and pairs of words, occur in unanswerable questions and in those for each relation.\n"
+                # as number:count; then how often words, and pairs of words, occur in unanswerable questions and in those for each relation, and\n\
+                # a hundred times their weights for unanswerable questions and against.\n"
             + counted.trim_end()
             + COUNTS_BELOW
             + &counts
@@ -382,6 +392,7 @@ impl<'a> Spelling<'a> {
         let unasked = |relation: &str| less.is_some_and(|less| less.relation(relation).is_some());
         let explain = |phrase: &Vec<String>| Rc::new(reranker.phrasing.explain(phrase, unasked));
         let explained = lookups.explained.entry(phrase).or_insert_with_key(explain).clone();
+        common[WORDING] = explained.unanswerable;
         rest.retain(|token| !blank.contains(token));
         Self {
             graph,

@@ -41,7 +41,7 @@ impl Theme {
             | "phrasing"
             | "phrasing_of_a_word"
             | "better_phrasing" => Self::Words,
-            "unanswerable_association" | "most_unanswerable_association" => Self::Unanswerable,
+            "unanswerable_association" | "most_unanswerable_association" | "unanswerable_wording" => Self::Unanswerable,
             _ => Self::Spelling,
         }
     }

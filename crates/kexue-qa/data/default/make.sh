@@ -28,7 +28,7 @@ fi
 $kexue kg build "$here/triples.tsv" --vocab "$work/vocab.txt" -o "$work/graph.index"
 
 # No question that is learned from has a wording that is tested.
-expand() { $kexue qa expand --kg "$work/graph.index" --except "$here/test_templates.tsv" "$@"; }
+expand() { $kexue qa expand --kg "$work/graph.index" --except "$here/test_templates.tsv" "$here/unanswerable_test.tsv" "$@"; }
 expand --templates "$here/templates.tsv" --each 20 --typos 0.04 -o "$work/flat.tsv"
 expand --templates "$work/kept.tsv" --each 80 --typos 0.04 -o "$work/grammars.tsv"
 if [ -n "${TRAIN:-}" ]; then
@@ -43,7 +43,7 @@ expand --templates "$work/held_out.tsv" --each 30 --typos 0.04 --seed 2 -o "$wor
 # How unanswerable questions are phrased is counted on most kinds of them. What that is worth is learned on others, which have not been counted, and
 # on a part of the counted ones, since most questions that people ask are of kinds that are known.
 expand --templates "$work/rules.tsv" "$here/unanswerable_train.tsv" --unanswerable --each 30 --typos 0.04 -o "$work/known_unanswerable.txt"
-awk '!/^#/ && NR % 6 == 1' "$here/unanswerable_train.tsv" > "$work/known.tsv"
+awk '!/^#/ && NR % 2 == 1' "$here/unanswerable_train.tsv" > "$work/known.tsv"
 expand --templates "$work/rules.tsv" "$here/unanswerable_fit.tsv" "$work/known.tsv" --unanswerable --each 12 --typos 0.04 --seed 2 -o "$work/fit_unanswerable.txt"
 expand --templates "$work/held_out.tsv" --unanswerable --each 12 --seed 2 -o "$work/fit_other_subjects.txt"
 $kexue qa fit --kg "$work/graph.index" --model "$work/run" --questions "$work/fit_wordings.tsv" --hold-out 0 \
@@ -57,5 +57,5 @@ for name in vocab.txt model.safetensors reranker.txt; do cp "$work/run/$name" "$
 sed "s|$work/||g; s|$here/||g" "$work/run/config.toml" > "$work/config.toml"
 cp "$work/config.toml" "$here/model/config.toml"
 
-expand --templates "$here/unanswerable_test.tsv" --unanswerable --each 12 --seed 5 -o "$work/test_unanswerable.txt"
+$kexue qa expand --kg "$work/graph.index" --templates "$here/unanswerable_test.tsv" --unanswerable --each 12 --seed 5 -o "$work/test_unanswerable.txt"
 $kexue qa eval --kg "$here/graph.index" --model "$here/model" --questions "$here/test_questions.tsv" --unanswerable "$work/test_unanswerable.txt"
