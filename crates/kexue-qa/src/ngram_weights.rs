@@ -35,7 +35,7 @@ pub(crate) fn learn(answerable: &[Vec<String>], unanswerable: &[Vec<String>]) ->
     names.sort_unstable();
     let places: HashMap<&str, usize> = names.iter().enumerate().map(|(place, name)| (*name, place)).collect();
     let total = (answerable.len() + unanswerable.len()) as f64;
-    let class = |questions: &'_ [Vec<String>], label: f64| -> Vec<(Vec<usize>, f64, f64)> {
+    let class = |questions: &[Vec<String>], label: f64| -> Vec<(Vec<usize>, f64, f64)> {
         let weight = total / (2.0 * questions.len() as f64);
         let features = |question: &Vec<String>| {
             let found = question
