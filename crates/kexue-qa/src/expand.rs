@@ -470,6 +470,14 @@ mod tests {
             kinds
         });
         assert!(train.is_disjoint(&fit));
+        // The tests may be of known kinds; what is learned must not have their wordings.
+        let name = data("unanswerable_test.tsv");
+        let mut except = Wordings::none();
+        except.read(&name).unwrap();
+        let templates = Templates::read(&[name]).unwrap();
+        let options = ExpandOptions { except, ..OPTIONS };
+        let left = expand_unanswerable(&graph, &templates, &options).unwrap();
+        assert!(left.is_empty(), "{left:?}");
         assert!(test.len() >= 40, "{}", test.len());
     }
 

@@ -530,6 +530,18 @@ mod tests {
     }
 
     #[test]
+    fn a_file_without_the_weight_of_wordings_is_read() {
+        let text = Reranker::default().to_text();
+        let lines: Vec<&str> = text
+            .lines()
+            .filter(|line| !line.starts_with(EVIDENCE[WORDING]))
+            .collect();
+        assert_eq!(lines.len() + 2, text.lines().count());
+        let old = Reranker::from_text(lines.join("\n") + "\n", Path::new("reranker.txt"));
+        assert_eq!(old.unwrap(), Reranker::default());
+    }
+
+    #[test]
     fn bad_files_are_refused_by_name() {
         let good = Reranker::default().to_text();
         let refused = |text: String| {
