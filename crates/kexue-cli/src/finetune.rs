@@ -661,8 +661,7 @@ fn run_predict(args: &PredictArgs) -> Result<ExitCode> {
     if let Some(out) = &args.out {
         check_output(out, [&args.input])?;
     }
-    let mut tuned = Tuned::open(&args.model)?;
-    tuned.model.set_inference_precision(args.inference.precision());
+    let tuned = Tuned::open(&args.model, args.inference.precision())?;
     let (_, encoded) = encode(&tuned, &args.input, &args.columns, false)?;
     let labels = tuned.labels();
     let mut text = String::new();
@@ -695,8 +694,7 @@ fn run_predict(args: &PredictArgs) -> Result<ExitCode> {
 
 fn run_eval(args: &EvalArgs) -> Result<ExitCode> {
     for folder in &args.model {
-        let mut tuned = Tuned::open(folder)?;
-        tuned.model.set_inference_precision(args.inference.precision());
+        let tuned = Tuned::open(folder, args.inference.precision())?;
         let (_, encoded) = encode(&tuned, &args.input, &args.columns, true)?;
         let logits = logits(&tuned.model, &encoded.examples);
         let metrics = measure(

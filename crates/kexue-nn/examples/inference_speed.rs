@@ -1,9 +1,11 @@
 //! Tokens per second of a forward pass, measured like that of `transformers` in `benches/peers/nn/inference_speed.py`.
 //!
-//! Flags: `--threads N` (2), `--rounds N` (8), `--batch N` (8), `--length N` (128), `--base` for BERT-base instead of 4 layers of width 256, `--int8`.
+//! Flags: `--threads N` (2), `--rounds N` (8), `--batch N` (8), `--length N` (128), `--base` for BERT-base instead of 4 layers of width 256, `--f16` or
+//! `--int8` for another precision, `--save FOLDER` to save the random model and stop, `--folder FOLDER` to load one for inference instead.
 //! One JSON object on standard output.
 use kexue_nn::{
-    Encoder, Head, InferencePrecision, Mask, Model, NormPlacement, PackedBatch, Positions, Token, TransformerConfig,
+    Encoder, Head, InferencePrecision, Mask, Model, NormPlacement, PackedBatch, Positions, Precision, Pretrained,
+    Token, TransformerConfig,
 };
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
@@ -26,6 +28,15 @@ fn main() {
         .expect("a thread pool");
 
     let has = |flag: &str| arguments.iter().any(|argument| argument == flag);
+    let folder = |name: &str| {
+        let at = arguments.iter().position(|argument| argument == name)?;
+        Some(arguments.get(at + 1).unwrap_or_else(|| panic!("{name} needs a folder")))
+    };
+    let precision = match () {
+        () if has("--int8") => InferencePrecision::Int8,
+        () if has("--f16") => InferencePrecision::Half,
+        () => InferencePrecision::Single,
+    };
     let base = has("--base");
     let (d_model, layers, heads) = if base { (768, 12, 12) } else { (256, 4, 4) };
     let config = TransformerConfig {
@@ -41,10 +52,28 @@ fn main() {
         ..TransformerConfig::new(30522)
     };
     let mut generator = ChaCha8Rng::seed_from_u64(0);
-    let mut model = Model::new(config, &mut generator).expect("a valid configuration");
-    if has("--int8") {
-        model.set_inference_precision(InferencePrecision::Int8);
+    let random = |generator: &mut ChaCha8Rng| Model::new(config, generator).expect("a valid configuration");
+    if let Some(folder) = folder("--save") {
+        let stored = if has("--f16") {
+            Precision::Half
+        } else {
+            Precision::Single
+        };
+        let pretrained = Pretrained::new(random(&mut generator));
+        return pretrained.save(folder, stored).expect("a folder that can be written");
     }
+    let model = match folder("--folder") {
+        Some(folder) => {
+            Pretrained::load_for_inference(folder, precision)
+                .expect("a model")
+                .model
+        }
+        None => {
+            let mut model = random(&mut generator);
+            model.set_inference_precision(precision);
+            model
+        }
+    };
     let mut batch = PackedBatch::default();
     for _ in 0..sequences {
         let tokens: Vec<Token> = (0..length).map(|_| generator.random_range(0..30522)).collect();

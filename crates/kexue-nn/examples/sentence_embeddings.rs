@@ -1,6 +1,6 @@
 //! Embeddings of sentences by a pretrained BERT: the mean of the last hidden states, normalised, as models of `sentence-transformers` do.
 //!
-//! `sentence_embeddings FOLDER [--longest N] [--int8]`: one sentence per line on standard input, one JSON array per line on standard output.
+//! `sentence_embeddings FOLDER [--longest N] [--f16 | --int8]`: one sentence per line on standard input, one JSON array per line on standard output.
 use kexue_nn::{Encoder, InferencePrecision, Mask, PackedBatch, Pretrained};
 use kexue_text::PretrainedTokenizer;
 use std::error::Error;
@@ -14,10 +14,13 @@ fn main() -> Result<(), Box<dyn Error>> {
     let folder = arguments
         .get(1)
         .ok_or("name a folder with config.json, weights and tokenizer")?;
-    let mut model = Pretrained::load(folder)?.model;
-    if arguments.iter().any(|argument| argument == "--int8") {
-        model.set_inference_precision(InferencePrecision::Int8);
-    }
+    let has = |flag: &str| arguments.iter().any(|argument| argument == flag);
+    let precision = match () {
+        () if has("--int8") => InferencePrecision::Int8,
+        () if has("--f16") => InferencePrecision::Half,
+        () => InferencePrecision::Single,
+    };
+    let model = Pretrained::load_for_inference(folder, precision)?.model;
     let mut tokenizer = PretrainedTokenizer::load(folder)?;
     let config = model.config();
     let longest = match arguments.iter().position(|argument| argument == "--longest") {

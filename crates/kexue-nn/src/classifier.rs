@@ -3,13 +3,17 @@
 use crate::dropout::Dropout;
 use crate::kernels::{activate, activate_backward, linear, linear_backward, resize};
 use crate::parameters::Pair;
-use crate::pretrained::{Family, Pretrained};
+use crate::pretrained::{self, Family, Pretrained, PretrainedError, default_positions, our_name};
+use crate::tensors::{Renamed, Tensors as _};
 use crate::training::two;
-use crate::{Head, InferencePrecision, Model, PackedBatch, Role, Tape};
+use crate::weights::check_shape;
+use crate::{Head, InferencePrecision, Model, PackedBatch, Role, Slot, Tape, TransformerConfig};
 use kexue_optim::{Parameters, Place, Slots};
 use rand::{Rng, RngCore};
 use std::collections::HashMap;
+use std::convert::Infallible;
 use std::ops::Range;
+use std::path::Path;
 
 /// A model that computes logits for each sequence from the last hidden state of its first token, as `…ForSequenceClassification` of `transformers`.
 ///
@@ -66,16 +70,10 @@ impl Classifier {
     pub fn new(pretrained: &Pretrained, labels: usize, generator: &mut impl Rng) -> Self {
         let mut model = pretrained.model.without_head();
         let family = Family::of(model.config());
-        let d = model.config().d_model;
-        let [dense_name, output_name] = match family {
-            Family::Bert => ["pooler.dense", "classifier"],
-            Family::RoFormer => ["classifier.dense", "classifier.out_proj"],
-        };
-        let mut add = |name: &str, outputs: usize| Pair {
-            weight: model.add_parameter(&format!("{name}.weight"), Role::Dense, &[outputs, d], generator),
-            bias: model.add_parameter(&format!("{name}.bias"), Role::Bias, &[outputs], generator),
-        };
-        let (dense, output) = (add(dense_name, d), add(output_name, labels));
+        let Ok::<_, Infallible>((dense, output)) = add_head(&mut model, labels, |config, slot, values| {
+            config.initializer.fill(config, slot, values, generator);
+            Ok(())
+        });
         if let Some(pooler) = pretrained.pooler.as_ref().filter(|_| family == Family::Bert) {
             model.values_mut()[dense.weight.clone()].copy_from_slice(&pooler.weight);
             model.values_mut()[dense.bias.clone()].copy_from_slice(&pooler.bias);
@@ -88,6 +86,45 @@ impl Classifier {
             labels,
             positions: pretrained.positions,
         }
+    }
+
+    /// A fine-tuned model from the file of its weights, for inference only: the linear layers of its blocks are packed as they are read, in the precision
+    /// given, and are in memory only so. It can be neither changed, nor trained, nor saved.
+    ///
+    /// # Errors
+    /// If the configuration is invalid, the file cannot be read, or a parameter is missing or has another shape. The error names the file and the parameter.
+    pub fn load_for_inference(
+        config: TransformerConfig,
+        labels: usize,
+        path: &Path,
+        precision: InferencePrecision,
+    ) -> Result<Self, PretrainedError> {
+        let family = Family::of(&config);
+        let config = TransformerConfig {
+            head: Head::None,
+            ..config
+        };
+        let file = pretrained::open(path)?;
+        let read = || {
+            let mut tensors = Renamed::new(vec![file], |name| our_name(family, name))?;
+            let mut model = Model::from_tensors_for_inference(config, &mut tensors, precision)?;
+            let (dense, output) = add_head(&mut model, labels, |_, slot, values| {
+                check_shape(&tensors, &slot.name, &slot.shape)?;
+                tensors.read(&slot.name, values)
+            })?;
+            Ok(Self {
+                positions: default_positions(model.config()),
+                model,
+                family,
+                dense,
+                output,
+                labels,
+            })
+        };
+        read().map_err(|source| PretrainedError::Weights {
+            path: path.to_owned(),
+            source,
+        })
     }
 
     /// `max_position_embeddings` of saved files.
@@ -281,22 +318,40 @@ impl Parameters for Classifier {
 impl Model {
     /// The same parameters without the head of a masked language model.
     fn without_head(&self) -> Self {
+        self.expect_all_parameters();
         let mut config = self.config().clone();
         config.head = Head::None;
         let size = crate::Layout::new(&config).len();
         // The head is at the end of every layout.
         Self::truncated(config, self.values()[..size].to_vec())
     }
+}
 
-    /// Adds a parameter at the end, initialised as configured.
-    fn add_parameter(&mut self, name: &str, role: Role, shape: &[usize], generator: &mut impl Rng) -> Range<usize> {
+/// Adds the layers of the family's head at the end of the parameters, with the values that `fill` writes.
+fn add_head<E>(
+    model: &mut Model,
+    labels: usize,
+    mut fill: impl FnMut(&TransformerConfig, &Slot, &mut [f32]) -> Result<(), E>,
+) -> Result<(Pair, Pair), E> {
+    let d = model.config().d_model;
+    let [dense_name, output_name] = match Family::of(model.config()) {
+        Family::Bert => ["pooler.dense", "classifier"],
+        Family::RoFormer => ["classifier.dense", "classifier.out_proj"],
+    };
+    let mut add = |name: &str, role: Role, shape: &[usize]| {
         let mut slots = Slots::default();
         slots.add(name, role, Place::Head, shape);
         let mut values = vec![0.0; slots.size()];
-        let config = self.config();
-        config.initializer.fill(config, &slots[0], &mut values, generator);
-        self.extend(name, role, shape, &values)
-    }
+        fill(model.config(), &slots[0], &mut values)?;
+        Ok(model.extend(name, role, shape, &values))
+    };
+    let mut add_linear = |name: &str, outputs: usize| {
+        Ok(Pair {
+            weight: add(&format!("{name}.weight"), Role::Dense, &[outputs, d])?,
+            bias: add(&format!("{name}.bias"), Role::Bias, &[outputs])?,
+        })
+    };
+    Ok((add_linear(dense_name, d)?, add_linear(output_name, labels)?))
 }
 
 #[cfg(test)]

@@ -84,7 +84,7 @@ const PART_TOKENS: usize = 128;
 /// time, so that starting threads for them is worth it later.
 fn shared_numbers(model: &Model) -> usize {
     match model.inference_precision() {
-        InferencePrecision::Single => 4096,
+        InferencePrecision::Single | InferencePrecision::Half => 4096,
         InferencePrecision::Int8 => 16_384,
     }
 }

@@ -1,14 +1,19 @@
 //! A Transformer: its configuration and its parameters.
 
-use crate::packed_weights::{InferencePrecision, PackedWeights};
-use crate::{AttentionScale, ConfigError, Layout, TransformerConfig};
+use crate::packed_weights::{InferenceLinear, InferencePrecision, PackedWeights};
+use crate::{AttentionScale, ConfigError, Layout, Pair, TransformerConfig};
 use kexue_optim::Role;
 use kexue_text::Token;
 use rand::Rng;
+use std::convert::Infallible;
 use std::ops::Range;
 use std::sync::{Arc, OnceLock};
 
 /// A Transformer on the CPU.
+///
+/// A model that was loaded *for inference* ([`Pretrained::load_for_inference`](crate::Pretrained::load_for_inference)) has the linear layers of its blocks
+/// only as inference reads them, packed and in the precision asked for. It can be neither changed, nor trained, nor saved; methods that would, panic, and
+/// its layout and values are without those layers.
 #[derive(Clone, Debug)]
 pub struct Model {
     config: TransformerConfig,
@@ -17,6 +22,8 @@ pub struct Model {
     inference_precision: InferencePrecision,
     /// Made by the first pass of inference, and removed when the parameters may change.
     packed: OnceLock<Arc<PackedWeights>>,
+    /// Whether the linear layers of the blocks are only in `packed`.
+    is_for_inference: bool,
 }
 
 impl Model {
@@ -28,7 +35,44 @@ impl Model {
             values,
             inference_precision: InferencePrecision::default(),
             packed: OnceLock::new(),
+            is_for_inference: false,
         }
+    }
+
+    /// A model for inference; `layout` and `values` are without the linear layers of the blocks.
+    pub(crate) fn for_inference(
+        config: TransformerConfig,
+        layout: Layout,
+        values: Vec<f32>,
+        inference_precision: InferencePrecision,
+        packed: PackedWeights,
+    ) -> Self {
+        Self {
+            inference_precision,
+            packed: OnceLock::from(Arc::new(packed)),
+            is_for_inference: true,
+            ..Self::of(config, layout, values)
+        }
+    }
+
+    /// Whether the model was loaded for inference.
+    pub fn is_for_inference(&self) -> bool {
+        self.is_for_inference
+    }
+
+    /// # Panics
+    /// If the model was loaded for inference.
+    pub(crate) fn expect_all_parameters(&self) {
+        assert!(
+            !self.is_for_inference,
+            "the model was loaded for inference: load it with all parameters"
+        );
+    }
+
+    /// Removes the packed weights, because the parameters or the precision may change.
+    fn unpack(&mut self) {
+        self.expect_all_parameters();
+        self.packed.take();
     }
 
     /// Creates a model with random parameters.
@@ -62,21 +106,28 @@ impl Model {
         &self.layout
     }
 
-    /// All parameters.
+    /// All parameters, in the order of the layout.
     pub fn values(&self) -> &[f32] {
         &self.values
     }
 
     /// All parameters, mutable.
+    ///
+    /// # Panics
+    /// If the model was loaded for inference.
     pub fn values_mut(&mut self) -> &mut [f32] {
-        self.packed.take();
+        self.unpack();
         &mut self.values
     }
 
     /// Copies the parameters of `other` that have the same name and shape here. Returns how many of this model's values were copied, and how many
     /// were not.
+    ///
+    /// # Panics
+    /// If one of them was loaded for inference.
     pub fn copy_matching(&mut self, other: &Self) -> (usize, usize) {
-        self.packed.take();
+        other.expect_all_parameters();
+        self.unpack();
         let mut taken = 0;
         for slot in self.layout.slots() {
             let theirs = other.layout.slots().iter().find(|theirs| theirs.name == slot.name);
@@ -104,8 +155,11 @@ impl Model {
     }
 
     /// Changes the precision in which [`Encoder`](crate::Encoder) and [`Decoder`](crate::Decoder) compute.
+    ///
+    /// # Panics
+    /// If the model was loaded for inference, in which case it has only the precision that it was loaded with.
     pub fn set_inference_precision(&mut self, precision: InferencePrecision) {
-        self.packed.take();
+        self.unpack();
         self.inference_precision = precision;
     }
 
@@ -124,8 +178,11 @@ impl Model {
 
     /// The weights of the blocks as inference reads them. The first call packs them.
     pub(crate) fn packed(&self) -> &PackedWeights {
-        self.packed
-            .get_or_init(|| Arc::new(PackedWeights::new(self, self.inference_precision)))
+        let pack = |pair: &Pair| Ok(InferenceLinear::new(self.linear(pair), self.inference_precision));
+        self.packed.get_or_init(|| {
+            let Ok::<_, Infallible>(packed) = PackedWeights::new(&self.layout, pack);
+            Arc::new(packed)
+        })
     }
 
     pub(crate) fn at(&self, range: &Range<usize>) -> &[f32] {

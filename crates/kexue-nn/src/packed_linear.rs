@@ -1,9 +1,11 @@
 //! A linear layer whose weights lie in the order in which its product reads them, for inference.
 //!
 //! A general matrix product rearranges the weights at every call: they are stored output by output, and the product needs many outputs side by side.
-//! For the few rows of a question, that takes longer than the product itself. [`PackedLinear`] is rearranged once.
+//! For the few rows of a question, that takes longer than the product itself. [`PackedLinear`] is rearranged once. It may keep its weights in 16 bits,
+//! which it widens panel by panel.
 
 use crate::kernels::{ColumnBlocks, Linear, Work};
+use half::f16;
 use pulp::{Arch, Simd, WithSimd};
 use std::ops::Range;
 
@@ -19,18 +21,81 @@ const BLOCK_ROWS: usize = 96;
 /// Number of inputs that are multiplied before the next rows. This part of a panel, 24 KiB, stays in the first-level cache.
 const BLOCK_INPUTS: usize = 384;
 
+/// As [`BLOCK_ROWS`], for weights of 16 bits, which are widened once for each block.
+const HALF_BLOCK_ROWS: usize = 256;
+
+/// Number of inputs whose weights of 16 bits are widened at once; even.
+const WIDENED_INPUTS: usize = 192;
+
 /// The weights of 16 outputs for one input.
 #[derive(Clone, Copy, Debug)]
 #[repr(align(64))]
 struct Column([f32; WIDTH]);
+
+impl Column {
+    const ZERO: Self = Self([0.0; WIDTH]);
+}
+
+/// The weights of 16 outputs for two inputs, as the bits of [`f16`]: those for the first input in the lower halves of the words.
+#[derive(Clone, Copy, Debug)]
+#[repr(align(64))]
+struct HalfColumns([u32; WIDTH]);
+
+impl HalfColumns {
+    /// Rounds two columns to the nearest. `None` if a number is too large, or is none.
+    fn round(columns: [Column; 2]) -> Option<Self> {
+        let mut words = [0; WIDTH];
+        for (word, (first, second)) in words.iter_mut().zip(columns[0].0.iter().zip(columns[1].0)) {
+            let halves = [f16::from_f32(*first), f16::from_f32(second)];
+            if !halves.iter().all(|half| half.is_finite()) {
+                return None;
+            }
+            *word = u32::from(halves[0].to_bits()) | u32::from(halves[1].to_bits()) << 16;
+        }
+        Some(Self(words))
+    }
+
+    /// Writes the same numbers in 32 bits. Exponent and fraction are moved to their places, and a product corrects the bias of the exponent, also of
+    /// numbers below the least normal one.
+    #[inline(always)]
+    fn widen<S: Simd>(&self, simd: S, columns: &mut [Column; 2]) {
+        let (sign, rest) = (simd.splat_u32s(0x8000_0000), simd.splat_u32s(0x7fff_0000));
+        let (three, sixteen) = (simd.splat_u32s(3), simd.splat_u32s(16));
+        let bias = simd.splat_f32s(f32::from_bits((127 + 112) << 23));
+        let [first, second] = columns;
+        let first = S::as_mut_simd_f32s(&mut first.0).0.iter_mut();
+        let second = S::as_mut_simd_f32s(&mut second.0).0.iter_mut();
+        for ((&words, first), second) in S::as_simd_u32s(&self.0).0.iter().zip(first).zip(second) {
+            // The bits of a number are in the upper half of a word.
+            let widen = |upper| {
+                let rest = simd.wrapping_dyn_shr_u32s(simd.and_u32s(upper, rest), three);
+                let bits = simd.or_u32s(simd.and_u32s(upper, sign), rest);
+                simd.mul_f32s(simd.transmute_f32s_u32s(bits), bias)
+            };
+            *first = widen(simd.wrapping_dyn_shl_u32s(words, sixteen));
+            *second = widen(words);
+        }
+    }
+}
+
+/// Some weights of 16 bits as numbers of 32 bits, for `P` panels.
+type Widened<const P: usize> = [[[Column; 2]; WIDENED_INPUTS / 2]; P];
+
+/// The weights in panels of 16 outputs; outputs and inputs that fill up the last ones are 0.
+#[derive(Debug)]
+enum Weight {
+    /// `[outputs / 16, inputs]`.
+    Single(Vec<Column>),
+    /// `[outputs / 16, inputs / 2]`.
+    Half(Vec<HalfColumns>),
+}
 
 /// A linear layer with its weights in panels of 16 outputs.
 #[derive(Debug)]
 pub(crate) struct PackedLinear {
     inputs: usize,
     outputs: usize,
-    /// `[outputs / 16, inputs]`; outputs that fill up the last panel are 0.
-    weight: Vec<Column>,
+    weight: Weight,
     /// `[outputs / 16]`.
     bias: Vec<Column>,
     /// The instruction set of this processor.
@@ -40,26 +105,30 @@ pub(crate) struct PackedLinear {
 impl PackedLinear {
     /// Rearranges the weights of a layer and multiplies them by its factor.
     pub fn new(layer: Linear<'_>) -> Self {
-        let (outputs, inputs) = (layer.bias.len(), layer.inputs());
-        let panels = outputs.div_ceil(WIDTH);
-        let (mut weight, mut bias) = (Vec::with_capacity(panels * inputs), Vec::with_capacity(panels));
-        for (rows, values) in layer.weight.chunks(WIDTH * inputs).zip(layer.bias.chunks(WIDTH)) {
-            let mut column = Column([0.0; WIDTH]);
+        Self::of(layer, Weight::Single(panels(layer).flatten().collect()))
+    }
+
+    /// As [`Self::new`], with weights rounded to 16 bits. `None` if a weight is too large for them, or is not a number.
+    pub fn half(layer: Linear<'_>) -> Option<Self> {
+        let pairs = panels(layer).flat_map(|mut panel| {
+            let next = move || Some([panel.next()?, panel.next().unwrap_or(Column::ZERO)]);
+            std::iter::from_fn(next)
+        });
+        let weight: Option<_> = pairs.map(HalfColumns::round).collect();
+        Some(Self::of(layer, Weight::Half(weight?)))
+    }
+
+    fn of(layer: Linear<'_>, weight: Weight) -> Self {
+        let bias = layer.bias.chunks(WIDTH).map(|values| {
+            let mut column = Column::ZERO;
             column.0[..values.len()].copy_from_slice(values);
-            bias.push(column);
-            for input in 0..inputs {
-                let mut column = Column([0.0; WIDTH]);
-                for (value, row) in column.0.iter_mut().zip(rows.chunks_exact(inputs)) {
-                    *value = layer.factor * row[input];
-                }
-                weight.push(column);
-            }
-        }
+            column
+        });
         Self {
-            inputs,
-            outputs,
+            inputs: layer.inputs(),
+            outputs: layer.bias.len(),
             weight,
-            bias,
+            bias: bias.collect(),
             arch: Arch::new(),
         }
     }
@@ -86,6 +155,34 @@ impl PackedLinear {
     fn columns(&self, panel: usize) -> Range<usize> {
         panel * WIDTH..((panel + 1) * WIDTH).min(self.outputs)
     }
+}
+
+/// The weights of a layer, times its factor: for each panel, the columns of its inputs.
+fn panels(layer: Linear<'_>) -> impl Iterator<Item = impl Iterator<Item = Column>> {
+    let inputs = layer.inputs();
+    layer.weight.chunks(WIDTH * inputs).map(move |rows| {
+        (0..inputs).map(move |input| {
+            let mut column = Column::ZERO;
+            for (value, row) in column.0.iter_mut().zip(rows.chunks_exact(inputs)) {
+                *value = layer.factor * row[input];
+            }
+            column
+        })
+    })
+}
+
+/// Asks for a line of 64 bytes, without waiting for it.
+#[inline(always)]
+#[allow(unsafe_code)]
+fn prefetch(line: &HalfColumns) {
+    #[cfg(target_arch = "x86_64")]
+    // SAFETY: it changes nothing but what the caches hold.
+    unsafe {
+        use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
+        _mm_prefetch::<_MM_HINT_T0>(std::ptr::from_ref(line).cast());
+    }
+    #[cfg(not(target_arch = "x86_64"))]
+    let _ = line;
 }
 
 /// The number of rows to compute at once, when so many are left: at most six. Seven rows are four and three, rather than six and one.
@@ -127,8 +224,12 @@ impl Product<'_> {
     #[inline(always)]
     fn run<S: Simd, const V: usize, const ONE: usize, const FEW: usize, const MANY: usize>(&self, simd: S) {
         let rows = self.x.len() / self.layer.inputs;
-        for start in (0..rows).step_by(BLOCK_ROWS) {
-            let rows = start..(start + BLOCK_ROWS).min(rows);
+        let block = match self.layer.weight {
+            Weight::Single(_) => BLOCK_ROWS,
+            Weight::Half(_) => HALF_BLOCK_ROWS,
+        };
+        for start in (0..rows).step_by(block) {
+            let rows = start..(start + block).min(rows);
             match rows.len() {
                 1 => self.panels::<S, V, ONE>(simd, rows),
                 2 | 3 => self.panels::<S, V, FEW>(simd, rows),
@@ -140,34 +241,97 @@ impl Product<'_> {
     /// Computes the panels, `P` at once.
     #[inline(always)]
     fn panels<S: Simd, const V: usize, const P: usize>(&self, simd: S, rows: Range<usize>) {
+        let is_half = matches!(self.layer.weight, Weight::Half(_));
+        let mut widened: Option<Widened<P>> = is_half.then_some([[[Column::ZERO; 2]; WIDENED_INPUTS / 2]; P]);
         let mut panel = self.panels.start;
         while panel + P <= self.panels.end {
-            self.rows::<S, V, P>(simd, panel, rows.clone());
+            self.rows::<S, V, P>(simd, widened.as_mut(), panel, rows.clone());
             panel += P;
         }
         for panel in panel..self.panels.end {
-            self.rows::<S, V, 1>(simd, panel, rows.clone());
+            let widened = widened.as_mut().and_then(|widened| widened.first_chunk_mut());
+            self.rows::<S, V, 1>(simd, widened, panel, rows.clone());
         }
     }
 
-    /// Computes rows of `P` panels, at most six at once.
+    /// Computes rows of `P` panels.
     #[inline(always)]
-    fn rows<S: Simd, const V: usize, const P: usize>(&self, simd: S, panel: usize, rows: Range<usize>) {
-        for start in (0..self.layer.inputs).step_by(BLOCK_INPUTS) {
-            let inputs = start..(start + BLOCK_INPUTS).min(self.layer.inputs);
-            let mut row = rows.start;
-            while row < rows.end {
-                let count = rows_at_once(rows.end - row);
-                match count {
-                    1 => self.tile::<S, V, P, 1>(simd, panel, row, inputs.clone()),
-                    2 => self.tile::<S, V, P, 2>(simd, panel, row, inputs.clone()),
-                    3 => self.tile::<S, V, P, 3>(simd, panel, row, inputs.clone()),
-                    4 => self.tile::<S, V, P, 4>(simd, panel, row, inputs.clone()),
-                    5 => self.tile::<S, V, P, 5>(simd, panel, row, inputs.clone()),
-                    _ => self.tile::<S, V, P, 6>(simd, panel, row, inputs.clone()),
+    fn rows<S: Simd, const V: usize, const P: usize>(
+        &self,
+        simd: S,
+        mut widened: Option<&mut Widened<P>>,
+        panel: usize,
+        rows: Range<usize>,
+    ) {
+        let all = self.layer.inputs;
+        let step = if widened.is_some() {
+            WIDENED_INPUTS
+        } else {
+            BLOCK_INPUTS
+        };
+        for start in (0..all).step_by(step) {
+            let inputs = start..(start + step).min(all);
+            let mut next: [&[HalfColumns]; P] = [&[]; P];
+            let weights: [&[Column]; P] = match (&self.layer.weight, &mut widened) {
+                (Weight::Single(weight), _) => std::array::from_fn(|p| &weight[(panel + p) * all..][inputs.clone()]),
+                (Weight::Half(weight), Some(widened)) => {
+                    let all = all.div_ceil(2);
+                    let pairs = inputs.start / 2..inputs.end.div_ceil(2);
+                    let (after, first) = if pairs.end < all {
+                        (panel, pairs.end)
+                    } else {
+                        (panel + P, 0)
+                    };
+                    for (p, next) in next.iter_mut().enumerate() {
+                        let rest = weight.get((after + p) * all + first..).unwrap_or_default();
+                        *next = &rest[..rest.len().min(WIDENED_INPUTS / 2)];
+                    }
+                    for (p, widened) in widened.iter_mut().enumerate() {
+                        let halves = &weight[(panel + p) * all..][pairs.clone()];
+                        // A loop, because a closure would be compiled without this instruction set.
+                        for (columns, halves) in widened.iter_mut().zip(halves) {
+                            halves.widen(simd, columns);
+                        }
+                    }
+                    widened
+                        .each_ref()
+                        .map(|widened| &widened.as_flattened()[..inputs.len()])
                 }
-                row += count;
+                (Weight::Half(_), None) => unreachable!("weights of 16 bits are widened"),
+            };
+            self.tiles::<S, V, P>(simd, weights, next, panel, rows.clone(), inputs);
+        }
+    }
+
+    /// Computes some inputs' part of rows of `P` panels, at most six rows at once. Meanwhile the weights that are widened next come from memory.
+    #[inline(always)]
+    fn tiles<S: Simd, const V: usize, const P: usize>(
+        &self,
+        simd: S,
+        weights: [&[Column]; P],
+        next: [&[HalfColumns]; P],
+        panel: usize,
+        rows: Range<usize>,
+        inputs: Range<usize>,
+    ) {
+        let mut row = rows.start;
+        while row < rows.end {
+            let count = rows_at_once(rows.end - row);
+            for next in next {
+                let place = |row: usize| next.len() * (row - rows.start) / rows.len();
+                for line in &next[place(row)..place(row + count)] {
+                    prefetch(line);
+                }
             }
+            match count {
+                1 => self.tile::<S, V, P, 1>(simd, weights, panel, row, inputs.clone()),
+                2 => self.tile::<S, V, P, 2>(simd, weights, panel, row, inputs.clone()),
+                3 => self.tile::<S, V, P, 3>(simd, weights, panel, row, inputs.clone()),
+                4 => self.tile::<S, V, P, 4>(simd, weights, panel, row, inputs.clone()),
+                5 => self.tile::<S, V, P, 5>(simd, weights, panel, row, inputs.clone()),
+                _ => self.tile::<S, V, P, 6>(simd, weights, panel, row, inputs.clone()),
+            }
+            row += count;
         }
     }
 
@@ -178,6 +342,7 @@ impl Product<'_> {
     fn tile<S: Simd, const V: usize, const P: usize, const R: usize>(
         &self,
         simd: S,
+        weights: [&[Column]; P],
         panel: usize,
         row: usize,
         inputs: Range<usize>,
@@ -187,10 +352,7 @@ impl Product<'_> {
         for (r, x) in rows.iter_mut().enumerate() {
             *x = &self.x[(row + r) * layer.inputs + inputs.start..][..count];
         }
-        let mut weights: [&[Column]; P] = [&[]; P];
-        for (p, weight) in weights.iter_mut().enumerate() {
-            *weight = &layer.weight[(panel + p) * layer.inputs + inputs.start..][..count];
-        }
+        let weights = weights.map(|weights| &weights[..count]);
         let mut sums = [[[simd.splat_f32s(0.0); V]; P]; R];
         for r in 0..R {
             for p in 0..P {
@@ -332,6 +494,78 @@ mod tests {
         }
     }
 
+    struct Widening<'a>(HalfColumns, &'a mut [Column; 2]);
+
+    impl WithSimd for Widening<'_> {
+        type Output = ();
+
+        #[inline(always)]
+        fn with_simd<S: Simd>(self, simd: S) {
+            self.0.widen(simd, self.1);
+        }
+    }
+
+    #[test]
+    fn all_finite_halves_are_widened_exactly() {
+        let all = (0..=u16::MAX).map(f16::from_bits).filter(|half| half.is_finite());
+        for half in all {
+            let wide = half.to_f32();
+            let halves = HalfColumns::round([Column([wide; WIDTH]), Column([-wide; WIDTH])]).unwrap();
+            let found = |scalar: bool| {
+                let mut columns = [Column::ZERO; 2];
+                let widening = Widening(halves, &mut columns);
+                match scalar {
+                    true => widening.with_simd(pulp::Scalar),
+                    false => Arch::new().dispatch(widening),
+                }
+                columns.map(|column| column.0.map(f32::to_bits))
+            };
+            let expected = [[wide.to_bits(); WIDTH], [(-wide).to_bits(); WIDTH]];
+            assert_eq!((found(true), found(false)), (expected, expected), "{half}");
+        }
+    }
+
+    #[test]
+    fn weights_that_16_bits_can_hold_give_the_same_bits() {
+        for (rows, outputs, inputs) in [
+            (1, 300, 1000),
+            (2, 130, 193),
+            (9, 70, 385),
+            (97, 40, 200),
+            (7, 128, 192),
+        ] {
+            let [mut weight, bias, x] = product(rows, outputs, inputs);
+            weight.iter_mut().for_each(|w| *w = f16::from_f32(*w).to_f32());
+            let layer = Linear {
+                weight: &weight,
+                bias: &bias,
+                factor: 1.0,
+            };
+            let run = |packed: PackedLinear, work| {
+                let mut y = vec![0.0; rows * outputs];
+                packed.multiply(work, &mut y, &x, rows);
+                y
+            };
+            let expected = run(PackedLinear::new(layer), Work::Pieces);
+            for work in [Work::Pieces, Work::ParallelPieces] {
+                assert_eq!(run(PackedLinear::half(layer).unwrap(), work), expected);
+            }
+        }
+    }
+
+    #[test]
+    fn weights_beyond_16_bits_are_refused() {
+        for weight in [1e5, -1e5, f32::NAN, f32::INFINITY] {
+            let weight = [0.5, weight];
+            let layer = Linear {
+                weight: &weight,
+                bias: &[1.0],
+                factor: 1.0,
+            };
+            assert!(PackedLinear::half(layer).is_none());
+        }
+    }
+
     #[test]
     fn neither_threads_nor_other_rows_change_a_bit() {
         let (rows, outputs, inputs) = (101, 300, 500);
@@ -341,15 +575,20 @@ mod tests {
             bias: &bias,
             factor: 1.0,
         };
-        let packed = PackedLinear::new(layer);
+        for packed in [PackedLinear::new(layer), PackedLinear::half(layer).unwrap()] {
+            rows_are_independent(&packed, &x, outputs, inputs);
+        }
+    }
+
+    fn rows_are_independent(packed: &PackedLinear, x: &[f32], outputs: usize, inputs: usize) {
         let run = |work, x: &[f32]| {
             let mut y = vec![0.0; x.len() / inputs * outputs];
             packed.multiply(work, &mut y, x, x.len() / inputs);
             y.iter().map(|y| y.to_bits()).collect::<Vec<_>>()
         };
-        let all = run(Work::Pieces, &x);
+        let all = run(Work::Pieces, x);
         let pool = rayon::ThreadPoolBuilder::new().num_threads(3).build().unwrap();
-        assert_eq!(pool.install(|| run(Work::ParallelPieces, &x)), all);
+        assert_eq!(pool.install(|| run(Work::ParallelPieces, x)), all);
         for (start, count) in [(0, 1), (3, 2), (5, 7), (90, 11)] {
             let part = run(Work::Pieces, &x[start * inputs..][..count * inputs]);
             assert_eq!(part, all[start * outputs..][..count * outputs]);

@@ -74,6 +74,15 @@ pub struct Layout {
 impl Layout {
     /// The layout of a valid configuration.
     pub fn new(config: &TransformerConfig) -> Self {
+        Self::build(config, true)
+    }
+
+    /// The layout without the linear layers of the blocks, whose ranges are empty.
+    pub(crate) fn without_linear(config: &TransformerConfig) -> Self {
+        Self::build(config, false)
+    }
+
+    fn build(config: &TransformerConfig, linear: bool) -> Self {
         let mut slots = Builder {
             slots: Slots::default(),
             place: Place::Input,
@@ -99,23 +108,21 @@ impl Layout {
                 let name = |part: &str| format!("encoder.layer.{layer}.{part}");
                 let place = |branch| Place::Block { block: layer, branch };
                 slots.place = place(Branch::Attention);
-                // The three matrices, then the three biases, so that one product computes all three.
-                let parts = [("query", Role::Query), ("key", Role::Key), ("value", Role::Value)];
-                let weights =
-                    parts.map(|(part, role)| slots.add(&name(&format!("attention.self.{part}.weight")), role, &[d, d]));
-                let biases =
-                    parts.map(|(part, _)| slots.add(&name(&format!("attention.self.{part}.bias")), Role::Bias, &[d]));
-                let output = name("attention.output");
-                let attention_output = slots.add_linear(&format!("{output}.dense"), Role::AttentionOutput, d, d);
-                let attention = slots.add_branch(&output, config);
+                let query_key_value = match linear {
+                    true => slots.add_query_key_value(&name("attention.self"), d),
+                    false => Pair::default(),
+                };
+                let add_linear = |slots: &mut Builder, part: &str, role, outputs, inputs| match linear {
+                    true => slots.add_linear(&name(part), role, outputs, inputs),
+                    false => Pair::default(),
+                };
+                let attention_output = add_linear(&mut slots, "attention.output.dense", Role::AttentionOutput, d, d);
+                let attention = slots.add_branch(&name("attention.output"), config);
                 slots.place = place(Branch::FeedForward);
-                let up = slots.add_linear(&name("intermediate.dense"), Role::Up, ffn, d);
-                let down = slots.add_linear(&name("output.dense"), Role::Down, d, ffn);
+                let up = add_linear(&mut slots, "intermediate.dense", Role::Up, ffn, d);
+                let down = add_linear(&mut slots, "output.dense", Role::Down, d, ffn);
                 BlockRanges {
-                    query_key_value: Pair {
-                        weight: weights[0].start..weights[2].end,
-                        bias: biases[0].start..biases[2].end,
-                    },
+                    query_key_value,
                     attention_output,
                     attention,
                     up,
@@ -187,6 +194,17 @@ impl Builder {
         Pair {
             weight: self.add(&format!("{name}.weight"), role, &[outputs, inputs]),
             bias: self.add(&format!("{name}.bias"), Role::Bias, &[outputs]),
+        }
+    }
+
+    /// The three matrices, then the three biases, so that one product computes all three.
+    fn add_query_key_value(&mut self, name: &str, d: usize) -> Pair {
+        let parts = [("query", Role::Query), ("key", Role::Key), ("value", Role::Value)];
+        let weights = parts.map(|(part, role)| self.add(&format!("{name}.{part}.weight"), role, &[d, d]));
+        let biases = parts.map(|(part, _)| self.add(&format!("{name}.{part}.bias"), Role::Bias, &[d]));
+        Pair {
+            weight: weights[0].start..weights[2].end,
+            bias: biases[0].start..biases[2].end,
         }
     }
 

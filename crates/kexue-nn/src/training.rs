@@ -291,7 +291,7 @@ impl Model {
         );
         let work = if tape.forward_only { tape.work } else { Work::Whole };
         // Training changes the weights after every pass, so it does not pack them.
-        let packed = (work != Work::Whole).then(|| self.packed());
+        let packed = (work != Work::Whole || self.is_for_inference()).then(|| self.packed());
         let multiply = |y: &mut [f32], x: &[f32], at: &Pair, packed: Option<&InferenceLinear>| match packed {
             Some(packed) => packed.multiply(work, y, x, rows),
             None => linear(y, x, self.linear(at), rows),
@@ -388,8 +388,10 @@ impl Model {
     /// `[tokens, d_model]`. The content of `d_hidden` is overwritten. Batch and tape must be those of the last [`Model::forward`].
     ///
     /// # Panics
-    /// If the tape is a [`Tape::forward_only`], or a mask has a [`Mask::with_max_distance`](crate::Mask::with_max_distance).
+    /// If the tape is a [`Tape::forward_only`], a mask has a [`Mask::with_max_distance`](crate::Mask::with_max_distance), or the model was loaded for
+    /// inference.
     pub fn backward(&self, batch: &PackedBatch, tape: &mut Tape, d_hidden: &mut [f32], gradient: &mut [f32]) {
+        self.expect_all_parameters();
         assert!(
             !tape.forward_only,
             "a forward-only tape keeps nothing for a backward pass"

@@ -1,15 +1,18 @@
 //! Reading and writing weights: safetensors files with the names of [`Layout`]'s slots, which are Hugging Face's.
 
+use crate::kernels::Linear;
+use crate::packed_weights::{InferenceLinear, InferencePrecision, PackedWeights};
 use crate::tensors::{SafetensorsFile, Tensors};
 use crate::weights_error::WeightsError;
 use crate::{Layout, Model, TransformerConfig};
-use kexue_optim::{Parameters, Slots};
+use kexue_optim::{Parameters, Slot, Slots};
 use kexue_output::{NewFile, git_lfs_problem};
 use safetensors::View;
 use safetensors::tensor::Dtype;
 use std::borrow::Cow;
 use std::collections::HashMap;
 use std::io::Cursor;
+use std::ops::Range;
 use std::path::Path;
 
 /// The precision of stored numbers.
@@ -88,7 +91,11 @@ pub(crate) fn write_safetensors(
 
 impl Model {
     /// Every parameter as a tensor.
+    ///
+    /// # Panics
+    /// If the model was loaded for inference.
     pub(crate) fn tensors(&self) -> Vec<NamedTensor<'_>> {
+        self.expect_all_parameters();
         let slots = self.layout().slots().iter();
         slots
             .map(|slot| (slot.name.clone(), slot.shape.clone(), self.at(&slot.range).into()))
@@ -99,6 +106,9 @@ impl Model {
     ///
     /// # Errors
     /// If a parameter cannot be written in the format.
+    ///
+    /// # Panics
+    /// If the model was loaded for inference.
     pub fn to_safetensors(
         &self,
         precision: Precision,
@@ -117,6 +127,43 @@ impl Model {
             return Err(WeightsError::Format(problem.to_owned()));
         }
         Self::from_tensors(config, &mut SafetensorsFile::open(Cursor::new(bytes))?)
+    }
+
+    /// Reads a model for inference. Memory holds one linear layer of a block at a time in single precision.
+    pub(crate) fn from_tensors_for_inference(
+        config: TransformerConfig,
+        tensors: &mut dyn Tensors,
+        precision: InferencePrecision,
+    ) -> Result<Self, WeightsError> {
+        config.validate()?;
+        let all = Layout::new(&config);
+        for slot in all.slots() {
+            check_shape(tensors, &slot.name, &slot.shape)?;
+        }
+        let layout = Layout::without_linear(&config);
+        let mut values = vec![0.0; layout.len()];
+        for slot in layout.slots() {
+            tensors.read(&slot.name, &mut values[slot.range.clone()])?;
+        }
+        let mut read = |range: &Range<usize>| {
+            let mut values = vec![0.0; range.len()];
+            let within = |slot: &&Slot| range.start <= slot.range.start && slot.range.end <= range.end;
+            for slot in all.slots().iter().filter(within) {
+                let at = slot.range.start - range.start..slot.range.end - range.start;
+                tensors.read(&slot.name, &mut values[at])?;
+            }
+            Ok::<_, WeightsError>(values)
+        };
+        let packed = PackedWeights::new(&all, |pair| {
+            let (weight, bias) = (read(&pair.weight)?, read(&pair.bias)?);
+            let layer = Linear {
+                weight: &weight,
+                bias: &bias,
+                factor: config.linear_factor(weight.len() / bias.len()),
+            };
+            Ok::<_, WeightsError>(InferenceLinear::new(layer, precision))
+        })?;
+        Ok(Self::for_inference(config, layout, values, precision, packed))
     }
 
     /// Reads a model whose parameters have the names of its slots.

@@ -8,7 +8,7 @@ use crate::method::{ChildSettings, Masking, Method};
 use crate::metrics::Measure;
 use crate::start::Start;
 use crate::task::TuneTask;
-use kexue_nn::{Classifier, Model, Pretrained, TransformerConfig};
+use kexue_nn::{Classifier, InferencePrecision, TransformerConfig};
 use kexue_optim::{BitMask, Parameters};
 use kexue_output::{Lock, write_file};
 use kexue_text::PretrainedTokenizer;
@@ -305,23 +305,23 @@ fn child_network(
     Ok(mask)
 }
 
-/// A fine-tuned model from the folder of a run.
+/// A fine-tuned model from the folder of a run, for predictions.
 #[derive(Clone, Debug)]
 pub struct Tuned {
     /// The configuration of the run.
     pub config: TuneConfig,
     /// Its tokenizer.
     pub tokenizer: PretrainedTokenizer,
-    /// The model of the best validation.
+    /// The model of the best validation, for inference only.
     pub model: Classifier,
 }
 
 impl Tuned {
-    /// Opens the folder of a run.
+    /// Opens the folder of a run. The model computes in the precision given.
     ///
     /// # Errors
     /// If a file is missing, damaged or not part of a fine-tuning run. The error names it.
-    pub fn open(folder: &Path) -> Result<Self, TrainError> {
+    pub fn open(folder: &Path, precision: InferencePrecision) -> Result<Self, TrainError> {
         let path = folder.join("config.toml");
         if !path.exists() {
             let what = match () {
@@ -351,13 +351,9 @@ impl Tuned {
             return Err(TrainError::file(folder.join("tokenizer.json"), problem));
         }
         let weights = folder.join("model.safetensors");
-        let bytes = std::fs::read(&weights).map_err(TrainError::io(&weights))?;
-        // The drawn values are overwritten.
-        let mut random = generator(0, streams::WEIGHTS, 0);
-        let fresh = Model::new(config.model.clone(), &mut random).map_err(problem)?;
         let labels = Labels::named(&config.finetune.labels);
-        let mut model = Classifier::new(&Pretrained::new(fresh), labels.logits(), &mut random);
-        model.load(&bytes).map_err(|error| TrainError::file(weights, error))?;
+        let model = Classifier::load_for_inference(config.model.clone(), labels.logits(), &weights, precision);
+        let model = model.map_err(TrainError::task)?;
         Ok(Self {
             config,
             tokenizer,

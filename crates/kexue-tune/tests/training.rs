@@ -1,6 +1,6 @@
 //! Fine-tuning from end to end on a toy task: it learns, resumes exactly, and each method does what it says.
 
-use kexue_nn::{Classifier, Model, NormPlacement, Positions, Pretrained, TransformerConfig};
+use kexue_nn::{Classifier, InferencePrecision, Model, NormPlacement, Positions, Pretrained, TransformerConfig};
 use kexue_optim::{BitMask, Parameters};
 use kexue_text::{PretrainedTokenizer, Vocabulary};
 use kexue_train::{Loss, Task, TrainSettings, generator};
@@ -108,7 +108,7 @@ fn it_learns_and_the_saved_model_says_the_same_again() {
     assert!(result.best["accuracy"] > 90.0, "{result:?}");
     assert_eq!(result.curve.len(), 4);
 
-    let tuned = Tuned::open(folder.path()).unwrap();
+    let tuned = Tuned::open(folder.path(), InferencePrecision::Single).unwrap();
     let found = measure(
         &logits(&tuned.model, &data.examples),
         &data.examples,
@@ -175,12 +175,15 @@ fn child_d_moves_what_its_mask_keeps_and_nothing_else() {
     let folder = tempfile::tempdir().unwrap();
     let config = config(&start, &labels, "child-d:0.3", 12);
     let result = run(&start, &config, &data, folder.path(), false).unwrap();
-    let tuned = Tuned::open(folder.path()).unwrap();
     let bytes = std::fs::read(folder.path().join("mask.safetensors")).unwrap();
-    let mask = BitMask::load(&bytes, tuned.model.slots()).unwrap();
     let mut random = generator(0, kexue_train::streams::WEIGHTS, 0);
     let fresh = Classifier::new(&start.pretrained, 2, &mut random);
-    let pairs = tuned.model.values().iter().zip(fresh.values());
+    let mask = BitMask::load(&bytes, fresh.slots()).unwrap();
+    let mut tuned = fresh.clone();
+    tuned
+        .load(&std::fs::read(folder.path().join("model.safetensors")).unwrap())
+        .unwrap();
+    let pairs = tuned.values().iter().zip(fresh.values());
     let moved: Vec<bool> = pairs.map(|(a, b)| a != b).collect();
     for (at, moved) in moved.iter().enumerate() {
         assert!(!moved || mask.keeps(at), "{at}");
@@ -188,7 +191,7 @@ fn child_d_moves_what_its_mask_keeps_and_nothing_else() {
     assert!(moved.iter().filter(|moved| **moved).count() * 10 > mask.count() * 9);
     let kept: usize = result.kept.iter().map(|share| share.kept).sum();
     assert_eq!((kept, result.kept.len()), (mask.count(), 2 + 2 * 2));
-    assert_eq!(result.kept, kept_shares(&mask, &tuned.model));
+    assert_eq!(result.kept, kept_shares(&mask, &tuned));
 }
 
 /// Fisher information, sample by sample, is the mean of the squares of gradients that are computed one by one.
@@ -364,7 +367,11 @@ fn a_folder_of_something_else_is_told() {
     let start = start();
     let (labels, data) = data(&start);
     let folder = tempfile::tempdir().unwrap();
-    let error = || Tuned::open(folder.path()).unwrap_err().to_string();
+    let error = || {
+        Tuned::open(folder.path(), InferencePrecision::Single)
+            .unwrap_err()
+            .to_string()
+    };
     assert!(error().contains("holds no config.toml; give the folder of a run of kexue finetune train"));
     let config = config(&start, &labels, "none", 2);
     run(&start, &config, &data, folder.path(), false).unwrap();
@@ -379,7 +386,7 @@ fn a_folder_of_something_else_is_told() {
         assert!(error().contains(expected), "{name}: {}", error());
         std::fs::write(&path, bytes).unwrap();
     }
-    Tuned::open(folder.path()).unwrap();
+    Tuned::open(folder.path(), InferencePrecision::Single).unwrap();
     assert_eq!(
         "child-d:0.3".parse::<Method>().unwrap().masking,
         Masking::TaskDriven(0.3)

@@ -6,7 +6,7 @@ pub use config::Family;
 
 use crate::tensors::{Renamed, SafetensorsFile, Tensors};
 use crate::weights::{NamedTensor, check_shape, write_safetensors};
-use crate::{Head, Model, Precision, TransformerConfig, WeightsError};
+use crate::{Head, InferencePrecision, Model, Precision, TransformerConfig, WeightsError};
 pub(crate) use config::ConfigFile;
 use config::FieldError;
 use kexue_output::{OutputError, git_lfs_problem, write_file};
@@ -94,7 +94,7 @@ impl Pretrained {
     /// Wraps a model in order to save it.
     pub fn new(model: Model) -> Self {
         Self {
-            positions: model.config().longest_sequence().unwrap_or(1536),
+            positions: default_positions(model.config()),
             model,
             pooler: None,
             unused: Vec::new(),
@@ -117,7 +117,27 @@ impl Pretrained {
     /// # Errors
     /// If a file cannot be read, or the model cannot be represented here. The error names the file and the field or tensor.
     pub fn load(folder: impl AsRef<Path>) -> Result<Self, PretrainedError> {
-        let folder = folder.as_ref();
+        Self::read(folder.as_ref(), Model::from_tensors)
+    }
+
+    /// As [`Self::load`], with a model for inference only: the linear layers of its blocks are packed as they are read, in the precision given, and are in
+    /// memory only so. The model can be neither changed, nor trained, nor saved.
+    ///
+    /// # Errors
+    /// As [`Self::load`].
+    pub fn load_for_inference(
+        folder: impl AsRef<Path>,
+        precision: InferencePrecision,
+    ) -> Result<Self, PretrainedError> {
+        Self::read(folder.as_ref(), |config, tensors| {
+            Model::from_tensors_for_inference(config, tensors, precision)
+        })
+    }
+
+    fn read(
+        folder: &Path,
+        model: impl FnOnce(TransformerConfig, &mut dyn Tensors) -> Result<Model, WeightsError>,
+    ) -> Result<Self, PretrainedError> {
         let path = folder.join("config.json");
         let mut file = ConfigFile::parse(&read_text(&path)?).map_err(|error| error.at(&path))?;
         let mut weights = Weights::open(folder, file.family)?;
@@ -132,7 +152,7 @@ impl Pretrained {
         }
         weights.check_rotary_table(&file)?;
         let unused = weights.unused(&file);
-        let model = Model::from_tensors(file.config, &mut weights.tensors).map_err(|source| weights.error(source))?;
+        let model = model(file.config, &mut weights.tensors).map_err(|source| weights.error(source))?;
         Ok(Self {
             model,
             pooler,
@@ -146,6 +166,9 @@ impl Pretrained {
     ///
     /// # Errors
     /// If a file cannot be written, or `transformers` cannot compute the model. The error names the field.
+    ///
+    /// # Panics
+    /// If the model was loaded for inference.
     pub fn save(&self, folder: impl AsRef<Path>, precision: Precision) -> Result<(), PretrainedError> {
         let folder = folder.as_ref();
         let config = self.model.config();
@@ -190,6 +213,11 @@ impl Pretrained {
     }
 }
 
+/// `max_position_embeddings` of a model that was never saved.
+pub(crate) fn default_positions(config: &TransformerConfig) -> usize {
+    config.longest_sequence().unwrap_or(1536)
+}
+
 const HEAD: &str = "cls.predictions.";
 const HEAD_BIAS: &str = "cls.predictions.bias";
 const DECODER_WEIGHT: &str = "cls.predictions.decoder.weight";
@@ -203,7 +231,7 @@ const ROTARY_TABLE: &str = "encoder.embed_positions.weight";
 const BUFFERS: [&str; 2] = ["embeddings.position_ids", "embeddings.token_type_ids"];
 
 /// The name that [`Slot`](crate::Slot) has for a tensor.
-fn our_name(family: Family, name: &str) -> String {
+pub(crate) fn our_name(family: Family, name: &str) -> String {
     let name = name
         .strip_prefix(family.model_type())
         .and_then(|rest| rest.strip_prefix('.'))
@@ -382,7 +410,8 @@ fn shards(folder: &Path, path: &Path) -> Result<Vec<PathBuf>, PretrainedError> {
         .collect()
 }
 
-fn open(path: &Path) -> Result<Box<dyn Tensors>, PretrainedError> {
+/// Opens a file of weights.
+pub(crate) fn open(path: &Path) -> Result<Box<dyn Tensors>, PretrainedError> {
     let file = File::open(path).map_err(|source| PretrainedError::Io {
         path: path.to_owned(),
         source,
