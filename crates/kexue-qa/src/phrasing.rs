@@ -3,7 +3,7 @@
 //! Counts of single words cannot tell "who discovered radium" from "when was radium discovered" if both words are common. Bigram models can, since
 //! no question for the year has "who discovered". Words are those of [`kexue_text::words`]; the name of the subject is one word, [`SUBJECT`].
 
-use crate::ngram_weights::learn;
+use crate::ngram_weights::Features;
 use crate::postings::{Counted, Postings};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -50,7 +50,7 @@ pub(crate) struct Phrases {
 pub struct Phrasing {
     pub(crate) phrases: Phrases,
     /// How often words and pairs of words occur in the unanswerable questions, the first group, and in those for the relations in order. Two more groups
-    /// are a hundred times their weights for unanswerable questions, and against.
+    /// are a hundred times the weights of words, pairs and triples for unanswerable questions, and against.
     pub(crate) counts: Postings,
 }
 
@@ -61,7 +61,7 @@ pub(crate) struct Explained<'p> {
     relations: BTreeMap<&'p str, f64>,
     best: f64,
     words: f64,
-    /// The logarithm of the odds that the question is unanswerable, by the weights of its words and pairs of words.
+    /// The logarithm of the odds that the question is unanswerable, by the weights of its words, pairs and triples of words.
     pub unanswerable: f64,
 }
 
@@ -145,9 +145,10 @@ impl Phrasing {
             }
         }
         let (for_unanswerable, against) = (phrased.len(), phrased.len() + 1);
-        let answerable: Vec<Vec<String>> = asked.iter().map(|(_, words)| features(words)).collect();
-        let others: Vec<Vec<String>> = without_answer.iter().map(|words| features(words)).collect();
-        for (feature, weight) in learn(&answerable, &others) {
+        let mut numbers = Features::default();
+        let answerable: Vec<Vec<u32>> = asked.iter().map(|(_, words)| numbers.of(features(words))).collect();
+        let others: Vec<Vec<u32>> = without_answer.iter().map(|words| numbers.of(features(words))).collect();
+        for (feature, weight) in numbers.learn(&answerable, &others) {
             let group = if weight > 0.0 { for_unanswerable } else { against };
             match (HUNDREDTHS * weight.abs()).round() as u32 {
                 0 => {}
@@ -246,11 +247,11 @@ fn key(first: &str, second: &str) -> String {
     format!("{first} {second}")
 }
 
-/// The words and pairs of words of a question, once each. The start of a question is one of them.
+/// The words of a question, and the pairs and triples of words, once each. The start and the end of a question are words.
 fn features(words: &[String]) -> Vec<String> {
     let words = sequence(words);
-    let pairs = words.windows(2).map(|pair| key(pair[0], pair[1]));
-    let mut features: Vec<String> = words.iter().map(|&word| word.to_owned()).chain(pairs).collect();
+    let runs = (1..=3).flat_map(|length| words.windows(length));
+    let mut features: Vec<String> = runs.map(|run| run.join(" ")).collect();
     features.sort_unstable();
     features.dedup();
     features

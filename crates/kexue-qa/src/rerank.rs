@@ -66,7 +66,7 @@ pub const EVIDENCE: [&str; 26] = [
     // The mutual information of the words with questions that the graph cannot answer, if any were counted: the sum, and the highest one.
     "unanswerable_association",
     "most_unanswerable_association",
-    // The logarithm of the odds that the question is unanswerable, by the weights of its words and pairs of words, if any were counted.
+    // The logarithm of the odds that the question is unanswerable, by the weights of its words, pairs and triples of words, if any were counted.
     "unanswerable_wording",
 ];
 
@@ -249,7 +249,7 @@ impl Reranker {
         let counted = toml::to_string(&BTreeMap::from([("counted", counted)])).unwrap_or_default();
         text + "\n# What is counted below: how many questions have each word, of all, of unanswerable ones and of those for each relation in order,\n\
                 # as number:count; then how often words, and pairs of words, occur in unanswerable questions and in those for each relation, and\n\
-                # a hundred times their weights for unanswerable questions and against.\n"
+                # a hundred times the weights of words, pairs and triples for unanswerable questions and against.\n"
             + counted.trim_end()
             + COUNTS_BELOW
             + &counts
