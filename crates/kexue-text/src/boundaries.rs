@@ -9,6 +9,9 @@ use std::cell::RefCell;
 use std::collections::HashMap;
 use std::ops::Range;
 
+/// Number of characters among which the end of a word is looked for first. Segmenting takes time for all that it is given.
+const MOST_CHARACTERS: usize = 16;
+
 /// Bits that say what may occur at a place of the text.
 const START: u8 = 1;
 const END: u8 = 2;
@@ -33,6 +36,8 @@ pub struct Boundaries<'t> {
     text: &'t str,
     /// Whether a name may start or end there, for each byte of the text and for its end.
     places: Vec<u8>,
+    /// Where words, spaces and punctuation marks start, ascending.
+    starts: Vec<usize>,
     /// Words of several characters in scripts without spaces, ascending.
     dense: Vec<Range<usize>>,
     segmenter: WordSegmenterBorrowed<'static>,
@@ -61,6 +66,7 @@ impl<'t> Boundaries<'t> {
         let mut boundaries = Self {
             text,
             places: vec![0; text.len() + 1],
+            starts: Vec::new(),
             dense: Vec::new(),
             segmenter,
             first_words: RefCell::default(),
@@ -78,6 +84,7 @@ impl<'t> Boundaries<'t> {
 
     /// Adds a word, a run of spaces or a punctuation mark.
     fn add(&mut self, word: Range<usize>) {
+        self.starts.push(word.start);
         self.places[word.start] |= START;
         self.places[word.end] |= END;
         let text = &self.text[word.clone()];
@@ -176,16 +183,33 @@ impl<'t> Boundaries<'t> {
     /// The end of the first word of the text after a place.
     fn first_word(&self, at: usize) -> usize {
         *self.first_words.borrow_mut().entry(at).or_insert_with(|| {
-            let mut breaks = self.segmenter.segment_str(&self.text[at..]);
-            at + breaks.by_ref().find(|&end| end > 0).unwrap_or(0)
+            let rest = &self.text[at..];
+            let mut length = MOST_CHARACTERS;
+            loop {
+                let part = match rest.char_indices().nth(length) {
+                    Some((end, _)) => &rest[..end],
+                    None => rest,
+                };
+                let end = self.segmenter.segment_str(part).find(|&end| end > 0).unwrap_or(0);
+                // A word that ends before the part does not depend on what follows.
+                if end < part.len() || part.len() == rest.len() {
+                    return at + end;
+                }
+                length *= 4;
+            }
         })
     }
 
     /// The start of the last word of the text before a place.
     fn last_word(&self, at: usize) -> usize {
         *self.last_words.borrow_mut().entry(at).or_insert_with(|| {
-            let breaks = self.segmenter.segment_str(&self.text[..at]);
-            breaks.filter(|&start| start < at).last().unwrap_or(0)
+            // The longest word wins, from the start on, so that cutting the text changes nothing before the word that is cut.
+            let cut = self.starts.partition_point(|&start| start < at);
+            let Some(&start) = cut.checked_sub(1).and_then(|cut| self.starts.get(cut)) else {
+                return 0;
+            };
+            let breaks = self.segmenter.segment_str(&self.text[start..at]);
+            start + breaks.filter(|&end| start + end < at).last().unwrap_or(0)
         })
     }
 
@@ -417,6 +441,26 @@ mod tests {
                 for end in at..=text.len() {
                     boundaries.allow(at..end);
                 }
+            }
+        }
+    }
+
+    /// Text in several scripts, of pieces that join to words in many ways.
+    fn mixed() -> impl Strategy<Value = String> {
+        let pieces = "法国|的|首都|金|元|素|银行|中华人民共和国|北|一|ab|c's| |3.5|a.b|カナダ|の|ประเทศไทย|ภาษา|。|한국은|-|_|\u{301}|🇫🇷|ခင်ဗျား|𠀀";
+        let pieces: Vec<&str> = pieces.split('|').collect();
+        prop::collection::vec(prop::sample::select(pieces), 0..40).prop_map(|pieces| pieces.concat())
+    }
+
+    proptest! {
+        #[test]
+        fn words_at_a_place_are_those_of_the_text_cut_there(text in mixed()) {
+            let boundaries = Boundaries::new(&text);
+            for at in text.char_indices().map(|(at, _)| at).chain([text.len()]) {
+                let first = boundaries.segmenter.segment_str(&text[at..]).find(|&end| end > 0).unwrap_or(0);
+                prop_assert_eq!(boundaries.first_word(at), at + first, "{} {}", text, at);
+                let last = boundaries.segmenter.segment_str(&text[..at]).filter(|&start| start < at).last();
+                prop_assert_eq!(boundaries.last_word(at), last.unwrap_or(0), "{} {}", text, at);
             }
         }
     }
