@@ -67,6 +67,9 @@ impl ClassifierTape {
 
 impl Classifier {
     /// A pretrained model with a randomly initialised head of `labels` logits. Keeps BERT's pooler if there is one.
+    ///
+    /// # Panics
+    /// If the pretrained model was loaded for inference.
     pub fn new(pretrained: &Pretrained, labels: usize, generator: &mut impl Rng) -> Self {
         let mut model = pretrained.model.without_head();
         let family = Family::of(model.config());
