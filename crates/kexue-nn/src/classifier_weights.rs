@@ -1,8 +1,8 @@
 //! Reading and writing classifiers in the format of `transformers`.
 
 use crate::pretrained::{ConfigFile, PretrainedError, implied_tensors};
-use crate::tensors::{SafetensorsFile, Tensors as _};
-use crate::weights::{check_shape, stored};
+use crate::tensors::SafetensorsFile;
+use crate::weights::{check_shapes, read_range, stored};
 use crate::{Classifier, Precision, WeightsError};
 use kexue_optim::Parameters;
 use kexue_output::git_lfs_problem;
@@ -45,11 +45,8 @@ impl Classifier {
         }
         let mut file = SafetensorsFile::open(Cursor::new(bytes))?;
         let saved = self.saved_slots();
-        let mut values = vec![0.0; saved.size()];
-        for slot in &saved {
-            check_shape(&file, &slot.name, &slot.shape)?;
-            file.read(&slot.name, &mut values[slot.range.clone()])?;
-        }
+        check_shapes(&file, &saved)?;
+        let values = read_range(&mut file, &saved, 0..saved.size())?;
         self.values_mut().copy_from_slice(&values);
         Ok(())
     }

@@ -3,7 +3,7 @@
 //! Functions marked `multiversion` are compiled for several instruction sets, and the best one is chosen at run time. Their sums have sixteen
 //! lanes, so that the compiler can keep them in vector registers.
 
-use crate::Activation;
+use crate::{Activation, TransformerConfig};
 use multiversion::multiversion;
 use rayon::prelude::*;
 use std::ops::Range;
@@ -275,7 +275,16 @@ pub struct Linear<'a> {
     pub factor: f32,
 }
 
-impl Linear<'_> {
+impl<'a> Linear<'a> {
+    /// A layer of a model, with the factor of its parametrization.
+    pub(crate) fn new(config: &TransformerConfig, weight: &'a [f32], bias: &'a [f32]) -> Self {
+        Self {
+            weight,
+            bias,
+            factor: config.linear_factor(weight.len() / bias.len()),
+        }
+    }
+
     /// Number of inputs.
     pub fn inputs(&self) -> usize {
         self.weight.len() / self.bias.len()

@@ -130,12 +130,7 @@ impl Tape {
 
 impl Model {
     pub(crate) fn linear(&self, at: &Pair) -> Linear<'_> {
-        let (weight, bias) = (self.at(&at.weight), self.at(&at.bias));
-        Linear {
-            weight,
-            bias,
-            factor: self.config().linear_factor(weight.len() / bias.len()),
-        }
+        Linear::new(self.config(), self.at(&at.weight), self.at(&at.bias))
     }
 
     pub(crate) fn norm(&self, y: &mut [f32], tape: &mut NormTape, x: &[f32], at: &Pair) {

@@ -137,30 +137,13 @@ impl Model {
     ) -> Result<Self, WeightsError> {
         config.validate()?;
         let all = Layout::new(&config);
-        for slot in all.slots() {
-            check_shape(tensors, &slot.name, &slot.shape)?;
-        }
+        check_shapes(tensors, all.slots())?;
         let layout = Layout::without_linear(&config);
-        let mut values = vec![0.0; layout.len()];
-        for slot in layout.slots() {
-            tensors.read(&slot.name, &mut values[slot.range.clone()])?;
-        }
-        let mut read = |range: &Range<usize>| {
-            let mut values = vec![0.0; range.len()];
-            let within = |slot: &&Slot| range.start <= slot.range.start && slot.range.end <= range.end;
-            for slot in all.slots().iter().filter(within) {
-                let at = slot.range.start - range.start..slot.range.end - range.start;
-                tensors.read(&slot.name, &mut values[at])?;
-            }
-            Ok::<_, WeightsError>(values)
-        };
+        let values = read_range(tensors, layout.slots(), 0..layout.len())?;
+        let mut read = |range: &Range<usize>| read_range(tensors, all.slots(), range.clone());
         let packed = PackedWeights::new(&all, |pair| {
             let (weight, bias) = (read(&pair.weight)?, read(&pair.bias)?);
-            let layer = Linear {
-                weight: &weight,
-                bias: &bias,
-                factor: config.linear_factor(weight.len() / bias.len()),
-            };
+            let layer = Linear::new(&config, &weight, &bias);
             Ok::<_, WeightsError>(InferenceLinear::new(layer, precision))
         })?;
         Ok(Self::for_inference(config, layout, values, precision, packed))
@@ -170,14 +153,8 @@ impl Model {
     pub(crate) fn from_tensors(config: TransformerConfig, tensors: &mut dyn Tensors) -> Result<Self, WeightsError> {
         config.validate()?;
         let layout = Layout::new(&config);
-        // Checks all shapes before reading numbers, so that memory is allocated only if the files are as large as the configuration says.
-        for slot in layout.slots() {
-            check_shape(tensors, &slot.name, &slot.shape)?;
-        }
-        let mut values = vec![0.0; layout.len()];
-        for slot in layout.slots() {
-            tensors.read(&slot.name, &mut values[slot.range.clone()])?;
-        }
+        check_shapes(tensors, layout.slots())?;
+        let values = read_range(tensors, layout.slots(), 0..layout.len())?;
         Model::with_values(config, values)?
             .ok_or_else(|| WeightsError::Format("the tensors do not add up to the model".to_owned()))
     }
@@ -206,6 +183,28 @@ impl Parameters for Model {
         *self = read.map_err(|error| kexue_optim::WeightsError(error.to_string()))?;
         Ok(())
     }
+}
+
+/// Checks all shapes before numbers are read, so that memory is allocated only if the files are as large as the configuration says.
+pub(crate) fn check_shapes(tensors: &dyn Tensors, slots: &Slots) -> Result<(), WeightsError> {
+    slots
+        .iter()
+        .try_for_each(|slot| check_shape(tensors, &slot.name, &slot.shape))
+}
+
+/// Reads a range of the flat vector, which must consist of whole slots whose shapes have been checked.
+pub(crate) fn read_range(
+    tensors: &mut dyn Tensors,
+    slots: &Slots,
+    range: Range<usize>,
+) -> Result<Vec<f32>, WeightsError> {
+    let mut values = vec![0.0; range.len()];
+    let within = |slot: &&Slot| range.start <= slot.range.start && slot.range.end <= range.end;
+    for slot in slots.iter().filter(within) {
+        let at = slot.range.start - range.start..slot.range.end - range.start;
+        tensors.read(&slot.name, &mut values[at])?;
+    }
+    Ok(values)
 }
 
 /// Checks that a tensor exists and has this shape.
