@@ -1,14 +1,19 @@
-"""Prints the figures that `cargo test -p kexue-gan` holds FID and KID against, by the formulas as PyTorch programs compute them, in double precision.
+"""Prints the figures that `cargo test -p kexue-gan` holds FID, KID, precision and recall against: those of torch-fidelity, in double precision.
 
-FID by the eigenvalues of Σ₁Σ₂; KID by means over the Gram matrices without their diagonals. The features are of a hash that both sides have.
+KID is that of one subset with all samples. The features are of a hash that both sides have, or of two safetensors files, to compare with
+`kexue gan compare`. Needs torch-fidelity (`pip install --no-deps torch-fidelity torchvision scipy tqdm pillow`).
 
-    python benches/peers/gan/quality.py
+    python benches/peers/gan/quality.py [GENERATED.safetensors REAL.safetensors]
 """
 
 import sys
 from pathlib import Path
 
 import torch
+from safetensors.torch import load_file
+from torch_fidelity.metric_fid import fid_features_to_statistics, fid_statistics_to_metric
+from torch_fidelity.metric_kid import kid_features_to_metric
+from torch_fidelity.metric_prc import prc_features_to_metric
 
 sys.path.insert(0, str(Path(__file__).parent.parent / "nn"))
 from goldens import uniform  # noqa: E402
@@ -20,22 +25,14 @@ def features(stream: int) -> torch.Tensor:
     return torch.from_numpy(uniform(stream, SAMPLES * SIZE).reshape(SAMPLES, SIZE))
 
 
-def fid(a: torch.Tensor, b: torch.Tensor) -> float:
-    eigenvalues = torch.linalg.eigvals(torch.cov(a.T) @ torch.cov(b.T))
-    traces = torch.cov(a.T).trace() + torch.cov(b.T).trace() - 2 * eigenvalues.sqrt().real.sum()
-    return float(((a.mean(0) - b.mean(0)) ** 2).sum() + traces)
-
-
-def kid(a: torch.Tensor, b: torch.Tensor) -> float:
-    def kernel(x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
-        return (x @ y.T / SIZE + 1) ** 3
-
-    def others(gram: torch.Tensor) -> torch.Tensor:
-        return (gram.sum() - gram.trace()) / (SAMPLES * (SAMPLES - 1))
-
-    return float(others(kernel(a, a)) + others(kernel(b, b)) - 2 * kernel(a, b).mean())
+def figures(fake: torch.Tensor, real: torch.Tensor) -> dict[str, float]:
+    fake, real = fake.double(), real.double()
+    fid = fid_statistics_to_metric(fid_features_to_statistics(fake), fid_features_to_statistics(real), False)
+    size = {"kid_subsets": 1, "kid_subset_size": min(len(fake), len(real)), "verbose": False}
+    return fid | kid_features_to_metric(fake, real, **size) | prc_features_to_metric(fake, real, verbose=False)
 
 
 if __name__ == "__main__":
-    real, fake = features(1), features(2) * 0.7 + 0.2
-    print(f"fid {fid(real, fake):.12f} kid {kid(real, fake):.12f}")
+    pair = [next(iter(load_file(path).values())) for path in sys.argv[1:3]]
+    for name, value in figures(*(pair or (features(2) * 0.7 + 0.2, features(1)))).items():
+        print(f"{name} {value:.12f}")

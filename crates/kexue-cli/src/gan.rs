@@ -7,11 +7,13 @@ use anyhow::Result;
 use clap::{Args, Subcommand};
 use kexue_gan::data::Data;
 use kexue_gan::evaluate::{Evaluation, Featurizer, evaluate};
+use kexue_gan::features_file::read_features;
 use kexue_gan::loss::AdversarialLoss;
 use kexue_gan::network::{NormKind, Space};
 use kexue_gan::normalizer::NormalizerSettings;
-use kexue_gan::picture::images;
+use kexue_gan::picture::{images, pixels_file};
 use kexue_gan::play::GeneratorFormula;
+use kexue_gan::quality::quality;
 use kexue_gan::run::TrainedGan;
 use kexue_gan::settings::{GanConfig, Preset, check_space};
 use kexue_gan::task::GanTask;
@@ -31,7 +33,8 @@ use std::process::ExitCode;
   kexue gan train --data ring --out runs/ring
   kexue gan train --data train-images-idx3-ubyte --preset cnn --width 16 --steps 2000 --normalizer gran --out runs/mnist
   kexue gan sample --model runs/mnist --out samples.png
-  kexue gan eval --model runs/ring --json")]
+  kexue gan eval --model runs/ring --json
+  kexue gan compare --generated generated.safetensors --real real.safetensors")]
 pub struct GanArgs {
     #[command(subcommand)]
     verb: Verb,
@@ -41,10 +44,12 @@ pub struct GanArgs {
 enum Verb {
     /// Train both players, or resume a training that was interrupted.
     Train(Box<TrainArgs>),
-    /// Write samples: a PNG grid of images, or a CSV file of points.
+    /// Write samples: a PNG grid of images, the pixels of images for other programs, or a CSV file of points.
     Sample(SampleArgs),
     /// Measure the slope of the critic and the quality of the samples.
     Eval(EvalArgs),
+    /// Compare generated and real images on features that another program computed, such as Inception's: FID, KID, precision and recall.
+    Compare(CompareArgs),
 }
 
 /// The activations by name.
@@ -152,7 +157,7 @@ struct SampleArgs {
     /// The folder of a run.
     #[arg(long)]
     model: PathBuf,
-    /// The file to write: .png for images, .csv for points.
+    /// The file to write: .png for images, .safetensors for their pixels (`images`, `[count, channels, height, width]`, bytes), .csv for points.
     #[arg(long, short)]
     out: PathBuf,
     /// Number of samples.
@@ -192,12 +197,26 @@ struct EvalArgs {
     json: bool,
 }
 
+#[derive(Args)]
+struct CompareArgs {
+    /// Features of generated images, `[samples, features]`: the only tensor of a .safetensors file, or a .csv file without a header, one sample per line.
+    #[arg(long)]
+    generated: PathBuf,
+    /// Features of real images, from the same network.
+    #[arg(long)]
+    real: PathBuf,
+    /// Print JSON.
+    #[arg(long)]
+    json: bool,
+}
+
 /// Runs the command.
 pub fn run(args: GanArgs) -> Result<ExitCode> {
     match args.verb {
         Verb::Train(args) => run_train(&args),
         Verb::Sample(args) => run_sample(&args),
         Verb::Eval(args) => run_eval(&args),
+        Verb::Compare(args) => run_compare(&args),
     }
 }
 
@@ -351,7 +370,13 @@ fn run_sample(args: &SampleArgs) -> Result<ExitCode> {
     let trained = TrainedGan::open(&args.model, args.data.as_deref())?;
     let samples = trained.model.sample(args.count, &mut generator(args.seed, 0, 0));
     let bytes = match trained.data.space() {
-        Space::Images(shape) => grid_png(&images(shape, &samples), args.columns)?,
+        Space::Images(shape) => {
+            let images = images(shape, &samples);
+            match args.out.extension().is_some_and(|extension| extension == "safetensors") {
+                true => pixels_file(&images)?,
+                false => grid_png(&images, args.columns)?,
+            }
+        }
         Space::Points(size) => {
             let lines = samples.chunks(size).map(|point| {
                 let numbers: Vec<String> = point.iter().map(f32::to_string).collect();
@@ -361,6 +386,27 @@ fn run_sample(args: &SampleArgs) -> Result<ExitCode> {
         }
     };
     write_file(&args.out, &bytes)?;
+    Ok(ExitCode::SUCCESS)
+}
+
+fn run_compare(args: &CompareArgs) -> Result<ExitCode> {
+    let [generated, real] = [&args.generated, &args.real].map(|path| read_features(path));
+    let (generated, real) = (generated?, real?);
+    if generated.size() != real.size() {
+        return Err(Usage(format!(
+            "{} has {} features of each sample, but {} has {}: both must come from the same network",
+            args.generated.display(),
+            generated.size(),
+            args.real.display(),
+            real.size()
+        ))
+        .into());
+    }
+    let quality = quality(&real, &generated)?;
+    match args.json {
+        true => print_json(&quality)?,
+        false => print(&quality.to_text())?,
+    }
     Ok(ExitCode::SUCCESS)
 }
 

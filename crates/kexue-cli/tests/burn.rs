@@ -85,6 +85,29 @@ mod with_burn {
         let page = fs::read_to_string(folder.path().join("run/report.html")).unwrap();
         assert!(page.contains("data:image/png;base64,") && page.contains("slope largest gradient"));
 
+        assert_eq!(run("gan sample --model run --out pixels.safetensors --count 6").0, 0);
+        let (code, _, error) = run("gan compare --generated pixels.safetensors --real pixels.safetensors");
+        assert_eq!(code, 3, "{error}");
+        assert!(
+            error.contains("tensor `images` has the shape [6, 1, 16, 16]; expected [samples, features]"),
+            "{error}"
+        );
+        let features = |numbers: &[f64]| -> String { numbers.iter().map(|x| format!("{x},{}\n", x * x)).collect() };
+        fs::write(folder.path().join("a.csv"), features(&[0.0, 1.0, 2.0, 3.0, 4.0, 5.0])).unwrap();
+        let (code, out, _) = run("gan compare --generated a.csv --real a.csv --json");
+        assert_eq!(code, 0);
+        let quality: serde_json::Value = serde_json::from_str(&out).unwrap();
+        assert!(
+            quality["fid"].as_f64().unwrap().abs() < 1e-9 && quality["precision"] == 1.0,
+            "{quality}"
+        );
+        fs::write(folder.path().join("b.csv"), "1\n2\n3\n4\n5\n").unwrap();
+        let (code, _, error) = run("gan compare --generated a.csv --real b.csv");
+        assert!(
+            code == 2 && error.contains("a.csv has 2 features of each sample, but b.csv has 1"),
+            "{error}"
+        );
+
         write("odd", 15);
         fs::write(folder.path().join("text"), "hello").unwrap();
         for (arguments, code, problem) in [

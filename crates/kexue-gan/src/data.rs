@@ -1,8 +1,9 @@
 //! Training data: points or images.
 
 use crate::network::Space;
+use crate::table::read_numbers;
 use crate::toys::Toy;
-use kexue_images::{ImageError, Images, read_bytes, read_images};
+use kexue_images::{ImageError, Images, read_images};
 use kexue_train::generator;
 use rand_chacha::ChaCha8Rng;
 use std::path::Path;
@@ -14,7 +15,7 @@ pub enum DataError {
     /// Error of images.
     #[error(transparent)]
     Images(#[from] ImageError),
-    /// Error of a table of points.
+    /// Error of a table of points or of features.
     #[error("{0}")]
     Points(String),
 }
@@ -78,35 +79,14 @@ impl Data {
 
     /// Reads points from a CSV file without a header: one point per line, with coordinates separated by commas.
     fn read_points(path: &Path) -> Result<Self, DataError> {
-        let bytes = read_bytes(path)?;
-        let mut reader = csv::ReaderBuilder::new().has_headers(false).from_reader(&bytes[..]);
-        let (mut size, mut values) = (0, Vec::new());
-        for (number, record) in reader.records().enumerate() {
-            let at = |problem: String| DataError::Points(format!("{}:{}: {problem}", path.display(), number + 1));
-            let record = record.map_err(|error| at(error.to_string()))?;
-            for (column, field) in record.iter().enumerate() {
-                let value: f32 = field
-                    .trim()
-                    .parse()
-                    .ok()
-                    .filter(|value: &f32| value.is_finite())
-                    .ok_or_else(|| {
-                        at(format!(
-                            "column {}: `{field}` is not a number; expected the coordinates of a point",
-                            column + 1
-                        ))
-                    })?;
-                values.push(value);
-            }
-            size = record.len();
-        }
+        let (values, size) = read_numbers(path, "the coordinates of a point")?;
         if values.is_empty() {
             return Err(DataError::Points(format!("{}: holds no point", path.display())));
         }
         Ok(Self {
             space: Space::Points(size),
             toy: None,
-            values,
+            values: values.into_iter().map(|value| value as f32).collect(),
         })
     }
 

@@ -88,16 +88,8 @@ impl Evaluation {
         if let Some(good) = self.good_samples {
             let _ = writeln!(text, "  good samples         {:.1} %", 100.0 * good);
         }
-        if let Some(Quality {
-            fid,
-            kid,
-            precision,
-            recall,
-        }) = self.quality
-        {
-            let _ = writeln!(text, "  FID on its features  {fid:.3}");
-            let _ = writeln!(text, "  KID on its features  {kid:.5}");
-            let _ = writeln!(text, "  precision, recall    {precision:.3}, {recall:.3}");
+        if let Some(quality) = &self.quality {
+            text += &quality.to_text();
         }
         let slopes = &self.slopes;
         let (largest, mean) = (slopes.largest_gradient, slopes.mean_gradient);

@@ -57,6 +57,7 @@
 
 pub mod data;
 pub mod evaluate;
+pub mod features_file;
 pub mod lipschitz;
 pub mod loss;
 pub mod network;
@@ -67,5 +68,6 @@ pub mod players;
 pub mod quality;
 pub mod run;
 pub mod settings;
+mod table;
 pub mod task;
 pub mod toys;

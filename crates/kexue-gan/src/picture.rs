@@ -7,6 +7,8 @@ use crate::normalizer::Normalizer;
 use crate::players::GanModel;
 use kexue_grad::norm_per_sample;
 use kexue_images::{ImageError, Images, Shape, grid_png};
+use safetensors::tensor::TensorView;
+use safetensors::{Dtype, SafeTensorError};
 
 /// Side of a picture of the plane, in pixels.
 const SIDE: usize = 240;
@@ -41,6 +43,20 @@ pub fn images(shape: Shape, values: &[f32]) -> Images {
         .iter()
         .map(|value| ((value + 1.0) * 127.5).round().clamp(0.0, 255.0) as u8);
     Images::new(shape, pixels.collect(), None)
+}
+
+/// A safetensors file with the pixels of images, the tensor `images`, `[images, channels, height, width]`, bytes: what other programs read.
+///
+/// # Errors
+/// If the file would be too large to be indexed.
+pub fn pixels_file(images: &Images) -> Result<Vec<u8>, SafeTensorError> {
+    let Shape {
+        channels,
+        height,
+        width,
+    } = images.shape();
+    let shape = vec![images.len(), channels, height, width];
+    safetensors::serialize([("images", TensorView::new(Dtype::U8, shape, images.pixels())?)], None)
 }
 
 fn plane(

@@ -1,10 +1,11 @@
-//! Similarity of generated and real images on the features of a classifier: FID, KID, precision and recall.
+//! Similarity of generated and real images on the features of a network: FID, KID, precision and recall.
 //!
 //! The numbers depend on the features. With the features of your own classifier, they rank models of one data set, but they cannot be compared with
 //! published numbers, which use the features of Inception.
 
-use faer::Mat;
+use faer::linalg::matmul::matmul;
 use faer::linalg::solvers::SvdError;
+use faer::{Accum, Mat, MatRef, Par};
 use rayon::prelude::*;
 use serde::Serialize;
 use thiserror::Error;
@@ -41,14 +42,32 @@ pub struct Quality {
     pub recall: f64,
 }
 
+/// The number of samples whose products with all others are computed at once.
+const BLOCK: usize = 64;
+
 /// The neighbour whose distance is the radius of a sample's ball.
 const NEIGHBOURS: usize = 3;
 
 /// Features, `[samples, size]`, row by row.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Features {
     size: usize,
     values: Vec<f64>,
+}
+
+impl Quality {
+    /// The numbers as text, one per line.
+    pub fn to_text(&self) -> String {
+        let Self {
+            fid,
+            kid,
+            precision,
+            recall,
+        } = self;
+        format!(
+            "  FID on its features  {fid:.3}\n  KID on its features  {kid:.5}\n  precision, recall    {precision:.3}, {recall:.3}\n"
+        )
+    }
 }
 
 impl Features {
@@ -65,6 +84,11 @@ impl Features {
             true => Ok(Self { size, values }),
             false => Err(QualityError::NotFinite),
         }
+    }
+
+    /// The number of features of a sample.
+    pub fn size(&self) -> usize {
+        self.size
     }
 
     fn len(&self) -> usize {
@@ -91,41 +115,75 @@ impl Features {
         centred.qr().thin_R().to_owned()
     }
 
-    /// The distance of each sample's third neighbour.
+    /// Calls `of` with each sample and its products with all samples of `other`, and returns the results in order.
+    fn with_products<T: Send>(&self, other: &Self, of: impl Fn(usize, &[f64]) -> T + Sync) -> Vec<T> {
+        let all = MatRef::from_row_major_slice(&other.values, other.len(), other.size);
+        let blocks = self.values.par_chunks(BLOCK * self.size).enumerate();
+        let blocks = blocks.map(|(block, values)| {
+            let rows = MatRef::from_row_major_slice(values, values.len() / self.size, self.size);
+            // Column by column, so one for each sample of this set.
+            let mut products = Mat::zeros(other.len(), rows.nrows());
+            matmul(&mut products, Accum::Replace, all, rows.transpose(), 1.0, Par::Seq);
+            let samples = (0..rows.nrows()).filter_map(|at| {
+                let products = products.col(at).try_as_col_major()?;
+                Some(of(block * BLOCK + at, products.as_slice()))
+            });
+            samples.collect::<Vec<T>>()
+        });
+        blocks.collect::<Vec<_>>().into_iter().flatten().collect()
+    }
+
+    /// The squared length of each sample.
+    fn squares(&self) -> Vec<f64> {
+        let samples = self.values.par_chunks(self.size);
+        samples.map(|row| row.iter().map(|x| x * x).sum()).collect()
+    }
+
+    /// Calls `of` with each sample and its squared distances from all samples of `other`, and returns the results in order.
+    fn with_distances<T: Send>(&self, other: &Self, of: impl Fn(usize, &mut [f64]) -> T + Sync) -> Vec<T> {
+        let (own, others) = (self.squares(), other.squares());
+        self.with_products(other, |sample, products| {
+            let distance = |(at, product): (usize, &f64)| {
+                let sum = own[sample] + others[at];
+                let distance = sum - 2.0 * product;
+                // The difference of close samples has lost its digits.
+                match distance < 1e-9 * sum {
+                    true => square(self.row(sample), other.row(at)),
+                    false => distance,
+                }
+            };
+            let mut distances: Vec<f64> = products.iter().enumerate().map(distance).collect();
+            of(sample, &mut distances)
+        })
+    }
+
+    /// The squared distance of each sample's third neighbour.
     fn radii(&self) -> Vec<f64> {
-        let radius = |sample: usize| {
-            let others = (0..self.len()).filter(|other| *other != sample);
-            let mut distances: Vec<f64> = others.map(|other| square(self.row(sample), self.row(other))).collect();
+        self.with_distances(self, |sample, distances| {
+            // A sample is no neighbour of itself.
+            distances[sample] = f64::INFINITY;
             *distances.select_nth_unstable_by(NEIGHBOURS - 1, f64::total_cmp).1
-        };
-        (0..self.len()).into_par_iter().map(radius).collect()
+        })
     }
 
     /// Share of the samples of `other` that are in the ball of a sample of this set.
     fn coverage(&self, other: &Self) -> f64 {
         let radii = self.radii();
-        let within = (0..other.len()).into_par_iter().filter(|&sample| {
-            let mut balls = radii.iter().enumerate();
-            balls.any(|(centre, radius)| square(self.row(centre), other.row(sample)) <= *radius)
+        let within = other.with_distances(self, |_, distances| {
+            let mut balls = distances.iter().zip(&radii);
+            balls.any(|(distance, radius)| distance <= radius)
         });
-        within.count() as f64 / other.len() as f64
+        within.into_iter().filter(|&within| within).count() as f64 / other.len() as f64
     }
 
     /// The mean of the kernel over pairs of a sample of this set and one of `other`, or over pairs of different samples of this set.
     fn mean_kernel(&self, other: Option<&Self>) -> f64 {
-        let kernel = |a: &[f64], b: &[f64]| {
-            let product: f64 = a.iter().zip(b).map(|(a, b)| a * b).sum();
-            (product / self.size as f64 + 1.0).powi(3)
-        };
+        let kernel = |product: &f64| (product / self.size as f64 + 1.0).powi(3);
         let columns = other.unwrap_or(self);
-        let sums = (0..self.len()).into_par_iter().map(|row| {
-            let others = (0..columns.len()).filter(|column| other.is_some() || *column != row);
-            others
-                .map(|column| kernel(self.row(row), columns.row(column)))
-                .sum::<f64>()
+        let sums = self.with_products(columns, |sample, products| {
+            let own = other.is_none().then(|| kernel(&products[sample]));
+            products.iter().map(kernel).sum::<f64>() - own.unwrap_or_default()
         });
-        // In order, so that the same features give the same number.
-        let sums: Vec<f64> = sums.collect();
         let pairs = self.len() * (columns.len() - usize::from(other.is_none()));
         sums.iter().sum::<f64>() / pairs as f64
     }
@@ -238,11 +296,12 @@ mod tests {
     }
 
     #[test]
-    fn fid_and_kid_are_those_of_pytorch() {
+    fn figures_are_those_of_torch_fidelity() {
         let features = |values: Vec<f64>| Features::new(values, 8).unwrap();
         let real = features(uniform(1, 400).collect());
         let fake = features(uniform(2, 400).map(|x| 0.7 * x + 0.2).collect());
         let found = quality(&real, &fake).unwrap();
+        assert_eq!((found.precision, found.recall), (1.0, 0.36));
         assert!((found.fid - 0.827_357_174_562).abs() < 1e-9, "{found:?}");
         assert!((found.kid - 0.149_945_605_996).abs() < 1e-9, "{found:?}");
     }
