@@ -52,6 +52,15 @@ fn a_name_inside_a_word_is_no_mention() {
 }
 
 #[test]
+fn a_full_stop_behind_a_script_without_spaces_begins_a_name() {
+    let graph = graph(&["JP", ".jp", "USA"], true);
+    for question in ["哪个国家的域名是.jp", "域名是 .jp", ".jp是哪个国家的域名"] {
+        assert_eq!(mentioned(&graph, question), [".jp"], "{question}");
+    }
+    assert_eq!(mentioned(&graph, "U.S.A.的首都"), ["usa"]);
+}
+
+#[test]
 fn a_longer_mention_shadows_those_inside_it() {
     let graph = graph(
         &[

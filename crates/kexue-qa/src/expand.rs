@@ -171,7 +171,7 @@ pub fn expand_unanswerable(
             let Some(question) = wording(templates, template, &name, options, &mut random) else {
                 continue;
             };
-            if seen.insert(question.clone()) {
+            if !is_name_alone(&question, &name) && seen.insert(question.clone()) {
                 lines.push(format!("{question}\t{}", template.kind.as_deref().unwrap_or(relation)));
             }
         }
@@ -220,12 +220,17 @@ pub fn swap_subjects(graph: &KnowledgeGraph, questions: &[Question], options: &E
             };
             let Some(other) = pool.choose(&mut random) else { break };
             let text = question.text.replacen(name, other, 1);
-            if seen.insert(text.clone()) {
+            if !is_name_alone(&text, other) && seen.insert(text.clone()) {
                 lines.push(format!("{text}\t{relation}"));
             }
         }
     }
     Ok(lines)
+}
+
+/// Whether a question is no more than a name. It asks for whatever the graph has of it, so the graph can answer it.
+fn is_name_alone(question: &str, name: &str) -> bool {
+    !question.replacen(name, "", 1).contains(char::is_alphanumeric)
 }
 
 fn no_fact(relation: &str) -> Error {
@@ -355,6 +360,13 @@ mod tests {
                 .into()
         );
         assert_eq!(of("colour").len(), 4);
+    }
+
+    #[test]
+    fn a_name_alone_can_be_answered() {
+        let templates = templates("capital\t{S}[?]\n");
+        assert!(!expand(&graph(), &templates, &OPTIONS).unwrap().is_empty());
+        assert!(expand_unanswerable(&graph(), &templates, &OPTIONS).unwrap().is_empty());
     }
 
     #[test]

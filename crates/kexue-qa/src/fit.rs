@@ -1,5 +1,5 @@
-//! Fits the weights of learned rescoring by Newton's method: a conditional logit that ranks facts, and a logistic regression that estimates
-//! how probable it is that the graph lacks the answer.
+//! Fits learned rescoring: the weights of a conditional logit that ranks facts, by Newton's method, and the steps that estimate how probable it is
+//! that the graph lacks the answer.
 //!
 //! The graph has the facts of the questions to fit on. If there are no questions that it cannot answer, the same questions with their fact hidden
 //! serve as examples of missing answers: once as they are, and once as if no training question had asked for their relation, so that its words
@@ -11,10 +11,11 @@ use crate::options::SearchOptions;
 use crate::phrasing::Phrasing;
 use crate::prompt::Mentions;
 use crate::rerank::{
-    DOUBTS, Doubt, EVIDENCE, Evidence, OF_RELATION, QUESTIONS_OF_RELATION, Reranker, WORDING, dot, doubt, phrase_around,
+    EVIDENCE, Evidence, OF_RELATION, QUESTIONS_OF_RELATION, Reranker, WORDING, dot, doubt, phrase_around,
 };
 use crate::search::{Asked, candidates};
 use crate::state::SearchResult;
+use crate::steps::{Example, Steps};
 use crate::words::{WordCounter, WordCounts};
 use crate::{Error, Question, Result};
 use kexue_kg::KnowledgeGraph;
@@ -30,8 +31,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 const SHRINKAGE: f64 = 1e-3;
 /// Assumed share of questions that the graph cannot answer if the only examples are hidden facts.
 const LACKING: f64 = 0.1;
-/// The same if there are real examples.
-const UNANSWERABLE: f64 = 0.3;
+/// The same if there are real examples. It is more than people are likely to ask, since an invented answer costs more than none.
+const UNANSWERABLE: f64 = 2.0 / 3.0;
 /// Maximum number of Newton steps; about ten are usual.
 const STEPS: usize = 50;
 /// Number of folds of cross-validation.
@@ -232,7 +233,7 @@ pub fn fit(
         let part = part(true);
         let learned = Reranker {
             weights,
-            lacking: doubts,
+            lacking: Some(doubts),
             ..Reranker::default()
         };
         let never_share = never_inside.len() as f64 / lacking.len().max(1) as f64;
@@ -270,7 +271,7 @@ pub fn fit(
         before: measure(&Reranker::default(), plain),
         reranker: Reranker {
             weights,
-            lacking: doubts,
+            lacking: Some(doubts),
             counts: words.counts(),
             phrasing,
         },
@@ -310,50 +311,40 @@ fn hidden(case: &Case) -> Asked<'_> {
     }
 }
 
-/// Learns the weights that rank facts, then those that estimate whether the graph lacks the answer.
-fn learn(variants: &[&Variants], unanswerable: &[&Vec<Evidence>]) -> (Evidence, Doubt) {
+/// Learns the weights that rank facts, then the steps that estimate whether the graph lacks the answer.
+fn learn(variants: &[&Variants], unanswerable: &[&Vec<Evidence>]) -> (Evidence, Steps) {
     let choices: Vec<&Facts> = variants.iter().map(|variants| &variants.plain).collect();
     let ranking = Reranker {
         weights: newton(&choices, Reranker::default().weights),
         ..Reranker::default()
     };
-    let nothing = [0.0; DOUBTS];
-    let mut doubts: Vec<Choice<DOUBTS>> = Vec::new();
     // Hidden facts only stand in for real examples.
     let (share, hides) = if unanswerable.is_empty() {
         (LACKING, true)
     } else {
         (UNANSWERABLE, false)
     };
-    let weight = share / (1.0 - share);
-    let mut add = |candidates: &[Evidence], weight: f64| {
-        // A subject without any fact cannot be asked about.
-        if let Some((best, log_probability)) = best(&ranking, candidates) {
-            doubts.push(Choice {
-                candidates: vec![doubt(&candidates[best], log_probability), nothing],
-                right: 1,
-                weight,
-            });
-        }
+    let odds = share / (1.0 - share);
+    // A subject without any fact cannot be asked about.
+    let example = |candidates: &[Evidence], is_true: bool, weight: f64| {
+        let (best, log_probability) = best(&ranking, candidates)?;
+        Some(Example {
+            inputs: doubt(&candidates[best], log_probability),
+            is_true,
+            weight,
+        })
     };
-    for variants in variants.iter().filter(|_| hides) {
-        for candidates in &variants.hidden {
-            add(candidates, weight / 2.0);
-        }
-    }
-    for candidates in unanswerable {
-        add(candidates, weight * variants.len() as f64 / unanswerable.len() as f64);
-    }
-    for variants in variants {
-        if let Some((best, log_probability)) = best(&ranking, &variants.plain.candidates) {
-            doubts.push(Choice {
-                candidates: vec![nothing, doubt(&variants.plain.candidates[best], log_probability)],
-                right: 1,
-                weight: 1.0,
-            });
-        }
-    }
-    let lacking = newton(&doubts.iter().collect::<Vec<_>>(), nothing);
+    let hidden = variants.iter().filter(|_| hides).flat_map(|variants| &variants.hidden);
+    let hidden = hidden.filter_map(|candidates| example(candidates, true, odds / 2.0));
+    let never_weight = odds * variants.len() as f64 / unanswerable.len() as f64;
+    let never = unanswerable
+        .iter()
+        .filter_map(|candidates| example(candidates, true, never_weight));
+    let plain = variants
+        .iter()
+        .filter_map(|variants| example(&variants.plain.candidates, false, 1.0));
+    let examples: Vec<_> = hidden.chain(never).chain(plain).collect();
+    let lacking = Steps::fit(&examples);
     (ranking.weights, lacking)
 }
 
@@ -686,7 +677,7 @@ mod tests {
         let (weights, lacking) = learn(&variants.iter().collect::<Vec<_>>(), &[]);
         let learned = Reranker {
             weights,
-            lacking,
+            lacking: Some(lacking),
             ..Reranker::default()
         };
         let doubted = |candidates: &[Evidence]| {

@@ -16,7 +16,7 @@ const SQUARES: f64 = 0.01;
 /// The factor of half the squared weights in the loss.
 const DECAY: f64 = 1e-4;
 /// The least number of questions that a feature occurs in.
-const LEAST_QUESTIONS: u32 = 6;
+const LEAST_QUESTIONS: u32 = 8;
 
 /// The features of questions as numbers, so that each text is in memory once.
 #[derive(Debug, Default)]

@@ -25,7 +25,7 @@ const NEW_WORD: f64 = NEW / 30_000.0;
 /// Weights are stored as whole numbers of these.
 const HUNDREDTHS: f64 = 100.0;
 /// The lowest count of a pair of words that is kept.
-const LEAST_PAIRS: u32 = 2;
+const LEAST_PAIRS: u32 = 3;
 
 /// The questions that a bigram model was counted on.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]

@@ -1,19 +1,21 @@
 //! Learned rescoring: a conditional logit weighs the model's probability of a fact together with evidence from spelling.
 //!
 //! After exact rescoring, all facts of the subjects in the beam have a probability by the model. Learned rescoring gives each fact the logit
-//! `w · evidence`; the softmax of the logits is the probability of a fact, given that the graph has the answer. A logistic regression on the
-//! evidence of the best fact estimates the probability that the graph lacks the answer. [`crate::fit`] fits the weights of both on questions
-//! that the model was not trained on, so that they show how far it can be trusted there.
+//! `w · evidence`; the softmax of the logits is the probability of a fact, given that the graph has the answer. A sum of step functions of the
+//! evidence of the best fact estimates the probability that the graph lacks the answer. [`crate::fit`] fits both on questions that the model was
+//! not trained on, so that they show how far it can be trusted there.
 
 use crate::lcs::QuestionLcs;
 use crate::phrasing::{Explained, Phrases, Phrasing, phrase};
 use crate::postings::Postings;
 use crate::prompt::Prompt;
+use crate::steps::{Step, Steps};
 use crate::words::{Questions, WordCount, WordCounts, words};
 use crate::{Error, Result};
 use kexue_kg::{FactOrder, KnowledgeGraph};
 use kexue_text::{SEP, Vocabulary};
 use kexue_trie::Token;
+use serde::de::IgnoredAny;
 use serde::{Deserialize, Serialize};
 use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap};
@@ -73,21 +75,21 @@ pub const EVIDENCE: [&str; 26] = [
 /// Values of [`EVIDENCE`], in its order.
 pub type Evidence = [f64; EVIDENCE.len()];
 
-/// The first inputs of the regression that estimates whether the graph lacks the answer: a constant, and the logarithm of the best fact's
-/// probability. The evidence of the best fact follows.
-const LACKING: [&str; 2] = ["constant", "best_log_probability"];
+/// The first of the numbers that tell whether the graph lacks the answer. The evidence of the best fact follows.
+const BEST: &str = "best_log_probability";
 
-pub(crate) const DOUBTS: usize = LACKING.len() + EVIDENCE.len();
+/// The logarithm of the best fact's probability, and its evidence.
+pub(crate) type Doubt = [f64; 1 + EVIDENCE.len()];
 
-/// Values of [`LACKING`] and [`EVIDENCE`], in this order.
-pub type Doubt = [f64; DOUBTS];
-
-/// The inputs of that regression for the best fact.
 pub(crate) fn doubt(evidence: &Evidence, log_probability: f64) -> Doubt {
-    let mut doubt = [1.0; DOUBTS];
-    doubt[1] = log_probability;
-    doubt[LACKING.len()..].copy_from_slice(evidence);
+    let mut doubt = [log_probability; 1 + EVIDENCE.len()];
+    doubt[1..].copy_from_slice(evidence);
     doubt
+}
+
+/// The names of a [`Doubt`]'s numbers.
+fn doubts() -> impl Iterator<Item = &'static str> {
+    [BEST].into_iter().chain(EVIDENCE)
 }
 
 /// The number of subjects whose facts are scored before learned rescoring.
@@ -111,8 +113,9 @@ pub(crate) const WORDING: usize = 25;
 pub struct Reranker {
     /// In the order of [`EVIDENCE`].
     pub weights: Evidence,
-    /// The weights of the logit that the graph lacks the answer; all 0 if they were not fitted.
-    pub lacking: Doubt,
+    /// The probability that the graph lacks the answer, from the logarithm of the best fact's probability and its evidence; `None` if it was not
+    /// fitted.
+    pub lacking: Option<Steps>,
     /// How many training questions have each word.
     pub counts: WordCounts,
     /// How the training questions are phrased.
@@ -124,8 +127,24 @@ pub struct Reranker {
 #[serde(deny_unknown_fields)]
 struct File {
     weights: BTreeMap<String, f64>,
-    lacking: BTreeMap<String, f64>,
+    lacking: Option<Lacking>,
     counted: CountedQuestions,
+}
+
+#[derive(Deserialize)]
+struct Lacking {
+    constant: f64,
+    /// For each name, from which value on how much is added.
+    #[serde(flatten)]
+    steps: BTreeMap<String, StepsOrWeight>,
+}
+
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum StepsOrWeight {
+    Steps(Vec<[f64; 2]>),
+    /// That of a logistic regression, in files of earlier versions.
+    Weight(IgnoredAny),
 }
 
 /// What the counts below are of.
@@ -147,7 +166,7 @@ impl Default for Reranker {
         weights[..2].fill(1.0);
         Self {
             weights,
-            lacking: [0.0; DOUBTS],
+            lacking: None,
             counts: WordCounts::default(),
             phrasing: Phrasing::default(),
         }
@@ -212,15 +231,8 @@ impl Reranker {
             },
             ..Self::default()
         };
-        // Earlier versions did not weigh the wording.
-        let [mut weights, mut lacking] = [file.weights, file.lacking];
-        for table in [&mut weights, &mut lacking] {
-            table.entry(EVIDENCE[WORDING].to_owned()).or_default();
-        }
-        let doubts = LACKING.iter().chain(&EVIDENCE);
-        let places = EVIDENCE.iter().zip(&mut reranker.weights);
-        take("weights", weights, places).map_err(&problem)?;
-        take("lacking", lacking, doubts.zip(&mut reranker.lacking)).map_err(&problem)?;
+        reranker.lacking = file.lacking.map(Lacking::steps).transpose().map_err(&problem)?;
+        take(file.weights, &mut reranker.weights).map_err(&problem)?;
         Ok(reranker)
     }
 
@@ -236,14 +248,21 @@ impl Reranker {
         };
         let mut text =
             "# How `--rescore learned` weighs what it knows of a fact: its logit is the sum of weight times evidence.\n[weights]\n".to_owned();
-        let doubts = LACKING.iter().chain(&EVIDENCE).zip(&self.lacking);
         // Writing to a string does not fail.
         for (name, weight) in EVIDENCE.iter().zip(&self.weights) {
             let _ = writeln!(text, "{name} = {weight:?}");
         }
-        text += "\n# The same of the logit that the graph lacks what is asked for, from the evidence of the best fact.\n[lacking]\n";
-        for (name, weight) in doubts {
-            let _ = writeln!(text, "{name} = {weight:?}");
+        if let Some(lacking) = &self.lacking {
+            text += "\n# The logit that the graph lacks what is asked for: a constant, and for the evidence of the best fact, from which value on how much is\n\
+                     # added.\n[lacking]\n";
+            let _ = writeln!(text, "constant = {:?}", lacking.constant);
+            for (input, name) in doubts().enumerate() {
+                let steps = lacking.steps.iter().filter(|step| step.input == input);
+                let steps: Vec<[f64; 2]> = steps.map(|step| [step.from, step.added]).collect();
+                if !steps.is_empty() {
+                    let _ = writeln!(text, "{name} = {steps:?}");
+                }
+            }
         }
         // Names are keys of tables, and numbers are in range, so this does not fail either.
         let counted = toml::to_string(&BTreeMap::from([("counted", counted)])).unwrap_or_default();
@@ -262,10 +281,8 @@ impl Reranker {
 
     /// The probability that the graph lacks the answer, given the evidence of the best fact and the logarithm of its probability.
     pub fn lacking(&self, best: &Evidence, log_probability: f64) -> f64 {
-        if self.lacking.iter().all(|&weight| weight == 0.0) {
-            return 0.0;
-        }
-        1.0 / (1.0 + (-dot(&self.lacking, &doubt(best, log_probability))).exp())
+        let of = |lacking: &Steps| lacking.probability(&doubt(best, log_probability));
+        self.lacking.as_ref().map_or(0.0, of)
     }
 }
 
@@ -288,24 +305,55 @@ fn split_at(text: Cow<'static, str>, at: usize) -> (Cow<'static, str>, Cow<'stat
     }
 }
 
-/// Copies weights by name to their places.
-fn take<'w>(
-    table: &str,
-    mut named: BTreeMap<String, f64>,
-    places: impl Iterator<Item = (&'w &'static str, &'w mut f64)>,
-) -> std::result::Result<(), String> {
-    for (name, weight) in places {
+/// Copies the weights of the evidence to their places.
+fn take(mut named: BTreeMap<String, f64>, weights: &mut Evidence) -> std::result::Result<(), String> {
+    for (name, weight) in EVIDENCE.iter().zip(weights) {
         *weight = named
             .remove(*name)
-            .ok_or_else(|| format!("[{table}] has no weight of `{name}`"))?;
-        if !weight.is_finite() {
-            return Err(format!("[{table}] `{name}` is {weight}, not a finite number"));
-        }
+            .ok_or_else(|| format!("[weights] has no weight of `{name}`"))?;
+        check("weights", name, *weight)?;
     }
     match named.pop_first() {
-        Some((name, _)) => Err(format!("[{table}] `{name}` is not the name of any evidence")),
+        Some((name, _)) => Err(unknown("weights", &name)),
         None => Ok(()),
     }
+}
+
+impl Lacking {
+    fn steps(mut self) -> std::result::Result<Steps, String> {
+        let mut steps = Vec::new();
+        for (input, name) in doubts().enumerate() {
+            let of_input = match self.steps.remove(name) {
+                None => continue,
+                Some(StepsOrWeight::Steps(steps)) => steps,
+                Some(StepsOrWeight::Weight(_)) => return Err("was written by an earlier version".to_owned()),
+            };
+            for [from, added] in of_input {
+                check("lacking", name, from)?;
+                check("lacking", name, added)?;
+                steps.push(Step { input, from, added });
+            }
+        }
+        check("lacking", "constant", self.constant)?;
+        match self.steps.pop_first() {
+            Some((name, _)) => Err(unknown("lacking", &name)),
+            None => Ok(Steps {
+                constant: self.constant,
+                steps,
+            }),
+        }
+    }
+}
+
+fn check(table: &str, name: &str, number: f64) -> std::result::Result<(), String> {
+    match number.is_finite() {
+        true => Ok(()),
+        false => Err(format!("[{table}] `{name}` has {number}, not a finite number")),
+    }
+}
+
+fn unknown(table: &str, name: &str) -> String {
+    format!("[{table}] `{name}` is not the name of any evidence")
 }
 
 /// The sum of weight times evidence.
@@ -498,7 +546,8 @@ mod tests {
 
         #[test]
         fn weights_survive_their_file(
-            weights in proptest::collection::vec(-1e3f64..1e3, 2 * EVIDENCE.len() + LACKING.len()),
+            weights in proptest::collection::vec(-1e3f64..1e3, EVIDENCE.len()),
+            lacking in proptest::option::of((-9.0f64..9.0, proptest::collection::btree_set((0..=EVIDENCE.len(), -99i8..99), 0..9))),
             words in proptest::collection::btree_map("[a-z铁é]{1,4}", 0u32..9, 0..4),
             relation in "\\PC{1,4}|[\"'\\\\\n]{3}",
             of_relation in proptest::collection::btree_map("[a-z铁]{1,4}", 0u32..9, 0..4),
@@ -508,9 +557,11 @@ mod tests {
             let phrasing = Phrasing::count(&[(relation.clone(), phrases[1].clone())], &phrases);
             let relations = [(relation, CountedWords { questions: 5, words: of_relation })].into();
             let counter = WordCounter { all: CountedWords { questions: 7, words }, relations, unanswerable };
-            let (weights, lacking) = weights.split_at(EVIDENCE.len());
-            let (weights, lacking) = (weights.try_into().unwrap(), lacking.try_into().unwrap());
-            let reranker = Reranker { weights, lacking, counts: counter.counts(), phrasing };
+            let lacking = lacking.map(|(constant, steps)| {
+                let step = |(input, from)| Step { input, from: f64::from(from) / 8.0, added: 0.1 * f64::from(from) };
+                Steps { constant, steps: steps.into_iter().map(step).collect() }
+            });
+            let reranker = Reranker { weights: weights.try_into().unwrap(), lacking, counts: counter.counts(), phrasing };
             prop_assert_eq!(Reranker::from_text(reranker.to_text(), Path::new("x")).unwrap(), reranker);
         }
     }
@@ -530,20 +581,20 @@ mod tests {
     }
 
     #[test]
-    fn a_file_without_the_weight_of_wordings_is_read() {
-        let text = Reranker::default().to_text();
-        let lines: Vec<&str> = text
-            .lines()
-            .filter(|line| !line.starts_with(EVIDENCE[WORDING]))
-            .collect();
-        assert_eq!(lines.len() + 2, text.lines().count());
-        let old = Reranker::from_text(lines.join("\n") + "\n", Path::new("reranker.txt"));
-        assert_eq!(old.unwrap(), Reranker::default());
-    }
-
-    #[test]
     fn bad_files_are_refused_by_name() {
-        let good = Reranker::default().to_text();
+        let lacking = Some(Steps {
+            constant: -1.5,
+            steps: vec![Step {
+                input: 0,
+                from: -0.25,
+                added: -1.0,
+            }],
+        });
+        let good = Reranker {
+            lacking,
+            ..Reranker::default()
+        }
+        .to_text();
         let refused = |text: String| {
             Reranker::from_text(text, Path::new("run/reranker.txt"))
                 .unwrap_err()
@@ -553,10 +604,17 @@ mod tests {
             refused(good.replacen("sense = 0.0\n", "", 1)),
             "run/reranker.txt: [weights] has no weight of `sense`; `kexue qa fit` rewrites the file"
         );
-        let more = good.replace("[lacking]\n", "[lacking]\nsens = 1.0\n");
+        let more = good.replace("[lacking]\n", "[lacking]\nsens = [[1.0, 2.0]]\n");
         assert!(refused(more).contains("[lacking] `sens` is not the name of any evidence"));
         let nan = good.replacen("sense = 0.0", "sense = nan", 1);
-        assert!(refused(nan).contains("[weights] `sense` is NaN, not a finite number"));
+        assert!(refused(nan).contains("[weights] `sense` has NaN, not a finite number"));
+        let infinite = good.replacen("[[-0.25, -1.0]]", "[[-0.25, inf]]", 1);
+        assert!(refused(infinite).contains("[lacking] `best_log_probability` has inf, not a finite number"));
+        let regression = good.replacen("[[-0.25, -1.0]]", "0.5", 1);
+        assert_eq!(
+            refused(regression),
+            "run/reranker.txt: was written by an earlier version; `kexue qa fit` rewrites the file"
+        );
         assert!(refused(good.replace("sense = 0.0", "sense = \"x\"")).contains("expected f64"));
         assert!(refused(good.replace("+++", "")).contains("has no line `+++`"));
         assert!(refused(good + "the\t0:1\n").contains("the counts below `+++` are damaged"));

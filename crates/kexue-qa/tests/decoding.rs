@@ -5,8 +5,8 @@ use kexue_nn::{
     AttentionScale, Initializer, Mask, Model, NormPlacement, PackedBatch, StdConvention, Tape, TransformerConfig,
 };
 use kexue_qa::{
-    CountedWords, Doubt, EVIDENCE, LookAhead, MentionUse, Phrasing, Reranker, SearchOptions, SearchResult, WordCounter,
-    WordCounts, lcs_of_texts, search,
+    CountedWords, EVIDENCE, LookAhead, MentionUse, Phrasing, Reranker, SearchOptions, SearchResult, Step, Steps,
+    WordCounter, WordCounts, lcs_of_texts, search,
 };
 use kexue_text::{CLS, SEP, Vocabulary};
 use kexue_trie::{Key, Token};
@@ -256,13 +256,11 @@ fn short_words() -> WordCounts {
     counter.counts()
 }
 
-/// Weights of doubts: a constant, the best fact's log-probability, and its squared mention.
-fn doubts(weights: [f64; EVIDENCE.len()]) -> Doubt {
-    let mut doubts = Doubt::default();
-    if weights != Reranker::default().weights {
-        (doubts[0], doubts[1], doubts[5]) = (0.7, 1.0, weights[3]);
-    }
-    doubts
+/// Doubts by the best fact's log-probability, and its squared mention.
+fn doubts(weights: [f64; EVIDENCE.len()]) -> Option<Steps> {
+    let step = |input: usize, from: f64, added: f64| Step { input, from, added };
+    let steps = vec![step(0, -1.0, -0.5), step(0, -0.5, -1.0), step(4, 0.2, weights[3])];
+    (weights != Reranker::default().weights).then_some(Steps { constant: 0.7, steps })
 }
 
 proptest! {
@@ -328,7 +326,9 @@ proptest! {
         // Doubts are told beside the probabilities of the facts, and by the evidence of the best.
         prop_assert_eq!(unchanged.lacking, 0.0);
         let best = (&result.evidence[0], &result.found[0]);
-        let logit = 0.7 + best.1.log_probability + weights[3] * best.0[3];
+        let at_least = |value: f64, bound: f64| f64::from(u8::from(value >= bound));
+        let sure = -0.5 * at_least(best.1.log_probability, -1.0) - at_least(best.1.log_probability, -0.5);
+        let logit = 0.7 + sure + weights[3] * at_least(best.0[3], 0.2);
         prop_assert!((result.lacking - 1.0 / (1.0 + (-logit).exp())).abs() < 1e-9);
         prop_assert!((result.found.iter().map(|found| found.log_probability.exp()).sum::<f64>() - 1.0).abs() < 1e-9);
         prop_assert!(result.found.windows(2).all(|pair| pair[0].log_probability >= pair[1].log_probability));

@@ -139,6 +139,8 @@ fn what_the_graph_lacks_is_not_answered() {
         "What is the capital of Hong Kong?",
         "What colour is gold?",
         "Is iron toxic?",
+        "who discovered radium",
+        "谁发现了镭",
         "台湾的首都",
         "population of the capital of France",
         "日本的首都的人口",

@@ -38,7 +38,7 @@ pub fn fold(text: &str) -> Vec<Folded> {
             last.end = end;
         } else if character != '.' {
             fold_character(character, &mut |character| push(&mut folded, character, start, end));
-        } else if !folded.last().is_some_and(|last| last.character.is_alphabetic()) {
+        } else if !folded.last().is_some_and(|last| is_abbreviated(last.character)) {
             push(&mut folded, '.', start, end);
         }
     }
@@ -46,6 +46,11 @@ pub fn fold(text: &str) -> Vec<Folded> {
         folded.pop();
     }
     folded
+}
+
+/// Whether a full stop after this character may be that of an abbreviation: not in scripts without spaces, as in 域名是.jp.
+fn is_abbreviated(character: char) -> bool {
+    character.is_alphabetic() && character < '\u{2e80}'
 }
 
 fn push(folded: &mut Vec<Folded>, character: char, start: usize, end: usize) {
@@ -183,6 +188,7 @@ mod tests {
             ("3.5", "35"),
             ("+39", "39"),
             (".fr", "fr"),
+            ("域名是.jp", "域名是jp"),
             ("เมือง", "เมอง"),
         ] {
             assert_ne!(spelt(one), spelt(other));
