@@ -26,6 +26,7 @@ mod run_config;
 mod search_flags;
 mod serve;
 mod setting_flags;
+mod shrink;
 mod sizes;
 mod texts;
 mod training_flags;
@@ -105,6 +106,8 @@ enum Command {
     Rank(rank::RankArgs),
     /// Answer questions over HTTP, with a page that shows how each answer was found.
     Serve(Box<serve::ServeArgs>),
+    /// Write a file of weights with fewer bits.
+    Shrink(shrink::ShrinkArgs),
     /// Density estimation: train a variational autoencoder, rank samples by their density, and draw new samples.
     Vae(vae::VaeArgs),
     /// Count a vocabulary from texts.
@@ -149,6 +152,7 @@ fn main() -> ExitCode {
         Command::Qa(args) => qa::run(args),
         Command::Rank(args) => rank::run(args),
         Command::Serve(args) => serve::run(&args),
+        Command::Shrink(args) => shrink::run(&args),
         Command::Vae(args) => vae::run(args),
         Command::Vocab(args) => vocab::run(&args),
     };

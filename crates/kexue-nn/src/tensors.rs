@@ -21,15 +21,28 @@ pub(crate) trait Tensors {
 
 /// The number types in which weights can be stored.
 #[derive(Clone, Copy)]
-enum Float {
+pub(crate) enum Float {
     F16,
     Bf16,
     F32,
     F64,
 }
 
+/// What the name of a tensor of eight bits is followed by in that of its steps: `[rows]`, 32 bits, the size of one step of each row.
+pub(crate) const STEPS: &str = ".steps";
+
 impl Float {
-    fn size(self) -> usize {
+    pub fn of(dtype: Dtype) -> Option<Self> {
+        match dtype {
+            Dtype::F16 => Some(Self::F16),
+            Dtype::BF16 => Some(Self::Bf16),
+            Dtype::F32 => Some(Self::F32),
+            Dtype::F64 => Some(Self::F64),
+            _ => None,
+        }
+    }
+
+    pub fn size(self) -> usize {
         match self {
             Self::F16 | Self::Bf16 => 2,
             Self::F32 => 4,
@@ -38,7 +51,7 @@ impl Float {
     }
 
     /// Fills `out` from little-endian numbers.
-    fn widen(self, bytes: &[u8], out: &mut [f32]) {
+    pub fn widen(self, bytes: &[u8], out: &mut [f32]) {
         fn each<const N: usize>(bytes: &[u8], out: &mut [f32], number: impl Fn([u8; N]) -> f32) {
             let (numbers, _) = bytes.as_chunks::<N>();
             out.iter_mut()
@@ -103,9 +116,61 @@ fn unreadable(error: std::io::Error) -> WeightsError {
     WeightsError::Format(error.to_string())
 }
 
+impl<R: Read + Seek> SafetensorsFile<R> {
+    /// Calls `widen` with the bytes of a tensor and what they fill, piece by piece, so that memory does not hold the numbers twice.
+    fn read_pieces(
+        &mut self,
+        at: usize,
+        size: usize,
+        out: &mut [f32],
+        mut widen: impl FnMut(&[u8], &mut [f32]),
+    ) -> Result<(), WeightsError> {
+        let at = SeekFrom::Start(self.start + at as u64);
+        self.file.seek(at).map_err(unreadable)?;
+        let mut buffer = vec![0; size * out.len().min(1 << 16)];
+        for out in out.chunks_mut(1 << 16) {
+            let bytes = &mut buffer[..size * out.len()];
+            self.file.read_exact(bytes).map_err(unreadable)?;
+            widen(bytes, out);
+        }
+        Ok(())
+    }
+
+    /// Multiplies the rows of a tensor of eight bits by the sizes of their steps.
+    fn scale_rows(&mut self, name: &str, out: &mut [f32]) -> Result<(), WeightsError> {
+        let rows = self
+            .metadata
+            .info(name)
+            .and_then(|tensor| tensor.shape.first().copied());
+        let rows = rows.unwrap_or_default();
+        let steps = format!("{name}{STEPS}");
+        match self.metadata.info(&steps) {
+            Some(tensor) if tensor.shape == [rows] && tensor.dtype == Dtype::F32 => {}
+            _ => {
+                return Err(WeightsError::Format(format!(
+                    "tensor `{name}` is of eight bits, but there is no `{steps}` of {rows} numbers of 32 bits"
+                )));
+            }
+        }
+        if rows == 0 {
+            return Ok(());
+        }
+        let mut sizes = vec![0.0; rows];
+        self.read(&steps, &mut sizes)?;
+        let columns = out.len() / rows;
+        for (row, step) in out.chunks_mut(columns.max(1)).zip(sizes) {
+            row.iter_mut().for_each(|number| *number *= step);
+        }
+        Ok(())
+    }
+}
+
 impl<R: Read + Seek> Tensors for SafetensorsFile<R> {
     fn names(&self) -> Vec<String> {
-        self.metadata.offset_keys()
+        let is_eight_bits = |name: &str| self.metadata.info(name).is_some_and(|tensor| tensor.dtype == Dtype::I8);
+        let mut names = self.metadata.offset_keys();
+        names.retain(|name| !name.strip_suffix(STEPS).is_some_and(is_eight_bits));
+        names
     }
 
     fn describe(&self, name: &str) -> Option<(&[usize], String)> {
@@ -117,23 +182,16 @@ impl<R: Read + Seek> Tensors for SafetensorsFile<R> {
         let Some(tensor) = self.metadata.info(name) else {
             return Err(WeightsError::Format(format!("no tensor `{name}`")));
         };
-        let float = match tensor.dtype {
-            Dtype::F16 => Float::F16,
-            Dtype::BF16 => Float::Bf16,
-            Dtype::F32 => Float::F32,
-            Dtype::F64 => Float::F64,
-            other => return Err(not_floats(name, other)),
-        };
-        let at = self.start + tensor.data_offsets.0 as u64;
-        self.file.seek(SeekFrom::Start(at)).map_err(unreadable)?;
-        // In pieces, so that memory does not hold the weights twice.
-        let mut buffer = vec![0; float.size() * out.len().min(1 << 16)];
-        for out in out.chunks_mut(1 << 16) {
-            let bytes = &mut buffer[..float.size() * out.len()];
-            self.file.read_exact(bytes).map_err(unreadable)?;
-            float.widen(bytes, out);
+        let (dtype, at) = (tensor.dtype, tensor.data_offsets.0);
+        if dtype == Dtype::I8 {
+            self.read_pieces(at, 1, out, |bytes, out| {
+                let numbers = out.iter_mut().zip(bytes);
+                numbers.for_each(|(out, &byte)| *out = f32::from(byte as i8));
+            })?;
+            return self.scale_rows(name, out);
         }
-        Ok(())
+        let float = Float::of(dtype).ok_or_else(|| not_floats(name, dtype))?;
+        self.read_pieces(at, float.size(), out, |bytes, out| float.widen(bytes, out))
     }
 }
 
