@@ -134,6 +134,28 @@ fn a_model_predicts_and_is_measured() {
     assert_eq!(code, 3);
     assert!(errors.contains("would overwrite an input"), "{errors}");
 
+    let small = folder.path().join("small");
+    fs::create_dir(&small).unwrap();
+    for file in fs::read_dir(folder.path().join("out")).unwrap().map(Result::unwrap) {
+        fs::copy(file.path(), small.join(file.file_name())).unwrap();
+    }
+    let (code, _, errors) = kexue(folder.path(), "shrink out/model.safetensors -o small/model.safetensors");
+    assert!(code == 0 && errors.contains(" MB instead of "), "{errors}");
+    let (code, of_small, errors) = kexue(folder.path(), &predict.replace("--model out", "--model small"));
+    assert_eq!(code, 0, "{errors}");
+    let predicted = |table: &str| -> Vec<String> { table.lines().map(|line| line[..4].to_owned()).collect() };
+    assert_eq!(predicted(&of_small), predicted(&printed));
+    assert_ne!(of_small, printed);
+    let (code, _, errors) = kexue(folder.path(), "shrink dev.tsv -o x.safetensors");
+    assert_eq!(code, 3);
+    assert!(errors.contains("dev.tsv: not a readable file of weights"), "{errors}");
+    let (code, _, errors) = kexue(
+        folder.path(),
+        "shrink small/model.safetensors -o small/model.safetensors",
+    );
+    assert_eq!(code, 3);
+    assert!(errors.contains("would overwrite an input"), "{errors}");
+
     let (code, printed, _) = kexue(folder.path(), "finetune eval --model out --input dev.tsv --json");
     assert_eq!(code, 0);
     assert!(printed.contains("\"examples\":6,\"accuracy\":100.0"), "{printed}");

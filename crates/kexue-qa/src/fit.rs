@@ -33,6 +33,8 @@ const SHRINKAGE: f64 = 1e-3;
 const LACKING: f64 = 0.1;
 /// The same if there are real examples. It is more than people are likely to ask, since an invented answer costs more than none.
 const UNANSWERABLE: f64 = 2.0 / 3.0;
+/// The number of weights.
+const N: usize = EVIDENCE.len();
 /// Maximum number of Newton steps; about ten are usual.
 const STEPS: usize = 50;
 /// Number of folds of cross-validation.
@@ -83,13 +85,10 @@ impl Fit {
 }
 
 /// The candidates of a question, the right ones first.
-struct Choice<const N: usize> {
-    candidates: Vec<[f64; N]>,
+struct Facts {
+    candidates: Vec<Evidence>,
     right: usize,
-    weight: f64,
 }
-
-type Facts = Choice<{ EVIDENCE.len() }>;
 
 /// The candidates of a question as it is, and with its fact hidden.
 struct Variants {
@@ -163,10 +162,9 @@ pub fn fit(
         if right > 0 {
             candidates.extend(wrong);
             reached.push(case);
-            choices.push(Choice {
+            choices.push(Facts {
                 candidates: candidates.into_iter().map(|(_, evidence)| evidence).collect(),
                 right,
-                weight: 1.0,
             });
         }
     }
@@ -472,7 +470,7 @@ fn measure<'c>(learned: &Reranker, questions: impl Iterator<Item = (&'c Vec<Evid
 }
 
 /// The probability of each candidate, and the total of the first `right` ones.
-fn choose<const N: usize>(weights: &[f64; N], candidates: &[[f64; N]], right: usize) -> (Vec<f64>, f64) {
+fn choose(weights: &Evidence, candidates: &[Evidence], right: usize) -> (Vec<f64>, f64) {
     let mut probabilities: Vec<f64> = candidates.iter().map(|evidence| dot(weights, evidence)).collect();
     log_softmax(&mut probabilities);
     probabilities.iter_mut().for_each(|p| *p = p.exp());
@@ -483,13 +481,9 @@ fn choose<const N: usize>(weights: &[f64; N], candidates: &[[f64; N]], right: us
 
 /// The objective with shrinkage towards `centre`, its gradient, and an approximation of its Hessian matrix: it treats each question as if it had
 /// one right candidate, which keeps the matrix positive definite.
-fn derivatives<const N: usize>(
-    weights: &[f64; N],
-    choices: &[&Choice<N>],
-    centre: &[f64; N],
-) -> (f64, [f64; N], [[f64; N]; N]) {
+fn derivatives(weights: &Evidence, choices: &[&Facts], centre: &Evidence) -> (f64, Evidence, [Evidence; N]) {
     let (mut value, mut gradient, mut hessian) = (0.0, [0.0; N], [[0.0; N]; N]);
-    let shrinkage = SHRINKAGE * choices.iter().map(|choice| choice.weight).sum::<f64>();
+    let shrinkage = SHRINKAGE * choices.len() as f64;
     for i in 0..N {
         let distance = weights[i] - centre[i];
         value += shrinkage * distance * distance / 2.0;
@@ -498,21 +492,21 @@ fn derivatives<const N: usize>(
     }
     for choice in choices {
         let (probabilities, right) = choose(weights, &choice.candidates, choice.right);
-        value -= choice.weight * right.ln();
+        value -= right.ln();
         let mut mean = [0.0; N];
         for (index, (evidence, probability)) in choice.candidates.iter().zip(&probabilities).enumerate() {
             let pull = if index < choice.right { probability / right } else { 0.0 };
             for i in 0..N {
                 mean[i] += probability * evidence[i];
-                gradient[i] += choice.weight * (probability - pull) * evidence[i];
+                gradient[i] += (probability - pull) * evidence[i];
                 for j in 0..=i {
-                    hessian[i][j] += choice.weight * probability * evidence[i] * evidence[j];
+                    hessian[i][j] += probability * evidence[i] * evidence[j];
                 }
             }
         }
         for i in 0..N {
             for j in 0..=i {
-                hessian[i][j] -= choice.weight * mean[i] * mean[j];
+                hessian[i][j] -= mean[i] * mean[j];
             }
         }
     }
@@ -520,7 +514,7 @@ fn derivatives<const N: usize>(
 }
 
 /// Minimises the negative log-likelihood with shrinkage towards `centre`. Steps that do not lower it are halved.
-fn newton<const N: usize>(choices: &[&Choice<N>], centre: [f64; N]) -> [f64; N] {
+fn newton(choices: &[&Facts], centre: Evidence) -> Evidence {
     let mut weights = centre;
     let (mut value, mut gradient, mut hessian) = derivatives(&weights, choices, &centre);
     for _ in 0..STEPS {
@@ -552,7 +546,7 @@ fn newton<const N: usize>(choices: &[&Choice<N>], centre: [f64; N]) -> [f64; N] 
 }
 
 /// Solves `matrix · x = right` by Cholesky decomposition. Reads the lower triangle of the symmetric positive definite matrix.
-fn solve<const N: usize>(mut matrix: [[f64; N]; N], mut right: [f64; N]) -> [f64; N] {
+fn solve(mut matrix: [Evidence; N], mut right: Evidence) -> Evidence {
     for i in 0..N {
         for j in 0..=i {
             let dot: f64 = (0..j).map(|k| matrix[i][k] * matrix[j][k]).sum();
@@ -596,11 +590,7 @@ mod tests {
                     left < 0.0
                 });
                 candidates.swap(0, chosen.unwrap_or(0));
-                Choice {
-                    candidates,
-                    right: 1,
-                    weight: 1.0,
-                }
+                Facts { candidates, right: 1 }
             })
             .collect()
     }
@@ -626,10 +616,9 @@ mod tests {
             candidates[unknown..]
                 .iter_mut()
                 .for_each(|evidence| evidence[QUESTIONS_OF_RELATION] = 1.0);
-            let choice = |candidates: &[Evidence]| Choice {
+            let choice = |candidates: &[Evidence]| Facts {
                 candidates: candidates.to_vec(),
                 right: 1,
-                weight: 1.0,
             };
             are_relations_known(&candidates.chunks(10).map(choice).collect::<Vec<_>>())
         };
@@ -695,7 +684,6 @@ mod tests {
         let centre = Reranker::default().weights;
         let mut choices = drawn(&centre, 20);
         choices[3].right = 3;
-        choices[4].weight = 0.3;
         let choices: Vec<&Facts> = choices.iter().collect();
         let at: Evidence = std::array::from_fn(|index| (index as f64).sin());
         let (_, gradient, _) = derivatives(&at, &choices, &centre);

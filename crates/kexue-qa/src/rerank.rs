@@ -357,7 +357,7 @@ fn unknown(table: &str, name: &str) -> String {
 }
 
 /// The sum of weight times evidence.
-pub(crate) fn dot<const N: usize>(weights: &[f64; N], evidence: &[f64; N]) -> f64 {
+pub(crate) fn dot(weights: &Evidence, evidence: &Evidence) -> f64 {
     weights.iter().zip(evidence).map(|(w, x)| w * x).sum()
 }
 
