@@ -133,7 +133,7 @@ struct File {
 
 #[derive(Deserialize)]
 struct Lacking {
-    constant: f64,
+    constant: Option<f64>,
     /// For each name, from which value on how much is added.
     #[serde(flatten)]
     steps: BTreeMap<String, StepsOrWeight>,
@@ -231,8 +231,8 @@ impl Reranker {
             },
             ..Self::default()
         };
-        reranker.lacking = file.lacking.map(Lacking::steps).transpose().map_err(&problem)?;
         take(file.weights, &mut reranker.weights).map_err(&problem)?;
+        reranker.lacking = file.lacking.map(Lacking::steps).transpose().map_err(&problem)?;
         Ok(reranker)
     }
 
@@ -334,13 +334,11 @@ impl Lacking {
                 steps.push(Step { input, from, added });
             }
         }
-        check("lacking", "constant", self.constant)?;
+        let constant = self.constant.ok_or("[lacking] has no `constant`")?;
+        check("lacking", "constant", constant)?;
         match self.steps.pop_first() {
             Some((name, _)) => Err(unknown("lacking", &name)),
-            None => Ok(Steps {
-                constant: self.constant,
-                steps,
-            }),
+            None => Ok(Steps { constant, steps }),
         }
     }
 }
@@ -610,6 +608,7 @@ mod tests {
         assert!(refused(nan).contains("[weights] `sense` has NaN, not a finite number"));
         let infinite = good.replacen("[[-0.25, -1.0]]", "[[-0.25, inf]]", 1);
         assert!(refused(infinite).contains("[lacking] `best_log_probability` has inf, not a finite number"));
+        assert!(refused(good.replacen("constant = -1.5\n", "", 1)).contains("[lacking] has no `constant`"));
         let regression = good.replacen("[[-0.25, -1.0]]", "0.5", 1);
         assert_eq!(
             refused(regression),
