@@ -148,6 +148,7 @@ mod tests {
             ("1,2\n3,x\n", "points.csv:2: column 2: `x` is not a number"),
             ("1,2\n3\n", "points.csv:2:"),
             ("1,NaN\n", "points.csv:1: column 2"),
+            ("1,1e39\n", "points.csv:1: column 2: `1e39` is not a number"),
             ("", "holds no point"),
         ] {
             let error = open(text).unwrap_err().to_string();

@@ -124,10 +124,7 @@ impl Features {
             // Column by column, so one for each sample of this set.
             let mut products = Mat::zeros(other.len(), rows.nrows());
             matmul(&mut products, Accum::Replace, all, rows.transpose(), 1.0, Par::Seq);
-            let samples = (0..rows.nrows()).filter_map(|at| {
-                let products = products.col(at).try_as_col_major()?;
-                Some(of(block * BLOCK + at, products.as_slice()))
-            });
+            let samples = (0..rows.nrows()).map(|at| of(block * BLOCK + at, products.col_as_slice(at)));
             samples.collect::<Vec<T>>()
         });
         blocks.collect::<Vec<_>>().into_iter().flatten().collect()

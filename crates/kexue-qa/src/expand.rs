@@ -127,7 +127,7 @@ pub fn expand(graph: &KnowledgeGraph, templates: &Templates, options: &ExpandOpt
 
 /// Generates lines `question ⇥ kind` that the graph has no answer to. A template of a kind is filled with subjects that have its relation (`*`:
 /// with any subject). A template of a relation is filled with subjects that lack it; half of them have relations similar to those of the
-/// subjects that have it.
+/// subjects that have it. A question that is no more than a name is left out.
 ///
 /// # Errors
 /// If the graph is damaged, or has no fact of a relation that has templates.
