@@ -4,8 +4,9 @@
 //! here reads such files.
 
 use crate::tensors::{Float, STEPS};
+use crate::weights::write_views;
 use crate::weights_error::WeightsError;
-use kexue_output::{NewFile, git_lfs_problem};
+use kexue_output::git_lfs_problem;
 use safetensors::tensor::{Dtype, TensorView};
 use safetensors::{SafeTensors, View};
 use std::borrow::Cow;
@@ -146,8 +147,5 @@ pub fn shrink(from: &Path, to: &Path, bits: FewerBits) -> Result<(), WeightsErro
             FewerBits::Eight => small.push((name, Small::AsItIs(tensor))),
         }
     }
-    let new = NewFile::create(to)?;
-    safetensors::serialize_to_file(small, header.metadata().clone(), new.written_path())
-        .map_err(|error| WeightsError::Write(error.to_string()))?;
-    Ok(new.commit()?)
+    write_views(to, small, header.metadata().clone())
 }

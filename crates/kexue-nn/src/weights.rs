@@ -11,7 +11,7 @@ use safetensors::View;
 use safetensors::tensor::Dtype;
 use std::borrow::Cow;
 use std::collections::HashMap;
-use std::io::Cursor;
+use std::io::{Cursor, Write as _};
 use std::ops::Range;
 use std::path::Path;
 
@@ -83,9 +83,24 @@ pub(crate) fn write_safetensors(
     precision: Precision,
     metadata: HashMap<String, String>,
 ) -> Result<(), WeightsError> {
-    let file = NewFile::create(path)?;
-    safetensors::serialize_to_file(stored(tensors, precision), Some(metadata), file.written_path())
-        .map_err(|error| WeightsError::Write(error.to_string()))?;
+    write_views(path, stored(tensors, precision), Some(metadata))
+}
+
+/// Writes a safetensors file atomically, or into what is no regular file.
+pub(crate) fn write_views<V: View>(
+    path: &Path,
+    views: impl IntoIterator<Item = (String, V)>,
+    metadata: Option<HashMap<String, String>>,
+) -> Result<(), WeightsError> {
+    let cannot = |error: &dyn std::fmt::Display| WeightsError::Write(error.to_string());
+    let mut file = NewFile::create(path)?;
+    match file.written_path() {
+        Some(path) => safetensors::serialize_to_file(views, metadata, path).map_err(|error| cannot(&error))?,
+        None => {
+            let bytes = safetensors::serialize(views, metadata).map_err(|error| cannot(&error))?;
+            file.write_all(&bytes).map_err(|error| cannot(&error))?;
+        }
+    }
     Ok(file.commit()?)
 }
 

@@ -129,3 +129,29 @@ fn eight_bits_without_their_steps_are_refused() {
     assert!(error.to_string().contains(&expected), "{error}");
     assert!(Model::from_safetensors(model.config().clone(), &without(name)).is_err());
 }
+
+#[cfg(target_os = "linux")]
+#[test]
+fn what_is_no_regular_file_is_written_and_not_replaced() {
+    use std::io::Read as _;
+    use std::os::unix::fs::FileTypeExt as _;
+    let folder = tempfile::tempdir().unwrap();
+    let [from, pipe] = ["large", "pipe"].map(|name| folder.path().join(name));
+    let bytes = tensor(Dtype::F32, &[2, 3], &[0; 24]);
+    std::fs::write(&from, &bytes).unwrap();
+    assert!(
+        std::process::Command::new("mkfifo")
+            .arg(&pipe)
+            .status()
+            .unwrap()
+            .success()
+    );
+    let mut read = Vec::new();
+    std::thread::scope(|scope| {
+        let writer = scope.spawn(|| shrink(&from, &pipe, FewerBits::Eight).unwrap());
+        std::fs::File::open(&pipe).unwrap().read_to_end(&mut read).unwrap();
+        writer.join().unwrap();
+    });
+    assert!(std::fs::metadata(&pipe).unwrap().file_type().is_fifo());
+    assert_eq!(read, shrunk(&bytes, FewerBits::Eight).unwrap());
+}

@@ -194,7 +194,7 @@ fn a_writer_can_go_back() {
     file.seek(SeekFrom::Start(0)).unwrap();
     file.write_all(b"head").unwrap();
     let mut written = String::new();
-    fs::File::open(file.written_path())
+    fs::File::open(file.written_path().unwrap())
         .unwrap()
         .read_to_string(&mut written)
         .unwrap();
