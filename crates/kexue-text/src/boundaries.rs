@@ -190,9 +190,11 @@ impl<'t> Boundaries<'t> {
                     Some((end, _)) => &rest[..end],
                     None => rest,
                 };
-                let end = self.segmenter.segment_str(part).find(|&end| end > 0).unwrap_or(0);
-                // A word that ends before the part does not depend on what follows.
-                if end < part.len() || part.len() == rest.len() {
+                let mut ends = self.segmenter.segment_str(part).filter(|&end| end > 0);
+                let end = ends.next().unwrap_or(0);
+                // An apostrophe belongs to the word before it where a letter follows. So a word depends on the character after the next segment.
+                let decided = ends.next().is_some_and(|next| next < part.len());
+                if decided || part.len() == rest.len() {
                     return at + end;
                 }
                 length *= 4;
@@ -443,6 +445,16 @@ mod tests {
                 }
             }
         }
+    }
+
+    #[test]
+    fn an_apostrophe_where_the_search_ends_does_not_end_a_word() {
+        let text = "sc'sc'sababc'sc's";
+        assert_eq!(
+            text.char_indices().nth(MOST_CHARACTERS - 1).map(|(_, mark)| mark),
+            Some('\'')
+        );
+        assert_eq!(Boundaries::new(text).first_word(0), text.len());
     }
 
     /// Text in several scripts, of pieces that join to words in many ways.
