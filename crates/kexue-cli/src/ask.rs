@@ -72,7 +72,7 @@ pub fn run(args: &AskArgs) -> Result<ExitCode> {
         }
         _ => embedded()?,
     };
-    trained.model.set_inference_precision(args.inference.precision());
+    args.inference.prepare(&mut trained.model)?;
     let options = AskOptions {
         search: args.search.apply(trained.config.search.clone())?,
         min_confidence: args.min_confidence,

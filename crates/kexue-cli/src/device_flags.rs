@@ -14,6 +14,30 @@ use {
     kexue_tune::{TuneAccelerator, TuneBatch, TuneTask},
 };
 
+/// Checks that there is a device of this name.
+pub fn check_device(name: &str) -> Result<()> {
+    match name {
+        "cpu" => Ok(()),
+        _ => check_gpu(name),
+    }
+}
+
+#[cfg(feature = "cuda")]
+fn check_gpu(name: &str) -> Result<()> {
+    match name.parse().and_then(kexue_cuda::Device::check) {
+        Ok(_) => Ok(()),
+        Err(error) => Err(Usage(format!("--device {name}: {error}")).into()),
+    }
+}
+
+#[cfg(not(feature = "cuda"))]
+fn check_gpu(name: &str) -> Result<()> {
+    Err(Usage(format!(
+        "--device {name}: this build of kexue has no GPU support; build it with --features cuda, or use --device cpu"
+    ))
+    .into())
+}
+
 #[derive(Args, Clone)]
 #[command(next_help_heading = "Device")]
 pub struct DeviceFlags {
@@ -35,25 +59,7 @@ impl DeviceFlags {
                 other => Err(Usage(format!("--precision {other} is for GPUs; the CPU trains in f32")).into()),
             };
         }
-        self.check_gpu()
-    }
-
-    #[cfg(feature = "cuda")]
-    fn check_gpu(&self) -> Result<()> {
-        let found = self.device.parse().and_then(kexue_cuda::Device::check);
-        match found {
-            Ok(_) => Ok(()),
-            Err(error) => Err(Usage(format!("--device {}: {error}", self.device)).into()),
-        }
-    }
-
-    #[cfg(not(feature = "cuda"))]
-    fn check_gpu(&self) -> Result<()> {
-        Err(Usage(format!(
-            "--device {}: this build of kexue has no GPU support; build it with --features cuda, or use --device cpu",
-            self.device
-        ))
-        .into())
+        check_device(&self.device)
     }
 
     /// The GPU and its precision; `None` for the CPU.

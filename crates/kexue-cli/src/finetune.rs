@@ -661,7 +661,7 @@ fn run_predict(args: &PredictArgs) -> Result<ExitCode> {
     if let Some(out) = &args.out {
         check_output(out, [&args.input])?;
     }
-    let tuned = Tuned::open(&args.model, args.inference.precision())?;
+    let tuned = args.inference.open_tuned(&args.model)?;
     let (_, encoded) = encode(&tuned, &args.input, &args.columns, false)?;
     let labels = tuned.labels();
     let mut text = String::new();
@@ -669,7 +669,7 @@ fn run_predict(args: &PredictArgs) -> Result<ExitCode> {
         let names = labels.names().iter().map(|name| format!("\t{name}"));
         text += &format!("index\tprediction{}\n", names.collect::<String>());
     }
-    for (index, logits) in logits(&tuned.model, &encoded.examples).iter().enumerate() {
+    for (index, logits) in logits(&tuned.model, &encoded.examples)?.iter().enumerate() {
         text += &match (Prediction::of(logits, &labels), args.json) {
             (Prediction::Number(number), true) => json!({"index": index, "prediction": number}).to_string(),
             (Prediction::Number(number), false) => format!("{index}\t{number}"),
@@ -694,9 +694,9 @@ fn run_predict(args: &PredictArgs) -> Result<ExitCode> {
 
 fn run_eval(args: &EvalArgs) -> Result<ExitCode> {
     for folder in &args.model {
-        let tuned = Tuned::open(folder, args.inference.precision())?;
+        let tuned = args.inference.open_tuned(folder)?;
         let (_, encoded) = encode(&tuned, &args.input, &args.columns, true)?;
-        let logits = logits(&tuned.model, &encoded.examples);
+        let logits = logits(&tuned.model, &encoded.examples)?;
         let metrics = measure(
             &logits,
             &encoded.examples,

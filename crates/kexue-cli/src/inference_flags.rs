@@ -1,17 +1,32 @@
 //! The flags of commands that run a trained model.
 
+use crate::device_flags::check_device;
+use crate::output::Usage;
+use anyhow::Result;
 use clap::{Args, ValueEnum};
-use kexue_nn::InferencePrecision;
+use kexue_nn::{InferencePrecision, Model};
+use kexue_tune::Tuned;
+use std::path::Path;
+#[cfg(feature = "cuda")]
+use {
+    kexue_cuda::{DeviceModel, Precision},
+    std::sync::Arc,
+};
 
 #[derive(Args, Clone)]
 #[command(next_help_heading = "Inference")]
 pub struct InferenceFlags {
-    /// The precision of the model's linear layers.
+    /// The device that runs the model: cpu, or cuda:N for NVIDIA GPU number N.
+    #[arg(long = "device", value_name = "DEVICE", default_value = CPU)]
+    inference_device: String,
+    /// The precision of the model's linear layers; f16 and int8 are for the CPU, tf32 and bf16 for GPUs.
     #[arg(long = "precision", value_name = "PRECISION", value_enum, default_value_t = PrecisionFlag::F32)]
     inference_precision: PrecisionFlag,
 }
 
-#[derive(Clone, Copy, ValueEnum)]
+const CPU: &str = "cpu";
+
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum PrecisionFlag {
     /// 32 bits, as trained.
     F32,
@@ -19,15 +34,112 @@ enum PrecisionFlag {
     F16,
     /// Integers of eight bits: about twice as fast for larger models, with slightly different results.
     Int8,
+    /// 32 bits, of which products use 19.
+    Tf32,
+    /// The upper 16 of the 32 bits.
+    Bf16,
+}
+
+impl PrecisionFlag {
+    /// Of the CPU; `None` if only GPUs have it.
+    fn on_cpu(self) -> Option<InferencePrecision> {
+        match self {
+            Self::F32 => Some(InferencePrecision::Single),
+            Self::F16 => Some(InferencePrecision::Half),
+            Self::Int8 => Some(InferencePrecision::Int8),
+            Self::Tf32 | Self::Bf16 => None,
+        }
+    }
+
+    /// Of a GPU; `None` if only the CPU has it.
+    #[cfg(feature = "cuda")]
+    fn on_gpu(self) -> Option<Precision> {
+        match self {
+            Self::F32 => Some(Precision::F32),
+            Self::Tf32 => Some(Precision::Tf32),
+            Self::Bf16 => Some(Precision::Bf16),
+            Self::F16 | Self::Int8 => None,
+        }
+    }
+
+    fn wrong(self, where_it_is: &str, others: &str) -> Usage {
+        let name = self.to_possible_value().map(|value| value.get_name().to_owned());
+        let name = name.unwrap_or_default();
+        Usage(format!("--precision {name} is for {where_it_is}; expected {others}"))
+    }
 }
 
 impl InferenceFlags {
-    /// The precision that was asked for.
-    pub fn precision(&self) -> InferencePrecision {
-        match self.inference_precision {
-            PrecisionFlag::F32 => InferencePrecision::Single,
-            PrecisionFlag::F16 => InferencePrecision::Half,
-            PrecisionFlag::Int8 => InferencePrecision::Int8,
+    fn is_on_cpu(&self) -> bool {
+        self.inference_device == CPU
+    }
+
+    /// The precision on the CPU.
+    fn on_cpu(&self) -> Result<InferencePrecision> {
+        let precision = self.inference_precision;
+        let found = precision.on_cpu();
+        found.ok_or_else(|| precision.wrong("GPUs", "f32, f16 or int8 on the CPU").into())
+    }
+
+    /// Checks the flags, and that there is such a device.
+    pub fn check(&self) -> Result<()> {
+        check_device(&self.inference_device)?;
+        match self.is_on_cpu() {
+            true => self.on_cpu().map(|_| ()),
+            false => self.check_gpu_precision(),
         }
+    }
+
+    #[cfg(feature = "cuda")]
+    fn check_gpu_precision(&self) -> Result<()> {
+        self.on_gpu().map(|_| ())
+    }
+
+    #[cfg(not(feature = "cuda"))]
+    #[allow(clippy::unused_self)]
+    fn check_gpu_precision(&self) -> Result<()> {
+        Ok(())
+    }
+
+    /// The precision on a GPU.
+    #[cfg(feature = "cuda")]
+    fn on_gpu(&self) -> Result<Precision> {
+        let precision = self.inference_precision;
+        let found = precision.on_gpu();
+        found.ok_or_else(|| precision.wrong("the CPU", "f32, tf32 or bf16 on a GPU").into())
+    }
+
+    /// Copies a model to the GPU.
+    #[cfg(feature = "cuda")]
+    fn copy(&self, model: &Model) -> Result<Arc<DeviceModel>> {
+        let device: kexue_cuda::Device = self.inference_device.parse()?;
+        let copy = DeviceModel::new(device, model, self.on_gpu()?)?;
+        crate::output::note!("computing on {}, {device}", copy.device_name());
+        Ok(Arc::new(copy))
+    }
+
+    /// Prepares a model that was loaded with all its parameters for inference only.
+    pub fn prepare(&self, model: &mut Model) -> Result<()> {
+        self.check()?;
+        if self.is_on_cpu() {
+            model.keep_for_inference(self.on_cpu()?);
+        }
+        #[cfg(feature = "cuda")]
+        if !self.is_on_cpu() {
+            model.set_device(self.copy(model)?);
+        }
+        Ok(())
+    }
+
+    /// Opens a fine-tuned model for inference.
+    pub fn open_tuned(&self, folder: &Path) -> Result<Tuned> {
+        self.check()?;
+        #[cfg(feature = "cuda")]
+        if !self.is_on_cpu() {
+            let mut tuned = Tuned::open_whole(folder)?;
+            tuned.model.set_device(self.copy(tuned.model.model())?);
+            return Ok(tuned);
+        }
+        Ok(Tuned::open(folder, self.on_cpu()?)?)
     }
 }

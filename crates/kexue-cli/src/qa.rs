@@ -508,7 +508,7 @@ struct EvalArgs {
 fn open(kg: &Path, model: &Path, inference: &InferenceFlags) -> Result<(KnowledgeGraph, Trained)> {
     let graph = KnowledgeGraph::open(kg)?;
     let mut trained = open_run(model, &graph)?;
-    trained.model.set_inference_precision(inference.precision());
+    inference.prepare(&mut trained.model)?;
     Ok((graph, trained))
 }
 

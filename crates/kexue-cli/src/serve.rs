@@ -129,7 +129,8 @@ fn settings(args: &ServeArgs) -> Result<Settings> {
         Duration::try_from_secs_f64(seconds)
             .map_err(|_| Usage(format!("--{flag} is {seconds}; expected seconds, 0 or more")))
     };
-    let (search, precision) = (args.search.clone(), args.inference.precision());
+    let (search, inference) = (args.search.clone(), args.inference.clone());
+    inference.check()?;
     let (access, limits) = (&args.access, &args.limits);
     let source = match &args.kg {
         Some(kg) => Source::Files {
@@ -147,7 +148,9 @@ fn settings(args: &ServeArgs) -> Result<Settings> {
         listen: args.listen,
         source,
         adjust: Arc::new(move |trained| {
-            trained.model.set_inference_precision(precision);
+            inference
+                .prepare(&mut trained.model)
+                .map_err(|error| error.to_string())?;
             trained.config.search = search.apply(trained.config.search.clone()).map_err(|usage| usage.0)?;
             Ok(())
         }),

@@ -1,12 +1,15 @@
 //! Times training steps and forward passes on a GPU, and prints a line of JSON for each. `benches/gpu/run` compares it with PyTorch.
 
-use kexue_cuda::{Device, DeviceOptimizer, Engine, Precision, Shard};
-use kexue_nn::{Head, Layout, Mask, Model, NormPlacement, PackedBatch, Positions, Prediction, TransformerConfig};
+use kexue_cuda::{Device, DeviceModel, DeviceOptimizer, Engine, Precision, Shard};
+use kexue_nn::{
+    Decoder, Head, Layout, Mask, Model, Node, NormPlacement, PackedBatch, Positions, Prediction, TransformerConfig,
+};
 use kexue_optim::{AdamConfig, ChainSettings, Decay, Link};
 use kexue_train::Objective;
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{RngCore, SeedableRng};
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Instant;
 
 type Failure = Box<dyn std::error::Error>;
@@ -208,6 +211,58 @@ fn infer(work: &Workload, precision: Precision, sequences: usize) -> Result<(), 
     Ok(())
 }
 
+/// Decodes trees of the flagship's size as `qa eval` does: prompts of 32 questions, then six steps of three beams each with 20 logits, and four of eight
+/// facts. Without a precision, on one core of the CPU.
+fn decode(precision: Option<Precision>) -> Result<(), Failure> {
+    let config = TransformerConfig {
+        d_model: 192,
+        heads: 6,
+        d_ffn: 768,
+        ..TransformerConfig::new(8000)
+    };
+    let mut model = model(&config)?;
+    let name = match precision {
+        None => "cpu".to_owned(),
+        Some(precision) => {
+            let copy = DeviceModel::new(Device::default(), &model, precision)?;
+            model.set_device(Arc::new(copy));
+            precision.to_string()
+        }
+    };
+    let mut random = ChaCha8Rng::seed_from_u64(2);
+    let mut token = move || random.next_u32() % 8000;
+    let questions: Vec<Vec<u32>> = (0..32).map(|at| (0..12 + at % 16).map(|_| token()).collect()).collect();
+    let mut decoder = Decoder::new(&model);
+    let mut times = Vec::new();
+    for round in 0..40 {
+        let begun = Instant::now();
+        decoder.clear();
+        let mut beams: Vec<Node> = decoder.prompts(questions.iter().map(|question| &question[..]))?;
+        for step in 0..10 {
+            let width = if step < 6 { 3 } else { 8 };
+            let mut steps = decoder.steps();
+            let parents = beams.iter().cycle().take(32 * width);
+            beams = parents.map(|&parent| steps.push(parent, token())).collect();
+            decoder.extend(&steps)?;
+            let pairs: Vec<(Node, u32)> = beams
+                .iter()
+                .flat_map(|&node| [node; 20])
+                .map(|node| (node, token()))
+                .collect();
+            decoder.logits(&pairs)?;
+        }
+        if round >= 10 {
+            times.push(1e3 * begun.elapsed().as_secs_f64());
+        }
+    }
+    let least = times.iter().fold(f64::INFINITY, |least, &time| least.min(time));
+    println!(
+        "{{\"what\": \"decoding 32 questions\", \"workload\": \"flagship\", \"precision\": \"{name}\", \"ms\": {:.3}, \"least\": {least:.3}}}",
+        median(times)
+    );
+    Ok(())
+}
+
 fn main() -> Result<(), Failure> {
     let is_profiling = std::env::args().any(|argument| argument == "--profile");
     println!("{}", Device::default().check()?);
@@ -222,6 +277,9 @@ fn main() -> Result<(), Failure> {
         for sequences in [1, 32] {
             infer(&bert, precision, sequences)?;
         }
+    }
+    for precision in [None, Some(Precision::F32), Some(Precision::Bf16)] {
+        decode(precision)?;
     }
     Ok(())
 }

@@ -5,14 +5,15 @@ use crate::cuda::Gpu;
 use crate::emulator::Emulator;
 use crate::program::Program;
 use crate::run::DeviceRun;
-use crate::{Device, Engine, Precision, Shard};
+use crate::{Device, DeviceModel, Engine, Precision, Shard};
 use kexue_lm::{MlmSettings, MlmTask};
 use kexue_nn::{
-    Activation, AttentionScale, Choice, Classifier, Head, HeadTape, Initializer, LogitScale, Mask, Model, NormKind,
-    NormPlacement, PackedBatch, Parametrization, Positions, Prediction, Pretrained, StdConvention, Tape, Token,
-    TransformerConfig,
+    Activation, AttentionScale, Choice, Classifier, Decoder, Head, HeadTape, Initializer, LogitScale, Mask, Model,
+    Node, NormKind, NormPlacement, PackedBatch, Parametrization, Positions, Prediction, Pretrained, StdConvention,
+    Tape, Token, TransformerConfig,
 };
 use kexue_optim::{BitMask, Parameters, SlotGroup};
+use kexue_qa::{Answer, AskOptions, ask, embedded};
 use kexue_text::{Corpus, TextEncoder, VocabularyBuilder};
 use kexue_train::{Accelerator, Objective, Record, Task, TrainSettings, train_on};
 use kexue_tune::{ChildSettings, Dataset, Encoded, FisherKind, Labels, Measure, Method, TuneTask, fisher};
@@ -32,9 +33,18 @@ enum On {
 impl On {
     /// `None`, with a message, if the device is missing.
     fn engine(self, model: &Model, precision: Precision) -> Option<Engine> {
+        self.open(model, precision, true)
+    }
+
+    /// The model on the device, for inference.
+    fn copy(self, model: &Model, precision: Precision) -> Option<Arc<DeviceModel>> {
+        Some(Arc::new(DeviceModel::on(self.open(model, precision, false)?)))
+    }
+
+    fn open(self, model: &Model, precision: Precision, is_for_training: bool) -> Option<Engine> {
         match self {
             Self::Gpu => match Gpu::open(0) {
-                Ok(_) => Some(Engine::new(Device::default(), model, precision).unwrap()),
+                Ok(_) => Some(Engine::open(Device::default(), model, precision, is_for_training).unwrap()),
                 Err(problem) => {
                     eprintln!("skipped: {problem}");
                     None
@@ -46,7 +56,7 @@ impl On {
                     eprintln!("skipped: no C++ compiler for the emulator");
                     return None;
                 };
-                Some(Engine::on(Box::new(machine), program, model, precision).unwrap())
+                Some(Engine::on(Box::new(machine), program, model, precision, is_for_training).unwrap())
             }
         }
     }
@@ -393,6 +403,146 @@ fn a_gpu_computes_what_the_processor_does() {
 fn a_gpu_in_fewer_bits_is_near() {
     check_passes(On::Gpu, Precision::Tf32, 0.05, ALL);
     check_passes(On::Gpu, Precision::Bf16, 0.25, ALL);
+}
+
+/// Decodes trees under several prompts on the CPU and on a device, from two caches in turn, and compares hidden states and logits.
+fn check_decoding(on: On, precision: Precision, tolerance: f32, chosen: &[usize]) {
+    let mut problems = Vec::new();
+    let cases = cases().into_iter().enumerate();
+    for (_, Case { name, model }) in cases.filter(|(index, _)| chosen.contains(index)) {
+        let Some(device) = on.copy(&model, precision) else {
+            return;
+        };
+        let mut copy = model.clone();
+        copy.set_device(device);
+        let mut random = ChaCha8Rng::seed_from_u64(8);
+        let vocabulary = model.config().vocab_size as Token;
+        let [rounds, length] = match on {
+            On::Gpu => [6, 90],
+            On::Emulator => [3, 37],
+        };
+        let mut decoders: Vec<[Decoder<'_>; 2]> = (0..2).map(|_| [Decoder::new(&model), Decoder::new(&copy)]).collect();
+        let mut worst = [0.0f32; 2];
+        // The second time, a cleared cache is used again.
+        for _ in 0..2 {
+            let mut open: Vec<Vec<Node>> = Vec::new();
+            for pair in &mut decoders {
+                let prompts: Vec<Vec<Token>> = [length, 1, 9]
+                    .map(|length| (0..length).map(|_| random.random_range(0..vocabulary)).collect())
+                    .to_vec();
+                let [here, there] = pair.each_mut().map(|decoder| {
+                    decoder.clear();
+                    decoder.prompts(prompts.iter().map(|prompt| &prompt[..])).unwrap()
+                });
+                assert_eq!(here, there);
+                open.push(here);
+            }
+            for _ in 0..rounds {
+                for (pair, open) in decoders.iter_mut().zip(&mut open) {
+                    let mut steps = pair[0].steps();
+                    for _ in 0..5 {
+                        let parent = open[random.random_range(0..open.len())];
+                        open.push(steps.push(parent, random.random_range(0..vocabulary)));
+                    }
+                    let pairs: Vec<(Node, Token)> = open
+                        .iter()
+                        .flat_map(|&node| [0, vocabulary / 2, vocabulary - 1].map(|token| (node, token)))
+                        .collect();
+                    let [here, there] = pair.each_mut().map(|decoder| {
+                        decoder.extend(&steps).unwrap();
+                        let hidden: Vec<f32> = open.iter().flat_map(|&node| decoder.hidden(node).unwrap()).collect();
+                        let logits = decoder.logits(&pairs).unwrap();
+                        [hidden, [logits, decoder.vocabulary_logits(open).unwrap()].concat()]
+                    });
+                    assert_eq!(here.each_ref().map(Vec::len), there.each_ref().map(Vec::len));
+                    for (worst, (here, there)) in worst.iter_mut().zip(here.iter().zip(&there)) {
+                        *worst = worst.max(relative(there, here));
+                    }
+                }
+            }
+        }
+        println!(
+            "{name} in {precision}, decoded: hidden {:.1e}, logits {:.1e}",
+            worst[0], worst[1]
+        );
+        if !(worst[0] < tolerance && worst[1] < tolerance) {
+            problems.push(format!("{name}: decoded states and logits differ by {worst:?}"));
+        }
+    }
+    assert!(problems.is_empty(), "{}", problems.join("\n"));
+}
+
+#[test]
+fn the_emulator_decodes_what_the_processor_does() {
+    check_decoding(On::Emulator, Precision::F32, 1e-5, &[0, 1, 2, 4, 5]);
+    check_decoding(On::Emulator, Precision::Bf16, 0.05, &[6]);
+}
+
+#[test]
+fn a_gpu_decodes_what_the_processor_does() {
+    check_decoding(On::Gpu, Precision::F32, 1e-5, ALL);
+    check_decoding(On::Gpu, Precision::Bf16, 0.1, ALL);
+}
+
+/// Answers questions from the embedded graph on the CPU and on a device.
+fn check_answers(on: On, questions: &[&str]) {
+    let (graph, trained) = embedded().unwrap();
+    let Some(device) = on.copy(&trained.model, Precision::F32) else {
+        return;
+    };
+    let mut copy = trained.model.clone();
+    copy.set_device(device);
+    let options = AskOptions::new(trained.config.search.clone());
+    let [here, there] = [&trained.model, &copy].map(|model| ask(&graph, model, &options, questions).unwrap());
+    for (here, there) in here.iter().zip(&there) {
+        assert_eq!(here.known, there.known, "{}", here.question);
+        assert!((here.confidence - there.confidence).abs() < 1e-3, "{}", here.question);
+        let fact = |answer: &Answer| {
+            let best = answer.candidates.first()?;
+            Some((best.subject.clone(), best.relation.clone(), best.objects.clone()))
+        };
+        assert_eq!(fact(here), fact(there), "{}", here.question);
+    }
+}
+
+#[test]
+fn the_emulator_answers_as_the_processor_does() {
+    check_answers(On::Emulator, &["What is the capital of France?", "铁的原子序数是多少"]);
+}
+
+#[test]
+fn a_gpu_answers_as_the_processor_does() {
+    let questions = include_str!("../../kexue-qa/data/default/test_questions.tsv")
+        .lines()
+        .take(200);
+    let questions: Vec<&str> = questions.filter_map(|line| line.split('\t').next()).collect();
+    check_answers(On::Gpu, &questions);
+}
+
+#[test]
+fn what_does_not_fit_the_model_is_refused_before_the_device_computes() {
+    let Case { model, .. } = case("learned positions", learned);
+    let Some(device) = On::Emulator.copy(&model, Precision::F32) else {
+        return;
+    };
+    let mut copy = model.clone();
+    copy.set_device(device);
+    let mut decoder = Decoder::new(&copy);
+    let problem = decoder.prompts([&[61][..]]).unwrap_err().to_string();
+    assert_eq!(problem, "token 61 is not in the vocabulary of 61 tokens");
+    decoder.clear();
+    let problem = decoder.prompts([&[1; 201][..]]).unwrap_err().to_string();
+    assert_eq!(
+        problem,
+        "a sequence of 201 positions is longer than the model's 200 positions"
+    );
+    decoder.clear();
+    let node = decoder.prompts([&[1, 2][..]]).unwrap()[0];
+    assert!(decoder.logits(&[(node, 61)]).is_err() && decoder.logits(&[]).unwrap().is_empty());
+    drop(decoder);
+    // Changed parameters are not those on the device.
+    copy.values_mut()[0] += 1.0;
+    assert!(copy.device().is_none());
 }
 
 /// Trains a masked language model on the CPU, on a device, and first on the device and then on the CPU.

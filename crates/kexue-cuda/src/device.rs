@@ -52,6 +52,16 @@ impl Engine {
     /// # Errors
     /// If there is no such GPU, a library is missing, GPUs do not support an option of the model (the error names it), or memory is insufficient.
     pub fn new(device: Device, model: &Model, precision: Precision) -> Result<Self, CudaError> {
+        Self::open(device, model, precision, true)
+    }
+
+    /// As [`Engine::on`], on a GPU.
+    pub(crate) fn open(
+        device: Device,
+        model: &Model,
+        precision: Precision,
+        is_for_training: bool,
+    ) -> Result<Self, CudaError> {
         let program = Program::new(model.config(), model.layout(), precision)?;
         let gpu = Gpu::open(device.ordinal)?;
         if precision != Precision::F32 && gpu.capability.0 < 8 {
@@ -61,7 +71,7 @@ impl Engine {
             ));
         }
         let machine = CudaMachine::new(gpu, &program.source, precision)?;
-        Self::on(Box::new(machine), program, model, precision)
+        Self::on(Box::new(machine), program, model, precision, is_for_training)
     }
 }
 

@@ -12,6 +12,9 @@ use std::ops::Range;
 /// Threads per block of most kernels.
 const THREADS: usize = 256;
 
+/// Rows of a block of `attention_nodes`.
+const NODE_ROWS: usize = 4;
+
 /// Maximum number of stored recordings.
 const MOST_RECORDINGS: usize = 256;
 
@@ -29,22 +32,22 @@ pub(crate) enum Part {
 }
 
 /// Growing memory on the device.
-#[derive(Default)]
-struct Buffer {
-    at: Address,
-    bytes: usize,
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Buffer {
+    pub at: Address,
+    pub bytes: usize,
 }
 
 /// A model on a device: its parameters, their gradient, and the passes that compute the gradient.
 pub struct Engine {
     pub(crate) machine: Box<dyn Machine>,
-    program: Program,
+    pub(crate) program: Program,
     pub(crate) config: TransformerConfig,
     pub(crate) layout: Layout,
     /// The parameters, in single precision.
     pub(crate) parameters: Address,
     /// The parameters as operands of matrix products; the same memory in single precision.
-    operands: Address,
+    pub(crate) operands: Address,
     pub(crate) gradient: Address,
     arena: Buffer,
     rotary: Buffer,
@@ -56,16 +59,20 @@ pub struct Engine {
     pub(crate) kept: Address,
     /// Whether steps are recorded and replayed.
     is_recording: bool,
+    /// Inputs and results of `inference.rs`.
+    pub(crate) logits: Buffer,
     /// Memory to release at the end.
     allocated: Vec<Address>,
 }
 
 impl Engine {
+    /// An engine for training, or for forward passes only: that has no memory for a gradient.
     pub(crate) fn on(
         mut machine: Box<dyn Machine>,
         program: Program,
         model: &Model,
         precision: Precision,
+        is_for_training: bool,
     ) -> Result<Self, CudaError> {
         let layout = model.layout().clone();
         let parameters = machine.allocate(4 * layout.len())?;
@@ -77,8 +84,11 @@ impl Engine {
                 allocated[1]
             }
         };
-        let gradient = machine.allocate(4 * layout.len())?;
-        allocated.push(gradient);
+        let mut gradient = 0;
+        if is_for_training {
+            gradient = machine.allocate(4 * layout.len())?;
+            allocated.push(gradient);
+        }
         let is_recording = machine.records();
         let mut engine = Self {
             machine,
@@ -95,6 +105,7 @@ impl Engine {
             open: None,
             kept: 0,
             is_recording,
+            logits: Buffer::default(),
             allocated,
         };
         engine.set_parameters(model.values())?;
@@ -348,7 +359,10 @@ impl Engine {
 impl Drop for Engine {
     fn drop(&mut self) {
         self.machine.forget_recordings();
-        let all = self.allocated.drain(..).chain([self.arena.at, self.rotary.at]);
+        let all = self
+            .allocated
+            .drain(..)
+            .chain([self.arena.at, self.rotary.at, self.logits.at]);
         all.for_each(|at| self.machine.release(at));
     }
 }
@@ -560,6 +574,10 @@ impl Pass<'_> {
             self.branch_forward(index)?;
             self.add_branch(index)?;
         }
+        if self.plan.key.purpose == Purpose::Nodes {
+            let target = self.word(self.plan.places.target);
+            self.by_rows("keep_hidden", rows, args![rows, memory.hidden, target])?;
+        }
         Ok(())
     }
 
@@ -600,6 +618,10 @@ impl Pass<'_> {
         ];
         let blocks = (rows * 3 * d / 4).div_ceil(THREADS);
         self.engine.launch("turn_forward", (blocks, 1), THREADS, 0, turn)?;
+        if self.plan.key.purpose == Purpose::Nodes {
+            self.attention_nodes(index / 2)?;
+            return self.linear(branch, at.context, &ranges.attention_output, rows, d);
+        }
         let args = args![
             rows,
             at.query_key_value,
@@ -611,6 +633,32 @@ impl Pass<'_> {
         ];
         self.attention("attention_forward", self.engine.program.attention.forward, args)?;
         self.linear(branch, at.context, &ranges.attention_output, rows, d)
+    }
+
+    /// Keeps the keys and values of a layer, and computes the attention over those of all nodes.
+    fn attention_nodes(&mut self, layer: usize) -> Result<(), CudaError> {
+        let (rows, d, layers) = (self.rows(), self.config().d_model, self.config().layers);
+        let at = self.memory.blocks[layer];
+        let words = &self.plan.places;
+        let target = self.word(words.target);
+        let keep = args![rows, at.query_key_value, target, layer, layers];
+        let blocks = (rows * 2 * d / 4).div_ceil(THREADS);
+        let attend = args![
+            rows,
+            at.query_key_value,
+            target,
+            layer,
+            layers,
+            self.word(words.see_from),
+            self.word(words.see_to),
+            self.word(words.path_from),
+            self.word(words.path_to),
+            self.word(words.paths),
+            at.context,
+        ];
+        self.engine.launch("keep_keys_values", (blocks, 1), THREADS, 0, keep)?;
+        let grid = (rows.div_ceil(NODE_ROWS), self.config().heads);
+        self.engine.launch("attention_nodes", grid, 32 * NODE_ROWS, 0, attend)
     }
 
     /// Launches a kernel with a block for each tile and head.

@@ -5,7 +5,7 @@
 //!
 //! Read `engine.rs` first: the passes, kernel by kernel. `plan.rs` lays out a batch, `kernels/` has the CUDA C++ code, `optimizer.rs` updates the
 //! parameters, and `run.rs` has the [`Accelerator`](kexue_train::Accelerator) of a
-//! training run, `classifier_run.rs` that of fine-tuning.
+//! training run, `classifier_run.rs` that of fine-tuning, and `inference.rs` encodes and decodes.
 //!
 //! ```
 //! use kexue_cuda::{Device, Engine, Precision, Shard};
@@ -42,6 +42,7 @@ mod device;
 mod emulator;
 mod engine;
 mod error;
+mod inference;
 mod machine;
 mod memory;
 mod optimizer;
@@ -56,6 +57,7 @@ pub use classifier_run::{ClassifierRun, fisher};
 pub use device::Device;
 pub use engine::Engine;
 pub use error::CudaError;
+pub use inference::DeviceModel;
 pub use optimizer::DeviceOptimizer;
 pub use precision::Precision;
 pub use run::DeviceRun;

@@ -3,9 +3,10 @@
 //! Sizes are rounded up so that many batches share a recording. The additional rows are tokens that see only themselves and predict nothing, so all their
 //! gradients are 0.
 
+use crate::machine::Address;
 use crate::program::TILE;
 use crate::{CudaError, Shard};
-use kexue_nn::{Dropout, Layout, PackedBatch, Prediction, TransformerConfig};
+use kexue_nn::{Dropout, Layout, NewNodes, PackedBatch, Prediction, TransformerConfig};
 use kexue_train::Objective;
 use std::ops::Range;
 
@@ -18,6 +19,16 @@ const PART: usize = 32;
 /// Words per shard; see `dropout.cu`.
 const SHARD_WORDS: usize = 14;
 
+/// Words of a [`Target`].
+const TARGET_WORDS: usize = 6;
+
+/// The cache that nodes are added to.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Target {
+    pub keys_values: Address,
+    pub hidden: Address,
+}
+
 /// What a step computes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub(crate) enum Purpose {
@@ -28,10 +39,12 @@ pub(crate) enum Purpose {
     Loss,
     /// The states of first tokens, and the gradient of a loss that is computed elsewhere.
     States,
+    /// Keys, values and last hidden states of a decoder's nodes.
+    Nodes,
 }
 
 /// The rounded sizes of a step. Batches with the same key differ only in their words.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub(crate) struct Key {
     pub rows: usize,
     pub tiles: usize,
@@ -39,7 +52,7 @@ pub(crate) struct Key {
     pub places: usize,
     /// Whether the places are choices.
     pub are_choices: bool,
-    /// Number of tokens of all lists of choices.
+    /// Number of tokens of all lists of choices, or of nodes of all paths.
     pub listed: usize,
     /// Number of tokens of the longest list.
     pub longest: usize,
@@ -53,7 +66,7 @@ pub(crate) struct Key {
 impl Key {
     /// Whether the values that a backward pass needs are kept.
     pub fn is_training(&self) -> bool {
-        self.purpose != Purpose::Hidden
+        matches!(self.purpose, Purpose::Loss | Purpose::States)
     }
 }
 
@@ -85,6 +98,11 @@ pub(crate) struct Words {
     pub parts: usize,
     pub order: usize,
     pub table_rows: usize,
+    /// Where nodes go; see `nodes.cu`.
+    pub target: usize,
+    pub path_from: usize,
+    pub path_to: usize,
+    pub paths: usize,
     pub end: usize,
     /// Maximum number of parts.
     pub most_parts: usize,
@@ -98,11 +116,15 @@ impl Words {
             end += count.next_multiple_of(4);
             start
         };
-        let tables = [config.vocab_size, config.max_positions, config.token_types];
+        let tables = match key.is_training() {
+            true => [config.vocab_size, config.max_positions, config.token_types],
+            false => [0; 3],
+        };
         let distinct: usize = tables.iter().map(|&size| size.min(key.rows)).sum();
         let used = tables.iter().filter(|&&size| size > 0).count();
         let most_parts = distinct + used * key.rows.div_ceil(PART);
         let places = if key.is_training() { key.places } else { 0 };
+        let nodes = if key.purpose == Purpose::Nodes { key.rows } else { 0 };
         let mut words = Self {
             tokens: take(key.rows),
             positions: take(key.rows),
@@ -116,12 +138,16 @@ impl Words {
             place_rows: take(places),
             targets: take(places),
             lists: take(if key.are_choices { 3 * places } else { 0 }),
-            list_tokens: take(key.listed),
-            list_biases: take(key.listed),
+            list_tokens: take(if key.are_choices { key.listed } else { 0 }),
+            list_biases: take(if key.are_choices { key.listed } else { 0 }),
             counts: take(4),
             parts: take(2 * most_parts),
             order: take(used * key.rows),
             table_rows: take(3 * distinct),
+            target: take(if nodes > 0 { TARGET_WORDS } else { 0 }),
+            path_from: take(nodes),
+            path_to: take(nodes),
+            paths: take(if nodes > 0 { key.listed } else { 0 }),
             end: 0,
             most_parts,
         };
@@ -160,7 +186,7 @@ impl Plan {
     ) -> Result<Self, CudaError> {
         check(config, shards)?;
         let rows: usize = shards.iter().map(|shard| shard.packed.len()).sum();
-        let training = purpose != Purpose::Hidden;
+        let training = matches!(purpose, Purpose::Loss | Purpose::States);
         let drops = |shard: &&Shard<'_>| shard.generator.is_some() && !shard.packed.is_empty();
         let random: Vec<&Shard<'_>> = shards.iter().filter(drops).collect();
         let is_dropping = training && Dropout::new(config.dropout).dropped() > 0 && !random.is_empty();
@@ -242,6 +268,79 @@ impl Plan {
     }
 }
 
+impl Plan {
+    /// Plans the computation of a decoder's nodes.
+    ///
+    /// # Errors
+    /// If a token or a position is out of range.
+    pub fn nodes(config: &TransformerConfig, new: &NewNodes, target: Target) -> Result<Self, CudaError> {
+        let rows = new.tokens().len();
+        check_tokens(config, new.tokens())?;
+        let end_of_positions = new.positions().iter().map(|&position| position as usize + 1).max();
+        let end_of_positions = end_of_positions.unwrap_or(1);
+        check_positions(config, end_of_positions)?;
+        let key = Key {
+            rows: rounded(rows, 16),
+            listed: rounded(new.paths().len(), 64),
+            purpose: Purpose::Nodes,
+            ..Key::default()
+        };
+        if key.rows >= 1 << 24 || key.listed >= 1 << 30 {
+            return Err(CudaError::Batch(format!("{rows} tokens are too many for one step")));
+        }
+        let at = Words::new(&key, config);
+        let mut words = vec![0; at.end];
+        let mut put = |start: usize, from: &mut dyn Iterator<Item = u32>| {
+            words[start..].iter_mut().zip(from).for_each(|(to, from)| *to = from);
+        };
+        let factor = |seen| config.attention_scale.factor(seen, config.head_dim());
+        put(at.tokens, &mut new.tokens().iter().copied());
+        put(at.positions, &mut new.positions().iter().copied());
+        put(at.factors, &mut new.seen().map(|seen| factor(seen).to_bits()));
+        put(at.see_from, &mut new.prompts().iter().map(|prompt| prompt.start));
+        put(at.see_to, &mut new.prompts().iter().map(|prompt| prompt.end));
+        put(
+            at.path_from,
+            &mut std::iter::once(0).chain(new.path_ends().iter().copied()).take(rows),
+        );
+        put(at.path_to, &mut new.path_ends().iter().copied());
+        put(at.paths, &mut new.paths().iter().copied());
+        let addresses = [target.keys_values, target.hidden];
+        let halves = addresses.iter().flat_map(|&long| [long as u32, (long >> 32) as u32]);
+        put(
+            at.target,
+            &mut [new.first() as u32, rows as u32].into_iter().chain(halves),
+        );
+        Ok(Self {
+            key,
+            places: at,
+            words,
+            end_of_positions,
+        })
+    }
+}
+
+/// Refuses tokens that are not in the vocabulary.
+pub(crate) fn check_tokens(config: &TransformerConfig, tokens: &[u32]) -> Result<(), CudaError> {
+    let vocabulary = config.vocab_size;
+    match tokens.iter().find(|token| **token as usize >= vocabulary) {
+        Some(token) => Err(CudaError::Batch(format!(
+            "token {token} is not in the vocabulary of {vocabulary} tokens"
+        ))),
+        None => Ok(()),
+    }
+}
+
+/// Refuses sequences that are longer than the table of positions.
+fn check_positions(config: &TransformerConfig, end: usize) -> Result<(), CudaError> {
+    match config.longest_sequence().filter(|most| end > *most) {
+        Some(most) => Err(CudaError::Batch(format!(
+            "a sequence of {end} positions is longer than the model's {most} positions"
+        ))),
+        None => Ok(()),
+    }
+}
+
 /// Refuses options without a kernel, and indices beyond a table.
 fn check(config: &TransformerConfig, shards: &[Shard<'_>]) -> Result<(), CudaError> {
     for shard in shards {
@@ -251,23 +350,8 @@ fn check(config: &TransformerConfig, shards: &[Shard<'_>]) -> Result<(), CudaErr
                 "capped distances are supported on the CPU only",
             ));
         }
-        let end = shard.packed.end_of_positions();
-        if let Some(most) = config.longest_sequence().filter(|most| end > *most) {
-            return Err(CudaError::Batch(format!(
-                "a sequence of {end} positions is longer than the model's {most} positions"
-            )));
-        }
-        let vocabulary = config.vocab_size;
-        if let Some(token) = shard
-            .packed
-            .tokens()
-            .iter()
-            .find(|token| **token as usize >= vocabulary)
-        {
-            return Err(CudaError::Batch(format!(
-                "token {token} is not in the vocabulary of {vocabulary} tokens"
-            )));
-        }
+        check_positions(config, shard.packed.end_of_positions())?;
+        check_tokens(config, shard.packed.tokens())?;
         let types = config.token_types;
         if types > 0 && shard.packed.types().any(|segment| usize::from(segment) >= types) {
             return Err(CudaError::Batch(format!(

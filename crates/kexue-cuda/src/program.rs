@@ -4,11 +4,12 @@ use crate::machine::Number;
 use crate::{CudaError, Precision};
 use kexue_nn::{Activation, Layout, NormKind, NormPlacement, Positions, TransformerConfig};
 
-const SOURCES: [&str; 5] = [
+const SOURCES: [&str; 6] = [
     include_str!("kernels/common.cu"),
     include_str!("kernels/rows.cu"),
     include_str!("kernels/dropout.cu"),
     include_str!("kernels/loss.cu"),
+    include_str!("kernels/nodes.cu"),
     include_str!("kernels/optimizer.cu"),
 ];
 const ATTENTION: &str = include_str!("kernels/attention.cu");

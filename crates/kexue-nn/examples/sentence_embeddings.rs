@@ -37,7 +37,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         for sentence in sentences {
             batch.push(&tokenizer.encode(sentence)?.ids, Mask::BIDIRECTIONAL);
         }
-        let hidden = encoder.run(&model, &batch);
+        let hidden = encoder.run(&model, &batch)?;
         for rows in batch.rows() {
             let mut mean = vec![0.0f32; config.d_model];
             for state in hidden.chunks_exact(config.d_model).take(rows.end).skip(rows.start) {

@@ -4,16 +4,19 @@ use crate::dropout::Dropout;
 use crate::kernels::{activate, activate_backward, linear, linear_backward, resize};
 use crate::parameters::Pair;
 use crate::pretrained::{self, Family, Pretrained, PretrainedError, default_positions, our_name};
-use crate::tensors::{Renamed, Tensors as _};
+use crate::tensors::{Renamed, Tensors};
 use crate::training::two;
 use crate::weights::check_shape;
-use crate::{Head, InferencePrecision, Model, PackedBatch, Role, Slot, Tape, TransformerConfig};
+use crate::{
+    Head, InferenceDevice, InferencePrecision, Model, PackedBatch, Role, Slot, Tape, TransformerConfig, WeightsError,
+};
 use kexue_optim::{Parameters, Place, Slots};
 use rand::{Rng, RngCore};
 use std::collections::HashMap;
 use std::convert::Infallible;
 use std::ops::Range;
 use std::path::Path;
+use std::sync::Arc;
 
 /// A model that computes logits for each sequence from the last hidden state of its first token, as `…ForSequenceClassification` of `transformers`.
 ///
@@ -102,6 +105,27 @@ impl Classifier {
         path: &Path,
         precision: InferencePrecision,
     ) -> Result<Self, PretrainedError> {
+        Self::load_with(config, labels, path, |config, tensors| {
+            Model::from_tensors_for_inference(config, tensors, precision)
+        })
+    }
+
+    /// A fine-tuned model from the file of its weights, with all parameters.
+    ///
+    /// # Errors
+    /// As [`load_for_inference`](Self::load_for_inference).
+    pub fn load(config: TransformerConfig, labels: usize, path: &Path) -> Result<Self, PretrainedError> {
+        Self::load_with(config, labels, path, |config, tensors| {
+            Model::from_tensors(config, tensors)
+        })
+    }
+
+    fn load_with(
+        config: TransformerConfig,
+        labels: usize,
+        path: &Path,
+        make: impl FnOnce(TransformerConfig, &mut dyn Tensors) -> Result<Model, WeightsError>,
+    ) -> Result<Self, PretrainedError> {
         let family = Family::of(&config);
         let config = TransformerConfig {
             head: Head::None,
@@ -110,7 +134,7 @@ impl Classifier {
         let file = pretrained::open(path)?;
         let read = || {
             let mut tensors = Renamed::new(vec![file], |name| our_name(family, name))?;
-            let mut model = Model::from_tensors_for_inference(config, &mut tensors, precision)?;
+            let mut model = make(config, &mut tensors)?;
             let (dense, output) = add_head(&mut model, labels, |_, slot, values| {
                 check_shape(&tensors, &slot.name, &slot.shape)?;
                 tensors.read(&slot.name, values)
@@ -143,6 +167,11 @@ impl Classifier {
     /// Changes the precision in which an [`Encoder`](crate::Encoder) runs the Transformer.
     pub fn set_inference_precision(&mut self, precision: InferencePrecision) {
         self.model.set_inference_precision(precision);
+    }
+
+    /// Lets an [`Encoder`](crate::Encoder) run the Transformer on a device; see [`Model::set_device`].
+    pub fn set_device(&mut self, device: Arc<dyn InferenceDevice>) {
+        self.model.set_device(device);
     }
 
     /// The family, which determines the head.

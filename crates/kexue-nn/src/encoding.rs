@@ -1,7 +1,7 @@
 //! Forward passes for inference, on several threads.
 
 use crate::kernels::Work;
-use crate::{InferencePrecision, Model, PackedBatch, Tape};
+use crate::{DeviceError, InferencePrecision, Model, PackedBatch, Tape};
 use rayon::prelude::*;
 
 /// Computes hidden states for inference. Its memory is reused from batch to batch and does not grow with the number of layers.
@@ -51,9 +51,16 @@ impl Encoder {
 
     /// The last hidden states, `[tokens, d_model]`.
     ///
+    /// # Errors
+    /// If the model is on a [device](Model::set_device), and the batch does not fit it or the device fails.
+    ///
     /// # Panics
     /// As [`Model::forward`].
-    pub fn run(&mut self, model: &Model, batch: &PackedBatch) -> &[f32] {
+    pub fn run(&mut self, model: &Model, batch: &PackedBatch) -> Result<&[f32], DeviceError> {
+        if let Some(device) = model.device() {
+            self.hidden = device.hidden(batch)?;
+            return Ok(&self.hidden);
+        }
         let threads = self.workers.len();
         let is_divided = batch.sequences().len() >= threads;
         if !is_divided || threads == 1 && batch.len() <= PART_TOKENS {
@@ -61,7 +68,7 @@ impl Encoder {
             let is_shared = !is_divided && batch.len() * model.config().d_model >= shared_numbers(model);
             tape.set_work(if is_shared { Work::ParallelPieces } else { Work::Pieces });
             model.forward(batch, tape, None);
-            return tape.hidden();
+            return Ok(tape.hidden());
         }
         let each = batch.len().div_ceil(threads * PART_TOKENS).max(1);
         let parts = batch.split(threads * each);
@@ -73,7 +80,7 @@ impl Encoder {
         for worker in &self.workers {
             self.hidden.extend_from_slice(&worker.hidden);
         }
-        &self.hidden
+        Ok(&self.hidden)
     }
 }
 
@@ -118,6 +125,7 @@ mod tests {
             for _ in 0..2 {
                 let differences = encoder
                     .run(&model, &batch)
+                    .unwrap()
                     .iter()
                     .zip(tape.hidden())
                     .map(|(a, b)| (a - b).abs());
@@ -125,7 +133,7 @@ mod tests {
             }
             let mut less = PackedBatch::default();
             less.push(&[3, 4], Mask::CAUSAL);
-            assert_eq!(encoder.run(&model, &less).len(), 2 * 16);
+            assert_eq!(encoder.run(&model, &less).unwrap().len(), 2 * 16);
         }
     }
 
@@ -147,9 +155,9 @@ mod tests {
             }
             batch
         };
-        let exact = Encoder::new(1).run(&model, &batch(1)).to_vec();
+        let exact = Encoder::new(1).run(&model, &batch(1)).unwrap().to_vec();
         model.set_inference_precision(InferencePrecision::Int8);
-        let rounded = Encoder::new(1).run(&model, &batch(1)).to_vec();
+        let rounded = Encoder::new(1).run(&model, &batch(1)).unwrap().to_vec();
         let size = |numbers: &[f32]| numbers.iter().map(|x| x * x).sum::<f32>().sqrt();
         let differences: Vec<f32> = exact.iter().zip(&rounded).map(|(a, b)| a - b).collect();
         let relative = size(&differences) / size(&exact);
@@ -159,21 +167,26 @@ mod tests {
         for threads in [1, 2, 3] {
             for count in [1, 2, 5] {
                 let mut encoder = Encoder::new(threads);
-                let all = pool.install(|| encoder.run(&model, &batch(count)).to_vec());
+                let all = pool.install(|| encoder.run(&model, &batch(count)).unwrap().to_vec());
                 for one in all.chunks_exact(rounded.len()) {
                     assert_eq!(one, rounded, "{threads} threads, {count} sequences");
                 }
             }
         }
         let mut decoder = Decoder::new(&model);
-        let node = decoder.prompts([&prompt[..]])[0];
+        let node = decoder.prompts([&prompt[..]]).unwrap()[0];
         let last = &rounded[rounded.len() - 144..];
-        let differences: Vec<f32> = last.iter().zip(decoder.hidden(node)).map(|(a, b)| a - b).collect();
+        let differences: Vec<f32> = last
+            .iter()
+            .zip(decoder.hidden(node).unwrap())
+            .map(|(a, b)| a - b)
+            .collect();
         let relative = size(&differences) / size(last);
         assert!(relative < 0.01, "the decoder rounds too: {relative}");
 
+        drop(decoder);
         model.set_inference_precision(InferencePrecision::Single);
-        assert_eq!(Encoder::new(1).run(&model, &batch(1)), exact);
+        assert_eq!(Encoder::new(1).run(&model, &batch(1)).unwrap(), exact);
     }
 
     #[test]
@@ -191,15 +204,19 @@ mod tests {
         let mut batch = PackedBatch::default();
         batch.push(&[1, 2, 3], Mask::BIDIRECTIONAL);
         let mut encoder = Encoder::new(1);
-        let before = encoder.run(&model, &batch).to_vec();
+        let before = encoder.run(&model, &batch).unwrap().to_vec();
         let kept = model.clone();
-        let expected = encoder.run(&other, &batch).to_vec();
+        let expected = encoder.run(&other, &batch).unwrap().to_vec();
         model.values_mut().copy_from_slice(other.values());
-        assert_eq!(encoder.run(&model, &batch), expected);
-        assert_eq!(encoder.run(&kept, &batch), before, "a copy keeps its own parameters");
+        assert_eq!(encoder.run(&model, &batch).unwrap(), expected);
+        assert_eq!(
+            encoder.run(&kept, &batch).unwrap(),
+            before,
+            "a copy keeps its own parameters"
+        );
         let mut model = kept.clone();
         model.copy_matching(&other);
-        assert_eq!(encoder.run(&model, &batch), expected);
+        assert_eq!(encoder.run(&model, &batch).unwrap(), expected);
     }
 
     #[test]
@@ -223,13 +240,13 @@ mod tests {
                 batch.push(&(0..length).map(|at| at % 30).collect::<Vec<_>>(), mask);
             }
             let mut one = Encoder::new(1);
-            let expected: Vec<u32> = one.run(&model, &batch).iter().map(|x| x.to_bits()).collect();
+            let expected: Vec<u32> = one.run(&model, &batch).unwrap().iter().map(|x| x.to_bits()).collect();
             let mut whole = Tape::default();
             model.forward(&batch, &mut whole, None);
             for threads in [2, 3, 8] {
                 let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
                 let mut encoder = Encoder::new(threads);
-                let found = pool.install(|| encoder.run(&model, &batch).to_vec());
+                let found = pool.install(|| encoder.run(&model, &batch).unwrap().to_vec());
                 assert!(
                     found.iter().map(|x| x.to_bits()).eq(expected.iter().copied()),
                     "{lengths:?} {threads}"

@@ -1,10 +1,12 @@
 //! A Transformer: its configuration and its parameters.
 
+use crate::inference_device::InferenceDevice;
 use crate::packed_weights::{InferenceLinear, InferencePrecision, PackedWeights};
 use crate::{AttentionScale, ConfigError, Layout, Pair, TransformerConfig};
 use kexue_optim::Role;
 use kexue_text::Token;
 use rand::Rng;
+use std::collections::HashMap;
 use std::convert::Infallible;
 use std::ops::Range;
 use std::sync::{Arc, OnceLock};
@@ -24,6 +26,8 @@ pub struct Model {
     packed: OnceLock<Arc<PackedWeights>>,
     /// Whether the linear layers of the blocks are only in `packed`.
     is_for_inference: bool,
+    /// A copy of the parameters on another device; forgotten when the parameters may change.
+    device: Option<Arc<dyn InferenceDevice>>,
 }
 
 impl Model {
@@ -36,6 +40,7 @@ impl Model {
             inference_precision: InferencePrecision::default(),
             packed: OnceLock::new(),
             is_for_inference: false,
+            device: None,
         }
     }
 
@@ -69,10 +74,11 @@ impl Model {
         );
     }
 
-    /// Removes the packed weights, because the parameters or the precision may change.
+    /// Removes the packed weights and the copy on a device, because the parameters or the precision may change.
     fn unpack(&mut self) {
         self.expect_all_parameters();
         self.packed.take();
+        self.device = None;
     }
 
     /// Creates a model with random parameters.
@@ -145,6 +151,7 @@ impl Model {
     /// If the scale is invalid.
     pub fn with_attention_scale(mut self, scale: AttentionScale) -> Result<Self, ConfigError> {
         self.config.attention_scale = scale;
+        self.device = None;
         self.config.validate()?;
         Ok(self)
     }
@@ -161,6 +168,40 @@ impl Model {
     pub fn set_inference_precision(&mut self, precision: InferencePrecision) {
         self.unpack();
         self.inference_precision = precision;
+    }
+
+    /// The device on which [`Encoder`](crate::Encoder) and [`Decoder`](crate::Decoder) compute; `None` for the CPU.
+    pub fn device(&self) -> Option<&Arc<dyn InferenceDevice>> {
+        self.device.as_ref()
+    }
+
+    /// Lets [`Encoder`](crate::Encoder) and [`Decoder`](crate::Decoder) compute on a device, which has a copy of this model. They return to the CPU when the
+    /// parameters, the attention scale or the precision may change.
+    pub fn set_device(&mut self, device: Arc<dyn InferenceDevice>) {
+        self.device = Some(device);
+    }
+
+    /// Keeps the linear layers of the blocks only as inference reads them, packed and in this precision, as a model has them that was loaded for inference.
+    ///
+    /// # Panics
+    /// If the model was loaded for inference, or has the head of a [`Classifier`](crate::Classifier).
+    pub fn keep_for_inference(&mut self, precision: InferencePrecision) {
+        self.set_inference_precision(precision);
+        self.packed();
+        let (all, kept) = (Layout::new(&self.config), Layout::without_linear(&self.config));
+        assert_eq!(all.len(), self.layout.len(), "the head of a classifier would be lost");
+        let places: HashMap<&str, &Range<usize>> = all
+            .slots()
+            .iter()
+            .map(|slot| (slot.name.as_str(), &slot.range))
+            .collect();
+        let values = kept
+            .slots()
+            .iter()
+            .flat_map(|slot| &self.values[places[slot.name.as_str()].clone()]);
+        self.values = values.copied().collect();
+        self.layout = kept;
+        self.is_for_inference = true;
     }
 
     /// A model with these parameters, whose number must fit the configuration, which must be valid.

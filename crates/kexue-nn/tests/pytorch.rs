@@ -123,7 +123,7 @@ fn a_tree_decoded_from_a_cache_is_pytorchs() {
         // Sequences with the same prompt share it and their common continuation, so each prefix is computed once.
         let mut prompts: Vec<&[Token]> = with_prompt().map(|(tokens, prefix)| &tokens[..*prefix]).collect();
         prompts.dedup();
-        let ends = decoder.prompts(prompts.iter().copied());
+        let ends = decoder.prompts(prompts.iter().copied()).unwrap();
         let mut nodes: HashMap<(&[Token], &[Token]), _> = prompts
             .iter()
             .zip(ends)
@@ -141,7 +141,7 @@ fn a_tree_decoded_from_a_cache_is_pytorchs() {
             if steps.is_empty() {
                 break;
             }
-            decoder.extend(&steps);
+            decoder.extend(&steps).unwrap();
         }
         assert_eq!(nodes.len(), 3 + 4 + 3 - 1, "three prompts, one shared token");
 
@@ -152,7 +152,7 @@ fn a_tree_decoded_from_a_cache_is_pytorchs() {
                 if let Some(&node) = nodes.get(&(prompt, continuation)) {
                     let expected = &golden.hidden[(start + length - 1) * d..][..d];
                     close(
-                        decoder.hidden(node),
+                        &decoder.hidden(node).unwrap(),
                         expected,
                         1e-5,
                         &format!("{prompt:?} {continuation:?}"),

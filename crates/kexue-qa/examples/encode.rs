@@ -19,8 +19,8 @@ fn main() -> Result<(), Box<dyn Error>> {
         trained.vocabulary.encode_into(question?.trim(), &mut tokens);
         tokens.push(SEP);
         decoder.clear();
-        let end = decoder.prompts([&tokens[..]])[0];
-        let numbers: Vec<String> = decoder.hidden(end).iter().map(f32::to_string).collect();
+        let end = decoder.prompts([&tokens[..]])?[0];
+        let numbers: Vec<String> = decoder.hidden(end)?.iter().map(f32::to_string).collect();
         println!("{}", numbers.join(","));
     }
     Ok(())

@@ -4,7 +4,7 @@
 //! that the index forces have probability 1, so they need no model call until the next choice. A choice needs the logits of its allowed tokens
 //! only.
 
-use crate::distribution::{Context, distribution};
+use crate::distribution::{AllLogits, Context, LogitsAt, Wanted, distribution};
 use crate::explanation::explain;
 use crate::options::{LookAhead, MentionUse};
 use crate::prompt::{Prompt, Subject};
@@ -15,18 +15,13 @@ use kexue_text::SEP;
 use kexue_trie::{Allowed, Key, Token};
 use std::sync::Arc;
 
-/// If more tokens than this are allowed, the logits come from one matrix product for all questions.
-const LONG: usize = 1024;
-
 /// A choice to make at the current token.
-#[derive(Default)]
 struct PendingChoice {
     /// Which hypothesis of the beam makes it.
     hypothesis: usize,
     allowed: Allowed,
     mentioned: Vec<Token>,
-    /// Its row in the logits that are computed together.
-    row: Option<usize>,
+    logits: LogitsAt,
 }
 
 impl Search<'_> {
@@ -34,55 +29,47 @@ impl Search<'_> {
     pub fn advance(self, decoder: &mut Decoder<'_>, states: &mut [State]) -> Result<bool> {
         let rescore = self.options.rescore;
         let mut steps = decoder.steps();
-        let (mut choices, mut long) = (Vec::with_capacity(states.len()), Vec::new());
+        let (mut pending, mut wanted) = (Vec::with_capacity(states.len()), Wanted::default());
         for state in &mut *states {
             let open = state.beam.iter().filter(|hypothesis| !hypothesis.done(rescore));
             let time = open.map(|hypothesis| hypothesis.ready_at).min();
             let mut here = Vec::new();
             for (index, hypothesis) in state.beam.iter_mut().enumerate() {
                 if Some(hypothesis.ready_at) == time && !hypothesis.done(rescore) {
-                    let mut choice = PendingChoice {
-                        hypothesis: index,
-                        ..PendingChoice::default()
-                    };
-                    self.allowed(&state.prompt, hypothesis, &mut choice.allowed, &mut choice.mentioned)?;
+                    let (mut allowed, mut mentioned) = (Allowed::default(), Vec::new());
+                    self.allowed(&state.prompt, hypothesis, &mut allowed, &mut mentioned)?;
                     let node = hypothesis.compute(&mut steps);
-                    if choice.allowed.len() > LONG {
-                        choice.row = Some(long.len());
-                        long.push(node);
-                    }
-                    here.push(choice);
+                    let logits = wanted.add(self.options, node, &allowed, hypothesis.subject.is_some());
+                    here.push(PendingChoice {
+                        hypothesis: index,
+                        allowed,
+                        mentioned,
+                        logits,
+                    });
                 }
             }
-            choices.push(here);
+            pending.push(here);
         }
-        if choices.iter().all(Vec::is_empty) {
+        if pending.iter().all(Vec::is_empty) {
             return Ok(false);
         }
-        if !steps.is_empty() {
-            decoder.extend(&steps);
-        }
-        let logits = if long.is_empty() {
-            Vec::new()
-        } else {
-            decoder.vocabulary_logits(&long)
-        };
-        for (state, choices) in states.iter_mut().zip(choices) {
+        decoder.extend(&steps)?;
+        let logits = wanted.compute(decoder)?;
+        for (state, choices) in states.iter_mut().zip(pending) {
             if !choices.is_empty() {
-                self.choose(decoder, state, &choices, &logits)?;
+                self.choose(state, &choices, &logits)?;
             }
         }
         Ok(true)
     }
 
     /// Makes the choices at this token and keeps the best hypotheses.
-    fn choose(self, decoder: &Decoder<'_>, state: &mut State, choices: &[PendingChoice], logits: &[f32]) -> Result<()> {
+    fn choose(self, state: &mut State, choices: &[PendingChoice], logits: &AllLogits) -> Result<()> {
         enum Candidate {
             Stays,
             Takes(Token),
             Ends(Key),
         }
-        let vocabulary = decoder.model().config().vocab_size;
         let mut candidates = Vec::new();
         let mut pending = choices.iter().peekable();
         for (index, hypothesis) in state.beam.iter().enumerate() {
@@ -92,14 +79,13 @@ impl Search<'_> {
             };
             let allowed = &choice.allowed;
             let gains = self.gains(&mut state.prompt, hypothesis, &allowed.tokens)?;
-            let row = choice.row.map(|row| &logits[row * vocabulary..][..vocabulary]);
             let context = Context {
                 allowed,
                 mentioned: &choice.mentioned,
                 gains,
-                row,
+                logits: logits.of(choice.logits),
             };
-            let distribution = distribution(self.options, decoder, hypothesis.node, &context);
+            let distribution = distribution(self.options, &context);
             if self.explain {
                 let probability = hypothesis.log_probability.exp();
                 let choice = explain(self.graph, &hypothesis.tokens, probability, allowed, &distribution);

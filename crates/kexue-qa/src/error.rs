@@ -55,6 +55,9 @@ pub enum Error {
         "the model has learned positions, which limit the length of a sequence; answering needs `positions = \"rotary\"`"
     )]
     Positions,
+    /// The model is on a device that failed.
+    #[error("{0}; with --device cpu the question needs no GPU")]
+    Device(#[from] kexue_nn::DeviceError),
     /// A prefix in the index has no continuation.
     #[error("the index has no continuation of {0:?}: it is damaged")]
     DeadEnd(String),

@@ -1,7 +1,7 @@
 //! Exact rescoring. After the subject only few facts are left, so all of them are scored, in one call for all questions.
 
 use crate::Result;
-use crate::distribution::{Context, distribution, log_softmax};
+use crate::distribution::{AllLogits, Context, LogitsAt, Wanted, distribution, log_softmax};
 use crate::explanation::explain;
 use crate::prompt::Facts;
 use crate::rerank::{Evidence, Lookups, Reranker, Spelling};
@@ -15,7 +15,10 @@ use std::sync::Arc;
 struct Branch {
     range: Range<usize>,
     depth: usize,
-    node: Node,
+    /// The facts of each continuation; a token is `None` for a fact that ends here.
+    groups: Vec<(Option<Token>, Range<usize>)>,
+    allowed: Allowed,
+    logits: LogitsAt,
 }
 
 /// A subject of the beam and the tree of its facts.
@@ -28,7 +31,7 @@ struct Tree {
 
 /// Replaces the hypotheses of each question with all facts of their subjects. The probability of a fact is the product of its choices'.
 pub(crate) fn rescore(search: Search<'_>, decoder: &mut Decoder<'_>, states: &mut [State]) -> Result<()> {
-    let mut steps = decoder.steps();
+    let (mut steps, mut wanted) = (decoder.steps(), Wanted::default());
     let mut trees = Vec::new();
     for (state_index, state) in states.iter_mut().enumerate() {
         for (hypothesis_index, hypothesis) in state.beam.iter_mut().enumerate() {
@@ -44,19 +47,18 @@ pub(crate) fn rescore(search: Search<'_>, decoder: &mut Decoder<'_>, states: &mu
             };
             if tree.facts.len() > 1 {
                 let node = hypothesis.compute(&mut steps);
-                tree.plan(&mut steps, node);
+                tree.plan(search, &mut steps, &mut wanted, node);
             }
             trees.push(tree);
         }
     }
-    if !steps.is_empty() {
-        decoder.extend(&steps);
-    }
+    decoder.extend(&steps)?;
+    let logits = wanted.compute(decoder)?;
     let mut evidence: Vec<Vec<Evidence>> = vec![Vec::new(); states.len()];
     let mut lookups: Vec<Lookups<'_>> = states.iter().map(|_| Lookups::default()).collect();
     for tree in &trees {
         let state = &mut states[tree.state];
-        let found = tree.score(search, decoder, state);
+        let found = tree.score(search, &logits, state);
         if let Some(reranker) = &search.options.reranker {
             let lookups = &mut lookups[tree.state];
             evidence[tree.state].extend(tree.evidence(search, reranker, state, &found, lookups));
@@ -92,17 +94,28 @@ fn weigh(reranker: &Reranker, state: &mut State, evidence: Vec<Evidence>, keep: 
 
 impl Tree {
     /// Finds the branches and adds the tokens that lead to them to the steps.
-    fn plan(&mut self, steps: &mut Steps, root: Node) {
+    fn plan(&mut self, search: Search<'_>, steps: &mut Steps, wanted: &mut Wanted, root: Node) {
         let mut open = vec![(0..self.facts.len(), 0, root)];
         while let Some((range, depth, node)) = open.pop() {
             let groups = self.groups(range.clone(), depth);
-            if groups.len() > 1 {
-                self.branches.push(Branch { range, depth, node });
-            }
-            for (token, group) in groups {
-                if let (Some(token), true) = (token, group.len() > 1) {
-                    open.push((group, depth + 1, steps.push(node, token)));
+            for (token, group) in &groups {
+                if let (Some(token), true) = (*token, group.len() > 1) {
+                    open.push((group.clone(), depth + 1, steps.push(node, token)));
                 }
+            }
+            if groups.len() > 1 {
+                let ends_here = groups.iter().find(|(token, _)| token.is_none());
+                let allowed = Allowed {
+                    tokens: groups.iter().filter_map(|(token, _)| *token).collect(),
+                    terminal: ends_here.map(|(_, group)| self.facts.keys[group.start]),
+                };
+                self.branches.push(Branch {
+                    range,
+                    depth,
+                    logits: wanted.add(search.options, node, &allowed, true),
+                    groups,
+                    allowed,
+                });
             }
         }
     }
@@ -150,28 +163,24 @@ impl Tree {
         found.iter().enumerate().map(of).collect()
     }
 
-    fn score(&self, search: Search<'_>, decoder: &Decoder<'_>, state: &mut State) -> Vec<Found> {
+    fn score(&self, search: Search<'_>, logits: &AllLogits, state: &mut State) -> Vec<Found> {
         let hypothesis: &Hypothesis = &state.beam[self.hypothesis];
         let mut log_probabilities = vec![hypothesis.log_probability; self.facts.len()];
         for branch in &self.branches {
-            let groups = self.groups(branch.range.clone(), branch.depth);
+            let Branch { groups, allowed, .. } = branch;
             let prefix = &self.facts.suffix(branch.range.start)[..branch.depth];
             let ends_here = groups.iter().find(|(token, _)| token.is_none());
-            let allowed = Allowed {
-                tokens: groups.iter().filter_map(|(token, _)| *token).collect(),
-                terminal: ends_here.map(|(_, group)| self.facts.keys[group.start]),
-            };
             let gains = search.options.looks_ahead().then(|| {
                 self.facts
                     .gains(&state.prompt.lcs, prefix, branch.range.clone(), &allowed.tokens)
             });
             let context = Context {
-                allowed: &allowed,
+                allowed,
                 mentioned: &[],
                 gains,
-                row: None,
+                logits: logits.of(branch.logits),
             };
-            let distribution = distribution(search.options, decoder, branch.node, &context);
+            let distribution = distribution(search.options, &context);
             if search.explain {
                 let subject = hypothesis.subject.iter().flat_map(|subject| subject.tokens.iter());
                 let whole: Vec<Token> = subject.chain(prefix).copied().collect();
@@ -179,7 +188,7 @@ impl Tree {
                 state
                     .result
                     .choices
-                    .push(explain(search.graph, &whole, probability, &allowed, &distribution));
+                    .push(explain(search.graph, &whole, probability, allowed, &distribution));
             }
             // The distribution lists the tokens first and the terminal last.
             let in_order = groups.iter().filter(|(token, _)| token.is_some()).chain(ends_here);

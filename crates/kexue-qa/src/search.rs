@@ -143,7 +143,7 @@ impl Search<'_> {
                 Ok(prompt)
             })
             .collect::<Result<Vec<_>>>()?;
-        let ends = decoder.prompts(prompts.iter().map(|prompt| &prompt.tokens[..]));
+        let ends = decoder.prompts(prompts.iter().map(|prompt| &prompt.tokens[..]))?;
         let mut states = prompts
             .into_iter()
             .zip(ends)

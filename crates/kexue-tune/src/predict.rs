@@ -2,14 +2,17 @@
 
 use crate::dataset::{Encoded, Labels};
 use crate::metrics::Measure;
-use kexue_nn::{Classifier, ClassifierTape, Encoder, PackedBatch};
+use kexue_nn::{Classifier, ClassifierTape, DeviceError, Encoder, PackedBatch};
 use kexue_train::Metric;
 
 /// Tokens per batch in inference.
 const TOKENS: usize = 4096;
 
 /// The logits of each example, `[examples][labels]`.
-pub fn logits(model: &Classifier, examples: &[Encoded]) -> Vec<Vec<f32>> {
+///
+/// # Errors
+/// If the model is on a [device](Classifier::set_device), and the device fails.
+pub fn logits(model: &Classifier, examples: &[Encoded]) -> Result<Vec<Vec<f32>>, DeviceError> {
     let mut encoder = Encoder::new(rayon::current_num_threads());
     let mut tape = ClassifierTape::default();
     let has_segments = model.model().config().token_types > 1;
@@ -26,14 +29,14 @@ pub fn logits(model: &Classifier, examples: &[Encoded]) -> Vec<Vec<f32>> {
             examples[order[end]].push(&mut batch, has_segments);
             end += 1;
         }
-        let hidden = encoder.run(model.model(), &batch);
+        let hidden = encoder.run(model.model(), &batch)?;
         model.head_forward(&batch, hidden, &mut tape, None);
         for (&at, logits) in order[start..end].iter().zip(tape.logits().chunks_exact(model.labels())) {
             all[at] = logits.to_vec();
         }
         start = end;
     }
-    all
+    Ok(all)
 }
 
 /// The prediction for an example.

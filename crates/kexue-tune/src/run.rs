@@ -8,7 +8,7 @@ use crate::method::{ChildSettings, Masking, Method};
 use crate::metrics::Measure;
 use crate::start::Start;
 use crate::task::TuneTask;
-use kexue_nn::{Classifier, InferencePrecision, TransformerConfig};
+use kexue_nn::{Classifier, InferencePrecision, PretrainedError, TransformerConfig};
 use kexue_optim::{BitMask, Parameters};
 use kexue_output::{Lock, write_file};
 use kexue_text::PretrainedTokenizer;
@@ -322,6 +322,23 @@ impl Tuned {
     /// # Errors
     /// If a file is missing, damaged or not part of a fine-tuning run. The error names it.
     pub fn open(folder: &Path, precision: InferencePrecision) -> Result<Self, TrainError> {
+        Self::open_with(folder, |config, labels, weights| {
+            Classifier::load_for_inference(config, labels, weights, precision)
+        })
+    }
+
+    /// Opens the folder of a run, with all parameters of the model in memory, as a copy on a device needs them.
+    ///
+    /// # Errors
+    /// As [`open`](Self::open).
+    pub fn open_whole(folder: &Path) -> Result<Self, TrainError> {
+        Self::open_with(folder, Classifier::load)
+    }
+
+    fn open_with(
+        folder: &Path,
+        load: impl FnOnce(TransformerConfig, usize, &Path) -> Result<Classifier, PretrainedError>,
+    ) -> Result<Self, TrainError> {
         let path = folder.join("config.toml");
         if !path.exists() {
             let what = match () {
@@ -352,8 +369,7 @@ impl Tuned {
         }
         let weights = folder.join("model.safetensors");
         let labels = Labels::named(&config.finetune.labels);
-        let model = Classifier::load_for_inference(config.model.clone(), labels.logits(), &weights, precision);
-        let model = model.map_err(TrainError::task)?;
+        let model = load(config.model.clone(), labels.logits(), &weights).map_err(TrainError::task)?;
         Ok(Self {
             config,
             tokenizer,

@@ -177,7 +177,7 @@ impl Task for TuneTask<'_> {
     }
 
     fn validate(&self, model: &Classifier) -> Result<Vec<Metric>, TrainError> {
-        let logits = logits(model, &self.held_out.examples);
+        let logits = logits(model, &self.held_out.examples).map_err(TrainError::task)?;
         Ok(measure(&logits, &self.held_out.examples, self.labels, self.measures))
     }
 

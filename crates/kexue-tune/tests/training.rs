@@ -110,7 +110,7 @@ fn it_learns_and_the_saved_model_says_the_same_again() {
 
     let tuned = Tuned::open(folder.path(), InferencePrecision::Single).unwrap();
     let found = measure(
-        &logits(&tuned.model, &data.examples),
+        &logits(&tuned.model, &data.examples).unwrap(),
         &data.examples,
         &labels,
         &config.finetune.measures,
