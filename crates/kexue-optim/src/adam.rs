@@ -1,7 +1,7 @@
 //! Adam's moments.
 
 use crate::Transformation;
-use crate::chain::{Piece, apply_pieces};
+use crate::chain::{Piece, apply_pieces, next};
 use crate::vectors::{AdamStep, adam};
 use serde::{Deserialize, Serialize};
 
@@ -71,7 +71,12 @@ impl Transformation for Adam {
         };
         let moments = self.first.chunks_mut(size).zip(self.second.chunks_mut(size));
         moments
-            .map(|(first, second)| -> Piece<'_> { Box::new(move |update, _| adam(update, first, second, step)) })
+            .map(|(mut first, mut second)| -> Piece<'_> {
+                Box::new(move |update, _| {
+                    let count = update.len();
+                    adam(update, next(&mut first, count), next(&mut second, count), step);
+                })
+            })
             .collect()
     }
 

@@ -1,7 +1,6 @@
 //! One bit for each parameter, and the choice of the parameters with the largest scores.
 
-use crate::mask::Four;
-use crate::vectors::expand_bits;
+use crate::vectors::{add_bits, keep_bits};
 use crate::{Slot, Slots, WeightsError};
 use safetensors::SafeTensors;
 use safetensors::tensor::{Dtype, TensorView};
@@ -122,12 +121,23 @@ impl BitMask {
         &mut self.words
     }
 
-    /// For `count` parameters from `start` on, all bits set for those that are kept, none for the others; returns how many others precede them.
-    pub(crate) fn look_up(&self, start: usize, count: usize, fours: &mut [Four]) -> usize {
-        let before = start % 32;
-        let words = &self.words[start / 32..(start + count).div_ceil(32)];
-        expand_bits(fours.as_flattened_mut().as_chunks_mut().0, words);
-        before
+    /// Multiplies the kept values from position `start` on by `factor`. The others become 0, even if they are not finite.
+    pub(crate) fn keep(&self, start: usize, values: &mut [f32], factor: f32) {
+        let (head, values) = values.split_at_mut(before_word(start).min(values.len()));
+        for (position, value) in (start..).zip(&mut *head) {
+            *value = if self.keeps(position) { *value * factor } else { 0.0 };
+        }
+        keep_bits(values, &self.words[(start + head.len()) / 32..], factor);
+    }
+
+    /// Adds `factor · source` to the kept values from position `start` on.
+    pub(crate) fn add(&self, start: usize, values: &mut [f32], source: &[f32], factor: f32) {
+        let head = before_word(start).min(values.len());
+        let ((head, values), (head_of_source, source)) = (values.split_at_mut(head), source.split_at(head));
+        for ((position, value), source) in (start..).zip(&mut *head).zip(head_of_source) {
+            *value += if self.keeps(position) { factor * source } else { 0.0 };
+        }
+        add_bits(values, source, &self.words[(start + head.len()) / 32..], factor);
     }
 
     /// The content of a mask file: a safetensors file with a tensor of bytes for each slot, 8 parameters per byte, the first in the lowest bit.
@@ -187,6 +197,11 @@ impl BitMask {
         }
         Ok(mask)
     }
+}
+
+/// How many parameters from a position on precede the next word.
+fn before_word(position: usize) -> usize {
+    position.next_multiple_of(32) - position
 }
 
 /// Marks a safetensors file as a mask file.

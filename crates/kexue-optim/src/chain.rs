@@ -5,8 +5,9 @@ use crate::vectors::subtract;
 use rayon::prelude::*;
 use std::fmt;
 
-/// The effect of an elementwise transformation on a piece of the update, given the parameters of the piece.
-pub type Piece<'a> = Box<dyn FnOnce(&mut [f32], &[f32]) + Send + 'a>;
+/// The effect of an elementwise transformation on a piece of the update. It is called for one block of the piece after another, each once and in order,
+/// with the update and the parameters of the block.
+pub type Piece<'a> = Box<dyn FnMut(&mut [f32], &[f32]) + Send + 'a>;
 
 /// Transforms a gradient into an update. This is the extension point of the crate.
 ///
@@ -73,11 +74,14 @@ pub(crate) fn apply_pieces(transformation: &mut dyn Transformation, update: &mut
         .par_chunks_mut(CHUNK)
         .zip(parameters.par_chunks(CHUNK))
         .zip(pieces)
-        .for_each(|((update, parameters), piece)| piece(update, parameters));
+        .for_each(|((update, parameters), mut piece)| piece(update, parameters));
 }
 
-/// The size of a piece. A piece and its moments fit the second-level cache, so that a pass reads and writes memory once.
+/// The size of a piece, which is the work of one thread.
 const PIECE: usize = 1 << 15;
+
+/// The size of a block. A block and its moments fit the first-level cache, so that all transformations together read and write memory once, side by side.
+const BLOCK: usize = 1 << 9;
 
 /// A list of transformations that are applied in order. A chain is itself a transformation.
 #[derive(Default)]
@@ -106,9 +110,11 @@ impl Chain {
             .par_chunks_mut(PIECE)
             .zip(gradient.par_chunks_mut(PIECE))
             .zip(pieces)
-            .for_each(|((parameters, update), pieces)| {
-                pieces.into_iter().for_each(|piece| piece(update, parameters));
-                subtract(parameters, update);
+            .for_each(|((parameters, update), mut pieces)| {
+                for (parameters, update) in parameters.chunks_mut(BLOCK).zip(update.chunks_mut(BLOCK)) {
+                    pieces.iter_mut().for_each(|piece| piece(update, parameters));
+                    subtract(parameters, update);
+                }
             });
     }
 
@@ -129,6 +135,11 @@ impl Chain {
             start = end + 1;
         }
     }
+}
+
+/// Takes the next numbers of the state of a piece, as many as a block has.
+pub(crate) fn next<'a>(rest: &mut &'a mut [f32], count: usize) -> &'a mut [f32] {
+    rest.split_off_mut(..count).unwrap_or_default()
 }
 
 /// The pieces of each of some elementwise transformations.
@@ -157,7 +168,11 @@ fn in_one_pass(links: &mut [Box<dyn Transformation>], update: &mut [f32], parame
         .par_chunks_mut(PIECE)
         .zip(parameters.par_chunks(PIECE))
         .zip(pieces)
-        .for_each(|((update, parameters), pieces)| pieces.into_iter().for_each(|piece| piece(update, parameters)));
+        .for_each(|((update, parameters), mut pieces)| {
+            for (update, parameters) in update.chunks_mut(BLOCK).zip(parameters.chunks(BLOCK)) {
+                pieces.iter_mut().for_each(|piece| piece(update, parameters));
+            }
+        });
 }
 
 impl Transformation for Chain {

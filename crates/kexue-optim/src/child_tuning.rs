@@ -105,7 +105,13 @@ impl Masking {
 
     fn pieces(&self, pieces: usize, size: usize, step: u64) -> Vec<Piece<'_>> {
         let (mask, factor) = (self.mask.at(step), self.factor);
-        let piece = |at: usize| -> Piece<'_> { Box::new(move |update, _| mask.apply(at * size, update, factor)) };
+        let piece = |at: usize| -> Piece<'_> {
+            let mut start = at * size;
+            Box::new(move |update, _| {
+                mask.apply(start, update, factor);
+                start += update.len();
+            })
+        };
         (0..pieces).map(piece).collect()
     }
 

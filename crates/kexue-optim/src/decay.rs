@@ -30,11 +30,12 @@ impl Factors {
     /// `change` is called with the update and the parameters of a part, and its factor.
     fn pieces(&self, pieces: usize, size: usize, change: fn(&mut [f32], &[f32], f32)) -> Vec<Piece<'_>> {
         let piece = |at: usize| -> Piece<'_> {
+            let mut start = at * size;
             Box::new(move |update, parameters| {
-                let start = at * size;
                 for (range, factor) in self.within(start..start + update.len()) {
                     change(&mut update[range.clone()], &parameters[range], factor);
                 }
+                start += update.len();
             })
         };
         (0..pieces).map(piece).collect()
@@ -97,12 +98,13 @@ impl Transformation for WeightDecay {
         };
         let (factors, mask) = (&self.factors, mask.at(step));
         let piece = |at: usize| -> Piece<'_> {
+            let mut start = at * size;
             Box::new(move |update, parameters| {
-                let start = at * size;
                 for (range, rate) in factors.within(start..start + update.len()) {
                     let parameters = &parameters[range.clone()];
                     mask.add(start + range.start, &mut update[range], parameters, rate);
                 }
+                start += update.len();
             })
         };
         (0..pieces).map(piece).collect()
@@ -177,7 +179,7 @@ mod tests {
     fn ranges_are_cut_where_pieces_end() {
         let mut update = [1.0; 10];
         let mut scale = Scale::new(vec![(7..9, 3.0), (2..6, 2.0)]);
-        for (at, piece) in scale.pieces(3, 4, 0).into_iter().enumerate() {
+        for (at, mut piece) in scale.pieces(3, 4, 0).into_iter().enumerate() {
             let end = (4 * at + 4).min(10);
             piece(&mut update[4 * at..end], &[0.0; 4][..end - 4 * at]);
         }

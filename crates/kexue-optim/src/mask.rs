@@ -1,19 +1,16 @@
 //! Masks of parameters: redrawn at every step, or fixed.
 
 use crate::bit_mask::BitMask;
-use crate::vectors::{add_kept, keep};
+use crate::vectors::{add_below, keep_below};
 
 /// Probabilities are multiples of `1/STEPS`, so that 16 random bits decide for one parameter.
 const STEPS: f32 = 65536.0;
 
 /// The number of parameters whose mask is computed at a time.
-const BLOCK: usize = 1024;
+const BLOCK: usize = 512;
 
-/// The mask of four parameters: 16 bits for each, all set if it is kept. A byte array, so that it can be seen as four lanes.
-pub(crate) type Four = [u8; 8];
-
-/// The masks of the block that is computed, and of those that share a word of a fixed mask with its ends.
-const FOURS: usize = BLOCK / 4 + 16;
+/// The random words of a block that need not begin with a word, as bytes, so that each can be seen as the lanes of four parameters.
+type Words = [[u8; 8]; BLOCK / 4 + 1];
 
 /// The increment of SplitMix64.
 const GOLDEN: u64 = 0x9E37_79B9_7F4A_7C15;
@@ -32,25 +29,20 @@ fn random_word(key: u64, index: u64) -> u64 {
     mix(key.wrapping_add(index.wrapping_mul(GOLDEN)))
 }
 
-/// The highest bit of each lane.
-const HIGH: u64 = 0x8000_8000_8000_8000;
-
-/// Decides for the four parameters of a random word, whose lanes are compared with those of `largest`.
-#[inline(always)]
-fn decide(word: u64, largest: u64) -> Four {
-    // Where the highest bits agree, the difference of the others tells; no lane borrows from another.
-    let difference = (largest | HIGH) - (word & !HIGH);
-    let dropped = ((!largest & word) | (!(largest ^ word) & !difference)) & HIGH;
-    (!((dropped - (dropped >> 15)) | dropped)).to_le_bytes()
+/// The random words from `first` on.
+#[multiversion::multiversion(targets("x86_64+avx512f+avx512vl+avx512dq+avx512bw", "x86_64+avx2"))]
+fn draw(words: &mut [[u8; 8]], key: u64, first: u64) {
+    for (word, index) in words.iter_mut().zip(first..) {
+        *word = random_word(key, index).to_le_bytes();
+    }
 }
 
-/// Decides for the four parameters of each random word from `first` on.
-#[multiversion::multiversion(targets("x86_64+avx512f+avx512vl+avx512dq+avx512bw", "x86_64+avx2"))]
-fn draw(kept: &mut [Four], key: u64, first: u64, threshold: u32) {
-    let largest = u64::from(threshold - 1) * 0x0001_0001_0001_0001;
-    for (kept, index) in kept.iter_mut().zip(first..) {
-        *kept = decide(random_word(key, index), largest);
-    }
+/// The lanes of `count` parameters from `start` on, at most a block.
+fn lanes(key: u64, start: usize, count: usize, words: &mut Words) -> &[[u8; 2]] {
+    let before = start % 4;
+    draw(&mut words[..(before + count).div_ceil(4)], key, (start / 4) as u64);
+    let (lanes, _) = words.as_flattened().as_chunks();
+    &lanes[before..][..count]
 }
 
 /// A key that depends on all parts and their order.
@@ -99,8 +91,13 @@ impl Mask {
 
     /// Whether a step moves the parameter at a position.
     pub fn keeps(&self, step: u64, position: usize) -> bool {
-        let mut fours = [Four::default(); FOURS];
-        self.at(step).look_up(position, 1, &mut fours)[0] != [0; 2]
+        match self.at(step) {
+            StepMask::Random { key, threshold } => {
+                let lane = random_word(key, (position / 4) as u64) >> (position % 4 * 16);
+                ((lane & 0xffff) as u32) < threshold
+            }
+            StepMask::Fixed(mask) => mask.keeps(position),
+        }
     }
 
     /// The mask of a step.
@@ -147,37 +144,30 @@ pub enum StepMask<'a> {
 }
 
 impl StepMask<'_> {
-    /// For `count` parameters from `start` on, at most a block: all bits set for those that are kept, none for the others.
-    fn look_up(self, start: usize, count: usize, fours: &mut [Four; FOURS]) -> &[[u8; 2]] {
-        let before = match self {
-            Self::Random { key, threshold } => {
-                let before = start % 4;
-                let fours = &mut fours[..(before + count).div_ceil(4)];
-                draw(fours, key, (start / 4) as u64, threshold);
-                before
-            }
-            Self::Fixed(mask) => mask.look_up(start, count, fours),
-        };
-        let (lanes, _) = fours.as_flattened().as_chunks();
-        &lanes[before..][..count]
-    }
-
     /// Multiplies the kept values from position `start` on by `factor`. The others become 0, even if they are not finite.
     pub(crate) fn apply(self, start: usize, values: &mut [f32], factor: f32) {
-        let mut fours = [Four::default(); FOURS];
+        let (key, threshold) = match self {
+            Self::Random { key, threshold } => (key, threshold),
+            Self::Fixed(mask) => return mask.keep(start, values, factor),
+        };
+        let mut words: Words = [[0; 8]; BLOCK / 4 + 1];
         for (values, start) in values.chunks_mut(BLOCK).zip((start..).step_by(BLOCK)) {
-            let kept = self.look_up(start, values.len(), &mut fours);
-            keep(values, kept, factor);
+            let lanes = lanes(key, start, values.len(), &mut words);
+            keep_below(values, lanes, threshold, factor);
         }
     }
 
     /// Adds `factor · source` to the kept values from position `start` on.
     pub(crate) fn add(self, start: usize, values: &mut [f32], source: &[f32], factor: f32) {
-        let mut fours = [Four::default(); FOURS];
+        let (key, threshold) = match self {
+            Self::Random { key, threshold } => (key, threshold),
+            Self::Fixed(mask) => return mask.add(start, values, source, factor),
+        };
+        let mut words: Words = [[0; 8]; BLOCK / 4 + 1];
         let blocks = values.chunks_mut(BLOCK).zip(source.chunks(BLOCK));
         for ((values, source), start) in blocks.zip((start..).step_by(BLOCK)) {
-            let kept = self.look_up(start, values.len(), &mut fours);
-            add_kept(values, source, kept, factor);
+            let lanes = lanes(key, start, values.len(), &mut words);
+            add_below(values, source, lanes, threshold, factor);
         }
     }
 }
@@ -205,6 +195,31 @@ mod tests {
         assert_eq!(of(&Mask::random(0.3, 7), 3), whole);
         assert_ne!(of(&mask, 4), whole);
         assert_ne!(of(&Mask::random(0.3, 8), 3), whole);
+    }
+
+    #[test]
+    fn a_fixed_mask_keeps_its_bits_wherever_a_piece_begins() {
+        let bits = BitMask::from_fn(300, |at| at * at % 7 < 3);
+        let mask = Mask::fixed(bits.clone());
+        for (start, count) in [
+            (0, 300),
+            (1, 299),
+            (31, 2),
+            (32, 32),
+            (33, 5),
+            (64, 100),
+            (299, 1),
+            (300, 0),
+        ] {
+            let source: Vec<f32> = (0..count).map(|at| at as f32 - 7.0).collect();
+            let (mut values, mut sums) = (source.clone(), vec![0.5; count]);
+            mask.at(0).apply(start, &mut values, 2.0);
+            mask.at(0).add(start, &mut sums, &source, 2.0);
+            for (at, (value, sum)) in values.iter().zip(&sums).enumerate() {
+                let expected = if bits.keeps(start + at) { 2.0 * source[at] } else { 0.0 };
+                assert_eq!((*value, *sum), (expected, 0.5 + expected), "{start} {at}");
+            }
+        }
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! Momentum: that of gradient descent, and Lion's.
 
 use crate::Transformation;
-use crate::chain::{Piece, apply_pieces};
+use crate::chain::{Piece, apply_pieces, next};
 use serde::{Deserialize, Serialize};
 
 /// Constants of [`Momentum`].
@@ -56,8 +56,9 @@ impl Transformation for Momentum {
     fn pieces(&mut self, _: usize, size: usize, _: u64) -> Vec<Piece<'_>> {
         let MomentumConfig { momentum: mu, nesterov } = self.config;
         let piece = |momentum| -> Piece<'_> {
-            let momentum: &mut [f32] = momentum;
+            let mut rest: &mut [f32] = momentum;
             Box::new(move |update, _| {
+                let momentum = next(&mut rest, update.len());
                 for (update, momentum) in update.iter_mut().zip(momentum) {
                     *momentum = mu * *momentum + *update;
                     *update = if nesterov { *update + mu * *momentum } else { *momentum };
@@ -130,8 +131,9 @@ impl Transformation for Lion {
     fn pieces(&mut self, _: usize, size: usize, _: u64) -> Vec<Piece<'_>> {
         let LionConfig { beta1, beta2 } = self.config;
         let piece = |momentum| -> Piece<'_> {
-            let momentum: &mut [f32] = momentum;
+            let mut rest: &mut [f32] = momentum;
             Box::new(move |update, _| {
+                let momentum = next(&mut rest, update.len());
                 for (update, momentum) in update.iter_mut().zip(momentum) {
                     let mean = beta1 * *momentum + (1.0 - beta1) * *update;
                     *momentum = beta2 * *momentum + (1.0 - beta2) * *update;

@@ -56,26 +56,66 @@ pub(crate) fn adam(update: &mut [f32], first: &mut [f32], second: &mut [f32], st
     }
 }
 
-/// The bits of a number that is kept or not, given 16 of them.
+/// Multiplies the values whose lane is below the threshold by a factor, and sets the others to 0, even if they are not finite.
+#[multiversion(targets("x86_64+avx512f+avx512vl+avx512bw", "x86_64+avx2"))]
+pub(crate) fn keep_below(values: &mut [f32], lanes: &[[u8; 2]], threshold: u32, factor: f32) {
+    for (value, lane) in values.iter_mut().zip(lanes) {
+        let scaled = *value * factor;
+        *value = if is_below(*lane, threshold) { scaled } else { 0.0 };
+    }
+}
+
+/// Adds `factor·source` to the values whose lane is below the threshold.
+#[multiversion(targets("x86_64+avx512f+avx512vl+avx512bw", "x86_64+avx2"))]
+pub(crate) fn add_below(values: &mut [f32], source: &[f32], lanes: &[[u8; 2]], threshold: u32, factor: f32) {
+    for ((value, source), lane) in values.iter_mut().zip(source).zip(lanes) {
+        let scaled = factor * source;
+        *value += if is_below(*lane, threshold) { scaled } else { 0.0 };
+    }
+}
+
 #[inline(always)]
-fn widen(kept: [u8; 2]) -> u32 {
-    i32::from(i16::from_le_bytes(kept)).cast_unsigned()
+fn is_below(lane: [u8; 2], threshold: u32) -> bool {
+    u32::from(u16::from_le_bytes(lane)) < threshold
 }
 
-/// Multiplies the values whose bits are set in `kept` by a factor, and sets the others to 0, even if they are not finite.
+/// Multiplies the values whose bits are set in `words`, 32 to a word, the first in the lowest, by a factor, and sets the others to 0, even if they are not
+/// finite.
 #[multiversion(targets("x86_64+avx512f+avx512vl+avx512bw", "x86_64+avx2"))]
-pub(crate) fn keep(values: &mut [f32], kept: &[[u8; 2]], factor: f32) {
-    for (value, kept) in values.iter_mut().zip(kept) {
-        *value = f32::from_bits((*value * factor).to_bits() & widen(*kept));
+pub(crate) fn keep_bits(values: &mut [f32], words: &[f32], factor: f32) {
+    let (blocks, rest) = values.as_chunks_mut::<32>();
+    let (whole, last) = words.split_at(blocks.len());
+    for (block, word) in blocks.iter_mut().zip(whole) {
+        for (place, value) in block.iter_mut().enumerate() {
+            let scaled = *value * factor;
+            *value = if has_bit(*word, place) { scaled } else { 0.0 };
+        }
+    }
+    for (place, value) in rest.iter_mut().enumerate() {
+        *value = if has_bit(last[0], place) { *value * factor } else { 0.0 };
     }
 }
 
-/// Adds `factor·source` to the values whose bits are set in `kept`.
+/// Adds `factor·source` to the values whose bits are set in `words`, as in [`keep_bits`].
 #[multiversion(targets("x86_64+avx512f+avx512vl+avx512bw", "x86_64+avx2"))]
-pub(crate) fn add_kept(values: &mut [f32], source: &[f32], kept: &[[u8; 2]], factor: f32) {
-    for ((value, source), kept) in values.iter_mut().zip(source).zip(kept) {
-        *value += f32::from_bits((factor * source).to_bits() & widen(*kept));
+pub(crate) fn add_bits(values: &mut [f32], source: &[f32], words: &[f32], factor: f32) {
+    let (blocks, rest) = values.as_chunks_mut::<32>();
+    let (sources, rest_of_source) = source.as_chunks::<32>();
+    let (whole, last) = words.split_at(blocks.len());
+    for ((block, source), word) in blocks.iter_mut().zip(sources).zip(whole) {
+        for (place, (value, source)) in block.iter_mut().zip(source).enumerate() {
+            let scaled = factor * source;
+            *value += if has_bit(*word, place) { scaled } else { 0.0 };
+        }
     }
+    for (place, (value, source)) in rest.iter_mut().zip(rest_of_source).enumerate() {
+        *value += if has_bit(last[0], place) { factor * source } else { 0.0 };
+    }
+}
+
+#[inline(always)]
+fn has_bit(word: f32, place: usize) -> bool {
+    word.to_bits() & (1 << place) != 0
 }
 
 /// The sum of squares, in eight lanes.
@@ -92,16 +132,4 @@ pub(crate) fn sum_of_squares(values: &[f32]) -> f64 {
         *lane += f64::from(value) * f64::from(value);
     }
     lanes.iter().sum()
-}
-
-/// For each bit of `words`, the lowest first, 16 bits of the same value.
-#[multiversion(targets("x86_64+avx512f+avx512vl+avx512bw", "x86_64+avx2"))]
-pub(crate) fn expand_bits(kept: &mut [[u8; 64]], words: &[f32]) {
-    for (kept, word) in kept.iter_mut().zip(words) {
-        // Hidden, so that the compiler goes through the places of a word side by side, rather than scatter those of many words.
-        let word = std::hint::black_box(word.to_bits());
-        for (place, kept) in (0u32..).zip(kept.as_chunks_mut::<2>().0) {
-            *kept = (((word >> place) & 1) as u16).wrapping_neg().to_le_bytes();
-        }
-    }
 }
