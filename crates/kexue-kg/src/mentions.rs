@@ -47,6 +47,8 @@ struct Question<'q> {
     starts: Vec<usize>,
     boundaries: Boundaries<'q>,
     letters: Vec<Letter>,
+    /// What the letters may be in a name.
+    forms: Vec<Token>,
     /// The tokens of the compared text, the letter of each, and where each letter's begin.
     compared: Vec<Token>,
     letter_of: Vec<usize>,
@@ -56,10 +58,10 @@ struct Question<'q> {
 /// A compared letter of a question.
 struct Letter {
     folded: Folded,
-    /// Tokens that it may be in a name.
-    tokens: Vec<Token>,
-    /// The bytes that it is in a name, where it has no token.
-    bytes: Vec<Token>,
+    /// Tokens that it may be in a name, among the forms.
+    tokens: Range<usize>,
+    /// The bytes that it is in a name, where it has no token, among the forms.
+    bytes: Range<usize>,
 }
 
 /// A name in the question.
@@ -81,22 +83,26 @@ impl<'q> Question<'q> {
         }
         starts.push(text.len());
         let folded = fold(text);
-        let (mut letters, mut compared) = (Vec::with_capacity(folded.len()), Vec::new());
-        let (mut letter_of, mut compared_at) = (Vec::new(), Vec::new());
+        let count = folded.len();
+        let (mut letters, mut compared) = (Vec::with_capacity(count), Vec::with_capacity(count));
+        let (mut letter_of, mut compared_at) = (Vec::with_capacity(count), Vec::with_capacity(count));
+        let mut forms = Vec::with_capacity(4 * count);
         for (place, folded) in folded.into_iter().enumerate() {
             compared_at.push(compared.len());
             vocabulary.encode_into(folded.character.encode_utf8(&mut [0; 4]), &mut compared);
             letter_of.resize(compared.len(), place);
             let own = &compared[compared_at[place]..];
-            let (mut tokens, mut bytes) = (Vec::new(), Vec::new());
-            match is_byte(own[0]) {
-                true => bytes = own.to_vec(),
-                false => tokens = own.to_vec(),
-            }
+            let first = forms.len();
+            forms.extend_from_slice(own);
+            let after_bytes = if is_byte(own[0]) { forms.len() } else { first };
             if let Some(spellings) = graph.spellings() {
-                spellings.letters(folded.character, &mut tokens);
+                spellings.letters(folded.character, &mut forms);
             }
-            letters.push(Letter { folded, tokens, bytes });
+            letters.push(Letter {
+                folded,
+                tokens: after_bytes..forms.len(),
+                bytes: first..after_bytes,
+            });
         }
         Self {
             text,
@@ -104,10 +110,27 @@ impl<'q> Question<'q> {
             starts,
             boundaries: Boundaries::new(text),
             letters,
+            forms,
             compared,
             letter_of,
             compared_at,
         }
+    }
+
+    /// The letters at which a name may begin.
+    fn starts_of_names(&self) -> Vec<usize> {
+        let may = |&letter: &usize| self.boundaries.allow_start(self.letters[letter].folded.start);
+        (0..self.letters.len()).filter(may).collect()
+    }
+
+    /// The tokens that a letter may be in a name.
+    fn tokens_in_name(&self, letter: usize) -> &[Token] {
+        &self.forms[self.letters[letter].tokens.clone()]
+    }
+
+    /// The bytes that a letter is in a name, if it has no token.
+    fn bytes_in_name(&self, letter: usize) -> &[Token] {
+        &self.forms[self.letters[letter].bytes.clone()]
     }
 
     /// The tokens of bytes.
@@ -233,73 +256,63 @@ impl KnowledgeGraph {
 
     /// Finds names and aliases in all spellings.
     fn spelled(&self, question: &Question<'_>, names: &mut Vec<Name>) -> Result<(), KgError> {
-        for start in 0..question.letters.len() {
-            if !question.boundaries.allow_start(question.letters[start].folded.start) {
-                continue;
-            }
-            let mut found =
-                |end: usize, subject: &[Token]| names.extend(question.name(&(start..end), subject, &|| false));
-            match self.changed_index() {
-                None => Walk::new(self.facts(), question).from(start, &mut found)?,
-                Some(index) => Walk::new(index, question).from(start, &mut found)?,
-            }
-            let at = question.compared_at[start];
-            let mut failed = None;
-            let mut found = |length: usize, subject: &[Token]| {
-                let Some(&last) = question.letter_of.get(at + length - 1) else {
-                    return;
-                };
-                let is_alias = || {
-                    let own = compared(self.vocabulary(), &self.vocabulary().decode(subject));
-                    own != question.compared[at..at + length]
-                };
-                let Some(name) = question.name(&(start..last + 1), subject, &is_alias) else {
-                    return;
-                };
-                // What has been removed, or never was, is no subject.
-                match self.index().find(&[subject, &[SEP]].concat()) {
-                    Ok(Some(_)) => names.push(name),
-                    Ok(None) => {}
-                    Err(error) => failed = Some(error),
-                }
+        let starts = question.starts_of_names();
+        let mut found =
+            |letters: Range<usize>, subject: &[Token]| names.extend(question.name(&letters, subject, &|| false));
+        match self.changed_index() {
+            None => along(self.facts(), question, &starts, &mut found)?,
+            Some(index) => along(index, question, &starts, &mut found)?,
+        }
+        let mut failed = None;
+        let mut found = |tokens: Range<usize>, subject: &[Token]| {
+            let letters = question.letter_of[tokens.start]..question.letter_of[tokens.end - 1] + 1;
+            let is_alias = || {
+                let own = compared(self.vocabulary(), &self.vocabulary().decode(subject));
+                own != question.compared[tokens.clone()]
             };
-            if let Some(spellings) = self.spellings() {
-                spellings.names(&question.compared[at..], &mut |length, subject| {
-                    if self.keeps_alias(&question.compared[at..at + length], subject) {
-                        found(length, subject);
-                    }
-                })?;
+            let Some(name) = question.name(&letters, subject, &is_alias) else {
+                return;
+            };
+            // What has been removed, or never was, is no subject.
+            match self.index().find(&[subject, &[SEP]].concat()) {
+                Ok(Some(_)) => names.push(name),
+                Ok(None) => {}
+                Err(error) => failed = Some(error),
             }
-            if !self.names_beside().is_empty() {
+        };
+        if let Some(spellings) = self.spellings() {
+            let starts = starts.iter().map(|&start| question.compared_at[start]);
+            spellings.names(&question.compared, starts, &mut |tokens, subject| {
+                if self.keeps_alias(&question.compared[tokens.clone()], subject) {
+                    found(tokens, subject);
+                }
+            })?;
+        }
+        if !self.names_beside().is_empty() {
+            for &start in &starts {
                 for end in start + 1..=question.letters.len() {
-                    let to = question
-                        .compared_at
-                        .get(end)
-                        .copied()
-                        .unwrap_or(question.compared.len());
                     if question.boundaries.allow_end(question.letters[end - 1].folded.end) {
-                        let compared = &question.compared[at..to];
+                        let to = question.compared_at.get(end).copied();
+                        let tokens = question.compared_at[start]..to.unwrap_or(question.compared.len());
+                        let compared = &question.compared[tokens.clone()];
                         let from = (compared.to_vec(), Vec::new());
                         let names = self.names_beside().range(from..);
                         for (_, subject) in names.take_while(|(name, _)| name == compared) {
-                            found(to - at, subject);
+                            found(tokens.clone(), subject);
                         }
                     }
                 }
             }
-            if let Some(error) = failed {
-                return Err(error.into());
-            }
         }
-        Ok(())
+        match failed {
+            Some(error) => Err(error.into()),
+            None => Ok(()),
+        }
     }
 
     /// Finds names that are one slip away.
     fn mistyped(&self, question: &Question<'_>, names: &mut Vec<Name>) -> Result<(), KgError> {
-        for start in 0..question.letters.len() {
-            if !question.boundaries.allow_start(question.letters[start].folded.start) {
-                continue;
-            }
+        for start in question.starts_of_names() {
             Walk::new(self.index(), question).with_a_slip(start, &mut |end, subject| {
                 let bytes = question.bytes_of(&(start..end));
                 let text = &question.text[bytes.clone()];
@@ -320,7 +333,85 @@ impl KnowledgeGraph {
     }
 }
 
-/// Walks an index along the letters of a question.
+/// A place in an index on a way along the letters of a question.
+struct Step {
+    at: Handle,
+    /// The letters that lead to it.
+    letters: Range<usize>,
+    /// The step before it, and the token from there; several bytes where there is none.
+    before: usize,
+    token: Option<Token>,
+}
+
+/// Finds the names that begin at some letters, all of them side by side, letter by letter: while a place is fetched from memory, others are looked at.
+fn along<I: PrefixIndex + ?Sized>(
+    index: &I,
+    question: &Question<'_>,
+    starts: &[usize],
+    found: &mut dyn FnMut(Range<usize>, &[Token]),
+) -> Result<(), Error> {
+    let root = |&start: &usize| Step {
+        at: index.root(),
+        letters: start..start,
+        before: usize::MAX,
+        token: None,
+    };
+    let mut steps: Vec<Step> = Vec::with_capacity(8 * starts.len());
+    steps.extend(starts.iter().map(root));
+    let (mut next, mut path) = (0, Vec::new());
+    while next < steps.len() {
+        let Step { at, ref letters, .. } = steps[next];
+        let (letters, letter) = (letters.clone(), letters.end);
+        if !letters.is_empty()
+            && question.boundaries.allow_end(question.letters[letter - 1].folded.end)
+            && index.step(at, SEP)?.is_some()
+        {
+            path.clear();
+            let mut last = &steps[next];
+            while !last.letters.is_empty() {
+                match last.token {
+                    Some(token) => path.push(token),
+                    None => path.extend(question.bytes_in_name(last.letters.end - 1).iter().rev()),
+                }
+                last = &steps[last.before];
+            }
+            path.reverse();
+            found(letters.clone(), &path);
+        }
+        if letter < question.letters.len() {
+            let mut push = |token, at| {
+                steps.push(Step {
+                    at,
+                    letters: letters.start..letter + 1,
+                    before: next,
+                    token,
+                });
+            };
+            for &token in question.tokens_in_name(letter) {
+                if let Some(at) = index.step(at, token)? {
+                    push(Some(token), at);
+                }
+            }
+            if let Some(at) = over_bytes(index, at, question.bytes_in_name(letter))? {
+                push(None, at);
+            }
+        }
+        next += 1;
+    }
+    Ok(())
+}
+
+/// Steps over the bytes of a letter; `None` where there are none.
+fn over_bytes<I: PrefixIndex + ?Sized>(index: &I, at: Handle, bytes: &[Token]) -> Result<Option<Handle>, Error> {
+    let mut next = (!bytes.is_empty()).then_some(at);
+    for &byte in bytes {
+        let Some(at) = next else { break };
+        next = index.step(at, byte)?;
+    }
+    Ok(next)
+}
+
+/// Walks an index along the letters of a question with one slip.
 struct Walk<'w, 'q, I: PrefixIndex + ?Sized> {
     index: &'w I,
     question: &'w Question<'q>,
@@ -344,54 +435,26 @@ impl<'w, 'q, I: PrefixIndex + ?Sized> Walk<'w, 'q, I> {
         }
     }
 
-    /// Finds the names that begin at a letter.
-    fn from(mut self, start: usize, found: &mut Found<'_>) -> Result<(), Error> {
-        self.start = start;
-        self.go(self.index.root(), start, found)
-    }
-
-    fn go(&mut self, at: Handle, letter: usize, found: &mut Found<'_>) -> Result<(), Error> {
-        let question = self.question;
-        if letter > self.start
-            && question.boundaries.allow_end(question.letters[letter - 1].folded.end)
-            && self.index.step(at, SEP)?.is_some()
-        {
-            found(letter, &self.path);
-        }
-        if let Some(here) = question.letters.get(letter) {
-            self.take(at, here, &mut |walk, next| walk.go(next, letter + 1, found))?;
-        }
-        Ok(())
-    }
-
     /// Steps over a letter, in all its forms.
     fn take(
         &mut self,
         at: Handle,
-        letter: &Letter,
+        letter: usize,
         then: &mut dyn FnMut(&mut Self, Handle) -> Result<(), Error>,
     ) -> Result<(), Error> {
-        let depth = self.path.len();
-        for &token in &letter.tokens {
+        let (depth, question) = (self.path.len(), self.question);
+        for &token in question.tokens_in_name(letter) {
             if let Some(next) = self.index.step(at, token)? {
                 self.path.push(token);
                 then(self, next)?;
                 self.path.truncate(depth);
             }
         }
-        if !letter.bytes.is_empty() {
-            let mut next = Some(at);
-            for &byte in &letter.bytes {
-                next = match next {
-                    Some(at) => self.index.step(at, byte)?,
-                    None => break,
-                };
-            }
-            if let Some(next) = next {
-                self.path.extend_from_slice(&letter.bytes);
-                then(self, next)?;
-                self.path.truncate(depth);
-            }
+        let bytes = question.bytes_in_name(letter);
+        if let Some(next) = over_bytes(self.index, at, bytes)? {
+            self.path.extend_from_slice(bytes);
+            then(self, next)?;
+            self.path.truncate(depth);
         }
         Ok(())
     }
@@ -412,20 +475,22 @@ impl<'w, 'q, I: PrefixIndex + ?Sized> Walk<'w, 'q, I> {
         {
             found(letter, &self.path);
         }
-        let here = question.letters.get(letter);
-        if let Some(here) = here {
-            self.take(at, here, &mut |walk, next| walk.slip(next, letter + 1, slipped, found))?;
+        let is_left = letter < question.letters.len();
+        if is_left {
+            self.take(at, letter, &mut |walk, next| {
+                walk.slip(next, letter + 1, slipped, found)
+            })?;
         }
         if slipped {
             return Ok(());
         }
-        if let Some(here) = here {
+        if is_left {
             // One too many.
             self.slip(at, letter + 1, true, found)?;
             // Two that have changed places.
-            if let Some(after) = question.letters.get(letter + 1) {
-                self.take(at, after, &mut |walk, next| {
-                    walk.take(next, here, &mut |walk, next| walk.slip(next, letter + 2, true, found))
+            if letter + 1 < question.letters.len() {
+                self.take(at, letter + 1, &mut |walk, next| {
+                    walk.take(next, letter, &mut |walk, next| walk.slip(next, letter + 2, true, found))
                 })?;
             }
         }
@@ -445,7 +510,7 @@ impl<'w, 'q, I: PrefixIndex + ?Sized> Walk<'w, 'q, I> {
             };
             self.path.push(token);
             // One that is wrong, and one that is missing.
-            if here.is_some() {
+            if is_left {
                 self.slip(next, letter + 1, true, found)?;
             }
             self.slip(next, letter, true, found)?;

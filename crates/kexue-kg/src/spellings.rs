@@ -11,7 +11,7 @@
 use kexue_text::{BYTES, FIRST_CHARACTER, SEP, Token, Vocabulary, fold, fold_alone};
 use kexue_trie::{Bytes, Container, ContainerWriter, Error, Handle, PrefixIndex, Trie, TrieBuilder};
 use std::io::{Seek, Write};
-use std::ops::ControlFlow;
+use std::ops::{ControlFlow, Range};
 
 const LETTERS: &str = "spellings.letters";
 const NAMES: &str = "spellings.";
@@ -145,18 +145,29 @@ impl Spellings {
         }
     }
 
-    /// Visits the names and aliases at the start of a normalised text, with their number of tokens and the tokens of the subject.
-    pub fn names(&self, text: &[Token], visit: &mut dyn FnMut(usize, &[Token])) -> Result<(), Error> {
+    /// Visits the names and aliases that begin at some tokens of a normalised text, with their tokens in it and those of the subject. All are followed
+    /// side by side: while a place is fetched from memory, others are looked at.
+    pub fn names(
+        &self,
+        text: &[Token],
+        starts: impl Iterator<Item = usize>,
+        visit: &mut dyn FnMut(Range<usize>, &[Token]),
+    ) -> Result<(), Error> {
         let Some(names) = &self.names else { return Ok(()) };
-        let mut at = names.root();
-        for (place, &token) in text.iter().enumerate() {
-            match names.step(at, token)? {
-                Some(next) => at = next,
-                None => return Ok(()),
+        let mut open: Vec<(Range<usize>, Handle)> = starts.map(|start| (start..start, names.root())).collect();
+        while !open.is_empty() {
+            let mut kept = 0;
+            for index in 0..open.len() {
+                let (Range { start, end }, at) = open[index].clone();
+                let Some(&token) = text.get(end) else { continue };
+                let Some(at) = names.step(at, token)? else { continue };
+                open[kept] = (start..end + 1, at);
+                kept += 1;
+                if let Some(name) = names.step(at, SEP)? {
+                    subjects(names, name, &mut |subject| visit(start..end + 1, subject))?;
+                }
             }
-            if let Some(end) = names.step(at, SEP)? {
-                subjects(names, end, &mut |subject| visit(place + 1, subject))?;
-            }
+            open.truncate(kept);
         }
         Ok(())
     }
