@@ -64,6 +64,7 @@ pub fn run(args: &AskArgs) -> Result<ExitCode> {
         ))
         .into());
     }
+    args.inference.check()?;
     let (graph, mut trained) = match (&args.kg, &args.model) {
         (Some(kg), Some(model)) => {
             let graph = KnowledgeGraph::open(kg)?;

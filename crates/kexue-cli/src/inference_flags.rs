@@ -118,9 +118,8 @@ impl InferenceFlags {
         Ok(Arc::new(copy))
     }
 
-    /// Prepares a model that was loaded with all its parameters for inference only.
+    /// Prepares a model that was loaded with all its parameters for inference only. The flags have been checked.
     pub fn prepare(&self, model: &mut Model) -> Result<()> {
-        self.check()?;
         if self.is_on_cpu() {
             model.keep_for_inference(self.on_cpu()?);
         }

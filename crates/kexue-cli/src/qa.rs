@@ -506,6 +506,7 @@ struct EvalArgs {
 }
 
 fn open(kg: &Path, model: &Path, inference: &InferenceFlags) -> Result<(KnowledgeGraph, Trained)> {
+    inference.check()?;
     let graph = KnowledgeGraph::open(kg)?;
     let mut trained = open_run(model, &graph)?;
     inference.prepare(&mut trained.model)?;

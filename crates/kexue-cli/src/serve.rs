@@ -5,6 +5,7 @@ use crate::output::{Usage, note};
 use crate::search_flags::SearchFlags;
 use anyhow::Result;
 use clap::Args;
+use kexue_nn::DeviceError;
 use kexue_serve::{Ended, ServeError, Server, Settings, Source, Tokens};
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -148,10 +149,13 @@ fn settings(args: &ServeArgs) -> Result<Settings> {
         listen: args.listen,
         source,
         adjust: Arc::new(move |trained| {
-            inference
-                .prepare(&mut trained.model)
-                .map_err(|error| error.to_string())?;
-            trained.config.search = search.apply(trained.config.search.clone()).map_err(|usage| usage.0)?;
+            let failed = |error: anyhow::Error| kexue_qa::Error::from(DeviceError::new(error));
+            inference.prepare(&mut trained.model).map_err(failed)?;
+            let applied = search.apply(trained.config.search.clone());
+            trained.config.search = applied.map_err(|Usage(problem)| ServeError::Setting {
+                field: "adjust",
+                problem,
+            })?;
             Ok(())
         }),
         write_tokens: tokens(&access.token_file)?,

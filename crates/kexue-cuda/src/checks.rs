@@ -8,9 +8,9 @@ use crate::run::DeviceRun;
 use crate::{Device, DeviceModel, Engine, Precision, Shard};
 use kexue_lm::{MlmSettings, MlmTask};
 use kexue_nn::{
-    Activation, AttentionScale, Choice, Classifier, Decoder, Head, HeadTape, Initializer, LogitScale, Mask, Model,
-    Node, NormKind, NormPlacement, PackedBatch, Parametrization, Positions, Prediction, Pretrained, StdConvention,
-    Tape, Token, TransformerConfig,
+    Activation, AttentionScale, Choice, Classifier, Decoder, Head, HeadTape, InferencePrecision, Initializer,
+    LogitScale, Mask, Model, Node, NormKind, NormPlacement, PackedBatch, Parametrization, Positions, Prediction,
+    Pretrained, StdConvention, Tape, Token, TransformerConfig,
 };
 use kexue_optim::{BitMask, Parameters, SlotGroup};
 use kexue_qa::{Answer, AskOptions, ask, embedded};
@@ -540,6 +540,14 @@ fn what_does_not_fit_the_model_is_refused_before_the_device_computes() {
     let node = decoder.prompts([&[1, 2][..]]).unwrap()[0];
     assert!(decoder.logits(&[(node, 61)]).is_err() && decoder.logits(&[]).unwrap().is_empty());
     drop(decoder);
+    // Nor is a model without its linear layers.
+    let mut packed = model.clone();
+    packed.keep_for_inference(InferencePrecision::Single);
+    let program = Program::new(model.config(), model.layout(), Precision::F32).unwrap();
+    let machine = Emulator::new(&program.source).unwrap();
+    let engine = Engine::on(Box::new(machine), program, &packed, Precision::F32, false);
+    let problem = engine.unwrap_err().to_string();
+    assert!(problem.starts_with("model: was loaded for inference"), "{problem}");
     // Changed parameters are not those on the device.
     copy.values_mut()[0] += 1.0;
     assert!(copy.device().is_none());

@@ -35,7 +35,24 @@ pub(crate) enum Part {
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Buffer {
     pub at: Address,
-    pub bytes: usize,
+    bytes: usize,
+}
+
+impl Buffer {
+    /// Whether it is smaller than this.
+    pub fn is_below(&self, bytes: usize) -> bool {
+        self.bytes < bytes
+    }
+
+    /// Replaces it by a larger one, with some to spare and nothing of its content.
+    pub fn grow(&mut self, machine: &mut dyn Machine, bytes: usize) -> Result<(), CudaError> {
+        let bytes = bytes + bytes / 8;
+        machine.release(self.at);
+        *self = Self::default();
+        self.at = machine.allocate(bytes)?;
+        self.bytes = bytes;
+        Ok(())
+    }
 }
 
 /// A model on a device: its parameters, their gradient, and the passes that compute the gradient.
@@ -68,36 +85,25 @@ pub struct Engine {
 impl Engine {
     /// An engine for training, or for forward passes only: that has no memory for a gradient.
     pub(crate) fn on(
-        mut machine: Box<dyn Machine>,
+        machine: Box<dyn Machine>,
         program: Program,
         model: &Model,
         precision: Precision,
         is_for_training: bool,
     ) -> Result<Self, CudaError> {
-        let layout = model.layout().clone();
-        let parameters = machine.allocate(4 * layout.len())?;
-        let mut allocated = vec![parameters];
-        let operands = match precision.operand() {
-            Number::F32 => parameters,
-            Number::Bf16 => {
-                allocated.push(machine.allocate(2 * layout.len())?);
-                allocated[1]
-            }
-        };
-        let mut gradient = 0;
-        if is_for_training {
-            gradient = machine.allocate(4 * layout.len())?;
-            allocated.push(gradient);
+        if model.is_for_inference() {
+            let problem = "was loaded for inference, without its linear layers; load it with all its parameters";
+            return Err(CudaError::unsupported("model", problem));
         }
         let is_recording = machine.records();
         let mut engine = Self {
             machine,
             program,
             config: model.config().clone(),
-            layout,
-            parameters,
-            operands,
-            gradient,
+            layout: model.layout().clone(),
+            parameters: 0,
+            operands: 0,
+            gradient: 0,
             arena: Buffer::default(),
             rotary: Buffer::default(),
             positions: 0,
@@ -106,8 +112,17 @@ impl Engine {
             kept: 0,
             is_recording,
             logits: Buffer::default(),
-            allocated,
+            allocated: Vec::new(),
         };
+        let count = engine.layout.len();
+        engine.parameters = engine.allocate(4 * count)?;
+        engine.operands = match precision.operand() {
+            Number::F32 => engine.parameters,
+            Number::Bf16 => engine.allocate(2 * count)?,
+        };
+        if is_for_training {
+            engine.gradient = engine.allocate(4 * count)?;
+        }
         engine.set_parameters(model.values())?;
         Ok(engine)
     }
@@ -242,14 +257,9 @@ impl Engine {
         let processors = self.machine.multiprocessors();
         let cut = |base| Memory::new(base, &plan.key, &plan.places, &self.config, &self.program, processors);
         let bytes = (cut(0).end) as usize;
-        if bytes > self.arena.bytes {
-            // Recordings contain addresses.
-            self.machine.forget_recordings();
-            self.recordings.clear();
-            self.machine.release(self.arena.at);
-            self.arena = Buffer::default();
-            self.arena.at = self.machine.allocate(bytes + bytes / 8)?;
-            self.arena.bytes = bytes + bytes / 8;
+        if self.arena.is_below(bytes) {
+            self.forget_recordings();
+            self.arena.grow(&mut *self.machine, bytes)?;
         }
         let base = self.arena.at;
         let memory = Memory::new(base, &plan.key, &plan.places, &self.config, &self.program, processors);
@@ -263,10 +273,6 @@ impl Engine {
             return self.pass(plan, memory, part);
         }
         let key = (plan.key, part);
-        if self.recordings.len() >= MOST_RECORDINGS && !self.recordings.contains_key(&key) {
-            self.machine.forget_recordings();
-            self.recordings.clear();
-        }
         let (done, recording) = *self.recordings.entry(key).or_default();
         match recording {
             Some(recording) => self.machine.play(recording),
@@ -275,6 +281,9 @@ impl Engine {
                 self.pass(plan, memory, part)
             }
             None => {
+                if self.recordings.values().flat_map(|(_, recording)| recording).count() >= MOST_RECORDINGS {
+                    self.forget_recordings();
+                }
                 self.machine.begin_recording()?;
                 let passed = self.pass(plan, memory, part);
                 let recording = self.machine.end_recording();
@@ -298,15 +307,18 @@ impl Engine {
             .iter()
             .flat_map(|&(cosine, sine)| [cosine, sine])
             .collect();
-        self.machine.forget_recordings();
-        self.recordings.clear();
-        self.machine.release(self.rotary.at);
-        self.rotary = Buffer::default();
-        self.rotary.at = self.machine.allocate(4 * flat.len())?;
-        self.rotary.bytes = 4 * flat.len();
+        self.forget_recordings();
+        self.positions = 0;
+        self.rotary.grow(&mut *self.machine, 4 * flat.len())?;
         self.machine.upload(self.rotary.at, bytes_of(&flat))?;
         self.positions = end;
         Ok(())
+    }
+
+    /// Forgets all recordings, before memory moves: they contain addresses.
+    fn forget_recordings(&mut self) {
+        self.machine.forget_recordings();
+        self.recordings.clear();
     }
 
     fn pass(&mut self, plan: &Plan, memory: &Memory, part: Part) -> Result<(), CudaError> {

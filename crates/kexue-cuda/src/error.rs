@@ -42,7 +42,7 @@ pub enum CudaError {
     #[error("the kernels do not compile: {0}")]
     Compile(String),
     /// An option that GPUs do not support.
-    #[error("{field}: {problem}; train on the CPU, or change this setting")]
+    #[error("{field}: {problem}; use the CPU, or change this setting")]
     Unsupported {
         /// The setting.
         field: &'static str,

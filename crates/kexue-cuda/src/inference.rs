@@ -3,8 +3,8 @@
 //! Prompts and steps of decoders are computed on the device, where keys, values and hidden states stay. Only the logits that are asked for come back. Several
 //! threads may decode with one model, each with a cache of its own: while the device computes for one, the others look up their index.
 
-use crate::engine::{Buffer, Part};
-use crate::machine::{Address, Arg, Matrix, Number, Product, bytes_of, bytes_of_mut};
+use crate::engine::Part;
+use crate::machine::{Address, Matrix, Number, Product, bytes_of, bytes_of_mut};
 use crate::plan::{Plan, Target, check_tokens};
 use crate::{CudaError, Device, Engine, Precision};
 use kexue_nn::{DeviceError, InferenceDevice, Model, NewNodes, Node, NodeCache, PackedBatch, Token};
@@ -43,7 +43,7 @@ impl DeviceModel {
     }
 
     fn engine(&self) -> MutexGuard<'_, Engine> {
-        // A panic leaves no half-done state: each call starts from its arguments.
+        // A service goes on after a panic of one of its threads. Each call starts from its arguments.
         self.engine.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -87,13 +87,22 @@ impl DeviceCache {
         let each = engine.config.layers * 2 * d * engine.program.operand.size();
         for (at, each) in [(&mut self.keys_values, each), (&mut self.hidden, 4 * d)] {
             let larger = engine.machine.allocate(capacity * each)?;
-            let copied = engine.copy(*at, larger, self.count * each);
+            let copied = engine.add(*at, 0.0, larger, self.count * each / 4);
             engine.machine.release(*at);
             *at = larger;
             copied?;
         }
         self.capacity = capacity;
         Ok(())
+    }
+
+    /// # Panics
+    /// If the node is not in the cache.
+    fn expect(&self, node: Node) {
+        assert!(
+            node.index() < self.count,
+            "the node is of another decoder, or was removed"
+        );
     }
 
     fn add(&mut self, engine: &mut Engine, new: &NewNodes) -> Result<(), CudaError> {
@@ -122,6 +131,7 @@ impl NodeCache for DeviceCache {
     }
 
     fn hidden(&self, node: Node) -> Result<Vec<f32>, DeviceError> {
+        self.expect(node);
         let mut engine = self.model.engine();
         let d = engine.config.d_model;
         let mut state = vec![0.0; d];
@@ -132,11 +142,13 @@ impl NodeCache for DeviceCache {
     }
 
     fn logits(&self, pairs: &[(Node, Token)]) -> Result<Vec<f32>, DeviceError> {
+        pairs.iter().for_each(|&(node, _)| self.expect(node));
         let logits = self.model.engine().node_logits(self.hidden, pairs);
         logits.map_err(DeviceError::new)
     }
 
     fn vocabulary_logits(&self, nodes: &[Node]) -> Result<Vec<f32>, DeviceError> {
+        nodes.iter().for_each(|&node| self.expect(node));
         let logits = self.model.engine().vocabulary_logits(self.hidden, nodes);
         logits.map_err(DeviceError::new)
     }
@@ -153,11 +165,8 @@ impl Drop for DeviceCache {
 impl Engine {
     /// Memory of at least this size, whose content may be anything.
     fn logit_memory(&mut self, bytes: usize) -> Result<Address, CudaError> {
-        if bytes > self.logits.bytes {
-            self.machine.release(self.logits.at);
-            self.logits = Buffer::default();
-            self.logits.at = self.machine.allocate(bytes + bytes / 4)?;
-            self.logits.bytes = bytes + bytes / 4;
+        if self.logits.is_below(bytes) {
+            self.logits.grow(&mut *self.machine, bytes)?;
         }
         Ok(self.logits.at)
     }
@@ -223,15 +232,5 @@ impl Engine {
             all.extend(padded.chunks_exact(stride).flat_map(|row| &row[..vocabulary]).copied());
         }
         Ok(all)
-    }
-
-    /// Copies memory on the device; the number of bytes is a multiple of four.
-    fn copy(&mut self, from: Address, to: Address, bytes: usize) -> Result<(), CudaError> {
-        if bytes == 0 {
-            return Ok(());
-        }
-        let count = bytes / 4;
-        let args = [Arg::Long(count as u64), from.into(), 0.0.into(), to.into()];
-        self.launch("add_floats", (count.div_ceil(256).min(4096), 1), 256, 0, &args)
     }
 }

@@ -43,6 +43,13 @@ pub(crate) enum Purpose {
     Nodes,
 }
 
+impl Purpose {
+    /// Whether the values that a backward pass needs are kept.
+    fn is_training(self) -> bool {
+        matches!(self, Self::Loss | Self::States)
+    }
+}
+
 /// The rounded sizes of a step. Batches with the same key differ only in their words.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub(crate) struct Key {
@@ -66,7 +73,7 @@ pub(crate) struct Key {
 impl Key {
     /// Whether the values that a backward pass needs are kept.
     pub fn is_training(&self) -> bool {
-        matches!(self.purpose, Purpose::Loss | Purpose::States)
+        self.purpose.is_training()
     }
 }
 
@@ -186,7 +193,7 @@ impl Plan {
     ) -> Result<Self, CudaError> {
         check(config, shards)?;
         let rows: usize = shards.iter().map(|shard| shard.packed.len()).sum();
-        let training = matches!(purpose, Purpose::Loss | Purpose::States);
+        let training = purpose.is_training();
         let drops = |shard: &&Shard<'_>| shard.generator.is_some() && !shard.packed.is_empty();
         let random: Vec<&Shard<'_>> = shards.iter().filter(drops).collect();
         let is_dropping = training && Dropout::new(config.dropout).dropped() > 0 && !random.is_empty();

@@ -98,7 +98,7 @@ impl Engine {
     /// If memory is insufficient, or the device fails.
     pub fn keep_gradient(&mut self) -> Result<(), CudaError> {
         let kept = self.kept()?;
-        self.add(self.gradient, 0.0, kept)
+        self.add(self.gradient, 0.0, kept, self.layout.len())
     }
 
     /// Adds the gradient that was kept aside to the present one.
@@ -107,7 +107,7 @@ impl Engine {
     /// If memory is insufficient, or the device fails.
     pub fn add_kept_gradient(&mut self) -> Result<(), CudaError> {
         let kept = self.kept()?;
-        self.add(kept, 1.0, self.gradient)
+        self.add(kept, 1.0, self.gradient, self.layout.len())
     }
 
     /// Adds the squares of the gradient to what is kept aside, which is 0 at first.
@@ -139,8 +139,11 @@ impl Engine {
         Ok(self.kept)
     }
 
-    fn add(&mut self, from: Address, keep: f32, to: Address) -> Result<(), CudaError> {
-        let count = self.layout.len();
+    /// `to ← from + keep·to`, for some numbers in single precision. With 0 it copies, any bits.
+    pub(crate) fn add(&mut self, from: Address, keep: f32, to: Address, count: usize) -> Result<(), CudaError> {
+        if count == 0 {
+            return Ok(());
+        }
         let args = [Arg::Long(count as u64), from.into(), keep.into(), to.into()];
         self.launch("add_floats", (count.div_ceil(256).min(4096), 1), 256, 0, &args)
     }

@@ -9,6 +9,9 @@ use kexue_trie::{Allowed, Token};
 /// If more tokens than this are allowed, the logits come from one matrix product for all questions.
 const LONG: usize = 1024;
 
+/// Maximum number of rows of the whole vocabulary's logits in memory.
+const MOST_ROWS: usize = 128;
+
 /// The log-probabilities and gains of the allowed tokens. The terminal comes last, if it is allowed.
 pub(crate) struct Distribution {
     pub log_probabilities: Vec<f64>,
@@ -25,56 +28,77 @@ pub(crate) struct Context<'a> {
     pub logits: Logits<'a>,
 }
 
-/// The model's logits of a choice.
+/// The model's logits of a choice's [tokens](choices).
 #[derive(Clone, Copy)]
-pub(crate) enum Logits<'a> {
-    /// Of the [`choices`].
-    Choices(&'a [f32]),
-    /// Of the whole vocabulary.
-    Vocabulary(&'a [f32]),
+pub(crate) struct Logits<'a> {
+    of_choices: &'a [f32],
+    /// The logarithm of the sum of the exponentials of the whole vocabulary's, where the choice may need it.
+    log_sum: Option<f64>,
 }
 
 /// The choices of all questions whose logits are computed together.
 #[derive(Default)]
 pub(crate) struct Wanted {
     pairs: Vec<(Node, Token)>,
-    whole: Vec<Node>,
+    rows: Vec<WantedRow>,
+}
+
+/// A choice whose logits come from a row of those of the whole vocabulary.
+struct WantedRow {
+    node: Node,
+    tokens: Vec<Token>,
+    needs_sum: bool,
 }
 
 /// Where the logits of a choice are among those computed together.
 #[derive(Clone, Copy)]
 pub(crate) enum LogitsAt {
-    /// From one number to another.
-    Choices(usize, usize),
+    /// Those of pairs, from one to another.
+    Pairs(usize, usize),
     /// A row.
-    Vocabulary(usize),
+    Row(usize),
 }
 
 /// The logits of the choices that were wanted.
 pub(crate) struct AllLogits {
-    choices: Vec<f32>,
-    vocabularies: Vec<f32>,
-    vocabulary: usize,
+    pairs: Vec<f32>,
+    /// For each row, the logits of its choices, and the logarithm of the sum.
+    rows: Vec<(Vec<f32>, Option<f64>)>,
 }
 
 impl Wanted {
     /// Adds a choice after a node.
     pub fn add(&mut self, options: &SearchOptions, node: Node, allowed: &Allowed, is_after_subject: bool) -> LogitsAt {
-        if allowed.len() > LONG || needs_vocabulary(options, is_after_subject) {
-            self.whole.push(node);
-            return LogitsAt::Vocabulary(self.whole.len() - 1);
+        let needs_sum = needs_vocabulary(options, is_after_subject);
+        if allowed.len() > LONG || needs_sum {
+            self.rows.push(WantedRow {
+                node,
+                tokens: choices(allowed).collect(),
+                needs_sum,
+            });
+            return LogitsAt::Row(self.rows.len() - 1);
         }
         let start = self.pairs.len();
         self.pairs.extend(choices(allowed).map(|token| (node, token)));
-        LogitsAt::Choices(start, self.pairs.len())
+        LogitsAt::Pairs(start, self.pairs.len())
     }
 
     /// Computes the logits.
     pub fn compute(&self, decoder: &Decoder<'_>) -> Result<AllLogits> {
+        let vocabulary = decoder.model().config().vocab_size;
+        let mut rows = Vec::with_capacity(self.rows.len());
+        for wanted in self.rows.chunks(MOST_ROWS) {
+            let nodes: Vec<Node> = wanted.iter().map(|row| row.node).collect();
+            let logits = decoder.vocabulary_logits(&nodes)?;
+            rows.extend(wanted.iter().zip(logits.chunks_exact(vocabulary)).map(|(row, all)| {
+                let of_choices = row.tokens.iter().map(|&token| all[token as usize]).collect();
+                let log_sum = row.needs_sum.then(|| log_sum(all.iter().copied().map(f64::from)));
+                (of_choices, log_sum)
+            }));
+        }
         Ok(AllLogits {
-            choices: decoder.logits(&self.pairs)?,
-            vocabularies: decoder.vocabulary_logits(&self.whole)?,
-            vocabulary: decoder.model().config().vocab_size,
+            pairs: decoder.logits(&self.pairs)?,
+            rows,
         })
     }
 }
@@ -82,10 +106,14 @@ impl Wanted {
 impl AllLogits {
     pub fn of(&self, at: LogitsAt) -> Logits<'_> {
         match at {
-            LogitsAt::Choices(start, end) => Logits::Choices(&self.choices[start..end]),
-            LogitsAt::Vocabulary(row) => {
-                Logits::Vocabulary(&self.vocabularies[row * self.vocabulary..][..self.vocabulary])
-            }
+            LogitsAt::Pairs(start, end) => Logits {
+                of_choices: &self.pairs[start..end],
+                log_sum: None,
+            },
+            LogitsAt::Row(row) => Logits {
+                of_choices: &self.rows[row].0,
+                log_sum: self.rows[row].1,
+            },
         }
     }
 }
@@ -105,16 +133,10 @@ pub(crate) fn distribution(options: &SearchOptions, context: &Context<'_>) -> Di
     let choices = || choices(context.allowed);
     let gains = context.gains.as_ref().filter(|_| context.allowed.len() > 1);
     let whole = gains.is_some() && options.look_ahead == LookAhead::Vocabulary;
-    let mut logits: Vec<f64> = match context.logits {
-        Logits::Choices(logits) => logits.iter().copied().map(f64::from).collect(),
-        Logits::Vocabulary(row) => {
-            let mut all: Vec<f64> = row.iter().copied().map(f64::from).collect();
-            if !options.allowed_logits_only || whole {
-                log_softmax(&mut all);
-            }
-            choices().map(|token| all[token as usize]).collect()
-        }
-    };
+    let mut logits: Vec<f64> = context.logits.of_choices.iter().copied().map(f64::from).collect();
+    if let Some(log_sum) = context.logits.log_sum.filter(|_| !options.allowed_logits_only || whole) {
+        logits.iter_mut().for_each(|logit| *logit -= log_sum);
+    }
     if let (MentionUse::Prior(weight), false) = (options.mentions, context.mentioned.is_empty()) {
         for (logit, token) in logits.iter_mut().zip(choices()) {
             if context.mentioned.binary_search(&token).is_ok() {
@@ -142,10 +164,15 @@ pub(crate) fn distribution(options: &SearchOptions, context: &Context<'_>) -> Di
     }
 }
 
+/// The logarithm of the sum of the exponentials.
+fn log_sum(logits: impl Iterator<Item = f64> + Clone) -> f64 {
+    let largest = logits.clone().fold(f64::NEG_INFINITY, f64::max);
+    let sum: f64 = logits.map(|logit| (logit - largest).exp()).sum();
+    largest + sum.ln()
+}
+
 /// Subtracts the logarithm of the sum of the exponentials.
 pub(crate) fn log_softmax(logits: &mut [f64]) {
-    let largest = logits.iter().copied().fold(f64::NEG_INFINITY, f64::max);
-    let sum: f64 = logits.iter().map(|logit| (logit - largest).exp()).sum();
-    let log_sum = largest + sum.ln();
+    let log_sum = log_sum(logits.iter().copied());
     logits.iter_mut().for_each(|logit| *logit -= log_sum);
 }

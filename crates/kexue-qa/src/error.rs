@@ -56,7 +56,7 @@ pub enum Error {
     )]
     Positions,
     /// The model is on a device that failed.
-    #[error("{0}; with --device cpu the question needs no GPU")]
+    #[error(transparent)]
     Device(#[from] kexue_nn::DeviceError),
     /// A prefix in the index has no continuation.
     #[error("the index has no continuation of {0:?}: it is damaged")]

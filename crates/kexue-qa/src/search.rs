@@ -108,11 +108,12 @@ fn run(
     keep_evidence: bool,
 ) -> Result<Vec<SearchResult>> {
     let options = &*usable(graph, options)?;
-    // Batches are smaller if there are few questions, so that every core gets one.
-    let batch = questions
-        .len()
-        .div_ceil(rayon::current_num_threads())
-        .clamp(1, options.batch.max(1));
+    // Batches are smaller if there are few questions, so that every core gets one. A device is faster with large ones.
+    let share = match model.device() {
+        None => questions.len().div_ceil(rayon::current_num_threads()),
+        Some(_) => questions.len(),
+    };
+    let batch = share.clamp(1, options.batch.max(1));
     let results: Vec<Vec<SearchResult>> = questions
         .par_chunks(batch)
         .map_init(

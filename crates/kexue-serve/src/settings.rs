@@ -1,5 +1,6 @@
 //! The settings of a service.
 
+use crate::ServeError;
 use crate::tokens::Tokens;
 use kexue_qa::Trained;
 use std::fmt;
@@ -22,8 +23,8 @@ pub enum Source {
     },
 }
 
-/// Adjusts an opened model, such as its search options, or says what is wrong.
-pub type Adjust = Arc<dyn Fn(&mut Trained) -> Result<(), String> + Send + Sync>;
+/// Adjusts an opened model, such as its search options and its device.
+pub type Adjust = Arc<dyn Fn(&mut Trained) -> Result<(), ServeError> + Send + Sync>;
 
 /// The settings of a service.
 #[derive(Clone)]

@@ -84,10 +84,7 @@ fn load(source: &Source, adjust: &Adjust, generation: u64) -> Result<Snapshot, S
             (graph, trained)
         }
     };
-    adjust(&mut trained).map_err(|problem| ServeError::Setting {
-        field: "adjust",
-        problem,
-    })?;
+    adjust(&mut trained)?;
     Ok(Snapshot {
         graph,
         model: Arc::new(trained),

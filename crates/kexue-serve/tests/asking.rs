@@ -4,9 +4,11 @@ mod common;
 
 use common::{GraphFile, Service, escaped, quiet, writable};
 use kexue_kg::{Change, GraphWriter};
+use kexue_nn::InferencePrecision;
 use kexue_qa::{AskOptions, ask, embedded};
 use kexue_serve::{Settings, Tokens};
 use serde_json::json;
+use std::sync::Arc;
 use std::time::Duration;
 
 const QUESTIONS: [&str; 12] = [
@@ -33,6 +35,18 @@ fn line(question: &str, explain: bool) -> String {
     };
     let answer = ask(&graph, &trained.model, &options, &[question]).unwrap().remove(0);
     serde_json::to_string(&answer).unwrap() + "\n"
+}
+
+#[test]
+fn a_model_whose_layers_are_packed_has_all_its_parameters() {
+    let mut settings = quiet();
+    settings.adjust = Arc::new(|trained| {
+        trained.model.keep_for_inference(InferencePrecision::Int8);
+        Ok(())
+    });
+    let about = Service::start(settings).get("/v1/model").json();
+    let (_, trained) = embedded().unwrap();
+    assert_eq!(about["model"]["parameters"], trained.model.values().len());
 }
 
 #[test]

@@ -8,6 +8,7 @@ use crate::store::Snapshot;
 use axum::extract::State;
 use axum::http::HeaderMap;
 use axum::response::Response;
+use kexue_nn::Layout;
 use kexue_qa::SearchOptions;
 use serde::Serialize;
 use std::sync::Arc;
@@ -94,7 +95,8 @@ pub(crate) async fn model(State(app): State<Arc<App>>, headers: HeaderMap) -> Re
                     pins: graph.pins().count(),
                 },
                 model: Model {
-                    parameters: snapshot.model.model.values().len(),
+                    // A model for inference has a part of them packed only.
+                    parameters: Layout::new(config).len(),
                     layers: config.layers,
                     d_model: config.d_model,
                     vocabulary: config.vocab_size,
