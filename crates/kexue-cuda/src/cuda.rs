@@ -107,35 +107,37 @@ impl CudaMachine {
             });
         }
         let code = compile(source, gpu.capability)?;
-        // SAFETY: each handle comes from the previous call, and `drop` releases each once. The code is an ELF file, which contains its own length.
+        use blas_sys::cublasComputeType_t as Compute;
+        // SAFETY: each handle comes from the previous call, and `drop` releases each once, also where a later call fails. The code is an ELF file, which
+        // contains its own length.
         unsafe {
-            let context = driver::primary_ctx::retain(gpu.device).map_err(failed("cuDevicePrimaryCtxRetain"))?;
-            driver::ctx::set_current(context).map_err(failed("cuCtxSetCurrent"))?;
-            let stream =
-                driver::stream::create(driver::stream::StreamKind::NonBlocking).map_err(failed("cuStreamCreate"))?;
-            let module = driver::module::load_data(code.as_ptr().cast()).map_err(failed("cuModuleLoadData"))?;
-            let blas = blas::create_handle().map_err(blas_failed("cublasCreate"))?;
-            blas::set_stream(blas, stream.cast()).map_err(blas_failed("cublasSetStream"))?;
-            let workspace = driver::malloc_sync(WORKSPACE).map_err(failed("cuMemAlloc"))?;
-            blas_sys::cublasSetWorkspace_v2(blas, workspace as *mut c_void, WORKSPACE)
-                .result()
-                .map_err(blas_failed("cublasSetWorkspace"))?;
-            use blas_sys::cublasComputeType_t as Compute;
-            Ok(Self {
+            let mut machine = Self {
                 gpu,
-                context,
-                stream,
-                module,
+                context: driver::primary_ctx::retain(gpu.device).map_err(failed("cuDevicePrimaryCtxRetain"))?,
+                stream: std::ptr::null_mut(),
+                module: std::ptr::null_mut(),
                 functions: HashMap::new(),
-                blas,
-                workspace,
+                blas: std::ptr::null_mut(),
+                workspace: 0,
                 compute: match precision {
                     Precision::F32 | Precision::Bf16 => Compute::CUBLAS_COMPUTE_32F,
                     Precision::Tf32 => Compute::CUBLAS_COMPUTE_32F_FAST_TF32,
                 },
                 recordings: Vec::new(),
                 timed: None,
-            })
+            };
+            machine.enter()?;
+            let stream = driver::stream::create(driver::stream::StreamKind::NonBlocking);
+            machine.stream = stream.map_err(failed("cuStreamCreate"))?;
+            let module = driver::module::load_data(code.as_ptr().cast());
+            machine.module = module.map_err(failed("cuModuleLoadData"))?;
+            machine.blas = blas::create_handle().map_err(blas_failed("cublasCreate"))?;
+            blas::set_stream(machine.blas, machine.stream.cast()).map_err(blas_failed("cublasSetStream"))?;
+            machine.workspace = driver::malloc_sync(WORKSPACE).map_err(failed("cuMemAlloc"))?;
+            blas_sys::cublasSetWorkspace_v2(machine.blas, machine.workspace as *mut c_void, WORKSPACE)
+                .result()
+                .map_err(blas_failed("cublasSetWorkspace"))?;
+            Ok(machine)
         }
     }
 
@@ -390,11 +392,17 @@ impl Drop for CudaMachine {
         self.forget_recordings();
         let workspace = self.workspace;
         self.release(workspace);
-        // SAFETY: each handle is released once, and no work is running.
+        // SAFETY: each handle is released once, and no work is running. Those that were never made are null.
         unsafe {
-            blas::destroy_handle(self.blas).ok();
-            driver::module::unload(self.module).ok();
-            driver::stream::destroy(self.stream).ok();
+            if !self.blas.is_null() {
+                blas::destroy_handle(self.blas).ok();
+            }
+            if !self.module.is_null() {
+                driver::module::unload(self.module).ok();
+            }
+            if !self.stream.is_null() {
+                driver::stream::destroy(self.stream).ok();
+            }
             driver::primary_ctx::release(self.gpu.device).ok();
         }
     }
