@@ -195,11 +195,13 @@ impl Model {
             .iter()
             .map(|slot| (slot.name.as_str(), &slot.range))
             .collect();
-        let values = kept
-            .slots()
-            .iter()
-            .flat_map(|slot| &self.values[places[slot.name.as_str()].clone()]);
-        self.values = values.copied().collect();
+        // In place: both layouts have the same order.
+        for slot in kept.slots() {
+            let from = places[slot.name.as_str()].clone();
+            self.values.copy_within(from, slot.range.start);
+        }
+        self.values.truncate(kept.len());
+        self.values.shrink_to_fit();
         self.layout = kept;
         self.is_for_inference = true;
     }
