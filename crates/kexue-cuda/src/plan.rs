@@ -222,14 +222,8 @@ impl Plan {
             purpose,
             is_moved: false,
         };
-        if key.rows >= 1 << 24 || key.listed >= 1 << 30 {
-            return Err(CudaError::Batch(format!("{rows} tokens are too many for one step")));
-        }
-        let at = Words::new(&key, config);
-        let mut words = vec![0; at.end];
-        let mut put = |start: usize, from: &mut dyn Iterator<Item = u32>| {
-            words[start..].iter_mut().zip(from).for_each(|(to, from)| *to = from);
-        };
+        let (at, mut words) = laid_out(&key, config, rows)?;
+        let mut put = |start: usize, from: &mut dyn Iterator<Item = u32>| fill(&mut words[start..], from);
         let packed = || shards.iter().map(|shard| shard.packed);
         put(
             at.tokens,
@@ -292,14 +286,8 @@ impl Plan {
             purpose: Purpose::Nodes,
             ..Key::default()
         };
-        if key.rows >= 1 << 24 || key.listed >= 1 << 30 {
-            return Err(CudaError::Batch(format!("{rows} tokens are too many for one step")));
-        }
-        let at = Words::new(&key, config);
-        let mut words = vec![0; at.end];
-        let mut put = |start: usize, from: &mut dyn Iterator<Item = u32>| {
-            words[start..].iter_mut().zip(from).for_each(|(to, from)| *to = from);
-        };
+        let (at, mut words) = laid_out(&key, config, rows)?;
+        let mut put = |start: usize, from: &mut dyn Iterator<Item = u32>| fill(&mut words[start..], from);
         let factor = |seen| config.attention_scale.factor(seen, config.head_dim());
         put(at.tokens, &mut new.tokens().iter().copied());
         put(at.positions, &mut new.positions().iter().copied());
@@ -325,6 +313,20 @@ impl Plan {
             end_of_positions,
         })
     }
+}
+
+/// The places of a step's words, and memory for them.
+fn laid_out(key: &Key, config: &TransformerConfig, rows: usize) -> Result<(Words, Vec<u32>), CudaError> {
+    if key.rows >= 1 << 24 || key.listed >= 1 << 30 {
+        return Err(CudaError::Batch(format!("{rows} tokens are too many for one step")));
+    }
+    let places = Words::new(key, config);
+    let words = vec![0; places.end];
+    Ok((places, words))
+}
+
+fn fill(to: &mut [u32], from: &mut dyn Iterator<Item = u32>) {
+    to.iter_mut().zip(from).for_each(|(to, from)| *to = from);
 }
 
 /// Refuses tokens that are not in the vocabulary.
