@@ -68,11 +68,11 @@ impl Moons {
     }
 
     /// The log-probabilities of the right classes, `[batch]`.
-    fn log_probabilities(&self, model: &FlatModule<Mlp>, batch: &Batch) -> Tensor<1> {
+    fn log_probabilities(&self, model: &Mlp, batch: &Batch) -> Tensor<1> {
         let count = batch.classes.len();
         let points = TensorData::new(batch.points.clone(), [count, 2]);
         let classes = TensorData::new(batch.classes.clone(), [count, 1]);
-        let logits = model.module().forward(Tensor::from_data(points, &self.device));
+        let logits = model.forward(Tensor::from_data(points, &self.device));
         let classes = Tensor::<2, Int>::from_data(classes, &self.device);
         log_softmax(logits, 1).gather(1, classes).reshape([count])
     }
@@ -112,8 +112,10 @@ impl Task for Moons {
         _: &mut (),
         gradient: &mut [f32],
     ) -> Result<Loss, TrainError> {
-        let loss = -self.log_probabilities(model, batch).sum();
-        for (sum, term) in gradient.iter_mut().zip(model.gradient(loss.backward())) {
+        // The shards of a step are computed by several threads.
+        let fork = model.fork();
+        let loss = -self.log_probabilities(&fork, batch).sum();
+        for (sum, term) in gradient.iter_mut().zip(model.gradient_of(&fork, loss.backward())) {
             *sum += term;
         }
         Ok(Loss {
@@ -133,7 +135,7 @@ impl Task for Moons {
             points: points.concat(),
             classes,
         };
-        let right = self.log_probabilities(model, &batch).exp().greater_elem(0.5);
+        let right = self.log_probabilities(model.module(), &batch).exp().greater_elem(0.5);
         let accuracy = right.int().sum().into_scalar::<i64>() as f64 / POINTS as f64;
         Ok(vec![Metric::maximized("accuracy", accuracy)])
     }

@@ -65,6 +65,15 @@ impl<M: Module> FlatModule<M> {
         &self.module
     }
 
+    /// The module with parameters that are nodes of their own in the graph of derivatives. A thread that differentiates while others do needs one: Burn
+    /// joins graphs that share a node, and a thread may lose steps when another joins them.
+    pub fn fork(&self) -> M {
+        match self.module.devices().first() {
+            Some(device) => self.module.clone().fork(device),
+            None => self.module.clone(),
+        }
+    }
+
     /// Returns the module.
     pub fn into_module(self) -> M {
         self.module
@@ -96,8 +105,13 @@ impl<M: Module> FlatModule<M> {
 
     /// The gradient of a loss of this module, in the order of the flat vector.
     pub fn gradient(&self, gradients: Gradients) -> Vec<f32> {
-        let gradients = GradientsParams::from_grads(gradients, &self.module);
-        self.layout.gradients(&self.module, &gradients)
+        self.gradient_of(&self.module, gradients)
+    }
+
+    /// As [`gradient`](Self::gradient), of a loss of a [`fork`](Self::fork).
+    pub fn gradient_of(&self, fork: &M, gradients: Gradients) -> Vec<f32> {
+        let gradients = GradientsParams::from_grads(gradients, fork);
+        self.layout.gradients(fork, &gradients)
     }
 
     /// Parameters and buffers as one vector, for a file.
