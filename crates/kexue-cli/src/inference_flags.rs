@@ -26,7 +26,7 @@ pub struct InferenceFlags {
 
 const CPU: &str = "cpu";
 
-#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+#[derive(Clone, Copy, ValueEnum)]
 enum PrecisionFlag {
     /// 32 bits, as trained.
     F32,
@@ -41,31 +41,31 @@ enum PrecisionFlag {
 }
 
 impl PrecisionFlag {
-    /// Of the CPU; `None` if only GPUs have it.
-    fn on_cpu(self) -> Option<InferencePrecision> {
+    /// On the CPU.
+    fn on_cpu(self) -> Result<InferencePrecision> {
         match self {
-            Self::F32 => Some(InferencePrecision::Single),
-            Self::F16 => Some(InferencePrecision::Half),
-            Self::Int8 => Some(InferencePrecision::Int8),
-            Self::Tf32 | Self::Bf16 => None,
+            Self::F32 => Ok(InferencePrecision::Single),
+            Self::F16 => Ok(InferencePrecision::Half),
+            Self::Int8 => Ok(InferencePrecision::Int8),
+            Self::Tf32 | Self::Bf16 => self.refuse("GPUs", "f32, f16 or int8 on the CPU"),
         }
     }
 
-    /// Of a GPU; `None` if only the CPU has it.
+    /// On a GPU.
     #[cfg(feature = "cuda")]
-    fn on_gpu(self) -> Option<Precision> {
+    fn on_gpu(self) -> Result<Precision> {
         match self {
-            Self::F32 => Some(Precision::F32),
-            Self::Tf32 => Some(Precision::Tf32),
-            Self::Bf16 => Some(Precision::Bf16),
-            Self::F16 | Self::Int8 => None,
+            Self::F32 => Ok(Precision::F32),
+            Self::Tf32 => Ok(Precision::Tf32),
+            Self::Bf16 => Ok(Precision::Bf16),
+            Self::F16 | Self::Int8 => self.refuse("the CPU", "f32, tf32 or bf16 on a GPU"),
         }
     }
 
-    fn wrong(self, where_it_is: &str, others: &str) -> Usage {
+    fn refuse<T>(self, where_it_is: &str, others: &str) -> Result<T> {
         let name = self.to_possible_value().map(|value| value.get_name().to_owned());
         let name = name.unwrap_or_default();
-        Usage(format!("--precision {name} is for {where_it_is}; expected {others}"))
+        Err(Usage(format!("--precision {name} is for {where_it_is}; expected {others}")).into())
     }
 }
 
@@ -74,46 +74,24 @@ impl InferenceFlags {
         self.inference_device == CPU
     }
 
-    /// The precision on the CPU.
-    fn on_cpu(&self) -> Result<InferencePrecision> {
-        let precision = self.inference_precision;
-        let found = precision.on_cpu();
-        found.ok_or_else(|| precision.wrong("GPUs", "f32, f16 or int8 on the CPU").into())
-    }
-
     /// Checks the flags, and that there is such a device.
     pub fn check(&self) -> Result<()> {
         check_device(&self.inference_device)?;
-        match self.is_on_cpu() {
-            true => self.on_cpu().map(|_| ()),
-            false => self.check_gpu_precision(),
+        if self.is_on_cpu() {
+            self.inference_precision.on_cpu()?;
         }
-    }
-
-    #[cfg(feature = "cuda")]
-    fn check_gpu_precision(&self) -> Result<()> {
-        self.on_gpu().map(|_| ())
-    }
-
-    #[cfg(not(feature = "cuda"))]
-    #[allow(clippy::unused_self)]
-    fn check_gpu_precision(&self) -> Result<()> {
+        #[cfg(feature = "cuda")]
+        if !self.is_on_cpu() {
+            self.inference_precision.on_gpu()?;
+        }
         Ok(())
-    }
-
-    /// The precision on a GPU.
-    #[cfg(feature = "cuda")]
-    fn on_gpu(&self) -> Result<Precision> {
-        let precision = self.inference_precision;
-        let found = precision.on_gpu();
-        found.ok_or_else(|| precision.wrong("the CPU", "f32, tf32 or bf16 on a GPU").into())
     }
 
     /// Copies a model to the GPU.
     #[cfg(feature = "cuda")]
     fn copy(&self, model: &Model) -> Result<Arc<DeviceModel>> {
         let device: kexue_cuda::Device = self.inference_device.parse()?;
-        let copy = DeviceModel::new(device, model, self.on_gpu()?)?;
+        let copy = DeviceModel::new(device, model, self.inference_precision.on_gpu()?)?;
         crate::output::note!("computing on {}, {device}", copy.device_name());
         Ok(Arc::new(copy))
     }
@@ -121,7 +99,7 @@ impl InferenceFlags {
     /// Prepares a model that was loaded with all its parameters for inference only. The flags have been checked.
     pub fn prepare(&self, model: &mut Model) -> Result<()> {
         if self.is_on_cpu() {
-            model.keep_for_inference(self.on_cpu()?);
+            model.keep_for_inference(self.inference_precision.on_cpu()?);
         }
         #[cfg(feature = "cuda")]
         if !self.is_on_cpu() {
@@ -139,6 +117,6 @@ impl InferenceFlags {
             tuned.model.set_device(self.copy(tuned.model.model())?);
             return Ok(tuned);
         }
-        Ok(Tuned::open(folder, self.on_cpu()?)?)
+        Ok(Tuned::open(folder, self.inference_precision.on_cpu()?)?)
     }
 }

@@ -3,7 +3,7 @@
 use crate::machine::{Address, Arg, Launch, Machine, Matrix, Number, Product, Recording, bytes_of, bytes_of_mut};
 use crate::memory::{BlockAt, BranchAt, COLUMN_PARTS, Memory, SUMS, boundary_blocks};
 use crate::plan::{Key, Plan, Purpose};
-use crate::program::Program;
+use crate::program::{NODE_ROWS, Program};
 use crate::{CudaError, Precision, Shard};
 use kexue_nn::{BranchRanges, Dropout, Layout, Model, PackedBatch, Pair, Rotary, TransformerConfig};
 use std::collections::HashMap;
@@ -11,9 +11,6 @@ use std::ops::Range;
 
 /// Threads per block of most kernels.
 const THREADS: usize = 256;
-
-/// Rows of a block of `attention_nodes`.
-const NODE_ROWS: usize = 4;
 
 /// Maximum number of stored recordings.
 const MOST_RECORDINGS: usize = 256;

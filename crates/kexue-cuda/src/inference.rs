@@ -176,8 +176,7 @@ impl Engine {
         if pairs.is_empty() {
             return Ok(Vec::new());
         }
-        let tokens: Vec<Token> = pairs.iter().map(|&(_, token)| token).collect();
-        check_tokens(&self.config, &tokens)?;
+        check_tokens(&self.config, pairs.iter().map(|&(_, token)| token))?;
         let words: Vec<u32> = pairs
             .iter()
             .flat_map(|&(node, token)| [node.index() as u32, token])

@@ -267,16 +267,14 @@ impl Plan {
                 .max(1),
         })
     }
-}
 
-impl Plan {
     /// Plans the computation of a decoder's nodes.
     ///
     /// # Errors
     /// If a token or a position is out of range.
     pub fn nodes(config: &TransformerConfig, new: &NewNodes, target: Target) -> Result<Self, CudaError> {
         let rows = new.tokens().len();
-        check_tokens(config, new.tokens())?;
+        check_tokens(config, new.tokens().iter().copied())?;
         let end_of_positions = new.positions().iter().map(|&position| position as usize + 1).max();
         let end_of_positions = end_of_positions.unwrap_or(1);
         check_positions(config, end_of_positions)?;
@@ -330,9 +328,9 @@ fn fill(to: &mut [u32], from: &mut dyn Iterator<Item = u32>) {
 }
 
 /// Refuses tokens that are not in the vocabulary.
-pub(crate) fn check_tokens(config: &TransformerConfig, tokens: &[u32]) -> Result<(), CudaError> {
+pub(crate) fn check_tokens(config: &TransformerConfig, mut tokens: impl Iterator<Item = u32>) -> Result<(), CudaError> {
     let vocabulary = config.vocab_size;
-    match tokens.iter().find(|token| **token as usize >= vocabulary) {
+    match tokens.find(|token| *token as usize >= vocabulary) {
         Some(token) => Err(CudaError::Batch(format!(
             "token {token} is not in the vocabulary of {vocabulary} tokens"
         ))),
@@ -360,7 +358,7 @@ fn check(config: &TransformerConfig, shards: &[Shard<'_>]) -> Result<(), CudaErr
             ));
         }
         check_positions(config, shard.packed.end_of_positions())?;
-        check_tokens(config, shard.packed.tokens())?;
+        check_tokens(config, shard.packed.tokens().iter().copied())?;
         let types = config.token_types;
         if types > 0 && shard.packed.types().any(|segment| usize::from(segment) >= types) {
             return Err(CudaError::Batch(format!(

@@ -27,6 +27,9 @@ pub(crate) struct AttentionLaunch {
 /// Rows per tile of the attention.
 pub(crate) const TILE: usize = 64;
 
+/// Rows for which a block of `attention_nodes` computes a head.
+pub(crate) const NODE_ROWS: usize = 4;
+
 /// Maximum width of a residual stream whose rows fit the registers of a warp.
 const WIDEST: usize = 4096;
 
@@ -132,6 +135,7 @@ impl Program {
             ("ACTIVATION", activation),
             ("ALIGNED", flag(is_aligned)),
             ("TILE", TILE),
+            ("NODES", NODE_ROWS),
             ("TENSOR_CORES", tensor_cores),
         ];
         let mut source = String::new();

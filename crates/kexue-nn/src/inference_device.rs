@@ -10,7 +10,7 @@ use std::sync::Arc;
 /// Why a device could not compute.
 #[derive(Debug, thiserror::Error)]
 #[error(transparent)]
-pub struct DeviceError(#[from] Box<dyn std::error::Error + Send + Sync>);
+pub struct DeviceError(Box<dyn std::error::Error + Send + Sync>);
 
 impl DeviceError {
     /// Wraps the device's own error.

@@ -6,7 +6,6 @@ use crate::{AttentionScale, ConfigError, Layout, Pair, TransformerConfig};
 use kexue_optim::Role;
 use kexue_text::Token;
 use rand::Rng;
-use std::collections::HashMap;
 use std::convert::Infallible;
 use std::ops::Range;
 use std::sync::{Arc, OnceLock};
@@ -190,15 +189,12 @@ impl Model {
         self.packed();
         let (all, kept) = (Layout::new(&self.config), Layout::without_linear(&self.config));
         assert_eq!(all.len(), self.layout.len(), "the head of a classifier would be lost");
-        let places: HashMap<&str, &Range<usize>> = all
-            .slots()
-            .iter()
-            .map(|slot| (slot.name.as_str(), &slot.range))
-            .collect();
         // In place: both layouts have the same order.
+        let mut rest = all.slots().iter();
         for slot in kept.slots() {
-            let from = places[slot.name.as_str()].clone();
-            self.values.copy_within(from, slot.range.start);
+            if let Some(from) = rest.find(|from| from.name == slot.name) {
+                self.values.copy_within(from.range.clone(), slot.range.start);
+            }
         }
         self.values.truncate(kept.len());
         self.values.shrink_to_fit();

@@ -1,6 +1,6 @@
 //! Transformations, one after another.
 
-use crate::chunk::CHUNK;
+use crate::chunk::{BLOCK, CHUNK};
 use crate::vectors::subtract;
 use rayon::prelude::*;
 use std::fmt;
@@ -79,9 +79,6 @@ pub(crate) fn apply_pieces(transformation: &mut dyn Transformation, update: &mut
 
 /// The size of a piece, which is the work of one thread.
 const PIECE: usize = 1 << 15;
-
-/// The size of a block. A block and its moments fit the first-level cache, so that all transformations together read and write memory once, side by side.
-const BLOCK: usize = 1 << 9;
 
 /// A list of transformations that are applied in order. A chain is itself a transformation.
 #[derive(Default)]

@@ -1,13 +1,11 @@
 //! Masks of parameters: redrawn at every step, or fixed.
 
 use crate::bit_mask::BitMask;
+use crate::chunk::BLOCK;
 use crate::vectors::{add_below, keep_below};
 
 /// Probabilities are multiples of `1/STEPS`, so that 16 random bits decide for one parameter.
 const STEPS: f32 = 65536.0;
-
-/// The number of parameters whose mask is computed at a time.
-const BLOCK: usize = 512;
 
 /// The random words of a block that need not begin with a word, as bytes, so that each can be seen as the lanes of four parameters.
 type Words = [[u8; 8]; BLOCK / 4 + 1];

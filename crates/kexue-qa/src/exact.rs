@@ -15,9 +15,9 @@ use std::sync::Arc;
 struct Branch {
     range: Range<usize>,
     depth: usize,
-    /// The facts of each continuation; a token is `None` for a fact that ends here.
-    groups: Vec<(Option<Token>, Range<usize>)>,
     allowed: Allowed,
+    /// The facts of each continuation, in the order of the distribution: the tokens first, and the terminal last.
+    groups: Vec<Range<usize>>,
     logits: LogitsAt,
 }
 
@@ -104,17 +104,18 @@ impl Tree {
                 }
             }
             if groups.len() > 1 {
-                let ends_here = groups.iter().find(|(token, _)| token.is_none());
+                let (goes_on, ends_here): (Vec<_>, Vec<_>) = groups.into_iter().partition(|(token, _)| token.is_some());
                 let allowed = Allowed {
-                    tokens: groups.iter().filter_map(|(token, _)| *token).collect(),
-                    terminal: ends_here.map(|(_, group)| self.facts.keys[group.start]),
+                    tokens: goes_on.iter().filter_map(|(token, _)| *token).collect(),
+                    terminal: ends_here.first().map(|(_, group)| self.facts.keys[group.start]),
                 };
+                let in_order = goes_on.into_iter().chain(ends_here);
                 self.branches.push(Branch {
                     range,
                     depth,
                     logits: wanted.add(search.options, node, &allowed, true),
-                    groups,
                     allowed,
+                    groups: in_order.map(|(_, group)| group).collect(),
                 });
             }
         }
@@ -169,7 +170,6 @@ impl Tree {
         for branch in &self.branches {
             let Branch { groups, allowed, .. } = branch;
             let prefix = &self.facts.suffix(branch.range.start)[..branch.depth];
-            let ends_here = groups.iter().find(|(token, _)| token.is_none());
             let gains = search.options.looks_ahead().then(|| {
                 self.facts
                     .gains(&state.prompt.lcs, prefix, branch.range.clone(), &allowed.tokens)
@@ -190,9 +190,7 @@ impl Tree {
                     .choices
                     .push(explain(search.graph, &whole, probability, allowed, &distribution));
             }
-            // The distribution lists the tokens first and the terminal last.
-            let in_order = groups.iter().filter(|(token, _)| token.is_some()).chain(ends_here);
-            for ((_, group), log_probability) in in_order.zip(distribution.log_probabilities) {
+            for (group, log_probability) in groups.iter().zip(distribution.log_probabilities) {
                 for fact in group.clone() {
                     log_probabilities[fact] += log_probability;
                 }

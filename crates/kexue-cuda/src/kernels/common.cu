@@ -2,7 +2,7 @@
 //   D_MODEL HEADS HEAD_DIM D_FFN VOCAB LOGITS (VOCAB rounded up)          sizes
 //   CENTRED (layer norm, not RMS norm) EPSILON PRE POST SANDWICH GATED    norms and branches
 //   ALIGNED (parameters begin at multiples of four numbers)
-//   TILE (rows of a tile of the attention) TENSOR_CORES (0 none, 1 bf16, 2 tf32)
+//   TILE (rows of a tile of the attention) NODES (rows of a block of that of nodes) TENSOR_CORES (0 none, 1 bf16, 2 tf32)
 //   ROTARY ACTIVATION (0 GELU, 1 GELU by tanh, 2 ReLU)
 //   OPERAND (float or bf16: what matrix products read)
 

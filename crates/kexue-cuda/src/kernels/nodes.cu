@@ -28,9 +28,6 @@ extern "C" __global__ void keep_hidden(u32 rows, const float* hidden, const Targ
     store(target->hidden + (size_t)(target->first + row) * D_MODEL, x, lane);
 }
 
-// Rows for which a block of `attention_nodes` computes a head.
-#define NODES 4
-
 // Attention of new nodes over those that they see: their prompt, `prompt_from` to `prompt_to`, and their path, `paths[path_from]` to `paths[path_to]`.
 // A warp computes a head of a node, with a running maximum and sum over 32 nodes at a time, one for each lane. A padding row sees nothing.
 extern "C" __global__ void __launch_bounds__(128) attention_nodes(u32 rows, const OPERAND* qkv, const Target* target, u32 layer, u32 layers, const u32* prompt_from,
