@@ -206,6 +206,7 @@ impl Memory {
             }));
         }
         let constant_right = predictions.iter().filter(|one| Some(one.token) == constant).count();
+        self.batch.set_outputs(predictions.iter().map(|one| one.row));
         model.forward(&self.batch, &mut self.tape, None);
         let (loss, right) = model.prediction_score(self.tape.hidden(), &predictions, &mut self.head);
         let tokens = self.batch.len();

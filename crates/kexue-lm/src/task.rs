@@ -193,6 +193,7 @@ impl Task for MlmTask<'_> {
             let prediction = |&(at, token): &(usize, Token)| Prediction { row: start + at, token };
             batch.predictions.extend(places.iter().map(prediction));
         }
+        batch.packed.set_outputs(batch.predictions.iter().map(|one| one.row));
         Ok(batch)
     }
 

@@ -109,6 +109,8 @@ pub struct PackedBatch {
     /// The segment of each token (BERT's token type); empty while all are 0.
     types: Vec<u8>,
     sequences: Vec<Sequence>,
+    /// The rows whose last hidden states are needed, ascending; `None` for all.
+    outputs: Option<Vec<usize>>,
 }
 
 impl PackedBatch {
@@ -117,6 +119,33 @@ impl PackedBatch {
         self.tokens.clear();
         self.types.clear();
         self.sequences.clear();
+        self.outputs = None;
+    }
+
+    /// Limits the rows whose last hidden states are needed; without this, all are. The last layer then computes what follows its attention for these rows only.
+    /// The last hidden states of other rows are unspecified, and a loss must not depend on them.
+    ///
+    /// # Panics
+    /// If a row is not in the batch.
+    pub fn set_outputs(&mut self, rows: impl IntoIterator<Item = usize>) {
+        let mut rows: Vec<usize> = rows.into_iter().collect();
+        rows.sort_unstable();
+        rows.dedup();
+        assert!(
+            rows.last().is_none_or(|&last| last < self.len()),
+            "an output is not in the batch"
+        );
+        self.outputs = Some(rows);
+    }
+
+    /// Limits the rows whose last hidden states are needed to the first of each sequence, as [`set_outputs`](Self::set_outputs) does.
+    pub fn set_first_tokens_as_outputs(&mut self) {
+        self.outputs = Some(self.sequences.iter().map(|sequence| sequence.start).collect());
+    }
+
+    /// The rows whose last hidden states are needed, ascending; `None` for all.
+    pub(crate) fn outputs(&self) -> Option<&[usize]> {
+        self.outputs.as_deref().filter(|outputs| outputs.len() < self.len())
     }
 
     /// Adds a sequence and returns the row of its first token. An empty sequence adds nothing.
@@ -188,7 +217,13 @@ impl PackedBatch {
             let at = (rows.start + rows.end) * batches.len() / (2 * self.len()).max(1);
             let last = batches.len() - 1;
             let batch = &mut batches[at.min(last)];
-            batch.add(&self.tokens[rows.clone()], sequence.mask, sequence.gap);
+            let start = batch.add(&self.tokens[rows.clone()], sequence.mask, sequence.gap);
+            if let Some(outputs) = &self.outputs {
+                let here =
+                    outputs.partition_point(|&row| row < rows.start)..outputs.partition_point(|&row| row < rows.end);
+                let outputs = outputs[here].iter().map(|row| start + row - rows.start);
+                batch.outputs.get_or_insert_default().extend(outputs);
+            }
             if let Some(types) = self.types.get(rows) {
                 batch.types.resize(batch.tokens.len() - types.len(), 0);
                 batch.types.extend_from_slice(types);

@@ -3,10 +3,12 @@
 //! With the whole vocabulary as the set, it is the ordinary cross-entropy. With the tokens that a trie allows, it trains exactly the choice that
 //! constrained decoding makes, at a cost proportional to the size of the set.
 
-use crate::kernels::{SET, Shape, add, add_scaled, dot, log_of, matmul, softmax};
+use crate::kernels::{ADD, SET, Shape, add, add_scaled, dot, log_of, matmul, softmax};
 use crate::model::Model;
 use kexue_text::Token;
+use std::borrow::Cow;
 use std::collections::HashMap;
+use std::ops::Range;
 use std::sync::Arc;
 
 /// One training choice among allowed tokens.
@@ -70,57 +72,88 @@ impl Model {
     /// The loss of choices that share one list.
     fn dense_loss(&self, hidden: &[f32], group: &[&Choice], d_hidden: &mut [f32], d_embedding: &mut [f32]) -> f64 {
         let (d, allowed) = (self.config().d_model, &group[0].allowed);
-        let gather = |rows: &mut dyn Iterator<Item = &[f32]>| rows.flatten().copied().collect::<Vec<f32>>();
-        let embeddings = gather(&mut allowed.iter().map(|&token| self.embedding(token)));
-        let states = gather(&mut group.iter().map(|choice| &hidden[choice.row * d..][..d]));
-        let (rows, tokens) = (group.len(), allowed.len());
-        let (states_shape, embeddings_shape) = (Shape::dense(rows, d), Shape::dense(tokens, d));
-        let scores_shape = Shape::dense(rows, tokens);
-        let mut scores = vec![0.0; rows * tokens];
-        matmul(
-            &mut scores,
-            scores_shape,
-            &states,
-            states_shape,
-            &embeddings,
-            embeddings_shape.t(),
-            SET,
-        );
+        let tokens = allowed.len();
+        // The rows of consecutive tokens, such as those of a whole vocabulary, are used where they lie.
+        let place = run_of(allowed).map(|run| run.start * d..run.end * d);
+        let table = self.at(&self.layout().embedding);
+        let embeddings = match &place {
+            Some(place) => Cow::Borrowed(&table[place.clone()]),
+            None => Cow::Owned(gather(allowed.iter().map(|&token| self.embedding(token)))),
+        };
+        let mut apart = vec![0.0; if place.is_some() { 0 } else { tokens * d }];
+        let embeddings_shape = Shape::dense(tokens, d);
+        let most = group.len().div_ceil(group.len().div_ceil(DENSE_ROWS));
+        let (mut scores, mut d_states) = (vec![0.0; most * tokens], vec![0.0; most * d]);
         let mut loss = 0.0;
-        for (row, choice) in scores.chunks_exact_mut(tokens).zip(group) {
-            add(row, &choice.bias);
-            softmax(row);
-            loss -= log_of(row[choice.target]);
-            row[choice.target] -= 1.0;
+        for group in group.chunks(most) {
+            let states = gather(group.iter().map(|choice| &hidden[choice.row * d..][..d]));
+            let (states_shape, scores_shape) = (Shape::dense(group.len(), d), Shape::dense(group.len(), tokens));
+            let scores = &mut scores[..group.len() * tokens];
+            matmul(
+                scores,
+                scores_shape,
+                &states,
+                states_shape,
+                &embeddings,
+                embeddings_shape.t(),
+                SET,
+            );
+            for (row, choice) in scores.chunks_exact_mut(tokens).zip(group) {
+                add(row, &choice.bias);
+                softmax(row);
+                loss -= log_of(row[choice.target]);
+                row[choice.target] -= 1.0;
+            }
+            matmul(
+                &mut d_states,
+                states_shape,
+                scores,
+                scores_shape,
+                &embeddings,
+                embeddings_shape,
+                SET,
+            );
+            for (row, choice) in d_states.chunks_exact(d).zip(group) {
+                add(&mut d_hidden[choice.row * d..][..d], row);
+            }
+            let d_embeddings = match &place {
+                Some(place) => &mut d_embedding[place.clone()],
+                None => &mut apart[..],
+            };
+            matmul(
+                d_embeddings,
+                embeddings_shape,
+                scores,
+                scores_shape.t(),
+                &states,
+                states_shape,
+                ADD,
+            );
         }
-        let mut d_states = vec![0.0; rows * d];
-        matmul(
-            &mut d_states,
-            states_shape,
-            &scores,
-            scores_shape,
-            &embeddings,
-            embeddings_shape,
-            SET,
-        );
-        for (row, choice) in d_states.chunks_exact(d).zip(group) {
-            add(&mut d_hidden[choice.row * d..][..d], row);
-        }
-        let mut d_gathered = embeddings;
-        matmul(
-            &mut d_gathered,
-            embeddings_shape,
-            &scores,
-            scores_shape.t(),
-            &states,
-            states_shape,
-            SET,
-        );
-        for (row, &token) in d_gathered.chunks_exact(d).zip(allowed.iter()) {
+        for (row, &token) in apart.chunks_exact(d).zip(allowed.iter()) {
             add(&mut d_embedding[token as usize * d..][..d], row);
         }
         loss
     }
+}
+
+/// Maximum number of choices whose scores over a long list are in memory at once.
+const DENSE_ROWS: usize = 1024;
+
+/// The rows of a matrix, one after another.
+fn gather<'r>(rows: impl Iterator<Item = &'r [f32]>) -> Vec<f32> {
+    let mut matrix = Vec::new();
+    for row in rows {
+        matrix.extend_from_slice(row);
+    }
+    matrix
+}
+
+/// The range that tokens make up, if they are consecutive and ascending.
+fn run_of(tokens: &[Token]) -> Option<Range<usize>> {
+    let first = *tokens.first()? as usize;
+    let is_run = tokens.iter().zip(first..).all(|(&token, next)| token as usize == next);
+    is_run.then(|| first..first + tokens.len())
 }
 
 #[cfg(test)]

@@ -190,6 +190,44 @@ mod tests {
     }
 
     #[test]
+    fn outputs_are_those_of_the_whole_pass_on_any_number_of_threads() {
+        let config = TransformerConfig {
+            d_model: 16,
+            layers: 2,
+            heads: 2,
+            d_ffn: 24,
+            ..TransformerConfig::new(30)
+        };
+        let mut model = Model::new(config, &mut rand_chacha::ChaCha8Rng::seed_from_u64(3)).unwrap();
+        let mut batch = PackedBatch::default();
+        for length in [5, 1, 9, 4, 4, 17] {
+            batch.push(&vec![length; length as usize], Mask::BIDIRECTIONAL);
+        }
+        for precision in [InferencePrecision::Single, InferencePrecision::Int8] {
+            model.set_inference_precision(precision);
+            let whole = Encoder::new(1).run(&model, &batch).unwrap().to_vec();
+            for outputs in [&[0, 5, 6, 15, 19, 23][..], &[1, 2, 39], &[]] {
+                let mut limited = batch.clone();
+                limited.set_outputs(outputs.iter().copied());
+                for threads in [1, 2, 3, 7, 20] {
+                    let mut encoder = Encoder::new(threads);
+                    let hidden = encoder.run(&model, &limited).unwrap();
+                    assert_eq!(hidden.len(), whole.len());
+                    for row in outputs {
+                        let row = row * 16..(row + 1) * 16;
+                        assert_eq!(hidden[row.clone()], whole[row], "{outputs:?} {threads} threads");
+                    }
+                }
+            }
+        }
+        let mut first = batch.clone();
+        first.set_first_tokens_as_outputs();
+        let mut given = batch.clone();
+        given.set_outputs(batch.rows().map(|rows| rows.start));
+        assert_eq!(first.outputs(), given.outputs());
+    }
+
+    #[test]
     fn changed_parameters_are_used() {
         let config = TransformerConfig {
             d_model: 16,

@@ -99,6 +99,11 @@ impl Tape {
         }
     }
 
+    /// The rows of a batch to which the last layer is limited behind its attention. The residual stream is traced for all rows.
+    fn outputs<'b>(&self, batch: &'b PackedBatch) -> Option<&'b [usize]> {
+        batch.outputs().filter(|_| self.trace.is_none())
+    }
+
     /// Changes how the next pass is computed.
     pub(crate) fn set_work(&mut self, work: Work) {
         self.work = work;
@@ -109,7 +114,7 @@ impl Tape {
         self.offset = offset;
     }
 
-    /// The last hidden state, `[tokens, d_model]`.
+    /// The last hidden state, `[tokens, d_model]`; unspecified for rows that are no [outputs](PackedBatch::set_outputs).
     pub fn hidden(&self) -> &[f32] {
         &self.hidden
     }
@@ -287,10 +292,13 @@ impl Model {
         let work = if tape.forward_only { tape.work } else { Work::Whole };
         // Training changes the weights after every pass, so it does not pack them.
         let packed = (work != Work::Whole || self.is_for_inference()).then(|| self.packed());
-        let multiply = |y: &mut [f32], x: &[f32], at: &Pair, packed: Option<&InferenceLinear>| match packed {
+        let multiply = |y: &mut [f32], x: &[f32], rows: usize, at: &Pair, packed: Option<&InferenceLinear>| match packed
+        {
+            _ if rows == 0 => {}
             Some(packed) => packed.multiply(work, y, x, rows),
             None => linear(y, x, self.linear(at), rows),
         };
+        let outputs = tape.outputs(batch);
         // Capped distances need two more score matrices per head, so heads are computed one after another.
         let by_heads = work != Work::Whole && !batch.caps_distances();
         let kept = if tape.forward_only { 1 } else { config.layers };
@@ -333,12 +341,8 @@ impl Model {
             self.branch_input(hidden, &mut block.attention, &at.attention);
             let qkv = resize(&mut block.query_key_value, rows * 3 * d);
             let input = &block.attention.input[..rows * d];
-            multiply(
-                qkv,
-                input,
-                &at.query_key_value,
-                packed.map(|packed| &packed.query_key_value),
-            );
+            let weights = packed.map(|packed| &packed.query_key_value);
+            multiply(qkv, input, rows, &at.query_key_value, weights);
             let context = resize(&mut block.context, rows * d);
             let buffer = &mut block.probabilities;
             if by_heads {
@@ -348,35 +352,48 @@ impl Model {
                 let probabilities = Probabilities { buffer, kept };
                 attention::forward(config, batch, &tape.rotary, qkv, probabilities, context);
             }
-            multiply(
+
+            // What follows the last attention is computed for the outputs only.
+            let outputs = outputs.filter(|_| layer + 1 == config.layers);
+            let mut random = DropoutBytes::new(generator.as_mut(), outputs, rows * d);
+            let rows = outputs.map_or(rows, |outputs| {
+                gather(hidden, outputs, d);
+                gather(context, outputs, d);
+                outputs.len()
+            });
+            let (hidden, context) = (&mut hidden[..rows * d], &context[..rows * d]);
+            let (branch, scratch) = (&mut branch[..rows * d], &mut scratch[..rows * d]);
+            let weights = packed.map(|packed| &packed.attention_output);
+            multiply(branch, context, rows, &at.attention_output, weights);
+            self.add_branch(
+                hidden,
                 branch,
-                context,
-                &at.attention_output,
-                packed.map(|packed| &packed.attention_output),
+                scratch,
+                &mut block.attention,
+                &at.attention,
+                random.as_mut(),
             );
-            let random = generator.as_deref_mut();
-            self.add_branch(hidden, branch, scratch, &mut block.attention, &at.attention, random);
             record(hidden, branch);
 
             self.branch_input(hidden, &mut block.ffn, &at.ffn);
             let up = resize(&mut block.up, rows * config.d_ffn);
-            multiply(
-                up,
-                &block.ffn.input[..rows * d],
-                &at.up,
-                packed.map(|packed| &packed.up),
-            );
+            let input = &block.ffn.input[..rows * d];
+            multiply(up, input, rows, &at.up, packed.map(|packed| &packed.up));
             let activated = resize(&mut block.activated, rows * config.d_ffn);
             activate_with(work, config.activation, activated, up);
-            multiply(branch, activated, &at.down, packed.map(|packed| &packed.down));
-            let random = generator.as_deref_mut();
-            self.add_branch(hidden, branch, scratch, &mut block.ffn, &at.ffn, random);
+            multiply(branch, activated, rows, &at.down, packed.map(|packed| &packed.down));
+            self.add_branch(hidden, branch, scratch, &mut block.ffn, &at.ffn, random.as_mut());
             record(hidden, branch);
         }
+        let computed = outputs.map_or(rows, <[_]>::len);
+        let (computed, scratch) = (&mut hidden[..computed * d], &mut scratch[..computed * d]);
         if let Some(norm) = layout.outer_norm.as_ref().filter(|_| config.norm_placement.before()) {
-            self.norm_in_place(hidden, scratch, &mut tape.outer_norm, norm);
+            self.norm_in_place(computed, scratch, &mut tape.outer_norm, norm);
         }
-        scale(hidden, config.hidden_factor());
+        scale(computed, config.hidden_factor());
+        if let Some(outputs) = outputs {
+            scatter(hidden, outputs, d);
+        }
     }
 
     /// Adds to `gradient`, `[parameters]`, the gradient of a loss whose derivative with respect to the last hidden state is `d_hidden`,
@@ -398,14 +415,22 @@ impl Model {
         let config = self.config();
         let layout = self.layout();
         let (d, rows) = (config.d_model, batch.len());
+        let outputs = tape.outputs(batch);
         let (d_branch, scratch) = resize(&mut tape.scratch, 2 * rows * d).split_at_mut(rows * d);
         // Derivatives of width 3·d_model or d_ffn, and of a branch's input.
         let widest = rows * config.d_ffn.max(3 * d);
         let (wide, d_input) = resize(&mut tape.wide, widest + rows * d).split_at_mut(widest);
 
-        scale(d_hidden, config.hidden_factor());
-        if let Some(norm) = layout.outer_norm.as_ref().filter(|_| config.norm_placement.before()) {
-            self.norm_backward_in_place(d_hidden, scratch, gradient, &tape.outer_norm, norm);
+        let computed = outputs.map_or(rows, |outputs| {
+            gather(d_hidden, outputs, d);
+            outputs.len()
+        });
+        {
+            let (d_hidden, scratch) = (&mut d_hidden[..computed * d], &mut scratch[..computed * d]);
+            scale(d_hidden, config.hidden_factor());
+            if let Some(norm) = layout.outer_norm.as_ref().filter(|_| config.norm_placement.before()) {
+                self.norm_backward_in_place(d_hidden, scratch, gradient, &tape.outer_norm, norm);
+            }
         }
         let mut trace = tape.trace.as_mut();
         let mut record = |gradient: &[f32]| {
@@ -414,35 +439,35 @@ impl Model {
             }
         };
         record(d_hidden);
-        for (block, at) in tape.blocks.iter_mut().zip(&layout.blocks).rev() {
-            self.add_branch_backward(d_hidden, d_branch, scratch, &block.ffn, &at.ffn, gradient);
-            let d_up = &mut wide[..rows * config.d_ffn];
-            let activated = &block.activated[..rows * config.d_ffn];
-            linear_backward(
-                d_up,
-                two(gradient, &at.down),
-                d_branch,
-                activated,
-                self.linear(&at.down),
-                rows,
-            );
-            activate_backward(config.activation, d_up, &block.up[..rows * config.d_ffn]);
-            let input = &block.ffn.input[..rows * d];
-            linear_backward(d_input, two(gradient, &at.up), d_up, input, self.linear(&at.up), rows);
-            self.branch_input_backward(d_hidden, d_input, &block.ffn, &at.ffn, gradient);
-            record(d_hidden);
+        let last = layout.blocks.len() - 1;
+        for (layer, (block, at)) in tape.blocks.iter_mut().zip(&layout.blocks).enumerate().rev() {
+            let outputs = outputs.filter(|_| layer == last);
+            {
+                let rows = outputs.map_or(rows, <[_]>::len);
+                let d_hidden = &mut d_hidden[..rows * d];
+                let (d_branch, scratch) = (&mut d_branch[..rows * d], &mut scratch[..rows * d]);
+                let d_input = &mut d_input[..rows * d];
+                self.add_branch_backward(d_hidden, d_branch, scratch, &block.ffn, &at.ffn, gradient);
+                let d_up = &mut wide[..rows * config.d_ffn];
+                let activated = &block.activated[..rows * config.d_ffn];
+                let down = self.linear(&at.down);
+                linear_backward(d_up, two(gradient, &at.down), d_branch, activated, down, rows);
+                activate_backward(config.activation, d_up, &block.up[..rows * config.d_ffn]);
+                let input = &block.ffn.input[..rows * d];
+                linear_backward(d_input, two(gradient, &at.up), d_up, input, self.linear(&at.up), rows);
+                self.branch_input_backward(d_hidden, d_input, &block.ffn, &at.ffn, gradient);
+                record(d_hidden);
 
-            self.add_branch_backward(d_hidden, d_branch, scratch, &block.attention, &at.attention, gradient);
-            let context = &block.context[..rows * d];
-            let output = self.linear(&at.attention_output);
-            linear_backward(
-                d_input,
-                two(gradient, &at.attention_output),
-                d_branch,
-                context,
-                output,
-                rows,
-            );
+                self.add_branch_backward(d_hidden, d_branch, scratch, &block.attention, &at.attention, gradient);
+                let context = &block.context[..rows * d];
+                let output = self.linear(&at.attention_output);
+                let d_output = two(gradient, &at.attention_output);
+                linear_backward(d_input, d_output, d_branch, context, output, rows);
+            }
+            if let Some(outputs) = outputs {
+                scatter(d_hidden, outputs, d);
+                scatter(d_input, outputs, d);
+            }
             let d_qkv = &mut wide[..rows * 3 * d];
             attention::backward(
                 config,
@@ -456,14 +481,8 @@ impl Model {
             );
             let input = &block.attention.input[..rows * d];
             let query_key_value = self.linear(&at.query_key_value);
-            linear_backward(
-                d_input,
-                two(gradient, &at.query_key_value),
-                d_qkv,
-                input,
-                query_key_value,
-                rows,
-            );
+            let d_weights = two(gradient, &at.query_key_value);
+            linear_backward(d_input, d_weights, d_qkv, input, query_key_value, rows);
             self.branch_input_backward(d_hidden, d_input, &block.attention, &at.attention, gradient);
             record(d_hidden);
         }
@@ -474,21 +493,79 @@ impl Model {
         if let Some(norm) = layout.outer_norm.as_ref().filter(|_| config.norm_placement.after()) {
             self.norm_backward_in_place(d_hidden, scratch, gradient, &tape.outer_norm, norm);
         }
-        let mut scatter = |table: &Range<usize>, indices: &mut dyn Iterator<Item = usize>| {
+        let mut add_rows = |table: &Range<usize>, indices: &mut dyn Iterator<Item = usize>| {
             let d_table = &mut gradient[table.clone()];
             for (row, index) in d_hidden.chunks_exact(d).zip(indices) {
                 add(&mut d_table[index * d..][..d], row);
             }
         };
-        scatter(
+        add_rows(
             &layout.embedding,
             &mut batch.tokens().iter().map(|&token| token as usize),
         );
         if let Some(table) = &layout.position_embedding {
-            scatter(table, &mut batch.positions());
+            add_rows(table, &mut batch.positions());
         }
         if let Some(table) = &layout.type_embedding {
-            scatter(table, &mut batch.types().map(usize::from));
+            add_rows(table, &mut batch.types().map(usize::from));
+        }
+    }
+}
+
+/// Moves some rows of a matrix, given in ascending order, to its start.
+fn gather(x: &mut [f32], rows: &[usize], width: usize) {
+    for (to, &from) in rows.iter().enumerate() {
+        x.copy_within(from * width..(from + 1) * width, to * width);
+    }
+}
+
+/// Moves rows from the start of a matrix to their places, given in ascending order. All others become 0.
+fn scatter(x: &mut [f32], rows: &[usize], width: usize) {
+    let mut end = x.len();
+    for (from, &to) in rows.iter().enumerate().rev() {
+        x.copy_within(from * width..(from + 1) * width, to * width);
+        x[(to + 1) * width..end].fill(0.0);
+        end = to * width;
+    }
+    x[..end].fill(0.0);
+}
+
+/// The random bytes of some rows of a matrix: those that they get if the whole matrix gets bytes.
+struct DropoutBytes<'g> {
+    generator: &'g mut dyn RngCore,
+    /// The rows; `None` for all.
+    rows: Option<&'g [usize]>,
+    /// Bytes for the whole matrix.
+    whole: Vec<u8>,
+}
+
+impl<'g> DropoutBytes<'g> {
+    fn new(generator: Option<&'g mut &mut dyn RngCore>, rows: Option<&'g [usize]>, numbers: usize) -> Option<Self> {
+        generator.map(|generator| Self {
+            generator: &mut **generator,
+            rows,
+            whole: vec![0; if rows.is_some() { numbers } else { 0 }],
+        })
+    }
+}
+
+impl RngCore for DropoutBytes<'_> {
+    fn next_u32(&mut self) -> u32 {
+        self.generator.next_u32()
+    }
+
+    fn next_u64(&mut self) -> u64 {
+        self.generator.next_u64()
+    }
+
+    fn fill_bytes(&mut self, bytes: &mut [u8]) {
+        let Some(rows) = self.rows else {
+            return self.generator.fill_bytes(bytes);
+        };
+        self.generator.fill_bytes(&mut self.whole);
+        let width = bytes.len() / rows.len().max(1);
+        for (bytes, row) in bytes.chunks_exact_mut(width.max(1)).zip(rows) {
+            bytes.copy_from_slice(&self.whole[row * width..][..width]);
         }
     }
 }
@@ -691,6 +768,65 @@ mod tests {
             let same = whole[place * 16..][..16].iter().zip(&parts[at * 16..][..16]);
             assert!(same.into_iter().all(|(a, b)| (a - b).abs() < 1e-6), "{place}");
         }
+    }
+
+    #[test]
+    fn a_pass_limited_to_outputs_computes_what_the_whole_does_there() {
+        let placements = [
+            NormPlacement::Pre,
+            NormPlacement::Post,
+            NormPlacement::DeepNorm,
+            NormPlacement::Sandwich,
+            NormPlacement::None,
+        ];
+        for (placement, outputs) in placements
+            .into_iter()
+            .flat_map(|placement| [&[0, 3, 4, 10, 13][..], &[14], &[0, 1], &[]].map(|outputs| (placement, outputs)))
+        {
+            let model = small(|config| config.norm_placement = placement);
+            let width = model.config().d_model;
+            let run = |batch: &PackedBatch| {
+                let (mut tape, mut random) = (Tape::default(), ChaCha8Rng::seed_from_u64(11));
+                model.forward(batch, &mut tape, Some(&mut random));
+                let mut d_hidden = vec![0.0; tape.hidden().len()];
+                for row in outputs {
+                    (row * width..(row + 1) * width).for_each(|i| d_hidden[i] = weight(i) as f32);
+                }
+                let mut gradient = vec![0.0; model.layout().len()];
+                model.backward(batch, &mut tape, &mut d_hidden, &mut gradient);
+                (tape.hidden().to_vec(), gradient, random.next_u64())
+            };
+            let mut limited = batch();
+            limited.set_outputs(outputs.iter().rev().copied());
+            let (whole, limited) = (run(&batch()), run(&limited));
+            let close = |one: &[f32], other: &[f32]| {
+                one.iter()
+                    .zip(other)
+                    .all(|(a, b)| (a - b).abs() <= 2e-5 * (1.0 + a.abs()))
+            };
+            for row in outputs {
+                let row = row * width..(row + 1) * width;
+                assert!(
+                    close(&whole.0[row.clone()], &limited.0[row]),
+                    "{placement:?} {outputs:?}"
+                );
+            }
+            assert!(close(&whole.1, &limited.1), "{placement:?} {outputs:?}");
+            assert_eq!(whole.2, limited.2, "the generator goes on as after the whole pass");
+        }
+    }
+
+    #[test]
+    fn a_trace_has_all_rows_whatever_the_outputs_are() {
+        let model = small(|_| ());
+        let mut limited = batch();
+        limited.set_outputs([2]);
+        let streams = |batch: &PackedBatch| {
+            let mut tape = Tape::tracing();
+            model.forward(batch, &mut tape, None);
+            tape.trace().unwrap().streams.clone()
+        };
+        assert_eq!(streams(&limited), streams(&batch()));
     }
 
     #[test]

@@ -333,6 +333,7 @@ impl<'a> QaTask<'a> {
                 ..choice
             }));
         }
+        batch.packed.set_outputs(batch.choices.iter().map(|choice| choice.row));
         Ok(batch)
     }
 }

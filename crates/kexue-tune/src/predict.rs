@@ -29,6 +29,7 @@ pub fn logits(model: &Classifier, examples: &[Encoded]) -> Result<Vec<Vec<f32>>,
             examples[order[end]].push(&mut batch, has_segments);
             end += 1;
         }
+        batch.set_first_tokens_as_outputs();
         let hidden = encoder.run(model.model(), &batch)?;
         model.head_forward(&batch, hidden, &mut tape, None);
         for (&at, logits) in order[start..end].iter().zip(tape.logits().chunks_exact(model.labels())) {

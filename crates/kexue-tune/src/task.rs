@@ -63,6 +63,7 @@ impl TuneTask<'_> {
                 .clone()
                 .for_each(|example| example.push(&mut packed, self.has_segments));
         }
+        packed.set_first_tokens_as_outputs();
         let targets = examples.map(|example| example.target.unwrap_or(0.0)).collect();
         TuneBatch { packed, targets }
     }
