@@ -121,4 +121,10 @@ fn a_folder_that_is_no_run_is_named() {
     train(&config, folder.path(), false);
     std::fs::write(folder.path().join("model.safetensors"), "damaged").unwrap();
     assert!(error(folder.path()).contains("model.safetensors"));
+    let path = folder.path().join("config.toml");
+    let edited = std::fs::read_to_string(&path)
+        .unwrap()
+        .replace("shards = 1", "shards = 2");
+    std::fs::write(path, edited).unwrap();
+    assert!(error(folder.path()).contains("shards: must be 1"));
 }

@@ -54,6 +54,7 @@ impl RunConfig for PenaltyConfig {
     const KIND: &'static str = "penalty";
 
     fn validate(&self) -> Result<(), TrainError> {
+        self.train.expect_one_shard()?;
         self.model.validate()
     }
 }
