@@ -39,8 +39,11 @@ pub(crate) fn pytorch<'a>(layer: &str, name: &'a str) -> Convention<'a> {
     }
 }
 
-/// Transposes `[rows, columns]` into `[columns, rows]`, a tile at a time so that both sides stay in the cache.
-pub(crate) fn transpose<E: Copy>(from: &[E], rows: usize, columns: usize, to: &mut [E]) {
+/// Copies a matrix `[rows, columns]` to its transpose `[columns, rows]`, a tile at a time so that both sides stay in the cache.
+///
+/// # Panics
+/// If a slice is shorter than the matrix.
+pub fn transpose<E: Copy>(from: &[E], rows: usize, columns: usize, to: &mut [E]) {
     const TILE: usize = 32;
     for top in (0..rows).step_by(TILE) {
         for left in (0..columns).step_by(TILE) {

@@ -25,6 +25,7 @@ mod layout;
 mod optimizer;
 
 pub use attention::{AttentionInput, ScaledAttention, ScaledAttentionConfig};
+pub use convention::transpose;
 pub use flat::FlatModule;
 pub use initializer::{DeepNormInitializer, DrawParameters};
 pub use layout::{Layout, LayoutError};

@@ -4,8 +4,9 @@
 //! that the index forces have probability 1, so they need no model call until the next choice. A choice needs the logits of its allowed tokens
 //! only.
 
-use crate::distribution::{AllLogits, Context, LogitsAt, Wanted, distribution};
+use crate::distribution::{Context, distribution};
 use crate::explanation::explain;
+use crate::logits::{AllLogits, LogitsAt, Wanted};
 use crate::options::{LookAhead, MentionUse};
 use crate::prompt::{Prompt, Subject};
 use crate::state::{Hypothesis, Search, State};

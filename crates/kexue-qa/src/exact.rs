@@ -1,8 +1,9 @@
 //! Exact rescoring. After the subject only few facts are left, so all of them are scored, in one call for all questions.
 
 use crate::Result;
-use crate::distribution::{AllLogits, Context, LogitsAt, Wanted, distribution, log_softmax};
+use crate::distribution::{Context, distribution, log_softmax};
 use crate::explanation::explain;
+use crate::logits::{AllLogits, LogitsAt, Wanted};
 use crate::prompt::Facts;
 use crate::rerank::{Evidence, Lookups, Reranker, Spelling};
 use crate::state::{Found, Hypothesis, Search, State, best_first};

@@ -43,6 +43,7 @@ mod fit;
 mod fit_run;
 mod kgclue;
 mod lcs;
+mod logits;
 mod ngram_weights;
 mod options;
 mod phrasing;

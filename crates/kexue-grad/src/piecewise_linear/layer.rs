@@ -3,6 +3,7 @@
 //! Inside the passes, images are `[height, width, channels]`, so that the pixels under one row of a kernel are contiguous, and weights are
 //! `[out, height, width, in]`, in the same order as the pixels under a kernel. A dense layer is a convolution whose kernel is as large as its image.
 
+use kexue_burn::transpose;
 use multiversion::multiversion;
 
 /// The size of an image.
@@ -26,27 +27,12 @@ impl Image {
 
     /// Copies `[channels, height, width]` to `[height, width, channels]`.
     pub fn channels_last(self, image: &[f32], out: &mut [f32]) {
-        transpose(image, out, self.channels, self.pixels());
+        transpose(image, self.channels, self.pixels(), out);
     }
 
     /// The inverse of [`channels_last`](Self::channels_last).
     pub fn channels_first(self, image: &[f32], out: &mut [f32]) {
-        transpose(image, out, self.pixels(), self.channels);
-    }
-}
-
-/// Copies a matrix `[rows, columns]` to its transpose.
-fn transpose(matrix: &[f32], out: &mut [f32], rows: usize, columns: usize) {
-    // In squares, so that lines of the cache are read and written as a whole.
-    const SIDE: usize = 16;
-    for first_row in (0..rows).step_by(SIDE) {
-        for first_column in (0..columns).step_by(SIDE) {
-            for row in first_row..(first_row + SIDE).min(rows) {
-                for column in first_column..(first_column + SIDE).min(columns) {
-                    out[column * rows + row] = matrix[row * columns + column];
-                }
-            }
-        }
+        transpose(image, self.pixels(), self.channels, out);
     }
 }
 
@@ -110,7 +96,7 @@ impl Layer {
     pub fn ordered_weights(&self, parameter: &[f32]) -> (Vec<f32>, Vec<f32>) {
         let (mut weights, mut transposed) = (vec![0.0; self.weights()], vec![0.0; self.weights()]);
         self.weight_order(|ours, theirs| weights[ours] = parameter[theirs]);
-        transpose(&weights, &mut transposed, self.output.channels, self.taps());
+        transpose(&weights, self.output.channels, self.taps(), &mut transposed);
         (weights, transposed)
     }
 
