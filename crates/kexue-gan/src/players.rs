@@ -16,8 +16,10 @@ use std::ops::Range;
 /// The critic and the generator.
 #[derive(Module, Debug)]
 pub struct Players {
-    critic: Critic,
-    generator: Generator,
+    /// The critic.
+    pub critic: Critic,
+    /// The generator.
+    pub generator: Generator,
 }
 
 /// Both players as one model for `kexue-train`. The parameters are named `critic.*` and `generator.*`.
@@ -70,9 +72,19 @@ impl GanModel {
         &self.device
     }
 
+    /// The players for a thread that differentiates while others do ([`FlatModule::fork`]).
+    pub fn fork(&self) -> Players {
+        self.flat.fork()
+    }
+
     /// The gradient of a loss with respect to all parameters.
     pub fn gradient(&self, gradients: Gradients) -> Vec<f32> {
         self.flat.gradient(gradients)
+    }
+
+    /// As [`gradient`](Self::gradient), of a loss of a [`fork`](Self::fork).
+    pub fn gradient_of(&self, fork: &Players, gradients: Gradients) -> Vec<f32> {
+        self.flat.gradient_of(fork, gradients)
     }
 
     /// Turns concatenated vectors into a tensor `[batch, size]`.

@@ -175,7 +175,6 @@ impl RunConfig for GanConfig {
     const KIND: &'static str = "gan";
 
     fn validate(&self) -> Result<(), TrainError> {
-        self.train.expect_one_shard()?;
         self.gan.validate(&self.model)
     }
 }

@@ -5,7 +5,7 @@ use crate::lipschitz::slopes;
 use crate::normalizer::Normalizer;
 use crate::picture::picture;
 use crate::play::{GeneratorFormula, critic_step, generator_step};
-use crate::players::{GanModel, noise};
+use crate::players::{GanModel, Players, noise};
 use crate::settings::GanConfig;
 use burn::module::Module;
 use burn::tensor::Tensor;
@@ -95,7 +95,7 @@ impl Task for GanTask<'_> {
         let latent = self.config.model.latent;
         if step % gan.cycle() == gan.critic_steps {
             return Ok(Move::Generator {
-                noise: noise(gan.generator_batch * latent, random),
+                noise: noise(gan.generator_batch.div_ceil(self.config.train.shards) * latent, random),
             });
         }
         Ok(Move::Critic {
@@ -114,16 +114,14 @@ impl Task for GanTask<'_> {
         gradient: &mut [f32],
     ) -> Result<Loss, TrainError> {
         let (gan, latent) = (&self.config.gan, self.config.model.latent);
+        let players = model.fork();
         let (loss, gradients, items, also) = match batch {
             Move::Critic { real, noise, shares } => {
-                let fake = model
-                    .generator()
-                    .clone()
-                    .no_grad()
-                    .forward(model.tensor(noise.clone(), latent));
+                let generator = players.generator.clone().no_grad();
+                let fake = generator.forward(model.tensor(noise.clone(), latent));
                 let real = model.tensor(real.clone(), self.data.space().size());
                 let shares = model.tensor(shares.clone(), 1);
-                let step = critic_step(gan.loss, &*self.normalizer, model.critic(), real, fake, shares);
+                let step = critic_step(gan.loss, &*self.normalizer, &players.critic, real, fake, shares);
                 let mut also = vec![("critic.gap".to_owned(), Self::scalar(step.gap), 1.0)];
                 also.extend(
                     step.gradient_norm
@@ -135,13 +133,13 @@ impl Task for GanTask<'_> {
             Move::Generator { noise } => {
                 let noise = model.tensor(noise.clone(), latent);
                 let items = noise.dims()[0];
-                let (normalizer, critic) = (&*self.normalizer, model.critic());
+                let Players { critic, generator } = &players;
                 let (loss, surrogate) =
-                    generator_step(gan.loss, normalizer, self.formula, critic, model.generator(), noise);
+                    generator_step(gan.loss, &*self.normalizer, self.formula, critic, generator, noise);
                 (Self::scalar(loss), surrogate.backward(), items, Vec::new())
             }
         };
-        for (sum, part) in gradient.iter_mut().zip(model.gradient(gradients)) {
+        for (sum, part) in gradient.iter_mut().zip(model.gradient_of(&players, gradients)) {
             *sum += part;
         }
         Ok(Loss {

@@ -54,7 +54,6 @@ impl RunConfig for PenaltyConfig {
     const KIND: &'static str = "penalty";
 
     fn validate(&self) -> Result<(), TrainError> {
-        self.train.expect_one_shard()?;
         self.model.validate()
     }
 }
@@ -132,7 +131,8 @@ impl<'a> PenaltyTask<'a> {
     /// Loss and gradient of a batch with the exact penalties.
     fn exact(&self, network: &FlatModule<Mlp>, batch: &Batch) -> (f64, Vec<f32>) {
         let (inputs, one_hot) = self.tensors(network, batch);
-        let module = network.module();
+        // Shards are differentiated by several threads.
+        let module = &network.fork();
         let mean = |network: &Mlp, tangent: Option<&Mlp>| {
             let logits = network.forward_dual(tangent, Dual::constant(inputs.clone()));
             cross_entropy(logits, &one_hot).mean()
@@ -154,7 +154,7 @@ impl<'a> PenaltyTask<'a> {
             Some(penalty) => loss + penalty,
             None => loss,
         };
-        (value, network.gradient(total.backward()))
+        (value, network.gradient_of(module, total.backward()))
     }
 
     /// Loss and gradient of a batch with a regulariser that needs only additional gradients. Parameters and inputs form one vector.

@@ -99,20 +99,6 @@ pub fn read_optimizer(path: &Path) -> Result<ChainSettings, TrainError> {
 const LARGEST_RATE: f32 = 1e6;
 
 impl TrainSettings {
-    /// Checks that a step's batch is one shard, for tasks whose networks must not be differentiated by several threads at once.
-    ///
-    /// # Errors
-    /// If there are more shards.
-    pub fn expect_one_shard(&self) -> Result<(), TrainError> {
-        match self.shards {
-            1 => Ok(()),
-            _ => Err(TrainError::Setting {
-                field: "shards",
-                problem: "must be 1: these networks compute a batch as a whole, on all threads".to_owned(),
-            }),
-        }
-    }
-
     /// Checks the settings.
     ///
     /// # Errors
