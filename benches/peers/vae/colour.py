@@ -14,8 +14,9 @@ def chunk(kind, data):
 images = pathlib.Path(sys.argv[1]).read_bytes()
 folder = pathlib.Path(sys.argv[2])
 folder.mkdir(parents=True, exist_ok=True)
-magic, count, height, width = struct.unpack(">4I", images[:16])
-assert magic == 0x803 and (height, width) == (28, 28), "an idx file of 28 × 28 images is expected"
+magic, count, *size = struct.unpack(">4I", images[:16].ljust(16, b"\0"))
+if magic != 0x803 or size != [28, 28] or len(images) != 16 + 784 * count:
+    sys.exit(f"{sys.argv[1]}: an unpacked idx file of 28 × 28 images is expected")
 for index in range(min(count, int(sys.argv[3]) if len(sys.argv) > 3 else 1000)):
     pixels = images[16 + index * 784 :][:784]
     rows = [bytes(32)] * 2 + [bytes(2) + pixels[28 * y :][:28] + bytes(2) for y in range(28)] + [bytes(32)] * 2

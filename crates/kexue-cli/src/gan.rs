@@ -368,11 +368,20 @@ fn run_sample(args: &SampleArgs) -> Result<ExitCode> {
     }
     check_output(&args.out, [args.model.join("model.safetensors")])?;
     let trained = TrainedGan::open(&args.model, args.data.as_deref())?;
+    let is = |extension: &str| args.out.extension().is_some_and(|found| found == extension);
+    let problem = match trained.data.space() {
+        Space::Points(_) if is("png") || is("safetensors") => Some("the samples are points; name a .csv file"),
+        Space::Images(_) if is("csv") => Some("the samples are images; name a .png or .safetensors file"),
+        _ => None,
+    };
+    if let Some(problem) = problem {
+        return Err(Usage(format!("--out {}: {problem}", args.out.display())).into());
+    }
     let samples = trained.model.sample(args.count, &mut generator(args.seed, 0, 0));
     let bytes = match trained.data.space() {
         Space::Images(shape) => {
             let images = images(shape, &samples);
-            match args.out.extension().is_some_and(|extension| extension == "safetensors") {
+            match is("safetensors") {
                 true => pixels_file(&images)?,
                 false => grid_png(&images, args.columns)?,
             }

@@ -45,6 +45,8 @@ mod with_burn {
 
         assert_eq!(run("gan sample --model runs/ring --out a.csv --count 5").0, 0);
         assert_eq!(run("gan sample --model runs/ring --out b.csv --count 5 --seed 0").0, 0);
+        let (code, _, error) = run("gan sample --model runs/ring --out a.safetensors");
+        assert!(code == 2 && error.contains("name a .csv file"), "{error}");
         let samples = fs::read_to_string(folder.path().join("a.csv")).unwrap();
         assert_eq!(samples.lines().count(), 5);
         assert_eq!(samples, fs::read_to_string(folder.path().join("b.csv")).unwrap());
@@ -86,6 +88,8 @@ mod with_burn {
         assert!(page.contains("data:image/png;base64,") && page.contains("slope largest gradient"));
 
         assert_eq!(run("gan sample --model run --out pixels.safetensors --count 6").0, 0);
+        let (code, _, error) = run("gan sample --model run --out pixels.csv");
+        assert!(code == 2 && error.contains(".png or .safetensors"), "{error}");
         let (code, _, error) = run("gan compare --generated pixels.safetensors --real pixels.safetensors");
         assert_eq!(code, 3, "{error}");
         assert!(
