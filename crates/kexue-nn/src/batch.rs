@@ -122,8 +122,10 @@ impl PackedBatch {
         self.outputs = None;
     }
 
-    /// Limits the rows whose last hidden states are needed; without this, all are. The last layer then computes what follows its attention for these rows only.
-    /// The last hidden states of other rows are unspecified, and a loss must not depend on them.
+    /// Limits the rows whose last hidden states are needed; without this, all are. The last layer may then compute what follows its attention for these
+    /// rows only. The last hidden states of other rows are unspecified, and a loss must not depend on them.
+    ///
+    /// Call it when the batch is complete: with each further sequence, all rows are needed again.
     ///
     /// # Panics
     /// If a row is not in the batch.
@@ -161,6 +163,7 @@ impl PackedBatch {
 
     fn add(&mut self, tokens: &[Token], mask: Mask, gap: Gap) -> usize {
         let start = self.tokens.len();
+        self.outputs = None;
         self.tokens.extend_from_slice(tokens);
         if !self.types.is_empty() {
             self.types.resize(self.tokens.len(), 0);
@@ -211,22 +214,27 @@ impl PackedBatch {
     /// Divides the sequences, in order, into `parts` batches of about the same number of tokens; some may be empty.
     pub fn split(&self, parts: usize) -> Vec<Self> {
         let mut batches = vec![Self::default(); parts.max(1)];
+        let mut outputs_of = vec![Vec::new(); batches.len()];
         for sequence in &self.sequences {
             let rows = sequence.start..sequence.start + sequence.length;
             // A sequence goes to the part that contains its middle.
             let at = (rows.start + rows.end) * batches.len() / (2 * self.len()).max(1);
-            let last = batches.len() - 1;
-            let batch = &mut batches[at.min(last)];
+            let at = at.min(batches.len() - 1);
+            let batch = &mut batches[at];
             let start = batch.add(&self.tokens[rows.clone()], sequence.mask, sequence.gap);
             if let Some(outputs) = &self.outputs {
                 let here =
                     outputs.partition_point(|&row| row < rows.start)..outputs.partition_point(|&row| row < rows.end);
-                let outputs = outputs[here].iter().map(|row| start + row - rows.start);
-                batch.outputs.get_or_insert_default().extend(outputs);
+                outputs_of[at].extend(outputs[here].iter().map(|row| start + row - rows.start));
             }
             if let Some(types) = self.types.get(rows) {
                 batch.types.resize(batch.tokens.len() - types.len(), 0);
                 batch.types.extend_from_slice(types);
+            }
+        }
+        if self.outputs.is_some() {
+            for (batch, outputs) in batches.iter_mut().zip(outputs_of) {
+                batch.outputs = Some(outputs);
             }
         }
         batches
@@ -399,6 +407,22 @@ mod tests {
         }
         let tokens: Vec<usize> = batch.split(2).iter().map(PackedBatch::len).collect();
         assert_eq!(tokens, [8, 12], "as even as whole sequences can be");
+    }
+
+    #[test]
+    fn outputs_are_divided_with_their_sequences() {
+        let mut batch = PackedBatch::default();
+        for length in [3, 1, 8, 2] {
+            batch.push(&vec![1; length], Mask::CAUSAL);
+        }
+        batch.set_outputs([13, 3, 2, 3]);
+        assert_eq!(batch.outputs(), Some(&[2, 3, 13][..]));
+        let outputs: Vec<_> = batch.split(3).into_iter().map(|part| part.outputs).collect();
+        assert_eq!(outputs, [Some(vec![2, 3]), Some(vec![]), Some(vec![1])]);
+        batch.set_first_tokens_as_outputs();
+        assert_eq!(batch.outputs(), Some(&[0, 3, 4, 12][..]));
+        batch.push(&[1], Mask::CAUSAL);
+        assert_eq!(batch.outputs(), None, "all rows of a batch that goes on");
     }
 
     #[test]

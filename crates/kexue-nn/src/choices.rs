@@ -3,10 +3,9 @@
 //! With the whole vocabulary as the set, it is the ordinary cross-entropy. With the tokens that a trie allows, it trains exactly the choice that
 //! constrained decoding makes, at a cost proportional to the size of the set.
 
-use crate::kernels::{ADD, SET, Shape, add, add_scaled, dot, log_of, matmul, softmax};
+use crate::kernels::{ADD, SET, Shape, add, add_scaled, dot, gather, log_of, matmul, softmax};
 use crate::model::Model;
 use kexue_text::Token;
-use std::borrow::Cow;
 use std::collections::HashMap;
 use std::ops::Range;
 use std::sync::Arc;
@@ -76,17 +75,18 @@ impl Model {
         // The rows of consecutive tokens, such as those of a whole vocabulary, are used where they lie.
         let place = run_of(allowed).map(|run| run.start * d..run.end * d);
         let table = self.at(&self.layout().embedding);
+        let mut gathered = Vec::new();
         let embeddings = match &place {
-            Some(place) => Cow::Borrowed(&table[place.clone()]),
-            None => Cow::Owned(gather(allowed.iter().map(|&token| self.embedding(token)))),
+            Some(place) => &table[place.clone()],
+            None => gather(&mut gathered, table, d, allowed.iter().map(|&token| token as usize)),
         };
         let mut apart = vec![0.0; if place.is_some() { 0 } else { tokens * d }];
         let embeddings_shape = Shape::dense(tokens, d);
         let most = group.len().div_ceil(group.len().div_ceil(DENSE_ROWS));
-        let (mut scores, mut d_states) = (vec![0.0; most * tokens], vec![0.0; most * d]);
+        let (mut states, mut scores, mut d_states) = (Vec::new(), vec![0.0; most * tokens], vec![0.0; most * d]);
         let mut loss = 0.0;
         for group in group.chunks(most) {
-            let states = gather(group.iter().map(|choice| &hidden[choice.row * d..][..d]));
+            let states = gather(&mut states, hidden, d, group.iter().map(|choice| choice.row));
             let (states_shape, scores_shape) = (Shape::dense(group.len(), d), Shape::dense(group.len(), tokens));
             let scores = &mut scores[..group.len() * tokens];
             matmul(
@@ -140,15 +140,6 @@ impl Model {
 /// Maximum number of choices whose scores over a long list are in memory at once.
 const DENSE_ROWS: usize = 1024;
 
-/// The rows of a matrix, one after another.
-fn gather<'r>(rows: impl Iterator<Item = &'r [f32]>) -> Vec<f32> {
-    let mut matrix = Vec::new();
-    for row in rows {
-        matrix.extend_from_slice(row);
-    }
-    matrix
-}
-
 /// The range that tokens make up, if they are consecutive and ascending.
 fn run_of(tokens: &[Token]) -> Option<Range<usize>> {
     let first = *tokens.first()? as usize;
@@ -175,6 +166,9 @@ mod tests {
         let mut model = Model::new(config, &mut rand_chacha::ChaCha8Rng::seed_from_u64(4)).unwrap();
         let mut hidden: Vec<f32> = (0..24).map(|i| (i as f32).sin()).collect();
         let long: Arc<[Token]> = (0..300).collect();
+        // With a hole, and with tokens above 0.
+        let holed: Arc<[Token]> = (0..300).map(|token| token + u32::from(token > 6)).collect();
+        let late: Arc<[Token]> = (100..400).collect();
         let choices = [
             Choice {
                 row: 0,
@@ -194,6 +188,18 @@ mod tests {
                 target: 7,
                 bias: Vec::new(),
             },
+            Choice {
+                row: 1,
+                allowed: holed,
+                target: 8,
+                bias: Vec::new(),
+            },
+            Choice {
+                row: 0,
+                allowed: late,
+                target: 299,
+                bias: Vec::new(),
+            },
         ];
         let (mut d_hidden, mut gradient) = (vec![0.0; 24], vec![0.0; model.layout().len()]);
         model.choice_loss(&hidden, &choices, &mut d_hidden, &mut gradient);
@@ -209,7 +215,7 @@ mod tests {
             hidden[i] = kept;
             assert!(((up - down) / 2e-2 - f64::from(d_hidden[i])).abs() < 1e-3, "hidden {i}");
         }
-        for token in [3, 5, 7, 299, 399] {
+        for token in [3, 5, 7, 9, 99, 100, 299, 300, 399] {
             let at = model.layout().embedding.start + token * 8 + 2;
             let kept = model.values()[at];
             model.values_mut()[at] = kept + 1e-2;
@@ -221,6 +227,45 @@ mod tests {
                 ((up - down) / 2e-2 - f64::from(gradient[at])).abs() < 1e-3,
                 "token {token}"
             );
+        }
+    }
+
+    #[test]
+    fn many_choices_are_few_choices_put_together() {
+        let config = TransformerConfig {
+            d_model: 8,
+            layers: 1,
+            heads: 2,
+            d_ffn: 8,
+            ..TransformerConfig::new(400)
+        };
+        let model = Model::new(config, &mut rand_chacha::ChaCha8Rng::seed_from_u64(4)).unwrap();
+        let count = 2 * DENSE_ROWS + 100;
+        let hidden: Vec<f32> = (0..8 * count).map(|i| (i as f32).sin()).collect();
+        for allowed in [
+            (0..300).collect::<Arc<[Token]>>(),
+            (0..300).map(|token| token + u32::from(token > 6)).collect(),
+        ] {
+            let choices: Vec<Choice> = (0..count)
+                .map(|row| Choice {
+                    row,
+                    allowed: allowed.clone(),
+                    target: row % 300,
+                    bias: Vec::new(),
+                })
+                .collect();
+            let loss = |parts: usize| {
+                let (mut d_hidden, mut gradient) = (vec![0.0; hidden.len()], vec![0.0; model.layout().len()]);
+                let parts = choices.chunks(count.div_ceil(parts));
+                let loss: f64 = parts
+                    .map(|choices| model.choice_loss(&hidden, choices, &mut d_hidden, &mut gradient))
+                    .sum();
+                (loss, d_hidden, gradient)
+            };
+            let (whole, parts) = (loss(1), loss(7));
+            assert!((whole.0 - parts.0).abs() < 1e-6 * whole.0);
+            let differences = whole.1.iter().zip(&parts.1).chain(whole.2.iter().zip(&parts.2));
+            assert!(differences.fold(0f32, |most, (a, b)| most.max((a - b).abs())) < 1e-4);
         }
     }
 

@@ -1,7 +1,7 @@
 //! A Transformer with a head that predicts classes or numbers for whole sequences, forward and backward.
 
 use crate::dropout::Dropout;
-use crate::kernels::{activate, activate_backward, linear, linear_backward, resize};
+use crate::kernels::{activate, activate_backward, gather, linear, linear_backward, resize};
 use crate::parameters::Pair;
 use crate::pretrained::{self, Family, Pretrained, PretrainedError, default_positions, our_name};
 use crate::tensors::{Renamed, Tensors};
@@ -227,12 +227,9 @@ impl Classifier {
         tape: &mut ClassifierTape,
         generator: Option<&mut dyn RngCore>,
     ) {
-        let d = self.model.config().d_model;
         let mut states = std::mem::take(&mut tape.states);
-        states.clear();
-        for sequence in batch.rows() {
-            states.extend_from_slice(&hidden[sequence.start * d..][..d]);
-        }
+        let first_tokens = batch.rows().map(|sequence| sequence.start);
+        gather(&mut states, hidden, self.model.config().d_model, first_tokens);
         self.states_forward(states, tape, generator);
     }
 

@@ -49,7 +49,7 @@ impl Encoder {
         }
     }
 
-    /// The last hidden states, `[tokens, d_model]`.
+    /// The last hidden states, `[tokens, d_model]`; unspecified for rows that are no [outputs](PackedBatch::set_outputs).
     ///
     /// # Errors
     /// If the model is on a [device](Model::set_device), and the batch does not fit it or the device fails.

@@ -1,7 +1,7 @@
 //! Predictions of tokens from hidden states: BERT's masked-language-model head and the tied softmax, forward and backward.
 
 use crate::kernels::{
-    ADD, SET, Shape, activate, activate_backward, add, linear, linear_backward, log_of, matmul, resize, softmax,
+    ADD, SET, Shape, activate, activate_backward, add, gather, linear, linear_backward, log_of, matmul, resize, softmax,
 };
 use crate::model::Model;
 use crate::training::{NormTape, two};
@@ -42,7 +42,7 @@ impl Model {
     pub fn token_logits(&self, hidden: &[f32], rows: &[usize], tape: &mut HeadTape) -> Vec<f32> {
         let mut logits = Vec::with_capacity(rows.len() * self.config().vocab_size);
         for rows in rows.chunks(ROWS) {
-            self.gather(hidden, rows.iter().copied(), tape);
+            gather(&mut tape.states, hidden, self.config().d_model, rows.iter().copied());
             logits.extend_from_slice(self.logits_of(rows.len(), tape));
         }
         logits
@@ -91,7 +91,8 @@ impl Model {
 
     /// The loss of at most [`ROWS`] predictions. Overwrites the logits with the derivative of the loss.
     fn predict(&self, hidden: &[f32], predictions: &[Prediction], tape: &mut HeadTape) -> (f64, usize) {
-        self.gather(hidden, predictions.iter().map(|prediction| prediction.row), tape);
+        let rows = predictions.iter().map(|prediction| prediction.row);
+        gather(&mut tape.states, hidden, self.config().d_model, rows);
         let logits = self.logits_of(predictions.len(), tape);
         let (mut loss, mut right) = (0.0, 0);
         for (row, prediction) in logits.chunks_exact_mut(self.config().vocab_size).zip(predictions) {
@@ -102,12 +103,6 @@ impl Model {
             row[target] -= 1.0;
         }
         (loss, right)
-    }
-
-    fn gather(&self, hidden: &[f32], rows: impl Iterator<Item = usize>, tape: &mut HeadTape) {
-        let d = self.config().d_model;
-        tape.states.clear();
-        rows.for_each(|row| tape.states.extend_from_slice(&hidden[row * d..][..d]));
     }
 
     /// The factor of the states before they become logits.

@@ -347,6 +347,18 @@ pub(crate) fn resize(buffer: &mut Vec<f32>, length: usize) -> &mut [f32] {
     &mut buffer[..length]
 }
 
+/// Some rows of a matrix, one after another in a buffer, whose content they replace.
+pub(crate) fn gather<'b>(
+    buffer: &'b mut Vec<f32>,
+    x: &[f32],
+    width: usize,
+    rows: impl Iterator<Item = usize>,
+) -> &'b [f32] {
+    buffer.clear();
+    rows.for_each(|row| buffer.extend_from_slice(&x[row * width..][..width]));
+    buffer
+}
+
 /// The logarithm of a probability, bounded from below in case of underflow. NaN stays NaN, so that a diverged model is visible in its loss.
 pub(crate) fn log_of(probability: f32) -> f64 {
     match probability.is_nan() {

@@ -34,6 +34,8 @@ pub(crate) struct BranchTape {
     kept: Vec<u8>,
 }
 
+/// What the backward pass of a layer needs. In the last layer, rows that are no [outputs](PackedBatch::set_outputs) are left out of all that follows the
+/// attention: `[outputs, …]` instead of `[tokens, …]`.
 #[derive(Debug, Default)]
 struct BlockTape {
     attention: BranchTape,
@@ -80,6 +82,7 @@ pub struct Tape {
     scratch: Vec<f32>,
     wide: Vec<f32>,
     scores: Vec<f32>,
+    dropout: Vec<u8>,
 }
 
 impl Tape {
@@ -99,7 +102,7 @@ impl Tape {
         }
     }
 
-    /// The rows of a batch to which the last layer is limited behind its attention. The residual stream is traced for all rows.
+    /// The rows of a batch to which the last layer is limited after its attention. The residual stream is traced for all rows.
     fn outputs<'b>(&self, batch: &'b PackedBatch) -> Option<&'b [usize]> {
         batch.outputs().filter(|_| self.trace.is_none())
     }
@@ -355,10 +358,15 @@ impl Model {
 
             // What follows the last attention is computed for the outputs only.
             let outputs = outputs.filter(|_| layer + 1 == config.layers);
-            let mut random = DropoutBytes::new(generator.as_mut(), outputs, rows * d);
+            let whole = (rows * d, &mut tape.dropout);
+            let mut random = generator.as_mut().map(|generator| DropoutBytes {
+                generator: &mut **generator,
+                rows: outputs,
+                whole,
+            });
             let rows = outputs.map_or(rows, |outputs| {
-                gather(hidden, outputs, d);
-                gather(context, outputs, d);
+                compact(hidden, outputs, d);
+                compact(context, outputs, d);
                 outputs.len()
             });
             let (hidden, context) = (&mut hidden[..rows * d], &context[..rows * d]);
@@ -392,12 +400,12 @@ impl Model {
         }
         scale(computed, config.hidden_factor());
         if let Some(outputs) = outputs {
-            scatter(hidden, outputs, d);
+            spread(hidden, outputs, d);
         }
     }
 
     /// Adds to `gradient`, `[parameters]`, the gradient of a loss whose derivative with respect to the last hidden state is `d_hidden`,
-    /// `[tokens, d_model]`. The content of `d_hidden` is overwritten. Batch and tape must be those of the last [`Model::forward`].
+    /// `[tokens, d_model]`. Rows of `d_hidden` that are no [outputs](PackedBatch::set_outputs) must be 0. Its content is overwritten. Batch and tape must be those of the last [`Model::forward`].
     ///
     /// # Panics
     /// If the tape is a [`Tape::forward_only`], a mask has a [`Mask::with_max_distance`](crate::Mask::with_max_distance), or the model was loaded for
@@ -422,7 +430,7 @@ impl Model {
         let (wide, d_input) = resize(&mut tape.wide, widest + rows * d).split_at_mut(widest);
 
         let computed = outputs.map_or(rows, |outputs| {
-            gather(d_hidden, outputs, d);
+            compact(d_hidden, outputs, d);
             outputs.len()
         });
         {
@@ -465,8 +473,8 @@ impl Model {
                 linear_backward(d_input, d_output, d_branch, context, output, rows);
             }
             if let Some(outputs) = outputs {
-                scatter(d_hidden, outputs, d);
-                scatter(d_input, outputs, d);
+                spread(d_hidden, outputs, d);
+                spread(d_input, outputs, d);
             }
             let d_qkv = &mut wide[..rows * 3 * d];
             attention::backward(
@@ -513,14 +521,14 @@ impl Model {
 }
 
 /// Moves some rows of a matrix, given in ascending order, to its start.
-fn gather(x: &mut [f32], rows: &[usize], width: usize) {
+fn compact(x: &mut [f32], rows: &[usize], width: usize) {
     for (to, &from) in rows.iter().enumerate() {
         x.copy_within(from * width..(from + 1) * width, to * width);
     }
 }
 
 /// Moves rows from the start of a matrix to their places, given in ascending order. All others become 0.
-fn scatter(x: &mut [f32], rows: &[usize], width: usize) {
+fn spread(x: &mut [f32], rows: &[usize], width: usize) {
     let mut end = x.len();
     for (from, &to) in rows.iter().enumerate().rev() {
         x.copy_within(from * width..(from + 1) * width, to * width);
@@ -530,23 +538,13 @@ fn scatter(x: &mut [f32], rows: &[usize], width: usize) {
     x[..end].fill(0.0);
 }
 
-/// The random bytes of some rows of a matrix: those that they get if the whole matrix gets bytes.
+/// Draws bytes for a whole matrix and returns those of some rows, so that the dropout of a row does not depend on which others are computed.
 struct DropoutBytes<'g> {
     generator: &'g mut dyn RngCore,
     /// The rows; `None` for all.
     rows: Option<&'g [usize]>,
-    /// Bytes for the whole matrix.
-    whole: Vec<u8>,
-}
-
-impl<'g> DropoutBytes<'g> {
-    fn new(generator: Option<&'g mut &mut dyn RngCore>, rows: Option<&'g [usize]>, numbers: usize) -> Option<Self> {
-        generator.map(|generator| Self {
-            generator: &mut **generator,
-            rows,
-            whole: vec![0; if rows.is_some() { numbers } else { 0 }],
-        })
-    }
+    /// Size of the whole matrix, and memory for its bytes.
+    whole: (usize, &'g mut Vec<u8>),
 }
 
 impl RngCore for DropoutBytes<'_> {
@@ -562,10 +560,12 @@ impl RngCore for DropoutBytes<'_> {
         let Some(rows) = self.rows else {
             return self.generator.fill_bytes(bytes);
         };
-        self.generator.fill_bytes(&mut self.whole);
+        let (numbers, whole) = &mut self.whole;
+        whole.resize(*numbers, 0);
+        self.generator.fill_bytes(whole);
         let width = bytes.len() / rows.len().max(1);
         for (bytes, row) in bytes.chunks_exact_mut(width.max(1)).zip(rows) {
-            bytes.copy_from_slice(&self.whole[row * width..][..width]);
+            bytes.copy_from_slice(&whole[row * width..][..width]);
         }
     }
 }
