@@ -130,7 +130,7 @@ impl NodeCache for DeviceCache {
         self.add(&mut model.engine(), new).map_err(DeviceError::new)
     }
 
-    fn hidden(&self, node: Node) -> Result<Vec<f32>, DeviceError> {
+    fn hidden(&mut self, node: Node) -> Result<Vec<f32>, DeviceError> {
         self.expect(node);
         let mut engine = self.model.engine();
         let d = engine.config.d_model;
@@ -141,13 +141,13 @@ impl NodeCache for DeviceCache {
         Ok(state)
     }
 
-    fn logits(&self, pairs: &[(Node, Token)]) -> Result<Vec<f32>, DeviceError> {
+    fn logits(&mut self, pairs: &[(Node, Token)]) -> Result<Vec<f32>, DeviceError> {
         pairs.iter().for_each(|&(node, _)| self.expect(node));
         let logits = self.model.engine().node_logits(self.hidden, pairs);
         logits.map_err(DeviceError::new)
     }
 
-    fn vocabulary_logits(&self, nodes: &[Node]) -> Result<Vec<f32>, DeviceError> {
+    fn vocabulary_logits(&mut self, nodes: &[Node]) -> Result<Vec<f32>, DeviceError> {
         nodes.iter().for_each(|&node| self.expect(node));
         let logits = self.model.engine().vocabulary_logits(self.hidden, nodes);
         logits.map_err(DeviceError::new)

@@ -69,7 +69,7 @@ impl<'m> Decoder<'m> {
     ///
     /// # Errors
     /// If the model is on a device, and the device fails.
-    pub fn hidden(&self, node: Node) -> Result<Vec<f32>, DeviceError> {
+    pub fn hidden(&mut self, node: Node) -> Result<Vec<f32>, DeviceError> {
         self.cache.hidden(node)
     }
 
@@ -77,7 +77,7 @@ impl<'m> Decoder<'m> {
     ///
     /// # Errors
     /// If the model is on a device, and the device fails.
-    pub fn logits(&self, pairs: &[(Node, Token)]) -> Result<Vec<f32>, DeviceError> {
+    pub fn logits(&mut self, pairs: &[(Node, Token)]) -> Result<Vec<f32>, DeviceError> {
         self.cache.logits(pairs)
     }
 
@@ -85,7 +85,7 @@ impl<'m> Decoder<'m> {
     ///
     /// # Errors
     /// If the model is on a device, and the device fails.
-    pub fn vocabulary_logits(&self, nodes: &[Node]) -> Result<Vec<f32>, DeviceError> {
+    pub fn vocabulary_logits(&mut self, nodes: &[Node]) -> Result<Vec<f32>, DeviceError> {
         self.cache.vocabulary_logits(nodes)
     }
 

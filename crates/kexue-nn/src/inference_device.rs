@@ -22,7 +22,7 @@ impl DeviceError {
 /// A copy of a model on another device than the CPU, for inference. [`Model::set_device`](crate::Model::set_device) makes
 /// [`Encoder`](crate::Encoder) and [`Decoder`](crate::Decoder) use it.
 pub trait InferenceDevice: Debug + Send + Sync {
-    /// The last hidden states of a batch, `[tokens, d_model]`.
+    /// The last hidden states of a batch, `[tokens, d_model]`; unspecified for rows that are no [outputs](PackedBatch::set_outputs).
     ///
     /// # Errors
     /// If the batch does not fit the model, or the device fails.
@@ -47,19 +47,19 @@ pub trait NodeCache: Debug + Send {
     ///
     /// # Errors
     /// If the device fails.
-    fn hidden(&self, node: Node) -> Result<Vec<f32>, DeviceError>;
+    fn hidden(&mut self, node: Node) -> Result<Vec<f32>, DeviceError>;
 
     /// The logit of each token as the next after its node.
     ///
     /// # Errors
     /// If the device fails.
-    fn logits(&self, pairs: &[(Node, Token)]) -> Result<Vec<f32>, DeviceError>;
+    fn logits(&mut self, pairs: &[(Node, Token)]) -> Result<Vec<f32>, DeviceError>;
 
     /// The logits of the whole vocabulary after each node, `[nodes, vocab_size]`.
     ///
     /// # Errors
     /// If the device fails.
-    fn vocabulary_logits(&self, nodes: &[Node]) -> Result<Vec<f32>, DeviceError>;
+    fn vocabulary_logits(&mut self, nodes: &[Node]) -> Result<Vec<f32>, DeviceError>;
 }
 
 /// Nodes that a decoder is to compute: tokens of prompts, which see all of their prompt, and of continuations, which see the prompt and the path from

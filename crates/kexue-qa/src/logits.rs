@@ -68,7 +68,7 @@ impl Wanted {
     }
 
     /// Computes the logits.
-    pub fn compute(&self, decoder: &Decoder<'_>) -> Result<AllLogits> {
+    pub fn compute(&self, decoder: &mut Decoder<'_>) -> Result<AllLogits> {
         let vocabulary = decoder.model().config().vocab_size;
         let mut rows = Vec::with_capacity(self.rows.len());
         for wanted in self.rows.chunks(MOST_ROWS) {
