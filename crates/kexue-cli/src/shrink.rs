@@ -1,9 +1,9 @@
 //! `kexue shrink`: write weights with fewer bits.
 
 use crate::output::note;
-use anyhow::{Context, Result};
+use anyhow::Result;
 use clap::{Args, ValueEnum};
-use kexue_nn::{FewerBits, shrink};
+use kexue_nn::{FewerBits, WeightsError, shrink};
 use kexue_output::check_output;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -38,7 +38,11 @@ pub fn run(args: &ShrinkArgs) -> Result<ExitCode> {
         Bits::F16 => FewerBits::Sixteen,
         Bits::Int8 => FewerBits::Eight,
     };
-    shrink(&args.weights, &args.out, bits).with_context(|| args.weights.display().to_string())?;
+    shrink(&args.weights, &args.out, bits).map_err(|error| match error {
+        // It names the file that cannot be written.
+        WeightsError::Output(error) => anyhow::Error::from(error),
+        error => anyhow::Error::from(error).context(args.weights.display().to_string()),
+    })?;
     let size = |path: &PathBuf| std::fs::metadata(path).map_or(0.0, |file| file.len() as f64 / 1e6);
     note!(
         "{}: {:.1} MB instead of {:.1}",

@@ -6,9 +6,9 @@ use crate::tensors::{SafetensorsFile, Tensors};
 use crate::weights_error::WeightsError;
 use crate::{Layout, Model, TransformerConfig};
 use kexue_optim::{Parameters, Slot, Slots};
-use kexue_output::{NewFile, git_lfs_problem};
+use kexue_output::{NewFile, OutputError, git_lfs_problem};
 use safetensors::View;
-use safetensors::tensor::Dtype;
+use safetensors::tensor::{Dtype, Metadata, TensorInfo};
 use std::borrow::Cow;
 use std::collections::HashMap;
 use std::io::{Cursor, Write as _};
@@ -93,13 +93,30 @@ pub(crate) fn write_views<V: View>(
     metadata: Option<HashMap<String, String>>,
 ) -> Result<(), WeightsError> {
     let cannot = |error: &dyn std::fmt::Display| WeightsError::Write(error.to_string());
+    // In the order of the library, so that files have the same bytes as those that it makes in memory. Its own writer replaces the file at a path,
+    // with a mode of its own.
+    let mut views: Vec<(String, V)> = views.into_iter().collect();
+    views.sort_by(|(name, view), (other_name, other)| (other.dtype(), name).cmp(&(view.dtype(), other_name)));
+    let mut end = 0;
+    let infos = views.iter().map(|(name, view)| {
+        let start = end;
+        end += view.data_len();
+        let info = TensorInfo {
+            dtype: view.dtype(),
+            shape: view.shape().to_vec(),
+            data_offsets: (start, end),
+        };
+        (name.clone(), info)
+    });
+    let header = Metadata::new(metadata, infos.collect()).map_err(|error| cannot(&error))?;
+    let mut header = serde_json::to_vec(&header).map_err(|error| cannot(&error))?;
+    header.resize(header.len().next_multiple_of(8), b' ');
     let mut file = NewFile::create(path)?;
-    match file.written_path() {
-        Some(path) => safetensors::serialize_to_file(views, metadata, path).map_err(|error| cannot(&error))?,
-        None => {
-            let bytes = safetensors::serialize(views, metadata).map_err(|error| cannot(&error))?;
-            file.write_all(&bytes).map_err(|error| cannot(&error))?;
-        }
+    let mut write = |bytes: &[u8]| file.write_all(bytes).map_err(OutputError::io(path));
+    write(&(header.len() as u64).to_le_bytes())?;
+    write(&header)?;
+    for (_, view) in &views {
+        write(&view.data())?;
     }
     Ok(file.commit()?)
 }

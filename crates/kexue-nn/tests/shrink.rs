@@ -83,6 +83,22 @@ fn sixteen_bits_are_those_of_saving() {
 }
 
 #[test]
+fn files_have_the_bytes_of_the_library_and_the_mode_of_new_files() {
+    let large = model().to_safetensors(Precision::Half, HashMap::new()).unwrap();
+    assert_eq!(shrunk(&large, FewerBits::Sixteen).unwrap(), large);
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt as _;
+        let folder = tempfile::tempdir().unwrap();
+        let [from, to] = ["large", "small"].map(|name| folder.path().join(name));
+        std::fs::write(&from, large).unwrap();
+        shrink(&from, &to, FewerBits::Eight).unwrap();
+        let mode = |path: &std::path::Path| std::fs::metadata(path).unwrap().permissions().mode();
+        assert_eq!(mode(&to), mode(&from));
+    }
+}
+
+#[test]
 fn what_is_no_number_to_round_stays() {
     let integers = tensor(Dtype::I64, &[2, 3], &[7; 48]);
     for bits in [FewerBits::Sixteen, FewerBits::Eight] {

@@ -76,15 +76,6 @@ impl NewFile {
         })
     }
 
-    /// The path of the file that is being written, for libraries that take a path instead of a writer. `None` for what is no regular file, which such
-    /// a library might replace.
-    pub fn written_path(&self) -> Option<&Path> {
-        match &self.target {
-            Target::Replaced { file, .. } => Some(file.path()),
-            Target::StandardOutput(_) | Target::Stream(_) => None,
-        }
-    }
-
     /// Finishes the output: its bytes and its name are on the disk when this returns.
     ///
     /// # Errors
