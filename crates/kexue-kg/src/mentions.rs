@@ -2,12 +2,12 @@
 //!
 //! A name counts where it stands at the boundaries of words ([`Boundaries`]); a longer mention shadows those inside it, which count only where
 //! the question has them once more. A name may be spelled as people do ([`kexue_text::fold`]), or be an alias; where it is written as in the graph,
-//! other readings of the same words do not count. Where nothing is mentioned, names of five letters or more count that are one slip away.
+//! other readings of the same words do not count. Where nothing is mentioned, names of five letters or more count that are one likely slip away.
 
 use crate::error::KgError;
 use crate::graph::KnowledgeGraph;
 use crate::spellings::{compared, is_byte};
-use kexue_text::{Boundaries, Folded, SEP, Token, fold};
+use kexue_text::{Boundaries, Folded, SEP, Token, Vocabulary, fold, fold_alone};
 use kexue_trie::{Allowed, Error, Handle, PrefixIndex};
 use serde::Serialize;
 use std::ops::Range;
@@ -313,7 +313,7 @@ impl KnowledgeGraph {
     /// Finds names that are one slip away.
     fn mistyped(&self, question: &Question<'_>, names: &mut Vec<Name>) -> Result<(), KgError> {
         for start in question.starts_of_names() {
-            Walk::new(self.index(), question).with_a_slip(start, &mut |end, subject| {
+            Walk::new(self.index(), self.vocabulary(), question).with_a_slip(start, &mut |end, subject| {
                 let bytes = question.bytes_of(&(start..end));
                 let text = &question.text[bytes.clone()];
                 let is_known = is_word_of_grammar(text);
@@ -414,6 +414,7 @@ fn over_bytes<I: PrefixIndex + ?Sized>(index: &I, at: Handle, bytes: &[Token]) -
 /// Walks an index along the letters of a question with one slip.
 struct Walk<'w, 'q, I: PrefixIndex + ?Sized> {
     index: &'w I,
+    vocabulary: &'w Vocabulary,
     question: &'w Question<'q>,
     path: Vec<Token>,
     start: usize,
@@ -426,9 +427,10 @@ type Found<'f> = dyn FnMut(usize, &[Token]) + 'f;
 const SHORTEST_MISTYPED: usize = 5;
 
 impl<'w, 'q, I: PrefixIndex + ?Sized> Walk<'w, 'q, I> {
-    fn new(index: &'w I, question: &'w Question<'q>) -> Self {
+    fn new(index: &'w I, vocabulary: &'w Vocabulary, question: &'w Question<'q>) -> Self {
         Self {
             index,
+            vocabulary,
             question,
             path: Vec::new(),
             start: 0,
@@ -486,7 +488,9 @@ impl<'w, 'q, I: PrefixIndex + ?Sized> Walk<'w, 'q, I> {
         }
         if is_left {
             // One too many.
-            self.slip(at, letter + 1, true, found)?;
+            if self.may_be_too_many(letter) {
+                self.slip(at, letter + 1, true, found)?;
+            }
             // Two that have changed places.
             if letter + 1 < question.letters.len() {
                 self.take(at, letter + 1, &mut |walk, next| {
@@ -510,7 +514,7 @@ impl<'w, 'q, I: PrefixIndex + ?Sized> Walk<'w, 'q, I> {
             };
             self.path.push(token);
             // One that is wrong, and one that is missing.
-            if is_left {
+            if is_left && self.may_be_meant(letter, token) {
                 self.slip(next, letter + 1, true, found)?;
             }
             self.slip(next, letter, true, found)?;
@@ -519,6 +523,73 @@ impl<'w, 'q, I: PrefixIndex + ?Sized> Walk<'w, 'q, I> {
         Ok(())
     }
 }
+
+/// Which letters people mistake for others. A name that differs in any other way is another name, of which the graph knows nothing: chloride is no
+/// slip for chlorine, nor Prussia for Russia.
+impl<I: PrefixIndex + ?Sized> Walk<'_, '_, I> {
+    /// Whether a letter may have been typed too many: it is that before it or behind it, or lies beside one of them on a keyboard. The n of "Russian
+    /// capital" is no slip either, but what is meant is Russia.
+    fn may_be_too_many(&self, letter: usize) -> bool {
+        let letters = &self.question.letters;
+        let at = |letter: usize| letters.get(letter).map(|letter| letter.folded.character);
+        let Some(typed) = at(letter) else { return false };
+        let before = letter
+            .checked_sub(1)
+            .filter(|&before| before >= self.start)
+            .and_then(at);
+        let neighbours = [before, at(letter + 1)];
+        if neighbours
+            .iter()
+            .flatten()
+            .any(|&other| other == typed || are_neighbours(typed, other))
+        {
+            return true;
+        }
+        let rest = &self.question.text[letters[letter].folded.end..];
+        let is_last = !rest.starts_with(char::is_alphanumeric);
+        typed == 'n' && before == Some('a') && is_last && !rest.trim_start().starts_with(char::is_uppercase)
+    }
+
+    /// Whether a letter may stand for a token of a name.
+    fn may_be_meant(&self, letter: usize, token: Token) -> bool {
+        let typed = self.question.letters[letter].folded.character;
+        let meant = self.vocabulary.character(token).and_then(fold_alone);
+        meant.is_none_or(|meant| {
+            !(typed.is_ascii_alphabetic() && meant.is_ascii_alphabetic()) || are_mistaken(typed, meant)
+        })
+    }
+}
+
+/// Whether letters lie side by side on a keyboard, or sound alike.
+fn are_mistaken(one: char, other: char) -> bool {
+    let are = |pair: &&str| pair.contains(one) && pair.contains(other);
+    are_neighbours(one, other) || SOUND_ALIKE.iter().any(|letters| are(&letters))
+}
+
+/// Letters that sound alike in some words.
+const SOUND_ALIKE: [&str; 14] = [
+    "aeiouy", "ckq", "csxz", "ct", "dt", "bp", "fv", "vw", "gj", "mn", "lr", "gh", "jy", "ks",
+];
+
+/// Whether letters lie side by side on a keyboard.
+fn are_neighbours(one: char, other: char) -> bool {
+    let place = |letter: char| {
+        let rows = KEYBOARD.iter().enumerate();
+        rows.filter_map(|(row, keys)| Some((row, keys.find(letter)?))).next()
+    };
+    let (Some(one), Some(other)) = (place(one), place(other)) else {
+        return false;
+    };
+    let ((upper, at), (lower, below)) = (one.min(other), one.max(other));
+    // A key lies below two others.
+    match lower - upper {
+        0 => at.abs_diff(below) == 1,
+        1 => at == below || at == below + 1,
+        _ => false,
+    }
+}
+
+const KEYBOARD: [&str; 3] = ["qwertyuiop", "asdfghjkl", "zxcvbnm"];
 
 /// The first letters that are all tried for a slip.
 const MOST_FIRST_LETTERS: usize = 300;

@@ -213,8 +213,41 @@ fn a_slip_is_forgiven_where_nothing_else_is_mentioned() {
         recognised(&graph, "Frnace and Germany"),
         [("Germany".to_owned(), Recognition::Exact)]
     );
-    for question in ["capital of Frnaec", "capital of Mile", "capital of Fran"] {
+    for question in [
+        "capital of Frnaec",
+        "capital of Mile",
+        "capital of Fran",
+        "capital of Frapce",
+    ] {
         assert_eq!(recognised(&graph, question), [], "{question}");
+    }
+}
+
+#[test]
+fn another_name_is_no_slip() {
+    let graph = graph(&["America", "Australia", "Chlorine", "Russia", "Silicon"], false);
+    for question in [
+        "capital of American Samoa",
+        "capital of Austrasia",
+        "melting point of chloride",
+        "capital of Prussia",
+        "melting point of silicone",
+    ] {
+        assert_eq!(recognised(&graph, question), [], "{question}");
+    }
+    for (question, name) in [
+        ("what is the Russian capital?", "Russia"),
+        ("Australian capital", "Australia"),
+        ("chlorin boiling point", "Chlorine"),
+        ("density of sillicon", "Silicon"),
+        ("capital of Ausrtalia", "Australia"),
+        ("capital of Rusia", "Russia"),
+    ] {
+        assert_eq!(
+            recognised(&graph, question),
+            [(name.to_owned(), Recognition::Typo)],
+            "{question}"
+        );
     }
 }
 
