@@ -1,7 +1,7 @@
 //! Answers to questions.
 
 use crate::Result;
-use crate::composite::{Composite, Joined, is_chain, joined, relations_in};
+use crate::composite::{Composite, Joined, is_chain, joined, joined_apart, longest, relations_in, sharing_their_end};
 use crate::explanation::ExplainedChoice;
 use crate::options::SearchOptions;
 use crate::prompt::Reading;
@@ -11,6 +11,7 @@ use crate::state::SearchResult;
 use kexue_kg::{Fact, FactOrder, KnowledgeGraph, Mention, join_sense};
 use kexue_nn::{Decoder, Model};
 use kexue_text::{SEP, Token, Vocabulary};
+use kexue_trie::Key;
 use serde::Serialize;
 use std::ops::{ControlFlow, Range};
 
@@ -186,28 +187,57 @@ fn answers(
         // A relation such as "highest mountain" answers a superlative itself.
         let relation = answer.candidates.first().map_or("", |best| best.relation.as_str());
         answer.composite = words.filter(|_| Composite::of_words(relation) != words);
-        let mut ask_each = |joined: Joined| -> Result<Vec<Answer>> {
+        let mut ask_each = |questions: Vec<String>| -> Result<Vec<Answer>> {
+            let questions: Vec<&str> = questions.iter().map(String::as_str).collect();
+            answers(graph, options, &questions, searched)
+        };
+        // The question with one of the joined parts in the place of all.
+        let each_alone = |joined: Joined| -> Vec<String> {
             let around = [&tokens[..joined.whole.start], &tokens[joined.whole.end..]];
             let alone = |part: Range<usize>| vocabulary.decode(&[around[0], &tokens[part], around[1]].concat());
-            let alone: Vec<String> = joined.each.into_iter().map(alone).collect();
-            let alone: Vec<&str> = alone.iter().map(String::as_str).collect();
-            answers(graph, options, &alone, searched)
+            joined.each.into_iter().map(alone).collect()
+        };
+        // Questions for relations of the only name.
+        let of_name = |relations: Vec<String>| -> Vec<String> {
+            let name = vocabulary.decode(&tokens[mentions[0].clone()]);
+            let question = |relation: String| match relation.is_ascii() {
+                true => format!("{relation} of {name}"),
+                false => format!("{name}的{relation}"),
+            };
+            relations.into_iter().map(question).collect()
         };
         if words == Some(Composite::Comparison) {
             return Ok(answer);
         }
-        let relations = relations_in(vocabulary, &tokens, &mentions, &relations_of(graph, &answer)?);
-        let (subjects, things) = (
-            joined(vocabulary, &tokens, &mentions),
-            joined(vocabulary, &tokens, &relations),
-        );
-        let composite = if let Some(joined) = subjects {
-            answer.parts = ask_each(joined)?;
+        if words == Some(Composite::Negation) {
+            answer.known = false;
+            return Ok(answer);
+        }
+        let best = answer.candidates.first();
+        let of_subject = best.map_or(Ok(Vec::new()), |best| relations_of(graph, &best.subject))?;
+        let of_subject: Vec<Vec<Token>> = of_subject.into_iter().map(|(relation, _)| relation).collect();
+        let relations = relations_in(vocabulary, &tokens, &mentions, &of_subject);
+        let has_one_name = longest(&mentions).len() == 1;
+        let composite = if let Some(joined) = joined(vocabulary, &tokens, &mentions) {
+            answer.parts = ask_each(each_alone(joined))?;
             Composite::SeveralSubjects
-        } else if let Some(joined) = things {
-            answer.parts = ask_each(joined)?;
+        } else if let Some(joined) = joined_with_unknown(vocabulary, question.trim(), &tokens, &mentions) {
+            answer.parts = ask_each(each_alone(joined))?;
+            Composite::SeveralSubjects
+        } else if let Some(joined) = joined(vocabulary, &tokens, &relations) {
+            answer.parts = ask_each(each_alone(joined))?;
             Composite::SeveralRelations
-        } else if is_chain(vocabulary, &tokens, &relations) {
+        } else if let (Some(both), true) = (
+            sharing_their_end(vocabulary, &tokens, &relations, &of_subject),
+            has_one_name,
+        ) {
+            answer.parts = ask_each(of_name(both.to_vec()))?;
+            Composite::SeveralRelations
+        } else if let (Some(apart), true) = (joined_apart(vocabulary, &tokens, &mentions, &relations), has_one_name) {
+            let texts = apart.into_iter().map(|range| vocabulary.decode(&tokens[range]));
+            answer.parts = ask_each(of_name(texts.collect()))?;
+            Composite::SeveralRelations
+        } else if is_chain(vocabulary, &tokens, &relations) || asks_further(graph, &answer, &tokens, &mentions)? {
             Composite::Chain
         } else {
             return Ok(answer);
@@ -219,22 +249,80 @@ fn answers(
     questions.iter().zip(results).map(answer).collect()
 }
 
-/// The relations of the subject that was found, as tokens.
-fn relations_of(graph: &KnowledgeGraph, answer: &Answer) -> Result<Vec<Vec<Token>>> {
-    let Some(best) = answer.candidates.first() else {
-        return Ok(Vec::new());
+/// A name of the question with another one behind "and" that the graph does not know: a word with a capital.
+fn joined_with_unknown(
+    vocabulary: &Vocabulary,
+    question: &str,
+    tokens: &[Token],
+    mentions: &[Range<usize>],
+) -> Option<Joined> {
+    let token_at = |byte: usize| vocabulary.encode(&question[..byte]).len();
+    let starts = question.match_indices(" and ").chain(question.match_indices(" or "));
+    starts.into_iter().find_map(|(at, join)| {
+        let known = mentions.iter().find(|mention| mention.end == token_at(at))?;
+        let start = at + join.len();
+        let end = question[start..]
+            .find(|character: char| !character.is_alphanumeric() && character != '-')
+            .map_or(question.len(), |length| start + length);
+        let is_last = !question[end..].contains(char::is_alphanumeric);
+        let is_name = question[start..end].starts_with(char::is_uppercase);
+        let unknown = token_at(start)..token_at(end);
+        let is_unknown = mentions
+            .iter()
+            .all(|mention| mention.end <= unknown.start || unknown.end <= mention.start);
+        (is_name && is_last && is_unknown && unknown.end <= tokens.len()).then(|| Joined {
+            whole: known.start..unknown.end,
+            each: vec![known.clone(), unknown],
+        })
+    })
+}
+
+/// Whether a question names the relation by which what was found leads back to the subject, and another relation of it: it asks for that one. The
+/// answer to "population of the country whose capital is Paris" is not France.
+fn asks_further(
+    graph: &KnowledgeGraph,
+    answer: &Answer,
+    question: &[Token],
+    mentions: &[Range<usize>],
+) -> Result<bool> {
+    let Some((best, object)) = answer
+        .candidates
+        .first()
+        .and_then(|best| Some((best, best.objects.first()?)))
+    else {
+        return Ok(false);
     };
-    let mut prefix = graph.vocabulary().encode(&best.subject);
+    let (mut back, mut other) = (Vec::new(), Vec::new());
+    for (relation, key) in relations_of(graph, object)? {
+        let places = relations_in(graph.vocabulary(), question, mentions, &[relation]);
+        if !places.is_empty() {
+            // "DE / DEU" has both codes of a country.
+            let leads_back = |object: &String| object.contains(&best.subject);
+            match graph.fact(key)?.objects.iter().any(leads_back) {
+                true => back.extend(places),
+                false => other.extend(places),
+            }
+        }
+    }
+    let apart = longest(&[&back[..], &other].concat());
+    Ok([back, other]
+        .iter()
+        .all(|places| apart.iter().any(|place| places.contains(place))))
+}
+
+/// The relations of a subject as tokens, and the key of a fact of each.
+fn relations_of(graph: &KnowledgeGraph, subject: &str) -> Result<Vec<(Vec<Token>, Key)>> {
+    let mut prefix = graph.vocabulary().encode(subject);
     prefix.push(SEP);
-    let mut relations: Vec<Vec<Token>> = Vec::new();
+    let mut relations: Vec<(Vec<Token>, Key)> = Vec::new();
     if let Some(at) = graph.index().find(&prefix)? {
-        graph.index().completions(at, &mut |suffix, _| {
+        graph.index().completions(at, &mut |suffix, key| {
             let mut parts = suffix.split(|&token| token == SEP);
             let relation = match graph.order() {
                 FactOrder::SubjectRelationSense => parts.next(),
                 FactOrder::SubjectSenseRelation => parts.nth(1),
             };
-            relations.extend(relation.map(<[Token]>::to_vec));
+            relations.extend(relation.map(|relation| (relation.to_vec(), key)));
             ControlFlow::Continue(())
         })?;
     }

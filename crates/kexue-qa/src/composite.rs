@@ -1,8 +1,8 @@
 //! Questions that one fact cannot answer: several names or relations at once, chains, comparisons, superlatives, counts.
 //!
 //! If names, or relations of one subject, are joined by "and" or a similar word, each is asked alone. A chain, which asks for a relation of
-//! another relation's object, is not answered. Comparisons, superlatives and counts are recognised by word lists; answers to them are marked,
-//! not withheld.
+//! another relation's object, is not answered, nor is a question for what is not so. Negations, comparisons, superlatives and counts are recognised by
+//! word lists; answers to the last three are marked, not withheld.
 
 use kexue_text::{Token, Vocabulary};
 use serde::Serialize;
@@ -18,6 +18,8 @@ pub enum Composite {
     SeveralRelations,
     /// It asks for a relation of another relation's object.
     Chain,
+    /// It asks for what is not so.
+    Negation,
     /// It compares.
     Comparison,
     /// It asks for the most or the least of something.
@@ -33,6 +35,7 @@ impl Composite {
             Self::SeveralSubjects => "names several subjects",
             Self::SeveralRelations => "asks for several things",
             Self::Chain => "asks for something of something else",
+            Self::Negation => "asks for what is not so",
             Self::Comparison => "compares",
             Self::Superlative => "asks for the most or the least of something",
             Self::Count => "asks how many there are",
@@ -95,7 +98,9 @@ impl Composite {
             "多少所",
             "多少条",
         ]);
-        if compares {
+        if negates(&words, &rest) {
+            Some(Self::Negation)
+        } else if compares {
             Some(Self::Comparison)
         } else if words.iter().any(most) || rest.contains('最') {
             Some(Self::Superlative)
@@ -105,6 +110,49 @@ impl Composite {
             None
         }
     }
+}
+
+/// Whether words ask for what is not so. "I don't know the capital" and "isn't it?" do not.
+fn negates(words: &[&str], text: &str) -> bool {
+    let of_the_asker = [
+        "it",
+        "know",
+        "remember",
+        "sure",
+        "recall",
+        "understand",
+        "certain",
+        "there",
+    ];
+    let denies = |pair: &[&str]| match *pair {
+        [verb, "not"] => ["is", "are", "was", "were", "does"].contains(&verb),
+        [verb, _] => ["isn't", "aren't", "wasn't", "doesn't"].contains(&verb),
+        _ => false,
+    };
+    let ends_so = |at: usize| words.get(at).is_none_or(|word| of_the_asker.contains(word));
+    let denied = words.windows(2).enumerate().any(|(at, pair)| {
+        let next = if pair[1] == "not" { at + 2 } else { at + 1 };
+        denies(pair) && !ends_so(next)
+    });
+    let without = [
+        "是不是",
+        "不是吗",
+        "不是很",
+        "不是有",
+        "不用谢",
+        "不用说",
+        "用不用",
+        "在不在",
+    ]
+    .iter()
+    .fold(text.to_owned(), |text, word| text.replace(word, ""));
+    denied
+        || words.contains(&"except")
+        || words.contains(&"excluding")
+        || text.contains("other than")
+        || ["不是", "除了", "不属于", "不使用", "不用", "不在"]
+            .iter()
+            .any(|word| without.contains(word))
 }
 
 /// Words that join names or relations.
@@ -128,12 +176,56 @@ pub(crate) fn joined(vocabulary: &Vocabulary, question: &[Token], parts: &[Range
     linked(vocabulary, question, parts, &JOINING)
 }
 
+/// Words that join what they do not stand between: "the capital of Spain, and what is its population".
+const JOINING_APART: [&str; 8] = ["and", "&", "和", "与", "及", "以及", "还有", "并"];
+
+/// Relations of one name that stand apart, with such a word between them.
+pub(crate) fn joined_apart(
+    vocabulary: &Vocabulary,
+    question: &[Token],
+    names: &[Range<usize>],
+    relations: &[Range<usize>],
+) -> Option<Vec<Range<usize>>> {
+    let apart = longest(relations);
+    let joins = |pair: &[Range<usize>]| {
+        let between = pair[0].end..pair[1].start;
+        let letters = between.filter(|at| !names.iter().any(|name| name.contains(at)));
+        let text = vocabulary.decode(&letters.map(|at| question[at]).collect::<Vec<_>>());
+        let is_latin = |word: &&str| word.is_ascii();
+        let mut words = text.split(|character: char| character.is_whitespace() || character == ',');
+        JOINING_APART.iter().any(|join| match is_latin(join) {
+            true => words.any(|word| word.eq_ignore_ascii_case(join)),
+            false => text.contains(join),
+        })
+    };
+    apart.windows(2).any(joins).then_some(apart)
+}
+
+/// Two relations that share their end, of which the first leaves it out: "melting and boiling point".
+pub(crate) fn sharing_their_end(
+    vocabulary: &Vocabulary,
+    question: &[Token],
+    found: &[Range<usize>],
+    relations: &[Vec<Token>],
+) -> Option<[String; 2]> {
+    longest(found).into_iter().find_map(|range| {
+        let whole = vocabulary.decode(&question[range.clone()]);
+        let (_, end) = whole.split_once(' ')?;
+        let before = vocabulary.decode(&question[..range.start]);
+        let before = before.strip_suffix(" and ").or_else(|| before.strip_suffix(" & "))?;
+        let word = before.rsplit(' ').next()?;
+        let other = format!("{word} {end}");
+        relations.contains(&vocabulary.encode(&other)).then_some([other, whole])
+    })
+}
+
 /// Whether a question asks for a relation of another relation's object.
 pub(crate) fn is_chain(vocabulary: &Vocabulary, question: &[Token], relations: &[Range<usize>]) -> bool {
     linked(vocabulary, question, relations, &LEADING).is_some()
 }
 
-fn linked(vocabulary: &Vocabulary, question: &[Token], parts: &[Range<usize>], links: &[&str]) -> Option<Joined> {
+/// Parts that do not overlap, by rising start: of overlapping ones the longest.
+pub(crate) fn longest(parts: &[Range<usize>]) -> Vec<Range<usize>> {
     let mut by_length: Vec<&Range<usize>> = parts.iter().collect();
     by_length.sort_by_key(|range| (std::cmp::Reverse(range.len()), range.start));
     let mut apart: Vec<Range<usize>> = Vec::new();
@@ -146,6 +238,11 @@ fn linked(vocabulary: &Vocabulary, question: &[Token], parts: &[Range<usize>], l
         }
     }
     apart.sort_by_key(|range| range.start);
+    apart
+}
+
+fn linked(vocabulary: &Vocabulary, question: &[Token], parts: &[Range<usize>], links: &[&str]) -> Option<Joined> {
+    let apart = longest(parts);
     let links = |a: &Range<usize>, b: &Range<usize>| {
         let between = vocabulary.decode(&question[a.end..b.start]);
         links.contains(&between.trim().to_lowercase().as_str())
@@ -209,6 +306,18 @@ mod tests {
             assert_eq!(of(rest), Some(Composite::Count), "{rest}");
         }
         for rest in [
+            "What is not the capital of ?",
+            "which countries do not speak but isn't in ",
+            "哪个国家的首都不是？",
+            "除了还有哪些国家用",
+            "countries other than using ",
+        ] {
+            assert_eq!(of(rest), Some(Composite::Negation), "{rest}");
+        }
+        for rest in [
+            "i do not know the capital of",
+            "is the capital of, isn't it?",
+            "是不是的首都",
             "the capital of",
             "的比重是多少",
             "用比索吗",

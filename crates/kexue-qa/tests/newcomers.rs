@@ -166,3 +166,66 @@ fn joined_relations_are_asked_one_by_one_and_chains_not_at_all() {
     assert_eq!(answers[1].composite, Some(Composite::Chain));
     assert!(!answers[1].known && answers[1].parts.is_empty());
 }
+
+#[test]
+fn parts_that_stand_apart_are_asked_one_by_one() {
+    let (graph, trained) = embedded().unwrap();
+    let options = AskOptions::new(trained.config.search.clone());
+    for (question, composite, objects) in [
+        (
+            "What is the capital of Spain and what is its population?",
+            Composite::SeveralRelations,
+            ["Madrid", "47,778,340 (2022)"],
+        ),
+        (
+            "melting and boiling point of gold",
+            Composite::SeveralRelations,
+            ["1064 °C (1337 K)", "2836 °C (3109 K)"],
+        ),
+        (
+            "法国的首都是哪里，还有人口是多少？",
+            Composite::SeveralRelations,
+            ["巴黎", "67,971,311（2022年）"],
+        ),
+    ] {
+        let answer = ask(&graph, &trained.model, &options, &[question]).unwrap().remove(0);
+        let given: Vec<&str> = (answer.parts.iter())
+            .map(|part| part.candidates[0].objects[0].as_str())
+            .collect();
+        assert_eq!(
+            (answer.composite, &given[..]),
+            (Some(composite), &objects[..]),
+            "{question}"
+        );
+    }
+    let answer = ask(&graph, &trained.model, &options, &["capital of France and Wakanda"])
+        .unwrap()
+        .remove(0);
+    assert!(
+        answer.parts.len() == 2 && answer.parts[0].known && !answer.parts[1].known,
+        "{answer:?}"
+    );
+    for question in ["What is not the capital of France?", "哪个国家的首都不是东京？"] {
+        let answer = ask(&graph, &trained.model, &options, &[question]).unwrap().remove(0);
+        assert!(
+            !answer.is_answered() && answer.composite == Some(Composite::Negation),
+            "{question}"
+        );
+    }
+}
+
+#[test]
+fn chains_that_begin_with_a_value_are_no_single_questions() {
+    let (graph, trained) = embedded().unwrap();
+    let options = AskOptions::new(trained.config.search.clone());
+    for question in [
+        "population of the country whose capital is Paris",
+        "density of the element with atomic number 79",
+        "capital of the country with ISO code DE",
+        "首都是巴黎的国家的人口",
+        "货币是日元的国家的首都",
+    ] {
+        let answer = ask(&graph, &trained.model, &options, &[question]).unwrap().remove(0);
+        assert!(!answer.is_answered(), "{question}: {answer:?}");
+    }
+}

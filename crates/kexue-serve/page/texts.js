@@ -14,6 +14,7 @@ const english = {
   composite: {
     comparison: "The question compares things; one fact cannot answer it.", several_subjects: "The question asks about several things; each is answered by itself.",
     several_relations: "The question asks for several things; each is answered by itself.", chain: "The question needs several steps; one fact cannot answer it.",
+    negation: "The question asks for what is not so; a fact cannot answer it.",
     other: "The question asks for more than one fact says; this fact alone may not answer it.",
   },
   each: "One by one", decoding: "See the decoding", hideDecoding: "Hide the decoding", link: "Copy link", copied: "Link copied.",
@@ -52,7 +53,7 @@ const chinese = {
   best: "找到的最佳事实", runners: "其他候选", took: (words, subject) => `把“${words}”理解为“${subject}”。`,
   composite: {
     comparison: "这个问题要作比较，一条事实答不了。", several_subjects: "问的是几个事物，逐一作答。", several_relations: "问的是几件事，逐一作答。",
-    chain: "这个问题需要几步推理，一条事实答不了。", other: "问题问得比一条事实更多，仅凭它可能不够。",
+    chain: "这个问题需要几步推理，一条事实答不了。", negation: "问的是不成立的，事实答不了。", other: "问题问得比一条事实更多，仅凭它可能不够。",
   },
   each: "逐一作答", decoding: "查看解码过程", hideDecoding: "收起解码过程", link: "复制链接", copied: "链接已复制。",
   browse: name => `浏览“${name}”`,

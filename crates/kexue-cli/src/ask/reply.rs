@@ -163,6 +163,7 @@ fn reason(composite: Composite, language: Language) -> &'static str {
         Composite::SeveralSubjects => "提到了几个对象",
         Composite::SeveralRelations => "问了几件事",
         Composite::Chain => "问的是另一件事的答案的属性",
+        Composite::Negation => "问的是不成立的",
         Composite::Comparison => "要作比较",
         Composite::Superlative => "问的是最大或最小",
         Composite::Count => "问的是数目",
