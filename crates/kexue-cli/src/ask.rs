@@ -11,7 +11,7 @@ use crate::output::{Usage, note, print, print_json};
 use crate::search_flags::SearchFlags;
 use anyhow::Result;
 use clap::Args;
-use editor::LineEditor;
+use editor::{LineEditor, Typed};
 use kexue_kg::KnowledgeGraph;
 use kexue_qa::{Answer, AskOptions, Trained, ask, embedded, open_run};
 use reply::Reply;
@@ -158,7 +158,16 @@ impl Respondent<'_> {
         let (welcome, help) = (self.welcome()?, greeting::prompt_help(self.language()));
         note!("{welcome}{}", help.trim_end());
         let mut unknown = 0u64;
-        while let Some(line) = editor.read()? {
+        loop {
+            let line = match editor.read()? {
+                Typed::Line(line) => line,
+                Typed::Garbage => {
+                    note!("the question is not UTF-8");
+                    continue;
+                }
+                Typed::End => break,
+                Typed::Interrupt => return Ok(ExitCode::from(130)),
+            };
             let question = line.trim();
             match question.to_lowercase().as_str() {
                 "" | "quit" | "exit" | ":q" | "退出" => break,

@@ -2,15 +2,13 @@
 
 use crate::device_flags::DeviceFlags;
 use crate::inference_flags::InferenceFlags;
-use crate::model_flags::{
-    BATCH_SIZES, ModelFlags, check_memory, check_model, fresh_model, named, shaped_like, start_from,
-};
+use crate::model_flags::{ModelFlags, check_memory, check_model, fresh_model, named, shaped_like, start_from};
 use crate::output::{Interrupt, Usage, note, print, print_json};
 use crate::run_config::read_config;
 use crate::search_flags::SearchFlags;
 use crate::sizes::Size;
 use crate::training_flags::TrainingFlags;
-use anyhow::Result;
+use anyhow::{Result, bail};
 use clap::{Args, Subcommand};
 use kexue_kg::KnowledgeGraph;
 use kexue_nn::{Head, TransformerConfig};
@@ -195,6 +193,7 @@ impl Sources {
         if qa.lexical_prior != 0.0 && qa.loss_over != LossOver::Mentioned {
             return Err(Usage("--lexical-prior needs --loss mentioned".to_owned()).into());
         }
+        qa.validate()?;
         let search = match base {
             // A model that is trained differently is decoded differently.
             Some(base) if args.qa.loss.is_none() && args.qa.lexical_prior.is_none() => base.search.clone(),
@@ -312,7 +311,10 @@ fn run_train(args: &TrainArgs) -> Result<ExitCode> {
         .map(|example| example.question.len() + example.path.len());
     let mean = lengths.sum::<usize>() / examples.len();
     check_model(&config.model)?;
-    check_memory(least_memory(&config.model, config.train.batch_size, mean), BATCH_SIZES)?;
+    check_memory(
+        least_memory(&config.model, config.train.batch_size, mean),
+        "--batch-size, --layers, --heads or --d-model",
+    )?;
     let held_out = Case::prepare(&graph, validation)?;
     let validation = spread(held_out.clone(), config.validate_on);
     let task = QaTask::new(&graph, config.qa.clone(), examples, validation, config.search.clone())?;
@@ -745,6 +747,9 @@ fn run_expand(args: &ExpandArgs) -> Result<ExitCode> {
     if !(0.0..=1.0).contains(&args.typos) {
         return Err(Usage(format!("--typos {} is not within 0 and 1", args.typos)).into());
     }
+    if args.each == 0 {
+        return Err(Usage("--each must be 1 or more".to_owned()).into());
+    }
     let graph = KnowledgeGraph::open(&args.kg)?;
     check_output(
         &args.out,
@@ -778,6 +783,11 @@ fn run_expand(args: &ExpandArgs) -> Result<ExitCode> {
         }
         swap_subjects(&graph, &questions, &options)?
     };
+    if lines.is_empty() {
+        bail!(
+            "no questions: templates with a kind need --unanswerable, and questions need the names of their subjects"
+        );
+    }
     write_file(&args.out, (lines.join("\n") + "\n").as_bytes())?;
     note!("{} questions", lines.len());
     Ok(ExitCode::SUCCESS)

@@ -8,7 +8,7 @@ use crate::run::{QaConfig, Trained};
 use crate::split::Split;
 use crate::{Error, Question, Result};
 use kexue_kg::KnowledgeGraph;
-use kexue_output::write_file;
+use kexue_output::{Lock, write_file};
 use kexue_train::TrainError;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
@@ -110,7 +110,7 @@ fn read_all(paths: &[PathBuf], read: impl Fn(&Path) -> Result<Vec<Question>>) ->
 /// if `interrupt` was set; the folder is then unchanged.
 ///
 /// # Errors
-/// As [`fit`]; also if the file cannot be written or deleted.
+/// As [`fit`]; also if another process trains or fits in the folder, or the file cannot be written or deleted.
 pub fn fit_and_store(
     graph: &KnowledgeGraph,
     trained: &Trained,
@@ -118,6 +118,7 @@ pub fn fit_and_store(
     questions: FitQuestions<'_>,
     interrupt: &AtomicBool,
 ) -> Result<Option<Fit>> {
+    let _lock = Lock::of_folder(folder).map_err(TrainError::from)?;
     let Some(fitted) = fit(graph, &trained.model, &trained.config.search, questions, interrupt)? else {
         return Ok(None);
     };

@@ -17,7 +17,7 @@ struct Line {
 /// The number, text and answer of a line `{"id": …, "question": …, "answer": "S ||| P ||| O"}`; `id` and `answer` may be missing.
 pub(crate) fn parse(line: &str) -> std::result::Result<(Option<u64>, String, Gold), String> {
     let line: Line = serde_json::from_str(line)
-        .map_err(|error| format!("expected a JSON object with `question` and `answer`: {error}"))?;
+        .map_err(|error| format!("expected a JSON object with a text `question` and, if there is one, a number `id` and a text `answer`: {error}"))?;
     let gold = line.answer.as_deref().map_or(Ok(Gold::Unknown), parse_answer)?;
     Ok((line.id, line.question, gold))
 }

@@ -67,7 +67,7 @@ impl App {
             }
             Err(fault) => {
                 self.metrics.reloads_failed.inc();
-                crate::log::complain(&format!("not reloaded: {fault:?}"));
+                crate::log::complain(&format!("not reloaded: {}", fault.for_log()));
             }
         }
         loaded

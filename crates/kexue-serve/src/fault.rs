@@ -115,6 +115,14 @@ impl Fault {
         }
     }
 
+    /// The fault as a line of the log.
+    pub(crate) fn for_log(&self) -> &str {
+        match self {
+            Self::NotReloaded(problem) | Self::NotWritten(problem) => problem,
+            fault => fault.kind().title[0],
+        }
+    }
+
     fn kind(&self) -> Kind {
         let (status, name, title) = match self {
             Self::NoSuchPath => (

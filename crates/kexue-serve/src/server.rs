@@ -174,16 +174,16 @@ fn check(settings: &Settings) -> Result<(), ServeError> {
     if !(0.0..=1.0).contains(&settings.min_confidence) {
         return problem("min_confidence", "must be between 0 and 1");
     }
-    for (field, number) in [
-        ("workers", settings.workers),
-        ("batch", settings.batch),
-        ("queue", settings.queue),
-        ("questions", settings.questions),
-        ("body", settings.body),
-        ("connections", settings.connections),
+    for (field, number, most) in [
+        ("workers", settings.workers, 1024),
+        ("batch", settings.batch, 1 << 20),
+        ("queue", settings.queue, 1 << 20),
+        ("questions", settings.questions, 1 << 20),
+        ("body", settings.body, 1 << 30),
+        ("connections", settings.connections, 1 << 20),
     ] {
-        if number == 0 {
-            return problem(field, "must be at least 1");
+        if number == 0 || number > most {
+            return problem(field, &format!("must be within 1 and {most}"));
         }
     }
     if settings.questions > settings.queue {

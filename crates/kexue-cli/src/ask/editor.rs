@@ -8,6 +8,8 @@ use rustyline::hint::Hinter;
 use rustyline::history::FileHistory;
 use rustyline::validate::Validator;
 use rustyline::{Config, Context, Editor, Helper};
+use std::cmp::Reverse;
+use std::io::ErrorKind;
 use std::path::PathBuf;
 
 /// Maximum number of completions.
@@ -33,15 +35,29 @@ impl<'g> LineEditor<'g> {
         Ok(Self { editor, history })
     }
 
-    /// The next line; `None` at the end, or after Ctrl-C or Ctrl-D.
-    pub fn read(&mut self) -> std::io::Result<Option<String>> {
+    /// What is typed next.
+    pub fn read(&mut self) -> std::io::Result<Typed> {
         match self.editor.readline("> ") {
-            Ok(line) => Ok(Some(line)),
-            Err(ReadlineError::Eof | ReadlineError::Interrupted) => Ok(None),
+            Ok(line) => Ok(Typed::Line(line)),
+            Err(ReadlineError::Eof) => Ok(Typed::End),
+            Err(ReadlineError::Interrupted) => Ok(Typed::Interrupt),
+            Err(ReadlineError::Io(error)) if error.kind() == ErrorKind::InvalidData => Ok(Typed::Garbage),
             Err(ReadlineError::Io(error)) => Err(error),
             Err(error) => Err(std::io::Error::other(error)),
         }
     }
+}
+
+/// What people type.
+pub enum Typed {
+    /// A line.
+    Line(String),
+    /// Bytes that are no text.
+    Garbage,
+    /// Ctrl-D, or the end of the terminal.
+    End,
+    /// Ctrl-C.
+    Interrupt,
 }
 
 impl Drop for LineEditor<'_> {
@@ -82,12 +98,18 @@ impl Completer for Names<'_> {
             if !may_start {
                 continue;
             }
-            for beginning in cases(&before[start..]) {
-                let names = self
+            let beginnings = cases(&before[start..]);
+            for beginning in &beginnings {
+                let mut names = self
                     .0
-                    .names_beginning(&beginning, MOST_NAMES)
+                    .names_beginning(beginning, MOST_NAMES)
                     .map_err(std::io::Error::other)?;
                 if !names.is_empty() {
+                    // As it was typed or capitalised, and short names first: France before Francium, and both before the code FRA.
+                    names.sort_by_key(|name| {
+                        let as_typed = beginnings.iter().any(|beginning| name.starts_with(beginning));
+                        (Reverse(as_typed), name.chars().count())
+                    });
                     return Ok((start, names));
                 }
             }
@@ -137,6 +159,15 @@ mod tests {
         );
         let (start, names) = complete("首都 澳大");
         assert_eq!((start, names.contains(&"澳大利亚".to_owned())), (7, true), "{names:?}");
+        for (typed, name) in [
+            ("Fra", "France"),
+            ("fra", "France"),
+            ("Germ", "Germany"),
+            ("FR", "FR"),
+            ("ita", "Italy"),
+        ] {
+            assert_eq!(complete(&format!("capital of {typed}")).1[0], name);
+        }
         assert_eq!(complete("xqzzy").1, [""; 0]);
         assert_eq!(complete("").1, [""; 0]);
     }
