@@ -124,7 +124,7 @@ struct Averages {
     /// A group of columns, for --average macro and --weight.
     #[arg(long, value_parser = named_list, value_name = "NAME=COLUMN,…")]
     group: Vec<(String, Vec<String>)>,
-    /// The weight of a column or a group [default: 1].
+    /// The weight of a column or a group; with --average macro, the columns of a group share its weight [default: 1].
     #[arg(long, value_parser = named_number, value_name = "NAME=WEIGHT")]
     weight: Vec<(String, f64)>,
     /// Whether columns or groups have equal weights.
@@ -409,6 +409,12 @@ fn scores(reading: &Reading, averages: &Averages, output: &Output) -> Result<(Ta
 }
 
 fn read_table(reading: &Reading, merge: &[(String, Vec<String>)]) -> Result<Table> {
+    if let Some(name) = reading.lower.iter().find(|name| reading.higher.contains(name)) {
+        return Err(Usage(format!(
+            "--lower and --higher both name `{name}`: name it in one of them"
+        ))
+        .into());
+    }
     let is_merged = |name: &String| merge.iter().any(|(merged, _)| merged == name);
     let mut tasks: Vec<String> = Vec::new();
     if let Columns::Named(names) = columns(reading) {

@@ -244,6 +244,7 @@ fn a_wrong_command_line_is_exit_code_2_and_bad_input_3() {
         &["show", "t.csv", "--lower-as", "sideways"],
         &["show", "t.csv", "--weight", "A=-1"],
         &["show", "t.csv", "--delimiter", "ab"],
+        &["show", "t.csv", "--lower", "A", "--higher", "B,A"],
         &["flips", "t.csv", "--resamples", "0"],
         &["flips", "t.csv", "-q", "--columns", "A,B", "--resamples", "99999999999"],
         &["vote", "t.csv", "--rule", "veto"],
@@ -263,6 +264,7 @@ fn a_wrong_command_line_is_exit_code_2_and_bad_input_3() {
             "no system is called `w`; there are: x, y, z",
         ),
         (&["check", "t.csv", "--without", "AM,HM"], "no column of averages"),
+        (&["show", "t.csv", "--table", "2"], "has one table; leave --table out"),
     ] {
         let (code, _, errors) = kexue(folder.path(), arguments);
         assert_eq!(code, 3, "{arguments:?}: {errors}");

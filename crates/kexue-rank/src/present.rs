@@ -544,10 +544,10 @@ fn claim_report(report: &mut Report, table: &Table, claim: &ClaimReport, limit: 
         .filter(|(_, row)| !row.skipped.is_empty())
         .map(|(rule, row)| {
             Text::from(format!(
-                "{}: {} of {} columns, because {} is missing",
+                "{}: {} of {}, because {} is missing",
                 row.system,
                 rule.formula,
-                rule.columns.len() - row.skipped.len(),
+                counted(rule.columns.len() - row.skipped.len(), "column"),
                 row.skipped.join(", ")
             ))
         })
@@ -556,8 +556,8 @@ fn claim_report(report: &mut Report, table: &Table, claim: &ClaimReport, limit: 
 
     if !claim.equal_columns.is_empty() {
         let columns = format!(
-            "{} columns that all averages of the table share",
-            claim.equal_columns.len()
+            "{} that all averages of the table share",
+            counted(claim.equal_columns.len(), "column")
         );
         if claim.moved.is_empty() {
             report.paragraph(format!("On the {columns} the ranks are the same."));

@@ -8,7 +8,7 @@ use rayon::prelude::*;
 use crate::advice::Advice;
 use crate::error::{CellName, Error, Place, Result, counted};
 use crate::mean::Mean;
-use crate::table::{Claim, Direction, Table, Task, find_name};
+use crate::table::{Claim, Direction, Table, Task};
 
 /// Which columns are averaged.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -51,7 +51,7 @@ pub enum Averaging {
     /// Every task has the same weight.
     #[default]
     Micro,
-    /// Every group has the same weight, which its tasks share. A task without a group counts as a group.
+    /// Every group has the same weight, which its tasks share by their own weights. A task without a group counts as a group.
     Macro,
 }
 
@@ -134,7 +134,8 @@ struct Column<'a> {
     name: String,
     /// The task that it is a metric of, or its own name.
     task: String,
-    group: Option<String>,
+    /// The heading above it.
+    group: Option<&'a str>,
     direction: Direction,
     values: Cow<'a, [f64]>,
     errors: Option<&'a [f64]>,
@@ -361,14 +362,6 @@ impl Table {
             }
             merges.push((name.clone(), members));
         }
-        let group_of = |name: &str, heading: &Option<String>| {
-            selection
-                .groups
-                .iter()
-                .find(|(_, members)| find_name(members.iter().map(String::as_str), name).is_some())
-                .map(|(group, _)| group.clone())
-                .or_else(|| heading.clone())
-        };
         let mut columns: Vec<Column<'_>> = Vec::new();
         let mut done = vec![false; merges.len()];
         for (index, task) in self.tasks.iter().enumerate() {
@@ -382,7 +375,7 @@ impl Table {
                 columns.push(Column {
                     name: name.clone(),
                     task: name.clone(),
-                    group: group_of(name, &task.group),
+                    group: task.group.as_deref(),
                     direction: task.direction,
                     values: (0..self.systems.len())
                         .map(|row| parts.iter().map(|part| part[row]).sum::<f64>() / count)
@@ -393,7 +386,7 @@ impl Table {
                 continue;
             }
             let column = |name: String, values: Cow<'a, [f64]>, share: f64| Column {
-                group: group_of(&task.name, &task.group),
+                group: task.group.as_deref(),
                 task: task.name.clone(),
                 name,
                 direction: task.direction,
@@ -522,28 +515,24 @@ fn align(columns: &mut [Column<'_>], flip: Option<Flip>, notes: &mut Vec<String>
 
 /// The weight of every column, not yet normalised.
 fn weights(columns: &[Column<'_>], selection: &Selection) -> Result<Vec<f64>> {
-    let mut weights: Vec<f64> = columns.iter().map(|column| column.share).collect();
-    let groups: Vec<&str> = columns.iter().filter_map(|column| column.group.as_deref()).collect();
-    if selection.averaging == Averaging::Macro {
-        for (weight, column) in weights.iter_mut().zip(columns) {
-            if let Some(group) = &column.group {
-                let size: f64 = columns
-                    .iter()
-                    .filter(|other| other.group.as_ref() == Some(group))
-                    .map(|other| other.share)
-                    .sum();
-                *weight /= size;
-            }
-        }
-    }
+    let mut groups: Vec<Option<&str>> = vec![None; columns.len()];
     for (group, members) in &selection.groups {
-        if !groups.contains(&group.as_str()) {
+        let hits: Vec<usize> = members.iter().flat_map(|name| columns_named(columns, name)).collect();
+        if hits.is_empty() {
             return Err(Error::refused(
                 format!("group `{group}` has none of the columns ({})", members.join(", ")),
                 "give <groups NAME=COLUMN,COLUMN> with columns that are ranked by",
             ));
         }
+        for hit in hits {
+            put_in_group(&mut groups[hit], group, &columns[hit].name)?;
+        }
     }
+    for (group, column) in groups.iter_mut().zip(columns) {
+        *group = group.or(column.group);
+    }
+    let mut weights: Vec<f64> = columns.iter().map(|column| column.share).collect();
+    let mut of_groups = vec![1.0; columns.len()];
     for (name, factor) in &selection.weights {
         if !(factor.is_finite() && *factor >= 0.0) {
             return Err(Error::refused(
@@ -551,22 +540,29 @@ fn weights(columns: &[Column<'_>], selection: &Selection) -> Result<Vec<f64>> {
                 "give a number that is not negative",
             ));
         }
-        let in_group = (0..columns.len()).filter(|&index| columns[index].group.as_deref() == Some(name));
-        let mut hits = columns_named(columns, name);
+        let (mut hits, mut factors) = (columns_named(columns, name), &mut weights);
         if hits.is_empty() {
-            hits = in_group.collect();
+            let in_group = (0..columns.len()).filter(|&index| groups[index] == Some(name));
+            (hits, factors) = (in_group.collect(), &mut of_groups);
         }
         if hits.is_empty() {
             let known = columns
                 .iter()
                 .map(|column| column.name.clone())
-                .chain(groups.iter().map(|group| (*group).to_owned()));
+                .chain(groups.iter().flatten().map(|group| (*group).to_owned()));
             return Err(Error::unknown("column", name, known));
         }
         for hit in hits {
-            weights[hit] *= factor;
+            factors[hit] *= factor;
         }
     }
+    if selection.averaging == Averaging::Macro {
+        weights = shares_of_groups(&weights, &groups);
+    }
+    weights
+        .iter_mut()
+        .zip(of_groups)
+        .for_each(|(weight, factor)| *weight *= factor);
     if weights.iter().sum::<f64>() <= 0.0 {
         return Err(Error::refused(
             "all weights are zero",
@@ -574,6 +570,31 @@ fn weights(columns: &[Column<'_>], selection: &Selection) -> Result<Vec<f64>> {
         ));
     }
     Ok(weights)
+}
+
+/// Puts a column into a group, unless it is in another one.
+pub(crate) fn put_in_group<'a>(slot: &mut Option<&'a str>, group: &'a str, column: &str) -> Result<()> {
+    match slot.replace(group) {
+        Some(first) if first != group => Err(Error::refused(
+            format!("column `{column}` is in group `{first}` already, and cannot be in `{group}` too"),
+            "put it in one <groups> only",
+        )),
+        _ => Ok(()),
+    }
+}
+
+/// Weights scaled so that those of every group sum to 1; those of columns without a group stay.
+pub(crate) fn shares_of_groups(weights: &[f64], groups: &[Option<&str>]) -> Vec<f64> {
+    let share = |(weight, group): (&f64, &Option<&str>)| {
+        if group.is_none() {
+            return *weight;
+        }
+        let members = weights.iter().zip(groups).filter(|(_, other)| *other == group);
+        let total: f64 = members.map(|(weight, _)| weight).sum();
+        // The members may all have weight 0.
+        weight / total.max(f64::MIN_POSITIVE)
+    };
+    weights.iter().zip(groups).map(share).collect()
 }
 
 impl Scores {
@@ -859,6 +880,59 @@ mod tests {
         };
         let weights = table.select(&weighted).unwrap().weights;
         assert!(weights.iter().zip([1.0 / 3.0; 3]).all(|(a, b)| (a - b).abs() < 1e-15));
+    }
+
+    #[test]
+    fn weights_of_members_share_the_weight_of_their_group() {
+        let table = Table::from_scores(&["A"], &["x", "y", "v", "w"], &[&[1.0, 2.0, 4.0, 8.0]]);
+        let weights = |averaging, weights: &[(&str, f64)]| {
+            let selection = Selection {
+                groups: vec![("g".into(), vec!["x".into(), "y".into()])],
+                weights: weights
+                    .iter()
+                    .map(|&(name, weight)| (name.to_owned(), weight))
+                    .collect(),
+                averaging,
+                ..Selection::default()
+            };
+            table.select(&selection).unwrap().weights
+        };
+        for (averaging, given, expected) in [
+            (
+                Averaging::Macro,
+                &[("x", 2.0), ("y", 2.0)][..],
+                &[1.0, 1.0, 2.0, 2.0][..],
+            ),
+            (Averaging::Macro, &[("g", 3.0), ("x", 2.0)], &[2.0, 1.0, 1.0, 1.0]),
+            (Averaging::Macro, &[("x", 2.0), ("v", 2.0)], &[2.0, 1.0, 6.0, 3.0]),
+            (Averaging::Macro, &[("x", 0.0)], &[1.0, 1.0, 1.0]),
+            (Averaging::Macro, &[("x", 0.0), ("y", 0.0)], &[1.0, 1.0]),
+            (Averaging::Micro, &[("g", 3.0), ("x", 2.0)], &[6.0, 3.0, 1.0, 1.0]),
+        ] {
+            let total: f64 = expected.iter().sum();
+            let found = weights(averaging, given);
+            assert_eq!(found.len(), expected.len(), "{given:?}");
+            for (found, expected) in found.iter().zip(expected) {
+                assert!((found - expected / total).abs() < 1e-15, "{given:?}: {found}");
+            }
+        }
+    }
+
+    #[test]
+    fn unknown_names_and_columns_of_two_groups_are_refused() {
+        let table = Table::from_scores(&["A"], &["x", "y"], &[&[1.0, 2.0]]);
+        let of = |group: &str, columns: &[&str]| {
+            let columns = columns.iter().map(|column| (*column).to_owned());
+            (group.to_owned(), columns.collect::<Vec<String>>())
+        };
+        for second in [of("h", &["x"]), of("h", &["y", "x"])] {
+            let selection = Selection {
+                groups: vec![of("g", &["x"]), second],
+                ..Selection::default()
+            };
+            let message = table.select(&selection).unwrap_err().to_string();
+            assert!(message.contains("column `x` is in group `g` already"), "{message}");
+        }
         let typo = Selection {
             without: vec!["v".into()],
             ..Selection::default()

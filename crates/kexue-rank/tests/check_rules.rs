@@ -1,6 +1,6 @@
 //! One rule for all rows comes first, and nobody is accused by accident.
 
-use kexue_rank::check::{Check, Formula, Options, check};
+use kexue_rank::check::{Check, Fit, Formula, Options, check};
 use kexue_rank::{Mean, Table, read};
 use proptest::prelude::*;
 
@@ -61,6 +61,55 @@ fn weights_of_small_whole_numbers_are_one_rule() {
     );
     assert!(rule.expected_by_chance < 0.01, "{rule:?}");
     assert!(rule.in_words().contains("A × 2, B × 1, C × 1"), "{}", rule.in_words());
+}
+
+/// The ranges of the score and of the average touch at 60.5, 61.5, …, and do not overlap.
+#[test]
+fn averages_off_by_one_are_not_explained() {
+    let mut one = String::from("System,Avg,Bx");
+    let mut two = String::from("System,Avg,Bx,Cx");
+    for (row, other) in [90, 31, 77, 12, 55].into_iter().enumerate() {
+        one.push_str(&format!("\ns{row},{},{}", 60 + row, 61 + row));
+        two.push_str(&format!("\ns{row},{},{},{other}", 60 + row, 61 + row));
+    }
+    // The same at a scale at which binary rounding is larger.
+    let large = "System,Avg,Bx\na,12345678.90,12345678.91\nb,22345678.90,22345678.91\nc,32345678.90,32345678.91\n";
+    for text in [one.as_str(), &two, large] {
+        let claim = &explained(text).claims[0];
+        assert!(claim.rules.is_empty(), "{text}\n{:#?}", claim.rules);
+        assert_eq!(claim.unexplained.len(), text.trim().lines().count() - 1);
+    }
+}
+
+/// Half way between two claims, a mean is rounded up or to the even digit; in binary, 60.45 is below and 60.55 above the half.
+#[test]
+fn a_mean_half_way_between_two_claims_reproduces_both() {
+    for claims in [["60.4", "60.5"], ["60.5", "60.6"], ["60.4", "60.6"], ["60.5", "60.5"]] {
+        let found = explained(&format!(
+            "Model,A,B,Average\nx,60.4,60.5,{}\ny,60.5,60.6,{}\n",
+            claims[0], claims[1]
+        ));
+        let rules = &found.claims[0].rules;
+        assert!(
+            found.notes.is_empty() && rules.len() == 1,
+            "{claims:?}: {:#?}",
+            found.claims
+        );
+        assert_eq!(rules[0].formula, Formula::Mean(Mean::ARITHMETIC));
+        assert!(rules[0].rows.iter().all(|row| row.fit == Fit::Printed));
+    }
+}
+
+#[test]
+fn a_single_column_is_a_mean_rather_than_a_sum() {
+    for text in [
+        "System,Avg,Bx\na,60.4,60\nb,71.3,71\nc,64.8,65\n",
+        "System,Avg,Bx\na,60,60\nb,71,71\nc,65,65\n",
+    ] {
+        let found = explained(text);
+        assert!(found.is_consistent() && found.notes.is_empty(), "{found:#?}");
+        assert_eq!(found.claims[0].rules[0].in_words(), "arithmetic mean of 1 column");
+    }
 }
 
 #[test]
@@ -224,9 +273,33 @@ fn groups_and_their_sizes_are_tried_as_they_are_given() {
     let known = check(&table, &options).unwrap();
     assert!(known.is_consistent() && known.notes.is_empty(), "{known:#?}");
     assert_eq!(known.claims[0].rules[0].formula, Formula::Weighted);
+    let of = |group: &str, column: &str| (group.to_owned(), vec![column.to_owned()]);
     let options = Options {
-        groups: vec![("G".to_owned(), vec!["T99".to_owned()])],
+        groups: vec![of("G", "T99")],
         ..Options::default()
     };
     assert!(check(&table, &options).unwrap_err().to_string().contains("T99"));
+    let options = Options {
+        groups: vec![of("G", "T1"), of("H", "T1")],
+        ..Options::default()
+    };
+    let message = check(&table, &options).unwrap_err().to_string();
+    assert!(message.contains("column `T1` is in group `G` already"), "{message}");
+}
+
+#[test]
+fn weights_of_columns_share_the_weight_of_their_group() {
+    let weights = [0.45, 0.15, 0.2, 0.2];
+    let table = table(&made(&scores(2, 4, 8), 2, weighted(&weights)));
+    let options = Options {
+        groups: vec![("G".to_owned(), vec!["T0".to_owned(), "T1".to_owned()])],
+        weights: vec![("T0".to_owned(), 3.0), ("G".to_owned(), 3.0)],
+        ..Options::default()
+    };
+    let found = check(&table, &options).unwrap();
+    assert!(found.is_consistent() && found.notes.is_empty(), "{found:#?}");
+    let total: f64 = found.claims[0].rules[0].weights.iter().sum();
+    for (found, made) in found.claims[0].rules[0].weights.iter().zip([2.25, 0.75, 1.0, 1.0]) {
+        assert!((found / total - made / 5.0).abs() < 1e-12, "{found}");
+    }
 }

@@ -242,3 +242,78 @@ fn a_byte_order_mark_is_no_character() {
         assert_eq!(read(name, text), read(name, &format!("\u{feff}{text}")), "{name}");
     }
 }
+
+#[test]
+fn a_file_of_one_table_has_no_other() {
+    for (name, text) in [
+        ("t.csv", "Model,A\nm,1\n"),
+        ("t.tsv", "Model\tA\nm\t1\n"),
+        ("t.jsonl", "{\"step\": 1, \"A\": 1}\n"),
+        ("t.json", "[{\"model\": \"m\", \"A\": 1}]"),
+        ("t.json", "{\"m\": {\"A\": 1}}"),
+    ] {
+        let number = |number: usize| {
+            let options = Options {
+                table: Some(number),
+                ..Options::default()
+            };
+            read_with(name, text, &options)
+        };
+        assert_eq!(number(1).unwrap(), read(name, text));
+        for wrong in [0, 2] {
+            let message = number(wrong).unwrap_err();
+            assert!(
+                message.starts_with(&format!(
+                    "{name}: no table {wrong}; a file of this format has one table"
+                )),
+                "{message}"
+            );
+        }
+    }
+}
+
+#[test]
+fn a_column_has_one_direction() {
+    let options = Options {
+        lower: vec!["A x".into()],
+        higher: vec!["a-x".into()],
+        ..Options::default()
+    };
+    let message = read_with("t.csv", "Model,A x,B\nm,1,2\n", &options).unwrap_err();
+    assert!(
+        message.starts_with("t.csv:1: column `A x`: both lower and higher scores"),
+        "{message}"
+    );
+}
+
+#[test]
+fn json_that_is_neither_number_nor_text_is_said() {
+    for text in [
+        r#"[{"model": "m", "open": true, "A": 1}, {"model": "n", "open": false, "A": 2, "tags": ["x"]}]"#,
+        r#"[{"model": "m", "A": 1, "more": {"open": true, "tags": []}}, {"model": "n", "A": 2}]"#,
+        r#"{"m": {"A": 1, "open": true}, "n": {"A": 2, "tags": {}}}"#,
+    ] {
+        let table = read("t.json", text);
+        assert_eq!((systems(&table), tasks(&table)), (vec!["m", "n"], vec!["A"]));
+        assert!(
+            table
+                .notes
+                .iter()
+                .any(|note| note == "neither numbers nor text, not used: open, tags"),
+            "{:?}",
+            table.notes
+        );
+    }
+    let table = read("t.csv", "Model,Open,A\nm,true,1\nn,false,2\n");
+    assert!(table.notes[0].contains("not used: Open (text)"), "{:?}", table.notes);
+}
+
+#[test]
+fn json_is_read_as_it_is_written() {
+    let table = read(
+        "t.json",
+        r#"[{"model": "m", "A": -1, "B": 18446744073709551615, "C": 1.5e-3, "D": null}, {"model": "n", "A": 2, "B": 0, "C": "2", "D": 1}]"#,
+    );
+    assert_eq!(scores(&table)[0][..3], [-1.0, 18_446_744_073_709_551_615.0, 0.0015]);
+    assert!(table.tasks[3].is_missing(0));
+}

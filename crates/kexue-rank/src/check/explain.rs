@@ -94,9 +94,9 @@ fn equal_weights(rows: &[usize], question: &Question<'_>) -> Option<Chosen> {
     // explains means of unrounded scores.
     let candidate = match found {
         Some((_, candidate)) => candidate,
-        None => plain_rules(question).max_by_key(|candidate| {
+        None => plain_rules(question).min_by_key(|candidate| {
             let met = met(candidate, rows, question, true).len();
-            (met, std::cmp::Reverse(candidate.cost(question.readings)))
+            (std::cmp::Reverse(met), candidate.cost(question.readings))
         })?,
     };
     let before_rounding = found.is_none_or(|(count, _)| count >= 2);

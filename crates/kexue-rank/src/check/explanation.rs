@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use crate::error::counted;
 use crate::mean::Mean;
 
 /// How a rule combines several numbers into one.
@@ -94,7 +95,7 @@ pub struct Rule {
 impl Rule {
     /// The rule in words: the formula, the number of columns, and their weights and interpretation.
     pub fn in_words(&self) -> String {
-        let mut words = format!("{} of {} columns", self.formula, self.columns.len());
+        let mut words = format!("{} of {}", self.formula, counted(self.columns.len(), "column"));
         if !self.weights.is_empty() {
             let whole = self.weights.iter().all(|weight| weight.fract() == 0.0);
             let part = |(column, weight): (&String, &f64)| match whole {

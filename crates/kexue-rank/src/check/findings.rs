@@ -1,5 +1,6 @@
 //! The findings about a table, in words.
 
+use crate::error::counted;
 use crate::table::Table;
 
 use super::explanation::{ClaimReport, Formula};
@@ -12,7 +13,7 @@ pub(super) fn findings(table: &Table, claims: &[ClaimReport]) -> Vec<String> {
         if sets.len() > 1 {
             let parts: Vec<String> = sets
                 .iter()
-                .map(|(columns, systems)| format!("{} columns for {}", columns.len(), name_systems(systems)))
+                .map(|(columns, systems)| format!("{} for {}", counted(columns.len(), "column"), name_systems(systems)))
                 .collect();
             findings.push(format!(
                 "{}: systems are averaged over different columns: {}.",
@@ -93,7 +94,8 @@ fn unequal_averages(table: &Table, claims: &[ClaimReport]) -> Option<String> {
             } else {
                 format!(" (without {})", left_out.join(", "))
             };
-            format!("{} over {} columns{without}", names.join(" and "), columns.len())
+            let over = counted(columns.len(), "column");
+            format!("{} over {over}{without}", names.join(" and "))
         })
         .collect();
     Some(format!(

@@ -21,6 +21,7 @@ mod weights;
 
 use crate::advice::Advice;
 use crate::error::{Error, Result};
+use crate::scores::put_in_group;
 use crate::subsets::MOST;
 use crate::table::Table;
 
@@ -84,10 +85,14 @@ fn check_options(table: &Table, options: &Options) -> Result<()> {
     if options.means.is_empty() {
         return Err(Error::refused("no mean to try", "give <means am,gm,hm>"));
     }
-    for member in options.groups.iter().flat_map(|(_, members)| members) {
-        if table.task(member).is_none() {
-            let known = table.tasks.iter().map(|task| task.name.clone());
-            return Err(Error::unknown("column", member, known));
+    let mut group_of: Vec<Option<&str>> = vec![None; table.tasks.len()];
+    for (group, members) in &options.groups {
+        for member in members {
+            let Some(task) = table.task(member) else {
+                let known = table.tasks.iter().map(|task| task.name.clone());
+                return Err(Error::unknown("column", member, known));
+            };
+            put_in_group(&mut group_of[task], group, &table.tasks[task].name)?;
         }
     }
     for (name, weight) in &options.weights {

@@ -6,6 +6,9 @@ use super::explanation::Formula;
 use super::options::Options;
 use super::reading::Reading;
 
+/// An allowance for binary rounding.
+pub(super) const BINARY: f64 = 1e-9;
+
 /// A column of averages and what may explain it.
 pub(super) struct Question<'a> {
     pub claim: &'a Claim,
@@ -24,7 +27,7 @@ impl<'a> Question<'a> {
         Self {
             claim,
             decimals,
-            half: 0.5 * 10f64.powi(-i32::from(decimals)) + 1e-9,
+            half: 0.5 * 10f64.powi(-i32::from(decimals)) + BINARY,
             readings,
             formulas: options
                 .means

@@ -5,6 +5,7 @@ use crate::subsets::MOST;
 use crate::table::{Table, normalise};
 
 use super::explanation::{Fit, Formula};
+use super::question::BINARY;
 
 /// A row that a rule explains: the row, the value by the rule, and how it reproduces the claim.
 pub(super) type Met = (usize, f64, Fit);
@@ -103,29 +104,16 @@ impl Reading {
 
     /// The formula's value and how it reproduces a claim, if it does.
     pub fn fit(&self, formula: Formula, left_out: u64, row: usize, claimed: f64, half: f64) -> Option<(f64, Fit)> {
-        let value = self.value(formula, left_out, row)?;
-        if (value - claimed).abs() <= half {
-            return Some((value, Fit::Printed));
-        }
-        // All formulas increase with every score.
-        let low = self.moved_value(formula, left_out, row, -1.0)?;
-        let high = self.moved_value(formula, left_out, row, 1.0)?;
-        (low - half <= claimed && claimed <= high + half).then_some((value, Fit::BeforeRounding))
+        fit(claimed, half, |part| self.moved_value(formula, left_out, row, part))
     }
 
     /// The weighted mean of a row and how it reproduces a claim, if it does. The weights must sum to 1.
     pub fn weighted_fit(&self, weights: &[f64], row: usize, claimed: f64, half: f64) -> Option<(f64, Fit)> {
-        let mean = |part: f64| -> f64 {
+        fit(claimed, half, |part| {
             let terms = weights.iter().enumerate().filter(|(_, weight)| **weight > 0.0);
-            terms
-                .map(|(index, weight)| weight * self.moved_score(index, row, part))
-                .sum()
-        };
-        let value = mean(0.0);
-        if (value - claimed).abs() <= half {
-            return Some((value, Fit::Printed));
-        }
-        (mean(-1.0) - half <= claimed && claimed <= mean(1.0) + half).then_some((value, Fit::BeforeRounding))
+            let scores = terms.map(|(index, weight)| weight * self.moved_score(index, row, part));
+            Some(scores.sum())
+        })
     }
 
     /// The maximum shift of a mean by rounding.
@@ -139,6 +127,19 @@ impl Reading {
             .iter()
             .any(|unit| unit.values[row].is_nan() || unit.filled.contains(&row))
     }
+}
+
+/// How a mean reproduces a claim, if it does. `mean` takes the fraction of half its last digit by which every score is shifted.
+fn fit(claimed: f64, half: f64, mean: impl Fn(f64) -> Option<f64>) -> Option<(f64, Fit)> {
+    let value = mean(0.0)?;
+    // A mean half way between two claims may be rounded to either.
+    if (value - claimed).abs() <= half {
+        return Some((value, Fit::Printed));
+    }
+    // All means increase with every score. A range that only touches that of the claim does not count: every score would be half way between
+    // two, rounded one way, and their mean the other way.
+    let inside = half - 2.0 * BINARY - 1e-13 * claimed.abs();
+    (mean(-1.0)? - claimed < inside && claimed - mean(1.0)? < inside).then_some((value, Fit::BeforeRounding))
 }
 
 /// All readings of a table, the simplest first.

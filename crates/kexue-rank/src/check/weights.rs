@@ -1,5 +1,6 @@
 //! One set of weights for all rows: given weights, sizes in the headings, small integers, or a least-squares fit.
 
+use crate::scores::shares_of_groups;
 use crate::table::{Table, normalise};
 
 use super::nnls::nnls;
@@ -53,8 +54,8 @@ pub(super) fn one_for_all(
         .min_by(|a, b| b.met.len().cmp(&a.met.len()).then(a.by_chance.total_cmp(&b.by_chance)))
 }
 
-/// The given weights, with 1 for the other columns: once as weights of the columns of a group, and once as weights of the groups' means. Empty
-/// if they are not weights of columns of this reading.
+/// The given weights, with 1 for the other columns and groups: once as weights of the columns, and once as weights of the groups' means, which
+/// columns share by their own weights. Empty if they are not weights of columns of this reading.
 fn given(table: &Table, reading: &Reading, options: &Options) -> Vec<Vec<f64>> {
     if options.weights.is_empty() && options.groups.is_empty() {
         return Vec::new();
@@ -63,34 +64,27 @@ fn given(table: &Table, reading: &Reading, options: &Options) -> Vec<Vec<f64>> {
     let groups: Vec<Option<String>> = (0..names.len())
         .map(|unit| group_of(table, reading, options, unit))
         .collect();
-    let mut weights = vec![1.0; names.len()];
+    let (mut weights, mut of_groups) = (vec![1.0; names.len()], vec![1.0; names.len()]);
     for (name, weight) in &options.weights {
         let by_name = (0..names.len()).filter(|&unit| names[unit] == normalise(name));
-        let mut units: Vec<usize> = by_name.collect();
+        let (mut units, mut factors) = (by_name.collect::<Vec<usize>>(), &mut weights);
         if units.is_empty() {
             let in_group = |unit: &usize| groups[*unit].as_ref() == Some(name);
-            units = (0..names.len()).filter(in_group).collect();
+            (units, factors) = ((0..names.len()).filter(in_group).collect(), &mut of_groups);
         }
         if units.is_empty() {
             return Vec::new();
         }
-        units.into_iter().for_each(|unit| weights[unit] = *weight);
+        units.into_iter().for_each(|unit| factors[unit] *= weight);
     }
-    let size = |unit: usize| match &groups[unit] {
-        Some(group) => groups.iter().flatten().filter(|other| *other == group).count() as f64,
-        None => 1.0,
-    };
-    let of_groups: Vec<f64> = weights
-        .iter()
-        .enumerate()
-        .map(|(unit, weight)| weight / size(unit))
-        .collect();
+    let times = |weights: &[f64]| weights.iter().zip(&of_groups).map(|(a, b)| a * b).collect();
     let mut all = Vec::new();
     if !options.weights.is_empty() {
-        all.push(weights);
+        all.push(times(&weights));
     }
     if groups.iter().any(Option::is_some) {
-        all.push(of_groups);
+        let groups: Vec<Option<&str>> = groups.iter().map(Option::as_deref).collect();
+        all.push(times(&shares_of_groups(&weights, &groups)));
     }
     all
 }

@@ -341,11 +341,18 @@ impl<'a> Columns<'a> {
     /// Which scores of a column are better.
     fn direction(&self, column: usize) -> Result<Direction> {
         let name = &self.names[column];
-        if self.listed(&self.options.lower, column) {
-            return Ok(Direction::Lower);
-        }
-        if self.listed(&self.options.higher, column) {
-            return Ok(Direction::Higher);
+        let is_in = |list| self.listed(list, column);
+        match [is_in(&self.options.lower), is_in(&self.options.higher)] {
+            [true, true] => {
+                return Err(Error::malformed(
+                    Place::cell(&self.file, self.header, name),
+                    "both lower and higher scores are said to be better",
+                    "name it with <lower> or with <higher>, not both",
+                ));
+            }
+            [true, false] => return Ok(Direction::Lower),
+            [false, true] => return Ok(Direction::Higher),
+            [false, false] => {}
         }
         if let Some(direction) = self.directions[column] {
             return Ok(direction);

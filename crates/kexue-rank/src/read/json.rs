@@ -1,25 +1,32 @@
 //! Results as JSON: Papers with Code, HELM, lm-evaluation-harness, and plain records.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 
 use serde_json::{Map, Value};
 
 use super::grid::{Grid, choose_metric, prefer};
-use super::names::run_name;
+use super::names::{choose, only_table, run_name};
 use super::options::Options;
 use super::raw::{RawColumn, RawTable, Role};
-use crate::error::{Error, Place, Result, counted};
+use super::unique_keys;
+use crate::error::{Error, Place, Result, counted, listed};
+use crate::markup::clean_name;
 use crate::table::{Direction, normalise};
 
 /// Reads any of the accepted formats, which their keys tell apart.
 pub(crate) fn read(file: &str, text: &str, options: &Options) -> Result<RawTable> {
-    let value: Value = serde_json::from_str(text).map_err(|error| {
+    let value = unique_keys::parse(text).map_err(|error| {
+        let place = Place::line(file, error.line() as u64);
+        if error.is_data() {
+            return Error::malformed(place, error.to_string(), "write every key of an object once");
+        }
         Error::malformed(
-            Place::line(file, error.line() as u64),
+            place,
             format!("not JSON: {error}"),
             "give valid JSON (write null instead of NaN), or name the format with <format>",
         )
     })?;
+    let one = |raw: Result<RawTable>| only_table(file, options.table).and(raw);
     match &value {
         Value::Object(object) => {
             if let Some(Value::Object(results)) = object.get("results")
@@ -28,10 +35,10 @@ pub(crate) fn read(file: &str, text: &str, options: &Options) -> Result<RawTable
                     .iter()
                     .any(|key| object.contains_key(*key))
             {
-                return lm_evaluation_harness(file, object, results, options);
+                return one(lm_evaluation_harness(file, object, results, options));
             }
             if object.contains_key("header") && object.contains_key("rows") {
-                return helm_table(file, object);
+                return one(helm_table(file, object));
             }
             if object.contains_key("datasets") || object.contains_key("sota") || object.contains_key("subtasks") {
                 return papers_with_code(file, std::slice::from_ref(&value), options);
@@ -42,10 +49,10 @@ pub(crate) fn read(file: &str, text: &str, options: &Options) -> Result<RawTable
                 _ => None,
             });
             if let (Some(items), None) = (arrays.next(), arrays.next()) {
-                return records(file, items);
+                return one(records(file, items));
             }
             if !object.is_empty() && object.values().all(Value::is_object) {
-                return named_records(file, object);
+                return one(named_records(file, object));
             }
         }
         Value::Array(items) => {
@@ -69,13 +76,13 @@ pub(crate) fn read(file: &str, text: &str, options: &Options) -> Result<RawTable
                             .unwrap_or("without a title")
                             .to_owned()
                     };
-                    return helm_table(file, super::names::choose(file, &objects, options.table, title)?);
+                    return helm_table(file, choose(file, &objects, options.table, title)?);
                 }
                 if objects
                     .iter()
                     .all(|stat| stat.get("name").is_some_and(Value::is_object))
                 {
-                    return helm_stats(file, &objects, options);
+                    return one(helm_stats(file, &objects, options));
                 }
                 if objects
                     .iter()
@@ -83,7 +90,7 @@ pub(crate) fn read(file: &str, text: &str, options: &Options) -> Result<RawTable
                 {
                     return papers_with_code(file, items, options);
                 }
-                return records(file, items);
+                return one(records(file, items));
             }
         }
         _ => {}
@@ -105,15 +112,26 @@ fn scalar(value: &Value) -> Option<String> {
     }
 }
 
+/// A note about keys of values that are neither numbers nor text.
+fn not_used(keys: &BTreeSet<String>) -> Option<String> {
+    let names = keys.iter().map(|key| clean_name(key));
+    (!keys.is_empty()).then(|| format!("neither numbers nor text, not used: {}", listed(names)))
+}
+
 /// `[{"model": "A", "CoLA": 60.5, …}, …]`; one level of nesting is unfolded.
 fn records(file: &str, items: &[Value]) -> Result<RawTable> {
     let mut names: Vec<String> = Vec::new();
     let mut index: HashMap<String, usize> = HashMap::new();
     let mut rows: Vec<HashMap<usize, String>> = Vec::new();
+    let mut unused = BTreeSet::new();
     for item in items {
         let Some(object) = item.as_object() else { continue };
         let mut row = HashMap::new();
-        let mut put = |name: &str, text: String| {
+        let mut put = |name: &String, value: &Value| {
+            let Some(text) = scalar(value) else {
+                unused.insert(name.clone());
+                return;
+            };
             let column = *index.entry(name.to_owned()).or_insert_with(|| {
                 names.push(name.to_owned());
                 names.len() - 1
@@ -122,23 +140,14 @@ fn records(file: &str, items: &[Value]) -> Result<RawTable> {
         };
         for (key, value) in object {
             match value {
-                Value::Object(inner) => {
-                    for (inner_key, value) in inner {
-                        if let Some(text) = scalar(value) {
-                            put(inner_key, text);
-                        }
-                    }
-                }
-                other => {
-                    if let Some(text) = scalar(other) {
-                        put(key, text);
-                    }
-                }
+                Value::Object(inner) => inner.iter().for_each(|(key, value)| put(key, value)),
+                other => put(key, other),
             }
         }
         rows.push(row);
     }
     let mut table = RawTable::new(file, 0, names.iter().map(RawColumn::named).collect());
+    table.notes.extend(not_used(&unused));
     for row in &rows {
         table.push_row(
             0,
@@ -151,15 +160,19 @@ fn records(file: &str, items: &[Value]) -> Result<RawTable> {
 /// `{"A": {"CoLA": 60.5, …}, …}`
 fn named_records(file: &str, object: &Map<String, Value>) -> Result<RawTable> {
     let mut grid = Grid::default();
+    let mut unused = BTreeSet::new();
     for (system, scores) in object {
         let row = grid.system(system);
         for (task, value) in scores.as_object().into_iter().flatten() {
-            if let Some(text) = scalar(value) {
-                let column = grid.task(task);
-                grid.cells.insert((row, column), text);
-            }
+            let Some(text) = scalar(value) else {
+                unused.insert(task.clone());
+                continue;
+            };
+            let column = grid.task(task);
+            grid.cells.insert((row, column), text);
         }
     }
+    grid.notes.extend(not_used(&unused));
     Ok(grid.finish(file))
 }
 
@@ -204,9 +217,7 @@ fn papers_with_code(file: &str, items: &[Value], options: &Options) -> Result<Ra
     }
     // Without a chosen table, datasets are columns side by side.
     if options.table.is_some() {
-        boards = vec![super::names::choose(file, &boards, options.table, |(name, _)| {
-            name.clone()
-        })?];
+        boards = vec![choose(file, &boards, options.table, |(name, _)| name.clone())?];
     }
 
     let mut grid = Grid::default();

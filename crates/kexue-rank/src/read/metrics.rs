@@ -7,6 +7,7 @@ use serde_json::Value;
 use super::names::run_name;
 use super::options::MetricRows;
 use super::raw::{RawColumn, RawTable, Role};
+use super::unique_keys;
 use crate::error::{Error, Place, Result};
 
 /// Keys of numbers that are not scores: when, and how fast.
@@ -41,14 +42,15 @@ pub(crate) fn read(file: &str, text: &str, rows: MetricRows) -> Result<RawTable>
         if line.trim().is_empty() {
             continue;
         }
-        let value: Value = serde_json::from_str(line).map_err(|error| {
+        let value = unique_keys::parse(line).map_err(|error| {
+            // The parser sees one line only, so its line number is always 1.
+            let problem = error.to_string().replace(" at line 1 column ", " at character ");
+            if error.is_data() {
+                return Error::malformed(Place::line(file, number), problem, "write every key of an object once");
+            }
             Error::malformed(
                 Place::line(file, number),
-                // The parser sees one line only, so its line number is always 1.
-                format!(
-                    "not a JSON object: {}",
-                    error.to_string().replace(" at line 1 column ", " at character ")
-                ),
+                format!("not a JSON object: {problem}"),
                 "write one object a line, with a step and numeric metrics (NaN is not JSON; write null)",
             )
         })?;

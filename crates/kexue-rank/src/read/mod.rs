@@ -17,6 +17,7 @@ mod names;
 mod options;
 mod raw;
 mod rows;
+mod unique_keys;
 
 use std::io::Read as _;
 use std::path::Path;
@@ -124,7 +125,11 @@ pub fn read_bytes(name: &str, bytes: &[u8], options: &Options) -> Result<Table> 
             "give a table with a header line",
         ));
     }
-    let raw = match options.format.unwrap_or_else(|| sniff(name, text)) {
+    let format = options.format.unwrap_or_else(|| sniff(name, text));
+    if matches!(format, Format::Csv | Format::Tsv | Format::Metrics) {
+        names::only_table(name, options.table)?;
+    }
+    let raw = match format {
         Format::Csv => delimited::read(name, text, options.delimiter)?,
         Format::Tsv => delimited::read(name, text, Some(options.delimiter.unwrap_or(b'\t')))?,
         Format::Markdown => markdown::read(name, text, options.table)?,

@@ -26,6 +26,18 @@ pub(crate) fn run_name(file: &str) -> String {
     stem
 }
 
+/// Refuses to choose another table than the first of a file that can have only one.
+pub(crate) fn only_table(file: &str, index: Option<usize>) -> Result<()> {
+    match index {
+        None | Some(1) => Ok(()),
+        Some(index) => Err(Error::malformed(
+            Place::file(file),
+            format!("no table {index}; a file of this format has one table"),
+            "leave <table> out",
+        )),
+    }
+}
+
 /// The requested table of a file.
 pub(crate) fn choose<T: Clone>(
     file: &str,

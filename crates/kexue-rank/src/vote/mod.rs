@@ -159,6 +159,16 @@ mod tests {
     }
 
     #[test]
+    fn no_votes_are_zero_points_and_not_minus_zero() {
+        let scores = partial(&[&[5., 1.], &[5., 1.], &[6., 3.]]);
+        for outcome in vote(&scores, &Rule::ALL, Options::default()).unwrap() {
+            let points = outcome.points.unwrap_or_default();
+            let is_minus_zero = |points: &f64| *points == 0.0 && points.is_sign_negative();
+            assert!(!points.iter().any(is_minus_zero), "{:?}: {points:?}", outcome.rule);
+        }
+    }
+
+    #[test]
     fn missing_scores_say_what_they_are_asked_to_say() {
         let rows: &[&[f64]] = &[&[5., 5., f64::NAN], &[4., 4., 9.], &[3., 6., 8.]];
         assert!(matches!(

@@ -80,7 +80,8 @@ impl Tally {
             approximate: votes
                 .iter()
                 .map(|&(places, count)| count as f64 * worth.approximately(places))
-                .sum(),
+                // The sum of no numbers would be −0.
+                .fold(0.0, |sum, votes| sum + votes),
             votes,
         }
     }
