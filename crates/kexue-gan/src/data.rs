@@ -6,6 +6,7 @@ use crate::toys::Toy;
 use kexue_images::{ImageError, Images, read_images};
 use kexue_train::generator;
 use rand_chacha::ChaCha8Rng;
+use std::hash::{Hash, Hasher};
 use std::path::Path;
 use thiserror::Error;
 
@@ -32,6 +33,12 @@ pub struct Data {
 const TOY_POINTS: usize = 20_000;
 /// Purpose of the random stream ([`generator`]): the points of a toy distribution.
 const TOYS: u64 = 0x0074_6f79;
+
+impl Hash for Data {
+    fn hash<H: Hasher>(&self, hasher: &mut H) {
+        self.values.iter().for_each(|value| hasher.write_u32(value.to_bits()));
+    }
+}
 
 impl Data {
     /// Opens a toy by its name (`ring`, `grid`, `swiss-roll`), or a file: images in the formats of [`read_images`], or points as CSV.

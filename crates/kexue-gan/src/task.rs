@@ -13,6 +13,7 @@ use kexue_grad::ForwardDual;
 use kexue_train::{Loss, Metric, Page, Task, TrainError, generator};
 use rand::Rng;
 use rand_chacha::ChaCha8Rng;
+use std::hash::{Hash as _, Hasher};
 use std::sync::Mutex;
 
 /// Purpose of the random stream ([`generator`]): draws of validations, always the same.
@@ -86,6 +87,10 @@ impl Task for GanTask<'_> {
 
     fn examples(&self) -> usize {
         self.data.len()
+    }
+
+    fn hash_examples(&self, mut hasher: &mut dyn Hasher) {
+        self.data.hash(&mut hasher);
     }
 
     fn workspace(&self, _: &GanModel) {}

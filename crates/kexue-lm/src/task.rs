@@ -8,6 +8,7 @@ use rand::Rng;
 use rand_chacha::ChaCha8Rng;
 use serde::{Deserialize, Serialize};
 use std::collections::HashMap;
+use std::hash::{Hash as _, Hasher};
 
 /// How sequences are made.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -161,6 +162,10 @@ impl Task for MlmTask<'_> {
     /// The number of sequences that fill the corpus. The window of each example is redrawn at every step.
     fn examples(&self) -> usize {
         self.training.len().div_ceil(self.settings.length)
+    }
+
+    fn hash_examples(&self, mut hasher: &mut dyn Hasher) {
+        self.training.hash(&mut hasher);
     }
 
     fn workspace(&self, _: &Model) -> TransformerWorkspace {

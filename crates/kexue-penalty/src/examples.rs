@@ -4,6 +4,7 @@ use kexue_images::{ImageError, read_bytes, read_images, read_labels};
 use kexue_nn::Distribution;
 use kexue_train::generator;
 use rand::Rng;
+use std::hash::{Hash, Hasher};
 use std::path::Path;
 use thiserror::Error;
 
@@ -26,6 +27,13 @@ pub struct Examples {
     classes: Vec<usize>,
     /// Number of classes.
     count: usize,
+}
+
+impl Hash for Examples {
+    fn hash<H: Hasher>(&self, hasher: &mut H) {
+        self.inputs.iter().for_each(|input| hasher.write_u32(input.to_bits()));
+        self.classes.hash(hasher);
+    }
 }
 
 /// Purpose of the random stream ([`generator`]): random examples.

@@ -14,6 +14,7 @@ use kexue_optim::Parameters;
 use kexue_train::{Loss, Metric, Page, Regularizer, RunConfig, Task, TrainError, TrainSettings};
 use rand_chacha::ChaCha8Rng;
 use serde::{Deserialize, Serialize};
+use std::hash::{Hash as _, Hasher};
 
 /// The data, the penalty and the measurements of a run.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -255,6 +256,10 @@ impl Task for PenaltyTask<'_> {
 
     fn examples(&self) -> usize {
         self.train.len()
+    }
+
+    fn hash_examples(&self, mut hasher: &mut dyn Hasher) {
+        self.train.hash(&mut hasher);
     }
 
     fn workspace(&self, _: &FlatModule<Mlp>) {}

@@ -9,7 +9,7 @@ use std::collections::BTreeSet;
 use std::ops::ControlFlow;
 
 /// A training question.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Hash)]
 pub struct Example {
     /// The question's tokens.
     pub question: Vec<Token>,

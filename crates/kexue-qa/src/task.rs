@@ -17,6 +17,7 @@ use rand::seq::IndexedRandom;
 use rand_chacha::ChaCha8Rng;
 use serde::{Deserialize, Serialize};
 use std::collections::HashMap;
+use std::hash::{Hash as _, Hasher};
 use std::ops::ControlFlow;
 use std::sync::Arc;
 
@@ -374,6 +375,10 @@ impl Task for QaTask<'_> {
 
     fn examples(&self) -> usize {
         self.examples.len()
+    }
+
+    fn hash_examples(&self, mut hasher: &mut dyn Hasher) {
+        self.examples.hash(&mut hasher);
     }
 
     fn workspace(&self, _: &Model) -> TransformerWorkspace {

@@ -60,7 +60,7 @@ impl TextEncoder for Vocabulary {
 }
 
 /// Documents as tokens.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, Hash)]
 pub struct Corpus {
     tokens: Vec<Token>,
     begins: Vec<bool>,

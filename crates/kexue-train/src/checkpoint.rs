@@ -4,12 +4,12 @@
 //! (f32); a checksum (XXH3, 64 bits) of everything before. Little-endian.
 
 use crate::TrainError;
-use crate::task::Goal;
+use crate::task::{Goal, Task};
 use kexue_output::write_file;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::path::Path;
-use xxhash_rust::xxh3::xxh3_64;
+use xxhash_rust::xxh3::{Xxh3, xxh3_64};
 
 const MAGIC: &[u8; 8] = b"KXCKPT02";
 /// The beginning of the magic of all versions.
@@ -32,27 +32,45 @@ pub(crate) struct Progress {
     pub goals: BTreeMap<String, Goal>,
 }
 
-#[derive(Serialize, Deserialize)]
-struct Header {
+/// What a run can be resumed as.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Identity {
+    /// A hash of its settings.
     run: String,
-    progress: Progress,
-    vectors: Vec<(String, usize)>,
+    /// A hash of its training examples; `None` in checkpoints of earlier versions.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    examples: Option<u64>,
 }
 
-/// Identifies a run: a hash of its settings.
-pub(crate) fn fingerprint(description: &str) -> String {
-    format!("{:016x}", xxh3_64(description.as_bytes()))
+impl Identity {
+    /// The identity of a run with these settings and the examples of a task.
+    pub fn new(description: &str, task: &impl Task) -> Self {
+        let mut hasher = Xxh3::new();
+        task.hash_examples(&mut hasher);
+        Self {
+            run: format!("{:016x}", xxh3_64(description.as_bytes())),
+            examples: Some(hasher.digest()),
+        }
+    }
+}
+
+#[derive(Serialize, Deserialize)]
+struct Header {
+    #[serde(flatten)]
+    identity: Identity,
+    progress: Progress,
+    vectors: Vec<(String, usize)>,
 }
 
 /// Saves the state of a run: its progress, and vectors by name.
 pub(crate) fn save(
     path: &Path,
-    run: &str,
+    identity: &Identity,
     progress: &Progress,
     vectors: &[(String, &[f32])],
 ) -> Result<(), TrainError> {
     let header = Header {
-        run: run.to_owned(),
+        identity: identity.clone(),
         progress: progress.clone(),
         vectors: vectors
             .iter()
@@ -73,7 +91,11 @@ pub(crate) fn save(
 }
 
 /// Loads a checkpoint into the vectors; `None` if there is none.
-pub(crate) fn load(path: &Path, run: &str, vectors: Vec<(String, &mut [f32])>) -> Result<Option<Progress>, TrainError> {
+pub(crate) fn load(
+    path: &Path,
+    identity: &Identity,
+    vectors: Vec<(String, &mut [f32])>,
+) -> Result<Option<Progress>, TrainError> {
     let bytes = match std::fs::read(path) {
         Ok(bytes) => bytes,
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
@@ -98,9 +120,16 @@ pub(crate) fn load(path: &Path, run: &str, vectors: Vec<(String, &mut [f32])>) -
     let length = usize::try_from(u64::from_le_bytes(*length)).map_err(|_| damaged())?;
     let (header, mut rest) = rest.split_at_checked(length).ok_or_else(damaged)?;
     let header: Header = serde_json::from_slice(header).map_err(|_| damaged())?;
-    if header.run != run {
+    let saved = header.identity;
+    if saved.run != identity.run {
         return Err(problem(
             "the checkpoint is of a run with other settings; use another folder, or delete it to start anew".to_owned(),
+        ));
+    }
+    if saved.examples.is_some() && saved.examples != identity.examples {
+        return Err(problem(
+            "the checkpoint is of a run with other training examples: the data has changed since then; train in another folder, or delete it to start anew"
+                .to_owned(),
         ));
     }
     let mut saved = BTreeMap::new();
@@ -147,13 +176,20 @@ mod tests {
         }
     }
 
+    fn identity(run: &str, examples: u64) -> Identity {
+        Identity {
+            run: run.to_owned(),
+            examples: Some(examples),
+        }
+    }
+
     fn read(path: &Path, run: &str, names: [&str; 2]) -> Result<(Option<Progress>, [Vec<f32>; 2]), TrainError> {
         let mut vectors = [vec![0.0; 2], vec![0.0; 1]];
         let named = names
             .iter()
             .zip(&mut vectors)
             .map(|(name, vector)| (name.to_string(), &mut vector[..]));
-        let progress = load(path, run, named.collect())?;
+        let progress = load(path, &identity(run, 7), named.collect())?;
         Ok((progress, vectors))
     }
 
@@ -164,7 +200,7 @@ mod tests {
         assert_eq!(read(&path, "9", ["a", "b"]).unwrap().0, None);
         save(
             &path,
-            "9",
+            &identity("9", 7),
             &progress(),
             &[("b".to_owned(), &[3.0]), ("a".to_owned(), &[1.0, 2.0])],
         )
@@ -176,9 +212,13 @@ mod tests {
         assert!(error("9", ["a", "c"]).contains("no `c` of 1 numbers"));
         assert!(error("9", ["b", "a"]).contains("no `b` of 2 numbers"));
         let mut one = [0.0; 2];
-        let missing = load(&path, "9", vec![("a".to_owned(), &mut one[..])])
-            .unwrap_err()
-            .to_string();
+        let mut refused = |identity: &Identity| {
+            load(&path, identity, vec![("a".to_owned(), &mut one[..])])
+                .unwrap_err()
+                .to_string()
+        };
+        assert!(refused(&identity("9", 8)).contains("other training examples"));
+        let missing = refused(&identity("9", 7));
         assert!(missing.contains("has `b`, which this optimiser has not"), "{missing}");
 
         let bytes = std::fs::read(&path).unwrap();

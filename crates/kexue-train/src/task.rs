@@ -5,6 +5,7 @@ use kexue_optim::Parameters;
 use rand_chacha::ChaCha8Rng;
 use serde::{Deserialize, Serialize};
 use std::collections::HashMap;
+use std::hash::Hasher;
 
 /// The loss of a shard.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -117,6 +118,11 @@ pub trait Task: Sync {
 
     /// Number of training examples.
     fn examples(&self) -> usize;
+
+    /// Hashes the training examples, so that a run is not resumed with others. By default only their number.
+    fn hash_examples(&self, hasher: &mut dyn Hasher) {
+        hasher.write_usize(self.examples());
+    }
 
     /// A workspace for one shard.
     fn workspace(&self, model: &Self::Model) -> Self::Workspace;

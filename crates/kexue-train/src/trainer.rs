@@ -1,6 +1,6 @@
 //! A run: resume, step, record, validate, save.
 
-use crate::checkpoint::{self, Progress, fingerprint};
+use crate::checkpoint::{self, Identity, Progress};
 use crate::extension::identity;
 use crate::metrics::{self, Record};
 use crate::status::Status;
@@ -87,6 +87,7 @@ pub struct Trainer<'a, T: Task> {
     settings: &'a TrainSettings,
     folder: PathBuf,
     description: &'a str,
+    identity: Identity,
     progress: Progress,
     /// Number of steps completed before this call.
     resumed: u64,
@@ -124,6 +125,7 @@ impl<'a, T: Task> Trainer<'a, T> {
             settings,
             folder: folder.to_path_buf(),
             description,
+            identity: Identity::new(&identity(description), task),
             progress: Progress::default(),
             resumed: 0,
             records: Vec::new(),
@@ -287,18 +289,21 @@ impl<'a, T: Task> Trainer<'a, T> {
         self.learner.take_over()?;
         self.resumed = self.progress.step;
         self.status.start(self.progress.step);
+        if self.resumed > 0 && !self.is_done() {
+            self.status.say(&format!("resumed after step {}", self.resumed));
+        }
         Ok(())
     }
 
     /// Reads checkpoint and metrics.
     fn read(&mut self) -> Result<(), TrainError> {
-        let (path, run) = (self.path("checkpoint.bin"), fingerprint(&identity(self.description)));
+        let path = self.path("checkpoint.bin");
         let mut values = self.learner.model().values().to_vec();
         let mut vectors = vec![("parameters".to_owned(), &mut values[..])];
         for group in self.learner.groups_mut() {
             vectors.extend(group.state().into_iter().map(|(name, vector)| (name, &mut vector[..])));
         }
-        if let Some(saved) = checkpoint::load(&path, &run, vectors)? {
+        if let Some(saved) = checkpoint::load(&path, &self.identity, vectors)? {
             self.progress = saved;
             if self.progress.best.is_some() {
                 // A damaged file is reported before the next step instead of after the last one.
@@ -482,13 +487,13 @@ impl<'a, T: Task> Trainer<'a, T> {
 
     /// Writes the checkpoint and the report.
     fn save(&mut self) -> Result<(), TrainError> {
-        let (path, run) = (self.path("checkpoint.bin"), fingerprint(&identity(self.description)));
+        let path = self.path("checkpoint.bin");
         let (model, groups) = self.learner.model_and_groups();
         let mut vectors = vec![("parameters".to_owned(), model.values())];
         for group in groups {
             vectors.extend(group.state().into_iter().map(|(name, vector)| (name, &vector[..])));
         }
-        checkpoint::save(&path, &run, &self.progress, &vectors)?;
+        checkpoint::save(&path, &self.identity, &self.progress, &vectors)?;
         write_report(
             &self.folder,
             "Training",

@@ -9,6 +9,7 @@ use kexue_nn::{Classifier, ClassifierTape, PackedBatch};
 use kexue_train::{ClassifierTask, Loss, Metric, Task, TrainError};
 use rand_chacha::ChaCha8Rng;
 use std::collections::HashMap;
+use std::hash::{Hash as _, Hasher};
 
 /// Fine-tuning on examples, with validation on others.
 #[derive(Clone, Debug)]
@@ -142,6 +143,12 @@ impl Task for TuneTask<'_> {
 
     fn examples(&self) -> usize {
         self.training.examples.len()
+    }
+
+    fn hash_examples(&self, mut hasher: &mut dyn Hasher) {
+        for example in &self.training.examples {
+            (&example.tokens, example.second, example.target.map(f32::to_bits)).hash(&mut hasher);
+        }
     }
 
     fn workspace(&self, _: &Classifier) -> TuneWorkspace {

@@ -1,16 +1,17 @@
 //! Training of a VAE as a task of the training loop.
 
-use crate::{Bound, Dataset, Likelihood, LogWeights, Objective, Observations, Preparation, Vae, VaeTape};
+use crate::{Bound, Dataset, Likelihood, LogWeights, Numbers, Objective, Observations, Preparation, Vae, VaeTape};
 use kexue_train::{Loss, Metric, Task, TrainError, generator};
 use rand_chacha::ChaCha8Rng;
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
+use std::hash::{Hash as _, Hasher};
 
 /// Purpose of the random stream ([`generator`]): pixels and latents of validations.
 const HELD_OUT: u64 = 0x7661_655f;
 
 /// Number of observations that a validation computes at once.
-const CHUNK: usize = 100;
+pub(crate) const CHUNK: usize = 100;
 
 /// The objective and the data of a training run.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -99,6 +100,14 @@ impl Task for VaeTask<'_> {
 
     fn examples(&self) -> usize {
         self.training.len()
+    }
+
+    fn hash_examples(&self, mut hasher: &mut dyn Hasher) {
+        self.training.hash(&mut hasher);
+        match &self.data.numbers {
+            Numbers::Bytes(bytes) => bytes.hash(&mut hasher),
+            Numbers::Reals(reals) => reals.iter().for_each(|real| hasher.write_u32(real.to_bits())),
+        }
     }
 
     fn workspace(&self, _: &Vae) -> VaeTape {
