@@ -234,7 +234,12 @@ pub(crate) fn read_range(
     let within = |slot: &&Slot| range.start <= slot.range.start && slot.range.end <= range.end;
     for slot in slots.iter().filter(within) {
         let at = slot.range.start - range.start..slot.range.end - range.start;
-        tensors.read(&slot.name, &mut values[at])?;
+        let numbers = &mut values[at];
+        tensors.read(&slot.name, numbers)?;
+        if !numbers.iter().all(|number| number.is_finite()) {
+            let problem = format!("tensor `{}` has numbers that are infinite or none at all", slot.name);
+            return Err(WeightsError::Format(problem));
+        }
     }
     Ok(values)
 }
@@ -269,6 +274,18 @@ mod tests {
             ..TransformerConfig::new(10)
         };
         Model::new(config, &mut rand_chacha::ChaCha8Rng::seed_from_u64(0)).unwrap()
+    }
+
+    #[test]
+    fn numbers_that_are_none_are_refused_by_name() {
+        let mut model = model();
+        let slot = model.layout().slots()[2].clone();
+        for number in [f32::NAN, f32::INFINITY] {
+            model.values_mut()[slot.range.end - 1] = number;
+            let bytes = model.to_safetensors(Precision::Single, HashMap::new()).unwrap();
+            let error = Model::from_safetensors(model.config().clone(), &bytes).unwrap_err();
+            assert!(error.to_string().contains(&slot.name), "{error}");
+        }
     }
 
     #[test]
