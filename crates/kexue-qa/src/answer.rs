@@ -1,7 +1,9 @@
 //! Answers to questions.
 
 use crate::Result;
-use crate::composite::{Composite, Joined, is_chain, joined, joined_apart, longest, relations_in, sharing_their_end};
+use crate::composite::{
+    Composite, Joined, is_chain, is_within, joined, joined_apart, longest, relations_in, sharing_their_end,
+};
 use crate::explanation::ExplainedChoice;
 use crate::options::SearchOptions;
 use crate::prompt::Reading;
@@ -223,6 +225,8 @@ fn answers(
             Composite::SeveralSubjects
         } else if let Some(joined) = joined_with_unknown(vocabulary, question.trim(), &tokens, &mentions) {
             answer.parts = ask_each(each_alone(joined))?;
+            Composite::SeveralSubjects
+        } else if is_within(vocabulary, &tokens, &mentions) {
             Composite::SeveralSubjects
         } else if let Some(joined) = joined(vocabulary, &tokens, &relations) {
             answer.parts = ask_each(each_alone(joined))?;

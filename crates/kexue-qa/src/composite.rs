@@ -219,6 +219,11 @@ pub(crate) fn sharing_their_end(
     })
 }
 
+/// Whether a name stands in another: "Georgia in the USA". Which of them is meant is not for the graph to say.
+pub(crate) fn is_within(vocabulary: &Vocabulary, question: &[Token], names: &[Range<usize>]) -> bool {
+    linked(vocabulary, question, names, &["in", "in the", ", in", ", in the"]).is_some()
+}
+
 /// Whether a question asks for a relation of another relation's object.
 pub(crate) fn is_chain(vocabulary: &Vocabulary, question: &[Token], relations: &[Range<usize>]) -> bool {
     linked(vocabulary, question, relations, &LEADING).is_some()
