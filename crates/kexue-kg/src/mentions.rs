@@ -562,8 +562,8 @@ impl<I: PrefixIndex + ?Sized> Walk<'_, '_, I> {
 
 /// Whether letters lie side by side on a keyboard, or sound alike.
 fn are_mistaken(one: char, other: char) -> bool {
-    let are = |pair: &&str| pair.contains(one) && pair.contains(other);
-    are_neighbours(one, other) || SOUND_ALIKE.iter().any(|letters| are(&letters))
+    let sound_alike = |letters: &&str| letters.contains(one) && letters.contains(other);
+    are_neighbours(one, other) || SOUND_ALIKE.iter().any(sound_alike)
 }
 
 /// Letters that sound alike in some words.

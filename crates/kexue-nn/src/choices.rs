@@ -92,9 +92,9 @@ impl Model {
             matmul(
                 scores,
                 scores_shape,
-                &states,
+                states,
                 states_shape,
-                &embeddings,
+                embeddings,
                 embeddings_shape.t(),
                 SET,
             );
@@ -109,7 +109,7 @@ impl Model {
                 states_shape,
                 scores,
                 scores_shape,
-                &embeddings,
+                embeddings,
                 embeddings_shape,
                 SET,
             );
@@ -125,7 +125,7 @@ impl Model {
                 embeddings_shape,
                 scores,
                 scores_shape.t(),
-                &states,
+                states,
                 states_shape,
                 ADD,
             );
