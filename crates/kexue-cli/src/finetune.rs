@@ -4,7 +4,7 @@ use crate::device_flags::DeviceFlags;
 use crate::given_flags::is_given;
 use crate::inference_flags::InferenceFlags;
 use crate::model_flags::{check_memory, named};
-use crate::output::{Interrupt, Usage, note, print, print_json};
+use crate::output::{Interrupt, Usage, model_files, note, print, print_json};
 use crate::run_config::{overridden, read_config};
 use crate::setting_flags::refused;
 use crate::training_flags::rate_factor;
@@ -659,7 +659,7 @@ fn encode(tuned: &Tuned, input: &Path, flags: &ColumnFlags, labelled: bool) -> R
 
 fn run_predict(args: &PredictArgs) -> Result<ExitCode> {
     if let Some(out) = &args.out {
-        check_output(out, [&args.input])?;
+        check_output(out, model_files(&args.model).iter().chain([&args.input]))?;
     }
     let tuned = args.inference.open_tuned(&args.model)?;
     let (_, encoded) = encode(&tuned, &args.input, &args.columns, false)?;

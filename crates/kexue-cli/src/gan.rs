@@ -1,7 +1,9 @@
 //! `kexue gan`: generative adversarial networks whose critics are normalised.
 
-use crate::model_flags::named;
-use crate::output::{Interrupt, Usage, note, print, print_json};
+mod memory;
+
+use crate::model_flags::{check_memory, named, positive};
+use crate::output::{Interrupt, Usage, check_format, model_files, note, print, print_json};
 use crate::run_config::{overridden, read_config};
 use anyhow::Result;
 use clap::{Args, Subcommand};
@@ -139,7 +141,7 @@ struct TrainArgs {
     #[arg(long, value_parser = named::<NormKind>(&["none", "batch", "layer"]))]
     generator_norm: Option<NormKind>,
     /// Standard deviation of the initial weights [default: the preset's initialisation]
-    #[arg(long)]
+    #[arg(long, value_parser = positive)]
     initial_std: Option<f32>,
     /// Seed of all random choices.
     #[arg(long, default_value_t = 0)]
@@ -313,6 +315,10 @@ fn run_train(args: &TrainArgs) -> Result<ExitCode> {
     config.validate()?;
     config.train.validate()?;
     check_space(&config.model, data.space())?;
+    check_memory(
+        memory::least_memory(&config, data.space()),
+        "--critic-batch, --generator-batch, --width, --layers or --samples",
+    )?;
     let task = GanTask::new(&config, &data);
     match data.space() {
         Space::Points(size) => note!("{} points with {size} coordinates", data.len()),
@@ -366,22 +372,23 @@ fn run_sample(args: &SampleArgs) -> Result<ExitCode> {
     if args.count == 0 || args.columns == 0 {
         return Err(Usage("--count and --columns must be 1 or more".to_owned()).into());
     }
-    check_output(&args.out, [args.model.join("model.safetensors")])?;
     let trained = TrainedGan::open(&args.model, args.data.as_deref())?;
-    let is = |extension: &str| args.out.extension().is_some_and(|found| found == extension);
-    let problem = match trained.data.space() {
-        Space::Points(_) if is("png") || is("safetensors") => Some("the samples are points; name a .csv file"),
-        Space::Images(_) if is("csv") => Some("the samples are images; name a .png or .safetensors file"),
-        _ => None,
-    };
-    if let Some(problem) = problem {
-        return Err(Usage(format!("--out {}: {problem}", args.out.display())).into());
+    let mut inputs = model_files(&args.model);
+    inputs.push(args.data.as_ref().unwrap_or(&trained.config.gan.data).into());
+    check_output(&args.out, inputs)?;
+    match trained.data.space() {
+        Space::Points(_) => check_format(&args.out, "points", &["csv"])?,
+        Space::Images(_) => check_format(&args.out, "images", &["png", "safetensors"])?,
     }
     let samples = trained.model.sample(args.count, &mut generator(args.seed, 0, 0));
     let bytes = match trained.data.space() {
         Space::Images(shape) => {
             let images = images(shape, &samples);
-            match is("safetensors") {
+            match args
+                .out
+                .extension()
+                .is_some_and(|found| found.eq_ignore_ascii_case("safetensors"))
+            {
                 true => pixels_file(&images)?,
                 false => grid_png(&images, args.columns)?,
             }

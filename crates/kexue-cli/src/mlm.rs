@@ -4,15 +4,16 @@ use crate::device_flags::DeviceFlags;
 use crate::model_flags::{
     BATCH_SIZES, ModelFlags, check_memory, check_model, fresh_model, named, shaped_like, start_from,
 };
-use crate::output::{Interrupt, Usage, check_page, note, print, print_json};
+use crate::output::{Interrupt, Usage, check_page, model_files, note, print, print_json};
 use crate::run_config::read_config;
+use crate::setting_flags::refused;
 use crate::sizes::Size;
 use crate::texts::{open_vocabulary, read_corpus};
 use crate::training_flags::TrainingFlags;
 use anyhow::Result;
 use clap::{Args, Subcommand};
 use kexue_lm::{Comparison, MlmConfig, MlmSettings, MlmTask, TrainedMlm, evaluate};
-use kexue_nn::{AttentionScale, Head, Mask, Positions, Precision, Pretrained, TransformerConfig};
+use kexue_nn::{AttentionScale, Head, Mask, Positions, Precision, Pretrained, PretrainedError, TransformerConfig};
 use kexue_output::check_output;
 use kexue_text::{Corpus, Masking, PretrainedTokenizer, TextEncoder, Tokenizer};
 use kexue_train::{SavedModel, TrainError, check_free, least_memory, prepare, tokenizer_file, train_on};
@@ -124,7 +125,9 @@ struct EvalArgs {
 }
 
 #[derive(Args)]
-#[command(after_help = "Example:\n  kexue mlm export --model runs/lm -o huggingface/lm")]
+#[command(after_help = "Examples:
+  kexue mlm train --texts novels.txt --norm post -o runs/lm   # the placement that `transformers` has
+  kexue mlm export --model runs/lm -o huggingface/lm")]
 struct ExportArgs {
     /// The folder of a run.
     #[arg(long)]
@@ -174,7 +177,14 @@ fn run_export(args: &ExportArgs) -> Result<ExitCode> {
         let problem = "is already there; name a folder without a model";
         return Err(TrainError::file(args.out.join(name), problem).into());
     }
-    Pretrained::new(saved.model).save(&args.out, precision)?;
+    let exported = Pretrained::new(saved.model).save(&args.out, precision);
+    exported.map_err(|error| match error {
+        PretrainedError::Config { field, problem, .. } => {
+            let problem = format!("{problem}; train with {}", exportable(&field));
+            anyhow::Error::from(TrainError::file(&args.model, problem))
+        }
+        error => error.into(),
+    })?;
     match tokenizer {
         Tokenizer::Vocabulary(vocabulary) => PretrainedTokenizer::try_from(&vocabulary)?.save(&args.out)?,
         Tokenizer::Pretrained(encoder) => encoder.tokenizer().save(&args.out)?,
@@ -183,10 +193,27 @@ fn run_export(args: &ExportArgs) -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
+/// The flags that set a field as `transformers` has it.
+fn exportable(field: &str) -> &str {
+    match field {
+        "norm_placement" => "--norm post",
+        "norm" => "--norm-kind layer-norm",
+        "attention_scale" => "--attention-scale ordinary and an --init other than t5",
+        "head" => "--head dense-norm or --head none",
+        "gate" => "an --init other than rezero, skipinit and fixup",
+        "logit_scale" => "an --init other than t5",
+        "parametrization" => "an --init other than ntk",
+        other => other,
+    }
+}
+
 fn run_train(args: &TrainArgs) -> Result<ExitCode> {
     let base: Option<MlmConfig> = args.config.as_deref().map(read_config).transpose()?;
     let settings = args.settings(base.as_ref().map_or_else(MlmSettings::default, |base| base.mlm.clone()));
-    settings.validate()?;
+    settings.validate().map_err(|error| match error {
+        TrainError::Setting { field: "rate", problem } => refused("mask_rate", &problem).into(),
+        error => anyhow::Error::from(error),
+    })?;
     args.model.check()?;
     args.device.check()?;
     check_free(&args.out)?;
@@ -348,7 +375,8 @@ fn run_eval(args: &EvalArgs) -> Result<ExitCode> {
     // Checked before the work starts.
     if let Some(report) = &args.report {
         check_page(report, &title(args))?;
-        check_output(report, &args.texts)?;
+        let models = args.model.iter().flat_map(|folder| model_files(folder));
+        check_output(report, args.texts.iter().cloned().chain(models))?;
     }
     let mask = Mask::BIDIRECTIONAL
         .within(args.window.unwrap_or(usize::MAX))

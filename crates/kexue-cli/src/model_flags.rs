@@ -21,6 +21,15 @@ where
     PossibleValuesParser::new(names).try_map(|name| serde_json::from_value(name.replace('-', "_").into()))
 }
 
+/// Parses a positive number of single precision, which is neither 0 nor infinite there.
+pub fn positive(text: &str) -> Result<f32, String> {
+    let range = f32::MIN_POSITIVE..=f32::MAX;
+    match text.parse() {
+        Ok(number) if range.contains(&number) => Ok(number),
+        _ => Err("must be a number within 1.2e-38 and 3.4e38".to_owned()),
+    }
+}
+
 /// The norm placements by name.
 pub const PLACEMENTS: &[&str] = &[
     "pre",
@@ -75,10 +84,10 @@ pub struct ModelFlags {
     init: Option<String>,
     /// Draw from a truncated normal of this effective standard deviation, before any scaling by --init: that of the weights themselves
     /// [default: 0.02].
-    #[arg(long)]
+    #[arg(long, value_parser = positive)]
     initial_std: Option<f32>,
     /// The same, as the standard deviation before truncation at two deviations: BERT's 0.02 is an effective 0.0176.
-    #[arg(long, conflicts_with = "initial_std")]
+    #[arg(long, conflicts_with = "initial_std", value_parser = positive)]
     nominal_std: Option<f32>,
 }
 
@@ -91,6 +100,11 @@ impl ModelFlags {
         }
         if self.init.as_deref() == Some("t5") && self.attention_scale.is_some() {
             let problem = "--attention-scale cannot be used with --init t5, which sets a scale of 1";
+            return Err(Usage(problem.to_owned()).into());
+        }
+        if self.init.as_deref() == Some("deepnet") && self.norm.is_some_and(|norm| !norm.is_deep_norm()) {
+            let problem =
+                "--init deepnet needs --norm deep-norm (or one re-derived for an optimiser), whose constants it uses";
             return Err(Usage(problem.to_owned()).into());
         }
         Ok(())

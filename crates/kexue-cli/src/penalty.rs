@@ -1,6 +1,6 @@
 //! `kexue penalty`: gradient penalties of input and parameters, and the inequality between them.
 
-use crate::model_flags::named;
+use crate::model_flags::{named, positive};
 use crate::output::{Interrupt, Usage, note, print, print_json};
 use anyhow::Result;
 use clap::{Args, Subcommand};
@@ -66,7 +66,7 @@ struct NetworkFlags {
     #[arg(long, value_parser = ["kaiming", "xavier", "lecun"])]
     init: Option<String>,
     /// Draw weights from a normal distribution of this standard deviation.
-    #[arg(long, conflicts_with = "init")]
+    #[arg(long, conflicts_with = "init", value_parser = positive)]
     initial_std: Option<f32>,
     /// The network as TOML: hidden = [64, 64], activation = "relu", initial = { kind = "kaiming" }.
     #[arg(long, conflicts_with_all = ["hidden", "activation", "init", "initial_std"])]

@@ -2,7 +2,7 @@
 
 use crate::given_flags::given_but;
 use crate::model_flags::{BATCH_SIZES, ModelFlags, PLACEMENTS, check_memory, check_model, named};
-use crate::output::{Interrupt, Usage, check_page, note, print, print_json};
+use crate::output::{Interrupt, Usage, check_page, model_files, note, print, print_json};
 use crate::setting_flags::{flag_of, refused};
 use crate::texts::{open_vocabulary, read_corpus};
 use anyhow::Result;
@@ -25,6 +25,9 @@ use std::process::ExitCode;
   kexue probe --preset roformer --layers 12 --d-model 64 --heads 2 --texts novels.txt --steps 300 --seeds 3 --compare pre,deep-norm
   kexue probe --config mine.toml --out mine.html
   kexue probe --model runs/mlm --texts novels.txt --json")]
+#[command(mut_arg("d_model", |arg| arg.help("Width of the residual stream [default: as in the preset or file, or 256]")))]
+#[command(mut_arg("layers", |arg| arg.help("Number of blocks [default: as in the preset or file, or 4]")))]
+#[command(mut_arg("heads", |arg| arg.help("Number of attention heads [default: as in the preset or file, or 4]")))]
 pub struct ProbeArgs {
     /// A known architecture at its base size; the flags under Model change it.
     #[arg(long, value_parser = named::<Preset>(&["bert", "roformer", "gpt2", "deepnet", "t5"]))]
@@ -169,7 +172,9 @@ impl Tokens {
 pub fn run(args: &ProbeArgs) -> Result<ExitCode> {
     // Checked before the work starts.
     let page = place_of_page(args)?;
-    check_output(&page, args.texts.iter().chain(&args.config).chain(&args.vocab))?;
+    let model = args.saved.iter().flat_map(|folder| model_files(folder));
+    let files = args.texts.iter().chain(&args.config).chain(&args.vocab);
+    check_output(&page, files.cloned().chain(model))?;
     args.model.check()?;
     if args.steps == 0 && !args.compare.is_empty() {
         let problem =

@@ -3,7 +3,7 @@
 use crate::device_flags::DeviceFlags;
 use crate::inference_flags::InferenceFlags;
 use crate::model_flags::{ModelFlags, check_memory, check_model, fresh_model, named, shaped_like, start_from};
-use crate::output::{Interrupt, Usage, note, print, print_json};
+use crate::output::{Interrupt, Usage, model_files, note, print, print_json};
 use crate::run_config::read_config;
 use crate::search_flags::SearchFlags;
 use crate::sizes::Size;
@@ -682,10 +682,10 @@ struct PredictArgs {
 }
 
 fn run_predict(args: &PredictArgs) -> Result<ExitCode> {
-    let (graph, trained) = open(&args.kg, &args.model, &args.inference)?;
     if let Some(out) = &args.out {
-        check_output(out, [&args.questions])?;
+        check_output(out, model_files(&args.model).iter().chain([&args.kg, &args.questions]))?;
     }
+    let (graph, trained) = open(&args.kg, &args.model, &args.inference)?;
     let questions = questions_for(&graph, &args.questions, true)?;
     let texts: Vec<&str> = questions.iter().map(|question| question.text.as_str()).collect();
     let results = search(

@@ -1,7 +1,7 @@
 //! `kexue vae`: how likely is this sample?
 
-use crate::model_flags::named;
-use crate::output::{Interrupt, Usage, check_page, note, print};
+use crate::model_flags::{check_memory, named};
+use crate::output::{Interrupt, Usage, check_distinct, check_format, check_page, model_files, note, print};
 use crate::run_config::{overridden, read_config};
 use anyhow::{Context, Result};
 use clap::{Args, Subcommand};
@@ -15,8 +15,8 @@ use kexue_train::{
 use kexue_vae::{
     Activation, AnnealingSettings, Auroc, Binarization, Bound, Dataset, Density, DensitySettings, Deviation,
     Likelihood, Objective, Observations, Preparation, StochasticLayer, Vae, VaeConfig, VaeDensity, VaeRun,
-    VaeRunConfig, VaeSettings, VaeTask, active_units, annealed, auroc, complexity, densities, picture, reconstructions,
-    sandwich, traversals,
+    VaeRunConfig, VaeSettings, VaeTask, active_units, annealed, auroc, complexity, densities, least_memory, picture,
+    reconstructions, sandwich, traversals,
 };
 use serde_json::{Map, Value, json};
 use std::collections::BTreeMap;
@@ -452,6 +452,10 @@ fn run_train(args: &TrainArgs) -> Result<ExitCode> {
     let likelihood = config.likelihood;
     let held_out = data.len().checked_div(settings.hold_out).unwrap_or(0);
     let task = VaeTask::new(&data, settings.clone(), likelihood, seed)?;
+    check_memory(
+        least_memory(&config, &settings.objective, &run.train, task.held_out().len())?,
+        "--batch-size, --draws or the widths of --layer and --convolutions",
+    )?;
     let mut model = Vae::new(config, &mut generator(seed, streams::WEIGHTS, 0))?;
     model.start_at_mean(&settings.preparation.mean(&data, likelihood));
     let built = run.train.chain().build(model.slots(), run.train.steps);
@@ -595,14 +599,26 @@ fn run_density(args: &DensityArgs) -> Result<ExitCode> {
         seed: args.seed,
     };
     settings.validate()?;
-    let inputs: Vec<&PathBuf> = args.data.iter().chain(&args.against).collect();
+    let annealing = AnnealingSettings {
+        temperatures: args.temperatures,
+        seed: args.seed,
+        ..AnnealingSettings::default()
+    };
+    annealing.validate()?;
+    let mut inputs = model_files(&args.model);
+    inputs.extend(args.data.iter().chain(&args.against).cloned());
     for output in args.out.iter().chain(&args.report) {
         check_output(output, &inputs)?;
     }
+    check_distinct(("--out", args.out.as_deref()), ("--report", args.report.as_deref()))?;
     if let Some(report) = &args.report {
         check_page(report, &density_title(args))?;
     }
     let run = VaeRun::open(&args.model)?;
+    if args.check > 0 && run.config.model.likelihood.dequantizes() {
+        let problem = "--check cannot be used with a dequantised likelihood: its chains have no noise for the pixels";
+        return Err(Usage(problem.to_owned()).into());
+    }
     let mut sets = vec![(read(&args.data, args.limit)?, false)];
     if !args.against.is_empty() {
         sets.push((read(&args.against, args.limit)?, true));
@@ -636,7 +652,7 @@ fn run_density(args: &DensityArgs) -> Result<ExitCode> {
         );
     }
     if args.check > 0 {
-        check_estimator(&run, &sets[0].0, &ranked, args)?;
+        check_estimator(&run, &sets[0].0, &ranked, args, &annealing)?;
     }
     if let Some(path) = &args.report {
         report(&ranked, &telling, dimensions, &density_title(args)).write(path)?;
@@ -717,8 +733,13 @@ fn summarise(ranked: &[Ranked], against: bool, dimensions: usize) {
     // The estimates' own errors are independent of each other.
     let squares = values(|ranked| ranked.density.standard_error.powi(2));
     let own = mean(&squares).sqrt() / (nll.len() as f64).sqrt();
+    // A single draw has no error.
+    let own = match own.is_finite() {
+        true => format!(" (of which {own:.3} from the draws)"),
+        false => String::new(),
+    };
     note!(
-        "{}: {} samples; negative log-density {} nats over the samples (of which {own:.3} from the draws), {:.4} bits a dimension; negative ELBO {}; {draws:.0} draws each",
+        "{}: {} samples; negative log-density {} nats over the samples{own}, {:.4} bits a dimension; negative ELBO {}; {draws:.0} draws each",
         if against { "--against" } else { "--data" },
         nll.len(),
         shown(&nll),
@@ -755,23 +776,18 @@ fn tell_apart(ranked: &[Ranked]) -> Vec<(&'static str, Auroc)> {
     .collect()
 }
 
-fn check_estimator(run: &VaeRun, data: &Dataset, ranked: &[Ranked], args: &DensityArgs) -> Result<()> {
-    if run.config.model.likelihood.dequantizes() {
-        return Err(Usage(
-            "--check cannot be used with a dequantised likelihood: its chains have no noise for the pixels".to_owned(),
-        )
-        .into());
-    }
-    let annealing = AnnealingSettings {
-        temperatures: args.temperatures,
-        seed: args.seed,
-        ..AnnealingSettings::default()
-    };
+fn check_estimator(
+    run: &VaeRun,
+    data: &Dataset,
+    ranked: &[Ranked],
+    args: &DensityArgs,
+    annealing: &AnnealingSettings,
+) -> Result<()> {
     let model = VaeDensity::new(&run.model);
     let volume = run.config.vae.preparation.log_volume();
     let observations = observe(run, &data.clone().first(args.check), args.seed);
     for (observation, ranked) in observations.iter().zip(ranked) {
-        let weights = annealed(&model, observation, &annealing)?;
+        let weights = annealed(&model, observation, annealing)?;
         note!(
             "{}: {:.2} ± {:.2} nats by importance sampling, {:.2} ± {:.2} by annealing",
             ranked.name,
@@ -787,7 +803,7 @@ fn check_estimator(run: &VaeRun, data: &Dataset, ranked: &[Ranked], args: &Densi
         ..DensitySettings::default()
     };
     for number in 0..args.check as u64 {
-        let (sample, bounds) = sandwich(&model, number, &annealing)?;
+        let (sample, bounds) = sandwich(&model, number, annealing)?;
         let density = &densities(&model, &[&sample], &settings, &|_| ())?[0];
         note!(
             "sample {number} of the model: {:.2} ± {:.2} by importance sampling; between {:.2} and {:.2} by annealing in both directions",
@@ -967,12 +983,16 @@ fn cell(value: &Value) -> String {
 }
 
 fn run_sample(args: &SampleArgs) -> Result<ExitCode> {
-    check_output(&args.out, std::iter::empty::<&Path>())?;
+    check_output(&args.out, model_files(&args.model))?;
     if args.count == 0 || args.count > 1 << 20 || args.columns == 0 {
         return Err(Usage("--count must be within 1 and 1048576, --columns at least 1".to_owned()).into());
     }
     let run = VaeRun::open(&args.model)?;
     let (model, likelihood) = (&run.config.model, run.config.model.likelihood);
+    match model.image {
+        Some(_) => check_format(&args.out, "images", &["png"])?,
+        None => check_format(&args.out, "rows of a table", &["csv"])?,
+    }
     let samples = run
         .model
         .sample(args.count, !args.draw, &mut generator(args.seed, SAMPLES, 0));

@@ -47,6 +47,10 @@ mod with_burn {
         assert_eq!(run("gan sample --model runs/ring --out b.csv --count 5 --seed 0").0, 0);
         let (code, _, error) = run("gan sample --model runs/ring --out a.safetensors");
         assert!(code == 2 && error.contains("name a .csv file"), "{error}");
+        for file in ["config.toml", "checkpoint.bin", "model.safetensors"] {
+            let (code, _, error) = run(&format!("gan sample --model runs/ring --out runs/ring/{file}"));
+            assert!(code == 3 && error.contains("would overwrite an input"), "{error}");
+        }
         let samples = fs::read_to_string(folder.path().join("a.csv")).unwrap();
         assert_eq!(samples.lines().count(), 5);
         assert_eq!(samples, fs::read_to_string(folder.path().join("b.csv")).unwrap());
@@ -129,10 +133,26 @@ mod with_burn {
                 "--epsilon: 0 must be a positive number",
             ),
             ("--data images --steps 0", 2, "--steps"),
+            (
+                "--data images --initial-std 1e200",
+                2,
+                "must be a number within 1.2e-38 and 3.4e38",
+            ),
         ] {
             let (found, _, error) = run(&format!("gan train {arguments} --out other"));
             assert_eq!(found, code, "{arguments}: {error}");
             assert!(error.contains(problem), "{arguments}: {error}");
+        }
+        // Where the system says how much memory there is.
+        if std::path::Path::new("/proc/meminfo").exists() {
+            for flags in [
+                "--data ring --critic-batch 1048576 --generator-batch 1048576 --width 8192 --layers 64",
+                "--data images --critic-batch 1048576 --width 8192",
+            ] {
+                let (code, _, error) = run(&format!("gan train {flags} --out other"));
+                assert_eq!(code, 2, "{flags}: {error}");
+                assert!(error.contains("GB of memory, and the machine has"), "{error}");
+            }
         }
         assert!(!folder.path().join("other").exists());
     }

@@ -133,6 +133,10 @@ fn a_model_predicts_and_is_measured() {
     let (code, _, errors) = kexue(folder.path(), &format!("{predict} --out new.jsonl"));
     assert_eq!(code, 3);
     assert!(errors.contains("would overwrite an input"), "{errors}");
+    for file in ["model.safetensors", "config.toml", "tokenizer.json"] {
+        let (code, _, errors) = kexue(folder.path(), &format!("{predict} --out out/{file}"));
+        assert!(code == 3 && errors.contains("would overwrite an input"), "{errors}");
+    }
 
     let small = folder.path().join("small");
     fs::create_dir(&small).unwrap();
@@ -301,6 +305,10 @@ fn a_command_line_that_cannot_be_is_refused_by_its_flag() {
         ("--compare child-f:0", "`child-f:0` needs a positive number"),
         ("--compare child-f:0.3+child-d:0.3", "duplicates or conflicts"),
         ("--compare dropout:0.3", "is not known; a method is parts joined by +"),
+        (
+            "--compare child-d:0.3 --fisher-samples 0",
+            "--fisher-samples: must be at least 1",
+        ),
         ("--seeds 0", "--seeds must be 1 or more"),
         ("--epochs 0", "--epochs must be more than 0"),
         ("--warmup 3", "--warmup must be a share"),

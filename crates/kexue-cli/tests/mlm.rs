@@ -56,6 +56,9 @@ fn a_command_line_that_cannot_be_is_refused_by_its_flag() {
             "--init t5 --attention-scale ordinary",
             "--attention-scale cannot be used with --init t5",
         ),
+        ("--init deepnet --norm pre", "--init deepnet needs --norm deep-norm"),
+        ("--mask-rate 0", "--mask-rate: must be above 0"),
+        ("--initial-std 1e200", "must be a number within 1.2e-38 and 3.4e38"),
     ] {
         refused(&format!("mlm train --texts a.txt --out x {flags}"), &[expected]);
     }
@@ -78,6 +81,9 @@ fn a_command_line_that_cannot_be_is_refused_by_its_flag() {
         refused(&format!("mlm eval --model run --texts a.txt {flags}"), &[expected]);
     }
     assert!(!folder.path().join("x").exists(), "nothing was made");
+    let eval = "mlm eval --model run --texts a.txt --lengths 8 --report run/model.safetensors";
+    let (code, _, errors) = kexue(folder.path(), eval);
+    assert!(code == 3 && errors.contains("would overwrite an input"), "{errors}");
 }
 
 #[test]
@@ -212,7 +218,8 @@ fn a_hugging_face_model_is_where_training_starts_and_what_comes_out() {
     train(path, "pre", "");
     let (code, _, errors) = kexue(path, "mlm export --model pre --out hf");
     assert_eq!(code, 3, "{errors}");
-    assert!(errors.contains("norm_placement"), "{errors}");
+    let expected = "pre: `transformers` computes only norms after the branches; train with --norm post";
+    assert!(errors.contains(expected), "{errors}");
     train(path, "ours", "--norm post");
     let (code, _, errors) = kexue(path, "mlm export --model ours --out hf");
     assert_eq!(code, 0, "{errors}");

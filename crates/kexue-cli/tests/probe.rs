@@ -91,6 +91,16 @@ fn probes_a_trained_model_as_it_is() {
         !out.contains("efore the first step") && !page.contains("efore the first step"),
         "{out}"
     );
+    // The page of an earlier probe of the run is replaced, a file of the run is not.
+    for (out, expected) in [
+        ("run/probe.html", 0),
+        ("run/probe.html", 0),
+        ("run/model.safetensors", 3),
+        ("run/vocab.txt", 3),
+    ] {
+        let (code, _, errors) = kexue(folder.path(), &[&probe[..], &["-o", out]].concat());
+        assert_eq!(code, expected, "{out}: {errors}");
+    }
     let (code, _, errors) = kexue(folder.path(), &[&probe[..], &["--layers", "3"]].concat());
     assert_eq!(code, 2);
     assert!(errors.contains("a saved model cannot be changed"), "{errors}");
@@ -212,7 +222,7 @@ fn what_cannot_be_read_or_built_is_named() {
             "are more than 1048576 tokens",
         ),
         (&["--d-model", "100000"], 2, "--d-model: 100000 is not within"),
-        (&["--initial-std", "nan"], 2, "--initial-std: NaN is not"),
+        (&["--initial-std", "nan"], 2, "'nan' for '--initial-std"),
         (
             &["--branch-variance", "0"],
             2,

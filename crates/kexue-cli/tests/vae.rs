@@ -138,6 +138,11 @@ fn images_are_learned_ranked_told_apart_and_drawn() {
             .unwrap()
             .starts_with(b"\x89PNG")
     );
+    let (code, _, errors) = kexue(folder.path(), "vae sample --model run --out rows.csv");
+    assert!(
+        code == 2 && errors.contains("the samples are images; name a .png file"),
+        "{errors}"
+    );
 }
 
 #[test]
@@ -284,6 +289,21 @@ fn what_cannot_be_is_refused_by_flag_or_by_file_and_line() {
             "would overwrite an input",
         ),
         ("vae sample --model run --count 0 --out x.csv", 2, "--count"),
+        (
+            "vae sample --model run --out x.png",
+            2,
+            "--out x.png: the samples are rows of a table; name a .csv file",
+        ),
+        (
+            "vae density --model run --data people.csv --check 1 --temperatures 0 --samples 1000000000",
+            2,
+            "--temperatures",
+        ),
+        (
+            "vae density --model run --data people.csv --out x.csv --report ./x.csv",
+            2,
+            "--out and --report name one file",
+        ),
     ] {
         let (found, _, errors) = kexue(folder.path(), command);
         assert!(
@@ -291,7 +311,37 @@ fn what_cannot_be_is_refused_by_flag_or_by_file_and_line() {
             "{command}: {found}, {errors}"
         );
     }
-    assert!(!folder.path().join("x").exists());
+    // Where the system says how much memory there is.
+    if Path::new("/proc/meminfo").exists() {
+        for flags in [
+            "--layer 1000:1000 --draws 65536 --batch-size 1048576",
+            "--layer 1048576,1048576:1048576",
+        ] {
+            let (code, _, errors) = kexue(folder.path(), &format!("vae train --data people.csv --out x {flags}"));
+            assert_eq!(code, 2, "{flags}: {errors}");
+            assert!(errors.contains("GB of memory, and the machine has"), "{errors}");
+        }
+    }
+    assert!(!folder.path().join("x").exists() && !folder.path().join("x.csv").exists());
+    // No output replaces a file of the run, and other files in its folder may be replaced.
+    for command in [
+        "vae sample --model run --out run/model.safetensors",
+        "vae sample --model run --out ./run/../run/config.toml",
+        "vae density --model run --data people.csv -o run/config.toml",
+        "vae density --model run --data people.csv --report run/checkpoint.bin",
+    ] {
+        let (code, _, errors) = kexue(folder.path(), command);
+        assert!(code == 3 && errors.contains("would overwrite an input"), "{errors}");
+    }
+    for _ in 0..2 {
+        done(folder.path(), "vae sample --model run --out run/samples.csv");
+    }
+    // Of a single draw there is no error.
+    let (_, errors) = done(folder.path(), "vae density --model run --data people.csv --samples 1");
+    assert!(
+        errors.contains("nats over the samples, ") && !errors.contains("NaN"),
+        "{errors}"
+    );
     // Damaged weights.
     fs::write(folder.path().join("run/model.safetensors"), "no weights").unwrap();
     let (code, _, errors) = kexue(folder.path(), "vae density --model run --data people.csv");

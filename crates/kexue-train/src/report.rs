@@ -205,10 +205,10 @@ impl Curve<'_> {
         self.points.last().map_or(f64::NAN, |point| point.1)
     }
 
-    /// The step and value of the best point, the first of equals.
+    /// The step and value of the best point, the latest of equals, whose model is kept.
     fn best_point(&self) -> Option<(f64, f64)> {
         let goal = self.goal?;
-        let better = |best: (f64, f64), point: (f64, f64)| if goal.is_better(point.1, best.1) { point } else { best };
+        let better = |best: (f64, f64), point: (f64, f64)| if goal.is_better(best.1, point.1) { best } else { point };
         self.points.iter().copied().reduce(better)
     }
 
@@ -305,6 +305,10 @@ mod tests {
         assert!(html.contains("<title>Training on x.txt and 1 more</title>"), "{html}");
         assert!(page("questions = \"q.tsv\"\n").contains("<h1>Training on q.tsv</h1>"));
         assert!(page("no TOML").contains("<h1>Training</h1>"));
+        // Of equals the latest is best, whose model is kept.
+        let goals = BTreeMap::from([("rate".to_owned(), Goal::Maximize)]);
+        let equal = report_page("Training", "", &[record(1), record(2)], &goals, |_| ()).to_html();
+        assert!(equal.contains("best rate 0.5 (step 2)"), "{equal}");
         let losses = ["critic.loss", "generator.loss"].map(|name| (name.to_owned(), Goal::Minimize));
         let players = [1.0, 2.0].map(|value| Record {
             step: value as u64,

@@ -80,6 +80,9 @@ impl RunConfig for TuneConfig {
         if self.model.longest_sequence().is_some_and(|most| settings.length > most) {
             return problem("max_length", "is more than the model's positions");
         }
+        if settings.fisher_samples == 0 {
+            return problem("fisher_samples", "must be at least 1");
+        }
         if settings.measures.is_empty() {
             return problem("metrics", "name at least one");
         }

@@ -199,6 +199,11 @@ impl Network {
         Self { layers }
     }
 
+    /// Number of values of all layers for each row.
+    pub fn numbers(&self) -> usize {
+        self.layers.iter().map(|layer| layer.outputs).sum()
+    }
+
     /// The last layer's bias.
     pub fn last_bias(&self) -> Range<usize> {
         self.layers.last().map_or(0..0, |layer| layer.bias.clone())

@@ -80,6 +80,16 @@ impl Vae {
     /// # Errors
     /// If the configuration is invalid. The error names the setting.
     pub fn new(config: VaeConfig, generator: &mut ChaCha8Rng) -> Result<Self, TrainError> {
+        let mut model = Self::without_values(config)?;
+        model.values = vec![0.0; model.slots.size()];
+        for network in model.encoders.iter().chain(&model.decoders) {
+            network.initialise(&mut model.values, generator);
+        }
+        Ok(model)
+    }
+
+    /// The networks and the slots of a model, before there is memory for its values.
+    pub(crate) fn without_values(config: VaeConfig) -> Result<Self, TrainError> {
         config.validate()?;
         let mut slots = Slots::default();
         let (mut encoders, mut decoders) = (Vec::new(), Vec::new());
@@ -129,14 +139,10 @@ impl Vae {
             0 => 0..0,
             count => slots.add("likelihood.log_std", Role::Bias, Place::Unspecified, &[count]),
         };
-        let mut values = vec![0.0; slots.size()];
-        for network in encoders.iter().chain(&decoders) {
-            network.initialise(&mut values, generator);
-        }
         Ok(Self {
             config,
             slots,
-            values,
+            values: Vec::new(),
             encoders,
             decoders,
             log_deviations,

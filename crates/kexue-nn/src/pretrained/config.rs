@@ -208,40 +208,31 @@ impl ConfigFile {
     /// The `config.json` of a model that `transformers` can compute.
     pub fn to_json(&self, precision: Precision) -> Result<String, FieldError> {
         let config = &self.config;
-        let only = |field: &str, good: bool, found: &dyn std::fmt::Debug, what: &str| match good {
+        let only = |field: &str, good: bool, what: &str| match good {
             true => Ok(()),
-            false => refuse(field, format!("`transformers` cannot compute {found:?}, only {what}")),
+            false => refuse(field, format!("`transformers` computes only {what}")),
         };
         only(
             "norm_placement",
             config.norm_placement == NormPlacement::Post,
-            &config.norm_placement,
             "norms after the branches",
         )?;
-        only("norm", config.norm == NormKind::LayerNorm, &config.norm, "layer norms")?;
-        only("gate", config.gate.is_none(), &config.gate, "no gates")?;
+        only("norm", config.norm == NormKind::LayerNorm, "layer norms")?;
+        only("gate", config.gate.is_none(), "branches without gates")?;
         only(
             "attention_scale",
             config.attention_scale == AttentionScale::Ordinary,
-            &config.attention_scale,
             "the ordinary scale",
         )?;
         only(
             "head",
             config.head != Head::Bias,
-            &config.head,
-            "no head, or one with a dense layer and a norm",
+            "models without a head, or with one of a dense layer and a norm",
         )?;
-        only(
-            "logit_scale",
-            config.logit_scale == LogitScale::One,
-            &config.logit_scale,
-            "unscaled logits",
-        )?;
+        only("logit_scale", config.logit_scale == LogitScale::One, "unscaled logits")?;
         only(
             "parametrization",
             config.parametrization == Parametrization::Standard,
-            &config.parametrization,
             "the standard parametrization",
         )?;
         let class = match config.head {
