@@ -202,7 +202,12 @@ fn what_cannot_be_served_is_said() {
             2,
             "--min-confidence must be between 0 and 1",
         ),
-        (&["--workers", "0"], 2, "--workers must be at least 1"),
+        (&["--workers", "0"], 2, "--workers must be within 1 and 1024"),
+        (
+            &["--connections", "2305843009213693952"],
+            2,
+            "--connections must be within 1 and",
+        ),
         (
             &["--max-questions", "999"],
             2,
