@@ -174,7 +174,9 @@ function whyUnknown(answer) {
 }
 
 function compositeText(answer) {
-  return answer.composite && (words.composite[answer.composite] || words.composite.other);
+  // Parts that are not asked by themselves, such as a name within another.
+  const kind = answer.composite === "several_subjects" && !answer.parts ? "other" : answer.composite;
+  return kind && (words.composite[kind] || words.composite.other);
 }
 
 async function drawAnswer(question, withDecoding, isCurrent) {
