@@ -153,8 +153,7 @@ mod tests {
     use crate::{Initializer, StdConvention, TransformerConfig};
     use rand::SeedableRng;
 
-    #[test]
-    fn gradients_agree_with_finite_differences_for_short_and_long_lists() {
+    fn model() -> Model {
         let config = TransformerConfig {
             d_model: 8,
             layers: 1,
@@ -163,7 +162,12 @@ mod tests {
             initializer: Initializer::truncated_normal(0.5, StdConvention::Effective),
             ..TransformerConfig::new(400)
         };
-        let mut model = Model::new(config, &mut rand_chacha::ChaCha8Rng::seed_from_u64(4)).unwrap();
+        Model::new(config, &mut rand_chacha::ChaCha8Rng::seed_from_u64(4)).unwrap()
+    }
+
+    #[test]
+    fn gradients_agree_with_finite_differences_for_short_and_long_lists() {
+        let mut model = model();
         let mut hidden: Vec<f32> = (0..24).map(|i| (i as f32).sin()).collect();
         let long: Arc<[Token]> = (0..300).collect();
         // With a hole, and with tokens above 0.
@@ -232,14 +236,7 @@ mod tests {
 
     #[test]
     fn many_choices_are_few_choices_put_together() {
-        let config = TransformerConfig {
-            d_model: 8,
-            layers: 1,
-            heads: 2,
-            d_ffn: 8,
-            ..TransformerConfig::new(400)
-        };
-        let model = Model::new(config, &mut rand_chacha::ChaCha8Rng::seed_from_u64(4)).unwrap();
+        let model = model();
         let count = 2 * DENSE_ROWS + 100;
         let hidden: Vec<f32> = (0..8 * count).map(|i| (i as f32).sin()).collect();
         for allowed in [
@@ -271,14 +268,7 @@ mod tests {
 
     #[test]
     fn sums_do_not_depend_on_where_lists_lie_in_memory() {
-        let config = TransformerConfig {
-            d_model: 8,
-            layers: 1,
-            heads: 2,
-            d_ffn: 8,
-            ..TransformerConfig::new(400)
-        };
-        let model = Model::new(config, &mut rand_chacha::ChaCha8Rng::seed_from_u64(4)).unwrap();
+        let model = model();
         let hidden: Vec<f32> = (0..48).map(|i| (i as f32).sin()).collect();
         // Three lists that share tokens, in either order of their addresses.
         let mut lists: Vec<Arc<[Token]>> = (0..3).map(|_| (0..300).collect()).collect();
@@ -306,17 +296,7 @@ mod tests {
 
     #[test]
     fn the_loss_of_numbers_that_are_none_is_none() {
-        let model = Model::new(
-            TransformerConfig {
-                d_model: 8,
-                layers: 1,
-                heads: 2,
-                d_ffn: 8,
-                ..TransformerConfig::new(400)
-            },
-            &mut rand_chacha::ChaCha8Rng::seed_from_u64(4),
-        )
-        .unwrap();
+        let model = model();
         // A short list and a long one.
         for allowed in [Arc::from([3, 7, 9]), (0..300).collect::<Arc<[Token]>>()] {
             let choice = Choice {

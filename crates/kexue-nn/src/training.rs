@@ -405,7 +405,8 @@ impl Model {
     }
 
     /// Adds to `gradient`, `[parameters]`, the gradient of a loss whose derivative with respect to the last hidden state is `d_hidden`,
-    /// `[tokens, d_model]`. Rows of `d_hidden` that are no [outputs](PackedBatch::set_outputs) must be 0. Its content is overwritten. Batch and tape must be those of the last [`Model::forward`].
+    /// `[tokens, d_model]`. Rows of `d_hidden` that are no [outputs](PackedBatch::set_outputs) must be 0. Its content is overwritten. Batch and tape
+    /// must be those of the last [`Model::forward`].
     ///
     /// # Panics
     /// If the tape is a [`Tape::forward_only`], a mask has a [`Mask::with_max_distance`](crate::Mask::with_max_distance), or the model was loaded for

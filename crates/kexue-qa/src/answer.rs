@@ -211,7 +211,7 @@ fn answers(
         if words == Some(Composite::Comparison) {
             return Ok(answer);
         }
-        if words == Some(Composite::Negation) {
+        if answer.composite == Some(Composite::Negation) {
             answer.known = false;
             return Ok(answer);
         }

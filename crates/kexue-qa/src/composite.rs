@@ -191,10 +191,9 @@ pub(crate) fn joined_apart(
         let between = pair[0].end..pair[1].start;
         let letters = between.filter(|at| !names.iter().any(|name| name.contains(at)));
         let text = vocabulary.decode(&letters.map(|at| question[at]).collect::<Vec<_>>());
-        let is_latin = |word: &&str| word.is_ascii();
-        let mut words = text.split(|character: char| character.is_whitespace() || character == ',');
-        JOINING_APART.iter().any(|join| match is_latin(join) {
-            true => words.any(|word| word.eq_ignore_ascii_case(join)),
+        let words = || text.split(|character: char| character.is_whitespace() || character == ',');
+        JOINING_APART.iter().any(|join| match join.is_ascii() {
+            true => words().any(|word| word.eq_ignore_ascii_case(join)),
             false => text.contains(join),
         })
     };
@@ -368,7 +367,7 @@ mod tests {
 
     #[test]
     fn relations_stand_as_words_outside_of_names() {
-        let vocabulary = Vocabulary::new("法国的首都人口和 acdefginoprtluy".chars(), true);
+        let vocabulary = Vocabulary::new("法国的首都人口和 &acdefginoprstluy".chars(), true);
         let encode = |texts: &[&str]| -> Vec<Vec<Token>> { texts.iter().map(|text| vocabulary.encode(text)).collect() };
         let of = |text: &str, name: Range<usize>, relations: &[&str]| {
             let tokens = vocabulary.encode(text);
@@ -389,6 +388,16 @@ mod tests {
             (false, true, 2)
         );
         assert_eq!(of("capitals of france", 12..18, &english), (false, false, 0), "no word");
+        for (text, join) in [
+            ("capital of france and its area", true),
+            ("capital of france & its area", true),
+            ("capital of france or its area", false),
+        ] {
+            let (tokens, name) = (vocabulary.encode(text), 11..17);
+            let found = relations_in(&vocabulary, &tokens, std::slice::from_ref(&name), &encode(&english));
+            let apart = joined_apart(&vocabulary, &tokens, &[name], &found);
+            assert_eq!(apart.map(|apart| apart.len()), join.then_some(2), "{text}");
+        }
         assert_eq!(of("area capital", 0..4, &english), (false, false, 1), "a name");
         let chinese = ["首都", "人口", "国"];
         assert_eq!(of("法国的首都的人口", 0..2, &chinese), (true, false, 2));
