@@ -1,7 +1,5 @@
 //! `kexue gan`: generative adversarial networks whose critics are normalised.
 
-mod memory;
-
 use crate::model_flags::{check_memory, named, positive};
 use crate::output::{Interrupt, Usage, check_format, model_files, note, print, print_json};
 use crate::run_config::{overridden, read_config};
@@ -11,6 +9,7 @@ use kexue_gan::data::Data;
 use kexue_gan::evaluate::{Evaluation, Featurizer, evaluate};
 use kexue_gan::features_file::read_features;
 use kexue_gan::loss::AdversarialLoss;
+use kexue_gan::memory::least_memory;
 use kexue_gan::network::{NormKind, Space};
 use kexue_gan::normalizer::NormalizerSettings;
 use kexue_gan::picture::{images, pixels_file};
@@ -316,7 +315,7 @@ fn run_train(args: &TrainArgs) -> Result<ExitCode> {
     config.train.validate()?;
     check_space(&config.model, data.space())?;
     check_memory(
-        memory::least_memory(&config, data.space()),
+        least_memory(&config, data.space()),
         "--critic-batch, --generator-batch, --width, --layers or --samples",
     )?;
     let task = GanTask::new(&config, &data);

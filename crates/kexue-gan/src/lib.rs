@@ -60,6 +60,7 @@ pub mod evaluate;
 pub mod features_file;
 pub mod lipschitz;
 pub mod loss;
+pub mod memory;
 pub mod network;
 pub mod normalizer;
 pub mod picture;

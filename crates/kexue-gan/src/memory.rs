@@ -1,7 +1,7 @@
 //! The memory that a training of two players needs.
 
-use kexue_gan::network::{Architecture, ModelSettings, Space};
-use kexue_gan::settings::GanConfig;
+use crate::network::{Architecture, ModelSettings, Space};
+use crate::settings::GanConfig;
 use kexue_images::Shape;
 
 /// A lower bound on the memory, in bytes, for training both players: values, gradient, Adam's two moments and the generator's moving average; and either the
@@ -64,8 +64,8 @@ fn convolutions(width: f64, shape: Shape, end: f64) -> Player {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use kexue_gan::players::GanModel;
-    use kexue_gan::settings::Preset;
+    use crate::players::GanModel;
+    use crate::settings::Preset;
     use kexue_optim::Parameters as _;
 
     #[test]
